@@ -1,0 +1,1 @@
+//! The data directory: whose it is, and which start this is.

@@ -1,0 +1,11 @@
+//! umbel: a distributed task queue without a broker.
+
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod config;
+pub mod data_dir;
+pub mod store;
+pub mod tls;
+pub mod transport;
+pub mod work;

@@ -1,0 +1,3 @@
+//! The `umbel` binary.
+
+fn main() {}

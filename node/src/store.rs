@@ -1,0 +1,1 @@
+//! Keeping what must survive a crash.

@@ -1,0 +1,1 @@
+//! Certificates: the cluster's own authority, and what is read from a directory.

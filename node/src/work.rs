@@ -1,0 +1,1 @@
+//! Running tasks: handlers, commands and webhooks under one contract.

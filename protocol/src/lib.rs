@@ -1,0 +1,18 @@
+//! umbel decides here.
+//!
+//! Everything that can go wrong in a distributed system is decided in this crate, by state machines
+//! without I/O, clock, threads or randomness of their own. Each has the same shape: it is given the
+//! time and an event, and writes down effects; whoever drives it performs them. So a simulator can
+//! run a whole cluster through the same code from one seed.
+
+#![warn(missing_docs, unnameable_types)]
+#![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+pub mod durable;
+pub mod id;
+pub mod limits;
+pub mod membership;
+pub mod task;
+pub mod time;
+pub mod wire;

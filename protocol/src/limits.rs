@@ -1,0 +1,112 @@
+//! Every limit of the system in one place, each with its reason.
+//!
+//! A limit is answered with a typed error by whoever meets it first; nothing in umbel grows without
+//! one. Values that depend on each other are derived from each other and checked below.
+
+use crate::time::Span;
+
+/// Most partitions of a cluster: the id of a task has ten bits for it.
+pub const PARTITIONS_MAX: u16 = 1024;
+/// Partitions of a cluster that does not say otherwise: enough to spread over tens of nodes, few
+/// enough that their idle cost stays invisible.
+pub const PARTITIONS_DEFAULT: u16 = 256;
+/// Copies of a partition that a cluster keeps if it does not say otherwise.
+pub const REPLICAS_DEFAULT: u8 = 3;
+/// Most copies of a partition: a majority of seven survives three losses, more only adds latency.
+pub const REPLICAS_MAX: u8 = 7;
+/// Most voters of the meta group.
+pub const META_VOTERS_MAX: usize = 5;
+/// Most members of a cluster: what the simulated membership has been shown to carry.
+pub const MEMBERS_MAX: usize = 1024;
+
+/// Longest task, queue, node or cluster name in bytes: it fits a label, a file name and a metric.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Largest arguments of one task.
+pub const ARGS_BYTES_MAX: usize = 1024 * 1024;
+/// Largest result (or error text) of one task; longer ones end the run as an error.
+pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
+/// Most of an error message that a record keeps.
+pub const ERROR_BYTES_MAX: usize = 8 * 1024;
+/// Most output that a command run captures, for each of stdout and stderr.
+pub const CAPTURE_BYTES_MAX: usize = 256 * 1024;
+/// Most tasks of one submission: larger ones are cut by the client.
+pub const BATCH_TASKS_MAX: usize = 4096;
+/// Most bytes of one submission, its arguments included.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Starts of a task that its record remembers; older ones only count.
+pub const RUNS_KEPT_MAX: usize = 16;
+/// Attempts of a task unless its policy says otherwise.
+pub const ATTEMPTS_DEFAULT: u16 = 3;
+/// Most attempts that a policy may ask for.
+pub const ATTEMPTS_MAX: u16 = 1000;
+/// First pause before a retry; it doubles with each failure.
+pub const BACKOFF_FIRST_DEFAULT: Span = Span::from_millis(1_000);
+/// Longest pause before a retry.
+pub const BACKOFF_MAX_DEFAULT: Span = Span::from_millis(600_000);
+/// Lost runs after which a task is dead: one more would take another node with it.
+pub const CRASHES_MAX: u16 = 3;
+/// How long a task whose last losses are unexplained is held before it is given up: a node that was
+/// only cut off may come back and show that it did not crash.
+pub const CRASH_HOLD: Span = Span::from_millis(600_000);
+/// Longest delay of a task.
+pub const DELAY_MAX: Span = Span::from_millis(366 * 24 * 3600 * 1000);
+
+/// One frame on a work or consensus stream: a full batch and what surrounds it.
+pub const FRAME_BYTES_MAX: usize = BATCH_BYTES_MAX + 1024 * 1024;
+/// One snapshot on a bulk stream: all that a partition may hold.
+pub const SNAPSHOT_BYTES_MAX: usize = PARTITION_BYTES_MAX + PARTITION_BYTES_MAX / 4;
+/// One gossip datagram: what every QUIC path carries.
+pub const DATAGRAM_BYTES_MAX: usize = 1_150;
+
+/// Most live bytes (records, results) of one partition; beyond it submissions are `Overloaded`.
+pub const PARTITION_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Most unfinished tasks of one partition.
+pub const PARTITION_TASKS_MAX: usize = 1_000_000;
+/// Finished records that a partition keeps with their results.
+pub const FINISHED_KEPT_MAX: usize = 4_096;
+/// Bytes of finished records that a partition keeps.
+pub const FINISHED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a finished record is kept with its result.
+pub const RETENTION: Span = Span::from_millis(3_600_000);
+/// Stubs of forgotten tasks that a partition keeps to recognise a second submission.
+pub const STUBS_MAX: usize = 16_384;
+/// How long a submission is recognised as the same.
+pub const DEDUP_WINDOW: Span = Span::from_millis(3_600_000);
+/// How far ahead of partition time the clock inside a task's id may be.
+pub const ID_AHEAD_MAX: Span = Span::from_millis(60_000);
+
+/// Bytes proposed by an owner and not yet committed, per group; beyond it submissions wait.
+pub const GROUP_UNCOMMITTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Log bytes of a group after which its state is saved and the log cut, at the least.
+pub const LOG_BYTES_MIN: usize = 256 * 1024;
+/// Log bytes that a leader keeps in memory for followers that lag; beyond it they get a snapshot.
+pub const LOG_MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Entries of one append message.
+pub const APPEND_BYTES_MAX: u64 = 1024 * 1024;
+/// Append messages on their way to one follower of one group.
+pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
+
+/// Submissions that a node holds while they are on their way into a log.
+pub const SUBMISSIONS_IN_FLIGHT_MAX: usize = 4_096;
+/// Tasks in those submissions.
+pub const SUBMISSION_TASKS_IN_FLIGHT_MAX: usize = 262_144;
+/// Callers that wait for outcomes on one node.
+pub const WAITERS_MAX: usize = 4_194_304;
+/// Requests that a node has passed on to others and not heard of.
+pub const FORWARDS_MAX: usize = 65_536;
+/// Members that may pass a request on before it is refused: finding an owner takes at most two.
+pub const HOPS_MAX: u8 = 3;
+/// Tasks of one listing.
+pub const LIST_MAX: usize = 10_000;
+/// Messages in an actor's mailbox. A message is a batch, so this is far from the number of tasks.
+pub const MAILBOX_MAX: usize = 1_024;
+
+const _: () = {
+    assert!(PARTITIONS_DEFAULT <= PARTITIONS_MAX);
+    assert!(REPLICAS_DEFAULT <= REPLICAS_MAX && REPLICAS_MAX % 2 == 1);
+    assert!(ARGS_BYTES_MAX < BATCH_BYTES_MAX);
+    assert!(RESULT_BYTES_MAX < FRAME_BYTES_MAX);
+    assert!(CAPTURE_BYTES_MAX * 2 < RESULT_BYTES_MAX);
+    assert!(FINISHED_BYTES_MAX < PARTITION_BYTES_MAX);
+    assert!(BATCH_TASKS_MAX < SUBMISSION_TASKS_IN_FLIGHT_MAX);
+};

@@ -1,0 +1,1 @@
+//! Who is alive: SWIM by `foca`, driven without I/O.

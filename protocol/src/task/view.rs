@@ -1,0 +1,104 @@
+//! A task as it is shown to whoever asks.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, Phase, Record, RunEnd, State};
+use crate::id::{NodeId, TaskId};
+use crate::time::Wall;
+
+/// All that is known of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Its id.
+    pub id: TaskId,
+    /// Its name.
+    pub task: String,
+    /// Its queue.
+    pub queue: String,
+    /// Where it is in its life.
+    pub state: State,
+    /// Runs that failed by themselves, plus the present or successful one.
+    pub attempts: u32,
+    /// The last starts, oldest first.
+    pub runs: Vec<RunView>,
+    /// Who runs it, or ran it last.
+    pub node: Option<NodeId>,
+    /// What it returned, JSON.
+    pub result: Option<Bytes>,
+    /// Why it is dead.
+    pub error: Option<Failure>,
+    /// When it was accepted.
+    pub submitted_at: Wall,
+    /// When it may start, if that lies ahead.
+    pub not_before: Option<Wall>,
+    /// When it reached its final state.
+    pub finished_at: Option<Wall>,
+}
+
+/// One start of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Who ran it.
+    pub node: NodeId,
+    /// When it was leased.
+    pub started_at: Wall,
+    /// When its end was known; absent while it runs.
+    pub finished_at: Option<Wall>,
+    /// How it ended; absent while it runs.
+    pub end: Option<RunEnd>,
+}
+
+impl View {
+    /// The task `id` as `record` tells it.
+    #[must_use]
+    pub fn of(id: TaskId, record: &Record) -> Self {
+        let history = record.history.as_deref();
+        let mut runs: Vec<RunView> = history
+            .map(|history| history.runs.as_slice())
+            .unwrap_or_default()
+            .iter()
+            .map(|run| RunView {
+                node: run.lessee.node,
+                started_at: run.started_at,
+                finished_at: Some(run.finished_at),
+                end: Some(run.end),
+            })
+            .collect();
+        let mut view = Self {
+            id,
+            task: record.template.name.clone(),
+            queue: record.template.queue.clone(),
+            state: record.state(),
+            attempts: history.map_or(0, |history| u32::from(history.failures)),
+            runs: Vec::new(),
+            node: None,
+            result: None,
+            error: None,
+            submitted_at: record.accepted_at,
+            not_before: None,
+            finished_at: history.and_then(|history| history.finished_at),
+        };
+        match record.phase() {
+            Phase::Scheduled { not_before } => view.not_before = Some(*not_before),
+            Phase::Leased(lease) => {
+                view.attempts += 1;
+                runs.push(RunView {
+                    node: lease.lessee.node,
+                    started_at: lease.since,
+                    finished_at: None,
+                    end: None,
+                });
+            }
+            Phase::Succeeded(result) => {
+                view.attempts += 1;
+                view.result = Some(result.clone());
+            }
+            Phase::Dead(failure) => view.error = Some((**failure).clone()),
+            Phase::Ready | Phase::Cancelled | Phase::Expired => {}
+        }
+        view.node = runs.last().map(|run| run.node);
+        view.runs = runs;
+        view
+    }
+}

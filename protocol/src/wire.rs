@@ -1,0 +1,5 @@
+//! What goes over the network, and how it is written as bytes.
+
+mod codec;
+
+pub use self::codec::{DecodeError, decode, encode};
