@@ -10,9 +10,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod durable;
+pub mod group;
 pub mod id;
 pub mod limits;
 pub mod membership;
+pub mod meta;
+pub mod partition;
+pub mod placement;
 pub mod task;
 pub mod time;
 pub mod wire;

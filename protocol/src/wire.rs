@@ -1,5 +1,11 @@
 //! What goes over the network, and how it is written as bytes.
 
 mod codec;
+mod peer;
+mod request;
 
 pub use self::codec::{DecodeError, decode, encode};
+pub use self::peer::{Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile};
+pub use self::request::{
+    Answer, Ask, Ending, MemberStatus, Request, RequestError, Status, Welcome,
+};

@@ -1,0 +1,322 @@
+//! One consensus group, driven through TiKV's `raft` without I/O.
+//!
+//! A [`Group`] keeps one copy of a log in step with the other copies. It knows nothing of what the
+//! entries mean. Its driver feeds it ([`step`](Group::step), [`propose`](Group::propose),
+//! [`tick`](Group::tick), [`persisted`](Group::persisted)) and then drains what is to be done
+//! ([`drain`](Group::drain)): what to write, what to send, what to apply.
+//!
+//! What is sent before it is durable here: a leader's entries, so that followers write them at the
+//! same time as the leader. What is never: anything of a term or vote that is not durable yet.
+
+mod copies;
+mod drain;
+mod log;
+mod message;
+mod quiescence;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use std::collections::VecDeque;
+
+use raft::{Config, RawNode, StateRole};
+use slog::{Discard, Logger, o};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+pub use self::copies::{Change, Roster};
+pub use self::drain::Drained;
+use self::log::Log;
+pub use self::message::{Body, GroupMessage, RaftKind, RaftMessage};
+use self::quiescence::Quiescence;
+use crate::durable::{Copies, Snapshot, StoredGroup};
+use crate::id::{GroupId, NodeId, ReplicaId};
+use crate::limits::{APPEND_BYTES_MAX, APPENDS_IN_FLIGHT_MAX, GROUP_UNCOMMITTED_BYTES_MAX};
+use crate::time::Span;
+
+/// How often a group that is awake is ticked.
+pub const TICK: Span = Span::from_millis(100);
+/// Ticks between two heartbeats of a leader.
+const HEARTBEAT_TICKS: usize = 3;
+/// Ticks without a leader after which its followers stop protecting it.
+const ELECTION_TICKS: usize = 10;
+/// Each copy campaigns after this many ticks plus 0 to 9, fixed by its id: the generator that the
+/// library would draw from is not seeded, and copies that differ rarely collide.
+const CAMPAIGN_TICKS: usize = 13;
+
+/// One copy of a group.
+pub struct Group {
+    id: GroupId,
+    replica: ReplicaId,
+    raw: RawNode<Log>,
+    roster: Roster,
+    quiescence: Quiescence,
+    /// Messages that wait for the readiness of this number to be durable.
+    held: VecDeque<(u64, Vec<raft::eraftpb::Message>)>,
+    /// The newest readiness whose term or vote is not durable.
+    vote_in_flight: Option<u64>,
+    /// The newest readiness that writes anything, until it is durable.
+    write_in_flight: Option<u64>,
+    /// Log bytes since the last state that was saved.
+    log_bytes: usize,
+    /// Ticks for which some copy has waited for a state.
+    snapshot_ticks: u32,
+    /// Where messages of copies came from that the roster does not tell yet.
+    heard_from: Option<(ReplicaId, NodeId)>,
+    /// The highest index for which the driver has been given all entries.
+    applied: u64,
+}
+
+/// What part a copy plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It asks for votes.
+    Candidate,
+    /// It follows, or looks for a leader.
+    Follower,
+    /// It leads: its node owns the partition.
+    Leader,
+}
+
+/// A proposal was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// Too much is proposed and not committed.
+    #[error("too much is waiting to be committed")]
+    Full,
+    /// This copy does not lead, or is handing its lead over.
+    #[error("this copy does not lead its group")]
+    NotLeader,
+}
+
+impl Group {
+    /// The first copy of a new group, alone in it: its state at index 1 is `data`.
+    #[must_use]
+    pub fn founding(group: GroupId, node: NodeId, data: bytes::Bytes) -> StoredGroup {
+        let roster = Roster::founding(node);
+        StoredGroup {
+            group,
+            replica: ReplicaId::FIRST,
+            destroyed: false,
+            hard_state: crate::durable::HardState { term: 1, vote: 0, commit: 1 },
+            snapshot: Some(Snapshot {
+                index: 1,
+                term: 1,
+                copies: Copies { voters: vec![ReplicaId::FIRST], ..Copies::default() },
+                data: roster.seal(&data),
+            }),
+            entries: Vec::new(),
+        }
+    }
+
+    /// A copy that knows nothing yet: a leader will bring it up to date.
+    #[must_use]
+    pub fn blank(group: GroupId, replica: ReplicaId) -> StoredGroup {
+        StoredGroup {
+            group,
+            replica,
+            destroyed: false,
+            hard_state: crate::durable::HardState::default(),
+            snapshot: None,
+            entries: Vec::new(),
+        }
+    }
+
+    /// The copy that `stored` holds, and the state its machine is to be rebuilt from.
+    ///
+    /// # Panics
+    /// When `stored` is not what a group writes: the store has checked it.
+    #[must_use]
+    pub fn open(stored: StoredGroup) -> (Self, Option<bytes::Bytes>) {
+        let StoredGroup { group, replica, destroyed: _, hard_state, snapshot, entries } = stored;
+        let applied = snapshot.as_ref().map_or(0, |snapshot| snapshot.index);
+        let (roster, data) = match &snapshot {
+            Some(snapshot) => {
+                let (roster, data) =
+                    Roster::unseal(&snapshot.data).expect("the store checks what it returns");
+                (roster, Some(data))
+            }
+            None => (Roster::default(), None),
+        };
+        let log_bytes = entries.iter().map(|entry| entry.data.len()).sum();
+        let log = Log::new(hard_state, snapshot, entries);
+        let logger = Logger::root(Discard, o!());
+        let raw = RawNode::new(&config(group, replica, applied), log, &logger)
+            .expect("the configuration is ours and the storage cannot fail");
+        let group = Self {
+            id: group,
+            replica,
+            raw,
+            roster,
+            quiescence: Quiescence::new(),
+            held: VecDeque::new(),
+            vote_in_flight: None,
+            write_in_flight: None,
+            log_bytes,
+            snapshot_ticks: 0,
+            heard_from: None,
+            applied,
+        };
+        (group, data)
+    }
+
+    /// Which group.
+    #[must_use]
+    pub const fn id(&self) -> GroupId {
+        self.id
+    }
+
+    /// Which copy of it.
+    #[must_use]
+    pub const fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
+    /// What part it plays.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self.raw.raft.state {
+            StateRole::Leader => Role::Leader,
+            StateRole::Follower => Role::Follower,
+            StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
+        }
+    }
+
+    /// Whether it leads and has applied an entry of its own term, so that it may grant and answer.
+    #[must_use]
+    pub fn is_settled_leader(&self) -> bool {
+        self.role() == Role::Leader
+            && self.raw.raft.commit_to_current_term()
+            && self.raw.raft.raft_log.term(self.applied).is_ok_and(|term| term == self.term())
+    }
+
+    /// The present term.
+    #[must_use]
+    pub fn term(&self) -> u64 {
+        self.raw.raft.term
+    }
+
+    /// The node of the leader, as far as this copy knows.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        self.roster.node(ReplicaId(self.raw.raft.leader_id))
+    }
+
+    /// Where the copy `to` was last heard from, if the roster does not tell: a new copy knows only
+    /// who speaks to it.
+    fn leader_hint(&self, to: ReplicaId) -> Option<NodeId> {
+        self.heard_from.filter(|(replica, _)| *replica == to).map(|(_, node)| node)
+    }
+
+    /// The highest index whose entries were handed out.
+    #[must_use]
+    pub const fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// The index that the next proposal would get.
+    #[must_use]
+    pub fn next_index(&self) -> u64 {
+        self.raw.raft.raft_log.last_index() + 1
+    }
+
+    /// Which copies there are, and where.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Whether this copy has any state: a blank one waits for its leader.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.raw.raft.raft_log.last_index() == 0
+    }
+
+    /// Puts `data` into the log, if this copy leads; returns the index that it stands at.
+    ///
+    /// # Errors
+    /// When it does not lead or too much is uncommitted: nothing was proposed.
+    pub fn propose(&mut self, data: Vec<u8>) -> Result<u64, ProposeError> {
+        if self.role() != Role::Leader {
+            return Err(ProposeError::NotLeader);
+        }
+        self.wake();
+        self.quiescence.on_work();
+        match self.raw.propose(Vec::new(), data) {
+            Ok(()) => Ok(self.raw.raft.raft_log.last_index()),
+            Err(_) if self.raw.raft.lead_transferee.is_some() => Err(ProposeError::NotLeader),
+            Err(_) => Err(ProposeError::Full),
+        }
+    }
+
+    /// Asks for the log to be confirmed up to now; the answer comes as a
+    /// [read](Drained::reads) with `context` once it is.
+    pub fn read_index(&mut self, context: u64) {
+        self.wake();
+        self.raw.read_index(context.to_le_bytes().to_vec());
+    }
+
+    /// One tick has passed.
+    pub fn tick(&mut self) {
+        if self.quiescence.is_asleep() {
+            return;
+        }
+        self.raw.tick();
+        self.tick_quiescence();
+    }
+
+    /// Hands the lead to the copy on `node`, if it is caught up.
+    pub fn hand_over(&mut self, node: NodeId) {
+        if self.role() != Role::Leader {
+            return;
+        }
+        if let Some(to) = self.roster.replica_on(node) {
+            self.wake();
+            self.raw.transfer_leader(to.0);
+        }
+    }
+
+    /// Campaigns at once: for the first copy of a new group, which has nobody to wait for.
+    pub fn campaign(&mut self) {
+        // The only error is to campaign while not a voter; then there is nothing to win.
+        let _ = self.raw.campaign();
+    }
+
+    /// Takes a message from another copy, which came from `node`.
+    pub fn step(&mut self, node: NodeId, message: GroupMessage) {
+        let GroupMessage { group: _, from, to: _, body } = message;
+        self.heard_from = Some((from, node));
+        match body {
+            Body::Raft(message) => {
+                self.wake();
+                if message.carries_work() {
+                    self.quiescence.on_work();
+                }
+                let message = translate::to_raft(from, self.replica, *message);
+                // Errors are messages from copies that are gone; they change nothing.
+                let _ = self.raw.step(message);
+            }
+            Body::Sleep { term, index } => self.asked_to_sleep(from, term, index),
+            Body::Slept { term, index } => self.copy_sleeps(from, term, index),
+            Body::Gone => {}
+        }
+    }
+}
+
+fn config(group: GroupId, replica: ReplicaId, applied: u64) -> Config {
+    let spread = xxh3_64_with_seed(&replica.0.to_le_bytes(), u64::from(group.0)) % 10;
+    let campaign = CAMPAIGN_TICKS + usize::try_from(spread).expect("below ten");
+    Config {
+        id: replica.0,
+        election_tick: ELECTION_TICKS,
+        heartbeat_tick: HEARTBEAT_TICKS,
+        min_election_tick: campaign,
+        max_election_tick: campaign + 1,
+        applied,
+        max_size_per_msg: APPEND_BYTES_MAX,
+        max_inflight_msgs: APPENDS_IN_FLIGHT_MAX,
+        check_quorum: true,
+        pre_vote: true,
+        max_uncommitted_size: GROUP_UNCOMMITTED_BYTES_MAX,
+        ..Config::default()
+    }
+}

@@ -1,0 +1,180 @@
+//! Which copies a group has, on which nodes, and how that changes.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2};
+use serde::{Deserialize, Serialize};
+
+use super::{Group, ProposeError, Role, translate};
+use crate::durable::Copies;
+use crate::id::{NodeId, ReplicaId};
+use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::wire::{DecodeError, decode, encode};
+
+/// Where the copies of a group are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roster {
+    nodes: BTreeMap<ReplicaId, NodeId>,
+    /// The highest id ever given to a copy.
+    minted: u64,
+}
+
+/// A change of the copies. Without steps it leaves a joint configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// New copies; they learn and do not vote.
+    pub learners: Vec<(ReplicaId, NodeId)>,
+    /// Learners that vote from now on.
+    pub promoted: Vec<ReplicaId>,
+    /// Voters that only learn from now on.
+    pub demoted: Vec<ReplicaId>,
+    /// Copies that go.
+    pub removed: Vec<ReplicaId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    roster: Roster,
+    data: Bytes,
+}
+
+impl Roster {
+    pub(crate) fn founding(node: NodeId) -> Self {
+        Self { nodes: BTreeMap::from([(ReplicaId::FIRST, node)]), minted: ReplicaId::FIRST.0 }
+    }
+
+    /// The node that holds `replica`.
+    #[must_use]
+    pub fn node(&self, replica: ReplicaId) -> Option<NodeId> {
+        self.nodes.get(&replica).copied()
+    }
+
+    /// The copy on `node`.
+    #[must_use]
+    pub fn replica_on(&self, node: NodeId) -> Option<ReplicaId> {
+        self.nodes.iter().find(|(_, holder)| **holder == node).map(|(replica, _)| *replica)
+    }
+
+    /// All copies and their nodes.
+    pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, NodeId)> {
+        self.nodes.iter().map(|(replica, node)| (*replica, *node))
+    }
+
+    /// The id for the next copy.
+    #[must_use]
+    pub const fn next_replica(&self) -> ReplicaId {
+        ReplicaId(self.minted + 1)
+    }
+
+    /// Whether `replica` was a copy once and is none any more.
+    #[must_use]
+    pub fn has_lost(&self, replica: ReplicaId) -> bool {
+        replica.0 <= self.minted && !self.nodes.contains_key(&replica)
+    }
+
+    pub(crate) fn apply(&mut self, change: &Change, copies: &Copies) {
+        for (replica, node) in &change.learners {
+            self.nodes.insert(*replica, *node);
+            self.minted = self.minted.max(replica.0);
+        }
+        self.nodes.retain(|replica, _| copies.contains(*replica));
+    }
+
+    /// The machine's state together with the roster, as snapshots carry it.
+    pub(super) fn seal(&self, data: &Bytes) -> Bytes {
+        encode(&Sealed { roster: self.clone(), data: data.clone() }).into()
+    }
+
+    pub(super) fn unseal(bytes: &Bytes) -> Result<(Self, Bytes), DecodeError> {
+        let Sealed { roster, data } = decode(bytes, SNAPSHOT_BYTES_MAX)?;
+        Ok((roster, data))
+    }
+}
+
+impl Copies {
+    /// Whether `replica` is one of them in any part.
+    #[must_use]
+    pub fn contains(&self, replica: ReplicaId) -> bool {
+        [&self.voters, &self.learners, &self.voters_outgoing, &self.learners_next]
+            .iter()
+            .any(|list| list.contains(&replica))
+    }
+
+    /// Whether two configurations hold at once.
+    #[must_use]
+    pub const fn is_joint(&self) -> bool {
+        !self.voters_outgoing.is_empty()
+    }
+}
+
+impl Group {
+    /// Who votes and who learns.
+    #[must_use]
+    pub fn copies(&self) -> Copies {
+        translate::from_conf_state(&self.raw.raft.prs().conf().to_conf_state())
+    }
+
+    /// Whether a change of the copies is under way.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.raw.raft.has_pending_conf() || self.copies().is_joint()
+    }
+
+    /// Whether `replica` has all that is committed, as far as its leader knows.
+    #[must_use]
+    pub fn is_caught_up(&self, replica: ReplicaId) -> bool {
+        self.role() == Role::Leader
+            && self.raw.raft.prs().get(replica.0).is_some_and(|progress| {
+                progress.recent_active && progress.matched >= self.raw.raft.raft_log.committed
+            })
+    }
+
+    /// Puts a change of the copies into the log.
+    ///
+    /// # Errors
+    /// When this copy does not lead, or another change is under way.
+    pub fn propose_change(&mut self, change: &Change) -> Result<(), ProposeError> {
+        if self.role() != Role::Leader {
+            return Err(ProposeError::NotLeader);
+        }
+        self.wake();
+        self.quiescence.on_work();
+        self.raw
+            .propose_conf_change(encode(change), to_conf_change(change))
+            .map_err(|_| ProposeError::Full)
+    }
+
+    /// Carries out a change that is committed.
+    pub(super) fn apply_change(&mut self, data: &Bytes) {
+        let change = if data.is_empty() {
+            Change::default()
+        } else {
+            decode(data, SNAPSHOT_BYTES_MAX).expect("only changes of our own are in the log")
+        };
+        let state = self
+            .raw
+            .apply_conf_change(&to_conf_change(&change))
+            .expect("the leader has checked it before it was proposed");
+        self.roster.apply(&change, &translate::from_conf_state(&state));
+    }
+}
+
+fn to_conf_change(change: &Change) -> ConfChangeV2 {
+    let single = |kind, replica: ReplicaId| {
+        let mut single = ConfChangeSingle::default();
+        single.set_change_type(kind);
+        single.node_id = replica.0;
+        single
+    };
+    let learners =
+        change.learners.iter().map(|(replica, _)| *replica).chain(change.demoted.clone());
+    let changes: Vec<ConfChangeSingle> = learners
+        .map(|replica| single(ConfChangeType::AddLearnerNode, replica))
+        .chain(change.promoted.iter().map(|replica| single(ConfChangeType::AddNode, *replica)))
+        .chain(change.removed.iter().map(|replica| single(ConfChangeType::RemoveNode, *replica)))
+        .collect();
+    let mut raft = ConfChangeV2::default();
+    raft.set_changes(changes.into());
+    raft
+}

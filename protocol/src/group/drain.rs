@@ -1,0 +1,349 @@
+//! Taking out of a group what is to be done.
+
+use std::mem;
+
+use bytes::Bytes;
+use raft::eraftpb::{Entry, EntryType, Message};
+use raft::{ProgressState, SnapshotStatus};
+
+use super::message::{Body, GroupMessage};
+use super::{Group, Roster, translate};
+use crate::durable::{EntryKind, GroupWrite, LogEntry, Snapshot};
+use crate::id::{NodeId, ReplicaId};
+use crate::limits::{LOG_BYTES_MIN, LOG_MEMORY_BYTES_MAX};
+
+/// Applied entries that stay in memory for a follower that is a little behind.
+const TAIL_BYTES: usize = 64 * 1024;
+/// The log may outgrow the state this many times before the state is saved anew: saving costs time
+/// in proportion to the state, a longer log costs disk and time at the next start.
+const LOG_PER_STATE: usize = 4;
+/// Ticks after which a snapshot that was sent and not acknowledged is taken to be lost.
+const SNAPSHOT_TICKS_MAX: u32 = 50;
+
+/// What a group wants done, in the order of the fields.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// To be sent at once.
+    pub messages: Vec<(NodeId, GroupMessage)>,
+    /// To be made durable; then [`Group::persisted`] is to be called with the number.
+    pub write: Option<(GroupWrite, u64)>,
+    /// A state that replaces that of the machine, with its index.
+    pub restored: Option<(u64, Bytes)>,
+    /// Committed commands, to be applied in order.
+    pub committed: Vec<LogEntry>,
+    /// Reads that may be answered once the entry at the index is applied: (context, index).
+    pub reads: Vec<(u64, u64)>,
+    /// The copies have changed.
+    pub copies_changed: bool,
+    /// A follower needs the machine's state: [`Group::offer_snapshot`].
+    pub snapshot_wanted: bool,
+}
+
+impl Drained {
+    /// Empties it for the next group.
+    pub fn clear(&mut self) {
+        *self = Self {
+            messages: mem::take(&mut self.messages),
+            committed: mem::take(&mut self.committed),
+            ..Self::default()
+        };
+        self.messages.clear();
+        self.committed.clear();
+    }
+}
+
+impl Group {
+    /// Whether [`drain`](Self::drain) would find anything.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.raw.has_ready() || self.quiescence.has_messages()
+    }
+
+    /// Takes out all there is to be done now.
+    pub fn drain(&mut self, out: &mut Drained) {
+        while self.raw.has_ready() {
+            self.drain_ready(out);
+        }
+        self.raw.raft.msgs.shrink_to(64);
+        for (to, body) in self.quiescence.take_messages() {
+            self.address(to, body, &mut out.messages);
+        }
+        out.snapshot_wanted = self.raw.store().wants_snapshot();
+        self.trim();
+    }
+
+    fn drain_ready(&mut self, out: &mut Drained) {
+        let mut ready = self.raw.ready();
+        let number = ready.number();
+        let mut needs_write = false;
+
+        for state in ready.take_read_states() {
+            if let Ok(context) = <[u8; 8]>::try_from(state.request_ctx.as_slice()) {
+                out.reads.push((u64::from_le_bytes(context), state.index));
+            }
+        }
+        if !ready.snapshot().is_empty() {
+            self.install(ready.snapshot().clone(), out);
+            needs_write = true;
+        }
+        let entries = ready.take_entries();
+        if !entries.is_empty() {
+            self.log_bytes += entries.iter().map(|entry| entry.data.len()).sum::<usize>();
+            self.raw.mut_store().append(&entries);
+            append(self.write_of(out), entries);
+            needs_write = true;
+        }
+        if let Some(state) = ready.hs() {
+            // The commit index alone is not worth a sync: it goes with the next write.
+            let state = translate::from_hard_state(state);
+            if ready.must_sync() || out.write.is_some() {
+                self.write_of(out).hard_state = Some(state);
+                needs_write = true;
+            }
+        }
+        let new_vote = ready.must_sync() && ready.hs().is_some();
+        if needs_write {
+            self.write_in_flight = Some(number);
+            if let Some((_, write_number)) = &mut out.write {
+                *write_number = number;
+            }
+        }
+        if new_vote {
+            self.vote_in_flight = Some(number);
+        }
+
+        let now = ready.take_messages();
+        if self.vote_in_flight.is_some() {
+            self.hold(number, now);
+        } else {
+            self.send(now, &mut out.messages);
+        }
+        let later = ready.take_persisted_messages();
+        if self.write_in_flight.is_some() {
+            self.hold(number, later);
+        } else {
+            self.send(later, &mut out.messages);
+        }
+
+        let committed = ready.take_committed_entries();
+        self.raw.advance_append_async(ready);
+        if self.write_in_flight.is_none() {
+            self.raw.on_persist_ready(number);
+        }
+        self.apply(committed, out);
+    }
+
+    /// All that was drained up to `number` is durable.
+    pub fn persisted(&mut self, number: u64) {
+        if self.write_in_flight.is_some_and(|newest| newest <= number) {
+            self.write_in_flight = None;
+        }
+        if self.vote_in_flight.is_some_and(|newest| newest <= number) {
+            self.vote_in_flight = None;
+        }
+        self.raw.on_persist_ready(number);
+        // A state that was installed counts as applied only now.
+        let log = &self.raw.raft.raft_log;
+        if log.applied < self.applied && log.persisted >= self.applied {
+            self.raw.advance_apply_to(self.applied);
+        }
+    }
+
+    /// Messages that were held back for durability and may go now; to be called after
+    /// [`persisted`](Self::persisted).
+    pub fn release(&mut self, out: &mut Drained) {
+        let limit = match (self.write_in_flight, self.vote_in_flight) {
+            (None, None) => u64::MAX,
+            (write, vote) => write.unwrap_or(u64::MAX).min(vote.unwrap_or(u64::MAX)) - 1,
+        };
+        while self.held.front().is_some_and(|(number, _)| *number <= limit) {
+            if let Some((_, messages)) = self.held.pop_front() {
+                self.send(messages, &mut out.messages);
+            }
+        }
+    }
+
+    /// Whether the log has grown so much, compared to a state of `state_bytes`, that the state
+    /// should be saved.
+    #[must_use]
+    pub fn wants_checkpoint(&self, state_bytes: usize) -> bool {
+        self.log_bytes > LOG_BYTES_MIN.max(state_bytes.saturating_mul(LOG_PER_STATE))
+            && self.write_in_flight.is_none()
+    }
+
+    /// The machine's state at the last applied entry, to be saved in place of the log before it.
+    pub fn checkpoint(&mut self, data: &Bytes) -> Snapshot {
+        self.log_bytes = 0;
+        self.state(data)
+    }
+
+    /// Gives followers that are too far behind the machine's state.
+    pub fn offer_snapshot(&mut self, data: &Bytes) {
+        let state = self.state(data);
+        self.raw.mut_store().offer(translate::to_snapshot(state));
+        let waiting: Vec<u64> = (self.raw.raft.prs().iter())
+            .filter(|(id, progress)| {
+                **id != self.replica.0 && progress.state == ProgressState::Probe
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for replica in waiting {
+            if let Some(progress) = self.raw.raft.mut_prs().get_mut(replica) {
+                progress.resume();
+            }
+            self.raw.raft.send_append(replica);
+        }
+    }
+
+    /// Copies that wait for a state for too long are sent another.
+    pub(super) fn tick_snapshots(&mut self) {
+        let mut any = false;
+        let mut lost = Vec::new();
+        for (id, progress) in self.raw.raft.prs().iter() {
+            if progress.state == ProgressState::Snapshot {
+                any = true;
+                lost.push(*id);
+            }
+        }
+        self.snapshot_ticks = if any { self.snapshot_ticks + 1 } else { 0 };
+        if !any && self.raw.store().has_offer() && !self.raw.store().wants_snapshot() {
+            self.raw.mut_store().withdraw_offer();
+        }
+        if self.snapshot_ticks > SNAPSHOT_TICKS_MAX {
+            self.snapshot_ticks = 0;
+            self.raw.mut_store().withdraw_offer();
+            for replica in lost {
+                self.raw.report_snapshot(replica, SnapshotStatus::Failure);
+            }
+        }
+    }
+
+    fn state(&self, data: &Bytes) -> Snapshot {
+        let term = self.raw.raft.raft_log.term(self.applied).expect("the last applied is at hand");
+        Snapshot { index: self.applied, term, copies: self.copies(), data: self.roster.seal(data) }
+    }
+
+    fn install(&mut self, snapshot: raft::eraftpb::Snapshot, out: &mut Drained) {
+        let copies = snapshot.get_metadata().get_conf_state().clone();
+        let snapshot = translate::from_snapshot(snapshot);
+        self.raw.mut_store().restore(snapshot.index, snapshot.term, copies);
+        let (roster, data) = Roster::unseal(&snapshot.data)
+            .expect("a state is checked when it arrives, before it gets here");
+        self.roster = roster;
+        self.applied = snapshot.index;
+        self.log_bytes = 0;
+        out.copies_changed = true;
+        out.committed.clear();
+        out.restored = Some((snapshot.index, data));
+        let write = self.write_of(out);
+        write.entries.clear();
+        write.snapshot = Some(snapshot);
+    }
+
+    fn apply(&mut self, committed: Vec<Entry>, out: &mut Drained) {
+        let Some(last) = committed.last().map(|entry| entry.index) else {
+            return;
+        };
+        for entry in committed {
+            match entry.get_entry_type() {
+                EntryType::EntryNormal if entry.data.is_empty() => {}
+                EntryType::EntryNormal => out.committed.push(translate::from_entry(entry)),
+                EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => {
+                    self.apply_change(&entry.context);
+                    out.copies_changed = true;
+                }
+            }
+        }
+        self.applied = last;
+        // While an installed state is not durable nothing behind it can be committed here.
+        self.raw.advance_apply_to(last);
+    }
+
+    fn write_of<'a>(&self, out: &'a mut Drained) -> &'a mut GroupWrite {
+        let empty = GroupWrite {
+            group: self.id,
+            replica: self.replica,
+            destroy: false,
+            snapshot: None,
+            entries: Vec::new(),
+            hard_state: None,
+            checkpoint: None,
+        };
+        &mut out.write.get_or_insert((empty, 0)).0
+    }
+
+    fn hold(&mut self, number: u64, messages: Vec<Message>) {
+        if !messages.is_empty() {
+            self.held.push_back((number, messages));
+        }
+    }
+
+    fn send(&self, messages: Vec<Message>, out: &mut Vec<(NodeId, GroupMessage)>) {
+        for message in messages {
+            let to = ReplicaId(message.to);
+            if let Some(message) = translate::from_raft(message) {
+                self.address(to, Body::Raft(Box::new(message)), out);
+            }
+        }
+    }
+
+    fn address(&self, to: ReplicaId, body: Body, out: &mut Vec<(NodeId, GroupMessage)>) {
+        // A blank copy that was just added knows nobody's place yet: whoever drives it answers the
+        // node that the question came from.
+        if let Some(node) = self.roster.node(to).or_else(|| self.leader_hint(to)) {
+            let message = GroupMessage { group: self.id, from: self.replica, to, body };
+            out.push((node, message));
+        }
+    }
+
+    fn trim(&mut self) {
+        let applied = self.raw.raft.raft_log.applied;
+        let needed = (self.raw.raft.prs().iter())
+            .filter(|(id, progress)| **id != self.replica.0 && progress.recent_active)
+            .map(|(_, progress)| progress.matched)
+            .min()
+            .unwrap_or(applied);
+        if self.raw.store().bytes() > TAIL_BYTES {
+            self.raw.mut_store().trim(applied.min(needed), TAIL_BYTES);
+            self.raw.mut_store().trim(applied, LOG_MEMORY_BYTES_MAX);
+        }
+    }
+}
+
+/// Adds entries to what is to be written; they replace those that stand from the first of them on.
+fn append(write: &mut GroupWrite, entries: Vec<Entry>) {
+    if let Some(first) = entries.first() {
+        write.entries.retain(|entry| entry.index < first.index);
+    }
+    write.entries.extend(entries.into_iter().map(translate::from_entry));
+}
+
+impl GroupWrite {
+    /// Adds what the same copy writes later, so that both become durable as one.
+    pub fn merge(&mut self, later: Self) {
+        if later.replica != self.replica || later.destroy {
+            *self = later;
+            return;
+        }
+        if later.snapshot.is_some() {
+            self.snapshot = later.snapshot;
+            self.entries.clear();
+            self.checkpoint = None;
+        }
+        if let Some(first) = later.entries.first() {
+            let index = first.index;
+            self.entries.retain(|entry| entry.index < index);
+        }
+        self.entries.extend(later.entries);
+        self.hard_state = later.hard_state.or(self.hard_state);
+        self.checkpoint = later.checkpoint.or_else(|| self.checkpoint.take());
+    }
+}
+
+impl LogEntry {
+    /// Whether it holds commands.
+    #[must_use]
+    pub fn is_commands(&self) -> bool {
+        self.kind == EntryKind::Commands
+    }
+}

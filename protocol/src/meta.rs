@@ -1,0 +1,182 @@
+//! The state machine of the meta group: what is cluster-wide and rare.
+//!
+//! Its versions are announced to all; nodes keep a copy and work on without the group.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::durable::LogEntry;
+use crate::id::{ClusterId, NodeId};
+use crate::limits::{FRAME_BYTES_MAX, MEMBERS_MAX};
+use crate::time::Wall;
+use crate::wire::{DecodeError, decode, encode};
+
+/// What the cluster is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Minted when it was formed.
+    pub cluster: ClusterId,
+    /// What its people call it.
+    pub name: String,
+    /// How many partitions it has, for ever.
+    pub partitions: u16,
+    /// How many copies of each partition it keeps, if it has so many members.
+    pub replicas: u8,
+    /// No submission is acknowledged by fewer voters.
+    pub voters_min: u8,
+    /// Who belongs to it.
+    pub members: BTreeMap<NodeId, Member>,
+    /// Grows by one with each change.
+    pub version: u64,
+}
+
+/// A member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name, unique in the cluster.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// When it joined, by the clock of the meta group's leader.
+    pub joined_at: Wall,
+    /// The version that it joined with: members are told apart by age.
+    pub joined_in: u64,
+}
+
+/// Who wants to be a member, or has moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// The node.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The cluster's name, as it is configured there.
+    pub cluster_name: String,
+}
+
+/// Why a node is not a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum JoinRefusal {
+    /// The cluster is called otherwise.
+    #[error("this is the cluster {name:?}; check [cluster] name in cluster.toml and the seeds")]
+    OtherCluster {
+        /// Its name.
+        name: String,
+    },
+    /// Another member has the name.
+    #[error(
+        "the name {name:?} belongs to another member; start this node with another --name, or \
+         bring the other's data directory back"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// There are too many members.
+    #[error("the cluster has {MEMBERS_MAX} members, which is the limit")]
+    Full,
+}
+
+/// What can be asked of the meta group. New variants go to the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MetaCommand {
+    /// Take a member in, or note its new address.
+    Join {
+        /// Who.
+        join: Join,
+        /// When.
+        at: Wall,
+    },
+}
+
+impl Meta {
+    /// A cluster with no members yet.
+    #[must_use]
+    pub const fn new(
+        cluster: ClusterId,
+        name: String,
+        partitions: u16,
+        replicas: u8,
+        voters_min: u8,
+    ) -> Self {
+        let members = BTreeMap::new();
+        Self { cluster, name, partitions, replicas, voters_min, members, version: 0 }
+    }
+
+    /// Carries out the commands of `entry`.
+    ///
+    /// # Panics
+    /// When the entry holds anything else: only our own are in the log.
+    pub fn apply(&mut self, entry: &LogEntry) {
+        let command: MetaCommand =
+            decode(&entry.data, FRAME_BYTES_MAX).expect("only commands of our own are in the log");
+        match command {
+            MetaCommand::Join { join, at } => {
+                // A refusal was told to the node before; two that race for a name meet here.
+                if self.check(&join).is_ok() {
+                    self.join(join, at);
+                }
+            }
+        }
+    }
+
+    /// Whether `join` may be carried out.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, join: &Join) -> Result<(), JoinRefusal> {
+        if join.cluster_name != self.name {
+            return Err(JoinRefusal::OtherCluster { name: self.name.clone() });
+        }
+        if self.members.iter().any(|(node, member)| *node != join.node && member.name == join.name)
+        {
+            return Err(JoinRefusal::NameTaken { name: join.name.clone() });
+        }
+        if self.members.len() >= MEMBERS_MAX && !self.members.contains_key(&join.node) {
+            return Err(JoinRefusal::Full);
+        }
+        Ok(())
+    }
+
+    /// Whether `join` would change nothing.
+    #[must_use]
+    pub fn has(&self, join: &Join) -> bool {
+        self.members
+            .get(&join.node)
+            .is_some_and(|member| member.name == join.name && member.address == join.address)
+    }
+
+    fn join(&mut self, join: Join, at: Wall) {
+        if self.has(&join) {
+            return;
+        }
+        self.version += 1;
+        let version = self.version;
+        let member = self.members.entry(join.node).or_insert_with(|| Member {
+            name: join.name.clone(),
+            address: join.address,
+            joined_at: at,
+            joined_in: version,
+        });
+        member.name = join.name;
+        member.address = join.address;
+    }
+
+    /// The state as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// The state that `bytes` hold.
+    ///
+    /// # Errors
+    /// When they are not those of a meta group.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode(bytes, FRAME_BYTES_MAX)
+    }
+}

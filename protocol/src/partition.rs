@@ -1,0 +1,155 @@
+//! The state machine of one partition: every task that lives in it.
+//!
+//! Log entries hold [`Command`]s; [`Partition::apply`] carries them out, the same way on every
+//! replica, one file per verb: [`accept`], [`lease`], [`report`], [`release`], [`lose`],
+//! [`cancel`], [`expire`], [`forget`]. What came of them is told as [`Change`]s, which only the
+//! owner listens to.
+//!
+//! **Partition time** is the only clock here: it comes with each entry and never goes back.
+
+mod accept;
+mod apply;
+mod cancel;
+mod command;
+mod expire;
+mod finish;
+mod forget;
+mod lease;
+mod lose;
+mod release;
+mod report;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+pub use self::command::{Change, Command, Grant, Loss, Proposal, Refusal, Report};
+pub use self::snapshot::CorruptSnapshot;
+use crate::id::{PartitionId, TaskId};
+use crate::task::{Record, State, Template};
+use crate::time::Wall;
+
+/// All tasks of a partition.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    id: PartitionId,
+    /// Partition time: that of the last entry.
+    now: Wall,
+    /// Ids made at or before it that are not known here are too old to be new.
+    dedup_floor: Wall,
+    /// Place in the line of the next task that becomes ready.
+    order_next: u64,
+    /// Place among the finished of the next task that ends.
+    finish_next: u64,
+    records: BTreeMap<TaskId, Record>,
+    /// What is left of forgotten tasks: how they ended.
+    stubs: BTreeMap<TaskId, State>,
+
+    // Derived from the above and rebuilt with it.
+    /// Finished records, in the order in which they ended.
+    finished: VecDeque<TaskId>,
+    finished_bytes: usize,
+    open: usize,
+    bytes: usize,
+    templates: BTreeSet<Arc<Template>>,
+}
+
+/// How full a partition is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fill {
+    /// Tasks that have not ended.
+    pub open: usize,
+    /// Finished tasks whose results are kept.
+    pub finished: usize,
+    /// Bytes of those.
+    pub finished_bytes: usize,
+    /// Forgotten tasks that are still recognised.
+    pub stubs: usize,
+    /// Bytes of all records.
+    pub bytes: usize,
+}
+
+impl Partition {
+    /// The empty partition `id`.
+    #[must_use]
+    pub fn new(id: PartitionId) -> Self {
+        Self {
+            id,
+            now: Wall::EPOCH,
+            dedup_floor: Wall::EPOCH,
+            order_next: 0,
+            finish_next: 0,
+            records: BTreeMap::new(),
+            stubs: BTreeMap::new(),
+            finished: VecDeque::new(),
+            finished_bytes: 0,
+            open: 0,
+            bytes: 0,
+            templates: BTreeSet::new(),
+        }
+    }
+
+    /// Which partition this is.
+    #[must_use]
+    pub const fn id(&self) -> PartitionId {
+        self.id
+    }
+
+    /// Partition time.
+    #[must_use]
+    pub const fn now(&self) -> Wall {
+        self.now
+    }
+
+    /// Ids made at or before it that are not known here are refused as too old.
+    #[must_use]
+    pub const fn dedup_floor(&self) -> Wall {
+        self.dedup_floor
+    }
+
+    /// The record of `task`, unless it is unknown or forgotten.
+    #[must_use]
+    pub fn record(&self, task: TaskId) -> Option<&Record> {
+        self.records.get(&task)
+    }
+
+    /// How a forgotten task ended.
+    #[must_use]
+    pub fn stub(&self, task: TaskId) -> Option<State> {
+        self.stubs.get(&task).copied()
+    }
+
+    /// All records, by id.
+    pub fn records(&self) -> impl Iterator<Item = (TaskId, &Record)> {
+        self.records.iter().map(|(id, record)| (*id, record))
+    }
+
+    /// How full it is.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        Fill {
+            open: self.open,
+            finished: self.finished.len(),
+            finished_bytes: self.finished_bytes,
+            stubs: self.stubs.len(),
+            bytes: self.bytes,
+        }
+    }
+
+    /// The stored copy of `template`, so that its records share it.
+    fn intern(&mut self, template: &Template) -> Arc<Template> {
+        if let Some(known) = self.templates.get(template) {
+            return Arc::clone(known);
+        }
+        let shared = Arc::new(template.clone());
+        self.templates.insert(Arc::clone(&shared));
+        shared
+    }
+
+    fn next_order(&mut self) -> u64 {
+        self.order_next += 1;
+        self.order_next
+    }
+}

@@ -1,0 +1,202 @@
+//! What can be asked of a partition, and what can come of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Lessee, TaskId, Token};
+use crate::limits::{DEDUP_WINDOW, ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
+use crate::task::{Batch, Outcome};
+use crate::time::Wall;
+
+/// What one log entry holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The term in which its owner proposed it: in another term it has no effect.
+    pub term: u64,
+    /// What the owner takes the time to be.
+    pub at: Wall,
+    /// To be carried out in this order.
+    pub commands: Vec<Command>,
+}
+
+/// One thing that an owner asks of its partition. New variants go to the end: logs outlive
+/// versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Take these tasks in; grant the first ones at once.
+    Accept {
+        /// The tasks.
+        batch: Batch,
+        /// Slots that wait for them already.
+        grants: Vec<Grant>,
+    },
+    /// Give these waiting tasks to an executor.
+    Lease {
+        /// Who runs them.
+        lessee: Lessee,
+        /// Which tasks.
+        tasks: Vec<TaskId>,
+    },
+    /// Close runs, as their executor tells.
+    Report {
+        /// Who ran them.
+        lessee: Lessee,
+        /// What became of them.
+        reports: Vec<Report>,
+    },
+    /// Close runs that their executor never had.
+    Release {
+        /// Which runs.
+        runs: Vec<(TaskId, Token)>,
+    },
+    /// Close all runs of an executor that is gone.
+    Lose {
+        /// Who.
+        lessee: Lessee,
+        /// How this is known.
+        loss: Loss,
+    },
+    /// An executor that was taken to be gone was only out of reach: its lost runs were no crashes.
+    Pardon {
+        /// Who.
+        lessee: Lessee,
+    },
+    /// Stop a task.
+    Cancel {
+        /// Which.
+        task: TaskId,
+    },
+    /// Give up those of these tasks whose time to start has passed.
+    Expire {
+        /// Which.
+        tasks: Vec<TaskId>,
+    },
+    /// Drop the records of tasks that ended long ago.
+    Forget {
+        /// How many of those that ended first.
+        finished: u32,
+        /// Stubs of ids made at or before it go, too.
+        floor: Wall,
+    },
+}
+
+/// Slots of one executor for the first rows of a batch that have none yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Who runs them.
+    pub lessee: Lessee,
+    /// How many rows.
+    pub rows: u32,
+}
+
+/// What became of one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The task.
+    pub task: TaskId,
+    /// The run.
+    pub token: Token,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How it is known that an executor is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Loss {
+    /// A later start of it was heard of: its runs ended with the old process.
+    Restarted,
+    /// It was not heard of any more; it may have crashed or be out of reach.
+    Unheard,
+}
+
+/// Why a task was not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The id belongs to a task with another specification.
+    #[error("this id was used for another task; make a new id for every task")]
+    Conflict,
+    /// The partition is full.
+    #[error(
+        "the partition of this task is full ({PARTITION_TASKS_MAX} open tasks or \
+         {PARTITION_BYTES_MAX} bytes); wait for workers to catch up or add some, then try again"
+    )]
+    Overloaded,
+    /// The id is older than the partition remembers: the task may have run already.
+    #[error(
+        "this id is older than the {} minutes (less under load) for which ids are remembered; \
+         if the task surely never ran, submit it under a new id",
+        DEDUP_WINDOW.as_millis() / 60_000
+    )]
+    TooOld,
+    /// The clock inside the id is ahead of the partition's.
+    #[error(
+        "the clock that made this id is more than {} s ahead of the cluster's; set it right",
+        ID_AHEAD_MAX.as_millis() / 1_000
+    )]
+    TooEarly,
+    /// The id carries another partition.
+    #[error("this id belongs to another partition")]
+    WrongPartition,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The `n`th [`Command::Accept`] of the entry was carried out.
+    Accepted {
+        /// Which, from zero.
+        ordinal: usize,
+        /// Rows that were not taken in.
+        refused: Vec<(u32, Refusal)>,
+        /// How many rows were known already.
+        known: u32,
+    },
+    /// A task waits for a slot.
+    Ready {
+        /// The task.
+        task: TaskId,
+    },
+    /// A task waits for its time.
+    Scheduled {
+        /// The task.
+        task: TaskId,
+        /// When it may start.
+        not_before: Wall,
+    },
+    /// A run was given to an executor.
+    Leased {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+        /// Who runs it.
+        lessee: Lessee,
+    },
+    /// A slot that was meant for this task is free again.
+    NotLeased {
+        /// The task.
+        task: TaskId,
+        /// Whose slot.
+        lessee: Lessee,
+    },
+    /// The end of a run is on record, now or already; its executor may forget it.
+    Closed {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+    },
+    /// A run should stop: it was cancelled, or its task has ended otherwise.
+    Stop {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+        /// Who runs it.
+        lessee: Lessee,
+    },
+    /// A task has ended.
+    Finished {
+        /// The task.
+        task: TaskId,
+    },
+}

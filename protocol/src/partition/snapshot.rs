@@ -1,0 +1,128 @@
+//! A partition as bytes: equal states have equal bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::Partition;
+use crate::id::{PartitionId, TaskId};
+use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::task::{History, Phase, Record, State, Template};
+use crate::time::Wall;
+use crate::wire::{DecodeError, decode, encode};
+
+/// What is written. Templates are written once, in the order in which records first use them.
+#[derive(Serialize, Deserialize)]
+struct Image {
+    id: PartitionId,
+    now: Wall,
+    dedup_floor: Wall,
+    order_next: u64,
+    finish_next: u64,
+    templates: Vec<Template>,
+    records: Vec<RecordImage>,
+    stubs: Vec<(TaskId, State)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RecordImage {
+    id: TaskId,
+    template: u32,
+    args: Bytes,
+    accepted_at: Wall,
+    order: u64,
+    phase: Phase,
+    history: Option<Box<History>>,
+}
+
+impl Partition {
+    /// The whole state as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut places: BTreeMap<&Arc<Template>, u32> = BTreeMap::new();
+        let mut templates = Vec::new();
+        let mut records = Vec::with_capacity(self.records.len());
+        for (id, record) in &self.records {
+            let place = *places.entry(&record.template).or_insert_with(|| {
+                templates.push((*record.template).clone());
+                u32::try_from(templates.len() - 1).expect("far fewer templates than records")
+            });
+            records.push(RecordImage {
+                id: *id,
+                template: place,
+                args: record.args.clone(),
+                accepted_at: record.accepted_at,
+                order: record.order,
+                phase: record.phase().clone(),
+                history: record.history.clone(),
+            });
+        }
+        encode(&Image {
+            id: self.id,
+            now: self.now,
+            dedup_floor: self.dedup_floor,
+            order_next: self.order_next,
+            finish_next: self.finish_next,
+            templates,
+            records,
+            stubs: self.stubs.iter().map(|(id, state)| (*id, *state)).collect(),
+        })
+    }
+
+    /// The state that `bytes` hold.
+    ///
+    /// # Errors
+    /// When they are not the bytes of a partition.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CorruptSnapshot> {
+        let image: Image = decode(bytes, SNAPSHOT_BYTES_MAX)?;
+        let templates: Vec<Arc<Template>> = image.templates.into_iter().map(Arc::new).collect();
+        let mut partition = Self::new(image.id);
+        partition.now = image.now;
+        partition.dedup_floor = image.dedup_floor;
+        partition.order_next = image.order_next;
+        partition.finish_next = image.finish_next;
+        partition.stubs = image.stubs.into_iter().collect();
+        partition.templates = templates.iter().cloned().collect::<BTreeSet<_>>();
+        let mut finished = BTreeMap::new();
+        for image in image.records {
+            let template = templates
+                .get(image.template as usize)
+                .ok_or(CorruptSnapshot::NoTemplate { task: image.id })?;
+            let mut record = Record::new(
+                Arc::clone(template),
+                image.args,
+                image.accepted_at,
+                image.order,
+                image.phase,
+            );
+            record.history = image.history;
+            partition.bytes += record.weight();
+            if record.state().is_final() {
+                partition.finished_bytes += record.weight();
+                let order = record.history.as_ref().map_or(0, |history| history.finish_order);
+                finished.insert(order, image.id);
+            } else {
+                partition.open += 1;
+            }
+            partition.records.insert(image.id, record);
+        }
+        partition.finished = finished.into_values().collect();
+        Ok(partition)
+    }
+}
+
+/// Bytes that are not those of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CorruptSnapshot {
+    /// They cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] DecodeError),
+    /// A record refers to a template that is not there.
+    #[error("task {task} refers to a template that the snapshot does not hold")]
+    NoTemplate {
+        /// The task.
+        task: TaskId,
+    },
+}

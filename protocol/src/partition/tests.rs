@@ -1,0 +1,1 @@
+//! Scenarios and generated histories of one partition.

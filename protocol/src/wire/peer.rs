@@ -1,0 +1,228 @@
+//! What nodes say to each other over streams.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::request::{Answer, Ask};
+use crate::group::GroupMessage;
+use crate::id::{ClusterId, Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::meta::{Join, JoinRefusal, Meta};
+use crate::task::{Outcome, Template};
+use crate::time::{Span, Wall};
+
+/// One frame between two nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The sender's wall clock: owners take the median of their voters' for partition time.
+    pub clock: Wall,
+    /// What is said, in this order.
+    pub messages: Vec<PeerMessage>,
+}
+
+/// What one node says to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerMessage {
+    /// The answer to [`PeerMessage::Ask`].
+    Answer {
+        /// As asked.
+        id: u64,
+        /// The answer. Only [`Answer::Submitted`] of a waiting caller is followed by another.
+        answer: Answer,
+    },
+    /// A request passed on. Lost ones are repeated: all requests may be.
+    Ask {
+        /// To be repeated in the answer.
+        id: u64,
+        /// How many nodes have passed it on.
+        hops: u8,
+        /// What is left of the caller's time.
+        deadline: Span,
+        /// What is asked.
+        ask: Ask,
+    },
+    /// From an executor to an owner.
+    FromExecutor(ExecutorSays),
+    /// Between the copies of groups.
+    Group(Vec<GroupMessage>),
+    /// From a node that wants to be a member; passed on to the leader of the meta group.
+    Join(Join),
+    /// The answer to [`PeerMessage::Join`].
+    Joined(Result<ClusterId, JoinRefusal>),
+    /// The sender's copy of what the meta group says. Newer versions replace older ones.
+    Meta(Box<Meta>),
+    /// The version that the sender has: who has a newer one sends it.
+    MetaVersion(u64),
+    /// From an owner to an executor.
+    ToExecutor(OwnerSays),
+}
+
+/// What an owner says to an executor. All of it may be repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OwnerSays {
+    /// Which runs of this partition do you hold? From now on take no dispatch of an older term for
+    /// it. Answered with [`ExecutorSays::Holds`].
+    Ask {
+        /// The executor that is meant.
+        lessee: Lessee,
+        /// The partition.
+        partition: PartitionId,
+        /// The owner's term.
+        term: u64,
+    },
+    /// The ends of these runs are on record: forget them.
+    Closed {
+        /// The runs.
+        runs: Vec<(TaskId, Token)>,
+    },
+    /// I have so much work waiting for slots of these pools. Replaces what was said before.
+    Demand {
+        /// The executor that is meant.
+        lessee: Lessee,
+        /// Slots wanted, by pool.
+        wanted: Vec<u32>,
+    },
+    /// Run these. A run that is known already is not started again; one without a slot is answered
+    /// with [`ExecutorSays::NeverHad`].
+    Dispatch {
+        /// The executor that is meant.
+        lessee: Lessee,
+        /// What the runs refer to.
+        templates: Vec<Template>,
+        /// The runs.
+        runs: Vec<Dispatch>,
+    },
+    /// These slots are not needed: they are free again.
+    Return {
+        /// The executor that is meant.
+        lessee: Lessee,
+        /// Slots, by pool.
+        slots: Vec<u32>,
+    },
+    /// Ask these runs to stop.
+    Stop {
+        /// The runs.
+        runs: Vec<(TaskId, Token)>,
+    },
+}
+
+/// One run to be started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispatch {
+    /// The task.
+    pub task: TaskId,
+    /// The run.
+    pub token: Token,
+    /// Which attempt this is, from one.
+    pub attempt: u32,
+    /// Position of its template.
+    pub template: u16,
+    /// Its arguments, JSON.
+    pub args: Bytes,
+    /// The owner's term: executors refuse older ones after they were asked under a newer one.
+    pub term: u64,
+}
+
+/// What an executor says to an owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExecutorSays {
+    /// These runs of yours I hold: sent now and then, so that lost dispatches are noticed.
+    Beat {
+        /// Who says it.
+        lessee: Lessee,
+        /// The runs.
+        runs: Vec<(TaskId, Token)>,
+    },
+    /// These slots are yours: dispatch to them or give them back.
+    Grant {
+        /// Who says it.
+        lessee: Lessee,
+        /// Slots, by pool.
+        slots: Vec<u32>,
+    },
+    /// The answer to [`OwnerSays::Ask`].
+    Holds {
+        /// Who says it.
+        lessee: Lessee,
+        /// The partition.
+        partition: PartitionId,
+        /// As asked.
+        term: u64,
+        /// All runs of the partition that it holds; their outcomes follow by themselves.
+        runs: Vec<(TaskId, Token)>,
+    },
+    /// I am here, and this is what I can run. Said at every start and new connection.
+    Introduce {
+        /// Who says it.
+        lessee: Lessee,
+        /// What it can run.
+        profile: Profile,
+    },
+    /// I never had these runs and never will start them.
+    NeverHad {
+        /// Who says it.
+        lessee: Lessee,
+        /// The runs.
+        runs: Vec<(TaskId, Token)>,
+    },
+    /// So these runs ended. Repeated until [`OwnerSays::Closed`].
+    Outcomes {
+        /// Who says it.
+        lessee: Lessee,
+        /// The runs and their ends.
+        outcomes: Vec<(TaskId, Token, Outcome)>,
+    },
+    /// Others need slots: give back those you do not use.
+    Recall {
+        /// Who says it.
+        lessee: Lessee,
+        /// Slots wanted, by pool.
+        wanted: Vec<u32>,
+    },
+}
+
+/// What an executor can run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Slots of each pool.
+    pub pools: Vec<u32>,
+    /// Task names, ascending, and the pool whose slots their runs take.
+    pub tasks: Vec<(String, u8)>,
+    /// Queues, ascending; a queue with slots of its own names their pool.
+    pub queues: Vec<(String, Option<u8>)>,
+    /// Process id of the node, for people.
+    pub pid: u32,
+}
+
+impl Profile {
+    /// The pool for tasks called `name` of `queue`, if they can run here.
+    #[must_use]
+    pub fn pool(&self, queue: &str, name: &str) -> Option<usize> {
+        let queue = self.queues.binary_search_by(|(known, _)| known.as_str().cmp(queue)).ok()?;
+        let task = self.tasks.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+        let (_, own) = self.queues.get(queue)?;
+        let (_, of_kind) = self.tasks.get(task)?;
+        Some(usize::from(own.unwrap_or(*of_kind)))
+    }
+}
+
+impl ExecutorSays {
+    /// Who says it.
+    #[must_use]
+    pub const fn lessee(&self) -> Lessee {
+        match self {
+            Self::Beat { lessee, .. }
+            | Self::Grant { lessee, .. }
+            | Self::Holds { lessee, .. }
+            | Self::Introduce { lessee, .. }
+            | Self::NeverHad { lessee, .. }
+            | Self::Outcomes { lessee, .. }
+            | Self::Recall { lessee, .. } => *lessee,
+        }
+    }
+
+    /// The node that says it.
+    #[must_use]
+    pub const fn node(&self) -> NodeId {
+        self.lessee().node
+    }
+}

@@ -1,0 +1,239 @@
+//! What callers ask of the cluster, and what they are answered.
+//!
+//! Any node takes any request. One that concerns a task is passed on to the owner of the task's
+//! partition and its answer is passed back, so a caller never needs to know where a task lives.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ClusterId, NodeId, PartitionId, TaskId};
+use crate::meta::Meta;
+use crate::partition::Refusal;
+use crate::task::{Batch, Failure, InvalidBatch, State, View};
+use crate::time::Span;
+
+/// A request of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// How long the caller will wait. When it has passed the answer is an error.
+    pub deadline: Span,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What is asked. All of it may be repeated without harm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Stop a task. Answered with its [`View`] once the wish is durable.
+    Cancel {
+        /// The task.
+        task: TaskId,
+    },
+    /// List tasks, newest first. Answered with [`Answer::Tasks`].
+    List {
+        /// Only those in this state.
+        state: Option<State>,
+        /// Only those of this queue.
+        queue: Option<String>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Show a task. Answered with its [`View`].
+    Show {
+        /// The task.
+        task: TaskId,
+    },
+    /// Tell about the cluster. Answered with [`Answer::Status`].
+    Status,
+    /// Take tasks in, all of one partition. Answered with [`Answer::Submitted`] once they are
+    /// durable, and if the caller waits, with [`Answer::Finished`] once all of them have ended.
+    Submit {
+        /// The tasks.
+        batch: Batch,
+        /// Whether the caller waits for their ends.
+        wait: bool,
+    },
+    /// Wait until a task has ended. Answered with its [`View`] then.
+    Wait {
+        /// The task.
+        task: TaskId,
+    },
+    /// Tell where to submit. Answered with [`Answer::Welcome`].
+    Welcome,
+}
+
+/// What callers are answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The request failed.
+    Failed(RequestError),
+    /// All tasks of a submission have ended.
+    Finished(Vec<Ending>),
+    /// About the cluster.
+    Status(Box<Status>),
+    /// A submission is durable, except these rows.
+    Submitted {
+        /// Rows that were not taken in, by position.
+        refused: Vec<(u32, Refusal)>,
+        /// How many were known already.
+        known: u32,
+    },
+    /// Some tasks.
+    Tasks(Vec<View>),
+    /// One task.
+    View(Box<View>),
+    /// Where to submit.
+    Welcome(Box<Welcome>),
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// The task.
+    pub task: TaskId,
+    /// Its final state.
+    pub state: State,
+    /// What it returned, JSON; absent also when it is no longer kept.
+    pub result: Option<Bytes>,
+    /// Why it is dead.
+    pub error: Option<Failure>,
+}
+
+/// What a client learns when it connects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The node that answers.
+    pub node: NodeId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Partitions of the cluster.
+    pub partitions: u16,
+    /// Those that the node owns: tasks with ids in them need no second hop.
+    pub owned: Vec<PartitionId>,
+    /// The members: where else to connect.
+    pub members: Vec<MemberStatus>,
+}
+
+/// About the cluster, as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The node that answers.
+    pub node: NodeId,
+    /// What the meta group says.
+    pub meta: Meta,
+    /// The members.
+    pub members: Vec<MemberStatus>,
+    /// How many partitions have a settled owner, as far as the node knows.
+    pub partitions_owned: u16,
+    /// Open tasks of the partitions that the node owns.
+    pub open: u64,
+    /// Runs that the node has granted and not seen the end of.
+    pub running: u64,
+}
+
+/// About a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// The node.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub address: std::net::SocketAddr,
+    /// Whether it is heard of.
+    pub liveness: crate::membership::Liveness,
+    /// Partitions that it owns, as far as the answering node knows.
+    pub owned: u16,
+    /// Its process id, as it told.
+    pub pid: u32,
+}
+
+/// A request that failed. Nothing was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum RequestError {
+    /// The submission breaks a limit; repeating it cannot help.
+    #[error(transparent)]
+    Invalid(#[from] InvalidBatch),
+    /// The cluster is being formed, or this node is joining it; try again.
+    #[error("the cluster is still being formed: {missing}; try again in a moment")]
+    Forming {
+        /// What it waits for.
+        missing: String,
+    },
+    /// No majority of the partition's copies answers; try again when nodes are back.
+    #[error(
+        "no majority of the copies of partition {partition} can be reached; nothing was \
+         acknowledged; see `umbel cluster status` for nodes that are down, then try again"
+    )]
+    NoQuorum {
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// There is no such task, or its record is no longer kept.
+    #[error("no task {task} is known; results are kept for an hour, fewer if there are many")]
+    NotFound {
+        /// The task.
+        task: TaskId,
+    },
+    /// The node asked does not own the partition (any more). Only nodes see this: they ask on.
+    #[error("this node does not own partition {partition}")]
+    NotOwner {
+        /// The partition.
+        partition: PartitionId,
+        /// Who does, as far as it knows.
+        owner: Option<NodeId>,
+    },
+    /// Too much is under way on the node; try again later.
+    #[error("the node has too much under way ({what}); try again later or at another node")]
+    Overloaded {
+        /// What there is too much of.
+        what: String,
+    },
+    /// The task did not end in time; it goes on.
+    #[error(
+        "the task has not ended in the time given; it goes on, ask again with `umbel task wait`"
+    )]
+    TimedOut,
+    /// The answer was lost: whether the tasks were taken in is not known. Submit again with the
+    /// same ids to find out.
+    #[error("whether it was taken in is not known; submit it again under the same id to find out")]
+    Unknown,
+    /// No member knows the task name.
+    #[error("no node of the cluster knows the task {name:?}{}", suggest(.known))]
+    UnknownTask {
+        /// The name.
+        name: String,
+        /// Names that are alike.
+        known: Vec<String>,
+    },
+    /// No member serves the queue.
+    #[error("no node of the cluster serves the queue {name:?}{}", suggest(.known))]
+    UnknownQueue {
+        /// The queue.
+        name: String,
+        /// Names that are alike.
+        known: Vec<String>,
+    },
+}
+
+fn suggest(known: &[String]) -> String {
+    if known.is_empty() {
+        return "; declare it under [tasks] or [queues] in cluster.toml, or register a handler"
+            .into();
+    }
+    format!("; did you mean {}?", known.join(" or "))
+}
+
+impl Ask {
+    /// The partition that it concerns, if it concerns one.
+    #[must_use]
+    pub fn partition(&self) -> Option<PartitionId> {
+        match self {
+            Self::Cancel { task } | Self::Show { task } | Self::Wait { task } => {
+                Some(task.partition())
+            }
+            Self::Submit { batch, .. } => batch.rows.first().map(|row| row.id.partition()),
+            Self::List { .. } | Self::Status | Self::Welcome => None,
+        }
+    }
+}
