@@ -62,6 +62,8 @@ pub struct Group {
     snapshot_ticks: u32,
     /// Where messages of copies came from that the roster does not tell yet.
     heard_from: Option<(ReplicaId, NodeId)>,
+    /// Copies that a change has just removed; the leader tells them.
+    gone: Vec<(ReplicaId, NodeId)>,
     /// The highest index for which the driver has been given all entries.
     applied: u64,
 }
@@ -154,6 +156,7 @@ impl Group {
             log_bytes,
             snapshot_ticks: 0,
             heard_from: None,
+            gone: Vec::new(),
             applied,
         };
         (group, data)

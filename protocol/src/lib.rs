@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod durable;
+pub mod executor;
 pub mod group;
 pub mod id;
 pub mod limits;
@@ -17,6 +18,7 @@ pub mod membership;
 pub mod meta;
 pub mod partition;
 pub mod placement;
+pub mod scheduler;
 pub mod task;
 pub mod time;
 pub mod wire;

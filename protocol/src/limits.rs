@@ -94,8 +94,6 @@ pub const SUBMISSION_TASKS_IN_FLIGHT_MAX: usize = 262_144;
 pub const WAITERS_MAX: usize = 4_194_304;
 /// Requests that a node has passed on to others and not heard of.
 pub const FORWARDS_MAX: usize = 65_536;
-/// Members that may pass a request on before it is refused: finding an owner takes at most two.
-pub const HOPS_MAX: u8 = 3;
 /// Tasks of one listing.
 pub const LIST_MAX: usize = 10_000;
 /// Messages in an actor's mailbox. A message is a batch, so this is far from the number of tasks.

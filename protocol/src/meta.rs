@@ -118,7 +118,7 @@ impl Meta {
             MetaCommand::Join { join, at } => {
                 // A refusal was told to the node before; two that race for a name meet here.
                 if self.check(&join).is_ok() {
-                    self.join(join, at);
+                    self.admit(join, at);
                 }
             }
         }
@@ -150,7 +150,8 @@ impl Meta {
             .is_some_and(|member| member.name == join.name && member.address == join.address)
     }
 
-    fn join(&mut self, join: Join, at: Wall) {
+    /// Takes a member in, or notes its new address.
+    pub fn admit(&mut self, join: Join, at: Wall) {
         if self.has(&join) {
             return;
         }

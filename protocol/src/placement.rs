@@ -10,5 +10,5 @@ pub use self::rendezvous::ranking;
 /// one below it.
 #[must_use]
 pub const fn voters_of(copies: usize) -> usize {
-    if copies % 2 == 0 { copies.saturating_sub(1) } else { copies }
+    if copies.is_multiple_of(2) { copies.saturating_sub(1) } else { copies }
 }

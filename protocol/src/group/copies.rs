@@ -86,7 +86,7 @@ impl Roster {
         encode(&Sealed { roster: self.clone(), data: data.clone() }).into()
     }
 
-    pub(super) fn unseal(bytes: &Bytes) -> Result<(Self, Bytes), DecodeError> {
+    pub(crate) fn unseal(bytes: &Bytes) -> Result<(Self, Bytes), DecodeError> {
         let Sealed { roster, data } = decode(bytes, SNAPSHOT_BYTES_MAX)?;
         Ok((roster, data))
     }
@@ -156,7 +156,10 @@ impl Group {
             .raw
             .apply_conf_change(&to_conf_change(&change))
             .expect("the leader has checked it before it was proposed");
+        let before = self.roster.clone();
         self.roster.apply(&change, &translate::from_conf_state(&state));
+        let gone = before.iter().filter(|(replica, _)| self.roster.node(*replica).is_none());
+        self.gone.extend(gone);
     }
 }
 

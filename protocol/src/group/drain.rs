@@ -7,7 +7,7 @@ use raft::eraftpb::{Entry, EntryType, Message};
 use raft::{ProgressState, SnapshotStatus};
 
 use super::message::{Body, GroupMessage};
-use super::{Group, Roster, translate};
+use super::{Group, Role, Roster, translate};
 use crate::durable::{EntryKind, GroupWrite, LogEntry, Snapshot};
 use crate::id::{NodeId, ReplicaId};
 use crate::limits::{LOG_BYTES_MIN, LOG_MEMORY_BYTES_MAX};
@@ -64,7 +64,13 @@ impl Group {
         while self.raw.has_ready() {
             self.drain_ready(out);
         }
-        self.raw.raft.msgs.shrink_to(64);
+        for (to, node) in mem::take(&mut self.gone) {
+            if self.role() == Role::Leader {
+                let body = Body::Gone;
+                let message = GroupMessage { group: self.id, from: self.replica, to, body };
+                out.messages.push((node, message));
+            }
+        }
         for (to, body) in self.quiescence.take_messages() {
             self.address(to, body, &mut out.messages);
         }

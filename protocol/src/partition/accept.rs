@@ -36,11 +36,8 @@ impl Partition {
                 Found::Refused(refusal) => refused.push((position, refusal)),
             }
         }
-        // Slots that found no task: all rows that were meant for them were known or refused.
-        if let Some(row) = batch.rows.first() {
-            changes.extend(slots.map(|lessee| Change::NotLeased { task: row.id, lessee }));
-        }
-        changes.push(Change::Accepted { ordinal, refused, known });
+        let unused = slots.collect();
+        changes.push(Change::Accepted { ordinal, refused, known, unused });
     }
 
     fn look_up(&self, row: &Row, template: &Template) -> Found {

@@ -1,5 +1,7 @@
 //! What can be asked of a partition, and what can come of it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Lessee, TaskId, Token};
@@ -25,7 +27,7 @@ pub enum Command {
     /// Take these tasks in; grant the first ones at once.
     Accept {
         /// The tasks.
-        batch: Batch,
+        batch: Arc<Batch>,
         /// Slots that wait for them already.
         grants: Vec<Grant>,
     },
@@ -149,6 +151,8 @@ pub enum Change {
         refused: Vec<(u32, Refusal)>,
         /// How many rows were known already.
         known: u32,
+        /// Granted slots that found no row.
+        unused: Vec<Lessee>,
     },
     /// A task waits for a slot.
     Ready {
@@ -184,6 +188,8 @@ pub enum Change {
         task: TaskId,
         /// The run.
         token: Token,
+        /// Who ran it.
+        lessee: Lessee,
     },
     /// A run should stop: it was cancelled, or its task has ended otherwise.
     Stop {

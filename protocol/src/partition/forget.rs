@@ -27,3 +27,31 @@ impl Partition {
         self.templates.retain(|template| std::sync::Arc::strong_count(template) > 1);
     }
 }
+
+impl Partition {
+    /// How many tasks ended before `time`.
+    #[must_use]
+    pub fn finished_before(&self, time: Wall) -> usize {
+        let ended_before = |task: &TaskId| {
+            self.records.get(task).is_some_and(|record| {
+                record.history.as_ref().and_then(|history| history.finished_at) < Some(time)
+            })
+        };
+        self.finished.iter().take_while(|task| ended_before(task)).count()
+    }
+
+    /// Where the floor must be for no more than `stubs` stubs to be left, if there are more.
+    #[must_use]
+    pub fn stub_floor(&self, stubs: usize) -> Option<Wall> {
+        let excess = self.stubs.len().checked_sub(stubs)?;
+        // A quarter more than needed, so that it is not needed again at once.
+        let excess = (excess > 0).then_some(excess + stubs / 4)?;
+        self.stubs.keys().nth(excess - 1).map(|task| task.made_at())
+    }
+
+    /// Whether a floor at `floor` would drop any stub.
+    #[must_use]
+    pub fn has_stubs_before(&self, floor: Wall) -> bool {
+        self.stubs.first_key_value().is_some_and(|(task, _)| task.made_at() <= floor)
+    }
+}

@@ -46,6 +46,7 @@ impl Partition {
 
     fn lose_one(&mut self, task: TaskId, lease: &Lease, loss: Loss, changes: &mut Vec<Change>) {
         let now = self.now;
+        changes.push(Change::Closed { task, token: lease.token, lessee: lease.lessee });
         let end = match loss {
             Loss::Restarted => RunEnd::Lost,
             Loss::Unheard => RunEnd::Unheard,

@@ -16,6 +16,7 @@ impl Partition {
                 continue;
             };
             let now = self.now;
+            changes.push(Change::Closed { task: *task, token: *token, lessee: lease.lessee });
             self.amend(*task, |record| close(record, &lease, now, RunEnd::NeverHad));
             if lease.cancelling {
                 self.finish(*task, Transition::Cancel, Phase::Cancelled, changes);

@@ -31,7 +31,7 @@ impl Partition {
                 }
                 lease => self.conclude_late(task, token, lease, outcome, changes),
             }
-            changes.push(Change::Closed { task, token });
+            changes.push(Change::Closed { task, token, lessee });
         }
     }
 

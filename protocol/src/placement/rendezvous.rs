@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     fn nodes(count: u128) -> Vec<NodeId> {
-        (1..=count).map(|n| NodeId(n << 96 | n * 7919)).collect()
+        (1..=count).map(|n| NodeId((n << 96) | (n * 7919))).collect()
     }
 
     #[test]

@@ -33,8 +33,6 @@ pub enum PeerMessage {
     Ask {
         /// To be repeated in the answer.
         id: u64,
-        /// How many nodes have passed it on.
-        hops: u8,
         /// What is left of the caller's time.
         deadline: Span,
         /// What is asked.

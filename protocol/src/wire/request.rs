@@ -3,6 +3,8 @@
 //! Any node takes any request. One that concerns a task is passed on to the owner of the task's
 //! partition and its answer is passed back, so a caller never needs to know where a task lives.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +51,7 @@ pub enum Ask {
     /// durable, and if the caller waits, with [`Answer::Finished`] once all of them have ended.
     Submit {
         /// The tasks.
-        batch: Batch,
+        batch: Arc<Batch>,
         /// Whether the caller waits for their ends.
         wait: bool,
     },

@@ -1,0 +1,193 @@
+//! The executor's side of the lease protocol: which runs it holds, and whose its slots are.
+//!
+//! A run is *held* from its dispatch until the executor is told that its end is on record. While it
+//! is held, its outcome is repeated; what was never held is refused for ever once that was said.
+//!
+//! A free slot always belongs to somebody: to the owner on the same node unless others want it, so
+//! that a task submitted here starts without asking. Who holds a slot dispatches to it or gives it
+//! back; slots of other nodes that are not used come back by themselves.
+
+mod runs;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+
+use self::runs::Run;
+use self::slots::Slots;
+use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::task::{Outcome, Template};
+use crate::time::{Span, Tick};
+use crate::wire::{ExecutorSays, OwnerSays, Profile};
+
+/// How often held runs are listed to their owners and unconfirmed outcomes repeated.
+pub const BEAT: Span = Span::from_millis(1_000);
+
+/// The executor of a node.
+#[derive(Debug)]
+pub struct Executor {
+    me: Lessee,
+    profile: Profile,
+    slots: Slots,
+    runs: BTreeMap<(TaskId, Token), Run>,
+    /// The highest term under which each partition's runs were asked for.
+    fences: BTreeMap<PartitionId, u64>,
+    /// Runs that were answered with "never had it", oldest first.
+    refused: VecDeque<(TaskId, Token)>,
+    refused_set: BTreeSet<(TaskId, Token)>,
+    beat_at: Tick,
+}
+
+/// What happens to an executor.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// These runs ended.
+    Finished(Vec<(TaskId, Token, Outcome)>),
+    /// An owner says something.
+    Owner {
+        /// Its node.
+        from: NodeId,
+        /// What it says.
+        says: OwnerSays,
+    },
+    /// A new way to this node was opened, or its scheduler was started anew: what was under way to
+    /// it may be lost.
+    Reached(NodeId),
+    /// The deadline has come.
+    Due,
+}
+
+/// What an executor wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell an owner.
+    Send {
+        /// Its node.
+        to: NodeId,
+        /// What.
+        says: ExecutorSays,
+    },
+    /// Start a run.
+    Start(Start),
+    /// Ask a run to stop.
+    Stop {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+    },
+}
+
+/// A run to be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The task.
+    pub task: TaskId,
+    /// The run.
+    pub token: Token,
+    /// Which attempt this is, from one.
+    pub attempt: u32,
+    /// What it has in common with others of its dispatch.
+    pub template: std::sync::Arc<Template>,
+    /// Its arguments, JSON.
+    pub args: Bytes,
+}
+
+impl Executor {
+    /// An executor without runs; `me` must be new. It introduces itself to its own node when told
+    /// that it is [reached](Event::Reached).
+    #[must_use]
+    pub fn new(me: Lessee, profile: Profile, now: Tick) -> Self {
+        Self {
+            me,
+            slots: Slots::new(me.node, &profile.pools),
+            profile,
+            runs: BTreeMap::new(),
+            fences: BTreeMap::new(),
+            refused: VecDeque::new(),
+            refused_set: BTreeSet::new(),
+            beat_at: now + BEAT,
+        }
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub const fn me(&self) -> Lessee {
+        self.me
+    }
+
+    /// Slots that no run takes, by pool.
+    #[must_use]
+    pub fn free(&self) -> Vec<u32> {
+        self.slots.unused()
+    }
+
+    /// How many runs it holds.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// When [`Event::Due`] is to be given.
+    #[must_use]
+    pub const fn next_deadline(&self) -> Tick {
+        self.beat_at
+    }
+
+    /// Takes an event and appends what is to be done to `effects`.
+    pub fn step(&mut self, now: Tick, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Finished(ends) => self.finished(now, ends, effects),
+            Event::Owner { from, says } => self.owner_says(now, from, says, effects),
+            Event::Reached(node) => {
+                self.slots.forget(node);
+                self.introduce(node, effects);
+                self.slots.allocate(now, self.me, effects);
+            }
+            Event::Due => {
+                self.beat_at = now + BEAT;
+                self.beat(now, effects);
+                self.slots.reclaim(now);
+                self.slots.allocate(now, self.me, effects);
+            }
+        }
+    }
+
+    fn owner_says(&mut self, now: Tick, from: NodeId, says: OwnerSays, effects: &mut Vec<Effect>) {
+        match says {
+            OwnerSays::Ask { lessee, .. }
+            | OwnerSays::Demand { lessee, .. }
+            | OwnerSays::Dispatch { lessee, .. }
+            | OwnerSays::Return { lessee, .. }
+                if lessee != self.me =>
+            {
+                // It means an earlier start of this executor.
+                self.introduce(from, effects);
+            }
+            OwnerSays::Ask { lessee: _, partition, term } => {
+                self.asked(now, from, partition, term, effects);
+            }
+            OwnerSays::Closed { runs } => self.closed(&runs),
+            OwnerSays::Demand { lessee: _, wanted } => {
+                self.slots.demand(from, &wanted);
+                self.slots.allocate(now, self.me, effects);
+            }
+            OwnerSays::Dispatch { lessee: _, templates, runs } => {
+                self.dispatched(now, from, templates, runs, effects);
+            }
+            OwnerSays::Return { lessee: _, slots } => {
+                self.slots.returned(from, &slots);
+                self.slots.allocate(now, self.me, effects);
+            }
+            OwnerSays::Stop { runs } => self.stop(&runs, effects),
+        }
+    }
+
+    fn introduce(&self, to: NodeId, effects: &mut Vec<Effect>) {
+        let says = ExecutorSays::Introduce { lessee: self.me, profile: self.profile.clone() };
+        effects.push(Effect::Send { to, says });
+    }
+}

@@ -1,0 +1,185 @@
+//! Runs from their dispatch to the confirmation of their end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{BEAT, Effect, Executor, Start};
+use crate::id::{NodeId, PartitionId, TaskId, Token};
+use crate::task::{Outcome, Template};
+use crate::time::Tick;
+use crate::wire::{Dispatch, ExecutorSays};
+
+/// Refusals that are remembered. A dispatch is repeated for seconds, not for so many refusals.
+const REFUSED_MAX: usize = 65_536;
+
+/// A run that is held.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    /// Whom to tell.
+    owner: NodeId,
+    pool: usize,
+    /// How it ended, once it has, and when that was last told.
+    end: Option<(Outcome, Tick)>,
+}
+
+impl Executor {
+    pub(super) fn dispatched(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        templates: Vec<Template>,
+        dispatches: Vec<Dispatch>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let pools: Vec<Option<usize>> = templates
+            .iter()
+            .map(|template| self.profile.pool(&template.queue, &template.name))
+            .collect();
+        let templates: Vec<Arc<Template>> = templates.into_iter().map(Arc::new).collect();
+        let mut never = Vec::new();
+        for dispatch in dispatches {
+            let Dispatch { task, token, attempt, template, args, term } = dispatch;
+            let key = (task, token);
+            if self.runs.contains_key(&key) {
+                continue;
+            }
+            let place = usize::from(template);
+            let (Some(template), Some(Some(pool))) = (templates.get(place), pools.get(place))
+            else {
+                never.push(key);
+                continue;
+            };
+            let has_slot = self.slots.take(now, from, *pool);
+            let is_stale = self.fences.get(&task.partition()).is_some_and(|fence| term < *fence);
+            if !has_slot || is_stale || self.refused_set.contains(&key) {
+                if has_slot {
+                    self.slots.free(*pool);
+                }
+                never.push(key);
+                continue;
+            }
+            self.runs.insert(key, Run { owner: from, pool: *pool, end: None });
+            let template = Arc::clone(template);
+            effects.push(Effect::Start(Start { task, token, attempt, template, args }));
+        }
+        if !never.is_empty() {
+            self.refuse(&never);
+            let says = ExecutorSays::NeverHad { lessee: self.me, runs: never };
+            effects.push(Effect::Send { to: from, says });
+            self.slots.allocate(now, self.me, effects);
+        }
+    }
+
+    pub(super) fn finished(
+        &mut self,
+        now: Tick,
+        ends: Vec<(TaskId, Token, Outcome)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut by_owner: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
+        for (task, token, outcome) in ends {
+            let Some(run) = self.runs.get_mut(&(task, token)) else {
+                continue;
+            };
+            if run.end.is_some() {
+                continue;
+            }
+            self.slots.free(run.pool);
+            run.end = Some((outcome.clone(), now));
+            by_owner.entry(run.owner).or_default().push((task, token, outcome));
+        }
+        // Slots first: the owner then reports the ends and leases anew in one entry.
+        self.slots.allocate(now, self.me, effects);
+        for (to, outcomes) in by_owner {
+            let says = ExecutorSays::Outcomes { lessee: self.me, outcomes };
+            effects.push(Effect::Send { to, says });
+        }
+    }
+
+    /// A new owner of `partition` takes over: it decides from now on, and is told all.
+    pub(super) fn asked(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        partition: PartitionId,
+        term: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let fence = self.fences.entry(partition).or_default();
+        if term < *fence {
+            return;
+        }
+        *fence = term;
+        let lessee = self.me;
+        let mut runs = Vec::new();
+        let mut outcomes = Vec::new();
+        for ((task, token), run) in &mut self.runs {
+            if task.partition() != partition {
+                continue;
+            }
+            run.owner = from;
+            runs.push((*task, *token));
+            if let Some((outcome, told_at)) = &mut run.end {
+                *told_at = now;
+                outcomes.push((*task, *token, outcome.clone()));
+            }
+        }
+        let says = ExecutorSays::Holds { lessee, partition, term, runs };
+        effects.push(Effect::Send { to: from, says });
+        if !outcomes.is_empty() {
+            let says = ExecutorSays::Outcomes { lessee, outcomes };
+            effects.push(Effect::Send { to: from, says });
+        }
+    }
+
+    pub(super) fn closed(&mut self, runs: &[(TaskId, Token)]) {
+        for key in runs {
+            if self.runs.get(key).is_some_and(|run| run.end.is_some()) {
+                self.runs.remove(key);
+            }
+        }
+    }
+
+    pub(super) fn stop(&self, runs: &[(TaskId, Token)], effects: &mut Vec<Effect>) {
+        for (task, token) in runs {
+            if self.runs.get(&(*task, *token)).is_some_and(|run| run.end.is_none()) {
+                effects.push(Effect::Stop { task: *task, token: *token });
+            }
+        }
+    }
+
+    /// Lists held runs to their owners and repeats outcomes that nobody has confirmed.
+    pub(super) fn beat(&mut self, now: Tick, effects: &mut Vec<Effect>) {
+        let lessee = self.me;
+        let mut held: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
+        let mut unconfirmed: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
+        for ((task, token), run) in &mut self.runs {
+            held.entry(run.owner).or_default().push((*task, *token));
+            if let Some((outcome, told_at)) = &mut run.end
+                && now.since(*told_at) >= BEAT
+            {
+                *told_at = now;
+                unconfirmed.entry(run.owner).or_default().push((*task, *token, outcome.clone()));
+            }
+        }
+        for (to, runs) in held {
+            effects.push(Effect::Send { to, says: ExecutorSays::Beat { lessee, runs } });
+        }
+        for (to, outcomes) in unconfirmed {
+            effects.push(Effect::Send { to, says: ExecutorSays::Outcomes { lessee, outcomes } });
+        }
+    }
+
+    fn refuse(&mut self, runs: &[(TaskId, Token)]) {
+        for key in runs {
+            if self.refused_set.insert(*key) {
+                self.refused.push_back(*key);
+            }
+        }
+        while self.refused.len() > REFUSED_MAX {
+            if let Some(oldest) = self.refused.pop_front() {
+                self.refused_set.remove(&oldest);
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Whose each slot is.
+
+use std::collections::BTreeMap;
+
+use super::Effect;
+use crate::id::{Lessee, NodeId};
+use crate::time::{Span, Tick};
+use crate::wire::ExecutorSays;
+
+/// Slots that another node has held for so long without using one come back.
+const IDLE_MAX: Span = Span::from_millis(5_000);
+/// While both want slots, one in so many goes to another node: none may starve.
+const SHARE_OF_OTHERS: u32 = 8;
+
+/// The slots of an executor.
+#[derive(Debug)]
+pub(super) struct Slots {
+    home: NodeId,
+    /// Slots that are nobody's and idle, by pool.
+    spare: Vec<u32>,
+    owners: BTreeMap<NodeId, OwnerSlots>,
+    /// Counts grants while both sides want slots.
+    turn: u32,
+}
+
+#[derive(Debug)]
+struct OwnerSlots {
+    /// Granted and not used, by pool.
+    held: Vec<u32>,
+    /// Wanted beyond that, by pool.
+    wanted: Vec<u32>,
+    used_at: Tick,
+}
+
+impl Slots {
+    pub(super) fn new(home: NodeId, pools: &[u32]) -> Self {
+        Self { home, spare: pools.to_vec(), owners: BTreeMap::new(), turn: 0 }
+    }
+
+    fn owner(&mut self, node: NodeId) -> &mut OwnerSlots {
+        let pools = self.spare.len();
+        self.owners.entry(node).or_insert_with(|| OwnerSlots {
+            held: vec![0; pools],
+            wanted: vec![0; pools],
+            used_at: Tick::START,
+        })
+    }
+
+    /// Idle slots of each pool, whosever they are.
+    pub(super) fn unused(&self) -> Vec<u32> {
+        let mut unused = self.spare.clone();
+        for owner in self.owners.values() {
+            for (sum, held) in unused.iter_mut().zip(&owner.held) {
+                *sum += held;
+            }
+        }
+        unused
+    }
+
+    /// A run of `from` takes one of its slots, or a spare one.
+    pub(super) fn take(&mut self, now: Tick, from: NodeId, pool: usize) -> bool {
+        let owner = self.owner(from);
+        owner.used_at = now;
+        if let Some(held) = owner.held.get_mut(pool).filter(|held| **held > 0) {
+            *held -= 1;
+            return true;
+        }
+        if let Some(spare) = self.spare.get_mut(pool).filter(|spare| **spare > 0) {
+            *spare -= 1;
+            return true;
+        }
+        false
+    }
+
+    /// A run is over.
+    pub(super) fn free(&mut self, pool: usize) {
+        if let Some(spare) = self.spare.get_mut(pool) {
+            *spare += 1;
+        }
+    }
+
+    pub(super) fn demand(&mut self, from: NodeId, wanted: &[u32]) {
+        let owner = self.owner(from);
+        for (mine, wanted) in owner.wanted.iter_mut().zip(wanted) {
+            *mine = *wanted;
+        }
+    }
+
+    pub(super) fn returned(&mut self, from: NodeId, slots: &[u32]) {
+        let owner = self.owners.get_mut(&from);
+        let Some(owner) = owner else {
+            return;
+        };
+        for ((held, back), spare) in owner.held.iter_mut().zip(slots).zip(&mut self.spare) {
+            let back = (*back).min(*held);
+            *held -= back;
+            *spare += back;
+        }
+    }
+
+    /// What `node` held is spare again; what it wants it must say again.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        if let Some(owner) = self.owners.remove(&node) {
+            for (spare, held) in self.spare.iter_mut().zip(owner.held) {
+                *spare += held;
+            }
+        }
+    }
+
+    /// Takes back what other nodes have held too long without use.
+    pub(super) fn reclaim(&mut self, now: Tick) {
+        let idle: Vec<NodeId> = (self.owners.iter())
+            .filter(|(node, owner)| **node != self.home && now.since(owner.used_at) > IDLE_MAX)
+            .map(|(node, _)| *node)
+            .collect();
+        for node in idle {
+            self.forget(node);
+        }
+    }
+
+    /// Gives every spare slot to somebody.
+    pub(super) fn allocate(&mut self, now: Tick, me: Lessee, effects: &mut Vec<Effect>) {
+        let mut grants: BTreeMap<NodeId, Vec<u32>> = BTreeMap::new();
+        let mut recall = vec![0; self.spare.len()];
+        for pool in 0..self.spare.len() {
+            self.allocate_pool(pool, now, &mut grants, &mut recall);
+        }
+        for (to, slots) in grants {
+            effects.push(Effect::Send { to, says: ExecutorSays::Grant { lessee: me, slots } });
+        }
+        if recall.iter().any(|wanted| *wanted > 0) {
+            let says = ExecutorSays::Recall { lessee: me, wanted: recall };
+            effects.push(Effect::Send { to: self.home, says });
+        }
+    }
+
+    fn allocate_pool(
+        &mut self,
+        pool: usize,
+        now: Tick,
+        grants: &mut BTreeMap<NodeId, Vec<u32>>,
+        recall: &mut [u32],
+    ) {
+        let pools = self.spare.len();
+        let home = self.home;
+        let wanted_by = |owner: &OwnerSlots| owner.wanted.get(pool).copied().unwrap_or(0);
+        let others: u32 = (self.owners.iter())
+            .filter(|(node, _)| **node != home)
+            .map(|(_, owner)| wanted_by(owner))
+            .sum();
+        let home_wants = self.owners.get(&home).map_or(0, wanted_by);
+        let Some(spare) = self.spare.get_mut(pool) else {
+            return;
+        };
+        // How many of the spare ones go to others.
+        let mut give = (*spare).min(others);
+        if home_wants > 0 && give > 0 {
+            self.turn += *spare;
+            give = (self.turn / SHARE_OF_OTHERS).min(give);
+            self.turn %= SHARE_OF_OTHERS;
+        }
+        let keep = *spare - give;
+        // Without its own scheduler there is nobody to keep them for.
+        let home_is_here = self.owners.contains_key(&home);
+        *spare = if home_is_here { 0 } else { keep };
+        let mut grant = |to: NodeId, owner: &mut OwnerSlots, count: u32| {
+            if count == 0 {
+                return;
+            }
+            if let Some(held) = owner.held.get_mut(pool) {
+                *held += count;
+            }
+            owner.used_at = now;
+            if let Some(slots) = grants.entry(to).or_insert_with(|| vec![0; pools]).get_mut(pool) {
+                *slots += count;
+            }
+        };
+        for (node, owner) in &mut self.owners {
+            if *node == home {
+                if home_is_here {
+                    grant(*node, owner, keep);
+                }
+                continue;
+            }
+            let share = owner.wanted.get(pool).copied().unwrap_or(0).min(give);
+            give -= share;
+            if let Some(wanted) = owner.wanted.get_mut(pool) {
+                *wanted -= share;
+            }
+            grant(*node, owner, share);
+        }
+        if let Some(home) = self.owners.get(&home) {
+            let idle_here = home.held.get(pool).copied().unwrap_or(0);
+            let still_wanted = others.min(idle_here);
+            if home_wants == 0
+                && let Some(recall) = recall.get_mut(pool)
+            {
+                *recall = still_wanted;
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What a node does for the groups that it holds copies of, and for whoever asks it something.
+//!
+//! One machine drives all groups of a node together, because batching is the whole art: what
+//! arrives while the disk is busy goes into the next few entries of few groups, all of which become
+//! durable with one sync. The way of a task through the files:
+//!
+//! 1. [`asks`] finds the owner of its partition, here or elsewhere;
+//! 2. [`submit`] checks it and puts it in line for the log;
+//! 3. [`round`] proposes, writes, sends and applies;
+//! 4. [`applied`] turns what was applied into dispatches and answers;
+//! 5. [`dispatch`] matches waiting tasks with free slots, [`ready`] and [`timers`] keep the lines;
+//! 6. [`lessees`] takes the ends of runs, and decides when an executor is gone;
+//! 7. [`takeover`] begins anew when a group gets a new owner.
+//!
+//! **Contract.** [`Scheduler::step`] is called with times that never go back and one event; all
+//! effects are to be carried out in order. A [`Effect::Persist`] is answered with
+//! [`Event::Persisted`]; no second one comes before.
+
+mod applied;
+mod asks;
+mod clocks;
+mod dispatch;
+mod effect;
+mod event;
+mod founding;
+mod lessees;
+mod list;
+mod meta;
+mod outbox;
+mod read;
+mod ready;
+mod replica;
+mod retention;
+mod round;
+mod submit;
+mod takeover;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod upkeep;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+
+use self::asks::{Asks, Origin};
+use self::clocks::Clocks;
+use self::dispatch::Slots;
+pub use self::effect::Effect;
+pub use self::event::{Caller, Event, Found, Now};
+use self::lessees::Lessees;
+use self::list::Listings;
+use self::outbox::Outbox;
+use self::read::Waits;
+use self::ready::Ready;
+use self::replica::Replica;
+use self::round::Disk;
+use self::submit::OnTheWay;
+use self::timers::Timers;
+use crate::durable::StoredGroup;
+use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId, TaskId};
+use crate::membership::Liveness;
+use crate::meta::{Join, Meta};
+use crate::time::{Span, Tick};
+
+/// How a scheduler is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The node.
+    pub node: NodeId,
+    /// Which start of it.
+    pub incarnation: Incarnation,
+    /// How the node presents itself to the cluster.
+    pub join: Join,
+    /// Seeds its generator.
+    pub seed: u64,
+    /// How long a member may be away before others take over its copies.
+    pub replace_after: Span,
+}
+
+/// Drives the groups of a node.
+pub struct Scheduler {
+    settings: Settings,
+    now: Now,
+    started_at: Tick,
+    rng: ChaCha8Rng,
+
+    // What this node holds.
+    replicas: BTreeMap<GroupId, Replica>,
+    /// The highest copy of each group that was destroyed here: it never comes back.
+    destroyed: BTreeMap<GroupId, ReplicaId>,
+    /// Groups that have something to be drained.
+    dirty: BTreeSet<GroupId>,
+    /// Groups with commands to be proposed.
+    staged: BTreeSet<GroupId>,
+    disk: Disk,
+
+    // What it knows of others.
+    meta: Option<Meta>,
+    is_member: bool,
+    peers: BTreeMap<NodeId, Peer>,
+    /// Who said that it owns a partition of which there is no copy here.
+    owners: BTreeMap<PartitionId, NodeId>,
+    clocks: Clocks,
+    lessees: Lessees,
+
+    // Indexes over the records of the partitions that it owns.
+    ready: Ready,
+    timers: Timers,
+    slots: Slots,
+
+    // Who waits for what.
+    asks: Asks,
+    waits: Waits,
+    /// The number of the next confirmation of reads.
+    next_read: u64,
+    /// Groups with reads whose confirmation is to be asked for.
+    unconfirmed: BTreeSet<GroupId>,
+    /// Confirmed reads that wait for entries to be applied.
+    confirmed: BTreeMap<GroupId, Vec<(u64, Vec<(Origin, TaskId, bool)>)>>,
+    on_the_way: OnTheWay,
+    listings: Listings,
+    joins: BTreeMap<NodeId, Join>,
+    /// Copies that are known to have lost their storage.
+    lost_copies: BTreeSet<(GroupId, ReplicaId)>,
+
+    outbox: Outbox,
+    tick_at: Tick,
+    upkeep_turn: u64,
+}
+
+/// What is known of another node.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    incarnation: Incarnation,
+    liveness: Liveness,
+    since: Tick,
+}
+
+impl Scheduler {
+    /// A scheduler over what the store holds.
+    #[must_use]
+    pub fn new(settings: Settings, now: Now, stored: Vec<StoredGroup>) -> Self {
+        let mut scheduler = Self {
+            now,
+            started_at: now.tick,
+            rng: ChaCha8Rng::seed_from_u64(settings.seed),
+            replicas: BTreeMap::new(),
+            destroyed: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            staged: BTreeSet::new(),
+            disk: Disk::default(),
+            meta: None,
+            is_member: false,
+            peers: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            clocks: Clocks::default(),
+            lessees: Lessees::default(),
+            ready: Ready::default(),
+            timers: Timers::default(),
+            slots: Slots::default(),
+            asks: Asks::default(),
+            waits: Waits::default(),
+            next_read: 1,
+            unconfirmed: BTreeSet::new(),
+            confirmed: BTreeMap::new(),
+            on_the_way: OnTheWay::default(),
+            listings: Listings::default(),
+            joins: BTreeMap::new(),
+            lost_copies: BTreeSet::new(),
+            outbox: Outbox::default(),
+            tick_at: now.tick + crate::group::TICK,
+            upkeep_turn: 0,
+            settings,
+        };
+        for stored in stored {
+            scheduler.open_replica(stored);
+        }
+        scheduler
+    }
+
+    /// The node.
+    #[must_use]
+    pub const fn node(&self) -> NodeId {
+        self.settings.node
+    }
+
+    /// What the meta group says, as far as it is known here.
+    #[must_use]
+    pub const fn meta(&self) -> Option<&Meta> {
+        self.meta.as_ref()
+    }
+
+    /// When [`Event::Due`] is to be given.
+    #[must_use]
+    pub fn next_deadline(&self) -> Tick {
+        let timer = self
+            .timers
+            .next()
+            .map_or(Tick::NEVER, |wall| self.now.tick + wall.since(self.now.wall));
+        self.tick_at.min(timer.max(self.now.tick)).min(self.asks.next_deadline())
+    }
+
+    /// Takes an event and appends what is to be done to `effects`.
+    pub fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
+        debug_assert!(now.tick >= self.now.tick, "time goes back");
+        self.now = now;
+        match event {
+            Event::Asked { caller, request } => self.asked(caller, request),
+            Event::CallerGone { session } => self.asks.forget_session(session),
+            Event::Due => self.due(),
+            Event::Executor(says) => self.executor_says(says),
+            Event::Found(found) => self.found(&found),
+            Event::Liveness { node, incarnation, liveness } => {
+                self.heard_of(node, incarnation, liveness);
+            }
+            Event::Peer { from, envelope } => self.peer_says(from, envelope),
+            Event::Persisted { number } => self.persisted(number),
+            Event::Reached(node) => self.reached(node),
+        }
+        self.round(effects);
+    }
+
+    fn liveness(&self, node: NodeId) -> Liveness {
+        if node == self.node() {
+            return Liveness::Alive;
+        }
+        match self.peers.get(&node) {
+            Some(peer) => peer.liveness,
+            // Nobody has told of it since this node started: that is suspicious after a while.
+            None if self.now.tick.since(self.started_at) > UNHEARD_MAX => Liveness::Down,
+            None => Liveness::Suspect,
+        }
+    }
+
+    fn is_alive(&self, node: NodeId) -> bool {
+        self.liveness(node) == Liveness::Alive
+    }
+}
+
+/// A member that nobody has told of for so long after this node started is taken to be down.
+const UNHEARD_MAX: Span = Span::from_millis(10_000);

@@ -1,0 +1,163 @@
+//! What follows from entries that were applied: dispatches, answers, indexes.
+
+use super::Scheduler;
+use super::replica::{InFlight, Machine};
+use crate::durable::LogEntry;
+use crate::id::{GroupId, Lessee, TaskId, Token};
+use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::partition::{Change, Partition, Proposal};
+use crate::task::Phase;
+use crate::wire::{Answer, Dispatch, decode};
+
+impl Scheduler {
+    /// Applies committed entries of a group.
+    pub(super) fn apply(&mut self, id: GroupId, committed: &[LogEntry]) {
+        let mut changes = Vec::new();
+        for entry in committed {
+            let Some(replica) = self.replicas.get_mut(&id) else {
+                return;
+            };
+            match &mut replica.machine {
+                Some(Machine::Meta(meta)) => {
+                    meta.apply(entry);
+                    let meta = meta.clone();
+                    self.learn_meta(meta);
+                }
+                Some(Machine::Partition(partition)) => {
+                    let proposal: Proposal = decode(&entry.data, SNAPSHOT_BYTES_MAX)
+                        .expect("only proposals of our own are in the log");
+                    partition.apply(entry.index, entry.term, proposal, &mut changes);
+                    self.after_entry(id, entry.index, &mut changes);
+                }
+                None => unreachable!("entries follow a state"),
+            }
+        }
+    }
+
+    /// Draws the owner's conclusions from one entry.
+    fn after_entry(&mut self, id: GroupId, index: u64, changes: &mut Vec<Change>) {
+        let Some(replica) = self.replicas.get_mut(&id) else {
+            return;
+        };
+        let in_flight = replica.owner.as_mut().and_then(|owner| {
+            while owner.in_flight.front().is_some_and(|oldest| oldest.index < index) {
+                owner.in_flight.pop_front();
+            }
+            owner.in_flight.pop_front_if(|oldest| oldest.index == index)
+        });
+        if !replica.is_settled() {
+            changes.clear();
+            return;
+        }
+        if let Some(owner) = replica.owner.as_mut() {
+            owner.forgetting = false;
+            owner.losing.clear();
+        }
+        let (submissions, cancels) = in_flight
+            .map(|InFlight { submissions, cancels, .. }| (submissions, cancels))
+            .unwrap_or_default();
+        let mut submissions = submissions.into_iter();
+        for change in changes.drain(..) {
+            match change {
+                Change::Accepted { ordinal: _, refused, known, unused } => {
+                    if let Some(submission) = submissions.next() {
+                        self.submitted(submission, refused, known, &unused);
+                    }
+                }
+                Change::Ready { task } => self.index_ready(task),
+                Change::Scheduled { task, not_before } => self.timers.insert(not_before, task),
+                Change::Leased { task, token, lessee } => self.leased(task, token, lessee),
+                Change::NotLeased { task, lessee } => self.not_leased(task, lessee),
+                Change::Closed { task, token, lessee } => self.closed(task, token, lessee),
+                Change::Stop { task, token, lessee } => {
+                    self.outbox.stop(lessee.node, task, token);
+                }
+                Change::Finished { task } => self.tell_waiters(task),
+            }
+        }
+        for (origin, task) in cancels {
+            self.show(origin, task);
+        }
+    }
+
+    pub(super) fn index_ready(&mut self, task: TaskId) {
+        let replica = self.replicas.get(&GroupId::of(task.partition()));
+        let record = replica.and_then(|r| r.partition()).and_then(|p| p.record(task));
+        if let Some(record) = record {
+            let template = std::sync::Arc::clone(&record.template);
+            if let Some(expires_at) = template.options.expires_at {
+                self.timers.insert(expires_at, task);
+            }
+            self.ready.push(&template, task);
+        }
+    }
+
+    fn leased(&mut self, task: TaskId, token: Token, lessee: Lessee) {
+        self.lessees.leased(lessee, task, token, self.now.tick);
+        self.dispatch(task, token, lessee);
+    }
+
+    /// Sends a run to its executor, for the first time or once more.
+    pub(super) fn dispatch(&mut self, task: TaskId, token: Token, lessee: Lessee) {
+        let id = GroupId::of(task.partition());
+        let Some(replica) = self.replicas.get(&id) else {
+            return;
+        };
+        let term = replica.group.term();
+        let Some(record) = replica.partition().and_then(|partition| partition.record(task)) else {
+            return;
+        };
+        let Phase::Leased(lease) = record.phase() else {
+            return;
+        };
+        if lease.token != token {
+            return;
+        }
+        let failures = record.history.as_ref().map_or(0, |history| history.failures);
+        let dispatch = Dispatch {
+            task,
+            token,
+            attempt: u32::from(failures) + 1,
+            template: 0,
+            args: record.args.clone(),
+            term,
+        };
+        let template = std::sync::Arc::clone(&record.template);
+        self.outbox.dispatch(lessee, &template, dispatch);
+    }
+
+    /// A slot that was meant for `task` is free again: the task was cancelled meanwhile, say.
+    fn not_leased(&mut self, task: TaskId, lessee: Lessee) {
+        let replica = self.replicas.get(&GroupId::of(task.partition()));
+        let record = replica.and_then(|r| r.partition()).and_then(|p| p.record(task));
+        if let Some(record) = record
+            && let Some(pool) = self.lessees.pool(lessee, &record.template)
+        {
+            self.slots.add(lessee, pool, 1);
+        }
+    }
+
+    fn closed(&mut self, task: TaskId, token: Token, lessee: Lessee) {
+        self.lessees.closed(lessee, task, token);
+        self.outbox.closed(lessee.node, task, token);
+    }
+
+    /// What is to be looked after once all committed entries are applied.
+    pub(super) fn after_apply(&mut self, id: GroupId, copies_changed: bool) {
+        if copies_changed {
+            // The next step of a move need not wait for the next upkeep.
+            self.move_copies(id);
+        }
+        if id == GroupId::META {
+            self.answer_joins();
+        }
+        self.retain(id);
+        self.serve_confirmed(id);
+    }
+
+    /// The answer for a task that is on record here.
+    pub(super) fn view_of(partition: &Partition, task: TaskId) -> Option<Answer> {
+        let record = partition.record(task)?;
+        Some(Answer::View(Box::new(crate::task::View::of(task, record))))
+    }
+}

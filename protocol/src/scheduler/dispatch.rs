@@ -1,0 +1,317 @@
+//! Matching tasks that wait with slots that are free.
+//!
+//! A task is leased only to a slot that this owner holds. The executor of its own node leaves it
+//! all slots that nobody else wants; when these are taken it asks others, two at a time, and gives
+//! back what it does not use. The property that matters: no slot is idle while a reachable owner
+//! has work that it may run.
+
+use std::collections::BTreeMap;
+
+use rand::RngExt;
+
+use super::Scheduler;
+use crate::id::{GroupId, Lessee, NodeId, TaskId};
+use crate::partition::Grant;
+use crate::task::{Record, State, Template};
+use crate::time::{Span, Tick};
+use crate::wire::OwnerSays;
+
+/// Slots asked of one other executor at a time.
+const ASK_SLOTS_MAX: usize = 256;
+/// How many other executors are asked at a time: the better of two random ones is nearly as good
+/// as the best, without all owners running to the same (Mitzenmacher, 2001).
+const ASK_EXECUTORS: usize = 2;
+/// How often the wish for slots of others is renewed.
+const ASK_AGAIN: Span = Span::from_millis(100);
+/// Slots of others that were not used for so long are given back.
+const KEEP: Span = Span::from_millis(500);
+
+/// Slots that this owner holds and has not leased to.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    held: BTreeMap<Lessee, Held>,
+    asked_at: Tick,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    free: Vec<u32>,
+    wanted: Vec<u32>,
+    used_at: Tick,
+}
+
+impl Slots {
+    pub(super) fn add(&mut self, lessee: Lessee, pool: usize, count: u32) {
+        let held = self.held.entry(lessee).or_default();
+        if held.free.len() <= pool {
+            held.free.resize(pool + 1, 0);
+        }
+        if let Some(free) = held.free.get_mut(pool) {
+            *free += count;
+        }
+    }
+
+    pub(super) fn granted(&mut self, lessee: Lessee, slots: &[u32], now: Tick) {
+        for (pool, count) in slots.iter().enumerate() {
+            self.add(lessee, pool, *count);
+            let held = self.held.entry(lessee).or_default();
+            if let Some(wanted) = held.wanted.get_mut(pool) {
+                *wanted = wanted.saturating_sub(*count);
+            }
+            held.used_at = now;
+        }
+    }
+
+    fn free(&self, lessee: Lessee, pool: usize) -> u32 {
+        self.held.get(&lessee).and_then(|held| held.free.get(pool)).copied().unwrap_or(0)
+    }
+
+    fn take(&mut self, lessee: Lessee, pool: usize, count: u32, now: Tick) {
+        if let Some(held) = self.held.get_mut(&lessee) {
+            held.used_at = now;
+            if let Some(free) = held.free.get_mut(pool) {
+                *free -= count;
+            }
+        }
+    }
+
+    /// An executor begins anew: nothing of it is held.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        self.held.retain(|lessee, _| lessee.node != node);
+    }
+
+    /// Takes out up to `wanted` free slots.
+    fn give_back(&mut self, lessee: Lessee, wanted: Option<&[u32]>) -> Option<Vec<u32>> {
+        let held = self.held.get_mut(&lessee)?;
+        let mut back = vec![0; held.free.len()];
+        for (pool, (free, back)) in held.free.iter_mut().zip(&mut back).enumerate() {
+            let limit = wanted.map_or(u32::MAX, |w| w.get(pool).copied().unwrap_or(0));
+            *back = (*free).min(limit);
+            *free -= *back;
+        }
+        back.iter().any(|count| *count > 0).then_some(back)
+    }
+}
+
+impl Scheduler {
+    /// Leases what waits to slots that are held, and grants slots to submissions in line.
+    pub(super) fn assign(&mut self) {
+        self.fire_timers();
+        if self.ready.is_empty() {
+            self.grant_submissions();
+            return;
+        }
+        let classes = self.classes_by_priority();
+        for class in classes {
+            self.assign_class(class);
+        }
+        if self.ready.is_empty() {
+            self.grant_submissions();
+        } else if self.now.tick.since(self.slots.asked_at) >= ASK_AGAIN {
+            self.ask_for_slots();
+        }
+    }
+
+    fn classes_by_priority(&self) -> Vec<usize> {
+        let mut classes: Vec<(usize, usize)> = (0..self.ready.classes().len())
+            .filter_map(|class| self.ready.priority(class).map(|priority| (priority, class)))
+            .collect();
+        classes.sort_unstable_by_key(|(priority, class)| (std::cmp::Reverse(*priority), *class));
+        classes.into_iter().map(|(_, class)| class).collect()
+    }
+
+    fn assign_class(&mut self, class: usize) {
+        for (lessee, pool) in self.executors_for(class) {
+            while self.slots.free(lessee, pool) > 0 {
+                let Some(task) = self.next_of(class) else {
+                    return;
+                };
+                let now = self.now.tick;
+                self.slots.take(lessee, pool, 1, now);
+                if let Some(line) = self.line(task.partition()) {
+                    line.leases.entry(lessee).or_default().push(task);
+                    match line.slots.last_mut() {
+                        Some((last, last_pool, count)) if *last == lessee && *last_pool == pool => {
+                            *count += 1;
+                        }
+                        _ => line.slots.push((lessee, pool, 1)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next task of a class that may really be leased: the line is not cleaned when a task is
+    /// cancelled or leased otherwise.
+    fn next_of(&mut self, class: usize) -> Option<TaskId> {
+        while let Some(task) = self.ready.pop(class) {
+            let now = self.now.wall;
+            let waits = self.owned(task.partition()).is_some_and(|partition| {
+                partition.record(task).is_some_and(|record| match record.state() {
+                    State::Ready => true,
+                    State::Scheduled => due_at(record).is_some_and(|due| due <= now),
+                    State::Leased
+                    | State::Succeeded
+                    | State::Dead
+                    | State::Cancelled
+                    | State::Expired => false,
+                })
+            });
+            if waits {
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    /// Executors that may run a class: this node's own first.
+    fn executors_for(&self, class: usize) -> Vec<(Lessee, usize)> {
+        let Some(class) = self.ready.classes().get(class) else {
+            return Vec::new();
+        };
+        let home = self.node();
+        let mut found: Vec<(Lessee, usize)> = (self.lessees.present())
+            .filter(|(lessee, _)| lessee.node == home || self.is_alive(lessee.node))
+            .filter_map(|(lessee, profile)| {
+                profile.pool(&class.queue, &class.name).map(|pool| (lessee, pool))
+            })
+            .collect();
+        found.sort_unstable_by_key(|(lessee, _)| (lessee.node != home, *lessee));
+        found
+    }
+
+    /// Submissions of one kind that find slots free are leased in the entry that accepts them.
+    fn grant_submissions(&mut self) {
+        let groups: Vec<GroupId> = self.staged.iter().copied().collect();
+        for id in groups {
+            let Some(replica) = self.replicas.get_mut(&id) else {
+                continue;
+            };
+            let Some(owner) = replica.owner.as_mut().filter(|owner| owner.is_settled) else {
+                continue;
+            };
+            let mut submissions = std::mem::take(&mut owner.line.submissions);
+            let mut slots = Vec::new();
+            for submission in &mut submissions {
+                let [template] = submission.batch.templates.as_slice() else {
+                    continue;
+                };
+                if !submission.grants.is_empty() || !template.options.delay.is_zero() {
+                    continue;
+                }
+                let mut rows = u32::try_from(submission.batch.rows.len()).unwrap_or(u32::MAX);
+                for (lessee, pool) in self.executors_of(template) {
+                    let count = self.slots.free(lessee, pool).min(rows);
+                    if count > 0 {
+                        let now = self.now.tick;
+                        self.slots.take(lessee, pool, count, now);
+                        submission.grants.push(Grant { lessee, rows: count });
+                        submission.pools.push(pool);
+                        slots.push((lessee, pool, count));
+                        rows -= count;
+                    }
+                }
+            }
+            if let Some(line) = id.partition().and_then(|partition| self.line(partition)) {
+                line.submissions = submissions;
+                line.slots.extend(slots);
+            }
+        }
+    }
+
+    fn executors_of(&mut self, template: &Template) -> Vec<(Lessee, usize)> {
+        let class = self.ready.class(template);
+        self.executors_for(class)
+    }
+
+    /// Asks others for slots, as many as there is work for.
+    fn ask_for_slots(&mut self) {
+        self.slots.asked_at = self.now.tick;
+        let home = self.node();
+        for class in self.classes_by_priority() {
+            let waiting = self.ready.waiting(class);
+            let mut others = self.executors_for(class);
+            if let Some((lessee, pool)) = others.first().copied().filter(|(l, _)| l.node == home) {
+                self.want(lessee, pool, waiting);
+            }
+            others.retain(|(lessee, _)| lessee.node != home);
+            for _ in 0..ASK_EXECUTORS.min(others.len()) {
+                let pick = self.rng.random_range(0..others.len());
+                let (lessee, pool) = others.swap_remove(pick);
+                self.want(lessee, pool, waiting);
+            }
+        }
+    }
+
+    fn want(&mut self, lessee: Lessee, pool: usize, waiting: usize) {
+        let wanted = u32::try_from(waiting.min(ASK_SLOTS_MAX)).unwrap_or(u32::MAX);
+        let held = self.slots.held.entry(lessee).or_default();
+        if held.wanted.len() <= pool {
+            held.wanted.resize(pool + 1, 0);
+        }
+        if let Some(known) = held.wanted.get_mut(pool) {
+            *known = wanted;
+        }
+        let wanted = held.wanted.clone();
+        self.tell(lessee.node, OwnerSays::Demand { lessee, wanted });
+    }
+
+    /// Gives back slots of others that are not used, and takes back wishes that are void.
+    pub(super) fn tend_slots(&mut self) {
+        let now = self.now.tick;
+        let home = self.node();
+        let idle = self.ready.is_empty();
+        let lessees: Vec<Lessee> = self.slots.held.keys().copied().collect();
+        for lessee in lessees {
+            let Some(held) = self.slots.held.get_mut(&lessee) else {
+                continue;
+            };
+            if idle && held.wanted.iter().any(|wanted| *wanted > 0) {
+                held.wanted.fill(0);
+                let wanted = held.wanted.clone();
+                self.tell(lessee.node, OwnerSays::Demand { lessee, wanted });
+            }
+            let used_at = self.slots.held.get(&lessee).map_or(now, |held| held.used_at);
+            if lessee.node != home
+                && now.since(used_at) > KEEP
+                && let Some(slots) = self.slots.give_back(lessee, None)
+            {
+                self.tell(lessee.node, OwnerSays::Return { lessee, slots });
+            }
+        }
+    }
+
+    /// An executor wants unused slots back.
+    pub(super) fn recalled(&mut self, lessee: Lessee, wanted: &[u32]) {
+        if let Some(slots) = self.slots.give_back(lessee, Some(wanted)) {
+            self.tell(lessee.node, OwnerSays::Return { lessee, slots });
+        }
+    }
+
+    /// Tasks whose time has come join the line, or are given up.
+    fn fire_timers(&mut self) {
+        while let Some(task) = self.timers.pop(self.now.wall) {
+            let now = self.now.wall;
+            let Some(record) = self.owned(task.partition()).and_then(|p| p.record(task)) else {
+                continue;
+            };
+            let open = matches!(record.state(), State::Scheduled | State::Ready);
+            let expired = record.template.options.expires_at.is_some_and(|at| at <= now);
+            if open && expired {
+                if let Some(line) = self.line(task.partition()) {
+                    line.commands.push(crate::partition::Command::Expire { tasks: vec![task] });
+                }
+            } else if due_at(record).is_some_and(|due| due <= now) {
+                self.index_ready(task);
+            }
+        }
+    }
+}
+
+/// When a scheduled task may start.
+const fn due_at(record: &Record) -> Option<crate::time::Wall> {
+    match record.phase() {
+        crate::task::Phase::Scheduled { not_before } => Some(*not_before),
+        _ => None,
+    }
+}

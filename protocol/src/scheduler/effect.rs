@@ -1,0 +1,45 @@
+//! What a scheduler wants done.
+
+use std::net::SocketAddr;
+
+use super::Caller;
+use crate::durable::WriteBatch;
+use crate::id::{ClusterId, NodeId};
+use crate::meta::JoinRefusal;
+use crate::wire::{Answer, OwnerSays, PeerMessage};
+
+/// What a scheduler wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Answer a client.
+    Answer {
+        /// Whom.
+        caller: Caller,
+        /// What.
+        answer: Answer,
+    },
+    /// Tell the executor of this node.
+    Execute(OwnerSays),
+    /// This node belongs to this cluster now: to be kept on disk.
+    Joined(ClusterId),
+    /// A node may be reached at this address.
+    Meet {
+        /// Which.
+        node: NodeId,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Make these writes durable.
+    Persist(WriteBatch),
+    /// The cluster does not take this node in: it must stop.
+    Refused(JoinRefusal),
+    /// Tell another node. What concerns consensus must not wait behind other things.
+    Send {
+        /// Which.
+        to: NodeId,
+        /// Whether it concerns consensus.
+        urgent: bool,
+        /// What.
+        messages: Vec<PeerMessage>,
+    },
+}

@@ -1,0 +1,83 @@
+//! What happens to a scheduler.
+
+use crate::id::{ClusterId, Incarnation, NodeId};
+use crate::membership::Liveness;
+use crate::time::{Tick, Wall};
+use crate::wire::{Envelope, ExecutorSays, Request};
+
+/// The time by both clocks of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// By the clock that never steps.
+    pub tick: Tick,
+    /// By the clock that people set.
+    pub wall: Wall,
+}
+
+/// A request of a client of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller {
+    /// The client's connection.
+    pub session: u64,
+    /// The client's number for the request.
+    pub request: u64,
+}
+
+/// What a new cluster is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its id, drawn at random.
+    pub cluster: ClusterId,
+    /// How many partitions it has.
+    pub partitions: u16,
+    /// How many copies of each it keeps.
+    pub replicas: u8,
+    /// How many members it is formed of: nothing is acknowledged before that many hold copies.
+    pub founders: usize,
+}
+
+/// What happens to a scheduler.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A client asks.
+    Asked {
+        /// Who.
+        caller: Caller,
+        /// What.
+        request: Request,
+    },
+    /// A client is gone with all that it asked.
+    CallerGone {
+        /// Its connection.
+        session: u64,
+    },
+    /// The deadline has come.
+    Due,
+    /// The executor of this node says something.
+    Executor(ExecutorSays),
+    /// This node is to form a cluster. Ignored if it belongs to one.
+    Found(Found),
+    /// Gossip tells of a node.
+    Liveness {
+        /// Which.
+        node: NodeId,
+        /// Which start of it.
+        incarnation: Incarnation,
+        /// What.
+        liveness: Liveness,
+    },
+    /// Another node says something.
+    Peer {
+        /// Which.
+        from: NodeId,
+        /// What.
+        envelope: Envelope,
+    },
+    /// A batch of writes is durable.
+    Persisted {
+        /// Its number.
+        number: u64,
+    },
+    /// A new way to a node was opened: what was under way may be lost.
+    Reached(NodeId),
+}

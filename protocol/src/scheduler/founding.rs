@@ -1,0 +1,48 @@
+//! Forming a cluster.
+
+use super::{Effect, Found, Scheduler};
+use crate::durable::{GroupWrite, StoredGroup};
+use crate::group::Group;
+use crate::id::{GroupId, PartitionId};
+use crate::meta::Meta;
+use crate::partition::Partition;
+use crate::placement::voters_of;
+
+impl Scheduler {
+    /// Makes the meta group and the groups of all partitions, each with its first copy here. All
+    /// else is moving copies, as at any later time.
+    pub(super) fn found(&mut self, found: &Found) {
+        if self.meta.is_some() {
+            return;
+        }
+        let founders = found.founders.clamp(1, usize::from(found.replicas).max(1));
+        let voters_min = u8::try_from(voters_of(founders)).unwrap_or(u8::MAX);
+        let name = self.settings.join.cluster_name.clone();
+        let mut meta = Meta::new(found.cluster, name, found.partitions, found.replicas, voters_min);
+        meta.admit(self.settings.join.clone(), self.now.wall);
+        let node = self.node();
+        self.begin(Group::founding(GroupId::META, node, meta.to_bytes().into()));
+        for partition in (0..found.partitions).map(PartitionId) {
+            let data = Partition::new(partition).to_bytes().into();
+            self.begin(Group::founding(GroupId::of(partition), node, data));
+        }
+        self.learn_meta(meta);
+        self.outbox.effects.push(Effect::Joined(found.cluster));
+    }
+
+    fn begin(&mut self, stored: StoredGroup) {
+        self.disk.write(
+            GroupWrite {
+                group: stored.group,
+                replica: stored.replica,
+                destroy: false,
+                snapshot: stored.snapshot.clone(),
+                entries: Vec::new(),
+                hard_state: Some(stored.hard_state),
+                checkpoint: None,
+            },
+            0,
+        );
+        self.open_replica(stored);
+    }
+}

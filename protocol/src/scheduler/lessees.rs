@@ -1,0 +1,345 @@
+//! Executors as owners see them: who is there, what each has of ours, and when one is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Scheduler;
+use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::membership::Liveness;
+use crate::partition::{Command, Loss, Report};
+use crate::task::{Outcome, Template};
+use crate::time::{Span, Tick};
+use crate::wire::{Answer, Ask, ExecutorSays, Profile, RequestError};
+
+/// A run that its executor does not list so long after its dispatch is dispatched again.
+const DISPATCH_AGAIN: Span = Span::from_millis(2_500);
+/// Names that are offered instead of one that nobody knows.
+const ALIKE_MAX: usize = 3;
+
+/// What is known of executors.
+#[derive(Debug, Default)]
+pub(super) struct Lessees {
+    /// The present executor of each node, and what it can run.
+    present: BTreeMap<NodeId, (Lessee, Profile)>,
+    /// Runs that are leased in partitions of this owner, and when they were last dispatched.
+    leases: BTreeMap<Lessee, BTreeMap<(TaskId, Token), Tick>>,
+    /// Executors that were taken to be gone without proof, and where that was noted.
+    unheard: BTreeMap<Lessee, BTreeSet<PartitionId>>,
+}
+
+impl Lessees {
+    pub(super) fn present(&self) -> impl Iterator<Item = (Lessee, &Profile)> {
+        self.present.values().map(|(lessee, profile)| (*lessee, profile))
+    }
+
+    pub(super) fn profile(&self, node: NodeId) -> Option<&Profile> {
+        self.present.get(&node).map(|(_, profile)| profile)
+    }
+
+    /// The pool of the lessee's slots that tasks of `template` take.
+    pub(super) fn pool(&self, lessee: Lessee, template: &Template) -> Option<usize> {
+        let (present, profile) = self.present.get(&lessee.node)?;
+        (*present == lessee).then(|| profile.pool(&template.queue, &template.name)).flatten()
+    }
+
+    pub(super) fn leased(&mut self, lessee: Lessee, task: TaskId, token: Token, now: Tick) {
+        self.leases.entry(lessee).or_default().insert((task, token), now);
+    }
+
+    pub(super) fn closed(&mut self, lessee: Lessee, task: TaskId, token: Token) {
+        if let Some(leases) = self.leases.get_mut(&lessee) {
+            leases.remove(&(task, token));
+            if leases.is_empty() {
+                self.leases.remove(&lessee);
+            }
+        }
+    }
+
+    pub(super) fn unheard(&mut self, lessee: Lessee, partition: PartitionId) {
+        self.unheard.entry(lessee).or_default().insert(partition);
+    }
+
+    pub(super) fn forget(&mut self, partition: PartitionId) {
+        for leases in self.leases.values_mut() {
+            leases.retain(|(task, _), _| task.partition() != partition);
+        }
+        self.leases.retain(|_, leases| !leases.is_empty());
+        for partitions in self.unheard.values_mut() {
+            partitions.remove(&partition);
+        }
+        self.unheard.retain(|_, partitions| !partitions.is_empty());
+    }
+
+    pub(super) fn runs(&self) -> u64 {
+        self.leases.values().map(|leases| leases.len() as u64).sum()
+    }
+
+    /// Runs of `lessee` in `partition`.
+    pub(super) fn runs_in(&self, lessee: Lessee, partition: PartitionId) -> Vec<(TaskId, Token)> {
+        let leases = self.leases.get(&lessee);
+        leases
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .filter(|(task, _)| task.partition() == partition)
+            .copied()
+            .collect()
+    }
+}
+
+/// What is to be thought of the holder of a lease.
+enum Standing {
+    Present,
+    Gone(Loss),
+    /// Not known yet.
+    Unknown,
+}
+
+impl Scheduler {
+    pub(super) fn executor_says(&mut self, says: ExecutorSays) {
+        match says {
+            ExecutorSays::Introduce { lessee, profile } => self.introduced(lessee, profile),
+            ExecutorSays::Grant { lessee, slots } if self.is_present(lessee) => {
+                self.slots.granted(lessee, &slots, self.now.tick);
+            }
+            ExecutorSays::Recall { lessee, wanted } => self.recalled(lessee, &wanted),
+            ExecutorSays::Beat { lessee, runs } => self.beat(lessee, &runs),
+            ExecutorSays::Outcomes { lessee, outcomes } => self.outcomes(lessee, outcomes),
+            ExecutorSays::NeverHad { lessee: _, runs } => self.never_had(runs),
+            ExecutorSays::Holds { lessee, partition, term, runs } => {
+                self.holds(lessee, partition, term, &runs);
+            }
+            ExecutorSays::Grant { .. } => {}
+        }
+    }
+
+    fn is_present(&self, lessee: Lessee) -> bool {
+        self.lessees.present.get(&lessee.node).is_some_and(|(present, _)| *present == lessee)
+    }
+
+    fn introduced(&mut self, lessee: Lessee, profile: Profile) {
+        if self.lessees.present.get(&lessee.node).is_some_and(|(present, _)| *present > lessee) {
+            return;
+        }
+        // Its slots are counted anew: it took back those that it had granted.
+        self.slots.forget(lessee.node);
+        self.lessees.present.insert(lessee.node, (lessee, profile));
+    }
+
+    fn beat(&mut self, lessee: Lessee, held: &[(TaskId, Token)]) {
+        let now = self.now.tick;
+        let Some(leases) = self.lessees.leases.get_mut(&lessee) else {
+            return;
+        };
+        for run in held {
+            if let Some(seen_at) = leases.get_mut(run) {
+                *seen_at = now;
+            }
+        }
+    }
+
+    /// Runs that their executors do not list were not dispatched, or the dispatch was lost.
+    pub(super) fn repeat_dispatches(&mut self) {
+        let now = self.now.tick;
+        let mut again = Vec::new();
+        for (lessee, leases) in &mut self.lessees.leases {
+            for ((task, token), seen_at) in leases {
+                if now.since(*seen_at) > DISPATCH_AGAIN {
+                    *seen_at = now;
+                    again.push((*lessee, *task, *token));
+                }
+            }
+        }
+        for (lessee, task, token) in again {
+            if self.is_present(lessee) {
+                self.dispatch(task, token, lessee);
+            }
+        }
+    }
+
+    fn outcomes(&mut self, lessee: Lessee, outcomes: Vec<(TaskId, Token, Outcome)>) {
+        for (task, token, outcome) in outcomes {
+            let Some(partition) = self.owned(task.partition()) else {
+                continue;
+            };
+            let ended = partition.record(task).is_none_or(|record| record.state().is_final());
+            if ended {
+                // On record already, or a late end of a task that has ended: nothing to decide.
+                self.lessees.closed(lessee, task, token);
+                self.outbox.closed(lessee.node, task, token);
+                continue;
+            }
+            if let Some(line) = self.line(task.partition()) {
+                line.reports.entry(lessee).or_default().push(Report { task, token, outcome });
+            }
+        }
+    }
+
+    pub(super) fn never_had(&mut self, runs: Vec<(TaskId, Token)>) {
+        for (task, token) in runs {
+            if let Some(line) = self.line(task.partition()) {
+                line.commands.push(Command::Release { runs: vec![(task, token)] });
+            }
+        }
+    }
+
+    /// Notes what gossip tells of a node.
+    pub(super) fn heard_of(&mut self, node: NodeId, incarnation: Incarnation, liveness: Liveness) {
+        let now = self.now.tick;
+        let peer = super::Peer { incarnation, liveness, since: now };
+        match self.peers.insert(node, peer) {
+            Some(before) if before.incarnation > incarnation => {
+                self.peers.insert(node, before);
+                return;
+            }
+            Some(before) if before.liveness == liveness && before.incarnation == incarnation => {
+                self.peers.insert(node, before);
+                return;
+            }
+            _ => {}
+        }
+        if liveness == Liveness::Alive {
+            self.wake_groups_with(node);
+        }
+    }
+
+    fn standing(&self, lessee: Lessee) -> Standing {
+        if let Some((present, _)) = self.lessees.present.get(&lessee.node)
+            && *present > lessee
+        {
+            return Standing::Gone(Loss::Restarted);
+        }
+        if lessee.node == self.node() && lessee.incarnation < self.settings.incarnation {
+            return Standing::Gone(Loss::Restarted);
+        }
+        let peer = self.peers.get(&lessee.node);
+        if peer.is_some_and(|peer| peer.incarnation > lessee.incarnation) {
+            return Standing::Gone(Loss::Restarted);
+        }
+        match self.liveness(lessee.node) {
+            Liveness::Down => Standing::Gone(Loss::Unheard),
+            Liveness::Alive if self.is_present(lessee) => Standing::Present,
+            Liveness::Alive | Liveness::Suspect => Standing::Unknown,
+        }
+    }
+
+    /// Ends the leases of executors that are gone, and pardons those that are back.
+    pub(super) fn tend_lessees(&mut self) {
+        let holders: Vec<Lessee> = self.lessees.leases.keys().copied().collect();
+        for lessee in holders {
+            let Standing::Gone(loss) = self.standing(lessee) else {
+                continue;
+            };
+            let partitions: BTreeSet<PartitionId> = self
+                .lessees
+                .leases
+                .get(&lessee)
+                .into_iter()
+                .flat_map(BTreeMap::keys)
+                .map(|(task, _)| task.partition())
+                .collect();
+            for partition in partitions {
+                self.lose(lessee, loss, partition);
+            }
+        }
+        let doubted: Vec<Lessee> = self.lessees.unheard.keys().copied().collect();
+        for lessee in doubted {
+            let command = match self.standing(lessee) {
+                Standing::Present => Command::Pardon { lessee },
+                Standing::Gone(Loss::Restarted) => Command::Lose { lessee, loss: Loss::Restarted },
+                Standing::Gone(Loss::Unheard) | Standing::Unknown => continue,
+            };
+            for partition in self.lessees.unheard.remove(&lessee).unwrap_or_default() {
+                if let Some(line) = self.line(partition) {
+                    line.commands.push(command.clone());
+                }
+            }
+        }
+    }
+
+    fn lose(&mut self, lessee: Lessee, loss: Loss, partition: PartitionId) {
+        let fresh = self.owner_mut(partition).is_some_and(|owner| owner.losing.insert(lessee));
+        if !fresh {
+            return;
+        }
+        if let Some(line) = self.line(partition) {
+            line.commands.push(Command::Lose { lessee, loss });
+        }
+        if loss == Loss::Unheard {
+            self.lessees.unheard(lessee, partition);
+        }
+    }
+
+    /// Whether some member's executor has not introduced itself, though it may yet.
+    pub(super) fn profiles_missing(&self) -> bool {
+        self.meta.is_none()
+            || self.members().any(|node| {
+                !self.lessees.present.contains_key(&node) && self.liveness(node) != Liveness::Down
+            })
+    }
+
+    /// Whether any member knows the names that a submission uses.
+    pub(super) fn knows_names(&self, ask: &Ask) -> Result<(), RequestError> {
+        let Ask::Submit { batch, .. } = ask else {
+            return Ok(());
+        };
+        for Template { name, queue, .. } in &batch.templates {
+            let profiles = || self.lessees.present.values().map(|(_, profile)| profile);
+            let tasks = || profiles().flat_map(|p| p.tasks.iter().map(|(name, _)| name));
+            let queues = || profiles().flat_map(|p| p.queues.iter().map(|(name, _)| name));
+            if !tasks().any(|known| known == name) {
+                let known = alike(name, tasks());
+                return Err(RequestError::UnknownTask { name: name.clone(), known });
+            }
+            if !queues().any(|known| known == queue) {
+                let known = alike(queue, queues());
+                return Err(RequestError::UnknownQueue { name: queue.clone(), known });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Those of `known` that `name` may have been meant for.
+fn alike<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut near: Vec<(usize, &String)> = known
+        .map(|known| (distance(name, known), known))
+        .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 3 + 1)
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(ALIKE_MAX).map(|(_, known)| known.clone()).collect()
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, to) in row.iter_mut().skip(1).zip(&b) {
+            let cost = diagonal + usize::from(from != *to);
+            diagonal = *cell;
+            left = cost.min(left + 1).min(diagonal + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offers_names_that_are_alike() {
+        let known = ["sha256".to_owned(), "resize".to_owned(), "umbel.noop".to_owned()];
+        assert_eq!(alike("sha265", known.iter()), ["sha256"]);
+        assert_eq!(alike("Resize", known.iter()), ["resize"]);
+        assert!(alike("invoice", known.iter()).is_empty());
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+}

@@ -1,0 +1,219 @@
+//! Answers gathered from more than one place: listings, and what the cluster looks like.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::asks::Origin;
+use super::replica::Replica;
+use super::{Caller, Effect, Scheduler};
+use crate::group::Role;
+use crate::id::{NodeId, PartitionId};
+use crate::limits::LIST_MAX;
+use crate::task::{State, View};
+use crate::time::{Span, Tick};
+use crate::wire::{Answer, Ask, MemberStatus, PeerMessage, RequestError, Status, Welcome};
+
+/// How long a listing waits for a member before it goes without it.
+const WAIT_MAX: Span = Span::from_millis(2_000);
+
+/// Listings that other nodes still contribute to.
+#[derive(Default)]
+pub(super) struct Listings {
+    open: BTreeMap<u64, Listing>,
+}
+
+struct Listing {
+    missing: BTreeSet<NodeId>,
+    tasks: Vec<View>,
+    limit: usize,
+    since: Tick,
+}
+
+impl Scheduler {
+    /// Lists tasks of all owners.
+    pub(super) fn list_everywhere(
+        &mut self,
+        origin: Origin,
+        state: Option<State>,
+        queue: Option<String>,
+        limit: u32,
+    ) {
+        let Origin::Here(id) = origin else {
+            return;
+        };
+        let limit_here = usize::try_from(limit).unwrap_or(LIST_MAX).min(LIST_MAX);
+        let tasks = self.list_owned(state, &queue, limit_here);
+        let others: BTreeSet<NodeId> =
+            (self.members()).filter(|node| *node != self.node() && self.is_alive(*node)).collect();
+        for node in &others {
+            let ask = Ask::List { state, queue: queue.clone(), limit };
+            self.outbox.send(*node, PeerMessage::Ask { id, deadline: WAIT_MAX, ask });
+        }
+        let since = self.now.tick;
+        self.listings.open.insert(id, Listing { missing: others, tasks, limit: limit_here, since });
+        self.try_finish_listing(id);
+    }
+
+    /// Lists tasks of the partitions that this node owns.
+    pub(super) fn list_here(
+        &mut self,
+        origin: Origin,
+        state: Option<State>,
+        queue: &Option<String>,
+        limit: u32,
+    ) {
+        let limit = usize::try_from(limit).unwrap_or(LIST_MAX).min(LIST_MAX);
+        let tasks = self.list_owned(state, queue, limit);
+        self.answer(origin, Answer::Tasks(tasks));
+    }
+
+    fn list_owned(&self, state: Option<State>, queue: &Option<String>, limit: usize) -> Vec<View> {
+        let owned = self.replicas.values().filter(|replica| replica.is_settled());
+        let mut found: Vec<_> = owned
+            .filter_map(Replica::partition)
+            .flat_map(|partition| partition.records())
+            .filter(|(_, record)| {
+                state.is_none_or(|state| record.state() == state)
+                    && queue.as_ref().is_none_or(|queue| record.template.queue == *queue)
+            })
+            .collect();
+        found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+        found.truncate(limit);
+        found.into_iter().map(|(id, record)| View::of(id, record)).collect()
+    }
+
+    pub(super) fn listed(&mut self, from: NodeId, id: u64, tasks: Vec<View>) {
+        if let Some(listing) = self.listings.open.get_mut(&id)
+            && listing.missing.remove(&from)
+        {
+            listing.tasks.extend(tasks);
+            self.try_finish_listing(id);
+        }
+    }
+
+    /// Ends listings that wait for members that do not answer.
+    pub(super) fn tend_listings(&mut self) {
+        let now = self.now.tick;
+        let stale: Vec<u64> = (self.listings.open.iter())
+            .filter(|(_, listing)| {
+                now.since(listing.since) > WAIT_MAX
+                    || listing.missing.iter().all(|node| !self.is_alive(*node))
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in stale {
+            if let Some(listing) = self.listings.open.get_mut(&id) {
+                listing.missing.clear();
+            }
+            self.try_finish_listing(id);
+        }
+    }
+
+    fn try_finish_listing(&mut self, id: u64) {
+        if self.listings.open.get(&id).is_some_and(|listing| listing.missing.is_empty())
+            && let Some(listing) = self.listings.open.remove(&id)
+        {
+            self.answer(Origin::Here(id), Answer::Tasks(listing.complete()));
+        }
+    }
+
+    /// The deadline of a listing has come: what is here is told.
+    pub(super) fn finish_listing(&mut self, id: u64, caller: Caller) {
+        if let Some(listing) = self.listings.open.remove(&id) {
+            let answer = Answer::Tasks(listing.complete());
+            self.outbox.effects.push(Effect::Answer { caller, answer });
+        }
+    }
+
+    pub(super) fn status(&mut self, origin: Origin) {
+        let Some(meta) = self.meta.clone() else {
+            return self.not_a_member(origin);
+        };
+        let members = self.member_statuses();
+        let settled = |replica: &&Replica| {
+            replica.is_settled()
+                || (replica.group.role() == Role::Follower && replica.group.leader().is_some())
+        };
+        let here: Vec<&Replica> =
+            self.replicas.values().filter(|r| r.partition().is_some()).collect();
+        let owned_here = here.iter().filter(|replica| replica.is_settled());
+        let open = owned_here
+            .filter_map(|replica| replica.partition())
+            .map(|partition| partition.fill().open as u64)
+            .sum();
+        let status = Status {
+            node: self.node(),
+            partitions_owned: u16::try_from(here.iter().copied().filter(settled).count())
+                .unwrap_or(u16::MAX),
+            open,
+            running: self.lessees.runs(),
+            meta,
+            members,
+        };
+        self.answer(origin, Answer::Status(Box::new(status)));
+    }
+
+    pub(super) fn welcome(&mut self, origin: Origin) {
+        let Some(meta) = &self.meta else {
+            return self.not_a_member(origin);
+        };
+        let owned: Vec<PartitionId> = (self.replicas.iter())
+            .filter(|(_, replica)| replica.is_settled())
+            .filter_map(|(group, _)| group.partition())
+            .collect();
+        let welcome = Welcome {
+            node: self.node(),
+            cluster: meta.cluster,
+            partitions: meta.partitions,
+            owned,
+            members: self.member_statuses(),
+        };
+        self.answer(origin, Answer::Welcome(Box::new(welcome)));
+    }
+
+    fn not_a_member(&mut self, origin: Origin) {
+        let missing = "this node has not joined its cluster yet".to_owned();
+        // Unlike a request about a task it is not kept: whoever asks wants to know now.
+        let Origin::Here(_) = origin else {
+            return;
+        };
+        self.fail(origin, RequestError::Forming { missing });
+    }
+
+    fn member_statuses(&self) -> Vec<MemberStatus> {
+        let Some(meta) = &self.meta else {
+            return Vec::new();
+        };
+        let mut owned: BTreeMap<NodeId, u16> = BTreeMap::new();
+        for group in self.replicas.values() {
+            if group.partition().is_some()
+                && let Some(leader) = group.group.leader()
+            {
+                *owned.entry(leader).or_default() += 1;
+            }
+        }
+        (meta.members.iter())
+            .map(|(node, member)| MemberStatus {
+                node: *node,
+                name: member.name.clone(),
+                address: member.address,
+                liveness: self.liveness(*node),
+                owned: owned.get(node).copied().unwrap_or(0),
+                pid: self.lessees.profile(*node).map_or(0, |profile| profile.pid),
+            })
+            .collect()
+    }
+
+    /// All members.
+    pub(super) fn members(&self) -> impl Iterator<Item = NodeId> {
+        self.meta.iter().flat_map(|meta| meta.members.keys().copied())
+    }
+}
+
+impl Listing {
+    fn complete(mut self) -> Vec<View> {
+        self.tasks.sort_unstable_by_key(|view| std::cmp::Reverse(view.id));
+        self.tasks.dedup_by_key(|view| view.id);
+        self.tasks.truncate(self.limit);
+        self.tasks
+    }
+}

@@ -1,0 +1,170 @@
+//! The cluster's facts: keeping up with them, and changing them when this node leads their group.
+
+use std::mem;
+
+use rand::RngExt;
+
+use super::replica::{Machine, Replica};
+use super::{Effect, Scheduler};
+use crate::id::{ClusterId, GroupId, NodeId};
+use crate::limits::META_VOTERS_MAX;
+use crate::meta::{Join, JoinRefusal, Meta, MetaCommand};
+use crate::placement::ranking;
+use crate::wire::PeerMessage;
+
+impl Scheduler {
+    /// Takes a newer version over.
+    pub(super) fn learn_meta(&mut self, meta: Meta) {
+        let known = self.meta.as_ref();
+        if known.is_some_and(|known| known.cluster != meta.cluster || known.version >= meta.version)
+        {
+            return;
+        }
+        for (node, member) in &meta.members {
+            if *node != self.settings.node {
+                let address = member.address;
+                self.outbox.effects.push(Effect::Meet { node: *node, address });
+            }
+        }
+        self.is_member = meta.has(&self.settings.join);
+        let cluster = meta.cluster;
+        let is_new = known.is_none();
+        self.meta = Some(meta);
+        if is_new {
+            self.outbox.effects.push(Effect::Joined(cluster));
+        }
+        if self.leads_meta() {
+            self.announce_meta();
+        }
+    }
+
+    fn leads_meta(&self) -> bool {
+        self.replicas.get(&GroupId::META).is_some_and(Replica::is_settled)
+    }
+
+    fn announce_meta(&mut self) {
+        let Some(meta) = &self.meta else {
+            return;
+        };
+        let others: Vec<NodeId> =
+            meta.members.keys().copied().filter(|node| *node != self.settings.node).collect();
+        let message = PeerMessage::Meta(Box::new(meta.clone()));
+        for node in others {
+            self.outbox.send(node, message.clone());
+        }
+    }
+
+    /// Tells one other member, at random, which version this node has.
+    pub(super) fn compare_meta(&mut self) {
+        let others: Vec<NodeId> =
+            self.members().filter(|node| *node != self.node() && self.is_alive(*node)).collect();
+        let version = self.meta.as_ref().map_or(0, |meta| meta.version);
+        if others.is_empty() {
+            return;
+        }
+        let pick = self.rng.random_range(0..others.len());
+        if let Some(node) = others.get(pick) {
+            self.outbox.send(*node, PeerMessage::MetaVersion(version));
+        }
+    }
+
+    pub(super) fn compared_meta(&mut self, from: NodeId, version: u64) {
+        let Some(meta) = &self.meta else {
+            return;
+        };
+        if meta.version > version {
+            let message = PeerMessage::Meta(Box::new(meta.clone()));
+            self.outbox.send(from, message);
+        } else if meta.version < version {
+            let own = PeerMessage::MetaVersion(meta.version);
+            self.outbox.send(from, own);
+        }
+    }
+
+    /// Asks to be a member, or to be noted at this address, until that is so.
+    pub(super) fn ask_to_join(&mut self) {
+        if self.is_member || self.meta.is_none() {
+            return;
+        }
+        let join = self.settings.join.clone();
+        self.pass_join(join);
+    }
+
+    /// A node wants to be a member.
+    pub(super) fn wants_to_join(&mut self, join: Join) {
+        if self.meta.is_some() {
+            let (node, address) = (join.node, join.address);
+            self.outbox.effects.push(Effect::Meet { node, address });
+            self.pass_join(join);
+        }
+    }
+
+    /// Carries a wish to join out, or on to who can.
+    fn pass_join(&mut self, join: Join) {
+        if self.leads_meta() {
+            return self.join(join);
+        }
+        let leader = match self.replicas.get(&GroupId::META) {
+            Some(replica) => replica.group.leader(),
+            None => {
+                let alive = self.members().filter(|node| self.is_alive(*node));
+                let holders = ranking(GroupId::META, alive);
+                let pick = self.rng.random_range(0..META_VOTERS_MAX);
+                holders.get(pick).or(holders.first()).copied()
+            }
+        };
+        if let Some(leader) = leader.filter(|leader| *leader != self.node()) {
+            self.outbox.send(leader, PeerMessage::Join(join));
+        }
+    }
+
+    fn join(&mut self, join: Join) {
+        let Some(Replica { machine: Some(Machine::Meta(meta)), .. }) =
+            self.replicas.get(&GroupId::META)
+        else {
+            return;
+        };
+        if let Err(refusal) = meta.check(&join) {
+            return self.tell_joiner(join.node, Err(refusal));
+        }
+        if meta.has(&join) {
+            return self.tell_joiner(join.node, Ok(meta.cluster));
+        }
+        let at = self.now.wall;
+        self.joins.insert(join.node, join.clone());
+        if let Some(owner) = self.replicas.get_mut(&GroupId::META).and_then(Replica::settled) {
+            owner.line.meta.push(MetaCommand::Join { join, at });
+            self.staged.insert(GroupId::META);
+        }
+    }
+
+    /// After the meta group has changed: those who wanted to join are told.
+    pub(super) fn answer_joins(&mut self) {
+        if self.leads_meta() {
+            for (_, join) in mem::take(&mut self.joins) {
+                // Carried out or refused: asking again tells which.
+                self.join(join);
+            }
+        }
+    }
+
+    fn tell_joiner(&mut self, node: NodeId, result: Result<ClusterId, JoinRefusal>) {
+        if node == self.node() {
+            return self.joined(result);
+        }
+        self.outbox.send(node, PeerMessage::Joined(result));
+        if let Some(meta) = &self.meta {
+            let message = PeerMessage::Meta(Box::new(meta.clone()));
+            self.outbox.send(node, message);
+        }
+    }
+
+    /// This node is told whether it is a member.
+    pub(super) fn joined(&mut self, result: Result<ClusterId, JoinRefusal>) {
+        if let Err(refusal) = result
+            && !self.is_member
+        {
+            self.outbox.effects.push(Effect::Refused(refusal));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What goes to other nodes at the end of a step, gathered so that one frame carries it.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+
+use super::{Effect, Scheduler};
+use crate::group::GroupMessage;
+use crate::id::{Lessee, NodeId, TaskId, Token};
+use crate::task::Template;
+use crate::wire::{Dispatch, OwnerSays, PeerMessage};
+
+#[derive(Default)]
+pub(super) struct Outbox {
+    groups: BTreeMap<NodeId, Vec<GroupMessage>>,
+    messages: BTreeMap<NodeId, Vec<PeerMessage>>,
+    dispatches: BTreeMap<Lessee, Dispatches>,
+    closed: BTreeMap<NodeId, Vec<(TaskId, Token)>>,
+    stops: BTreeMap<NodeId, Vec<(TaskId, Token)>>,
+    /// Answers and the like that are not for other nodes.
+    pub(super) effects: Vec<Effect>,
+}
+
+#[derive(Default)]
+struct Dispatches {
+    templates: Vec<Arc<Template>>,
+    runs: Vec<Dispatch>,
+}
+
+impl Outbox {
+    pub(super) fn group(&mut self, to: NodeId, message: GroupMessage) {
+        self.groups.entry(to).or_default().push(message);
+    }
+
+    pub(super) fn send(&mut self, to: NodeId, message: PeerMessage) {
+        self.messages.entry(to).or_default().push(message);
+    }
+
+    pub(super) fn closed(&mut self, node: NodeId, task: TaskId, token: Token) {
+        self.closed.entry(node).or_default().push((task, token));
+    }
+
+    pub(super) fn stop(&mut self, node: NodeId, task: TaskId, token: Token) {
+        self.stops.entry(node).or_default().push((task, token));
+    }
+
+    /// `dispatch`, whose place for a template is filled in here.
+    pub(super) fn dispatch(
+        &mut self,
+        lessee: Lessee,
+        template: &Arc<Template>,
+        mut dispatch: Dispatch,
+    ) {
+        let dispatches = self.dispatches.entry(lessee).or_default();
+        let known = dispatches.templates.iter().rposition(|known| Arc::ptr_eq(known, template));
+        let place = known.unwrap_or_else(|| {
+            dispatches.templates.push(Arc::clone(template));
+            dispatches.templates.len() - 1
+        });
+        // No step leases tasks of more templates than fit: slots are far fewer.
+        dispatch.template = u16::try_from(place).unwrap_or(u16::MAX);
+        dispatches.runs.push(dispatch);
+    }
+}
+
+impl Scheduler {
+    /// Hands over all that was gathered.
+    pub(super) fn flush_outbox(&mut self, effects: &mut Vec<Effect>) {
+        effects.append(&mut self.outbox.effects);
+        for (node, runs) in mem::take(&mut self.outbox.closed) {
+            self.tell_executor(node, OwnerSays::Closed { runs }, effects);
+        }
+        for (lessee, Dispatches { templates, runs }) in mem::take(&mut self.outbox.dispatches) {
+            let templates = templates.iter().map(|template| (**template).clone()).collect();
+            let says = OwnerSays::Dispatch { lessee, templates, runs };
+            self.tell_executor(lessee.node, says, effects);
+        }
+        for (node, runs) in mem::take(&mut self.outbox.stops) {
+            self.tell_executor(node, OwnerSays::Stop { runs }, effects);
+        }
+        for (to, messages) in mem::take(&mut self.outbox.groups) {
+            let messages = vec![PeerMessage::Group(messages)];
+            effects.push(Effect::Send { to, urgent: true, messages });
+        }
+        for (to, messages) in mem::take(&mut self.outbox.messages) {
+            effects.push(Effect::Send { to, urgent: false, messages });
+        }
+    }
+
+    fn tell_executor(&mut self, node: NodeId, says: OwnerSays, effects: &mut Vec<Effect>) {
+        if node == self.node() {
+            effects.push(Effect::Execute(says));
+        } else {
+            self.outbox.send(node, PeerMessage::ToExecutor(says));
+        }
+    }
+
+    /// As [`tell_executor`](Self::tell_executor), before the end of the step.
+    pub(super) fn tell(&mut self, node: NodeId, says: OwnerSays) {
+        if node == self.node() {
+            self.outbox.effects.push(Effect::Execute(says));
+        } else {
+            self.outbox.send(node, PeerMessage::ToExecutor(says));
+        }
+    }
+}

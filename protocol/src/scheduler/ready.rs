@@ -1,0 +1,103 @@
+//! Tasks that wait for a slot: an index over records, rebuilt at each takeover.
+//!
+//! Tasks of one queue and one name form a *class*: whatever executor may run one of them may run
+//! all. Within a class the order is priority, then first come first served.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::id::{PartitionId, TaskId};
+use crate::task::Template;
+
+/// 0 to 9.
+const PRIORITIES: usize = 10;
+
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    classes: Vec<Class>,
+    places: BTreeMap<String, BTreeMap<String, usize>>,
+    len: usize,
+}
+
+/// Waiting tasks that the same executors may run.
+#[derive(Debug)]
+pub(super) struct Class {
+    pub(super) queue: String,
+    pub(super) name: String,
+    lines: [VecDeque<TaskId>; PRIORITIES],
+    len: usize,
+}
+
+impl Ready {
+    /// The class of `template`.
+    pub(super) fn class(&mut self, template: &Template) -> usize {
+        if let Some(place) =
+            self.places.get(&template.queue).and_then(|names| names.get(&template.name))
+        {
+            return *place;
+        }
+        let place = self.classes.len();
+        self.classes.push(Class {
+            queue: template.queue.clone(),
+            name: template.name.clone(),
+            lines: Default::default(),
+            len: 0,
+        });
+        let names = self.places.entry(template.queue.clone()).or_default();
+        names.insert(template.name.clone(), place);
+        place
+    }
+
+    pub(super) fn push(&mut self, template: &Template, task: TaskId) {
+        let place = self.class(template);
+        let priority = usize::from(template.options.priority).min(PRIORITIES - 1);
+        let class = self.classes.get_mut(place);
+        if let Some(line) = class.and_then(|class| {
+            class.len += 1;
+            class.lines.get_mut(priority)
+        }) {
+            line.push_back(task);
+            self.len += 1;
+        }
+    }
+
+    /// The first waiting task of a class.
+    pub(super) fn pop(&mut self, class: usize) -> Option<TaskId> {
+        let class = self.classes.get_mut(class)?;
+        let task = class.lines.iter_mut().rev().find_map(VecDeque::pop_front)?;
+        class.len -= 1;
+        self.len -= 1;
+        Some(task)
+    }
+
+    /// The highest priority among waiting tasks of a class.
+    pub(super) fn priority(&self, class: usize) -> Option<usize> {
+        self.classes.get(class)?.lines.iter().rposition(|line| !line.is_empty())
+    }
+
+    /// How many tasks of a class wait.
+    pub(super) fn waiting(&self, class: usize) -> usize {
+        self.classes.get(class).map_or(0, |class| class.len)
+    }
+
+    pub(super) fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn forget(&mut self, partition: PartitionId) {
+        for class in &mut self.classes {
+            for line in &mut class.lines {
+                line.retain(|task| task.partition() != partition);
+            }
+            class.len = class.lines.iter().map(VecDeque::len).sum();
+        }
+        self.len = self.classes.iter().map(|class| class.len).sum();
+    }
+}

@@ -1,0 +1,338 @@
+//! The copies of groups on this node, and where messages between copies go.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+
+use super::Scheduler;
+use super::asks::Origin;
+use super::submit::Submission;
+use crate::durable::{GroupWrite, StoredGroup};
+use crate::group::{Body, Group, GroupMessage, RaftKind, Role, Roster};
+use crate::id::{GroupId, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
+use crate::meta::{Meta, MetaCommand};
+use crate::partition::{Command, Partition, Report};
+use crate::time::Tick;
+
+/// One copy of a group.
+pub(super) struct Replica {
+    pub(super) group: Group,
+    /// Absent while the copy is blank.
+    pub(super) machine: Option<Machine>,
+    /// Present while this copy leads.
+    pub(super) owner: Option<Owner>,
+}
+
+/// What a group's entries are commands for.
+pub(super) enum Machine {
+    Meta(Meta),
+    Partition(Partition),
+}
+
+/// What only an owner keeps: all of it is rebuilt or given up when the group changes hands.
+pub(super) struct Owner {
+    pub(super) term: u64,
+    /// Whether an entry of its own term is applied: from then on it grants and answers.
+    pub(super) is_settled: bool,
+    pub(super) line: Line,
+    /// What was proposed and is not applied, oldest first.
+    pub(super) in_flight: VecDeque<InFlight>,
+    /// Reads whose confirmation was asked for, by the number that comes back.
+    pub(super) reads: BTreeMap<u64, (Tick, Vec<(Origin, TaskId, bool)>)>,
+    /// Executors that were asked what they hold, and when.
+    pub(super) asked: BTreeMap<Lessee, Tick>,
+    /// Executors whose loss is on its way into the log.
+    pub(super) losing: BTreeSet<Lessee>,
+    /// When it last had work: a group at rest may be handed back.
+    pub(super) worked_at: Tick,
+    /// When its copies were last looked after.
+    pub(super) moved_at: Tick,
+    /// Whether a command to forget is on its way into the log.
+    pub(super) forgetting: bool,
+}
+
+/// What waits to be proposed.
+#[derive(Default)]
+pub(super) struct Line {
+    pub(super) reports: BTreeMap<Lessee, Vec<Report>>,
+    pub(super) commands: Vec<Command>,
+    pub(super) leases: BTreeMap<Lessee, Vec<TaskId>>,
+    /// Slots that those leases and the grants of submissions take.
+    pub(super) slots: Vec<(Lessee, usize, u32)>,
+    pub(super) submissions: Vec<Submission>,
+    pub(super) cancels: Vec<(Origin, TaskId)>,
+    pub(super) meta: Vec<MetaCommand>,
+}
+
+/// What one entry will decide.
+pub(super) struct InFlight {
+    pub(super) index: u64,
+    pub(super) submissions: Vec<Submission>,
+    pub(super) cancels: Vec<(Origin, TaskId)>,
+    /// Slots that it takes if it is applied.
+    pub(super) slots: Vec<(Lessee, usize, u32)>,
+}
+
+impl Line {
+    pub(super) fn is_empty(&self) -> bool {
+        self.reports.is_empty()
+            && self.commands.is_empty()
+            && self.leases.is_empty()
+            && self.submissions.is_empty()
+            && self.cancels.is_empty()
+            && self.meta.is_empty()
+    }
+}
+
+impl Owner {
+    pub(super) fn new(term: u64, now: Tick) -> Self {
+        Self {
+            term,
+            is_settled: false,
+            line: Line::default(),
+            in_flight: VecDeque::new(),
+            reads: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            losing: BTreeSet::new(),
+            worked_at: now,
+            moved_at: Tick::START,
+            forgetting: false,
+        }
+    }
+}
+
+impl Machine {
+    fn from_bytes(group: GroupId, data: &Bytes) -> Option<Self> {
+        match group.partition() {
+            Some(_) => Partition::from_bytes(data).ok().map(Self::Partition),
+            None => Meta::from_bytes(data).ok().map(Self::Meta),
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Meta(meta) => meta.to_bytes().into(),
+            Self::Partition(partition) => partition.to_bytes().into(),
+        }
+    }
+
+    /// What its bytes will be, about.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Meta(meta) => meta.members.len() * 128,
+            Self::Partition(partition) => {
+                let fill = partition.fill();
+                fill.bytes + fill.stubs * 18
+            }
+        }
+    }
+}
+
+impl Replica {
+    pub(super) const fn partition(&self) -> Option<&Partition> {
+        match &self.machine {
+            Some(Machine::Partition(partition)) => Some(partition),
+            Some(Machine::Meta(_)) | None => None,
+        }
+    }
+
+    pub(super) const fn partition_mut(&mut self) -> Option<&mut Partition> {
+        match &mut self.machine {
+            Some(Machine::Partition(partition)) => Some(partition),
+            Some(Machine::Meta(_)) | None => None,
+        }
+    }
+
+    /// Puts `data`, a leader's state, in place of the machine's.
+    pub(super) fn restore(&mut self, data: &Bytes) {
+        self.machine = Some(
+            Machine::from_bytes(self.group.id(), data).expect("it was checked when it arrived"),
+        );
+    }
+
+    /// The owner, if it may grant and answer.
+    pub(super) fn settled(&mut self) -> Option<&mut Owner> {
+        self.owner.as_mut().filter(|owner| owner.is_settled)
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.is_settled)
+    }
+}
+
+impl Scheduler {
+    pub(super) fn replica_mut(&mut self, group: GroupId) -> Option<&mut Replica> {
+        self.replicas.get_mut(&group)
+    }
+
+    /// The partition, if this node owns it and may answer for it.
+    pub(super) fn owned(&self, partition: PartitionId) -> Option<&Partition> {
+        self.replicas
+            .get(&GroupId::of(partition))
+            .filter(|replica| replica.is_settled())
+            .and_then(Replica::partition)
+    }
+
+    /// The settled owner of the partition, here.
+    pub(super) fn owner_mut(&mut self, partition: PartitionId) -> Option<&mut Owner> {
+        self.replica_mut(GroupId::of(partition)).and_then(Replica::settled)
+    }
+
+    /// As [`owner_mut`](Self::owner_mut), for adding to its line.
+    pub(super) fn line(&mut self, partition: PartitionId) -> Option<&mut Line> {
+        let group = GroupId::of(partition);
+        let now = self.now.tick;
+        let owner = self.replicas.get_mut(&group).and_then(Replica::settled)?;
+        owner.worked_at = now;
+        self.staged.insert(group);
+        Some(&mut owner.line)
+    }
+
+    /// Opens what the store, or the founder, has of a group.
+    pub(super) fn open_replica(&mut self, stored: StoredGroup) {
+        let id = stored.group;
+        if stored.destroyed {
+            self.destroyed.insert(id, stored.replica);
+            return;
+        }
+        let (mut group, data) = Group::open(stored);
+        let machine = data
+            .map(|data| Machine::from_bytes(id, &data).expect("the store checks what it returns"));
+        if let Some(Machine::Meta(meta)) = &machine {
+            self.learn_meta(meta.clone());
+        }
+        let alone = group.copies().voters == [group.replica()];
+        if alone {
+            // There is nobody to wait for.
+            group.campaign();
+        }
+        self.dirty.insert(id);
+        self.replicas.insert(id, Replica { group, machine, owner: None });
+    }
+
+    pub(super) fn group_says(&mut self, from: NodeId, message: GroupMessage) {
+        let id = message.group;
+        if id.partition().is_some_and(|partition| {
+            self.meta.as_ref().is_some_and(|meta| partition.0 >= meta.partitions)
+        }) {
+            return;
+        }
+        let here = self.replicas.get(&id).map(|replica| replica.group.replica());
+        if message.body == Body::Gone {
+            if here == Some(message.to) {
+                self.destroy_replica(id);
+            }
+            return;
+        }
+        match here {
+            Some(here) if here == message.to => {}
+            Some(here) if here > message.to => return,
+            _ if !may_begin(&message) || self.was_destroyed(id, message.to) => return,
+            here => {
+                if here.is_some() {
+                    self.destroy_replica(id);
+                }
+                self.open_replica(Group::blank(id, message.to));
+            }
+        }
+        if !is_sound(&message) {
+            return;
+        }
+        let Some(replica) = self.replicas.get_mut(&id) else {
+            return;
+        };
+        if replica.group.roster().has_lost(message.from) {
+            // It was removed and does not know.
+            let (to, from_here) = (message.from, replica.group.replica());
+            let gone = GroupMessage { group: id, from: from_here, to, body: Body::Gone };
+            self.outbox.group(from, gone);
+            return;
+        }
+        replica.group.step(from, message);
+        self.dirty.insert(id);
+    }
+
+    fn was_destroyed(&self, group: GroupId, replica: ReplicaId) -> bool {
+        self.destroyed.get(&group).is_some_and(|destroyed| *destroyed >= replica)
+    }
+
+    /// Drops this node's copy of a group for ever.
+    pub(super) fn destroy_replica(&mut self, id: GroupId) {
+        let Some(mut replica) = self.replicas.remove(&id) else {
+            return;
+        };
+        self.give_up(&mut replica);
+        let copy = replica.group.replica();
+        self.destroyed.insert(id, copy);
+        self.dirty.remove(&id);
+        self.staged.remove(&id);
+        self.disk.write(
+            GroupWrite {
+                group: id,
+                replica: copy,
+                destroy: true,
+                snapshot: None,
+                entries: Vec::new(),
+                hard_state: None,
+                checkpoint: None,
+            },
+            0,
+        );
+    }
+
+    /// Follows what the group decided about who leads it.
+    pub(super) fn follow_role(&mut self, id: GroupId) {
+        let now = self.now.tick;
+        let Some(mut replica) = self.replicas.remove(&id) else {
+            return;
+        };
+        let leads = replica.group.role() == Role::Leader;
+        let term = replica.group.term();
+        if replica.owner.as_ref().is_some_and(|owner| !leads || owner.term != term) {
+            self.give_up(&mut replica);
+        }
+        if leads && replica.owner.is_none() {
+            replica.owner = Some(Owner::new(term, now));
+        }
+        let settles = replica.owner.as_ref().is_some_and(|owner| !owner.is_settled)
+            && replica.machine.is_some()
+            && replica.group.is_settled_leader();
+        self.replicas.insert(id, replica);
+        if settles {
+            self.take_over(id);
+        }
+    }
+}
+
+/// Whether a message may be the first that a new copy hears: only a leader's.
+const fn may_begin(message: &GroupMessage) -> bool {
+    match &message.body {
+        Body::Raft(raft) => match raft.kind {
+            RaftKind::Append | RaftKind::Heartbeat | RaftKind::Snapshot => true,
+            RaftKind::AppendResponse
+            | RaftKind::HeartbeatResponse
+            | RaftKind::PreVote
+            | RaftKind::PreVoteResponse
+            | RaftKind::ReadIndex
+            | RaftKind::ReadIndexResponse
+            | RaftKind::TimeoutNow
+            | RaftKind::TransferLeader
+            | RaftKind::Vote
+            | RaftKind::VoteResponse => false,
+        },
+        Body::Sleep { .. } | Body::Slept { .. } | Body::Gone => false,
+    }
+}
+
+/// Whether a state that came with a message can be read.
+fn is_sound(message: &GroupMessage) -> bool {
+    let Body::Raft(raft) = &message.body else {
+        return true;
+    };
+    match (&raft.snapshot, raft.kind) {
+        (Some(snapshot), RaftKind::Snapshot) => Roster::unseal(&snapshot.data)
+            .is_ok_and(|(_, data)| Machine::from_bytes(message.group, &data).is_some()),
+        (None, RaftKind::Snapshot) => false,
+        _ => true,
+    }
+}

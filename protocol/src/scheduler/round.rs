@@ -1,0 +1,244 @@
+//! The end of a step: propose, drain, apply, write, send.
+//!
+//! What arrives while the disk is busy waits in line. Once it is free all of it goes into one entry
+//! a group, and all groups' entries into one batch with one sync.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use super::replica::{InFlight, Line, Machine, Owner};
+use super::{Effect, Scheduler};
+use crate::durable::{GroupWrite, WriteBatch};
+use crate::group::{Drained, ProposeError, Role};
+use crate::id::{GroupId, ReplicaId};
+use crate::limits::BATCH_BYTES_MAX;
+use crate::partition::{Command, Proposal};
+use crate::wire::encode;
+
+/// What is to be written, and what is being written.
+#[derive(Default)]
+pub(super) struct Disk {
+    waiting: BTreeMap<GroupId, (GroupWrite, u64)>,
+    /// The batch that the store has: for each group the copy and what becomes durable of it.
+    writing: Option<(u64, Vec<(GroupId, ReplicaId, u64)>)>,
+    batches: u64,
+}
+
+impl Disk {
+    /// Adds to the next batch. `number` is what the group is told once it is durable.
+    pub(super) fn write(&mut self, write: GroupWrite, number: u64) {
+        match self.waiting.get_mut(&write.group) {
+            Some((earlier, earlier_number)) => {
+                earlier.merge(write);
+                *earlier_number = number;
+            }
+            None => {
+                self.waiting.insert(write.group, (write, number));
+            }
+        }
+    }
+
+    const fn is_free(&self) -> bool {
+        self.writing.is_none()
+    }
+
+    fn next_batch(&mut self) -> Option<WriteBatch> {
+        if self.waiting.is_empty() || !self.is_free() {
+            return None;
+        }
+        self.batches += 1;
+        let mut numbers = Vec::with_capacity(self.waiting.len());
+        let mut groups = Vec::with_capacity(self.waiting.len());
+        for (id, (write, number)) in mem::take(&mut self.waiting) {
+            numbers.push((id, write.replica, number));
+            groups.push(write);
+        }
+        self.writing = Some((self.batches, numbers));
+        Some(WriteBatch { number: self.batches, groups })
+    }
+}
+
+impl Scheduler {
+    /// Carries out all that the events since the last round have made possible.
+    pub(super) fn round(&mut self, effects: &mut Vec<Effect>) {
+        let mut drained = Drained::default();
+        loop {
+            self.ask_confirmations();
+            if self.disk.is_free() {
+                self.assign();
+                self.propose_staged();
+            }
+            let Some(id) = self.dirty.pop_first() else {
+                break;
+            };
+            self.drain(id, &mut drained);
+        }
+        if let Some(batch) = self.disk.next_batch() {
+            effects.push(Effect::Persist(batch));
+        }
+        self.flush_outbox(effects);
+    }
+
+    pub(super) fn persisted(&mut self, number: u64) {
+        let Some((_, groups)) = self.disk.writing.take_if(|(writing, _)| *writing == number) else {
+            return;
+        };
+        for (id, copy, number) in groups {
+            if let Some(replica) = self.replicas.get_mut(&id)
+                && replica.group.replica() == copy
+            {
+                replica.group.persisted(number);
+                self.dirty.insert(id);
+            }
+        }
+    }
+
+    fn drain(&mut self, id: GroupId, drained: &mut Drained) {
+        let Some(replica) = self.replicas.get_mut(&id) else {
+            return;
+        };
+        drained.clear();
+        replica.group.release(drained);
+        replica.group.drain(drained);
+        if let Some((write, number)) = drained.write.take() {
+            self.disk.write(write, number);
+        }
+        for (to, message) in drained.messages.drain(..) {
+            self.outbox.group(to, message);
+        }
+        if let Some((_, data)) = drained.restored.take() {
+            replica.restore(&data);
+        }
+        self.apply(id, &drained.committed);
+        if drained.snapshot_wanted
+            && let Some(replica) = self.replicas.get_mut(&id)
+            && let Some(machine) = &replica.machine
+        {
+            replica.group.offer_snapshot(&machine.to_bytes());
+            self.dirty.insert(id);
+        }
+        self.follow_role(id);
+        self.confirm_reads(id, &drained.reads);
+        if drained.restored.is_some() || drained.copies_changed || !drained.committed.is_empty() {
+            self.after_apply(id, drained.copies_changed);
+        }
+        self.checkpoint(id);
+    }
+
+    /// Saves the state in place of a log that has grown too long.
+    fn checkpoint(&mut self, id: GroupId) {
+        let Some(replica) = self.replicas.get_mut(&id) else {
+            return;
+        };
+        let Some(machine) = &replica.machine else {
+            return;
+        };
+        if !replica.group.wants_checkpoint(machine.weight()) {
+            return;
+        }
+        let snapshot = replica.group.checkpoint(&machine.to_bytes());
+        let write = GroupWrite {
+            group: id,
+            replica: replica.group.replica(),
+            destroy: false,
+            snapshot: None,
+            entries: Vec::new(),
+            hard_state: None,
+            checkpoint: Some(snapshot),
+        };
+        self.disk.write(write, 0);
+    }
+
+    fn propose_staged(&mut self) {
+        for id in mem::take(&mut self.staged) {
+            let at = self.partition_time(id);
+            let Some(replica) = self.replicas.get_mut(&id) else {
+                continue;
+            };
+            let Some(owner) = replica.owner.as_mut().filter(|owner| owner.is_settled) else {
+                continue;
+            };
+            if owner.line.is_empty() || replica.group.role() != Role::Leader {
+                continue;
+            }
+            self.dirty.insert(id);
+            let line = mem::take(&mut owner.line);
+            let rest = match &replica.machine {
+                Some(Machine::Meta(_)) => propose_meta(&mut replica.group, line),
+                Some(Machine::Partition(_)) | None => {
+                    propose_commands(&mut replica.group, owner, line, at)
+                }
+            };
+            if let Some(line) = rest {
+                // Too much is uncommitted: what did not fit keeps its place.
+                owner.line = line;
+                self.staged.insert(id);
+            }
+        }
+    }
+}
+
+fn propose_meta(group: &mut crate::group::Group, line: Line) -> Option<Line> {
+    for command in line.meta {
+        // Whoever asked asks again; a lost lead shows in the next drain.
+        let _ = group.propose(encode(&command));
+    }
+    None
+}
+
+/// Turns a line into entries, each not much larger than a batch; returns what could not be
+/// proposed.
+fn propose_commands(
+    group: &mut crate::group::Group,
+    owner: &mut Owner,
+    mut line: Line,
+    at: crate::time::Wall,
+) -> Option<Line> {
+    let mut commands = Vec::new();
+    for (lessee, reports) in mem::take(&mut line.reports) {
+        commands.push(Command::Report { lessee, reports });
+    }
+    commands.append(&mut line.commands);
+    commands.extend(line.cancels.iter().map(|(_, task)| Command::Cancel { task: *task }));
+    for (lessee, tasks) in mem::take(&mut line.leases) {
+        commands.push(Command::Lease { lessee, tasks });
+    }
+    let mut submissions = Vec::new();
+    let mut waiting = mem::take(&mut line.submissions).into_iter();
+    let mut cancels = mem::take(&mut line.cancels);
+    let mut slots = mem::take(&mut line.slots);
+    loop {
+        let mut bytes = 0;
+        for submission in waiting.by_ref() {
+            bytes += submission.bytes;
+            commands.push(Command::Accept {
+                batch: submission.batch.clone(),
+                grants: submission.grants.clone(),
+            });
+            submissions.push(submission);
+            if bytes >= BATCH_BYTES_MAX / 2 {
+                break;
+            }
+        }
+        if commands.is_empty() {
+            return None;
+        }
+        let proposal = Proposal { term: owner.term, at, commands: mem::take(&mut commands) };
+        match group.propose(encode(&proposal)) {
+            Ok(index) => owner.in_flight.push_back(InFlight {
+                index,
+                submissions: mem::take(&mut submissions),
+                cancels: mem::take(&mut cancels),
+                slots: mem::take(&mut slots),
+            }),
+            Err(ProposeError::Full | ProposeError::NotLeader) => {
+                submissions.extend(waiting);
+                let kept = proposal.commands.into_iter().filter(|command| {
+                    !matches!(command, Command::Accept { .. } | Command::Cancel { .. })
+                });
+                let commands = kept.collect();
+                return Some(Line { commands, submissions, cancels, slots, ..Line::default() });
+            }
+        }
+    }
+}

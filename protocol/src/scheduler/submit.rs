@@ -1,0 +1,106 @@
+//! Taking submissions in, here at their owner.
+
+use std::sync::Arc;
+
+use super::Scheduler;
+use super::asks::Origin;
+use crate::id::{GroupId, Lessee, PartitionId};
+use crate::limits::{SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX};
+use crate::partition::{Grant, Refusal};
+use crate::task::Batch;
+use crate::wire::{Answer, RequestError};
+
+/// A submission on its way into the log.
+pub(super) struct Submission {
+    pub(super) origin: Origin,
+    pub(super) batch: Arc<Batch>,
+    pub(super) bytes: usize,
+    pub(super) wait: bool,
+    pub(super) grants: Vec<Grant>,
+    /// The pool of each grant's slots.
+    pub(super) pools: Vec<usize>,
+}
+
+/// How much is on its way.
+#[derive(Debug, Default)]
+pub(super) struct OnTheWay {
+    pub(super) submissions: usize,
+    pub(super) tasks: usize,
+}
+
+impl Scheduler {
+    /// Puts a submission in line, if this node owns its partition.
+    pub(super) fn submit(&mut self, origin: Origin, batch: Arc<Batch>, wait: bool) {
+        if let Err(error) = batch.check() {
+            return self.answer(origin, Answer::Failed(error.into()));
+        }
+        let Some(partition) = batch.rows.first().map(|row| row.id.partition()) else {
+            return self.answer(origin, Answer::Submitted { refused: Vec::new(), known: 0 });
+        };
+        if let Err(error) = self.may_take(partition, batch.rows.len()) {
+            return self.answer(origin, Answer::Failed(error));
+        }
+        let bytes = batch.rows.iter().map(|row| row.args.len() + 24).sum();
+        self.on_the_way.submissions += 1;
+        self.on_the_way.tasks += batch.rows.len();
+        let grants = Vec::new();
+        let submission = Submission { origin, batch, bytes, wait, grants, pools: Vec::new() };
+        if let Some(line) = self.line(partition) {
+            line.submissions.push(submission);
+        }
+    }
+
+    fn may_take(&self, partition: PartitionId, tasks: usize) -> Result<(), RequestError> {
+        let group = GroupId::of(partition);
+        let owner = self.owner_of(partition);
+        let Some(replica) = self.replicas.get(&group).filter(|replica| replica.is_settled()) else {
+            return Err(RequestError::NotOwner { partition, owner });
+        };
+        let needed = self.meta.as_ref().map_or(1, |meta| usize::from(meta.voters_min));
+        let voters = replica.group.copies().voters.len();
+        if voters < needed {
+            let missing = format!("{partition} has {voters} of {needed} voting copies");
+            return Err(RequestError::Forming { missing });
+        }
+        let full = |what: &str| Err(RequestError::Overloaded { what: what.to_owned() });
+        if self.on_the_way.submissions >= SUBMISSIONS_IN_FLIGHT_MAX {
+            return full("submissions on their way to disk");
+        }
+        if self.on_the_way.tasks + tasks > SUBMISSION_TASKS_IN_FLIGHT_MAX {
+            return full("tasks on their way to disk");
+        }
+        Ok(())
+    }
+
+    /// A submission is durable.
+    pub(super) fn submitted(
+        &mut self,
+        submission: Submission,
+        refused: Vec<(u32, Refusal)>,
+        known: u32,
+        unused: &[Lessee],
+    ) {
+        self.leave_line(&submission);
+        for lessee in unused {
+            let grant = submission.grants.iter().position(|grant| grant.lessee == *lessee);
+            if let Some(pool) = grant.and_then(|place| submission.pools.get(place)) {
+                self.slots.add(*lessee, *pool, 1);
+            }
+        }
+        let Submission { origin, batch, wait, .. } = submission;
+        let is_refused = |place: usize| refused.iter().any(|(row, _)| *row as usize == place);
+        let waits_for = wait.then(|| {
+            let rows = batch.rows.iter().enumerate();
+            rows.filter(|(place, _)| !is_refused(*place)).map(|(_, row)| row.id).collect()
+        });
+        self.answer(origin, Answer::Submitted { refused, known });
+        if let Some(tasks) = waits_for {
+            self.wait_for_all(origin, tasks);
+        }
+    }
+
+    pub(super) fn leave_line(&mut self, submission: &Submission) {
+        self.on_the_way.submissions -= 1;
+        self.on_the_way.tasks -= submission.batch.rows.len();
+    }
+}

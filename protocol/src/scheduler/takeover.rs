@@ -1,0 +1,141 @@
+//! A group gets a new owner here, or loses it.
+
+use std::mem;
+
+use super::Scheduler;
+use super::replica::{Line, Machine, Owner, Replica};
+use crate::id::{GroupId, Lessee, PartitionId, TaskId, Token};
+use crate::partition::Command;
+use crate::task::{Phase, RunEnd};
+use crate::time::Span;
+use crate::wire::{Answer, OwnerSays, RequestError};
+
+/// An executor that has not answered so long after it was asked is asked again.
+const ASK_AGAIN: Span = Span::from_millis(1_000);
+
+impl Scheduler {
+    /// This node owns the group from now on: an entry of its own term is applied, so it knows all
+    /// that any owner before it decided. The indexes are built from the records, and everyone who
+    /// runs a task of the partition is asked what it holds.
+    pub(super) fn take_over(&mut self, id: GroupId) {
+        let now = self.now.tick;
+        let Some(replica) = self.replicas.get_mut(&id) else {
+            return;
+        };
+        let Some(owner) = &mut replica.owner else {
+            return;
+        };
+        owner.is_settled = true;
+        let Some(Machine::Partition(partition)) = &replica.machine else {
+            return;
+        };
+        let partition_id = partition.id();
+        let mut ready = Vec::new();
+        for (task, record) in partition.records() {
+            match record.phase() {
+                Phase::Scheduled { not_before } => self.timers.insert(*not_before, task),
+                Phase::Ready => ready.push((record.order, task)),
+                Phase::Leased(lease) => {
+                    self.lessees.leased(lease.lessee, task, lease.token, now);
+                    owner.asked.insert(lease.lessee, crate::time::Tick::START);
+                }
+                Phase::Succeeded(_) | Phase::Dead(_) | Phase::Cancelled | Phase::Expired => {}
+            }
+            let runs = record.history.as_ref().map(|history| history.runs.as_slice());
+            for run in runs.unwrap_or_default().iter().filter(|run| run.end == RunEnd::Unheard) {
+                self.lessees.unheard(run.lessee, partition_id);
+            }
+        }
+        ready.sort_unstable();
+        for (_, task) in ready {
+            self.index_ready(task);
+        }
+        self.ask_executors(id);
+    }
+
+    /// Asks executors that have not told yet what they hold of a partition.
+    pub(super) fn ask_executors(&mut self, id: GroupId) {
+        let now = self.now.tick;
+        let Some(partition) = id.partition() else {
+            return;
+        };
+        let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) else {
+            return;
+        };
+        let term = owner.term;
+        let mut due = Vec::new();
+        for (lessee, asked_at) in &mut owner.asked {
+            if *asked_at == crate::time::Tick::START || now.since(*asked_at) > ASK_AGAIN {
+                *asked_at = now;
+                due.push(*lessee);
+            }
+        }
+        for lessee in due {
+            self.tell(lessee.node, OwnerSays::Ask { lessee, partition, term });
+        }
+    }
+
+    /// An executor has told what it holds: whatever else was leased to it never got there.
+    pub(super) fn holds(
+        &mut self,
+        lessee: Lessee,
+        partition: PartitionId,
+        term: u64,
+        held: &[(TaskId, Token)],
+    ) {
+        let Some(owner) = self.owner_mut(partition) else {
+            return;
+        };
+        if owner.term != term || owner.asked.remove(&lessee).is_none() {
+            return;
+        }
+        let lost: Vec<(TaskId, Token)> = (self.lessees.runs_in(lessee, partition).into_iter())
+            .filter(|run| !held.contains(run) && run.1.term < term)
+            .collect();
+        if !lost.is_empty()
+            && let Some(line) = self.line(partition)
+        {
+            line.commands.push(Command::Release { runs: lost });
+        }
+    }
+
+    /// The group is no longer owned here: all that only an owner knows is given up.
+    pub(super) fn give_up(&mut self, replica: &mut Replica) {
+        let Some(Owner { line, in_flight, reads, .. }) = replica.owner.take() else {
+            return;
+        };
+        let id = replica.group.id();
+        let Some(partition) = id.partition() else {
+            return;
+        };
+        let Line { submissions, cancels, slots, .. } = line;
+        let mut origins: Vec<_> = cancels.iter().map(|(origin, _)| *origin).collect();
+        let mut free = slots;
+        let mut all = submissions;
+        for mut entry in in_flight {
+            all.append(&mut entry.submissions);
+            free.append(&mut entry.slots);
+            origins.extend(entry.cancels.iter().map(|(origin, _)| *origin));
+        }
+        for submission in all {
+            self.leave_line(&submission);
+            origins.push(submission.origin);
+        }
+        for (lessee, pool, count) in free {
+            self.slots.add(lessee, pool, count);
+        }
+        let confirmed = self.confirmed.remove(&id).unwrap_or_default();
+        let waiting = reads
+            .into_values()
+            .chain(confirmed.into_iter().map(|(_, reads)| (self.now.tick, reads)));
+        origins.extend(waiting.flat_map(|(_, reads)| reads).map(|(origin, _, _)| origin));
+        self.ready.forget(partition);
+        self.timers.forget(partition);
+        self.lessees.forget(partition);
+        for origin in mem::take(&mut origins) {
+            let error = RequestError::NotOwner { partition, owner: None };
+            self.answer(origin, Answer::Failed(error));
+        }
+        self.give_up_waits(partition);
+    }
+}

@@ -1,0 +1,282 @@
+//! What is done every tick, whether anything happens or not.
+
+use rand::RngExt;
+
+use super::asks::Origin;
+use super::replica::Replica;
+use super::{Effect, Scheduler};
+use crate::group::{Role, TICK};
+use crate::id::{GroupId, NodeId};
+use crate::limits::META_VOTERS_MAX;
+use crate::membership::Liveness;
+use crate::placement::{Aim, next_change, ranking};
+use crate::time::Span;
+use crate::wire::{Answer, Envelope, PeerMessage, RequestError};
+
+/// Groups that campaign in one tick at most when a node is suspected: its whole share at once would
+/// be a herd.
+const CAMPAIGNS_PER_TICK: usize = 64;
+/// Groups handed to another owner in one tick at most.
+const HANDOVERS_PER_TICK: usize = 16;
+/// How long a group must have been without work, and its better owner alive, before it is handed
+/// over: rank alone never takes it from a healthy owner.
+const QUIET_BEFORE_HANDOVER: Span = Span::from_millis(60_000);
+/// The same for a group that has never had work: a new cluster spreads at once.
+const QUIET_WHEN_NEW: Span = Span::from_millis(500);
+/// How often each group's copies are looked after.
+const MOVE_EVERY: Span = Span::from_millis(500);
+/// Ticks between two of the slower rounds.
+const SLOW_TURN: u64 = 10;
+
+impl Scheduler {
+    /// The deadline has come.
+    pub(super) fn due(&mut self) {
+        if self.now.tick < self.tick_at {
+            return;
+        }
+        // A node that slept does not make up for ticks: it would campaign at once.
+        self.tick_at = self.now.tick + TICK;
+        self.upkeep_turn += 1;
+        for (id, replica) in &mut self.replicas {
+            replica.group.tick();
+            if replica.group.has_work() {
+                self.dirty.insert(*id);
+            }
+        }
+        self.suspect_leaders();
+        self.tend_lessees();
+        self.tend_slots();
+        self.tend_asks();
+        self.tend_listings();
+        self.repeat_dispatches();
+        self.repeat_reads();
+        self.tend_groups();
+        if self.upkeep_turn.is_multiple_of(SLOW_TURN) {
+            self.compare_meta();
+            self.ask_to_join();
+        }
+    }
+
+    fn tend_groups(&mut self) {
+        let owned: Vec<GroupId> = (self.replicas.iter())
+            .filter(|(_, replica)| replica.is_settled())
+            .map(|(id, _)| *id)
+            .collect();
+        let slow = self.upkeep_turn.is_multiple_of(SLOW_TURN);
+        let mut handovers = 0;
+        for id in owned {
+            let due = self
+                .replicas
+                .get_mut(&id)
+                .and_then(Replica::settled)
+                .is_some_and(|owner| self.now.tick.since(owner.moved_at) >= MOVE_EVERY);
+            if due {
+                self.move_copies(id);
+            }
+            if handovers < HANDOVERS_PER_TICK && self.hand_over(id) {
+                handovers += 1;
+            }
+            self.ask_executors(id);
+            if slow {
+                self.retain(id);
+            }
+        }
+    }
+
+    /// Followers of a leader whose node is suspected campaign, a few at a time.
+    fn suspect_leaders(&mut self) {
+        let mut left = CAMPAIGNS_PER_TICK;
+        let suspected: Vec<(GroupId, NodeId)> = (self.replicas.iter())
+            .filter(|(_, replica)| replica.group.role() == Role::Follower)
+            .filter_map(|(id, replica)| replica.group.leader().map(|leader| (*id, leader)))
+            .filter(|(_, leader)| self.peers.contains_key(leader) && !self.is_alive(*leader))
+            .collect();
+        for (id, leader) in suspected {
+            if left == 0 {
+                break;
+            }
+            let jitter = self.rng.random_range(0..3);
+            if let Some(replica) = self.replicas.get_mut(&id) {
+                replica.group.suspect_leader(leader, jitter);
+                left -= 1;
+            }
+        }
+    }
+
+    /// A node is back: leaders of groups that it holds copies of speak to it, so that it does not
+    /// campaign for want of a leader.
+    pub(super) fn wake_groups_with(&mut self, node: NodeId) {
+        for (id, replica) in &mut self.replicas {
+            if replica.group.role() == Role::Leader
+                && replica.group.roster().replica_on(node).is_some()
+            {
+                replica.group.wake();
+                self.dirty.insert(*id);
+            }
+        }
+    }
+
+    /// Takes the next step that brings the copies of a group to where they should be.
+    pub(super) fn move_copies(&mut self, id: GroupId) {
+        let now = self.now.tick;
+        let Some(aim) = self.aim(id) else {
+            return;
+        };
+        let node = self.node();
+        let Some(replica) = self.replicas.get_mut(&id) else {
+            return;
+        };
+        let Some(owner) = replica.owner.as_mut().filter(|owner| owner.is_settled) else {
+            return;
+        };
+        owner.moved_at = now;
+        let group = &replica.group;
+        if group.is_changing() && !group.copies().is_joint() {
+            return;
+        }
+        let lost = &self.lost_copies;
+        let change = next_change(
+            &group.copies(),
+            group.roster(),
+            &aim,
+            |copy| group.is_caught_up(copy),
+            |copy| lost.contains(&(id, copy)),
+        );
+        let Some(change) = change else {
+            return;
+        };
+        let own = group.replica();
+        if change.removed.contains(&own) || change.demoted.contains(&own) {
+            // An owner that is to leave lets another lead first.
+            let next = group.copies().voters.into_iter().find(|copy| {
+                *copy != own && !change.removed.contains(copy) && group.is_caught_up(*copy)
+            });
+            if let Some(to) = next.and_then(|copy| group.roster().node(copy)) {
+                replica.group.hand_over(to);
+                self.dirty.insert(id);
+                return;
+            }
+            if aim.eligible.first() != Some(&node) && group.copies().voters.len() > 1 {
+                return;
+            }
+        }
+        // Refused while another change is under way: the next upkeep tries again.
+        let _ = replica.group.propose_change(&change);
+        self.dirty.insert(id);
+    }
+
+    /// Where the copies of a group should be.
+    fn aim(&self, id: GroupId) -> Option<Aim> {
+        let meta = self.meta.as_ref()?;
+        let limit = match id.partition() {
+            Some(_) => usize::from(meta.replicas),
+            None => META_VOTERS_MAX,
+        };
+        let members = meta.members.keys().copied();
+        let eligible = ranking(id, members.filter(|node| !self.is_given_up(*node)));
+        Some(Aim { eligible, copies: limit.min(meta.members.len()) })
+    }
+
+    /// Whether a member has been away for so long that others take over its copies.
+    fn is_given_up(&self, node: NodeId) -> bool {
+        if node == self.node() {
+            return false;
+        }
+        let since = match self.peers.get(&node) {
+            Some(peer) if peer.liveness == Liveness::Down => peer.since,
+            Some(_) => return false,
+            None => self.started_at,
+        };
+        self.now.tick.since(since) > self.settings.replace_after
+    }
+
+    /// Hands a quiet group to the node that ranks first among its voters; whether it did.
+    fn hand_over(&mut self, id: GroupId) -> bool {
+        let now = self.now.tick;
+        let Some(replica) = self.replicas.get(&id) else {
+            return false;
+        };
+        let Some(owner) = replica.owner.as_ref().filter(|owner| owner.line.is_empty()) else {
+            return false;
+        };
+        let is_new = replica.partition().is_some_and(|p| p.fill() == Default::default());
+        let patience = if is_new { QUIET_WHEN_NEW } else { QUIET_BEFORE_HANDOVER };
+        if now.since(owner.worked_at) < patience || replica.group.is_changing() {
+            return false;
+        }
+        let copies = replica.group.copies();
+        let wanted = self.aim(id).map_or(usize::MAX, |aim| crate::placement::voters_of(aim.copies));
+        if copies.voters.len() < wanted {
+            return false;
+        }
+        let roster = replica.group.roster();
+        let voters = copies.voters.iter().filter_map(|copy| roster.node(*copy));
+        let Some(best) = ranking(id, voters).first().copied() else {
+            return false;
+        };
+        let ready = self.peers.get(&best).is_some_and(|peer| {
+            peer.liveness == Liveness::Alive && now.since(peer.since) >= patience
+        });
+        let caught_up =
+            roster.replica_on(best).is_some_and(|copy| replica.group.is_caught_up(copy));
+        if best == self.node() || !ready || !caught_up {
+            return false;
+        }
+        if let Some(replica) = self.replicas.get_mut(&id) {
+            replica.group.hand_over(best);
+            self.dirty.insert(id);
+        }
+        true
+    }
+
+    /// A new way to a node was opened.
+    pub(super) fn reached(&mut self, node: NodeId) {
+        let version = self.meta.as_ref().map_or(0, |meta| meta.version);
+        self.outbox.send(node, PeerMessage::MetaVersion(version));
+        if self.meta.is_none() || !self.is_member {
+            let join = self.settings.join.clone();
+            self.outbox.send(node, PeerMessage::Join(join));
+        }
+    }
+
+    pub(super) fn peer_says(&mut self, from: NodeId, envelope: Envelope) {
+        self.clocks.heard(from, envelope.clock, self.now.tick);
+        for message in envelope.messages {
+            match message {
+                PeerMessage::Answer { id, answer } => self.answered(from, id, answer),
+                PeerMessage::Ask { id, deadline: _, ask } => {
+                    self.serve(Origin::Peer(from, id), ask);
+                }
+                PeerMessage::FromExecutor(says) => {
+                    if says.node() == from {
+                        self.executor_says(says);
+                    }
+                }
+                PeerMessage::Group(messages) => {
+                    for message in messages {
+                        self.group_says(from, message);
+                    }
+                }
+                PeerMessage::Join(join) => self.wants_to_join(join),
+                PeerMessage::Joined(result) => self.joined(result),
+                PeerMessage::Meta(meta) => self.learn_meta(*meta),
+                PeerMessage::MetaVersion(version) => self.compared_meta(from, version),
+                // The driver hands these to the executor.
+                PeerMessage::ToExecutor(_) => {}
+            }
+        }
+    }
+
+    /// Answers with an error that is final.
+    pub(super) fn fail(&mut self, origin: Origin, error: RequestError) {
+        match origin {
+            Origin::Here(id) => {
+                if let Some(caller) = self.asks.close(id) {
+                    let answer = Answer::Failed(error);
+                    self.outbox.effects.push(Effect::Answer { caller, answer });
+                }
+            }
+            Origin::Peer(..) => self.answer(origin, Answer::Failed(error)),
+        }
+    }
+}
