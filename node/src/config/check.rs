@@ -1,0 +1,208 @@
+//! The second stage of reading: what the values of a file mean, and whether they go together.
+//!
+//! Each check reports what is wrong and leaves the default in its place, so that the next one has
+//! something to work with; the result only counts if nothing has been reported.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use toml::Spanned;
+use umbel_protocol::limits::{NAME_BYTES_MAX, PARTITIONS_MAX, REPLICAS_MAX};
+use umbel_protocol::time::Span;
+
+use super::address::{Advertise, HostPort};
+use super::error::{OPEN_HELP, OpenWithoutTls};
+use super::quantity::{self, SPAN_HELP};
+use super::raw::{RawCluster, RawConfig, RawNode, RawQueue, RawSlots, RawTls, Text};
+use super::report::Problems;
+use super::{Cluster, Config, Node, Queue, SLOTS_MAX, Slots, Tls};
+
+mod task;
+
+/// The configuration that `raw` stands for.
+pub(super) fn check(raw: RawConfig, problems: &mut Problems<'_>) -> Config {
+    let mut config = Config::default();
+    cluster(raw.cluster, &mut config.cluster, problems);
+    tls(raw.tls, &mut config.tls, problems);
+    node(raw.node, &config.cluster, &config.tls, &mut config.node, problems);
+    slots(&raw.slots, &mut config.slots, problems);
+    for (name, raw) in raw.queues {
+        check_name("queue", &name, problems);
+        config.queues.insert(name.into_inner(), queue(&raw, problems));
+    }
+    for (name, raw) in raw.tasks {
+        check_name("task", &name, problems);
+        if let Some(task) = task::task(&name, raw, &config.queues, problems) {
+            config.tasks.insert(name.into_inner(), task);
+        }
+    }
+    config
+}
+
+fn cluster(raw: RawCluster, cluster: &mut Cluster, problems: &mut Problems<'_>) {
+    if let Some(name) = raw.name {
+        check_name("cluster", &name, problems);
+        cluster.name = name.into_inner();
+    }
+    let replicas = 1..=i64::from(REPLICAS_MAX);
+    integer("replicas", raw.replicas.as_ref(), replicas, &mut cluster.replicas, problems);
+    let partitions = 1..=i64::from(PARTITIONS_MAX);
+    integer("partitions", raw.partitions.as_ref(), partitions, &mut cluster.partitions, problems);
+    let mut places = HashMap::new();
+    for seed in raw.seeds.map(Spanned::into_inner).unwrap_or_default() {
+        match seed.get_ref().parse::<HostPort>() {
+            Ok(address) => {
+                if let Some(first) = places.insert(address.clone(), seed.span()) {
+                    let line = problems.line_of(&first);
+                    problems.add(
+                        seed.span(),
+                        format!("seed {address} is given twice"),
+                        format!("remove it, it already stands in line {line}"),
+                    );
+                }
+                cluster.seeds.push(address);
+            }
+            Err(error) => problems.add(seed.span(), error.to_string(), SEED_HELP),
+        }
+    }
+}
+
+fn tls(raw: RawTls, tls: &mut Tls, problems: &mut Problems<'_>) {
+    // A directory that cannot be one is still an answer: it must not bring a second complaint.
+    tls.dir = raw.dir.map(|dir| path("dir", dir, problems).unwrap_or_default());
+}
+
+fn node(raw: RawNode, cluster: &Cluster, tls: &Tls, node: &mut Node, problems: &mut Problems<'_>) {
+    if let Some(listen) = raw.listen {
+        match listen.get_ref().parse::<SocketAddr>() {
+            Ok(address) => {
+                if !address.ip().is_loopback() && tls.dir.is_none() {
+                    let open = OpenWithoutTls { listen: address };
+                    problems.add(listen.span(), open.problem(), OPEN_HELP);
+                }
+                node.listen = address;
+            }
+            Err(_) => problems.add(
+                listen.span(),
+                format!("{:?} is not an IP address and a port", listen.get_ref()),
+                LISTEN_HELP,
+            ),
+        }
+    }
+    if let Some(advertise) = raw.advertise {
+        match advertise.get_ref().parse::<Advertise>() {
+            Ok(address) if address.is_one_node() && !cluster.seeds.is_empty() => problems.add(
+                advertise.span(),
+                "every node of the cluster would say that it is reached here",
+                "put {name} where the name of the node belongs: \"{name}.example.net:7400\"",
+            ),
+            Ok(address) => node.advertise = Some(address),
+            Err(error) => problems.add(advertise.span(), error.to_string(), ADVERTISE_HELP),
+        }
+    }
+    if let Some(data) = raw.data.and_then(|data| path("data", data, problems)) {
+        node.data = data;
+    }
+}
+
+fn slots(raw: &RawSlots, slots: &mut Slots, problems: &mut Problems<'_>) {
+    for (name, raw, slots) in [
+        ("async", &raw.asynchronous, &mut slots.asynchronous),
+        ("blocking", &raw.blocking, &mut slots.blocking),
+        ("command", &raw.command, &mut slots.command),
+        ("webhook", &raw.webhook, &mut slots.webhook),
+    ] {
+        integer(name, raw.as_ref(), 1..=i64::from(SLOTS_MAX), slots, problems);
+    }
+}
+
+fn queue(raw: &RawQueue, problems: &mut Problems<'_>) -> Queue {
+    let slots = 1..=i64::from(SLOTS_MAX);
+    Queue {
+        slots: optional("slots", raw.slots.as_ref(), slots, problems),
+        priority: optional("priority", raw.priority.as_ref(), PRIORITY, problems),
+    }
+}
+
+/// The same rule as for the names of a submission: what the file names must be possible to submit.
+fn check_name(what: &str, name: &Text, problems: &mut Problems<'_>) {
+    let text = name.get_ref();
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/');
+    if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.chars().all(legal) {
+        let shown: String = text.chars().take(40).collect();
+        problems.add(
+            name.span(),
+            format!("{shown:?} cannot be the name of a {what}"),
+            format!("use 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 _ - . : /"),
+        );
+    }
+}
+
+fn integer<T: TryFrom<i64>>(
+    name: &str,
+    raw: Option<&Spanned<i64>>,
+    range: RangeInclusive<i64>,
+    into: &mut T,
+    problems: &mut Problems<'_>,
+) {
+    if let Some(value) = optional(name, raw, range, problems) {
+        *into = value;
+    }
+}
+
+fn optional<T: TryFrom<i64>>(
+    name: &str,
+    raw: Option<&Spanned<i64>>,
+    range: RangeInclusive<i64>,
+    problems: &mut Problems<'_>,
+) -> Option<T> {
+    let raw = raw?;
+    let value = *raw.get_ref();
+    let fitting = if range.contains(&value) { T::try_from(value).ok() } else { None };
+    if fitting.is_none() {
+        problems.add(
+            raw.span(),
+            format!("`{name}` cannot be {value}"),
+            format!("use {} to {}", range.start(), range.end()),
+        );
+    }
+    fitting
+}
+
+fn span(
+    name: &str,
+    raw: Option<&Text>,
+    range: RangeInclusive<Span>,
+    problems: &mut Problems<'_>,
+) -> Option<Span> {
+    let raw = raw?;
+    let Some(span) = quantity::span(raw.get_ref()) else {
+        let problem = format!("{:?} is not a length of time", raw.get_ref());
+        problems.add(raw.span(), problem, SPAN_HELP);
+        return None;
+    };
+    if !range.contains(&span) {
+        let (min, max) = (quantity::show(*range.start()), quantity::show(*range.end()));
+        let problem = format!("`{name}` cannot be {}", quantity::show(span));
+        problems.add(raw.span(), problem, format!("use {min} to {max}"));
+        return None;
+    }
+    Some(span)
+}
+
+fn path(name: &str, raw: Text, problems: &mut Problems<'_>) -> Option<PathBuf> {
+    if raw.get_ref().is_empty() || raw.get_ref().contains('\0') {
+        problems.add(raw.span(), format!("`{name}` is not a path"), "leave it out, or name a path");
+        return None;
+    }
+    Some(PathBuf::from(raw.into_inner()))
+}
+
+const PRIORITY: RangeInclusive<i64> = 0..=9;
+const SEED_HELP: &str =
+    "write a seed as host:port, such as \"a.example.net:7400\" or \"[::1]:7400\"";
+const LISTEN_HELP: &str =
+    "write \"127.0.0.1:7400\" for this host only, \"0.0.0.0:7400\" or \"[::]:7400\" for all";
+const ADVERTISE_HELP: &str = "write host:port, with {name} for the name of the node";

@@ -1,0 +1,100 @@
+//! Every key that `cluster.toml` may hold, in one list.
+//!
+//! The reader asks for nothing that is not listed here, the hints about misspelt keys come from
+//! here, and a test checks that the `cluster.toml` of this repository explains each of them.
+
+/// A key, and a value that shows how it is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) example: &'static str,
+}
+
+/// A section: `NAME` in the path stands for the operator's own name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Section {
+    pub(super) name: &'static str,
+    pub(super) path: &'static str,
+    pub(super) keys: &'static [Key],
+}
+
+pub(super) const SECTIONS: [&Section; 6] = [&CLUSTER, &NODE, &TLS, &SLOTS, &QUEUES, &TASKS];
+
+pub(super) const CLUSTER: Section = Section {
+    name: "cluster",
+    path: "cluster",
+    keys: &[
+        key("name", "\"umbel\""),
+        key("seeds", "[\"a.example.net:7400\", \"b.example.net:7400\"]"),
+        key("replicas", "3"),
+        key("partitions", "256"),
+    ],
+};
+
+pub(super) const NODE: Section = Section {
+    name: "node",
+    path: "node",
+    keys: &[
+        key("listen", "\"127.0.0.1:7400\""),
+        key("advertise", "\"{name}.example.net:7400\""),
+        key("data", "\"/var/lib/umbel\""),
+    ],
+};
+
+pub(super) const TLS: Section =
+    Section { name: "tls", path: "tls", keys: &[key("dir", "\"/etc/umbel/tls\"")] };
+
+pub(super) const SLOTS: Section = Section {
+    name: "slots",
+    path: "slots",
+    keys: &[key("async", "1024"), key("blocking", "4"), key("command", "8"), key("webhook", "64")],
+};
+
+pub(super) const QUEUES: Section = Section {
+    name: "queues",
+    path: "queues.NAME",
+    keys: &[key("slots", "4"), key("priority", "5")],
+};
+
+pub(super) const TASKS: Section = Section {
+    name: "tasks",
+    path: "tasks.NAME",
+    keys: &[
+        key("command", "[\"sha256sum\", \"{path}\"]"),
+        key("webhook", "\"https://example.net/hook\""),
+        key("queue", "\"default\""),
+        key("attempts", "3"),
+        key("backoff_first", "\"1s\""),
+        key("backoff_max", "\"10m\""),
+        key("time_limit", "\"1m30s\""),
+        key("priority", "5"),
+        key("shell", "true"),
+        key("env", "{ LANG = \"C\" }"),
+        key("cwd", "\"/srv\""),
+        key("capture_bytes", "\"64 KiB\""),
+        key("headers", "{ x-team = \"billing\" }"),
+        key("secret_env", "\"HOOK_SECRET\""),
+        key("secret_file", "\"/etc/umbel/hook.secret\""),
+    ],
+};
+
+/// Those keys of a task that only a command has.
+pub(super) const COMMAND_ONLY: [&str; 4] = ["shell", "env", "cwd", "capture_bytes"];
+/// Those keys of a task that only a webhook has.
+pub(super) const WEBHOOK_ONLY: [&str; 3] = ["headers", "secret_env", "secret_file"];
+
+/// Every key by its whole path, such as `cluster.seeds` and `queues.NAME.slots`.
+pub(super) fn all() -> impl Iterator<Item = String> {
+    SECTIONS
+        .iter()
+        .flat_map(|section| section.keys.iter().map(|key| format!("{}.{}", section.path, key.name)))
+}
+
+/// The section whose key this is, for those who wrote it elsewhere.
+pub(super) fn home_of(name: &str) -> Option<&'static Section> {
+    SECTIONS.into_iter().find(|section| section.keys.iter().any(|key| key.name == name))
+}
+
+const fn key(name: &'static str, example: &'static str) -> Key {
+    Key { name, example }
+}

@@ -1,0 +1,248 @@
+//! The first stage of reading: what stands in the file, as typed values and where they stand.
+//!
+//! Every field is optional here and nothing is judged but its shape: what the values may be, what
+//! they are if left out, and how they go together is the business of the second stage.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{CLUSTER, NODE, QUEUES, SECTIONS, SLOTS, Section, TASKS, TLS, home_of};
+use super::reader::Reader;
+use super::report::Problems;
+use super::suggest::nearest;
+
+pub(super) type Text = Spanned<String>;
+
+/// A whole file.
+#[derive(Debug, Default)]
+pub(super) struct RawConfig {
+    pub(super) cluster: RawCluster,
+    pub(super) node: RawNode,
+    pub(super) tls: RawTls,
+    pub(super) slots: RawSlots,
+    pub(super) queues: Vec<(Text, RawQueue)>,
+    pub(super) tasks: Vec<(Text, RawTask)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RawCluster {
+    pub(super) name: Option<Text>,
+    pub(super) seeds: Option<Spanned<Vec<Text>>>,
+    pub(super) replicas: Option<Spanned<i64>>,
+    pub(super) partitions: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RawNode {
+    pub(super) listen: Option<Text>,
+    pub(super) advertise: Option<Text>,
+    pub(super) data: Option<Text>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RawTls {
+    pub(super) dir: Option<Text>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RawSlots {
+    pub(super) asynchronous: Option<Spanned<i64>>,
+    pub(super) blocking: Option<Spanned<i64>>,
+    pub(super) command: Option<Spanned<i64>>,
+    pub(super) webhook: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RawQueue {
+    pub(super) slots: Option<Spanned<i64>>,
+    pub(super) priority: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RawTask {
+    /// Where the keys that are there stand, also of those whose values could not be read.
+    pub(super) present: Vec<(&'static str, Range<usize>)>,
+    /// Whether there are also keys that nobody knows.
+    pub(super) has_unknown: bool,
+    pub(super) command: Option<RawCommand>,
+    pub(super) webhook: Option<Text>,
+    pub(super) queue: Option<Text>,
+    pub(super) attempts: Option<Spanned<i64>>,
+    pub(super) backoff_first: Option<Text>,
+    pub(super) backoff_max: Option<Text>,
+    pub(super) time_limit: Option<Text>,
+    pub(super) priority: Option<Spanned<i64>>,
+    pub(super) shell: Option<Spanned<bool>>,
+    pub(super) env: Vec<(Text, Text)>,
+    pub(super) cwd: Option<Text>,
+    pub(super) capture_bytes: Option<Text>,
+    pub(super) headers: Vec<(Text, Text)>,
+    pub(super) secret_env: Option<Text>,
+    pub(super) secret_file: Option<Text>,
+}
+
+#[derive(Debug)]
+pub(super) enum RawCommand {
+    List(Spanned<Vec<Text>>),
+    Text(Text),
+}
+
+impl RawConfig {
+    /// What stands in `root`; whatever cannot be read is reported and left out.
+    pub(super) fn read(root: &DeTable<'_>, problems: &mut Problems<'_>) -> Self {
+        for (key, value) in root {
+            let name: &str = key.get_ref();
+            if !SECTIONS.iter().any(|section| section.name == name) {
+                unknown_at_top(name, key.span(), value.get_ref(), problems);
+            }
+        }
+        Self {
+            cluster: section(root, CLUSTER, problems, RawCluster::read).unwrap_or_default(),
+            node: section(root, NODE, problems, RawNode::read).unwrap_or_default(),
+            tls: section(root, TLS, problems, RawTls::read).unwrap_or_default(),
+            slots: section(root, SLOTS, problems, RawSlots::read).unwrap_or_default(),
+            queues: named(root, QUEUES, problems, RawQueue::read),
+            tasks: named(root, TASKS, problems, RawTask::read),
+        }
+    }
+}
+
+impl RawCluster {
+    fn read(mut reader: Reader<'_, '_, '_>) -> Self {
+        Self {
+            name: reader.text("name"),
+            seeds: reader.texts("seeds"),
+            replicas: reader.integer("replicas"),
+            partitions: reader.integer("partitions"),
+        }
+    }
+}
+
+impl RawNode {
+    fn read(mut reader: Reader<'_, '_, '_>) -> Self {
+        Self {
+            listen: reader.text("listen"),
+            advertise: reader.text("advertise"),
+            data: reader.text("data"),
+        }
+    }
+}
+
+impl RawTls {
+    fn read(mut reader: Reader<'_, '_, '_>) -> Self {
+        Self { dir: reader.text("dir") }
+    }
+}
+
+impl RawSlots {
+    fn read(mut reader: Reader<'_, '_, '_>) -> Self {
+        Self {
+            asynchronous: reader.integer("async"),
+            blocking: reader.integer("blocking"),
+            command: reader.integer("command"),
+            webhook: reader.integer("webhook"),
+        }
+    }
+}
+
+impl RawQueue {
+    fn read(mut reader: Reader<'_, '_, '_>) -> Self {
+        Self { slots: reader.integer("slots"), priority: reader.integer("priority") }
+    }
+}
+
+impl RawTask {
+    fn read(mut reader: Reader<'_, '_, '_>) -> Self {
+        Self {
+            present: reader.present(),
+            has_unknown: reader.has_unknown(),
+            command: if reader.is_text("command") {
+                reader.text("command").map(RawCommand::Text)
+            } else {
+                reader.texts("command").map(RawCommand::List)
+            },
+            webhook: reader.text("webhook"),
+            queue: reader.text("queue"),
+            attempts: reader.integer("attempts"),
+            backoff_first: reader.text("backoff_first"),
+            backoff_max: reader.text("backoff_max"),
+            time_limit: reader.text("time_limit"),
+            priority: reader.integer("priority"),
+            shell: reader.boolean("shell"),
+            env: reader.named_texts("env"),
+            cwd: reader.text("cwd"),
+            capture_bytes: reader.size("capture_bytes"),
+            headers: reader.named_texts("headers"),
+            secret_env: reader.text("secret_env"),
+            secret_file: reader.text("secret_file"),
+        }
+    }
+
+    /// Where `key` stands, if it is there.
+    pub(super) fn key(&self, key: &str) -> Option<Range<usize>> {
+        self.present.iter().find(|(name, _)| *name == key).map(|(_, span)| span.clone())
+    }
+}
+
+fn section<T>(
+    root: &DeTable<'_>,
+    section: Section,
+    problems: &mut Problems<'_>,
+    read: impl FnOnce(Reader<'_, '_, '_>) -> T,
+) -> Option<T> {
+    let value = root.get(section.name)?;
+    Reader::open(section.name, value, section.keys, problems).map(read)
+}
+
+/// The tables of a section whose keys are names of the operator's choice.
+fn named<T>(
+    root: &DeTable<'_>,
+    section: Section,
+    problems: &mut Problems<'_>,
+    read: impl Fn(Reader<'_, '_, '_>) -> T,
+) -> Vec<(Text, T)> {
+    let Some(value) = root.get(section.name) else { return Vec::new() };
+    let Some(table) = value.get_ref().as_table() else {
+        problems.add(
+            value.span(),
+            format!("`{}` must hold one table for each name", section.name),
+            format!("write [{}] and below it its keys", section.path),
+        );
+        return Vec::new();
+    };
+    let mut entries = Vec::new();
+    for (key, value) in table {
+        let name = key.get_ref().to_string();
+        let title = format!("{}.{}", section.name, quoted(&name));
+        if let Some(reader) = Reader::open(&title, value, section.keys, problems) {
+            entries.push((Spanned::new(key.span(), name), read(reader)));
+        }
+    }
+    entries
+}
+
+fn unknown_at_top(
+    name: &str,
+    span: Range<usize>,
+    value: &DeValue<'_>,
+    problems: &mut Problems<'_>,
+) {
+    let sections = || SECTIONS.iter().map(|section| section.name);
+    let (what, help) = if value.is_table() {
+        let help = nearest(name, sections()).map(|near| format!("did you mean [{near}]?"));
+        (format!("unknown section [{}]", quoted(name)), help)
+    } else {
+        let help = home_of(name).map(|home| format!("`{name}` belongs to [{}]", home.path));
+        (format!("`{name}` stands outside of all sections"), help)
+    };
+    let known = || format!("sections are {}", sections().collect::<Vec<_>>().join(", "));
+    problems.add(span, what, help.unwrap_or_else(known));
+}
+
+/// A name as TOML wants it in a header.
+fn quoted(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("{name:?}") }
+}

@@ -1,0 +1,110 @@
+//! Tasks that need no code: commands and webhooks. Only what the file names can run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use reqwest::Url;
+use serde_json::Value;
+use umbel_protocol::time::Span;
+
+use super::command_line::{CommandLine, ExpandError, Pattern};
+
+/// A command or webhook that runs under the name of a task, and how its tasks are treated unless
+/// their submission says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// What it does.
+    pub work: Work,
+    /// Where it waits.
+    pub queue: String,
+    /// How often it may fail before it is dead, at least 1.
+    pub attempts: u16,
+    /// Pause before the first retry; it doubles with each failure.
+    pub backoff_first: Span,
+    /// Longest pause before a retry, at least `backoff_first`.
+    pub backoff_max: Span,
+    /// How long one run may take. A webhook always has a limit.
+    pub time_limit: Option<Span>,
+    /// 0 to 9, higher first; nothing means that of the queue.
+    pub priority: Option<u8>,
+}
+
+/// What a task of the file does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// It runs a program.
+    Command(Command),
+    /// It calls a web service.
+    Webhook(Webhook),
+}
+
+/// A program. All arguments of the task are on its standard input, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Which one.
+    pub program: Program,
+    /// Variables added to the environment of the node, with places for arguments.
+    pub env: BTreeMap<String, Pattern>,
+    /// Where it starts, if not where the node did.
+    pub cwd: Option<PathBuf>,
+    /// Most output that is kept, for each of stdout and stderr.
+    pub capture_bytes: usize,
+}
+
+/// How a program is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// By its command line; no shell takes part.
+    CommandLine(CommandLine),
+    /// By a text for `/bin/sh -c`. Nothing is ever put into that text: arguments reach it through
+    /// variables of [`Command::env`] and its standard input, where no shell takes them for code.
+    Shell(String),
+}
+
+/// A command made ready for one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// The program and its arguments, at least one element.
+    pub argv: Vec<String>,
+    /// Variables to add to the environment.
+    pub env: Vec<(String, String)>,
+}
+
+impl Command {
+    /// The command for a task with these arguments.
+    ///
+    /// # Errors
+    /// An argument is missing or cannot be passed; another attempt fails in the same way.
+    pub fn invocation(&self, args: &Value) -> Result<Invocation, ExpandError> {
+        let argv = match &self.program {
+            Program::CommandLine(line) => line.expand(args)?,
+            Program::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text.clone()],
+        };
+        let env = self
+            .env
+            .iter()
+            .map(|(name, pattern)| Ok((name.clone(), pattern.expand(args)?)))
+            .collect::<Result<_, ExpandError>>()?;
+        Ok(Invocation { argv, env })
+    }
+}
+
+/// A web service that takes the arguments as the JSON body of a POST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its address, http or https.
+    pub url: Url,
+    /// Headers to send besides our own; names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// What the signature is made with; nothing means that there is none.
+    pub secret: Option<Secret>,
+}
+
+/// Where the secret of a webhook is; it is never in the file itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// In this variable of the node's environment.
+    Env(String),
+    /// In this file, up to the end of its first line.
+    File(PathBuf),
+}
