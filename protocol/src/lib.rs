@@ -11,6 +11,7 @@
 
 pub mod durable;
 pub mod executor;
+pub mod formation;
 pub mod group;
 pub mod id;
 pub mod limits;

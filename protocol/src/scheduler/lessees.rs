@@ -8,7 +8,7 @@ use crate::membership::Liveness;
 use crate::partition::{Command, Loss, Report};
 use crate::task::{Outcome, Template};
 use crate::time::{Span, Tick};
-use crate::wire::{Answer, Ask, ExecutorSays, Profile, RequestError};
+use crate::wire::{Ask, ExecutorSays, Profile, RequestError};
 
 /// A run that its executor does not list so long after its dispatch is dispatched again.
 const DISPATCH_AGAIN: Span = Span::from_millis(2_500);
