@@ -13,6 +13,8 @@ mod error;
 mod known;
 mod ledger;
 mod memory;
+mod probe;
+mod reading;
 mod record;
 mod recovery;
 mod snapshot_file;

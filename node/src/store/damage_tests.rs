@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use umbel_protocol::durable::{GroupWrite, StoredGroup};
 use umbel_protocol::id::{GroupId, ReplicaId};
@@ -291,4 +292,26 @@ fn a_copy_that_only_the_lost_end_of_the_log_knew_never_comes_back() {
     };
     assert_eq!((replica(2), replica(20)), (Some(50), Some(1)));
     assert!(store.write(&[batch(1, vec![append(20, 1..=1, 1)])]).is_err());
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_written_any_more() {
+    let place = OnDisk::new();
+    let (mut store, _) = DiskStore::open_with(place.0.path(), ONE_FILE).unwrap();
+    store.write(&[batch(1, vec![append(1, 1..=1, 1)])]).unwrap();
+    store.probe.fail_sync.store(true, Ordering::Relaxed);
+    let error = store.write(&[batch(2, vec![append(1, 2..=2, 1)])]).unwrap_err();
+    assert!(matches!(error, StoreError::Panicked { .. }), "{error:?}");
+    assert!(error.to_string().contains("the disk lost its cache"), "{error}");
+    for _ in 0..2 {
+        let again = store.write(&[batch(3, vec![append(1, 2..=2, 1)])]);
+        assert!(matches!(again, Err(StoreError::Poisoned)), "{again:?}");
+    }
+    drop(store);
+    // Another process finds what was acknowledged, and perhaps more. This one never gives up the
+    // engine, nor its lock on the files.
+    let copied = damaged(place.0.path(), |_| ());
+    let (_, recovered) = DiskStore::open_with(copied.0.path(), ONE_FILE).unwrap();
+    assert_eq!(recovered.doubtful, []);
+    assert_eq!(recovered.groups[0].entries[0].index, 1);
 }

@@ -13,14 +13,18 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
-use raft_engine::{Command, Engine, LogBatch};
+use raft_engine::{Command, LogBatch};
 use umbel_protocol::durable::{GroupWrite, Snapshot, WriteBatch};
 use umbel_protocol::id::{GroupId, ReplicaId};
 
 use super::error::{Misuse, StoreError};
 use super::known::Known;
 use super::ledger::{Ledger, Row};
+use super::probe::Engine;
+#[cfg(test)]
+use super::probe::Probe;
 use super::record::{
     COMMON_REGION, COUNTER_KEY, Entries, RECORD_KEY, Record, encode_entry, region,
 };
@@ -59,6 +63,8 @@ impl Default for Sizes {
 pub struct DiskStore {
     /// None from the first failure on.
     pub(super) engine: Option<Arc<Engine>>,
+    #[cfg(test)]
+    pub(super) probe: Arc<Probe>,
     pub(super) log_path: PathBuf,
     pub(super) snapshots: SnapshotDir,
     pub(super) ledger: Ledger,
@@ -118,14 +124,17 @@ impl DiskStore {
         let mut plan = Plan::default();
         for batch in batches {
             for write in &batch.groups {
-                let known = plan.known(&self.known, write.group).cloned();
-                let next = Known::after(known.as_ref(), write).map_err(StoreError::Misuse)?;
-                plan.add(known.as_ref(), write, batch.number)?;
-                plan.advance(write.group, known.as_ref(), next);
+                let held = self.known.get(&write.group).map(|held| &held.known);
+                let planned = plan.next.remove(&write.group);
+                let known = planned.as_ref().or(held);
+                let next = Known::after(known, write).map_err(StoreError::Misuse)?;
+                plan.add(known, write, batch.number)?;
+                plan.advance(write.group, known, next);
             }
         }
         for saved in mem::take(&mut self.saved) {
-            let known = plan.known(&self.known, saved.group).cloned();
+            let held = self.known.get(&saved.group).map(|held| &held.known);
+            let known = plan.next.get(&saved.group).or(held).cloned();
             let mut next = known.clone();
             if next.as_mut().is_some_and(|next| next.adopt(&saved))
                 && let Some(next) = next
@@ -245,7 +254,8 @@ impl Store for DiskStore {
         self.purging = true;
         let log_path = self.log_path.clone();
         Ok(Some(Chore::new(move || {
-            let purged = catch_unwind(AssertUnwindSafe(|| engine.purge_expired_files()));
+            // See [`super::reading`] for why this has a thread of its own.
+            let purged = thread::scope(|scope| scope.spawn(|| engine.purge_expired_files()).join());
             if !matches!(purged, Ok(Ok(_))) {
                 mem::forget(engine);
             }
@@ -295,14 +305,11 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// What is known of `group` at this point of the plan.
-    fn known<'b>(&'b self, held: &'b BTreeMap<GroupId, Held>, group: GroupId) -> Option<&'b Known> {
-        self.next.get(&group).or_else(|| held.get(&group).map(|held| &held.known))
-    }
-
+    /// `group` is `to` now. The file of its state is only left behind if that has another.
     fn advance(&mut self, group: GroupId, from: Option<&Known>, to: Known) {
         if let Some(from) = from
             && let Some(state) = from.snapshot
+            && (from.replica, from.snapshot) != (to.replica, to.snapshot)
         {
             self.retired.push((group, from.replica, state.index));
         }

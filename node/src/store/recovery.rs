@@ -16,22 +16,22 @@
 //! The engine's other modes do not serve: the strict one refuses every torn write, the lax one
 //! drops damage anywhere without a word.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use raft_engine::{Command, Config, Engine, LogBatch, ReadableSize, RecoveryMode};
-use umbel_protocol::durable::{HardState, LogEntry, StoredGroup};
-use umbel_protocol::id::{GroupId, ReplicaId};
+use raft_engine::{Command, Config, LogBatch, ReadableSize, RecoveryMode};
 
 use super::disk::{DiskStore, Held, Sizes, put};
 use super::error::{StoreError, panic_text};
-use super::known::{Known, Point};
+use super::known::Known;
 use super::ledger::{Ledger, Row};
-use super::record::{self, COMMON_REGION, COUNTER_KEY, Entries, RECORD_KEY, Record};
+use super::probe::{Engine, Probe, ProbingFiles};
+use super::reading::{Groups, Reader};
+use super::record::{self, COMMON_REGION, COUNTER_KEY, RECORD_KEY, Record};
 use super::snapshot_file::SnapshotDir;
 use super::watermark::{self, Nonce, Watermark};
 use super::{Damage, Doubt, Recovered};
@@ -68,7 +68,8 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
         // To open the engine may cut off the markers that say so.
         Watermark::create(dir.join(WATERMARK), nonce, completed)?;
     }
-    let (engine, found, doubt) = match open_engine(&log_path, &sizes)? {
+    let probe = Arc::new(Probe::default());
+    let (engine, found, doubt) = match open_engine(&log_path, &sizes, &probe)? {
         Ok(engine) => {
             let found = counter(&engine);
             let cut_off = (found < completed).then_some(Damage::CutOff { found, completed });
@@ -83,7 +84,7 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
             // An empty log below this mark is as doubtful as the one that is put aside.
             Watermark::create(dir.join(WATERMARK), nonce, completed.max(1))?;
             put_aside(&log_path)?;
-            let engine = open_engine(&log_path, &sizes)?;
+            let engine = open_engine(&log_path, &sizes, &probe)?;
             let engine = engine.map_err(|what| beyond_repair(dir, &Damage::Log(what)))?;
             (engine, 0, Some(damage))
         }
@@ -95,20 +96,22 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
     }
 
     let ledger = ledger.unwrap_or_else(|| Ledger::new(ledger_path));
-    let reader = Reader { engine: &engine, snapshots: &snapshots, doubt };
-    let doubted = reader.doubt.is_some();
-    let (groups, doubtful) = reader.read_all(&ledger.rows);
+    let doubted = doubt.is_some();
+    let reader = Reader { engine: &engine, probe: &probe, snapshots: &snapshots, doubt };
+    let Groups { stored, doubtful } = reader.read_all(&ledger.rows);
 
     let counter = found.max(completed);
     // A doubt lasts until it has been settled by the next write.
     let completed = counter + u64::from(doubted);
     let watermark = Watermark::create(dir.join(WATERMARK), nonce, completed)?;
-    let known = groups
+    let known = stored
         .iter()
         .map(|(stored, stamp)| (stored.group, Held { known: Known::of(stored), stamp: *stamp }))
         .collect();
     let mut store = DiskStore {
         engine: Some(Arc::new(engine)),
+        #[cfg(test)]
+        probe,
         log_path,
         snapshots,
         ledger,
@@ -122,7 +125,7 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
         crowding: Vec::new(),
     };
     store.settle(&doubtful)?;
-    let groups = groups.into_iter().map(|(stored, _)| stored).collect();
+    let groups = stored.into_iter().map(|(stored, _)| stored).collect();
     Ok((store, Recovered { groups, doubtful }))
 }
 
@@ -172,7 +175,11 @@ fn beyond_repair(dir: &Path, damage: &Damage) -> StoreError {
 }
 
 /// The engine in `path`, or why the log there cannot be read.
-fn open_engine(path: &Path, sizes: &Sizes) -> Result<Result<Engine, String>, StoreError> {
+fn open_engine(
+    path: &Path,
+    sizes: &Sizes,
+    probe: &Arc<Probe>,
+) -> Result<Result<Engine, String>, StoreError> {
     let config = Config {
         dir: path.to_string_lossy().into_owned(),
         recovery_mode: RecoveryMode::TolerateTailCorruption,
@@ -187,8 +194,9 @@ fn open_engine(path: &Path, sizes: &Sizes) -> Result<Result<Engine, String>, Sto
         let source = io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8");
         return Err(StoreError::io("open", path, source));
     }
+    let files = Arc::new(ProbingFiles { probe: Arc::clone(probe) });
     // Damaged files make the engine fail in most cases and panic in others.
-    match catch_unwind(AssertUnwindSafe(|| Engine::open(config))) {
+    match catch_unwind(AssertUnwindSafe(|| Engine::open_with_file_system(config, files))) {
         Ok(Ok(engine)) => Ok(Ok(engine)),
         Ok(Err(
             error @ (raft_engine::Error::Corruption(_)
@@ -238,132 +246,4 @@ fn last_log_file(path: &Path) -> Result<Option<PathBuf>, StoreError> {
 fn counter(engine: &Engine) -> u64 {
     let marker = engine.get(COMMON_REGION, COUNTER_KEY);
     marker.as_deref().and_then(watermark::decode_marker).unwrap_or(0)
-}
-
-/// Reads groups out of a log.
-struct Reader<'a> {
-    engine: &'a Engine,
-    snapshots: &'a SnapshotDir,
-    /// Why no group can be vouched for, if that is so.
-    doubt: Option<Damage>,
-}
-
-impl Reader<'_> {
-    /// All groups in ascending order, each with the write that made its record; and the doubtful
-    /// ones among them.
-    fn read_all(&self, rows: &BTreeMap<GroupId, Row>) -> (Vec<(StoredGroup, u64)>, Vec<Doubt>) {
-        let in_log = self.engine.raft_groups().into_iter().filter_map(record::group);
-        let groups: BTreeSet<GroupId> = in_log.chain(rows.keys().copied()).collect();
-        let (mut read, mut doubtful) = (Vec::new(), Vec::new());
-        for group in groups {
-            let row = rows.get(&group).copied();
-            let record = self.engine.get(record::region(group), RECORD_KEY);
-            let record = record.as_deref().and_then(Record::decode);
-            let stamp = record.as_ref().map_or(0, |record| record.stamp);
-            let replica = record.as_ref().map(|record| record.replica);
-            match self.judge(group, record, row) {
-                Ok(Some(stored)) => read.push((stored, stamp)),
-                Ok(None) => {}
-                Err(damage) => {
-                    let replica = replica.max(row.map(|row| row.replica));
-                    // Whatever is damaged was named by the log or by the ledger.
-                    let Some(replica) = replica else { continue };
-                    read.push((tombstone(group, replica), stamp));
-                    doubtful.push(Doubt { group, replica, damage });
-                }
-            }
-        }
-        (read, doubtful)
-    }
-
-    /// The copy of `group`, if there is one that can be vouched for.
-    fn judge(
-        &self,
-        group: GroupId,
-        record: Option<Record>,
-        row: Option<Row>,
-    ) -> Result<Option<StoredGroup>, Damage> {
-        let found = record.as_ref().map_or(0, |record| record.stamp);
-        if let Some(record) = &record
-            && record.destroyed
-            && row.is_none_or(|row| row.replica <= record.replica)
-        {
-            // It had been given up before, and nothing came after it.
-            return Ok(Some(tombstone(group, record.replica)));
-        }
-        if let Some(doubt) = &self.doubt {
-            return Err(doubt.clone());
-        }
-        if let Some(row) = row
-            && row.stamp > found
-        {
-            return Err(Damage::Stale { found, known: row.stamp });
-        }
-        // Without a record the ledger only tells of a write that never came about.
-        record.map(|record| self.read(group, &record)).transpose()
-    }
-
-    fn read(&self, group: GroupId, record: &Record) -> Result<StoredGroup, Damage> {
-        if record.destroyed {
-            return Ok(tombstone(group, record.replica));
-        }
-        let base = record.snapshot.map(|(index, term)| Point { index, term });
-        let snapshot = base
-            .map(|point| self.snapshots.load(group, record.replica, point))
-            .transpose()
-            .map_err(Damage::Snapshot)?;
-        let entries =
-            self.read_entries(group, base.unwrap_or_default(), record).map_err(Damage::Entries)?;
-        Ok(StoredGroup {
-            group,
-            replica: record.replica,
-            destroyed: false,
-            hard_state: record.hard_state,
-            snapshot,
-            entries,
-        })
-    }
-
-    /// All entries behind `base`, or what is wrong with them.
-    fn read_entries(
-        &self,
-        group: GroupId,
-        base: Point,
-        record: &Record,
-    ) -> Result<Vec<LogEntry>, String> {
-        let (region, end) = (record::region(group), record.last.0 + 1);
-        let mut stored = Vec::new();
-        // The engine trusts the lengths in its index and panics where a file is shorter.
-        catch_unwind(AssertUnwindSafe(|| {
-            let (begin, stored) = (base.index + 1, &mut stored);
-            self.engine.fetch_entries_to::<Entries>(region, begin, end, None, stored)
-        }))
-        .map_err(|payload| panic_text(&*payload))?
-        .map_err(|error| error.to_string())?;
-
-        let mut entries = Vec::with_capacity(stored.len());
-        let mut previous = base;
-        for stored in stored {
-            let entry = record::decode_entry(stored, previous)?;
-            previous = Point { index: entry.index, term: entry.term };
-            entries.push(entry);
-        }
-        if (previous.index, previous.term) != record.last {
-            let (index, term) = record.last;
-            return Err(format!("the log does not end with entry {index} of term {term}"));
-        }
-        Ok(entries)
-    }
-}
-
-/// What is handed out of a copy that is gone.
-fn tombstone(group: GroupId, replica: ReplicaId) -> StoredGroup {
-    StoredGroup {
-        group,
-        replica,
-        destroyed: true,
-        hard_state: HardState::default(),
-        snapshot: None,
-        entries: Vec::new(),
-    }
 }
