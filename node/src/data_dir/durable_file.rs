@@ -4,14 +4,16 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Ends the names of files that are not yet complete.
-const UNFINISHED: &str = ".tmp";
-
-/// Makes `parts`, one after the other, the contents of `path`, durably.
+/// Makes `parts`, one after the other, the contents of `path`, durably. One caller at a time for
+/// the same path.
 pub(crate) fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(UNFINISHED);
-    let unfinished = Path::new(&unfinished);
+    unfinished.push(".tmp");
+    replace_by(Path::new(&unfinished), path, parts)
+}
+
+/// The same by way of the file `unfinished` in the same directory.
+pub(crate) fn replace_by(unfinished: &Path, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let mut file = File::create(unfinished)?;
     for part in parts {
         file.write_all(part)?;

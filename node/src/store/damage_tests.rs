@@ -11,6 +11,7 @@ use umbel_protocol::durable::{GroupWrite, StoredGroup};
 use umbel_protocol::id::{GroupId, ReplicaId};
 
 use super::conformance::{OnDisk, Place, SMALL, append, batch, blank, snapshot};
+use super::watermark::Watermark;
 use super::{Damage, DiskStore, Recovered, Sizes, Store, StoreError};
 
 /// One file of the log is enough for all that these tests write.
@@ -259,6 +260,29 @@ fn small_files_that_are_lost_are_made_again_or_cost_all_copies() {
     let recovered = survives(unmarked.0.path(), ONE_FILE, &truth);
     assert_eq!(doubted(&recovered), ALIVE);
     assert!(recovered.doubtful.iter().all(|doubt| doubt.damage == Damage::Watermark));
+}
+
+#[test]
+fn a_first_start_that_was_killed_is_no_damage() {
+    let place = OnDisk::new();
+    drop(DiskStore::open_with(place.0.path(), ONE_FILE).unwrap());
+    // In the order in which they are made.
+    for made in [&["watermark"][..], &["watermark", "log"], &["watermark", "log", "copies"]] {
+        let place = damaged(place.0.path(), |dir| {
+            for file in ["watermark", "copies"].iter().filter(|file| !made.contains(file)) {
+                fs::remove_file(dir.join(file)).unwrap();
+            }
+            if made.contains(&"log") {
+                cut(&log_files(dir, "raftlog")[0], 0);
+            } else {
+                fs::remove_dir_all(dir.join("log")).unwrap();
+            }
+            drop(Watermark::create(dir.join("watermark"), [7; 16], 0).unwrap());
+        });
+        survives(place.0.path(), ONE_FILE, &[]);
+        let (_, recovered) = DiskStore::open_with(place.0.path(), ONE_FILE).unwrap();
+        assert_eq!(recovered.groups.len(), 1);
+    }
 }
 
 #[test]

@@ -62,10 +62,11 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
         None => None,
     };
     // The last write may be torn, the one before it cannot be.
-    let marked = marked.map_or(0, |marked| marked - 1);
+    let marked = marked.map_or(0, |marked| marked.saturating_sub(1));
     let completed = mark.as_ref().map_or(0, |mark| mark.completed.max(marked));
-    if mark.as_ref().is_some_and(|mark| mark.completed < completed) {
-        // To open the engine may cut off the markers that say so.
+    if blank || mark.as_ref().is_some_and(|mark| mark.completed < completed) {
+        // A first start that is killed must not look like one whose watermark was lost; and to open
+        // the engine may cut off the very markers that say more than the watermark.
         Watermark::create(dir.join(WATERMARK), nonce, completed)?;
     }
     let probe = Arc::new(Probe::default());

@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use umbel_protocol::durable::{Copies, Snapshot};
@@ -29,17 +31,21 @@ const CRC_BYTES: usize = 4;
 
 /// The directory that holds them.
 #[derive(Clone, Debug)]
-pub(super) struct SnapshotDir(PathBuf);
+pub(super) struct SnapshotDir {
+    path: PathBuf,
+    /// Numbers unfinished files, as two threads may be writing the same one.
+    next_unfinished: Arc<AtomicU64>,
+}
 
 impl SnapshotDir {
     pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
         fs::create_dir_all(&path).map_err(|error| StoreError::io("create", &path, error))?;
-        Ok(Self(path))
+        Ok(Self { path, next_unfinished: Arc::default() })
     }
 
     /// Where the state of a copy as of `index` is.
     pub(super) fn path(&self, group: GroupId, replica: ReplicaId, index: u64) -> PathBuf {
-        self.0.join(format!("{}-{}-{index}.snap", group.0, replica.0))
+        self.path.join(format!("{}-{}-{index}.snap", group.0, replica.0))
     }
 
     /// Keeps `snapshot`, durably.
@@ -57,7 +63,9 @@ impl SnapshotDir {
             crc.update(part);
         }
         let crc = crc.finalize().to_le_bytes();
-        durable_file::replace(&path, &[&header, &copies, &snapshot.data, &crc])
+        let number = self.next_unfinished.fetch_add(1, Ordering::Relaxed);
+        let unfinished = self.path.join(format!("{number}.tmp"));
+        durable_file::replace_by(&unfinished, &path, &[&header, &copies, &snapshot.data, &crc])
             .map_err(|error| StoreError::io("write", &path, error))
     }
 
@@ -87,8 +95,8 @@ impl SnapshotDir {
     /// Removes all files but those in `named`.
     pub(super) fn keep_only(&self, named: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
         let failed = |path: &Path, error| StoreError::io("clean", path, error);
-        for entry in fs::read_dir(&self.0).map_err(|error| failed(&self.0, error))? {
-            let path = entry.map_err(|error| failed(&self.0, error))?.path();
+        for entry in fs::read_dir(&self.path).map_err(|error| failed(&self.path, error))? {
+            let path = entry.map_err(|error| failed(&self.path, error))?.path();
             if !named.contains(&path) {
                 fs::remove_file(&path).map_err(|error| failed(&path, error))?;
             }
@@ -170,7 +178,7 @@ mod tests {
         let dir = SnapshotDir::open(temp.path().to_owned()).unwrap();
         dir.save(GROUP, REPLICA, &snapshot()).unwrap();
         dir.save(GroupId(6), REPLICA, &snapshot()).unwrap();
-        fs::write(temp.path().join("5-77-43.snap.tmp"), b"half").unwrap();
+        fs::write(temp.path().join("7.tmp"), b"half").unwrap();
         let named = dir.path(GROUP, REPLICA, 42);
         dir.keep_only(&BTreeSet::from([named.clone()])).unwrap();
         let left: Vec<_> =
