@@ -9,3 +9,7 @@ pub mod store;
 pub mod tls;
 pub mod transport;
 pub mod work;
+
+pub use umbel_macros::task;
+
+pub use self::work::{Call, Context, Registry, Task, TaskError};

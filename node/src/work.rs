@@ -1,1 +1,54 @@
 //! Running tasks: handlers, commands and webhooks under one contract.
+//!
+//! A [`Registry`] says which names this program can run and how. A [`Runner`] runs one of them once
+//! it has been dispatched and answers with an [`Outcome`](umbel_protocol::task::Outcome). Whatever
+//! the kind of work, the same holds:
+//!
+//! | | async handler | blocking handler | command | webhook |
+//! |---|---|---|---|---|
+//! | arguments | JSON, decoded | JSON, decoded | `argv`, stdin, environment | JSON body |
+//! | result | JSON of what it returns | JSON of what it returns | exit code and output | answer's body |
+//! | time limit | dropped | reported; the thread ends by itself | TERM, grace, KILL to the group | dropped |
+//! | cancel | told, grace, dropped | told, grace, reported | TERM, grace, KILL to the group | dropped |
+//! | panic | failure of this run only | failure of this run only | | |
+//!
+//! ```
+//! use umbel::{Call, Registry, TaskError};
+//!
+//! #[umbel::task(attempts = 5, time_limit = "30s")]
+//! async fn add(a: u64, b: u64) -> Result<u64, TaskError> {
+//!     a.checked_add(b).ok_or_else(|| TaskError::permanent("the sum is too large"))
+//! }
+//!
+//! let call: Call<u64> = add::call(1, 2).priority(7);
+//! assert!(Registry::declared()?.get("add").is_some());
+//! # Ok::<_, umbel::work::RegisterError>(())
+//! ```
+//!
+//! Nothing here decides whether a task is tried again, or talks to other nodes.
+
+mod call;
+mod command;
+mod context;
+pub mod declare;
+mod definition;
+mod error;
+mod excerpt;
+mod handler;
+mod ledger;
+mod process_group;
+mod registry;
+mod run;
+mod webhook;
+
+pub use self::call::{Call, InvalidCall, Submission};
+pub use self::command::{CommandSpec, Expand, Program};
+pub use self::context::Context;
+pub use self::declare::{Task, TaskReturn};
+pub use self::definition::{Definition, Kind};
+pub use self::error::TaskError;
+pub use self::handler::{AsyncHandler, BlockingHandler, NoArgs};
+pub use self::ledger::{Ledger, LedgerError};
+pub use self::registry::{RegisterError, Registry};
+pub use self::run::{RunRequest, Runner, Started};
+pub use self::webhook::WebhookSpec;

@@ -1,1 +1,54 @@
 //! The `#[task]` attribute.
+//!
+//! It leaves the function alone and adds, under the function's name, a type that stands for the
+//! task. Decides nothing at run time: all it writes is calls of `umbel::work::declare`.
+
+mod expand;
+mod options;
+mod signature;
+
+use proc_macro::TokenStream;
+
+/// Makes a task of a function.
+///
+/// The function stays what it is, so tests call it as ever. Beside it stands a type of the same name
+/// that is the task: `add::call(..)` makes a [`Call`] for a client to submit, and
+/// `registry.task::<add>()` registers it where the linker might miss it.
+///
+/// ```text
+/// #[umbel::task(queue = "sums", attempts = 5, backoff = "2s", time_limit = "30s")]
+/// async fn add(a: u64, b: u64) -> Result<u64, umbel::TaskError> {
+///     Ok(a + b)
+/// }
+///
+/// assert_eq!(add(1, 2).await?, 3); // the function, here and now
+/// let call = add::call(1, 2).priority(7); // the task, somewhere, some time
+/// ```
+///
+/// # Arguments
+/// They travel as JSON. One argument travels as itself; two or more travel as an object with their
+/// names, `{"a": 1, "b": 2}`; none as `null`. A first argument of a type called `Context` is not one
+/// of them: it is the [`Context`] of the run. The return type is a `Result`, under whatever name;
+/// any error will do.
+///
+/// # Options
+/// | option | meaning | unless given |
+/// |---|---|---|
+/// | `name = "..."` | the task name | the name of the function |
+/// | `queue = "..."` | the queue of calls that name none | `default` |
+/// | `attempts = n` | how often it may fail before it is dead, 1 to 1000 | 3 |
+/// | `backoff = "1s"` | pause before the first retry; doubles with each failure | 1 s |
+/// | `time_limit = "30s"` | how long one run may take | no limit |
+/// | `priority = n` | 0 to 9, higher first | 0 |
+/// | `blocking` | the function is not async and runs on a thread of its own | |
+///
+/// Durations are numbers with units, as in `500ms`, `30s`, `1h30m`, `2d`.
+///
+/// [`Call`]: https://docs.rs/umbel/latest/umbel/struct.Call.html
+/// [`Context`]: https://docs.rs/umbel/latest/umbel/struct.Context.html
+#[proc_macro_attribute]
+pub fn task(options: TokenStream, function: TokenStream) -> TokenStream {
+    expand::task(options.into(), function.into())
+        .unwrap_or_else(|error| error.into_compile_error())
+        .into()
+}

@@ -1,0 +1,179 @@
+//! The code that `#[task]` writes.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{Error, Ident, ItemFn, Result, Type};
+
+use crate::options::Options;
+use crate::signature::Signature;
+
+/// The function in `item`, unchanged, and the task of the same name beside it.
+///
+/// When the function cannot be a task it is still written out, so that the error is the only one.
+pub(crate) fn task(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let function: ItemFn = syn::parse2(item.clone()).map_err(|error| {
+        Error::new(error.span(), format!("`#[umbel::task]` goes on a function: {error}"))
+    })?;
+    let read = Options::parse(options).and_then(|options| {
+        let signature = Signature::read(&function, options.blocking)?;
+        Ok((options, signature))
+    });
+    Ok(match read {
+        Ok((options, signature)) => {
+            let declaration = declare(&function, &options, &signature);
+            quote! { #item #declaration }
+        }
+        // A method is no item of its own: written out it would only add to the errors.
+        Err(error) if function.sig.receiver().is_some() => error.into_compile_error(),
+        Err(error) => {
+            let error = error.into_compile_error();
+            let item = without_dead_code(&item);
+            quote! { #item #error }
+        }
+    })
+}
+
+fn without_dead_code(item: &TokenStream) -> TokenStream {
+    quote! { #[allow(dead_code)] #item }
+}
+
+fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> TokenStream {
+    let work = quote! { ::umbel::work };
+    let ident = &function.sig.ident;
+    let vis = &function.vis;
+    let name = options.name.clone().unwrap_or_else(|| unraw(ident));
+    let about = format!("The task `{name}`, which runs the function of this name.");
+    let names: Vec<_> = signature.args.iter().map(|(name, _)| name).collect();
+    let kinds: Vec<_> = signature.args.iter().map(|(_, kind)| kind).collect();
+    let output = &signature.output;
+    let output = quote_spanned! { output.span() => <#output as #work::TaskReturn>::Output };
+    let Travel { item, kind, value, take } = travel(&names, &kinds);
+    let template = template(options, &work);
+    let handler = handler(function, signature, &kind, &take);
+    let from = if options.blocking { "from_blocking" } else { "from_async" };
+    let from = Ident::new(from, Span::call_site());
+    quote! {
+        #[doc = #about]
+        #[allow(non_camel_case_types)]
+        #vis enum #ident {}
+
+        const _: () = {
+            #item
+
+            impl #ident {
+                /// A call of this task, for a client to submit.
+                #[allow(dead_code, clippy::too_many_arguments)]
+                #vis fn call(#(#names: #kinds),*) -> #work::Call<#output> {
+                    #work::Call::of::<Self>(&#value)
+                }
+            }
+
+            impl #work::Task for #ident {
+                const NAME: &'static str = #name;
+                type Output = #output;
+
+                fn template() -> #work::declare::TaskTemplate {
+                    #template
+                }
+
+                fn definition() -> #work::Definition {
+                    #work::Definition::#from(<Self as #work::Task>::NAME, #handler)
+                        .with_template(<Self as #work::Task>::template())
+                }
+            }
+
+            #work::declare::inventory::submit! { #work::declare::Declared::of::<#ident>() }
+        };
+    }
+}
+
+/// How arguments travel.
+struct Travel {
+    /// A type that has to be declared for it.
+    item: TokenStream,
+    /// The type that is read from JSON, called `args` where it is used.
+    kind: TokenStream,
+    /// What of the arguments is written as JSON.
+    value: TokenStream,
+    /// The arguments of the function, out of `args`.
+    take: TokenStream,
+}
+
+fn travel(names: &[&Ident], kinds: &[&Type]) -> Travel {
+    match (names, kinds) {
+        ([], []) => Travel {
+            item: quote! {},
+            kind: quote! { ::umbel::work::NoArgs },
+            value: quote! { ::umbel::work::NoArgs },
+            take: quote! {},
+        },
+        ([name], [kind]) => Travel {
+            item: quote! {},
+            kind: quote! { #kind },
+            value: quote! { #name },
+            take: quote! { args },
+        },
+        _ => Travel {
+            item: quote! {
+                #[derive(
+                    ::umbel::work::declare::serde::Serialize,
+                    ::umbel::work::declare::serde::Deserialize,
+                )]
+                #[serde(crate = "::umbel::work::declare::serde")]
+                struct Args { #(#names: #kinds),* }
+            },
+            kind: quote! { Args },
+            value: quote! { Args { #(#names),* } },
+            take: quote! { #(args.#names),* },
+        },
+    }
+}
+
+fn template(options: &Options, work: &TokenStream) -> TokenStream {
+    let queue = given(options.queue.as_ref());
+    let attempts = given(options.attempts);
+    let backoff_ms = given(options.backoff_ms);
+    let time_limit_ms = given(options.time_limit_ms);
+    let priority = given(options.priority);
+    quote! {
+        #work::declare::Settings {
+            queue: #queue,
+            attempts: #attempts,
+            backoff_ms: #backoff_ms,
+            time_limit_ms: #time_limit_ms,
+            priority: #priority,
+        }
+        .template(<Self as #work::Task>::NAME)
+    }
+}
+
+fn given(option: Option<impl ToTokens>) -> TokenStream {
+    match option {
+        Some(value) => quote! { ::core::option::Option::Some(#value) },
+        None => quote! { ::core::option::Option::None },
+    }
+}
+
+fn handler(
+    function: &ItemFn,
+    signature: &Signature,
+    kind: &TokenStream,
+    take: &TokenStream,
+) -> TokenStream {
+    let ident = &function.sig.ident;
+    let args =
+        if signature.args.is_empty() { format_ident!("_args") } else { format_ident!("args") };
+    let (context, pass) = if signature.takes_context {
+        (quote! { context: ::umbel::work::Context, }, quote! { context, })
+    } else {
+        (quote! {}, quote! {})
+    };
+    // The future of an async function is passed on as it is: no second one around it.
+    quote! { |#context #args: #kind| #ident(#pass #take) }
+}
+
+fn unraw(ident: &Ident) -> String {
+    let text = ident.to_string();
+    text.strip_prefix("r#").map_or_else(|| text.clone(), str::to_owned)
+}

@@ -1,0 +1,154 @@
+//! What stands in the parentheses of `#[task(...)]`.
+//!
+//! The ranges are those of `umbel-protocol`, repeated here because a macro should not take all of
+//! that to build; registering a task checks them again.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::TokenStream;
+use syn::meta::ParseNestedMeta;
+use syn::parse::Parser as _;
+use syn::{Error, Lit, LitInt, LitStr, Result};
+
+const ATTEMPTS_MAX: u16 = 1000;
+const PRIORITY_MAX: u8 = 9;
+const NAME_BYTES_MAX: usize = 128;
+
+/// The options that were given.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) name: Option<String>,
+    pub(crate) queue: Option<String>,
+    pub(crate) attempts: Option<u16>,
+    pub(crate) backoff_ms: Option<u64>,
+    pub(crate) time_limit_ms: Option<u64>,
+    pub(crate) priority: Option<u8>,
+    pub(crate) blocking: bool,
+}
+
+impl Options {
+    pub(crate) fn parse(tokens: TokenStream) -> Result<Self> {
+        let mut options = Self::default();
+        let mut seen = BTreeSet::new();
+        let parser = syn::meta::parser(|meta| {
+            let Some(ident) = meta.path.get_ident().map(ToString::to_string) else {
+                return Err(meta.error(EXPECTED));
+            };
+            options.set(&ident, &meta)?;
+            if seen.insert(ident) { Ok(()) } else { Err(meta.error("this option is given twice")) }
+        });
+        parser.parse2(tokens)?;
+        Ok(options)
+    }
+
+    fn set(&mut self, option: &str, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        match option {
+            "name" => self.name = Some(name(meta)?),
+            "queue" => self.queue = Some(name(meta)?),
+            "attempts" => self.attempts = Some(number(meta, 1, ATTEMPTS_MAX)?),
+            "backoff" => self.backoff_ms = Some(duration(meta)?),
+            "time_limit" => self.time_limit_ms = Some(duration(meta)?),
+            "priority" => self.priority = Some(number(meta, 0, PRIORITY_MAX)?),
+            "blocking" => self.blocking = true,
+            _ => return Err(meta.error(EXPECTED)),
+        }
+        Ok(())
+    }
+}
+
+const EXPECTED: &str = "unknown option; there are `name`, `queue`, `attempts`, `backoff`, \
+                        `time_limit`, `priority` and `blocking`";
+
+fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
+    let literal: LitStr = meta.value()?.parse()?;
+    let text = literal.value();
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/');
+    if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.chars().all(legal) {
+        let message =
+            format!("not usable as a name: use 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 _ - . : /");
+        return Err(Error::new(literal.span(), message));
+    }
+    Ok(text)
+}
+
+fn number<N>(meta: &ParseNestedMeta<'_>, min: N, max: N) -> Result<N>
+where
+    N: PartialOrd + std::fmt::Display + std::str::FromStr<Err: std::fmt::Display>,
+{
+    let literal: LitInt = meta.value()?.parse()?;
+    match literal.base10_parse::<N>() {
+        Ok(number) if number >= min && number <= max => Ok(number),
+        Ok(_) | Err(_) => Err(Error::new(literal.span(), format!("must be {min} to {max}"))),
+    }
+}
+
+fn duration(meta: &ParseNestedMeta<'_>) -> Result<u64> {
+    let literal: Lit = meta.value()?.parse()?;
+    let millis = match &literal {
+        Lit::Str(text) => millis(&text.value()),
+        _ => None,
+    };
+    match millis {
+        Some(0) => Err(Error::new(literal.span(), "must be longer than no time at all")),
+        Some(millis) => Ok(millis),
+        None => Err(Error::new(
+            literal.span(),
+            "not a duration: write numbers with units in quotes, as in \"500ms\", \"30s\", \
+             \"1h30m\" or \"2d\"",
+        )),
+    }
+}
+
+/// The milliseconds of numbers with units, the larger units first.
+fn millis(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut sum = 0_u64;
+    let mut last_unit = u64::MAX;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let (unit, after) =
+            after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
+        let unit = match unit {
+            "d" => 86_400_000,
+            "h" => 3_600_000,
+            "m" => 60_000,
+            "s" => 1_000,
+            "ms" => 1,
+            _ => return None,
+        };
+        if unit >= last_unit {
+            return None;
+        }
+        last_unit = unit;
+        sum = sum.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
+        rest = after;
+    }
+    (last_unit != u64::MAX).then_some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::millis;
+
+    #[test]
+    fn reads_durations() {
+        for (text, expected) in [
+            ("500ms", Some(500)),
+            ("30s", Some(30_000)),
+            ("1h30m", Some(5_400_000)),
+            ("2d", Some(172_800_000)),
+            ("1m1ms", Some(60_001)),
+            ("", None),
+            ("30", None),
+            ("s", None),
+            ("30 s", None),
+            ("1.5s", None),
+            ("1m1h", None),
+            ("-1s", None),
+            ("99999999999999999999d", None),
+            ("9999999999999999d", None),
+        ] {
+            assert_eq!(millis(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Options that are unknown, given twice or out of range.
+
+#[umbel_macros::task(backoff = "soon")]
+async fn backoff() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(time_limit = "0s")]
+async fn time_limit() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(time_limit = 30)]
+async fn no_unit() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(priority = 10)]
+async fn priority() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(attempts = 0)]
+async fn attempts() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(name = "two words")]
+async fn name() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(queue = "a", queue = "b")]
+async fn twice() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(retries = 3)]
+async fn unknown() -> Result<(), String> {
+    Ok(())
+}
+
+fn main() {}

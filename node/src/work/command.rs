@@ -1,0 +1,348 @@
+//! Running a program as a task.
+//!
+//! The program leads a process group of its own. Invariant: a run is over only when no process of
+//! that group lives any more, whatever ended it; so a task that has ended can safely be run elsewhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::ErrorKind;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::maybe_done;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Child;
+use umbel_protocol::limits::CAPTURE_BYTES_MAX;
+use umbel_protocol::task::{Failure, FailureKind, Outcome};
+
+use super::context::Context;
+use super::definition::Body;
+use super::error::chain;
+use super::excerpt::{Excerpt, fit};
+use super::ledger::{Entry, Ledger, marks};
+use super::process_group;
+use super::run::{alongside, reached, timed_out};
+
+/// The longest `NAME=value` that Linux passes to a program, its final zero included.
+const ENV_BYTES_MAX: usize = 128 * 1024;
+/// How long the rest of a group may go on, and output be read, after the program itself has ended:
+/// the last member of a pipeline needs a moment, a daemon that was left behind does not get more.
+const LINGER: Duration = Duration::from_secs(1);
+/// How much of the end of its output the failure of a run quotes.
+const QUOTED_BYTES_MAX: usize = 4 * 1024;
+
+/// Makes a program and its arguments of a task's arguments, or says why those do not fit.
+pub type Expand = Box<dyn Fn(&Value) -> Result<Vec<String>, String> + Send + Sync>;
+
+/// What a command runs.
+pub enum Program {
+    /// A program and its arguments, made of the task's arguments. No shell sees them.
+    Argv(Expand),
+    /// A text for `/bin/sh -c`, always the same. The task's arguments are never spliced into it: the
+    /// text finds them in its input and its environment.
+    Shell(String),
+}
+
+/// A task that is a program.
+///
+/// The program gets the task's arguments as JSON on its standard input and, unless they are longer
+/// than the 128 KiB that Linux allows, in `UMBEL_ARGS`; otherwise `UMBEL_ARGS_TOO_LARGE` is `1`.
+/// `UMBEL_TASK`, `UMBEL_TASK_ID`, `UMBEL_ATTEMPT` and `UMBEL_TOKEN` say which run it is. The rest of
+/// the environment is the node's own, without anything else called `UMBEL_`.
+#[derive(Debug)]
+pub struct CommandSpec {
+    /// What is run.
+    pub program: Program,
+    /// Added to the environment; wins over what is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Where it is run; nothing means where the node runs.
+    pub cwd: Option<PathBuf>,
+    /// How much of each of its two outputs is kept: the first and the last half of it. At most
+    /// [`CAPTURE_BYTES_MAX`].
+    pub capture_bytes: usize,
+}
+
+impl CommandSpec {
+    /// `program` with nothing added to its environment, keeping as much output as allowed.
+    #[must_use]
+    pub const fn new(program: Program) -> Self {
+        Self { program, env: BTreeMap::new(), cwd: None, capture_bytes: CAPTURE_BYTES_MAX }
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argv(_) => f.write_str("Argv"),
+            Self::Shell(text) => f.debug_tuple("Shell").field(text).finish(),
+        }
+    }
+}
+
+/// What made a run come to its end.
+enum End {
+    Exited(ExitStatus),
+    Cancelled,
+    TimedOut,
+}
+
+/// Runs the command that `context` is about.
+pub(super) async fn run(
+    context: Context,
+    args: Bytes,
+    ledger: Arc<Ledger>,
+    limit: Option<Duration>,
+    grace: Duration,
+) -> Outcome {
+    let definition = Arc::clone(&context.definition);
+    let Body::Command(spec) = &definition.body else {
+        unreachable!("only commands are run as one")
+    };
+    let (mut child, mut group) = match start(spec, &context, &args, &ledger) {
+        Ok(started) => started,
+        Err(failure) => return Outcome::Failed(failure),
+    };
+    let kept = spec.capture_bytes.min(CAPTURE_BYTES_MAX);
+    let (mut stdout, mut stderr) = (Excerpt::new(kept), Excerpt::new(kept));
+    let ended = {
+        let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let feed = async move {
+            if let Some(mut stdin) = stdin {
+                // A program need not read its input; one that is gone has failed for other reasons.
+                let _ = stdin.write_all(&args).await;
+            }
+        };
+        let pipes =
+            async { tokio::join!(feed, capture(out, &mut stdout), capture(err, &mut stderr)) };
+        // Polled on after its end, again and again, and stays ready.
+        let mut pipes = pin!(maybe_done(pipes));
+        let ended = alongside(&mut pipes, until_ended(&mut child, &context)).await;
+        match ended {
+            Ok(End::Exited(_)) => {
+                let rest = async { tokio::join!(&mut pipes, process_group::gone(group.id)) };
+                if tokio::time::timeout(LINGER, rest).await.is_err()
+                    && !process_group::is_gone(group.id)
+                {
+                    alongside(&mut pipes, group.stop(&mut child, grace)).await;
+                }
+            }
+            Ok(End::Cancelled | End::TimedOut) | Err(_) => {
+                alongside(&mut pipes, group.stop(&mut child, grace)).await;
+                // What it said last is still in the pipes, unless someone else holds them.
+                let _ = tokio::time::timeout(LINGER, &mut pipes).await;
+            }
+        }
+        ended
+    };
+    group.close();
+    match ended {
+        Ok(End::Exited(status)) => outcome(status, kept, &stdout, &stderr),
+        Ok(End::Cancelled) => Outcome::Cancelled,
+        Ok(End::TimedOut) => {
+            let failure = timed_out(limit);
+            Outcome::Failed(quote(failure.kind, failure.message, &stdout, &stderr))
+        }
+        Err(error) => Outcome::Failed(Failure::new(
+            FailureKind::Error,
+            format!("cannot wait for the program: {error}"),
+        )),
+    }
+}
+
+async fn until_ended(child: &mut Child, context: &Context) -> std::io::Result<End> {
+    tokio::select! {
+        biased;
+        status = child.wait() => status.map(End::Exited),
+        () = reached(context.deadline) => Ok(End::TimedOut),
+        () = context.cancel.cancelled() => Ok(End::Cancelled),
+    }
+}
+
+/// Reads `pipe` to its end: a program is never held up because nobody wants more of its output.
+async fn capture(pipe: Option<impl AsyncRead + Unpin>, into: &mut Excerpt) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        into.push(&buffer[..read]);
+    }
+}
+
+fn start(
+    spec: &CommandSpec,
+    context: &Context,
+    args: &[u8],
+    ledger: &Ledger,
+) -> Result<(Child, Group), Failure> {
+    let bad = |message: String| Failure::new(FailureKind::BadArguments, message);
+    let value: Value = serde_json::from_slice(args)
+        .map_err(|error| bad(format!("the arguments are not JSON: {error}")))?;
+    let argv = match &spec.program {
+        Program::Argv(expand) => expand(&value).map_err(bad)?,
+        Program::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text.clone()],
+    };
+    let Some((program, rest)) = argv.split_first() else {
+        return Err(bad("the command line is empty".to_owned()));
+    };
+    let mut command = tokio::process::Command::new(program);
+    command.args(rest).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(cwd) = &spec.cwd {
+        command.current_dir(cwd);
+    }
+    set_environment(&mut command, spec, context, args);
+
+    let remembered = |error| Failure::new(FailureKind::Error, chain(&error));
+    let entry = ledger.enter(context.id, context.token).map_err(remembered)?;
+    let spawned = command.spawn().map_err(|error| not_started(&error, program, spec));
+    // A child that was not waited for has a number, and Linux has none beyond 2^22.
+    let leader = |child: &Child| child.id().and_then(|pid| i32::try_from(pid).ok());
+    match spawned.map(|child| (leader(&child), child)) {
+        Ok((Some(leader), child)) => {
+            // From here on whatever goes wrong kills the group.
+            let mut group = Group { id: Pid::from_raw(leader), entry: Some(entry) };
+            group.remember().map_err(remembered)?;
+            Ok((child, group))
+        }
+        Ok((None, _)) => unreachable!("a program that was just started has a number"),
+        Err(failure) => {
+            entry.close();
+            Err(failure)
+        }
+    }
+}
+
+fn set_environment(
+    command: &mut tokio::process::Command,
+    spec: &CommandSpec,
+    context: &Context,
+    args: &[u8],
+) {
+    // The node's own settings, secrets among them, are not the program's business.
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"UMBEL_") {
+            command.env_remove(name);
+        }
+    }
+    command.envs(&spec.env);
+    for mark in marks(context.id, context.token) {
+        if let Some((name, value)) = mark.split_once('=') {
+            command.env(name, value);
+        }
+    }
+    command.env("UMBEL_TASK", context.name()).env("UMBEL_ATTEMPT", context.attempt.to_string());
+    match std::str::from_utf8(args) {
+        Ok(text) if "UMBEL_ARGS=\0".len() + text.len() <= ENV_BYTES_MAX => {
+            command.env("UMBEL_ARGS", text);
+        }
+        Ok(_) | Err(_) => {
+            command.env("UMBEL_ARGS_TOO_LARGE", "1");
+        }
+    }
+}
+
+/// Why `program` could not be started. What only another configuration can mend is permanent.
+fn not_started(error: &std::io::Error, program: &str, spec: &CommandSpec) -> Failure {
+    let cwd = spec.cwd.as_deref().filter(|cwd| !cwd.is_dir());
+    let (kind, why) = match (error.kind(), cwd) {
+        (
+            ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory,
+            Some(cwd),
+        ) => (FailureKind::Permanent, format!("its directory {} cannot be entered", cwd.display())),
+        (ErrorKind::NotFound, None) => (FailureKind::Permanent, "there is no such program".into()),
+        (ErrorKind::PermissionDenied, None) => {
+            (FailureKind::Permanent, "it is not executable".into())
+        }
+        (ErrorKind::ExecutableFileBusy, _) => (FailureKind::Error, error.to_string()),
+        (ErrorKind::InvalidInput, _) => {
+            (FailureKind::BadArguments, "an argument holds a zero byte".into())
+        }
+        (ErrorKind::ArgumentListTooLong, _) => (
+            FailureKind::BadArguments,
+            "the arguments are too long for a command line; read them from standard input".into(),
+        ),
+        _ if error.raw_os_error() == Some(nix::libc::ENOEXEC) => {
+            (FailureKind::Permanent, "it is not a program of this system".into())
+        }
+        _ => (FailureKind::Error, error.to_string()),
+    };
+    Failure::new(kind, format!("cannot start {program:?}: {why}"))
+}
+
+fn outcome(status: ExitStatus, kept: usize, stdout: &Excerpt, stderr: &Excerpt) -> Outcome {
+    if status.success() {
+        return Outcome::of_result(fit(
+            kept,
+            |limit| json!({ "exit_code": 0, "stdout": stdout.text(limit), "stderr": stderr.text(limit) }),
+        ));
+    }
+    let how = match (status.code(), status.signal().map(Signal::try_from)) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(Ok(signal))) => format!("killed by {signal}"),
+        (None, Some(Err(_)) | None) => format!("ended with {status}"),
+    };
+    Outcome::Failed(quote(FailureKind::Error, how, stdout, stderr))
+}
+
+/// A failure that says `how`, and what the program said last: many complain on standard output.
+fn quote(kind: FailureKind, how: String, stdout: &Excerpt, stderr: &Excerpt) -> Failure {
+    let said = [stderr, stdout].map(|output| output.last(QUOTED_BYTES_MAX));
+    match said.into_iter().find(|said| !said.is_empty()) {
+        Some(said) => Failure::new(kind, format!("{how}: {said}")),
+        None => Failure::new(kind, how),
+    }
+}
+
+/// The process group of a run. Dropped before it is gone, it is killed.
+struct Group {
+    id: Pid,
+    entry: Option<Entry>,
+}
+
+impl Group {
+    fn remember(&mut self) -> Result<(), super::ledger::LedgerError> {
+        self.entry.as_mut().map_or(Ok(()), |entry| entry.started(self.id))
+    }
+
+    /// Asks the group to end, then makes it; over when it is gone.
+    async fn stop(&self, child: &mut Child, grace: Duration) {
+        process_group::signal(self.id, Signal::SIGTERM);
+        if tokio::time::timeout(grace, self.gone(child)).await.is_err() {
+            process_group::signal(self.id, Signal::SIGKILL);
+            self.gone(child).await;
+        }
+    }
+
+    async fn gone(&self, child: &mut Child) {
+        if let Err(error) = child.wait().await {
+            tracing::debug!(group = %self.id, %error, "cannot wait for a program");
+        }
+        process_group::gone(self.id).await;
+    }
+
+    /// Forgets the group, which is gone.
+    fn close(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            entry.close();
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Its entry stays in the ledger: whether the group is gone will only be known later.
+        if self.entry.is_some() {
+            process_group::signal(self.id, Signal::SIGKILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! Real processes: what they are given, what is kept of them, and that none outlives its run.
+
+use tokio_util::sync::CancellationToken;
+use umbel_protocol::id::Token;
+
+use super::*;
+use crate::work::definition::Definition;
+use crate::work::run::{RunRequest, Runner};
+
+/// Long enough never to be reached by a test that passes.
+const NEVER: Duration = Duration::from_secs(60);
+
+struct Bench {
+    runner: Runner,
+    cancel: CancellationToken,
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path().join("runs")).unwrap();
+        let runner = Runner::new("here", ledger).with_grace(NEVER);
+        Self { runner, cancel: CancellationToken::new(), dir }
+    }
+
+    fn grace(mut self, grace: Duration) -> Self {
+        self.runner = self.runner.with_grace(grace);
+        self
+    }
+
+    async fn run(&self, definition: Definition, args: &str) -> Outcome {
+        let request = RunRequest {
+            id: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
+            token: Token { term: 1, index: 2, position: 3 },
+            attempt: 2,
+            args: args.to_owned().into(),
+            time_limit: None,
+        };
+        let outcome = self.runner.run(&Arc::new(definition), request, self.cancel.clone()).await;
+        // Whatever happened, nothing is left to be killed by a next start.
+        assert_eq!(self.path("runs").read_dir().unwrap().count(), 0);
+        outcome
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The shell `text`, in a directory of its own.
+    fn shell(&self, text: &str) -> Definition {
+        let mut spec = CommandSpec::new(Program::Shell(text.to_owned()));
+        spec.cwd = Some(self.dir.path().to_owned());
+        Definition::command("job", spec)
+    }
+
+    /// The number that a program of the test has written to the file `name`.
+    fn written(&self, name: &str) -> Option<i32> {
+        std::fs::read_to_string(self.path(name)).ok()?.strip_suffix('\n')?.parse().ok()
+    }
+
+    /// Waits until a program of the test has written a number to the file `name`.
+    async fn pid(&self, name: &str) -> i32 {
+        until(|| self.written(name)).await
+    }
+}
+
+/// Waits until `condition` holds.
+async fn until<T>(condition: impl Fn() -> Option<T>) -> T {
+    let met = async {
+        loop {
+            match condition() {
+                Some(met) => return met,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(NEVER, met).await.expect("it holds in the end")
+}
+
+fn argv(argv: &[&str]) -> CommandSpec {
+    let argv: Vec<_> = argv.iter().map(|arg| (*arg).to_owned()).collect();
+    CommandSpec::new(Program::Argv(Box::new(move |_| Ok(argv.clone()))))
+}
+
+fn output(outcome: Outcome) -> (String, String) {
+    let Outcome::Succeeded(json) = outcome else { panic!("it did not succeed: {outcome:?}") };
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["exit_code"], 0);
+    (json["stdout"].as_str().unwrap().to_owned(), json["stderr"].as_str().unwrap().to_owned())
+}
+
+fn failure(outcome: Outcome) -> (FailureKind, String) {
+    let Outcome::Failed(failure) = outcome else { panic!("it did not fail: {outcome:?}") };
+    (failure.kind, failure.message)
+}
+
+fn lives(pid: i32) -> bool {
+    process_group::living().unwrap().iter().any(|process| process.pid == pid)
+}
+
+#[tokio::test]
+async fn a_program_gets_its_arguments_in_every_way() {
+    let text = "cat; echo; echo $UMBEL_ARGS $UMBEL_TASK $UMBEL_TASK_ID $UMBEL_ATTEMPT $UMBEL_TOKEN; \
+                echo $COLOUR >&2; test -z \"$UMBEL_ARGS_TOO_LARGE\"";
+    let mut spec = CommandSpec::new(Program::Shell(text.to_owned()));
+    spec.env.insert("COLOUR".to_owned(), "green".to_owned());
+    let bench = Bench::new();
+    let (stdout, stderr) =
+        output(bench.run(Definition::command("job", spec), r#"{"a":[1,2]}"#).await);
+    let expected =
+        "{\"a\":[1,2]}\n{\"a\":[1,2]} job 018bcfe5-687b-7003-8000-000000000001 2 1.2.3\n";
+    assert_eq!((stdout.as_str(), stderr.as_str()), (expected, "green\n"));
+}
+
+#[tokio::test]
+async fn arguments_are_words_and_never_code() {
+    let expand: Expand = Box::new(|args| match args["name"].as_str() {
+        Some(name) => Ok(vec!["printf".to_owned(), "<%s>".to_owned(), name.to_owned()]),
+        None => Err("`name` is missing".to_owned()),
+    });
+    let echo = Arc::new(expand);
+    let definition = || {
+        let echo = Arc::clone(&echo);
+        Definition::command("e", CommandSpec::new(Program::Argv(Box::new(move |args| echo(args)))))
+    };
+    let bench = Bench::new();
+    let (stdout, _) = output(bench.run(definition(), r#"{"name":"$(reboot); `x` \"y\""}"#).await);
+    assert_eq!(stdout, "<$(reboot); `x` \"y\">");
+    let missing = failure(bench.run(definition(), "{}").await);
+    assert_eq!(missing, (FailureKind::BadArguments, "`name` is missing".to_owned()));
+    let zero = failure(bench.run(definition(), r#"{"name":"a\u0000b"}"#).await);
+    assert_eq!(zero.0, FailureKind::BadArguments);
+    let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(200_000));
+    let long = failure(bench.run(definition(), &long).await);
+    assert_eq!(long.0, FailureKind::BadArguments);
+    let garbage = failure(bench.run(definition(), "{").await);
+    assert_eq!(garbage.0, FailureKind::BadArguments);
+}
+
+#[tokio::test]
+async fn arguments_too_long_for_the_environment_come_on_the_input_only() {
+    let bench = Bench::new();
+    let text = "echo ${UMBEL_ARGS-none} $UMBEL_ARGS_TOO_LARGE; wc -c";
+    let fits = ENV_BYTES_MAX - "UMBEL_ARGS=\0".len();
+    let long = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
+    let (stdout, _) = output(bench.run(bench.shell(text), &long(fits + 1)).await);
+    assert_eq!(stdout.split_whitespace().collect::<Vec<_>>(), ["none", "1", "131061"]);
+    let count = "printf %s $UMBEL_ARGS | wc -c";
+    let (stdout, _) = output(bench.run(bench.shell(count), &long(fits)).await);
+    assert_eq!(stdout.trim(), fits.to_string());
+}
+
+#[tokio::test]
+async fn a_program_need_not_read_its_input() {
+    let bench = Bench::new();
+    let long = format!("\"{}\"", "x".repeat(500_000));
+    let (stdout, _) = output(bench.run(bench.shell("exec 0<&-; echo done"), &long).await);
+    assert_eq!(stdout, "done\n");
+}
+
+#[tokio::test]
+async fn output_is_kept_to_its_limit_and_never_holds_the_program_up() {
+    let bench = Bench::new();
+    let mut spec = CommandSpec::new(Program::Shell(
+        "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo last".to_owned(),
+    ));
+    spec.capture_bytes = 20;
+    let (stdout, _) = output(bench.run(Definition::command("long", spec), "null").await);
+    assert_eq!(stdout, "first\nxxxx\n[2999991 bytes cut]\nxxxxxlast\n");
+}
+
+#[tokio::test]
+async fn binary_output_does_not_fail_the_run() {
+    let bench = Bench::new();
+    let outcome = bench.run(bench.shell("head -c 1000000 /dev/zero; printf '\\377'"), "null").await;
+    let (stdout, _) = output(outcome);
+    assert!(stdout.ends_with('\u{FFFD}') && stdout.contains("bytes cut"));
+}
+
+#[tokio::test]
+async fn failures_say_how_it_ended_and_what_it_said() {
+    let bench = Bench::new();
+    for (text, expected) in [
+        ("echo fine; echo disk full >&2; exit 3", "exited with code 3: disk full"),
+        ("echo only this; exit 1", "exited with code 1: only this"),
+        ("exit 9", "exited with code 9"),
+        ("kill -KILL $$", "killed by SIGKILL"),
+    ] {
+        let outcome = bench.run(bench.shell(text), "null").await;
+        assert_eq!(failure(outcome), (FailureKind::Error, expected.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn says_why_a_program_cannot_be_started() {
+    let bench = Bench::new();
+    let data = bench.path("data");
+    std::fs::write(&data, "no program").unwrap();
+    let mut elsewhere = argv(&["true"]);
+    elsewhere.cwd = Some(bench.path("nowhere"));
+    for (spec, kind, why) in [
+        (argv(&["/no/such"]), FailureKind::Permanent, "there is no such program"),
+        (argv(&[data.to_str().unwrap()]), FailureKind::Permanent, "it is not executable"),
+        (elsewhere, FailureKind::Permanent, "nowhere cannot be entered"),
+        (argv(&[]), FailureKind::BadArguments, "the command line is empty"),
+    ] {
+        let program = format!("{spec:?}");
+        let (actual, message) = failure(bench.run(Definition::command("x", spec), "null").await);
+        assert_eq!(actual, kind, "{program}");
+        assert!(message.ends_with(why), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_limit_ends_the_whole_group() {
+    let bench = Bench::new();
+    let text = "echo working; sleep 1000 & echo $! > child; wait";
+    // On a busy machine it may need longer to come as far as this is about.
+    let mut limit = Duration::from_millis(100);
+    let (outcome, child) = loop {
+        let outcome = bench.run(bench.shell(text).time_limit(limit), "null").await;
+        match bench.written("child") {
+            Some(child) => break (outcome, child),
+            None => limit *= 2,
+        }
+    };
+    let expected = format!("it took longer than its limit of {limit:?}: working");
+    assert_eq!(failure(outcome), (FailureKind::TimedOut, expected));
+    assert!(!lives(child));
+}
+
+#[tokio::test]
+async fn a_cancelled_program_is_asked_first() {
+    let bench = Bench::new();
+    let text = "trap 'echo asked > asked; exit 0' TERM; echo $$ > ready; \
+                while true; do sleep 0.01; done";
+    let cancel = async {
+        bench.pid("ready").await;
+        bench.cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(bench.run(bench.shell(text), "null"), cancel);
+    assert_eq!(outcome, Outcome::Cancelled);
+    assert_eq!(std::fs::read_to_string(bench.path("asked")).unwrap(), "asked\n");
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_listen_is_killed_with_its_children() {
+    let bench = Bench::new().grace(Duration::from_millis(50));
+    let text = "trap '' TERM; sleep 1000 & echo $! > child; while true; do wait; done";
+    let cancel = async {
+        let child = bench.pid("child").await;
+        bench.cancel.cancel();
+        child
+    };
+    let (outcome, child) = tokio::join!(bench.run(bench.shell(text), "null"), cancel);
+    assert_eq!(outcome, Outcome::Cancelled);
+    assert!(!lives(child));
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_in_its_group_ends_with_it() {
+    let bench = Bench::new();
+    let text = "sleep 1000 & echo $! > child; echo done";
+    let (stdout, _) = output(bench.run(bench.shell(text), "null").await);
+    assert_eq!(stdout, "done\n");
+    assert!(!lives(bench.pid("child").await));
+}
+
+#[tokio::test]
+async fn whoever_left_the_group_with_the_pipe_does_not_hold_the_run() {
+    let bench = Bench::new();
+    let text = "setsid sleep 1000 & echo $! > child; echo done";
+    let outcome = bench.run(bench.shell(text), "null").await;
+    assert_eq!(output(outcome).0, "done\n");
+    // It is on its own now, so the test has to end it.
+    let child = bench.pid("child").await;
+    assert!(lives(child));
+    nix::sys::signal::kill(Pid::from_raw(child), Signal::SIGKILL).unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_is_dropped_kills_its_group() {
+    let bench = Bench::new();
+    let definition = bench.shell("sleep 1000 & echo $! > child; wait");
+    let child = tokio::select! {
+        outcome = bench.run(definition, "null") => panic!("it ended: {outcome:?}"),
+        child = bench.pid("child") => child,
+    };
+    until(|| (!lives(child)).then_some(())).await;
+}

@@ -1,0 +1,93 @@
+//! What a handler can know about the run it is part of.
+//!
+//! A [`Context`] is cheap to clone and may outlive the run; it never keeps the run alive.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+use umbel_protocol::id::{TaskId, Token};
+
+use super::definition::Definition;
+
+/// The run that a handler is part of.
+#[derive(Clone)]
+pub struct Context {
+    pub(super) id: TaskId,
+    pub(super) token: Token,
+    pub(super) attempt: u16,
+    pub(super) definition: Arc<Definition>,
+    pub(super) node: Arc<str>,
+    pub(super) deadline: Option<tokio::time::Instant>,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Context {
+    /// The task.
+    #[must_use]
+    pub const fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The token of this run. Tokens of one task only grow: a store that remembers the highest that
+    /// it has seen can refuse the writes of a run that was thought lost.
+    #[must_use]
+    pub const fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Which attempt this is, from one.
+    #[must_use]
+    pub const fn attempt(&self) -> u16 {
+        self.attempt
+    }
+
+    /// The name of the task.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.definition.name()
+    }
+
+    /// The queue that this program serves the task from by default. A caller may have chosen
+    /// another one.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        self.definition.template().queue.as_str()
+    }
+
+    /// The node that runs it.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// When its time is over, if it has a limit.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline.map(tokio::time::Instant::into_std)
+    }
+
+    /// Ends when the run should: it was cancelled, its time is over, or it is no longer waited for.
+    /// An async handler has a few seconds from then before it is dropped.
+    pub async fn cancelled(&self) {
+        self.cancel.cancelled().await;
+    }
+
+    /// Whether the run should end. Blocking handlers ask this between steps: nothing else stops them.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("id", &self.id)
+            .field("name", &self.name())
+            .field("attempt", &self.attempt)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}

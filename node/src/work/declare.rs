@@ -1,0 +1,103 @@
+//! What `#[umbel::task]` writes code against: [`Task`], and the list of all that were declared.
+//!
+//! The re-exports are for generated code only, so that users of the macro need not depend on them.
+
+use std::time::Duration;
+
+use umbel_protocol::task::Template;
+use umbel_protocol::time::Span;
+
+use super::definition::{Definition, set_backoff};
+
+#[doc(hidden)]
+pub use inventory;
+#[doc(hidden)]
+pub use serde;
+#[doc(hidden)]
+pub use umbel_protocol::task::Template as TaskTemplate;
+
+/// A function that `#[umbel::task]` made a task of. The macro implements it for a type that has the
+/// function's name.
+pub trait Task: Sized + 'static {
+    /// The name of the task.
+    const NAME: &'static str;
+
+    /// What it returns when it succeeds.
+    type Output;
+
+    /// Name, queue and options of a submission that says nothing else.
+    fn template() -> Template;
+
+    /// How it is run.
+    fn definition() -> Definition;
+}
+
+/// What a task may return: a `Result`, under whatever name.
+#[diagnostic::on_unimplemented(
+    message = "a task returns a `Result`, not `{Self}`",
+    note = "the error may be any type that converts into `Box<dyn std::error::Error + Send + Sync>`"
+)]
+pub trait TaskReturn {
+    /// What it returns when it succeeds.
+    type Output;
+}
+
+impl<R, E> TaskReturn for Result<R, E> {
+    type Output = R;
+}
+
+/// What `#[umbel::task(...)]` was given; the rest is as for tasks that say nothing.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub queue: Option<&'static str>,
+    pub attempts: Option<u16>,
+    pub backoff_ms: Option<u64>,
+    pub time_limit_ms: Option<u64>,
+    pub priority: Option<u8>,
+}
+
+impl Settings {
+    /// The template of submissions of the task called `name`.
+    #[must_use]
+    pub fn template(self, name: &str) -> Template {
+        let mut template = Template::new(name);
+        if let Some(queue) = self.queue {
+            queue.clone_into(&mut template.queue);
+        }
+        let options = &mut template.options;
+        if let Some(millis) = self.backoff_ms {
+            set_backoff(options, Duration::from_millis(millis));
+        }
+        options.attempts_max = self.attempts.unwrap_or(options.attempts_max);
+        options.priority = self.priority.unwrap_or(options.priority);
+        options.time_limit = self.time_limit_ms.map(Span::from_millis);
+        template
+    }
+}
+
+/// One `#[umbel::task]` of this program.
+pub struct Declared {
+    definition: fn() -> Definition,
+}
+
+inventory::collect!(Declared);
+
+impl Declared {
+    /// The task that `T` stands for.
+    #[must_use]
+    pub const fn of<T: Task>() -> Self {
+        Self { definition: || T::definition().declared_by::<T>() }
+    }
+
+    /// How it is run.
+    #[must_use]
+    pub fn definition(&self) -> Definition {
+        (self.definition)()
+    }
+
+    /// Everything declared in this program, in no particular order.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        inventory::iter::<Self>.into_iter()
+    }
+}

@@ -1,0 +1,200 @@
+//! What this program knows about one task name: how it is run, and how it is treated by default.
+
+use std::any::TypeId;
+use std::fmt;
+use std::time::Duration;
+
+use umbel_protocol::limits::BACKOFF_MAX_DEFAULT;
+use umbel_protocol::task::{Failure, Options, Template};
+use umbel_protocol::time::Span;
+
+use super::command::CommandSpec;
+use super::context::Context;
+use super::handler::{AsyncHandler, BlockingHandler, Work};
+use super::registry::RegisterError;
+use super::webhook::{Webhook, WebhookSpec};
+
+/// What kind of code a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// An async function of this program.
+    Async,
+    /// A function of this program that may block its thread.
+    Blocking,
+    /// A program of the operating system.
+    Command,
+    /// An HTTP request.
+    Webhook,
+}
+
+impl Kind {
+    /// The word for it in output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Async => "async",
+            Self::Blocking => "blocking",
+            Self::Command => "command",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+/// A task name, the code behind it, and the options of submissions that name none.
+pub struct Definition {
+    template: Template,
+    pub(super) body: Body,
+    declared_by: Option<TypeId>,
+}
+
+type Start = dyn Fn(&Context, &[u8]) -> Result<Work, Failure> + Send + Sync;
+type Block = dyn Fn(&Context, &[u8]) -> Result<bytes::Bytes, Failure> + Send + Sync;
+
+pub(super) enum Body {
+    Async(Box<Start>),
+    Blocking(Box<Block>),
+    Command(CommandSpec),
+    Webhook(Box<Webhook>),
+}
+
+impl Definition {
+    /// `name` runs an async function.
+    pub fn from_async<Shape>(name: impl Into<String>, handler: impl AsyncHandler<Shape>) -> Self {
+        let start = move |context: &Context, args: &[u8]| handler.start(context, args);
+        Self::new(name, Body::Async(Box::new(start)))
+    }
+
+    /// `name` runs a function that may block its thread.
+    ///
+    /// A thread cannot be killed: when its time is over, or it was cancelled and does not end within
+    /// the grace, the outcome is reported and the thread is left to end by itself. Functions that
+    /// take long ask [`Context::is_cancelled`] between steps.
+    pub fn from_blocking<Shape>(
+        name: impl Into<String>,
+        handler: impl BlockingHandler<Shape>,
+    ) -> Self {
+        let run = move |context: &Context, args: &[u8]| handler.run(context, args);
+        Self::new(name, Body::Blocking(Box::new(run)))
+    }
+
+    /// `name` runs a program.
+    #[must_use]
+    pub fn command(name: impl Into<String>, spec: CommandSpec) -> Self {
+        Self::new(name, Body::Command(spec))
+    }
+
+    /// `name` posts to a URL. The time limit is [`WebhookSpec::TIME_LIMIT_DEFAULT`] unless another
+    /// is set: a server that never answers would hold its slot for ever.
+    ///
+    /// # Errors
+    /// [`RegisterError::Url`] and [`RegisterError::Header`] for what no request can carry.
+    pub fn webhook(name: impl Into<String>, spec: WebhookSpec) -> Result<Self, RegisterError> {
+        let name = name.into();
+        let body = Body::Webhook(Box::new(Webhook::new(&name, spec)?));
+        Ok(Self::new(name, body).time_limit(WebhookSpec::TIME_LIMIT_DEFAULT))
+    }
+
+    fn new(name: impl Into<String>, body: Body) -> Self {
+        Self { template: Template::new(name), body, declared_by: None }
+    }
+
+    /// The queue of submissions that name none.
+    #[must_use]
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.template.queue = queue.into();
+        self
+    }
+
+    /// How often it may fail before it is dead.
+    #[must_use]
+    pub const fn attempts(mut self, attempts: u16) -> Self {
+        self.template.options.attempts_max = attempts;
+        self
+    }
+
+    /// Pause before the first retry; it doubles with each failure.
+    #[must_use]
+    pub fn backoff(mut self, first: Duration) -> Self {
+        set_backoff(&mut self.template.options, first);
+        self
+    }
+
+    /// 0 to 9, higher first.
+    #[must_use]
+    pub const fn priority(mut self, priority: u8) -> Self {
+        self.template.options.priority = priority;
+        self
+    }
+
+    /// How long one run may take.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.template.options.time_limit = Some(span(limit));
+        self
+    }
+
+    /// Replaces queue and options by those of `template`; the name stays.
+    #[must_use]
+    pub fn with_template(mut self, template: Template) -> Self {
+        self.template = Template { name: self.template.name, ..template };
+        self
+    }
+
+    pub(super) fn declared_by<T: 'static>(mut self) -> Self {
+        self.declared_by = Some(TypeId::of::<T>());
+        self
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.template.name
+    }
+
+    /// What kind of code it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self.body {
+            Body::Async(_) => Kind::Async,
+            Body::Blocking(_) => Kind::Blocking,
+            Body::Command(_) => Kind::Command,
+            Body::Webhook(_) => Kind::Webhook,
+        }
+    }
+
+    /// Name, queue and options of submissions that say nothing else.
+    #[must_use]
+    pub const fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// Whether `other` comes from the same `#[umbel::task]`.
+    pub(super) fn is_same_declaration(&self, other: &Self) -> bool {
+        self.declared_by.is_some() && self.declared_by == other.declared_by
+    }
+
+    /// How long a run may take that does not say so itself.
+    pub(super) fn default_time_limit(&self) -> Option<Duration> {
+        self.template.options.time_limit.map(|limit| Duration::from_micros(limit.as_micros()))
+    }
+}
+
+impl fmt::Debug for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Definition")
+            .field("kind", &self.kind())
+            .field("template", &self.template)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `duration` as the protocol counts it, as long as can be told.
+pub(super) fn span(duration: Duration) -> Span {
+    Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// A first pause longer than the longest one raises that too, instead of being ignored.
+pub(super) fn set_backoff(options: &mut Options, first: Duration) {
+    options.backoff_first = span(first);
+    options.backoff_max = options.backoff_first.max(BACKOFF_MAX_DEFAULT);
+}

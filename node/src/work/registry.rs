@@ -1,0 +1,204 @@
+//! The task names that this program can run.
+//!
+//! Invariant: every definition in a [`Registry`] has a legal name and legal options, and no name
+//! has two.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::de::IgnoredAny;
+use umbel_protocol::task::{Batch, InvalidBatch};
+
+use super::declare::{Declared, Task};
+use super::definition::Definition;
+use super::handler::{AsyncHandler, BlockingHandler};
+
+/// The task names that this program can run.
+#[derive(Debug)]
+pub struct Registry {
+    definitions: BTreeMap<String, Arc<Definition>>,
+}
+
+impl Registry {
+    /// A task that does nothing and returns `null`, known everywhere: for probes and benchmarks.
+    pub const NOOP: &'static str = "umbel.noop";
+
+    /// Only [`Registry::NOOP`].
+    #[must_use]
+    pub fn new() -> Self {
+        let noop = Definition::from_async(Self::NOOP, |_: IgnoredAny| async {
+            Ok::<_, std::convert::Infallible>(())
+        });
+        Self { definitions: BTreeMap::from([(Self::NOOP.to_owned(), Arc::new(noop))]) }
+    }
+
+    /// Everything that `#[umbel::task]` declares in this program.
+    ///
+    /// A library that nothing else in the program refers to may have been left out by the linker;
+    /// [`Registry::task`] names such tasks explicitly.
+    ///
+    /// # Errors
+    /// As [`Registry::add`].
+    pub fn declared() -> Result<Self, RegisterError> {
+        let mut registry = Self::new();
+        for declared in Declared::all() {
+            registry.add(declared.definition())?;
+        }
+        Ok(registry)
+    }
+
+    /// Adds the task that `#[umbel::task]` made of a function. Adding the same one again is nothing.
+    ///
+    /// # Errors
+    /// As [`Registry::add`].
+    pub fn task<T: Task>(&mut self) -> Result<&mut Self, RegisterError> {
+        self.add(T::definition().declared_by::<T>())
+    }
+
+    /// Adds an async function, or closure, under `name`.
+    ///
+    /// # Errors
+    /// As [`Registry::add`].
+    pub fn register<Shape>(
+        &mut self,
+        name: impl Into<String>,
+        handler: impl AsyncHandler<Shape>,
+    ) -> Result<&mut Self, RegisterError> {
+        self.add(Definition::from_async(name, handler))
+    }
+
+    /// Adds a function, or closure, that may block its thread under `name`.
+    ///
+    /// # Errors
+    /// As [`Registry::add`].
+    pub fn register_blocking<Shape>(
+        &mut self,
+        name: impl Into<String>,
+        handler: impl BlockingHandler<Shape>,
+    ) -> Result<&mut Self, RegisterError> {
+        self.add(Definition::from_blocking(name, handler))
+    }
+
+    /// Adds a definition.
+    ///
+    /// # Errors
+    /// [`RegisterError::Duplicate`] or [`RegisterError::Invalid`]; the registry is unchanged then.
+    pub fn add(&mut self, definition: Definition) -> Result<&mut Self, RegisterError> {
+        let template = definition.template();
+        // What submissions are checked by, so that no definition promises what they cannot keep.
+        Batch { templates: vec![template.clone()], rows: Vec::new() }.check()?;
+        match self.definitions.get(&template.name) {
+            Some(known) if known.is_same_declaration(&definition) => {}
+            Some(known) => {
+                return Err(RegisterError::Duplicate {
+                    name: template.name.clone(),
+                    first: known.kind().as_str(),
+                    second: definition.kind().as_str(),
+                });
+            }
+            None => {
+                self.definitions.insert(template.name.clone(), Arc::new(definition));
+            }
+        }
+        Ok(self)
+    }
+
+    /// The definition of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<Definition>> {
+        self.definitions.get(name)
+    }
+
+    /// All definitions, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        self.definitions.values()
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A definition that cannot be used. Nothing was registered; the program or its configuration has
+/// to change.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Two definitions have one name.
+    #[error("task {name:?} is defined twice, as {first} and as {second}: rename one of them")]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// Kind of the definition that is kept.
+        first: &'static str,
+        /// Kind of the definition that is refused.
+        second: &'static str,
+    },
+    /// A header of a webhook cannot be sent.
+    #[error("header {header:?} of webhook {name:?} is not a legal HTTP header")]
+    Header {
+        /// The task.
+        name: String,
+        /// The header's name.
+        header: String,
+    },
+    /// The name or an option breaks a limit.
+    #[error(transparent)]
+    Invalid(#[from] InvalidBatch),
+    /// The URL of a webhook is not an absolute `http://` or `https://` one.
+    #[error("{url:?} of webhook {name:?} is not an http:// or https:// address")]
+    Url {
+        /// The task.
+        name: String,
+        /// What was given.
+        url: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::definition::Kind;
+    use super::*;
+
+    async fn double(n: u64) -> Result<u64, String> {
+        Ok(n * 2)
+    }
+
+    #[test]
+    fn knows_the_noop_and_what_was_registered() {
+        let mut registry = Registry::new();
+        registry.register("double", double).unwrap();
+        registry.register_blocking("slow", |n: u64| Ok::<_, String>(n)).unwrap();
+        let names: Vec<_> = registry.iter().map(|definition| definition.name()).collect();
+        assert_eq!(names, ["double", "slow", Registry::NOOP]);
+        assert_eq!(registry.get("slow").unwrap().kind(), Kind::Blocking);
+        assert!(registry.get("other").is_none());
+    }
+
+    #[test]
+    fn refuses_a_second_definition_of_a_name() {
+        let mut registry = Registry::new();
+        registry.register("double", double).unwrap();
+        let error = registry.register_blocking("double", |n: u64| Ok::<_, String>(n)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "task \"double\" is defined twice, as async and as blocking: rename one of them"
+        );
+        assert_eq!(registry.get("double").unwrap().kind(), Kind::Async);
+    }
+
+    #[test]
+    fn refuses_names_and_options_that_submissions_could_not_use() {
+        let mut registry = Registry::new();
+        assert!(matches!(registry.register("a b", double), Err(RegisterError::Invalid(_))));
+        for definition in [
+            Definition::from_async("a", double).priority(10),
+            Definition::from_async("a", double).attempts(0),
+            Definition::from_async("a", double).queue(""),
+        ] {
+            assert!(matches!(registry.add(definition), Err(RegisterError::Invalid(_))));
+        }
+        assert!(registry.get("a").is_none());
+    }
+}

@@ -1,0 +1,300 @@
+//! One run of a task, from its dispatch to its outcome.
+//!
+//! Invariant: every run ends in exactly one [`Outcome`], whatever user code does, panics included.
+//! Absent on purpose: slots, reporting and retries, which belong to whoever calls this.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, CatchUnwind};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use umbel_protocol::id::{TaskId, Token};
+use umbel_protocol::task::{Failure, FailureKind, Outcome};
+
+use super::command;
+use super::context::Context;
+use super::definition::{Body, Definition};
+use super::error::panicked;
+use super::handler::Work;
+use super::ledger::Ledger;
+
+/// How long a run may go on after it was told to end.
+const GRACE_DEFAULT: Duration = Duration::from_secs(5);
+
+/// Runs tasks. Cheap to clone; clones share the ledger and the HTTP client.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    pub(super) node: Arc<str>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) http: Arc<OnceLock<reqwest::Client>>,
+    pub(super) grace: Duration,
+}
+
+/// One run, as it was dispatched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRequest {
+    /// The task.
+    pub id: TaskId,
+    /// The token of the run.
+    pub token: Token,
+    /// Which attempt it is, from one.
+    pub attempt: u16,
+    /// The arguments, JSON. None at all means `null`.
+    pub args: Bytes,
+    /// How long it may take; nothing means what the definition says.
+    pub time_limit: Option<Duration>,
+}
+
+/// A run that was started.
+pub enum Started {
+    /// It is over already.
+    Ready(Outcome),
+    /// It waits for something. Dropping the future gives the run up: handlers and requests are
+    /// dropped, process groups killed, and its token is cancelled for what cannot be stopped.
+    Running(BoxFuture<'static, Outcome>),
+}
+
+impl Runner {
+    /// A runner of the node called `node`, which remembers process groups in `ledger`.
+    #[must_use]
+    pub fn new(node: &str, ledger: Ledger) -> Self {
+        Self {
+            node: node.into(),
+            ledger: Arc::new(ledger),
+            http: Arc::default(),
+            grace: GRACE_DEFAULT,
+        }
+    }
+
+    /// Sets how long a run may go on after it was told to end: 5 s unless set.
+    #[must_use]
+    pub const fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Starts a run. An async handler is polled once right here, so that one which has nothing to
+    /// wait for costs neither a task nor a timer; [`Started::Running`] is for the caller to spawn.
+    ///
+    /// Must be called inside a tokio runtime. Cancel `cancel` to end the run: it gets the grace to
+    /// do so, and is over with [`Outcome::Cancelled`] unless it succeeds nevertheless. The token is
+    /// also cancelled when the time limit is over, for what the handler may have started.
+    #[must_use]
+    pub fn start(
+        &self,
+        definition: &Arc<Definition>,
+        request: RunRequest,
+        cancel: CancellationToken,
+    ) -> Started {
+        if cancel.is_cancelled() {
+            return Started::Ready(Outcome::Cancelled);
+        }
+        let limit = request.time_limit.or_else(|| definition.default_time_limit());
+        let context = Context {
+            id: request.id,
+            token: request.token,
+            attempt: request.attempt,
+            definition: Arc::clone(definition),
+            node: Arc::clone(&self.node),
+            // A limit beyond what the clock can tell is none.
+            deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
+            cancel,
+        };
+        let args = if request.args.is_empty() { Bytes::from_static(b"null") } else { request.args };
+        let grace = self.grace;
+        match &definition.body {
+            Body::Async(start) => match catch_unwind(AssertUnwindSafe(|| start(&context, &args))) {
+                Ok(Ok(work)) => poll_once(work, context, limit, grace),
+                Ok(Err(failure)) => Started::Ready(Outcome::Failed(failure)),
+                Err(payload) => Started::Ready(Outcome::Failed(panicked(&*payload))),
+            },
+            Body::Blocking(_) => {
+                let work = Guarded::new(blocking(context.clone(), args));
+                Started::Running(supervise(work, context, limit, grace))
+            }
+            Body::Webhook(webhook) => {
+                let work = Guarded::new(webhook.post(&self.http, context.clone(), args));
+                Started::Running(supervise(work, context, limit, grace))
+            }
+            Body::Command(_) => {
+                let ledger = Arc::clone(&self.ledger);
+                let run = command::run(context, args, ledger, limit, grace);
+                Started::Running(Box::pin(
+                    AssertUnwindSafe(run).catch_unwind().map(|end| {
+                        end.unwrap_or_else(|payload| Outcome::Failed(panicked(&*payload)))
+                    }),
+                ))
+            }
+        }
+    }
+
+    /// Starts a run and waits for its outcome.
+    pub async fn run(
+        &self,
+        definition: &Arc<Definition>,
+        request: RunRequest,
+        cancel: CancellationToken,
+    ) -> Outcome {
+        match self.start(definition, request, cancel) {
+            Started::Ready(outcome) => outcome,
+            Started::Running(run) => run.await,
+        }
+    }
+}
+
+impl std::fmt::Debug for Started {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ready(outcome) => f.debug_tuple("Ready").field(outcome).finish(),
+            Self::Running(_) => f.write_str("Running"),
+        }
+    }
+}
+
+fn poll_once(work: Work, context: Context, limit: Option<Duration>, grace: Duration) -> Started {
+    let mut work = Guarded::new(work);
+    // Whoever gets the future polls it again at once, with a waker that counts.
+    let mut cx = std::task::Context::from_waker(Waker::noop());
+    match Pin::new(&mut work).poll(&mut cx) {
+        Poll::Ready(outcome) => Started::Ready(outcome),
+        Poll::Pending => Started::Running(supervise(work, context, limit, grace)),
+    }
+}
+
+/// Runs a blocking handler on a thread of its own. Dropped before that has begun, it never begins.
+fn blocking(context: Context, args: Bytes) -> Work {
+    let handle = AbortOnDrop(tokio::task::spawn_blocking(move || {
+        let definition = Arc::clone(&context.definition);
+        match &definition.body {
+            Body::Blocking(run) => run(&context, &args),
+            Body::Async(_) | Body::Command(_) | Body::Webhook(_) => {
+                unreachable!("only blocking handlers get a thread")
+            }
+        }
+    }));
+    Box::pin(async move {
+        let mut handle = handle;
+        match (&mut handle.0).await {
+            Ok(result) => result,
+            Err(error) => Err(match error.try_into_panic() {
+                Ok(payload) => panicked(&*payload),
+                // The runtime is ending, and the node with it.
+                Err(_) => Failure::new(FailureKind::Crashed, "the node stopped before it began"),
+            }),
+        }
+    })
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<Result<Bytes, Failure>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Work that has to wait: ends it when its time is over or when it is told to.
+fn supervise(
+    mut work: Guarded,
+    context: Context,
+    limit: Option<Duration>,
+    grace: Duration,
+) -> BoxFuture<'static, Outcome> {
+    // Tells threads and whatever else the handler started when the run is dropped, begun or not.
+    let told = context.cancel.clone().drop_guard();
+    Box::pin(async move {
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut work => ended(outcome, &context.cancel),
+            () = reached(context.deadline) => {
+                context.cancel.cancel();
+                Outcome::Failed(timed_out(limit))
+            }
+            () = context.cancel.cancelled() => match tokio::time::timeout(grace, &mut work).await {
+                Ok(outcome) => ended(outcome, &context.cancel),
+                Err(_) => Outcome::Cancelled,
+            },
+        };
+        told.disarm();
+        outcome
+    })
+}
+
+/// What work that came to its end by itself amounts to: a success that was faster than the cancel
+/// counts, a failure after it is what was asked for.
+fn ended(outcome: Outcome, cancel: &CancellationToken) -> Outcome {
+    match outcome {
+        Outcome::Failed(_) if cancel.is_cancelled() => Outcome::Cancelled,
+        Outcome::Cancelled | Outcome::Failed(_) | Outcome::Succeeded(_) => outcome,
+    }
+}
+
+/// Ends at `deadline`, if there is one.
+pub(super) async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) fn timed_out(limit: Option<Duration>) -> Failure {
+    let limit = limit.unwrap_or_default();
+    Failure::new(FailureKind::TimedOut, format!("it took longer than its limit of {limit:?}"))
+}
+
+/// Polls `main` to its end and `side` along with it, as far as that gets.
+pub(super) async fn alongside<T>(
+    side: &mut (impl Future<Output = ()> + Unpin),
+    main: impl Future<Output = T>,
+) -> T {
+    let mut main = pin!(main);
+    std::future::poll_fn(|cx| {
+        // Whether `side` is over is of no interest; it must bear to be asked again.
+        let _ = Pin::new(&mut *side).poll(cx);
+        main.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// User code whose panics are failures, when it runs and when it is dropped.
+struct Guarded {
+    work: Option<CatchUnwind<AssertUnwindSafe<Work>>>,
+}
+
+impl Guarded {
+    fn new(work: Work) -> Self {
+        Self { work: Some(AssertUnwindSafe(work).catch_unwind()) }
+    }
+}
+
+impl Future for Guarded {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Outcome> {
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        work.poll_unpin(cx).map(|end| match end {
+            Ok(Ok(result)) => Outcome::of_result(result),
+            Ok(Err(failure)) => Outcome::Failed(failure),
+            Err(payload) => Outcome::Failed(panicked(&*payload)),
+        })
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let work = self.work.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(work))).is_err() {
+            tracing::debug!("a handler panicked while it was dropped");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! Time limit, cancel, panics and results of handlers.
+
+use std::convert::Infallible;
+use std::sync::mpsc;
+
+use tokio::sync::oneshot;
+use umbel_protocol::limits::RESULT_BYTES_MAX;
+
+use super::*;
+use crate::work::TaskError;
+use crate::work::definition::Kind;
+
+/// Long enough never to be reached by a test that passes.
+const NEVER: Duration = Duration::from_secs(600);
+
+struct Bench {
+    runner: Runner,
+    cancel: CancellationToken,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let runner = Runner::new("here", Ledger::open(dir.path()).unwrap());
+        Self { runner: runner.with_grace(NEVER), cancel: CancellationToken::new(), _dir: dir }
+    }
+
+    fn grace(mut self, grace: Duration) -> Self {
+        self.runner = self.runner.with_grace(grace);
+        self
+    }
+
+    fn start(&self, definition: Definition, args: &str) -> Started {
+        self.runner.start(&Arc::new(definition), request(args), self.cancel.clone())
+    }
+
+    async fn run(&self, definition: Definition, args: &str) -> Outcome {
+        self.runner.run(&Arc::new(definition), request(args), self.cancel.clone()).await
+    }
+}
+
+fn request(args: &str) -> RunRequest {
+    RunRequest {
+        id: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
+        token: Token { term: 1, index: 2, position: 3 },
+        attempt: 2,
+        args: args.to_owned().into(),
+        time_limit: None,
+    }
+}
+
+fn running(started: Started) -> BoxFuture<'static, Outcome> {
+    match started {
+        Started::Running(run) => run,
+        Started::Ready(outcome) => panic!("it is over already: {outcome:?}"),
+    }
+}
+
+fn failure(outcome: Outcome) -> Failure {
+    match outcome {
+        Outcome::Failed(failure) => failure,
+        other => panic!("it did not fail: {other:?}"),
+    }
+}
+
+fn succeeded(json: &str) -> Outcome {
+    Outcome::Succeeded(json.to_owned().into())
+}
+
+#[tokio::test]
+async fn what_need_not_wait_is_over_at_once() {
+    let bench = Bench::new();
+    let double =
+        || Definition::from_async("double", |n: u64| async move { Ok::<_, String>(n * 2) });
+    assert_eq!(double().kind(), Kind::Async);
+    let Started::Ready(outcome) = bench.start(double().time_limit(NEVER), "21") else {
+        panic!("it waits for nothing");
+    };
+    assert_eq!(outcome, succeeded("42"));
+    let Started::Ready(outcome) = bench.start(double(), "\"x\"") else { panic!("cannot start") };
+    assert_eq!(failure(outcome).kind, FailureKind::BadArguments);
+}
+
+#[tokio::test]
+async fn the_context_says_which_run_it_is() {
+    let definition = Definition::from_async("who", |ctx: Context, (): ()| async move {
+        assert!(ctx.deadline().is_some_and(|deadline| deadline > std::time::Instant::now()));
+        Ok::<_, Infallible>(format!(
+            "{} {} {} {} {} {}",
+            ctx.id(),
+            ctx.token(),
+            ctx.attempt(),
+            ctx.name(),
+            ctx.queue(),
+            ctx.node()
+        ))
+    });
+    let outcome = Bench::new().run(definition.time_limit(NEVER).queue("q"), "").await;
+    let expected = "\"018bcfe5-687b-7003-8000-000000000001 1.2.3 2 who q here\"";
+    assert_eq!(outcome, succeeded(expected));
+}
+
+#[tokio::test]
+async fn panics_are_failures_of_their_run() {
+    let bench = Bench::new();
+    let at_once = Definition::from_async("p", |n: u64| async move {
+        assert!(n != 7, "seven is right out");
+        Ok::<_, String>(n)
+    });
+    let before = Definition::from_async("p", |n: u64| {
+        assert!(n != 7, "seven is right out");
+        std::future::ready(Ok::<_, String>(n))
+    });
+    let later = Definition::from_async("p", |n: u64| async move {
+        tokio::task::yield_now().await;
+        assert!(n != 7, "seven is {}", "right out");
+        Ok::<_, String>(n)
+    });
+    let blocking = Definition::from_blocking("p", |n: u64| {
+        assert!(n != 7, "seven is right out");
+        Ok::<_, String>(n)
+    });
+    for definition in [at_once, before, later, blocking] {
+        let failure = failure(bench.run(definition, "7").await);
+        assert_eq!(failure, Failure::new(FailureKind::Panicked, "seven is right out"));
+    }
+}
+
+#[tokio::test]
+async fn errors_keep_whether_another_attempt_helps() {
+    let bench = Bench::new();
+    let permanent = Definition::from_async("e", |(): ()| async {
+        Err::<(), _>(TaskError::permanent("no such account"))
+    });
+    let outcome = bench.run(permanent, "null").await;
+    assert_eq!(failure(outcome), Failure::new(FailureKind::Permanent, "no such account"));
+    let io = Definition::from_blocking("e", |(): ()| Err::<(), _>(std::io::Error::other("lost")));
+    let outcome = bench.run(io, "null").await;
+    assert_eq!(failure(outcome), Failure::new(FailureKind::Error, "lost"));
+}
+
+#[tokio::test]
+async fn results_have_a_limit() {
+    let long =
+        Definition::from_async("l", |n: usize| async move { Ok::<_, String>("x".repeat(n)) });
+    let outcome = Bench::new().run(long, &RESULT_BYTES_MAX.to_string()).await;
+    assert_eq!(failure(outcome).kind, FailureKind::TooLarge);
+}
+
+#[tokio::test]
+async fn a_time_limit_drops_the_handler_and_tells_its_token() {
+    let bench = Bench::new();
+    let (dropped, was_dropped) = mpsc::channel::<()>();
+    let hang = Definition::from_async("hang", move |(): ()| {
+        let dropped = dropped.clone();
+        async move {
+            let _held = dropped;
+            std::future::pending::<Result<(), String>>().await
+        }
+    });
+    let definition = Arc::new(hang.time_limit(NEVER));
+    let request = RunRequest { time_limit: Some(Duration::from_millis(20)), ..request("null") };
+    let outcome = bench.runner.run(&definition, request, bench.cancel.clone()).await;
+    drop(definition);
+    let expected = Failure::new(FailureKind::TimedOut, "it took longer than its limit of 20ms");
+    assert_eq!(failure(outcome), expected);
+    assert!(bench.cancel.is_cancelled());
+    assert_eq!(was_dropped.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+}
+
+#[tokio::test]
+async fn a_cancelled_handler_may_end_by_itself() {
+    let on_cancel = |result: Result<u8, &'static str>| {
+        Definition::from_async("c", move |ctx: Context, (): ()| async move {
+            ctx.cancelled().await;
+            result
+        })
+    };
+    for (result, expected) in [(Ok(1), succeeded("1")), (Err("given up"), Outcome::Cancelled)] {
+        let bench = Bench::new();
+        let run = running(bench.start(on_cancel(result), "null"));
+        bench.cancel.cancel();
+        assert_eq!(run.await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_handler_that_does_not_care_is_dropped() {
+    let bench = Bench::new().grace(Duration::from_millis(20));
+    let hang =
+        Definition::from_async("hang", |(): ()| std::future::pending::<Result<(), String>>());
+    let run = running(bench.start(hang, "null"));
+    bench.cancel.cancel();
+    assert_eq!(run.await, Outcome::Cancelled);
+}
+
+#[tokio::test]
+async fn what_was_cancelled_before_it_began_does_not_begin() {
+    let bench = Bench::new();
+    bench.cancel.cancel();
+    let never = Definition::from_blocking("n", |(): ()| -> Result<(), String> { unreachable!() });
+    assert!(matches!(bench.start(never, "null"), Started::Ready(Outcome::Cancelled)));
+}
+
+#[tokio::test]
+async fn a_thread_has_a_time_limit() {
+    let bench = Bench::new();
+    let (finish, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let slow = Definition::from_blocking("slow", move |(): ()| {
+        let _ = wait.lock().unwrap().recv();
+        Ok::<_, String>(())
+    });
+    let outcome = bench.run(slow.time_limit(Duration::from_millis(20)), "null").await;
+    assert_eq!(failure(outcome).kind, FailureKind::TimedOut);
+    assert!(bench.cancel.is_cancelled());
+    drop(finish);
+}
+
+#[tokio::test]
+async fn a_thread_that_does_not_listen_is_left_to_end() {
+    let bench = Bench::new().grace(Duration::from_millis(20));
+    let (began, begin) = oneshot::channel();
+    let (ended, end) = oneshot::channel();
+    let (finish, wait) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(Some((began, wait, ended)));
+    let slow = Definition::from_blocking("slow", move |ctx: Context, (): ()| {
+        let (began, wait, ended) = held.lock().unwrap().take().unwrap();
+        began.send(()).unwrap();
+        // Ends when the test lets it, which is after its outcome was reported.
+        let _ = wait.recv();
+        ended.send(ctx.is_cancelled()).unwrap();
+        Ok::<_, String>(())
+    });
+    let run = running(bench.start(slow, "null"));
+    begin.await.unwrap();
+    bench.cancel.cancel();
+    assert_eq!(run.await, Outcome::Cancelled);
+    drop(finish);
+    assert_eq!(end.await, Ok(true));
+}
+
+#[tokio::test]
+async fn a_thread_may_ask_whether_it_is_cancelled() {
+    let bench = Bench::new();
+    let polite = Definition::from_blocking("polite", |ctx: Context, (): ()| {
+        while !ctx.is_cancelled() {
+            std::thread::yield_now();
+        }
+        Err::<(), _>("stopped half way")
+    });
+    let run = running(bench.start(polite, "null"));
+    bench.cancel.cancel();
+    assert_eq!(run.await, Outcome::Cancelled);
+}
+
+#[tokio::test]
+async fn a_run_that_is_dropped_tells_its_token() {
+    let bench = Bench::new();
+    let hang =
+        Definition::from_async("hang", |(): ()| std::future::pending::<Result<(), String>>());
+    let mut run = running(bench.start(hang, "null"));
+    assert!((&mut run).now_or_never().is_none());
+    drop(run);
+    assert!(bench.cancel.is_cancelled());
+}
+
+#[tokio::test]
+async fn a_panic_while_dropping_is_contained() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let bench = Bench::new();
+    let hang = Definition::from_async("hang", |(): ()| async {
+        let _bomb = Bomb;
+        std::future::pending::<Result<(), String>>().await
+    });
+    let outcome = bench.run(hang.time_limit(Duration::from_millis(5)), "null").await;
+    assert_eq!(failure(outcome).kind, FailureKind::TimedOut);
+}

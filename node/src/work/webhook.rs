@@ -1,0 +1,239 @@
+//! Running a task by posting it to a URL.
+//!
+//! The request carries `{"id", "task", "attempt", "token", "args"}`. With a secret it is signed:
+//! `X-Umbel-Signature` is the hexadecimal HMAC-SHA256 of `X-Umbel-Timestamp`, a dot and the body.
+//! A receiver that checks both, and refuses old timestamps and tokens lower than it has seen for an
+//! id, acts on each task once.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, StatusCode, Url};
+use ring::hmac;
+use serde::de::IgnoredAny;
+use serde_json::json;
+use umbel_protocol::limits::{CAPTURE_BYTES_MAX, RESULT_BYTES_MAX};
+use umbel_protocol::task::{Failure, FailureKind};
+
+use super::context::Context;
+use super::definition::Body;
+use super::error::chain;
+use super::excerpt::{Excerpt, fit};
+use super::handler::Work;
+use super::registry::RegisterError;
+
+/// How long a server may take to accept a connection: well below any sensible time limit, so that
+/// an unreachable one is told apart from a slow one.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How much of an answer that is an error is quoted.
+const QUOTED_BYTES_MAX: usize = 4 * 1024;
+
+/// A task that is an HTTP request.
+#[derive(Clone, Default)]
+pub struct WebhookSpec {
+    /// Where it is posted: `http://` or `https://`.
+    pub url: String,
+    /// Headers to send along.
+    pub headers: BTreeMap<String, String>,
+    /// What the request is signed with; nothing means not at all.
+    pub secret: Option<Vec<u8>>,
+}
+
+impl WebhookSpec {
+    /// The time limit of webhooks that set none.
+    pub const TIME_LIMIT_DEFAULT: Duration = Duration::from_secs(60);
+}
+
+impl std::fmt::Debug for WebhookSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither the secret nor the values of headers, which often are one.
+        f.debug_struct("WebhookSpec").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// A [`WebhookSpec`] that was found usable.
+pub(super) struct Webhook {
+    url: Url,
+    headers: HeaderMap,
+    key: Option<hmac::Key>,
+}
+
+impl Webhook {
+    pub(super) fn new(name: &str, spec: WebhookSpec) -> Result<Self, RegisterError> {
+        let url = Url::parse(&spec.url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(url) = url else {
+            return Err(RegisterError::Url { name: name.to_owned(), url: spec.url });
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (header, value) in spec.headers {
+            let pair = (HeaderName::try_from(&header).ok(), HeaderValue::try_from(value).ok());
+            let (Some(key), Some(value)) = pair else {
+                return Err(RegisterError::Header { name: name.to_owned(), header });
+            };
+            headers.insert(key, value);
+        }
+        let key = spec.secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, &secret));
+        Ok(Self { url, headers, key })
+    }
+
+    /// Posts the task; a cancelled one is given up at once, as nobody could be told.
+    pub(super) fn post(
+        &self,
+        client: &Arc<OnceLock<Client>>,
+        context: Context,
+        args: Bytes,
+    ) -> Work {
+        let client = Arc::clone(client);
+        Box::pin(async move {
+            let definition = Arc::clone(&context.definition);
+            let Body::Webhook(webhook) = &definition.body else {
+                unreachable!("only webhooks are posted")
+            };
+            tokio::select! {
+                biased;
+                () = context.cancelled() => {
+                    Err(Failure::new(FailureKind::Error, "the request was given up"))
+                }
+                result = webhook.exchange(&client, &context, &args) => result,
+            }
+        })
+    }
+
+    async fn exchange(
+        &self,
+        client: &OnceLock<Client>,
+        context: &Context,
+        args: &[u8],
+    ) -> Result<Bytes, Failure> {
+        let body = body(context, args)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let timestamp = now.as_secs().to_string();
+        let mut request = shared(client)?
+            .post(self.url.clone())
+            .headers(self.headers.clone())
+            .header("X-Umbel-Task-Id", context.id.to_string())
+            .header("X-Umbel-Attempt", context.attempt)
+            .header("X-Umbel-Token", context.token.to_string());
+        if let Some(key) = &self.key {
+            request = request.header("X-Umbel-Signature", signature(key, &timestamp, &body));
+        }
+        let request = request.header("X-Umbel-Timestamp", timestamp).body(body);
+        let mut response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if !status.is_success() {
+            let said = quote(&mut response).await;
+            return Err(Failure::new(kind(status), format!("the server answered {status}{said}")));
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > RESULT_BYTES_MAX {
+                return Err(Failure::new(
+                    FailureKind::TooLarge,
+                    format!("the answer takes more than the {RESULT_BYTES_MAX} bytes of a result"),
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let body = body.freeze();
+        if serde_json::from_slice::<IgnoredAny>(&body).is_ok() {
+            return Ok(body);
+        }
+        let mut text = Excerpt::new(CAPTURE_BYTES_MAX);
+        text.push(&body);
+        Ok(fit(
+            CAPTURE_BYTES_MAX,
+            |limit| json!({ "status": status.as_u16(), "body": text.text(limit) }),
+        ))
+    }
+}
+
+fn body(context: &Context, args: &[u8]) -> Result<Bytes, Failure> {
+    serde_json::from_slice::<IgnoredAny>(args).map_err(|error| {
+        let message = format!("the arguments are not JSON: {error}");
+        Failure::new(FailureKind::BadArguments, message)
+    })?;
+    let head = json!({
+        "id": context.id.to_string(),
+        "task": context.name(),
+        "attempt": context.attempt,
+        "token": context.token.to_string(),
+    });
+    // The arguments go as they came: read and written again, long numbers would lose digits.
+    let mut body = head.to_string().into_bytes();
+    body.pop();
+    body.extend_from_slice(b",\"args\":");
+    body.extend_from_slice(args);
+    body.push(b'}');
+    Ok(Bytes::from(body))
+}
+
+fn signature(key: &hmac::Key, timestamp: &str, body: &[u8]) -> String {
+    let mut signed = hmac::Context::with_key(key);
+    signed.update(timestamp.as_bytes());
+    signed.update(b".");
+    signed.update(body);
+    signed.sign().as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Which answers another attempt may turn: the server was busy, or said that it failed itself.
+fn kind(status: StatusCode) -> FailureKind {
+    match status.as_u16() {
+        408 | 425 | 429 | 500..=599 => FailureKind::Error,
+        _ => FailureKind::Permanent,
+    }
+}
+
+/// The beginning of what the server said about its refusal.
+async fn quote(response: &mut reqwest::Response) -> String {
+    let mut said = Vec::new();
+    while said.len() < QUOTED_BYTES_MAX
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        said.extend_from_slice(&chunk[..chunk.len().min(QUOTED_BYTES_MAX - said.len())]);
+    }
+    match String::from_utf8_lossy(&said).trim() {
+        "" => String::new(),
+        said => format!(": {said}"),
+    }
+}
+
+/// A request that got no answer. The URL is left out: it may hold a password.
+fn unreachable(error: reqwest::Error) -> Failure {
+    let kind = if error.is_builder() { FailureKind::Permanent } else { FailureKind::Error };
+    Failure::new(kind, chain(&error.without_url()))
+}
+
+/// The client that all webhooks of a node share, made when the first of them runs.
+fn shared(client: &OnceLock<Client>) -> Result<&Client, Failure> {
+    if let Some(client) = client.get() {
+        return Ok(client);
+    }
+    // Whoever was first may have installed another provider; that one will do as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = || {
+        Client::builder()
+            .connect_timeout(CONNECT_WITHIN)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("umbel/", env!("CARGO_PKG_VERSION")))
+    };
+    let made = builder().build().or_else(|error| {
+        // Without the system's certificates nothing can be trusted, but `http://` needs none.
+        tracing::warn!(error = chain(&error), "webhooks cannot reach https:// addresses");
+        builder().tls_certs_only([]).build()
+    });
+    let made = made.map_err(|error| Failure::new(FailureKind::Error, chain(&error)))?;
+    Ok(client.get_or_init(|| made))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Requests against a server of a few lines, which answers each connection once.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use umbel_protocol::id::Token;
+use umbel_protocol::task::Outcome;
+
+use super::*;
+use crate::work::definition::Definition;
+use crate::work::ledger::Ledger;
+use crate::work::run::{RunRequest, Runner};
+
+/// What the server was sent.
+struct Request {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook?x=1", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+/// Takes one request and answers it with `answer`, as it stands.
+async fn serve(listener: &TcpListener, answer: &[u8]) -> Request {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut bytes = Vec::new();
+    let head = loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+    };
+    let body = bytes.split_off(head);
+    let mut request = Request { head: String::from_utf8(bytes).unwrap(), body };
+    let length: usize = request.header("content-length").unwrap().parse().unwrap();
+    while request.body.len() < length {
+        assert_ne!(stream.read_buf(&mut request.body).await.unwrap(), 0);
+    }
+    // A client that has read enough may be gone before the end.
+    let _ = stream.write_all(answer).await;
+    let _ = stream.shutdown().await;
+    request
+}
+
+fn answer(status: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+        .into_bytes()
+}
+
+fn spec(url: &str) -> WebhookSpec {
+    WebhookSpec { url: url.to_owned(), ..WebhookSpec::default() }
+}
+
+async fn run(spec: WebhookSpec, args: &str, cancel: CancellationToken) -> Outcome {
+    let dir = tempfile::tempdir().unwrap();
+    let request = RunRequest {
+        id: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
+        token: Token { term: 1, index: 2, position: 3 },
+        attempt: 2,
+        args: args.to_owned().into(),
+        time_limit: None,
+    };
+    let definition = Arc::new(Definition::webhook("hook", spec).unwrap());
+    let runner = Runner::new("here", Ledger::open(dir.path()).unwrap());
+    runner.run(&definition, request, cancel).await
+}
+
+async fn answered(answer: &[u8]) -> Outcome {
+    let (listener, url) = listener().await;
+    let run = run(spec(&url), "{}", CancellationToken::new());
+    tokio::join!(run, serve(&listener, answer)).0
+}
+
+fn failure(outcome: Outcome) -> (FailureKind, String) {
+    let Outcome::Failed(failure) = outcome else { panic!("it did not fail: {outcome:?}") };
+    (failure.kind, failure.message)
+}
+
+#[tokio::test]
+async fn posts_the_task_signed() {
+    let (listener, url) = listener().await;
+    let headers = BTreeMap::from([("Authorization".to_owned(), "Bearer x".to_owned())]);
+    let spec = WebhookSpec { headers, secret: Some(b"key".to_vec()), ..spec(&url) };
+    let args = r#"{"n":123456789012345678901234567890.10}"#;
+    let response = answer("200 OK", r#"{"ok":true}"#);
+    let run = run(spec, args, CancellationToken::new());
+    let (outcome, request) = tokio::join!(run, serve(&listener, &response));
+    assert_eq!(outcome, Outcome::Succeeded(Bytes::from_static(br#"{"ok":true}"#)));
+
+    assert!(request.head.starts_with("POST /hook?x=1 HTTP/1.1\r\n"), "{}", request.head);
+    let body = String::from_utf8(request.body.clone()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let id = "018bcfe5-687b-7003-8000-000000000001";
+    assert_eq!((&json["id"], &json["task"]), (&json!(id), &json!("hook")));
+    assert_eq!((&json["attempt"], &json["token"]), (&json!(2), &json!("1.2.3")));
+    assert!(body.ends_with(&format!("\"args\":{args}}}")), "{body}");
+    for (header, value) in [
+        ("Content-Type", "application/json"),
+        ("Authorization", "Bearer x"),
+        ("X-Umbel-Task-Id", id),
+        ("X-Umbel-Attempt", "2"),
+        ("X-Umbel-Token", "1.2.3"),
+    ] {
+        assert_eq!(request.header(header), Some(value), "{header}");
+    }
+    let timestamp = request.header("X-Umbel-Timestamp").unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
+    let expected = signature(&key, timestamp, &request.body);
+    assert_eq!(request.header("X-Umbel-Signature"), Some(expected.as_str()));
+}
+
+#[test]
+fn signs_as_others_do() {
+    // printf '1700000000.{}' | openssl dgst -sha256 -hmac key
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
+    assert_eq!(signature(&key, "1700000000", b"{}"), SIGNED);
+}
+
+const SIGNED: &str = "9d713ed406bb7076d4123f0dc2c39d2df5c654ed4b0cd56b52c8b4c940bd63ae";
+
+#[tokio::test]
+async fn an_answer_that_is_no_json_is_wrapped() {
+    let outcome = answered(&answer("202 Accepted", "thanks")).await;
+    assert_eq!(
+        outcome,
+        Outcome::Succeeded(json!({"status":202,"body":"thanks"}).to_string().into())
+    );
+    let outcome = answered(&answer("204 No Content", "")).await;
+    assert_eq!(outcome, Outcome::Succeeded(json!({"status":204,"body":""}).to_string().into()));
+    let control = "\u{1}".repeat(RESULT_BYTES_MAX);
+    assert!(matches!(answered(&answer("200 OK", &control)).await, Outcome::Succeeded(_)));
+}
+
+#[tokio::test]
+async fn refusals_are_tried_again_or_not() {
+    for (status, kind) in [
+        ("408 Request Timeout", FailureKind::Error),
+        ("425 Too Early", FailureKind::Error),
+        ("429 Too Many Requests", FailureKind::Error),
+        ("500 Internal Server Error", FailureKind::Error),
+        ("503 Service Unavailable", FailureKind::Error),
+        ("301 Moved Permanently", FailureKind::Permanent),
+        ("400 Bad Request", FailureKind::Permanent),
+        ("404 Not Found", FailureKind::Permanent),
+    ] {
+        let expected = format!("the server answered {status}: because");
+        assert_eq!(failure(answered(&answer(status, "because\n")).await), (kind, expected));
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let (listener, url) = listener().await;
+    let head =
+        format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {url}\r\ncontent-length: 0\r\n\r\n");
+    let run = run(spec(&url), "{}", CancellationToken::new());
+    let (outcome, _) = tokio::join!(run, serve(&listener, head.as_bytes()));
+    assert_eq!(failure(outcome).0, FailureKind::Permanent);
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_limit_is_not_read_to_its_end() {
+    // It claims to be endless; the client must not wait for the rest.
+    let mut endless = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".to_vec();
+    endless.resize(endless.len() + RESULT_BYTES_MAX + 1, b'1');
+    assert_eq!(failure(answered(&endless).await).0, FailureKind::TooLarge);
+}
+
+#[tokio::test]
+async fn no_answer_is_tried_again() {
+    let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
+    assert_eq!(failure(answered(cut).await).0, FailureKind::Error);
+    assert_eq!(failure(answered(b"").await).0, FailureKind::Error);
+    let (listener, url) = listener().await;
+    drop(listener);
+    let url = url.replace("http://", "http://user:password@");
+    let (kind, message) = failure(run(spec(&url), "{}", CancellationToken::new()).await);
+    assert_eq!(kind, FailureKind::Error);
+    assert!(!message.contains("password"), "{message}");
+}
+
+#[tokio::test]
+async fn a_cancelled_request_is_given_up() {
+    let (listener, url) = listener().await;
+    let cancel = CancellationToken::new();
+    let silent = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        cancel.cancel();
+        stream
+    };
+    let (outcome, _stream) = tokio::join!(run(spec(&url), "{}", cancel.clone()), silent);
+    assert_eq!(outcome, Outcome::Cancelled);
+}
+
+#[tokio::test]
+async fn arguments_must_be_json() {
+    let (_listener, url) = listener().await;
+    let outcome = run(spec(&url), "{", CancellationToken::new()).await;
+    assert_eq!(failure(outcome).0, FailureKind::BadArguments);
+}
+
+#[test]
+fn refuses_what_no_request_can_carry() {
+    for url in ["", "hook", "ftp://host/", "http://", "unix:/run/x"] {
+        let error = Definition::webhook("hook", spec(url)).unwrap_err();
+        assert!(matches!(error, RegisterError::Url { .. }), "{url}");
+    }
+    let headers = BTreeMap::from([("X-A".to_owned(), "a\nb".to_owned())]);
+    let error =
+        Definition::webhook("hook", WebhookSpec { headers, ..spec("https://h/") }).unwrap_err();
+    assert_eq!(error.to_string(), "header \"X-A\" of webhook \"hook\" is not a legal HTTP header");
+}

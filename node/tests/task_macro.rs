@@ -1,0 +1,158 @@
+//! What `#[umbel::task]` makes of functions.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context as Poller, Poll, Waker};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use umbel::work::{Ledger, RegisterError, RunRequest, Runner, Submission};
+use umbel::{Call, Context, Registry, Task, TaskError};
+use umbel_protocol::id::{PartitionId, TaskId, Token};
+use umbel_protocol::task::{FailureKind, Options, Outcome, Template};
+use umbel_protocol::time::{Span, Wall};
+
+/// Adds.
+#[umbel::task]
+async fn add(a: u64, b: u64) -> Result<u64, TaskError> {
+    a.checked_add(b).ok_or_else(|| TaskError::permanent("the sum is too large"))
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Greeting {
+    to: String,
+}
+
+#[umbel::task(
+    name = "mail/greet",
+    queue = "mail",
+    attempts = 7,
+    backoff = "2s",
+    time_limit = "1m30s",
+    priority = 4
+)]
+async fn greet(ctx: Context, mut greeting: Greeting) -> std::io::Result<String> {
+    greeting.to.push('!');
+    Ok(format!("{} {} {}", ctx.name(), ctx.attempt(), greeting.to))
+}
+
+#[umbel::task(blocking)]
+fn crunch(rounds: u32) -> Result<u32, String> {
+    if rounds > 9 { Err("too many rounds".to_owned()) } else { Ok(rounds * 2) }
+}
+
+#[umbel::task]
+async fn nothing(_ctx: Context) -> Result<(), std::fmt::Error> {
+    Ok(())
+}
+
+mod inner {
+    #[umbel::task(name = "inner.concat")]
+    pub(crate) async fn r#concat(
+        r#type: String,
+        count: Option<usize>,
+    ) -> Result<String, umbel::TaskError> {
+        Ok(r#type.repeat(count.unwrap_or(1)))
+    }
+}
+
+fn submission<R>(call: Call<R>) -> Submission {
+    call.into_submission().expect("its arguments fit JSON")
+}
+
+async fn run(name: &str, args: &str) -> Outcome {
+    let dir = tempfile::tempdir().expect("there is room for a directory");
+    let ledger = Ledger::open(dir.path()).expect("the directory is there");
+    let registry = Registry::declared().expect("no name is taken twice");
+    let request = RunRequest {
+        id: TaskId::new(Wall::from_millis(1), PartitionId(0), 1),
+        token: Token { term: 1, index: 2, position: 3 },
+        attempt: 1,
+        args: args.to_owned().into(),
+        time_limit: None,
+    };
+    let definition = registry.get(name).expect("the name is declared above");
+    Runner::new("here", ledger).run(definition, request, CancellationToken::new()).await
+}
+
+fn succeeded(json: &str) -> Outcome {
+    Outcome::Succeeded(json.to_owned().into())
+}
+
+#[test]
+fn the_function_stays_callable() {
+    let sum = pin!(add(1, 2)).poll(&mut Poller::from_waker(Waker::noop()));
+    assert!(matches!(sum, Poll::Ready(Ok(3))));
+    assert_eq!(crunch(2), Ok(4));
+}
+
+#[test]
+fn a_call_carries_arguments_and_defaults() {
+    let call: Call<u64> = add::call(1, 2);
+    let Submission { template, args, id } = submission(call);
+    assert_eq!(template, Template::new("add"));
+    assert_eq!((&args[..], id), (&br#"{"a":1,"b":2}"#[..], None));
+
+    let call: Call<String> = greet::call(Greeting { to: "you".to_owned() }).priority(5);
+    let Submission { template, args, .. } = submission(call);
+    assert_eq!((template.name.as_str(), template.queue.as_str()), ("mail/greet", "mail"));
+    assert_eq!(
+        template.options,
+        Options {
+            priority: 5,
+            attempts_max: 7,
+            backoff_first: Span::from_millis(2_000),
+            time_limit: Some(Span::from_millis(90_000)),
+            ..Options::default()
+        }
+    );
+    assert_eq!(args, r#"{"to":"you"}"#);
+
+    assert_eq!(submission(nothing::call()).args, "null");
+    assert_eq!(
+        submission(inner::concat::call("x".to_owned(), None)).args,
+        r#"{"type":"x","count":null}"#
+    );
+    assert_eq!(submission(crunch::call(3).delay(Duration::from_secs(1))).args, "3");
+}
+
+#[tokio::test]
+async fn declared_tasks_run() {
+    assert_eq!(run("add", r#"{"a":1,"b":2}"#).await, succeeded("3"));
+    assert_eq!(run("add", "[1,2]").await, succeeded("3"));
+    assert_eq!(run("mail/greet", r#"{"to":"you"}"#).await, succeeded("\"mail/greet 1 you!\""));
+    assert_eq!(run("crunch", "4").await, succeeded("8"));
+    assert_eq!(run("nothing", "{}").await, succeeded("null"));
+    assert_eq!(run("nothing", "").await, succeeded("null"));
+    assert_eq!(run("inner.concat", r#"{"type":"x"}"#).await, succeeded("\"x\""));
+}
+
+#[tokio::test]
+async fn declared_tasks_fail_as_they_say() {
+    for (name, args, kind, message) in [
+        ("add", r#"{"a":1}"#, FailureKind::BadArguments, "missing field `b`"),
+        ("add", "[18446744073709551615,1]", FailureKind::Permanent, "the sum is too large"),
+        ("crunch", "10", FailureKind::Error, "too many rounds"),
+        ("nothing", "7", FailureKind::BadArguments, "expected no arguments"),
+    ] {
+        let Outcome::Failed(failure) = run(name, args).await else { panic!("{name} succeeded") };
+        assert_eq!(failure.kind, kind, "{name}");
+        assert!(failure.message.contains(message), "{name}: {}", failure.message);
+    }
+}
+
+#[test]
+fn a_task_may_be_registered_again_but_not_its_name() {
+    let mut registry = Registry::declared().unwrap();
+    registry.task::<add>().unwrap().task::<crunch>().unwrap();
+    let first = Arc::clone(registry.get(add::NAME).unwrap());
+    let error = registry.register("add", |n: u64| async move { Ok::<_, String>(n) }).unwrap_err();
+    assert!(matches!(error, RegisterError::Duplicate { .. }));
+    assert!(Arc::ptr_eq(&first, registry.get("add").unwrap()));
+
+    let mut registry = Registry::new();
+    registry.task::<inner::concat>().unwrap();
+    assert!(registry.get("inner.concat").is_some());
+}
