@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -213,13 +213,13 @@ fn read_file(path: &Path, what: &'static str, todo: &'static str) -> Result<Vec<
 }
 
 fn read_certificate(
-    path: &PathBuf,
+    path: &Path,
     what: &'static str,
     todo: &'static str,
 ) -> Result<CertificateDer<'static>, TlsError> {
     let pem = read_file(path, what, todo)?;
     CertificateDer::from_pem_slice(&pem)
-        .map_err(|_| TlsError::NotPem { path: path.clone(), what: "certificate" })
+        .map_err(|_| TlsError::NotPem { path: path.to_owned(), what: "certificate" })
 }
 
 fn unusable(error: Error) -> TlsError {

@@ -6,6 +6,46 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::limits;
+
+/// The classes of traffic on streams. None waits for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Large single messages, each on a stream of its own and not ordered among each other.
+    Bulk,
+    /// What consensus groups say to each other: first in line.
+    Consensus,
+    /// Dispatches, outcomes, requests and replies.
+    Work,
+}
+
+impl Lane {
+    /// The byte that a stream of this lane begins with.
+    #[must_use]
+    pub const fn first_byte(self) -> u8 {
+        match self {
+            Self::Bulk => 3,
+            Self::Consensus => 1,
+            Self::Work => 2,
+        }
+    }
+
+    /// The lane of a stream that begins with `byte`.
+    #[must_use]
+    pub fn from_first_byte(byte: u8) -> Option<Self> {
+        [Self::Bulk, Self::Consensus, Self::Work].into_iter().find(|l| l.first_byte() == byte)
+    }
+
+    /// Most bytes of one frame, or of one bulk message.
+    #[must_use]
+    pub const fn bytes_max(self) -> usize {
+        match self {
+            Self::Bulk => limits::SNAPSHOT_BYTES_MAX,
+            Self::Consensus | Self::Work => limits::FRAME_BYTES_MAX,
+        }
+    }
+}
+
 /// Bytes before each frame.
 pub const HEAD_BYTES: usize = 4;
 
@@ -137,6 +177,18 @@ mod tests {
 
     fn all(decoder: &mut Decoder) -> Vec<Bytes> {
         std::iter::from_fn(|| decoder.next().unwrap()).collect()
+    }
+
+    #[test]
+    fn lanes_are_known_by_their_first_byte() {
+        for lane in [Lane::Bulk, Lane::Consensus, Lane::Work] {
+            assert_eq!(Lane::from_first_byte(lane.first_byte()), Some(lane));
+        }
+        assert_eq!(
+            [1, 2, 3].map(Lane::from_first_byte).map(Option::unwrap),
+            [Lane::Consensus, Lane::Work, Lane::Bulk]
+        );
+        assert_eq!(Lane::from_first_byte(0), None);
     }
 
     #[test]
