@@ -13,6 +13,7 @@
 mod accept;
 mod clients;
 mod close;
+mod congestion;
 pub mod dial;
 mod dialer;
 mod greeting;
@@ -351,6 +352,15 @@ impl Transport {
     /// When the session is gone, has no room, or the frame is too long.
     pub fn reply(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
         self.inner.sessions.reply(session, frame)
+    }
+
+    /// Waits for room and queues `frame` for the client of `session`. For whoever has nothing
+    /// better to do than to wait for this one client.
+    ///
+    /// # Errors
+    /// When the session is gone, or the frame is too long.
+    pub async fn reply_wait(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
+        self.inner.sessions.reply_wait(session, frame).await
     }
 
     /// Ends a session; its client is told `why`.

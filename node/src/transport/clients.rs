@@ -29,20 +29,35 @@ struct Session {
 
 impl Sessions {
     pub(super) fn reply(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
+        Ok(self.outbox(session, &frame)?.push(frame)?)
+    }
+
+    pub(super) async fn reply_wait(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
+        Ok(self.outbox(session, &frame)?.push_wait(frame).await?)
+    }
+
+    /// Where `frame` would go; nothing of the table is held afterwards.
+    fn outbox(&self, session: u64, frame: &Bytes) -> Result<Arc<Outbox>, ReplyError> {
         if frame.len() > FRAME_BYTES_MAX {
             let bytes_max = FRAME_BYTES_MAX;
             return Err(ReplyError::TooLong { bytes: frame.len(), bytes_max });
         }
         let session = self.by_id.get(&session).ok_or(ReplyError::Gone)?;
-        session.outbox.push(frame).map_err(|error| match error {
-            PushError::Closed => ReplyError::Gone,
-            PushError::Full => ReplyError::Full,
-        })
+        Ok(Arc::clone(&session.outbox))
     }
 
     pub(super) fn close(&self, session: u64, why: &str) {
         if let Some(session) = self.by_id.get(&session) {
             close(&session.connection, Code::Dropped, why);
+        }
+    }
+}
+
+impl From<PushError> for ReplyError {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::Closed => Self::Gone,
+            PushError::Full => Self::Full,
         }
     }
 }

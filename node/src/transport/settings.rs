@@ -5,7 +5,6 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::udp::UdpSocketState;
 use quinn::{
@@ -13,6 +12,7 @@ use quinn::{
     TokioRuntime, TransportConfig, VarInt,
 };
 
+use super::congestion::CappedCubic;
 use crate::tls::{TlsError, TlsFiles};
 
 /// A peer that is silent for so long is gone; gossip notices earlier.
@@ -38,13 +38,12 @@ const UNI_STREAMS: u32 = 4;
 const BIDI_STREAMS: u32 = 1;
 /// Gossip that nobody reads is dropped, oldest first.
 const DATAGRAM_BUFFER: usize = 256 * 1024;
-/// Clusters live in one network: starting at ten packets would cost every new connection round
-/// trips, and a lost packet corrects us.
-const INITIAL_WINDOW: u64 = 1024 * 1024;
 /// Decides only how soon the first packets are sent again: a network of machines, not a satellite.
 const INITIAL_RTT: Duration = Duration::from_millis(30);
-/// Jumbo frames on a network that has them, and few packets on loopback; found by probing.
-const MTU_MAX: u16 = 8_952;
+/// Few packets on loopback and on networks with jumbo frames; found by probing. QUIC hands ten
+/// packets at once to the system, which refuses more than 64 KiB: larger packets would vanish.
+const MTU_MAX: u16 = 6_500;
+const _: () = assert!(MTU_MAX as u32 * 10 < 65_507);
 /// A burst of one round trip at 10 Gbit/s; the system may grant less.
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
@@ -86,8 +85,6 @@ pub(super) fn client(tls: &TlsFiles) -> Result<ClientConfig, TlsError> {
 }
 
 fn transport() -> Arc<TransportConfig> {
-    let mut cubic = CubicConfig::default();
-    cubic.initial_window(INITIAL_WINDOW);
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(MTU_MAX);
     let idle = IdleTimeout::try_from(IDLE).expect("seconds fit");
@@ -101,7 +98,7 @@ fn transport() -> Arc<TransportConfig> {
         .send_window(SEND_WINDOW)
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
         .datagram_send_buffer_size(DATAGRAM_BUFFER)
-        .congestion_controller_factory(Arc::new(cubic))
+        .congestion_controller_factory(Arc::new(CappedCubic))
         .initial_rtt(INITIAL_RTT)
         .mtu_discovery_config(Some(mtu));
     Arc::new(config)

@@ -102,7 +102,7 @@ async fn a_client_s_round_trip_is_short() {
     tokio::spawn(async move {
         while let Some(inbound) = inbox.clients.recv().await {
             if let Inbound::ClientFrame { session, frame } = inbound {
-                replying.reply(session, frame).unwrap();
+                replying.reply_wait(session, frame).await.unwrap();
             }
         }
     });
