@@ -316,13 +316,20 @@ impl Transport {
     }
 
     /// Calls whoever is at `addr`, and keeps the connection if it is a node of the same cluster or
-    /// one of the two is blank.
+    /// one of the two is blank. A node that is connected and listens there is not called again.
     ///
     /// # Errors
     /// When nobody answers, or one of the two will not go on.
     pub async fn greet(&self, addr: SocketAddr) -> Result<NodeHello, DialError> {
+        if let Some(link) = self.inner.peers.link_to(addr) {
+            return Ok(link.hello.clone());
+        }
         let inner = Arc::clone(&self.inner);
-        let greeted = self.inner.runtime.spawn(async move { dialer::reach(&inner, addr).await });
+        // On the transport's own runtime, whatever runs the caller.
+        let greeted = self
+            .inner
+            .runtime
+            .spawn(async move { dialer::reach(&inner, addr, settings::CALL).await });
         greeted.await.unwrap_or(Err(DialError::Closed))
     }
 

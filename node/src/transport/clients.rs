@@ -125,7 +125,9 @@ async fn read(session: u64, connection: &Connection, recv: RecvStream, inner: &I
             }
             Err(StreamError::Lost(_)) => return,
             Err(error @ (StreamError::TooLong(_) | StreamError::CutOff)) => {
-                warn!(session, why = %error, "closing a client's connection");
+                if let Some(suppressed) = inner.warnings.pass() {
+                    warn!(session, why = %error, suppressed, "closing the connection of a client");
+                }
                 return close(connection, Code::Violation, &error.to_string());
             }
         }

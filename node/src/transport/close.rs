@@ -29,7 +29,9 @@ impl From<Code> for VarInt {
     }
 }
 
-/// Ends `connection`, telling the peer.
+/// Ends `connection`, telling the peer. QUIC sends the reason behind what is on its way; if the
+/// network takes nothing more at this moment, it is lost, and the peer finds a closed door (a
+/// stateless reset) with its next packet.
 pub(super) fn close(connection: &quinn::Connection, code: Code, why: &str) {
     connection.close(code.into(), why.as_bytes());
 }
@@ -186,7 +188,10 @@ pub(super) fn words(error: &ConnectionError) -> String {
         }
         ConnectionError::TimedOut => format!("silent for {} s", super::settings::IDLE.as_secs()),
         ConnectionError::LocallyClosed => "closed by this side".to_owned(),
-        ConnectionError::Reset => "the other side restarted".to_owned(),
+        ConnectionError::Reset => {
+            "the other side has no memory of the connection: it closed it or was restarted"
+                .to_owned()
+        }
         ConnectionError::VersionMismatch
         | ConnectionError::TransportError(_)
         | ConnectionError::ConnectionClosed(_)

@@ -11,17 +11,21 @@ use umbel_protocol::wire::hello::{NodeHello, Refusal, Role, Who};
 
 use super::close::{Code, DialError, close};
 use super::peers::{Joined, Peer, join};
-use super::settings::CALL;
+use super::settings::CALL_AGAIN;
 use super::{Inbound, Inner, greeting};
 use crate::tls::SERVER_NAME;
 
 /// Calls `addr` and keeps the connection, unless there is one already. Who answered is told in both
 /// cases.
-pub(super) async fn reach(inner: &Arc<Inner>, addr: SocketAddr) -> Result<NodeHello, DialError> {
+pub(super) async fn reach(
+    inner: &Arc<Inner>,
+    addr: SocketAddr,
+    patience: Duration,
+) -> Result<NodeHello, DialError> {
     let attempt = async {
         tokio::select! {
             () = inner.closing.cancelled() => Err(DialError::Closed),
-            reached = timeout(CALL, try_reach(inner, addr)) => {
+            reached = timeout(patience, try_reach(inner, addr)) => {
                 reached.unwrap_or(Err(DialError::NoAnswer { addr }))
             }
         }
@@ -102,7 +106,7 @@ pub(super) async fn keep_connected(peer: Arc<Peer>, inner: Arc<Inner>) {
             pause = Duration::ZERO;
             continue;
         }
-        let error = match reach(&inner, addr).await {
+        let error = match reach(&inner, addr, CALL_AGAIN).await {
             Ok(hello) if hello.node == peer.node => None,
             Ok(hello) => Some(DialError::Lost {
                 addr,

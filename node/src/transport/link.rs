@@ -145,34 +145,31 @@ impl Link {
                 }
                 Some(lane) if !open.contains(&lane) => {
                     open.push(lane);
-                    let outlet = inner.outlet.of(lane).clone();
-                    inner.runtime.spawn(Arc::clone(&self).read_lane(recv, lane, outlet));
+                    let reading = Arc::clone(&self).read_lane(recv, lane, Arc::clone(&inner));
+                    inner.runtime.spawn(reading);
                 }
-                Some(_) => return self.violated("it opened a second stream of the same kind"),
-                None => return self.violated("it opened a stream of an unknown kind"),
+                Some(_) => {
+                    return self.violated(&inner, "it opened a second stream of the same kind");
+                }
+                None => return self.violated(&inner, "it opened a stream of an unknown kind"),
             }
         }
     }
 
-    async fn read_lane(
-        self: Arc<Self>,
-        recv: RecvStream,
-        lane: Lane,
-        outlet: mpsc::Sender<Inbound>,
-    ) {
+    async fn read_lane(self: Arc<Self>, recv: RecvStream, lane: Lane, inner: Arc<Inner>) {
         let mut reader = FrameReader::new(recv, lane.bytes_max());
         loop {
             match reader.next().await {
                 Ok(Some(frame)) => {
                     trace!(from = ?self.hello.node, ?lane, bytes = frame.len(), "frame");
                     let frame = Inbound::Frame { from: self.hello.node, lane, frame };
-                    if outlet.send(frame).await.is_err() {
+                    if inner.outlet.of(lane).send(frame).await.is_err() {
                         return;
                     }
                 }
                 Ok(None) | Err(StreamError::Lost(_)) => return,
                 Err(error @ (StreamError::TooLong(_) | StreamError::CutOff)) => {
-                    return self.violated(&error.to_string());
+                    return self.violated(&inner, &error.to_string());
                 }
             }
         }
@@ -191,7 +188,7 @@ impl Link {
             };
             if message.len() + chunk.len() > Lane::Bulk.bytes_max() {
                 drop(recv.stop(VarInt::from(Code::Violation)));
-                return self.violated("a bulk message is longer than allowed");
+                return self.violated(&inner, "a bulk message is longer than allowed");
             }
             message.extend_from_slice(&chunk);
         }
@@ -202,8 +199,11 @@ impl Link {
     }
 
     /// Ends the connection with a peer that breaks the rules: what else it says cannot be trusted.
-    fn violated(&self, why: &str) {
-        warn!(node = %self.hello.node, name = self.hello.name, why, "closing a connection");
+    fn violated(&self, inner: &Inner, why: &str) {
+        if let Some(suppressed) = inner.warnings.pass() {
+            let (node, name) = (self.hello.node, &self.hello.name);
+            warn!(%node, name, why, suppressed, "closing the connection of a node");
+        }
         close(&self.connection, Code::Violation, why);
     }
 }

@@ -58,13 +58,24 @@ impl Peers {
         self.by_node.get(&node)?.state().link.clone()
     }
 
+    /// The connection to whoever listens at `addr`.
+    pub(super) fn link_to(&self, addr: SocketAddr) -> Option<Arc<Link>> {
+        self.by_node.iter().find_map(|peer| {
+            peer.state().link.clone().filter(|link| {
+                link.hello.listen == addr && link.connection.close_reason().is_none()
+            })
+        })
+    }
+
     /// The entry of `node`, made if there is room.
     pub(super) fn entry(&self, node: NodeId) -> Option<Arc<Peer>> {
         if let Some(peer) = self.get(node) {
             return Some(peer);
         }
         if self.by_node.len() >= PEERS_MAX {
-            return None;
+            // Nodes that came, went and are no peers: what is known of one of them is given up.
+            let idle = self.by_node.iter().find(|peer| peer.state().is_idle()).map(|p| p.node)?;
+            self.by_node.remove(&idle);
         }
         Some(Arc::clone(&self.by_node.entry(node).or_insert_with(|| Arc::new(Peer::new(node)))))
     }
@@ -75,6 +86,12 @@ impl Peers {
 
     pub(super) fn all(&self) -> Vec<Arc<Peer>> {
         self.by_node.iter().map(|peer| Arc::clone(&peer)).collect()
+    }
+}
+
+impl State {
+    const fn is_idle(&self) -> bool {
+        self.link.is_none() && self.addr.is_none()
     }
 }
 
@@ -184,4 +201,4 @@ async fn watch(peer: Arc<Peer>, link: Arc<Link>, inner: Arc<Inner>) {
 /// Nodes in the table: all members, and those that left or never got in, several times over.
 const PEERS_MAX: usize = 4 * MEMBERS_MAX;
 /// Two calls further apart than this are not simultaneous.
-const SIMULTANEOUS: Duration = super::settings::CALL;
+const SIMULTANEOUS: Duration = super::settings::CALL_AGAIN;

@@ -17,8 +17,12 @@ use crate::tls::{TlsError, TlsFiles};
 
 /// A peer that is silent for so long is gone; gossip notices earlier.
 pub(super) const IDLE: Duration = Duration::from_secs(5);
-/// Calling an address: three round trips over any sensible network, and several losses.
-pub(super) const CALL: Duration = Duration::from_secs(2);
+/// Calling an address for somebody who waits for the answer: three round trips over any network,
+/// and several losses.
+pub(super) const CALL: Duration = Duration::from_secs(4);
+/// Calling a peer again and again. Less, because packets to a dead host are sent ever more rarely
+/// and it should be noticed soon when it is back.
+pub(super) const CALL_AGAIN: Duration = Duration::from_secs(2);
 /// A caller that has not said who it is by then is cut off.
 pub(super) const GREETING: Duration = Duration::from_secs(5);
 /// Connections that have not said who they are; more are not answered until there is room.
@@ -26,10 +30,10 @@ pub(super) const UNKNOWN_MAX: usize = 256;
 
 /// Several packets are lost before a peer looks silent.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
-/// What a peer may have on its way on one stream. The largest frame fits, so one frame never needs
-/// two windows.
+/// What the receiver of one stream may have to keep while nobody takes it. The largest frame fits,
+/// so one frame never needs two windows.
 const STREAM_WINDOW: u32 = 8 * 1024 * 1024;
-/// What one connection may have on its way: all streams with full windows, so that a snapshot that
+/// What one connection may have written and not acknowledged: all streams with full windows, so that a snapshot that
 /// fills its own never takes the room of consensus.
 const SEND_WINDOW: u64 = STREAM_WINDOW as u64 * (UNI_STREAMS as u64 + 1);
 /// Two lanes and two snapshots.

@@ -71,7 +71,8 @@ async fn a_client_that_does_not_read_is_bounded() {
         }
     })
     .await;
-    assert!(lost.to_string().contains("does not read"), "{lost}");
+    // The reason itself may be stuck behind what the client does not read.
+    assert!(lost.why.contains("does not read") || lost.why.contains("has no memory"), "{lost}");
     assert_eq!(link.sender.try_send(Bytes::new()), Err(SendError::NotConnected));
 }
 
