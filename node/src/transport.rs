@@ -1,1 +1,502 @@
-//! Moving bytes between nodes over QUIC.
+//! Moving bytes between nodes, and between clients and nodes, over QUIC.
+//!
+//! Owns the UDP port, all connections and who is on their other ends; decides nothing but which of
+//! two connections to keep. One connection per pair of nodes carries three classes of traffic that
+//! never wait for each other: datagrams for gossip, one stream each way for each of the lanes
+//! consensus and work, and a stream for each bulk message. A client has one stream each way.
+//!
+//! Frames are opaque here and come out as they went in, in order within a lane of one connection.
+//! A frame to a node that is not connected is dropped, and so are those on their way when a
+//! connection ends: whoever sends them has a protocol that asks again. Every queue has a limit;
+//! what arrives faster than it is taken waits on the sender's side, class by class.
+
+mod accept;
+mod clients;
+mod close;
+mod congestion;
+pub mod dial;
+mod dialer;
+mod greeting;
+mod link;
+mod outbox;
+mod peers;
+mod settings;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod throttle;
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::Endpoint;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use umbel_protocol::id::{Incarnation, NodeId};
+use umbel_protocol::limits;
+pub use umbel_protocol::wire::frame::Lane;
+use umbel_protocol::wire::hello::{Hello, Known, NodeHello, Refusal, Versions, Who};
+
+pub use self::close::{CertificateFault, CertificateFaultKind, DialError};
+use self::close::{Code, close};
+use crate::tls::{Identity, TlsError, TlsFiles};
+
+/// What a transport needs to begin.
+#[derive(Debug)]
+pub struct Config {
+    /// The UDP address to bind.
+    pub bind: SocketAddr,
+    /// Who this node is. A listen port of 0 is replaced by the one that was bound.
+    pub own: NodeHello,
+    /// What it proves itself with.
+    pub tls: TlsFiles,
+    /// Where all of its tasks run: a multi-thread runtime.
+    pub runtime: Handle,
+}
+
+/// What came in, or happened.
+#[derive(Debug)]
+pub enum Inbound {
+    /// A client opened a session.
+    ClientCame {
+        /// Its number, never used again by this process.
+        session: u64,
+        /// What its certificate proves.
+        identity: Identity,
+        /// What it calls itself.
+        name: String,
+        /// Where it calls from.
+        from: SocketAddr,
+    },
+    /// A client sent a frame.
+    ClientFrame {
+        /// Which session.
+        session: u64,
+        /// Its bytes.
+        frame: Bytes,
+    },
+    /// A session has ended; the last that is heard of it.
+    ClientGone {
+        /// Which one.
+        session: u64,
+    },
+    /// A node is connected.
+    Connected {
+        /// Which one.
+        node: NodeId,
+        /// What it says of itself.
+        hello: Box<NodeHello>,
+    },
+    /// A node sent a datagram.
+    Datagram {
+        /// Which one.
+        from: NodeId,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// A node is no longer connected. Frames that it sent before may still come.
+    Disconnected {
+        /// Which one.
+        node: NodeId,
+        /// Why.
+        why: String,
+    },
+    /// A node sent a frame.
+    Frame {
+        /// Which one.
+        from: NodeId,
+        /// On which lane.
+        lane: Lane,
+        /// Its bytes.
+        frame: Bytes,
+    },
+    /// A peer and this node refused each other. Told again when the reason changes.
+    Refused {
+        /// Whom we called.
+        node: NodeId,
+        /// Where.
+        addr: SocketAddr,
+        /// Why. Some reasons mean that this very process must not go on.
+        refusal: Refusal,
+    },
+}
+
+/// What comes in, one bounded queue for each class, so that a flood of one delays no other. Whoever
+/// does not mind may use [`recv`](Self::recv) for all.
+#[derive(Debug)]
+pub struct Inbox {
+    /// Datagrams only.
+    pub gossip: mpsc::Receiver<Inbound>,
+    /// Frames of consensus, and what happens to connections.
+    pub consensus: mpsc::Receiver<Inbound>,
+    /// Frames of work.
+    pub work: mpsc::Receiver<Inbound>,
+    /// Sessions and their frames.
+    pub clients: mpsc::Receiver<Inbound>,
+    /// Bulk messages.
+    pub bulk: mpsc::Receiver<Inbound>,
+}
+
+impl Inbox {
+    /// The next of any class, in the order of the fields; `None` once the transport is closed.
+    pub async fn recv(&mut self) -> Option<Inbound> {
+        tokio::select! {
+            biased;
+            Some(inbound) = self.gossip.recv() => Some(inbound),
+            Some(inbound) = self.consensus.recv() => Some(inbound),
+            Some(inbound) = self.work.recv() => Some(inbound),
+            Some(inbound) = self.clients.recv() => Some(inbound),
+            Some(inbound) = self.bulk.recv() => Some(inbound),
+            else => None,
+        }
+    }
+}
+
+/// The sending ends of an [`Inbox`].
+struct Outlet {
+    gossip: mpsc::Sender<Inbound>,
+    consensus: mpsc::Sender<Inbound>,
+    work: mpsc::Sender<Inbound>,
+    clients: mpsc::Sender<Inbound>,
+    bulk: mpsc::Sender<Inbound>,
+}
+
+impl Outlet {
+    const fn of(&self, lane: Lane) -> &mpsc::Sender<Inbound> {
+        match lane {
+            Lane::Bulk => &self.bulk,
+            Lane::Consensus => &self.consensus,
+            Lane::Work => &self.work,
+        }
+    }
+}
+
+/// A handle to the transport; cheap to clone. When the last one is dropped, all connections end.
+#[derive(Clone)]
+pub struct Transport {
+    inner: Arc<Inner>,
+    _guard: Arc<DropGuard>,
+}
+
+/// What all tasks share.
+struct Inner {
+    endpoint: Endpoint,
+    calling: quinn::ClientConfig,
+    own: RwLock<Arc<Hello>>,
+    peers: peers::Peers,
+    sessions: clients::Sessions,
+    outlet: Outlet,
+    /// Bulk messages that are taken in at a time.
+    bulk_places: Semaphore,
+    warnings: throttle::Throttle,
+    runtime: Handle,
+    closing: CancellationToken,
+}
+
+impl Transport {
+    /// Binds the port and begins to take connections.
+    ///
+    /// # Errors
+    /// When the port is taken or the certificates cannot be used.
+    pub fn bind(config: Config) -> Result<(Self, Inbox), TransportError> {
+        let Config { bind: addr, mut own, tls, runtime } = config;
+        let socket = UdpSocket::bind(addr).map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => TransportError::PortTaken { addr },
+            _ => TransportError::Bind { addr, source },
+        })?;
+        let server = settings::server(&tls)?;
+        let calling = settings::client(&tls)?;
+        let endpoint = {
+            let _entered = runtime.enter();
+            settings::endpoint(socket, Some(server))
+        };
+        let bind_failed = |source| TransportError::Bind { addr, source };
+        let endpoint = endpoint.map_err(bind_failed)?;
+        if own.listen.port() == 0 {
+            own.listen.set_port(endpoint.local_addr().map_err(bind_failed)?.port());
+        }
+        let hello = Hello { versions: Versions::OWN, who: Who::Node(own) };
+        let (outlet, inbox) = channels();
+        let closing = CancellationToken::new();
+        let inner = Arc::new(Inner {
+            endpoint,
+            calling,
+            own: RwLock::new(Arc::new(hello)),
+            peers: peers::Peers::default(),
+            sessions: clients::Sessions::default(),
+            outlet,
+            bulk_places: Semaphore::new(BULK_PLACES),
+            warnings: throttle::Throttle::default(),
+            runtime: runtime.clone(),
+            closing: closing.clone(),
+        });
+        runtime.spawn(accept::accept(Arc::clone(&inner)));
+        Ok((Self { inner, _guard: Arc::new(closing.drop_guard()) }, inbox))
+    }
+
+    /// The address that was bound.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.endpoint.local_addr()
+    }
+
+    /// What this node says of itself.
+    #[must_use]
+    pub fn own(&self) -> NodeHello {
+        match &self.inner.own().who {
+            Who::Node(own) => own.clone(),
+            Who::Client { .. } => unreachable!("a transport belongs to a node"),
+        }
+    }
+
+    /// Says something else of this node from now on: above all its cluster, once it has one.
+    /// Connections with nodes of other clusters end.
+    pub fn set_own(&self, own: NodeHello) {
+        let cluster = own.cluster;
+        let hello = Hello { versions: Versions::OWN, who: Who::Node(own) };
+        *self.inner.own.write().expect("nothing panics while it holds this lock") = Arc::new(hello);
+        for peer in self.inner.peers.all() {
+            if let Some(link) = peer.state().link.clone()
+                && link.hello.cluster.is_some()
+                && cluster.is_some()
+                && link.hello.cluster != cluster
+            {
+                close(&link.connection, Code::Refused, "the node joined another cluster");
+            }
+        }
+    }
+
+    /// Keeps `node` connected, calling it at `addr` whenever it is not.
+    pub fn set_peer(&self, node: NodeId, addr: SocketAddr) {
+        if node == self.inner.own_node() {
+            return;
+        }
+        // Members are bounded far below the table; one that does not fit is simply not called.
+        let Some(peer) = self.inner.peers.entry(node) else { return };
+        let begin = {
+            let mut state = peer.state();
+            state.addr = Some(addr);
+            !std::mem::replace(&mut state.dialing, true)
+        };
+        if begin {
+            let inner = Arc::clone(&self.inner);
+            self.inner.runtime.spawn(dialer::keep_connected(peer, inner));
+        } else {
+            peer.changed.notify_one();
+        }
+    }
+
+    /// Ends the connection with `node` and calls it no more. All that was known of it is forgotten.
+    pub fn forget_peer(&self, node: NodeId) {
+        let Some(peer) = self.inner.peers.remove(node) else { return };
+        let link = {
+            let mut state = peer.state();
+            state.forgotten = true;
+            state.link.clone()
+        };
+        if let Some(link) = link {
+            close(&link.connection, Code::Dropped, "the node was forgotten");
+        }
+        peer.changed.notify_one();
+    }
+
+    /// Takes note of a start of `node` that others know of: earlier ones are refused.
+    pub fn note_incarnation(&self, node: NodeId, incarnation: Incarnation) {
+        let Some(peer) = self.inner.peers.entry(node) else { return };
+        let mut state = peer.state();
+        if state.known.is_none_or(|known| known.incarnation < incarnation) {
+            state.known = Some(Known { incarnation, start: None });
+        }
+    }
+
+    /// Calls whoever is at `addr`, and keeps the connection if it is a node of the same cluster or
+    /// one of the two is blank. A node that is connected and listens there is not called again.
+    ///
+    /// # Errors
+    /// When nobody answers, or one of the two will not go on.
+    pub async fn greet(&self, addr: SocketAddr) -> Result<NodeHello, DialError> {
+        if let Some(link) = self.inner.peers.link_to(addr) {
+            return Ok(link.hello.clone());
+        }
+        let inner = Arc::clone(&self.inner);
+        // On the transport's own runtime, whatever runs the caller.
+        let greeted = self
+            .inner
+            .runtime
+            .spawn(async move { dialer::reach(&inner, addr, settings::CALL).await });
+        greeted.await.unwrap_or(Err(DialError::Closed))
+    }
+
+    /// Queues `frame` for `to`. It will be dropped if the connection ends before it was written.
+    ///
+    /// # Errors
+    /// When there is no connection, no room, or the frame is too long for its lane.
+    pub fn send(&self, to: NodeId, lane: Lane, frame: Bytes) -> Result<(), SendError> {
+        self.inner.peers.link(to).ok_or(SendError::NotConnected)?.send(lane, frame)
+    }
+
+    /// Sends `bytes` to `to` in one packet, which may get lost.
+    ///
+    /// # Errors
+    /// When there is no connection, or it is too long.
+    pub fn send_datagram(&self, to: NodeId, bytes: Bytes) -> Result<(), SendError> {
+        let bytes_max = limits::DATAGRAM_BYTES_MAX;
+        if bytes.len() > bytes_max {
+            return Err(SendError::TooLong { bytes: bytes.len(), bytes_max });
+        }
+        self.inner.peers.link(to).ok_or(SendError::NotConnected)?.send_datagram(bytes)
+    }
+
+    /// Queues `frame` for the client of `session`.
+    ///
+    /// # Errors
+    /// When the session is gone, has no room, or the frame is too long.
+    pub fn reply(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
+        self.inner.sessions.reply(session, frame)
+    }
+
+    /// Waits for room and queues `frame` for the client of `session`. For whoever has nothing
+    /// better to do than to wait for this one client.
+    ///
+    /// # Errors
+    /// When the session is gone, or the frame is too long.
+    pub async fn reply_wait(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
+        self.inner.sessions.reply_wait(session, frame).await
+    }
+
+    /// Ends a session; its client is told `why`.
+    pub fn close_session(&self, session: u64, why: &str) {
+        self.inner.sessions.close(session, why);
+    }
+
+    /// What `node` says of itself, and the round-trip time, while it is connected.
+    #[must_use]
+    pub fn peer(&self, node: NodeId) -> Option<(NodeHello, Duration)> {
+        let link = self.inner.peers.link(node)?;
+        Some((link.hello.clone(), link.connection.rtt()))
+    }
+
+    /// Ends all connections, telling the other sides, and waits until they have been told.
+    pub async fn close(&self) {
+        self.inner.closing.cancel();
+        self.inner.endpoint.close(Code::Bye.into(), b"the process ends");
+        self.inner.endpoint.wait_idle().await;
+    }
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").field("own", &self.own()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn own(&self) -> Arc<Hello> {
+        Arc::clone(&self.own.read().expect("nothing panics while it holds this lock"))
+    }
+
+    fn own_node(&self) -> NodeId {
+        match &self.own().who {
+            Who::Node(own) => own.node,
+            Who::Client { .. } => unreachable!("a transport belongs to a node"),
+        }
+    }
+
+    /// Tells what happened to a connection.
+    async fn tell(&self, inbound: Inbound) {
+        // An error means that nobody listens any more.
+        drop(self.outlet.consensus.send(inbound).await);
+    }
+}
+
+fn channels() -> (Outlet, Inbox) {
+    let (gossip, gossip_inbox) = mpsc::channel(INBOX_MAX);
+    let (consensus, consensus_inbox) = mpsc::channel(INBOX_MAX);
+    let (work, work_inbox) = mpsc::channel(INBOX_MAX);
+    let (clients, clients_inbox) = mpsc::channel(INBOX_MAX);
+    // Snapshots are large: those on their way in are few, and at most one waits to be taken.
+    let (bulk, bulk_inbox) = mpsc::channel(1);
+    let inbox = Inbox {
+        gossip: gossip_inbox,
+        consensus: consensus_inbox,
+        work: work_inbox,
+        clients: clients_inbox,
+        bulk: bulk_inbox,
+    };
+    (Outlet { gossip, consensus, work, clients, bulk }, inbox)
+}
+
+/// The transport cannot begin. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The address cannot be bound.
+    #[error("cannot bind UDP {addr}: check `listen` in cluster.toml")]
+    Bind {
+        /// Which address.
+        addr: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody else has it.
+    #[error(
+        "UDP {addr} is in use by another process: stop it (is the node running already?) or choose \
+         another port with `listen` in cluster.toml"
+    )]
+    PortTaken {
+        /// Which address.
+        addr: SocketAddr,
+    },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// A frame was not taken; nothing of it will be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The peer is slower than its traffic. Send again later, or less.
+    #[error("too much waits for the node already")]
+    Full,
+    /// There is no connection. One is being made if the node is a peer.
+    #[error("not connected with the node")]
+    NotConnected,
+    /// It could never be sent.
+    #[error("{bytes} bytes where at most {bytes_max} are allowed")]
+    TooLong {
+        /// How many there are.
+        bytes: usize,
+        /// How many may be.
+        bytes_max: usize,
+    },
+}
+
+/// A reply was not taken; nothing of it will be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// The client does not read what it asked for.
+    #[error("too much waits for the client already")]
+    Full,
+    /// The session has ended.
+    #[error("the client is gone")]
+    Gone,
+    /// It could never be sent.
+    #[error("{bytes} bytes where at most {bytes_max} are allowed")]
+    TooLong {
+        /// How many there are.
+        bytes: usize,
+        /// How many may be.
+        bytes_max: usize,
+    },
+}
+
+/// What waits in one queue of an inbox. An element is a batch; behind it QUIC holds senders back.
+const INBOX_MAX: usize = 128;
+/// Bulk messages in memory while they arrive: snapshots are rare and large.
+const BULK_PLACES: usize = 4;

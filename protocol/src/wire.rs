@@ -1,6 +1,8 @@
 //! What goes over the network, and how it is written as bytes.
 
 mod codec;
+pub mod frame;
+pub mod hello;
 mod peer;
 mod request;
 

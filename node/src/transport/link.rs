@@ -1,0 +1,213 @@
+//! One connection to another node, and the tasks that move its traffic.
+//!
+//! Each direction has its own streams, so nothing waits for anything in another class: one for
+//! consensus, one for work, one for each bulk message; gossip rides in datagrams. Reading stops
+//! while the receiver of a class is full, and then QUIC stops the sender of that stream alone.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use quinn::{Connection, RecvStream, VarInt};
+use tokio::sync::mpsc;
+use tracing::{trace, warn};
+use umbel_protocol::id::NodeId;
+use umbel_protocol::wire::frame::Lane;
+use umbel_protocol::wire::hello::NodeHello;
+
+use super::close::{Code, close};
+use super::outbox::{Outbox, PushError};
+use super::streams::{FrameReader, StreamError, write_frames};
+use super::{Inbound, Inner, SendError};
+
+/// One connection to another node.
+pub(super) struct Link {
+    pub(super) connection: Connection,
+    pub(super) hello: NodeHello,
+    /// Who called whom.
+    pub(super) dialer: NodeId,
+    pub(super) since: Instant,
+    consensus: Arc<Outbox>,
+    work: Arc<Outbox>,
+    bulk: Arc<Outbox>,
+}
+
+impl Link {
+    pub(super) fn new(connection: Connection, hello: NodeHello, dialer: NodeId) -> Self {
+        Self {
+            connection,
+            hello,
+            dialer,
+            since: Instant::now(),
+            consensus: Arc::new(Outbox::new(LANE_BYTES_MAX)),
+            work: Arc::new(Outbox::new(LANE_BYTES_MAX)),
+            bulk: Arc::new(Outbox::new(Lane::Bulk.bytes_max())),
+        }
+    }
+
+    pub(super) fn send(&self, lane: Lane, frame: Bytes) -> Result<(), SendError> {
+        if frame.len() > lane.bytes_max() {
+            return Err(SendError::TooLong { bytes: frame.len(), bytes_max: lane.bytes_max() });
+        }
+        let outbox = match lane {
+            Lane::Bulk => &self.bulk,
+            Lane::Consensus => &self.consensus,
+            Lane::Work => &self.work,
+        };
+        outbox.push(frame).map_err(|error| match error {
+            PushError::Closed => SendError::NotConnected,
+            PushError::Full => SendError::Full,
+        })
+    }
+
+    pub(super) fn send_datagram(&self, bytes: Bytes) -> Result<(), SendError> {
+        let len = bytes.len();
+        self.connection.send_datagram(bytes).map_err(|error| match error {
+            quinn::SendDatagramError::TooLarge => SendError::TooLong {
+                bytes: len,
+                bytes_max: self.connection.max_datagram_size().unwrap_or_default(),
+            },
+            quinn::SendDatagramError::UnsupportedByPeer
+            | quinn::SendDatagramError::Disabled
+            | quinn::SendDatagramError::ConnectionLost(_) => SendError::NotConnected,
+        })
+    }
+
+    /// Starts moving traffic; all tasks end with the connection.
+    pub(super) fn start(self: &Arc<Self>, inner: &Arc<Inner>) {
+        let runtime = &inner.runtime;
+        runtime.spawn(Arc::clone(self).write_lane(Lane::Consensus));
+        runtime.spawn(Arc::clone(self).write_lane(Lane::Work));
+        runtime.spawn(Arc::clone(self).write_bulk());
+        runtime.spawn(Arc::clone(self).read_datagrams(inner.outlet.gossip.clone()));
+        runtime.spawn(Arc::clone(self).accept_streams(Arc::clone(inner)));
+    }
+
+    /// The long-lived stream of one lane.
+    async fn write_lane(self: Arc<Self>, lane: Lane) {
+        let (outbox, priority) = match lane {
+            Lane::Consensus => (&self.consensus, 2),
+            Lane::Work | Lane::Bulk => (&self.work, 1),
+        };
+        let Ok(mut send) = self.connection.open_uni().await else { return };
+        if send.set_priority(priority).is_ok() && send.write_all(&[lane.first_byte()]).await.is_ok()
+        {
+            write_frames(self.connection.clone(), send, Arc::clone(outbox)).await;
+        }
+    }
+
+    /// One message after the other, each on a stream of its own.
+    async fn write_bulk(self: Arc<Self>) {
+        loop {
+            let messages = tokio::select! {
+                biased;
+                _ = self.connection.closed() => return,
+                messages = self.bulk.take() => messages,
+            };
+            let Some(messages) = messages else { return };
+            for message in messages {
+                let bytes = super::outbox::costs(std::slice::from_ref(&message));
+                let Ok(mut send) = self.connection.open_uni().await else { return };
+                let first = Bytes::copy_from_slice(&[Lane::Bulk.first_byte()]);
+                let mut pieces = [first, message];
+                if send.set_priority(0).is_err()
+                    || send.write_all_chunks(&mut pieces).await.is_err()
+                    || send.finish().is_err()
+                    || send.stopped().await.is_err()
+                {
+                    return;
+                }
+                self.bulk.written(bytes);
+            }
+        }
+    }
+
+    async fn read_datagrams(self: Arc<Self>, gossip: mpsc::Sender<Inbound>) {
+        while let Ok(bytes) = self.connection.read_datagram().await {
+            let datagram = Inbound::Datagram { from: self.hello.node, bytes };
+            if gossip.send(datagram).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn accept_streams(self: Arc<Self>, inner: Arc<Inner>) {
+        let mut open = Vec::new();
+        while let Ok(mut recv) = self.connection.accept_uni().await {
+            // The first byte comes with the stream itself: peers write it before anything else.
+            let mut first = [0];
+            if recv.read_exact(&mut first).await.is_err() {
+                continue;
+            }
+            match Lane::from_first_byte(first[0]) {
+                Some(Lane::Bulk) => {
+                    inner.runtime.spawn(Arc::clone(&self).read_bulk(recv, Arc::clone(&inner)));
+                }
+                Some(lane) if !open.contains(&lane) => {
+                    open.push(lane);
+                    let reading = Arc::clone(&self).read_lane(recv, lane, Arc::clone(&inner));
+                    inner.runtime.spawn(reading);
+                }
+                Some(_) => {
+                    return self.violated(&inner, "it opened a second stream of the same kind");
+                }
+                None => return self.violated(&inner, "it opened a stream of an unknown kind"),
+            }
+        }
+    }
+
+    async fn read_lane(self: Arc<Self>, recv: RecvStream, lane: Lane, inner: Arc<Inner>) {
+        let mut reader = FrameReader::new(recv, lane.bytes_max());
+        loop {
+            match reader.next().await {
+                Ok(Some(frame)) => {
+                    trace!(from = ?self.hello.node, ?lane, bytes = frame.len(), "frame");
+                    let frame = Inbound::Frame { from: self.hello.node, lane, frame };
+                    if inner.outlet.of(lane).send(frame).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) | Err(StreamError::Lost(_)) => return,
+                Err(error @ (StreamError::TooLong(_) | StreamError::CutOff)) => {
+                    return self.violated(&inner, &error.to_string());
+                }
+            }
+        }
+    }
+
+    async fn read_bulk(self: Arc<Self>, mut recv: RecvStream, inner: Arc<Inner>) {
+        // Until there is a place, QUIC holds the sender back after one window.
+        let Ok(_place) = inner.bulk_places.acquire().await else { return };
+        let mut message = BytesMut::new();
+        loop {
+            let chunk = match recv.read_chunk(usize::MAX, true).await {
+                Ok(Some(chunk)) => chunk.bytes,
+                Ok(None) => break,
+                // Cut off: its sender gave up or is gone.
+                Err(_) => return,
+            };
+            if message.len() + chunk.len() > Lane::Bulk.bytes_max() {
+                drop(recv.stop(VarInt::from(Code::Violation)));
+                return self.violated(&inner, "a bulk message is longer than allowed");
+            }
+            message.extend_from_slice(&chunk);
+        }
+        let frame = message.freeze();
+        let bulk = Inbound::Frame { from: self.hello.node, lane: Lane::Bulk, frame };
+        // An error means that nobody listens any more.
+        drop(inner.outlet.of(Lane::Bulk).send(bulk).await);
+    }
+
+    /// Ends the connection with a peer that breaks the rules: what else it says cannot be trusted.
+    fn violated(&self, inner: &Inner, why: &str) {
+        if let Some(suppressed) = inner.warnings.pass() {
+            let (node, name) = (self.hello.node, &self.hello.name);
+            warn!(%node, name, why, suppressed, "closing the connection of a node");
+        }
+        close(&self.connection, Code::Violation, why);
+    }
+}
+
+/// Frames that wait for one lane of one peer: many full batches. Beyond it the peer is slower than
+/// its work, and the caller must know.
+const LANE_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -1,0 +1,135 @@
+//! Clients: their sessions, their limits, and what they are told.
+
+use super::*;
+use crate::transport::dial::ClientLink;
+
+async fn came(node: &mut Node) -> (u64, Identity, String) {
+    node.until(|inbound| match inbound {
+        Inbound::ClientCame { session, identity, name, .. } => Some((session, identity, name)),
+        _ => None,
+    })
+    .await
+}
+
+async fn client_frame(node: &mut Node) -> (u64, Bytes) {
+    node.until(|inbound| match inbound {
+        Inbound::ClientFrame { session, frame } => Some((session, frame)),
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_asks_is_answered_and_ends() {
+    let authority = Authority::new();
+    let mut node = start(authority.node(), hello(1));
+    let mut link = ClientLink::connect(node.addr(), &authority.client(), "shop").await.unwrap();
+    assert_eq!((link.node.node, link.version), (node.id(), 1));
+    let (session, identity, name) = came(&mut node).await;
+    assert_eq!((identity.role, name.as_str()), (Role::Client, "shop"));
+    link.sender.send(Bytes::from_static(b"question")).await.unwrap();
+    assert_eq!(client_frame(&mut node).await, (session, Bytes::from_static(b"question")));
+    node.transport.reply(session, Bytes::from_static(b"answer")).unwrap();
+    assert_eq!(patiently(link.receiver.recv()).await.unwrap(), "answer");
+    // What was sent before hanging up still arrives.
+    let large = Bytes::from(vec![1; 3 * 1024 * 1024]);
+    link.sender.try_send(large.clone()).unwrap();
+    drop(link.sender);
+    assert!(client_frame(&mut node).await.1 == large);
+    drop(link.receiver);
+    let gone = node
+        .until(|inbound| match inbound {
+            Inbound::ClientGone { session } => Some(session),
+            _ => None,
+        })
+        .await;
+    assert_eq!(gone, session);
+    assert_eq!(node.transport.reply(session, Bytes::new()), Err(ReplyError::Gone));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_read_is_bounded() {
+    let authority = Authority::new();
+    let mut node = start(authority.node(), hello(1));
+    let link = ClientLink::connect(node.addr(), &authority.client(), "shop").await.unwrap();
+    let (session, ..) = came(&mut node).await;
+    let reply = Bytes::from(vec![1; 1024 * 1024]);
+    patiently(async {
+        while node.transport.reply(session, reply.clone()).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(node.transport.reply(session, reply), Err(ReplyError::Full));
+    let mut receiver = link.receiver;
+    node.transport.close_session(session, "does not read");
+    let lost = patiently(async {
+        loop {
+            if let Err(lost) = receiver.recv().await {
+                return lost;
+            }
+        }
+    })
+    .await;
+    // The reason itself may be stuck behind what the client does not read.
+    assert!(lost.why.contains("does not read") || lost.why.contains("has no memory"), "{lost}");
+    assert_eq!(link.sender.try_send(Bytes::new()), Err(SendError::NotConnected));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_is_told() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let node = start(authority.node(), hello(1));
+    let error = ClientLink::connect(node.addr(), &other.client(), "shop").await.unwrap_err();
+    assert!(error.to_string().contains("another authority"), "{error}");
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = silent.local_addr().unwrap();
+    let error = ClientLink::connect(addr, &authority.client(), "shop").await.unwrap_err();
+    assert!(matches!(error, DialError::NoAnswer { .. }), "{error}");
+    let link = ClientLink::connect(node.addr(), &authority.client(), "shop").await.unwrap();
+    let mut receiver = link.receiver;
+    node.transport.close().await;
+    let lost = patiently(receiver.recv()).await.unwrap_err();
+    assert!(lost.to_string().contains("the process ends"), "{lost}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_s_round_trip_is_short() {
+    let authority = Authority::new();
+    let node = start(authority.node(), hello(1));
+    let mut link = ClientLink::connect(node.addr(), &authority.client(), "shop").await.unwrap();
+    let Node { transport, mut inbox } = node;
+    let replying = transport.clone();
+    tokio::spawn(async move {
+        while let Some(inbound) = inbox.clients.recv().await {
+            if let Inbound::ClientFrame { session, frame } = inbound {
+                replying.reply_wait(session, frame).await.unwrap();
+            }
+        }
+    });
+    let mut trips = Vec::new();
+    for _ in 0..2_000 {
+        let begin = Instant::now();
+        link.sender.try_send(Bytes::from_static(&[1; 200])).unwrap();
+        patiently(link.receiver.recv()).await.unwrap();
+        trips.push(begin.elapsed());
+    }
+    trips.sort();
+    println!("client round trip: p50 {:?}, p99 {:?}", trips[1_000], trips[1_980]);
+    assert!(trips[1_000] < Duration::from_millis(10));
+    // Throughput of batches: what a client that submits many tasks at once gets.
+    let batch = Bytes::from(vec![1; 150_000]);
+    let (sender, count) = (link.sender.clone(), 1_000);
+    let begin = Instant::now();
+    let sending = batch.clone();
+    tokio::spawn(async move {
+        for _ in 0..count {
+            sender.send(sending.clone()).await.unwrap();
+        }
+    });
+    for _ in 0..count {
+        assert!(patiently(link.receiver.recv()).await.unwrap() == batch);
+    }
+    let rate = (count * batch.len()) as f64 / begin.elapsed().as_secs_f64() / 1e6;
+    println!("echoed {rate:.0} MB/s each way");
+}

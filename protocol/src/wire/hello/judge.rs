@@ -1,0 +1,89 @@
+//! The decision: may these two go on, and in which version.
+
+use super::{Hello, NodeHello, Refusal, Role, Who};
+use crate::id::Incarnation;
+
+/// The latest start of a node that has been seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Which start.
+    pub incarnation: Incarnation,
+    /// The nonce of its process, if it was met and not only heard of.
+    pub start: Option<u64>,
+}
+
+/// Decides whether `own` goes on with an end that says `hello` and whose certificate proves `role`.
+/// `known` is the latest start of that node that has been seen.
+///
+/// # Errors
+/// Why not.
+pub fn judge(own: &Hello, known: Option<Known>, hello: &Hello, role: Role) -> Result<u16, Refusal> {
+    let version = own
+        .versions
+        .common(hello.versions)
+        .ok_or(Refusal::NoCommonVersion { own: own.versions, other: hello.versions })?;
+    let Who::Node(other) = &hello.who else { return Ok(version) };
+    if role != Role::Node {
+        return Err(Refusal::NotNodeCertificate { node: other.node });
+    }
+    if let Who::Node(own) = &own.who {
+        if own.node == other.node {
+            return Err(judge_namesake(own, other));
+        }
+        judge_cluster(own, other)?;
+    }
+    judge_start(known, other)?;
+    Ok(version)
+}
+
+/// Two ends with the same node id: one process, or a data directory in two places.
+fn judge_namesake(own: &NodeHello, other: &NodeHello) -> Refusal {
+    if own.start == other.start && own.incarnation == other.incarnation {
+        Refusal::Yourself
+    } else if other.incarnation < own.incarnation {
+        Refusal::StaleIncarnation {
+            node: own.node,
+            known: own.incarnation,
+            told: other.incarnation,
+        }
+    } else {
+        Refusal::InUse { node: own.node, incarnation: other.incarnation }
+    }
+}
+
+fn judge_cluster(own: &NodeHello, other: &NodeHello) -> Result<(), Refusal> {
+    if let (Some(own_id), Some(other_id)) = (own.cluster, other.cluster)
+        && own_id != other_id
+    {
+        return Err(Refusal::AnotherCluster {
+            own: own_id,
+            own_name: own.cluster_name.clone(),
+            other: other_id,
+            other_name: other.cluster_name.clone(),
+        });
+    }
+    if own.cluster_name != other.cluster_name {
+        return Err(Refusal::WrongClusterName {
+            own: own.cluster_name.clone(),
+            other: other.cluster_name.clone(),
+        });
+    }
+    Ok(())
+}
+
+fn judge_start(known: Option<Known>, other: &NodeHello) -> Result<(), Refusal> {
+    let Some(known) = known else { return Ok(()) };
+    if other.incarnation < known.incarnation {
+        return Err(Refusal::StaleIncarnation {
+            node: other.node,
+            known: known.incarnation,
+            told: other.incarnation,
+        });
+    }
+    // The same process may come back after its connection was lost; another one must have counted.
+    let same_start = known.start.is_none_or(|start| start == other.start);
+    if other.incarnation == known.incarnation && !same_start {
+        return Err(Refusal::InUse { node: other.node, incarnation: other.incarnation });
+    }
+    Ok(())
+}
