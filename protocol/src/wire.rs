@@ -9,5 +9,6 @@ mod request;
 pub use self::codec::{DecodeError, decode, encode};
 pub use self::peer::{Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile};
 pub use self::request::{
-    Answer, Ask, Ending, MemberStatus, Request, RequestError, Status, Welcome,
+    Answer, Ask, ClientFrame, Ending, MemberStatus, Request, RequestError, ServerFrame, Status,
+    Welcome,
 };

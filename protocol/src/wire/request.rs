@@ -239,3 +239,22 @@ impl Ask {
         }
     }
 }
+
+/// What a client sends on its stream: one frame a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientFrame {
+    /// The client's number for the request, unique on its connection.
+    pub id: u64,
+    /// The request.
+    pub request: Request,
+}
+
+/// What a client is sent: one frame an answer. Only [`Answer::Submitted`] of a submission that waits
+/// is followed by another with the same number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerFrame {
+    /// As asked.
+    pub id: u64,
+    /// The answer.
+    pub answer: Answer,
+}
