@@ -382,8 +382,22 @@ impl Transport {
         Some((link.hello.clone(), link.connection.rtt()))
     }
 
-    /// Ends all connections, telling the other sides, and waits until they have been told.
+    /// Sends what was queued as far as it is taken soon, ends all connections, telling the other
+    /// sides, and waits until they have been told.
     pub async fn close(&self) {
+        let mut writers = self.inner.sessions.finish();
+        for peer in self.inner.peers.all() {
+            let link = peer.state().link.clone();
+            writers.extend(link.iter().flat_map(|link| link.finish()));
+        }
+        let written = async {
+            for writer in writers {
+                // A writer that panicked has nothing more to write.
+                drop(writer.await);
+            }
+        };
+        // Whoever takes nothing must not keep this process from ending.
+        drop(tokio::time::timeout(FAREWELL, written).await);
         self.inner.closing.cancel();
         self.inner.endpoint.close(Code::Bye.into(), b"the process ends");
         self.inner.endpoint.wait_idle().await;
@@ -496,6 +510,8 @@ pub enum ReplyError {
     },
 }
 
+/// How long queued frames are waited for when the transport is closed.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// What waits in one queue of an inbox. An element is a batch; behind it QUIC holds senders back.
 const INBOX_MAX: usize = 128;
 /// Bulk messages in memory while they arrive: snapshots are rare and large.
