@@ -1,6 +1,7 @@
 //! Clients: their sessions, their limits, and what they are told.
 
 use super::*;
+use crate::tls::Identity;
 use crate::transport::dial::ClientLink;
 
 async fn came(node: &mut Node) -> (u64, Identity, String) {
