@@ -1,0 +1,1 @@
+//! Each actor is made to panic, and comes back.
