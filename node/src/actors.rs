@@ -33,4 +33,4 @@ pub use self::supervisor::{NodeError, Supervisor, Which};
 pub(crate) use self::executor::{OwnerSpoke, Reached};
 pub(crate) use self::gossip::Gossiped;
 pub(crate) use self::scheduler::Happened;
-pub(crate) use self::supervisor::{Handles, Setup, Stop, Storage};
+pub(crate) use self::supervisor::{Handles, Setup, Stop};

@@ -160,6 +160,11 @@ impl Node {
         info!(name = self.name, "stopped");
     }
 
+    #[cfg(test)]
+    pub(crate) const fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
     fn start(
         setup: Setup,
         name: String,

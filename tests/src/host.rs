@@ -271,8 +271,11 @@ impl World {
                 self.process(host).is_writing = true;
                 self.hosts[host].disk.write(batch);
                 let slow = self.hosts[host].slow_until > self.now;
-                let fsync =
-                    if slow { self.between(50 * MS, 400 * MS) } else { self.between(MS / 5, 4 * MS) };
+                let fsync = if slow {
+                    self.between(50 * MS, 400 * MS)
+                } else {
+                    self.between(MS / 5, 4 * MS)
+                };
                 let life = self.hosts[host].life;
                 if self.plan.sabotage == Some(Sabotage::EarlyDisk) {
                     let event = scheduler::Event::Persisted { number };
@@ -485,7 +488,8 @@ impl World {
                 }
                 formation::Effect::Found { founders } => {
                     self.trace(|| format!("host {host} forms a cluster of {founders}"));
-                    let cluster = umbel_protocol::id::ClusterId(u128::from(self.random()) << 64 | 1);
+                    let cluster =
+                        umbel_protocol::id::ClusterId(u128::from(self.random()) << 64 | 1);
                     let found = Found {
                         cluster,
                         partitions: self.plan.partitions,

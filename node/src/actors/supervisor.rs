@@ -6,6 +6,7 @@
 //! the store, after a pause that grows if that happens again and again.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ use super::executor::Reached;
 use super::gossip::TellAll;
 use super::{Executor, Gossip, Gossiped, Happened, Post, Scheduler};
 use crate::clock::Clock;
-use crate::store::{DiskStore, MemoryDisk, Recovered, StoreError, Writer};
+use crate::store::{DiskStore, Recovered, StoreError, Writer};
 use crate::transport::Transport;
 use crate::work::{Registry, Runner};
 
@@ -73,21 +74,13 @@ pub enum NodeError {
     Outdated(String),
 }
 
-/// Where a node keeps what must survive.
-#[derive(Clone, Debug)]
-pub(crate) enum Storage {
-    /// In a directory.
-    Disk(std::path::PathBuf),
-    /// In memory: a node that forgets all when it stops.
-    Memory(MemoryDisk),
-}
-
 /// What the actors are built of.
 #[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) settings: Settings,
     pub(crate) identity: Identity,
-    pub(crate) storage: Storage,
+    /// Where the store is.
+    pub(crate) store: PathBuf,
     pub(crate) registry: Arc<Registry>,
     pub(crate) profile: Profile,
     pub(crate) runner: Runner,
@@ -251,10 +244,10 @@ impl Supervisor {
     /// Opens the store, which ends the writer that had it before, and then builds the scheduler.
     fn open_store(&mut self, ctx: &mut Context<Self>) {
         let before = self.writer.take();
-        let storage = self.setup.storage.clone();
+        let path = self.setup.store.clone();
         let opened = self.setup.handles.runtime.spawn_blocking(move || {
             drop(before);
-            open(&storage)
+            DiskStore::open(&path)
         });
         ctx.spawn(opened.into_actor(self).map(|opened, actor, ctx| match opened {
             Ok(Ok((store, recovered))) => actor.build_scheduler(store, recovered, ctx),
@@ -266,7 +259,7 @@ impl Supervisor {
         }));
     }
 
-    fn build_scheduler(&mut self, store: OpenStore, recovered: Recovered, ctx: &Context<Self>) {
+    fn build_scheduler(&mut self, store: DiskStore, recovered: Recovered, ctx: &Context<Self>) {
         let Setup { settings, clock, handles, .. } = self.setup.clone();
         for doubt in &recovered.doubtful {
             let (group, damage) = (doubt.group, &doubt.damage);
@@ -274,11 +267,7 @@ impl Supervisor {
         }
         let fatal = handles.clone();
         let on_fatal = move |why: StoreError| fatal.fail(why.into());
-        let writer = match store {
-            OpenStore::Disk(store) => Writer::start(*store, BATCHES_MAX, on_fatal),
-            OpenStore::Memory(store) => Writer::start(store, BATCHES_MAX, on_fatal),
-        };
-        let writer = match writer {
+        let writer = match Writer::start(store, BATCHES_MAX, on_fatal) {
             Ok(writer) => writer,
             Err(why) => {
                 let why = format!("the store's thread cannot be started: {why}");
@@ -309,24 +298,6 @@ impl Supervisor {
         // A new scheduler knows neither who is alive nor what its executor can do.
         drop(handles.gossip.try_send(TellAll));
         drop(handles.executor.try_send(Reached(node)));
-    }
-}
-
-enum OpenStore {
-    Disk(Box<DiskStore>),
-    Memory(crate::store::MemoryStore),
-}
-
-fn open(storage: &Storage) -> Result<(OpenStore, Recovered), StoreError> {
-    match storage {
-        Storage::Disk(path) => {
-            let (store, recovered) = DiskStore::open(path)?;
-            Ok((OpenStore::Disk(Box::new(store)), recovered))
-        }
-        Storage::Memory(disk) => {
-            let (store, recovered) = disk.open();
-            Ok((OpenStore::Memory(store), recovered))
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use umbel_protocol::wire::hello::NodeHello;
 use super::definitions::add_configured;
 use super::profile::profile;
 use super::{Node, StartError};
-use crate::actors::{Handles, Post, Setup, Storage};
+use crate::actors::{Handles, Post, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, HostPort};
 use crate::data_dir::DataDir;
@@ -217,7 +217,7 @@ impl NodeBuilder {
                 data_dir.start(),
                 advertised,
             ),
-            storage: Storage::Disk(data_dir.store_path()),
+            store: data_dir.store_path(),
             profile: profile(&config, &registry),
             registry,
             runner: Runner::new(&name, ledger),
