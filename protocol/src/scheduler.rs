@@ -179,6 +179,7 @@ impl Scheduler {
         for stored in stored {
             scheduler.open_replica(stored);
         }
+        scheduler.learn_own_meta();
         scheduler
     }
 
@@ -197,9 +198,9 @@ impl Scheduler {
     /// When [`Event::Due`] is to be given.
     #[must_use]
     pub fn next_deadline(&self) -> Tick {
-        let timer = self
-            .timers
-            .next()
+        // While the disk is busy nothing is leased: what is due waits for it, not for a deadline.
+        let timer = (self.timers.next())
+            .filter(|_| self.disk.is_free())
             .map_or(Tick::NEVER, |wall| self.now.tick + wall.since(self.now.wall));
         self.tick_at.min(timer.max(self.now.tick)).min(self.asks.next_deadline())
     }

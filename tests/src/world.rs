@@ -28,7 +28,9 @@ const STALLED: u64 = 40 * SECOND;
 /// So long after everything was healed all copies must be where they belong.
 const SETTLED: u64 = 120 * SECOND;
 /// More events than any world needs: something spins.
-const STEPS_MAX: u64 = 20_000_000;
+const STEPS_MAX: u64 = 5_000_000;
+/// More events than any moment has.
+const STEPS_AT_ONCE_MAX: u64 = 50_000;
 
 /// A cluster, its clients and all that goes wrong.
 pub struct World {
@@ -64,6 +66,8 @@ pub struct World {
     pub rng: ChaCha8Rng,
     /// Events so far.
     pub steps: u64,
+    /// Events of this very moment.
+    at_once: u64,
     queue: BTreeMap<(u64, u64), What>,
     queued: u64,
     prints: bool,
@@ -152,6 +156,7 @@ impl World {
             violation: None,
             rng,
             steps: 0,
+            at_once: 0,
             queue: BTreeMap::new(),
             queued: 0,
             prints,
@@ -184,6 +189,10 @@ impl World {
             let Some(((at, _), what)) = self.queue.pop_first() else {
                 return Err("nothing is left to happen".to_owned());
             };
+            self.at_once = if at == self.now { self.at_once + 1 } else { 0 };
+            if self.at_once > STEPS_AT_ONCE_MAX {
+                self.violate(format!("time stands still at {what:?}"));
+            }
             self.now = at;
             if matches!(what, What::Check) && self.is_over()? {
                 return Ok(());
