@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod client;
 pub mod config;
 pub mod data_dir;
 pub mod store;
@@ -12,4 +13,5 @@ pub mod work;
 
 pub use umbel_macros::task;
 
+pub use self::client::{Client, ClientError, Handle, TaskFailed};
 pub use self::work::{Call, Context, Registry, Task, TaskError};
