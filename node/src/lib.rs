@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod actors;
+pub mod client;
 mod clock;
 pub mod config;
 pub mod data_dir;
@@ -18,5 +19,6 @@ pub mod work;
 
 pub use umbel_macros::task;
 
+pub use self::client::{Client, ClientError, Handle, TaskFailed};
 pub use self::node::{Node, NodeBuilder};
 pub use self::work::{Call, Context, Registry, Task, TaskError};

@@ -77,11 +77,11 @@ pub fn draw_template(now: Wall, rng: &mut ChaCha8Rng) -> Template {
     let delay = if rng.random_bool(0.2) { rng.random_range(1..8_000) } else { 0 };
     let expires = rng.random_bool(0.05);
     template.options = Options {
-        priority: rng.random_range(0..3),
+        priority: Some(rng.random_range(0..3)),
         delay: Span::from_millis(delay),
-        attempts_max: rng.random_range(1..5),
-        backoff_first: Span::from_millis(rng.random_range(10..500)),
-        backoff_max: Span::from_millis(2_000),
+        attempts_max: Some(rng.random_range(1..5)),
+        backoff_first: Some(Span::from_millis(rng.random_range(10..500))),
+        backoff_max: Some(Span::from_millis(2_000)),
         expires_at: expires.then(|| now + Span::from_millis(rng.random_range(1_000..20_000))),
         ..Options::default()
     };

@@ -118,6 +118,13 @@ impl ClientSender {
         }
     }
 
+    /// Packets that have come from the node. While it lives they keep coming, also when nobody has
+    /// anything to say.
+    #[must_use]
+    pub fn packets_received(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
     fn check(&self, frame: &Bytes) -> Result<(), SendError> {
         if frame.len() > FRAME_BYTES_MAX {
             return Err(SendError::TooLong { bytes: frame.len(), bytes_max: FRAME_BYTES_MAX });

@@ -166,11 +166,7 @@ impl Scheduler {
         match record.state() {
             State::Ready if !is_late => self.index_ready(task),
             State::Scheduled | State::Ready => self.timers.insert(self.now.wall, task),
-            State::Leased
-            | State::Succeeded
-            | State::Dead
-            | State::Cancelled
-            | State::Expired => {}
+            State::Leased | State::Succeeded | State::Dead | State::Cancelled | State::Expired => {}
         }
     }
 

@@ -1,0 +1,210 @@
+//! One request from its first try to its answer.
+//!
+//! A request whose link was lost, or that met a cluster in the middle of a takeover, is asked again
+//! until its time is over. That is safe: all requests may be repeated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+use umbel_protocol::partition::Refusal;
+use umbel_protocol::task::Batch;
+use umbel_protocol::time::Span;
+use umbel_protocol::wire::{Answer, Ask, Ending, Request, RequestError};
+
+use super::ClientError;
+use super::directory::Directory;
+use super::link::Link;
+
+/// What an exchange needs of its client.
+pub(super) struct Exchange<'a> {
+    pub(super) link: &'a Link,
+    pub(super) directory: &'a Directory,
+}
+
+/// How long an answer is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Until {
+    /// However long it takes.
+    Answered,
+    /// Until this moment, which is this much after the question.
+    At(Instant, Duration),
+}
+
+/// What came of a submission.
+#[derive(Debug, Default)]
+pub(crate) struct Submitted {
+    /// Rows that were not taken in, by position.
+    pub(crate) refused: Vec<(u32, Refusal)>,
+    /// How the others ended, if that was waited for.
+    pub(crate) endings: Vec<Ending>,
+}
+
+impl Until {
+    pub(super) fn after(duration: Duration) -> Self {
+        Instant::now()
+            .checked_add(duration)
+            .map_or(Self::Answered, |deadline| Self::At(deadline, duration))
+    }
+
+    /// Until when the present try may take.
+    fn of_try(self) -> Instant {
+        let slice = Instant::now() + SLICE;
+        match self {
+            Self::Answered => slice,
+            Self::At(deadline, _) => deadline.min(slice),
+        }
+    }
+
+    fn is_over(self) -> bool {
+        match self {
+            Self::Answered => false,
+            Self::At(deadline, _) => Instant::now() >= deadline,
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// A request with one answer.
+    pub(super) async fn one(&self, ask: &Ask, until: Until) -> Result<Answer, ClientError> {
+        self.converse(ask, until, Some).await
+    }
+
+    /// A submission.
+    pub(super) async fn submit(
+        &self,
+        batch: Arc<Batch>,
+        wait: bool,
+        until: Until,
+    ) -> Result<Submitted, ClientError> {
+        let rows = batch.rows.len();
+        let ask = Ask::Submit { batch, wait };
+        let mut receipt: Option<Submitted> = None;
+        self.converse(&ask, until, |answer| match answer {
+            Answer::Submitted { refused, .. } => {
+                let none_left = refused.len() >= rows;
+                // What a second try says of rows that the first one took in is of no interest.
+                let submitted =
+                    receipt.get_or_insert_with(|| Submitted { refused, endings: Vec::new() });
+                (!wait || none_left).then(|| Ok(std::mem::take(submitted)))
+            }
+            Answer::Finished(endings) => {
+                Some(Ok(Submitted { endings, ..receipt.take().unwrap_or_default() }))
+            }
+            other => Some(Err(ClientError::unexpected(&other))),
+        })
+        .await?
+    }
+
+    /// Asks until `hear` has heard enough or the time is over.
+    async fn converse<T>(
+        &self,
+        ask: &Ask,
+        until: Until,
+        mut hear: impl FnMut(Answer) -> Option<T>,
+    ) -> Result<T, ClientError> {
+        let mut pause = PAUSE_MIN;
+        let mut troubled_since = None;
+        let mut last = None;
+        loop {
+            let began = Instant::now();
+            match self.attempt(ask, until.of_try(), &mut hear).await {
+                Ok(heard) => return Ok(heard),
+                // Nothing is wrong, the task just takes longer than one try.
+                Err(Missed::Answer(RequestError::TimedOut)) if !until.is_over() => {
+                    troubled_since = None;
+                    continue;
+                }
+                Err(Missed::Answer(error)) if may_pass(&error) => last = Some(error),
+                Err(Missed::Answer(error)) => return Err(error.into()),
+                Err(Missed::Link(error)) => {
+                    return Err(match (error, last) {
+                        // The last node that was there had something to say.
+                        (ClientError::NoNode { .. }, Some(last)) => last.into(),
+                        (error, _) => error,
+                    });
+                }
+                Err(Missed::Lost) => {}
+            }
+            // Whatever happened before has long been over.
+            if began.elapsed() >= PAUSE_MAX {
+                troubled_since = None;
+                pause = PAUSE_MIN;
+            }
+            let since = *troubled_since.get_or_insert_with(Instant::now);
+            let (deadline, after) = match until {
+                Until::Answered => (since + TROUBLE_MAX, TROUBLE_MAX),
+                Until::At(deadline, after) => (deadline, after),
+            };
+            if Instant::now() + pause >= deadline {
+                return Err(last.map_or(ClientError::NoAnswer { after }, ClientError::Request));
+            }
+            // Somebody else may own the partition by now.
+            self.directory.doubt();
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Asks once.
+    async fn attempt<T>(
+        &self,
+        ask: &Ask,
+        deadline: Instant,
+        hear: &mut impl FnMut(Answer) -> Option<T>,
+    ) -> Result<T, Missed> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let span = Span::from_micros(u64::try_from(left.as_micros()).unwrap_or(u64::MAX));
+        let request = Request { deadline: span, ask: ask.clone() };
+        self.directory.touch();
+        let mut answers = self.link.send(request, deadline).await.map_err(Missed::Link)?;
+        // The node's own word on why it took too long says more than ours.
+        let patience = deadline + GRACE;
+        loop {
+            match timeout_at(patience, answers.next()).await {
+                Ok(Some(Answer::Failed(error))) => return Err(Missed::Answer(error)),
+                Ok(Some(answer)) => {
+                    if let Some(heard) = hear(answer) {
+                        return Ok(heard);
+                    }
+                }
+                Ok(None) | Err(_) => return Err(Missed::Lost),
+            }
+        }
+    }
+}
+
+/// Why one try has no answer.
+enum Missed {
+    /// The node answered with an error.
+    Answer(RequestError),
+    /// There was no node to ask.
+    Link(ClientError),
+    /// The link was lost, or the node says nothing.
+    Lost,
+}
+
+/// Whether asking again may help.
+const fn may_pass(error: &RequestError) -> bool {
+    match error {
+        RequestError::Forming { .. }
+        | RequestError::NoQuorum { .. }
+        | RequestError::NotOwner { .. }
+        | RequestError::Overloaded { .. }
+        | RequestError::TimedOut
+        | RequestError::Unknown => true,
+        RequestError::Invalid(_)
+        | RequestError::NotFound { .. }
+        | RequestError::UnknownTask { .. }
+        | RequestError::UnknownQueue { .. } => false,
+    }
+}
+
+/// One try of a request without a deadline: a node that forgot who waits is asked again after it.
+const SLICE: Duration = Duration::from_secs(30);
+/// A request without a deadline that meets nothing but trouble is given up after this.
+const TROUBLE_MAX: Duration = Duration::from_secs(15);
+/// What an answer that was sent in time may need to arrive.
+const GRACE: Duration = Duration::from_millis(500);
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
