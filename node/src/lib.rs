@@ -3,9 +3,13 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod data_dir;
+pub mod local;
 pub mod store;
 pub mod tls;
 pub mod transport;
