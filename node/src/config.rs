@@ -25,7 +25,7 @@ mod check;
 mod command_line;
 mod error;
 mod keys;
-mod quantity;
+pub(crate) mod quantity;
 mod raw;
 mod reader;
 mod report;

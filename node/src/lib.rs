@@ -4,11 +4,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod actors;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 pub mod client;
 mod clock;
 pub mod config;
 pub mod data_dir;
 mod former;
+pub mod local;
 pub mod node;
 mod router;
 pub mod store;

@@ -1,3 +1,11 @@
-//! The `umbel` binary.
+//! The `umbel` binary: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Many small allocations on many threads are most of what a node does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    umbel::cli::main()
+}

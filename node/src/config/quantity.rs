@@ -3,7 +3,7 @@
 use umbel_protocol::time::Span;
 
 /// How lengths of time are written, for those who wrote something else.
-pub(super) const SPAN_HELP: &str =
+pub(crate) const SPAN_HELP: &str =
     "write whole numbers with units, the largest first: 500ms, 30s, 1m30s, 2h, 7d";
 /// How sizes are written, for those who wrote something else.
 pub(super) const SIZE_HELP: &str =
@@ -15,7 +15,7 @@ const SIZE_UNITS: [(&str, u64); 4] =
     [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// Reads `500ms`, `1m30s` or `1m 30s`; nothing if it is anything else.
-pub(super) fn span(text: &str) -> Option<Span> {
+pub(crate) fn span(text: &str) -> Option<Span> {
     let mut rest = text.trim();
     let mut millis = 0_u64;
     let mut units = SPAN_UNITS.iter();

@@ -1,0 +1,64 @@
+//! Columns for people.
+
+/// `rows` below `head`, each column as wide as its widest cell. The last one may be of any width.
+pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Vec<String> {
+    let mut widths = head.map(|cell| cell.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: [&str; N]| {
+        let mut line = String::new();
+        for (cell, width) in cells.into_iter().zip(widths) {
+            line.push_str(&format!("{cell:width$}  "));
+        }
+        line.truncate(line.trim_end().len());
+        line
+    };
+    let mut lines = vec![line(head)];
+    lines.extend(rows.iter().map(|row| line(row.each_ref().map(String::as_str))));
+    lines
+}
+
+/// Names and what they stand for, one below the other.
+pub(super) fn facts(facts: &[(&str, String)]) -> Vec<String> {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    facts.iter().map(|(name, fact)| format!("{name:width$}  {fact}").trim_end().to_owned()).collect()
+}
+
+/// The beginning of `text` on one line, at most `max` characters.
+pub(super) fn brief(text: &str, max: usize) -> String {
+    let mut shown: String =
+        text.chars().take(max + 1).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if shown.chars().count() > max {
+        shown = shown.chars().take(max.saturating_sub(3)).collect::<String>() + "...";
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let rows = [["a", "127.0.0.1:7400", ""], ["länger", "b", "x"]].map(|r| r.map(str::to_owned));
+        assert_eq!(
+            table(["NODE", "ADDRESS", "STATE"], &rows),
+            [
+                "NODE    ADDRESS         STATE",
+                "a       127.0.0.1:7400",
+                "länger  b               x",
+            ]
+        );
+        assert_eq!(facts(&[("a", "1".into()), ("abc", "2".into())]), ["a    1", "abc  2"]);
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(brief("a\nb", 10), "a b");
+        assert_eq!(brief("0123456789", 10), "0123456789");
+        assert_eq!(brief("0123456789a", 10), "0123456...");
+    }
+}

@@ -1,0 +1,214 @@
+//! A task as it is printed: as one line of JSON, or for people.
+
+use serde::Serialize;
+use serde_json::Value;
+use umbel_protocol::id::TaskId;
+use umbel_protocol::task::{RunEnd, RunView, State, View};
+
+use super::names::Names;
+use super::table::{brief, facts};
+use super::time::{between, stamp};
+
+/// A task in JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct TaskLine {
+    id: String,
+    task: String,
+    queue: String,
+    state: &'static str,
+    attempts: u32,
+    runs: Vec<RunLine>,
+    node: Option<String>,
+    result: Option<Value>,
+    error: Option<String>,
+    error_kind: Option<&'static str>,
+    submitted_at: String,
+    not_before: Option<String>,
+    finished_at: Option<String>,
+}
+
+/// One start of a task in JSON.
+#[derive(Debug, Serialize)]
+struct RunLine {
+    node: String,
+    started_at: String,
+    finished_at: Option<String>,
+    outcome: Option<&'static str>,
+}
+
+impl TaskLine {
+    pub(super) fn of(view: &View, names: &Names) -> Self {
+        Self {
+            id: view.id.to_string(),
+            task: view.task.clone(),
+            queue: view.queue.clone(),
+            state: view.state.as_str(),
+            attempts: view.attempts,
+            runs: view.runs.iter().map(|run| RunLine::of(run, names)).collect(),
+            node: view.node.map(|node| names.name(node)),
+            result: view.result.as_deref().map(result),
+            error: view.error.as_ref().map(|failure| failure.message.clone()),
+            error_kind: view.error.as_ref().map(|failure| failure.kind.as_str()),
+            submitted_at: stamp(view.submitted_at),
+            not_before: view.not_before.map(stamp),
+            finished_at: view.finished_at.map(stamp),
+        }
+    }
+}
+
+impl RunLine {
+    fn of(run: &RunView, names: &Names) -> Self {
+        Self {
+            node: names.name(run.node),
+            started_at: stamp(run.started_at),
+            finished_at: run.finished_at.map(stamp),
+            outcome: run.end.map(outcome),
+        }
+    }
+}
+
+/// What a task returned. Nodes only keep JSON.
+fn result(json: &[u8]) -> Value {
+    serde_json::from_slice(json)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(json).into_owned()))
+}
+
+/// The word for how a run ended.
+pub(super) const fn outcome(end: RunEnd) -> &'static str {
+    match end {
+        RunEnd::Cancelled => "cancelled",
+        RunEnd::CutOff => "cut-off",
+        RunEnd::Failed(kind) => kind.as_str(),
+        RunEnd::Lost | RunEnd::Unheard => "lost",
+        RunEnd::NeverHad => "never-started",
+        RunEnd::Succeeded => "succeeded",
+    }
+}
+
+/// The id of a task that was submitted, in JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct IdLine {
+    pub(super) id: Option<TaskId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+}
+
+/// All that is known of a task, for people.
+pub(super) fn details(view: &View, names: &Names) -> Vec<String> {
+    let mut told = vec![
+        ("id", view.id.to_string()),
+        ("task", view.task.clone()),
+        ("queue", view.queue.clone()),
+        ("state", view.state.as_str().to_owned()),
+        ("attempts", view.attempts.to_string()),
+        ("submitted", stamp(view.submitted_at)),
+    ];
+    if let Some(at) = view.not_before {
+        told.push(("starts", format!("{} at the earliest", stamp(at))));
+    }
+    if let Some(at) = view.finished_at {
+        told.push(("finished", format!("{} ({})", stamp(at), between(view.submitted_at, at))));
+    }
+    for (place, run) in view.runs.iter().enumerate() {
+        let name = if place == 0 { "runs" } else { "" };
+        let (node, start) = (names.name(run.node), stamp(run.started_at));
+        let end = match (run.finished_at, run.end) {
+            (Some(at), Some(end)) => format!("{} after {}", outcome(end), between(run.started_at, at)),
+            _ => "running".to_owned(),
+        };
+        told.push((name, format!("{node}  {start}  {end}")));
+    }
+    told.extend(ended(view));
+    facts(&told)
+}
+
+/// How a task ended, in one line for people.
+pub(super) fn summary(view: &View) -> String {
+    let how = ended(view).map(|(_, how)| brief(&how, 200)).unwrap_or_default();
+    format!("{}  {}  {how}", view.id, view.state.as_str()).trim_end().to_owned()
+}
+
+fn ended(view: &View) -> Option<(&'static str, String)> {
+    if let Some(failure) = &view.error {
+        return Some(("error", format!("{}: {}", failure.kind.as_str(), failure.message)));
+    }
+    match (&view.result, view.state) {
+        (Some(json), _) => Some(("result", String::from_utf8_lossy(json).into_owned())),
+        (None, State::Succeeded) => Some(("result", "no longer kept".to_owned())),
+        (None, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use umbel_protocol::id::{NodeId, PartitionId};
+    use umbel_protocol::task::{Failure, FailureKind};
+    use umbel_protocol::time::Wall;
+
+    use super::*;
+
+    fn view() -> View {
+        let at = Wall::from_millis;
+        View {
+            id: TaskId::new(at(1_700_000_000_000), PartitionId(3), 7),
+            task: "sha256".into(),
+            queue: "default".into(),
+            state: State::Succeeded,
+            attempts: 1,
+            runs: vec![
+                RunView {
+                    node: NodeId(1),
+                    started_at: at(1_700_000_000_002),
+                    finished_at: Some(at(1_700_000_001_002)),
+                    end: Some(RunEnd::Unheard),
+                },
+                RunView {
+                    node: NodeId(2),
+                    started_at: at(1_700_000_001_003),
+                    finished_at: Some(at(1_700_000_001_005)),
+                    end: Some(RunEnd::Succeeded),
+                },
+            ],
+            node: Some(NodeId(2)),
+            result: Some(r#"{"exit_code": 0}"#.into()),
+            error: None,
+            submitted_at: at(1_700_000_000_001),
+            not_before: None,
+            finished_at: Some(at(1_700_000_001_005)),
+        }
+    }
+
+    #[test]
+    fn as_json() {
+        assert_eq!(
+            serde_json::to_string(&TaskLine::of(&view(), &Names::default())).unwrap(),
+            concat!(
+                r#"{"id":"018bcfe5-6800-7003-8000-000000000007","task":"sha256","#,
+                r#""queue":"default","state":"succeeded","attempts":1,"runs":["#,
+                r#"{"node":"00000000000000000000000000000001","#,
+                r#""started_at":"2023-11-14T22:13:20.002Z","#,
+                r#""finished_at":"2023-11-14T22:13:21.002Z","outcome":"lost"},"#,
+                r#"{"node":"00000000000000000000000000000002","#,
+                r#""started_at":"2023-11-14T22:13:21.003Z","#,
+                r#""finished_at":"2023-11-14T22:13:21.005Z","outcome":"succeeded"}],"#,
+                r#""node":"00000000000000000000000000000002","result":{"exit_code":0},"#,
+                r#""error":null,"error_kind":null,"submitted_at":"2023-11-14T22:13:20.001Z","#,
+                r#""not_before":null,"finished_at":"2023-11-14T22:13:21.005Z"}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn for_people() {
+        let mut view = view();
+        let shown = details(&view, &Names::default()).join("\n");
+        assert!(shown.contains("finished   2023-11-14T22:13:21.005Z (1.00 s)"), "{shown}");
+        assert!(shown.contains("2023-11-14T22:13:20.002Z  lost after 1.00 s"), "{shown}");
+        view.state = State::Dead;
+        view.error = Some(Failure::new(FailureKind::TimedOut, "took\ntoo long"));
+        assert_eq!(
+            summary(&view),
+            "018bcfe5-6800-7003-8000-000000000007  dead  timed-out: took too long"
+        );
+    }
+}

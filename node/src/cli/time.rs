@@ -1,0 +1,78 @@
+//! Times and lengths of time, as they are printed and typed.
+
+use std::time::Duration;
+
+use umbel_protocol::time::{Span, Wall};
+
+use crate::config::quantity::{SPAN_HELP, span};
+
+/// RFC 3339 with milliseconds.
+pub(super) fn stamp(at: Wall) -> String {
+    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_millisecond(millis) {
+        Ok(stamp) => format!("{stamp:.3}"),
+        // No clock shows a time beyond the year 9999.
+        Err(_) => format!("{millis} ms after 1970"),
+    }
+}
+
+/// `1.234 s`, `12.3 ms`, `45 us`.
+pub(super) fn length(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    if micros >= 1_000_000 {
+        format!("{:.2} s", duration.as_secs_f64())
+    } else if micros >= 1_000 {
+        format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+    } else {
+        format!("{micros} us")
+    }
+}
+
+/// As [`length`], of a span of the protocol.
+pub(super) fn between(from: Wall, to: Wall) -> String {
+    length(Duration::from_micros(to.since(from).as_micros()))
+}
+
+/// Reads `10s`, `1m30s`.
+pub(super) fn parse(text: &str) -> Result<Duration, String> {
+    span(text).map(duration).ok_or_else(|| SPAN_HELP.to_owned())
+}
+
+fn duration(span: Span) -> Duration {
+    Duration::from_micros(span.as_micros())
+}
+
+/// `1,234,567`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut shown = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown() {
+        assert_eq!(stamp(Wall::from_millis(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
+        assert_eq!(stamp(Wall::from_millis(1_700_000_000_000)), "2023-11-14T22:13:20.000Z");
+        assert_eq!(length(Duration::from_micros(999)), "999 us");
+        assert_eq!(length(Duration::from_micros(12_345)), "12.3 ms");
+        assert_eq!(length(Duration::from_millis(61_500)), "61.50 s");
+        assert_eq!(between(Wall::from_millis(5), Wall::from_millis(7)), "2.0 ms");
+        assert_eq!([count(0), count(999), count(1_234_567)], ["0", "999", "1,234,567"]);
+    }
+
+    #[test]
+    fn lengths_are_read() {
+        assert_eq!(parse("1m30s"), Ok(Duration::from_secs(90)));
+        assert!(parse("soon").unwrap_err().contains("1m30s"));
+    }
+}

@@ -1,0 +1,186 @@
+//! How the command line finds the clusters of this host without being told where they are.
+//!
+//! A node that only this host can reach leaves a small file in a directory of its user. The file is
+//! locked for as long as the process lives, so one whose lock is free was left behind by a node that
+//! was killed; whoever finds it removes it. Nothing but convenience depends on any of this.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Uid;
+use serde::{Deserialize, Serialize};
+
+/// A node on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Local {
+    /// Its name.
+    pub node: String,
+    /// What its cluster is called.
+    pub cluster: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Directory of certificates, a client's among them.
+    pub tls: PathBuf,
+    /// Its process.
+    pub pid: u32,
+    /// The file that it was configured with, if there is one.
+    pub config: Option<PathBuf>,
+}
+
+/// Keeps a node findable; dropping it ends that.
+#[derive(Debug)]
+pub struct Announced {
+    path: PathBuf,
+    /// Held, never read.
+    _lock: Flock<File>,
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        // What stays behind is removed by whoever finds it.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+/// Makes a node findable for as long as what is returned lives.
+///
+/// # Errors
+/// The directory cannot be used. The node works without.
+pub fn announce(local: &Local) -> io::Result<Announced> {
+    announce_in(&directory()?, local)
+}
+
+/// The nodes of this host and user that can be found, by cluster and name.
+///
+/// # Errors
+/// The directory cannot be used.
+pub fn discover() -> io::Result<Vec<Local>> {
+    discover_in(&directory()?)
+}
+
+fn announce_in(dir: &Path, local: &Local) -> io::Result<Announced> {
+    let path = dir.join(format!("{:016x}.json", rand::random::<u64>()));
+    let draft = path.with_extension("new");
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let written = write_locked(file, local).and_then(|lock| {
+        // Under its final name it is never without its lock.
+        fs::rename(&draft, &path)?;
+        Ok(Announced { path, _lock: lock })
+    });
+    if written.is_err() {
+        drop(fs::remove_file(&draft));
+    }
+    written
+}
+
+fn write_locked(file: File, local: &Local) -> io::Result<Flock<File>> {
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, errno)| io::Error::from(errno))?;
+    lock.write_all(&serde_json::to_vec(local)?)?;
+    Ok(lock)
+}
+
+fn discover_in(dir: &Path) -> io::Result<Vec<Local>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        // It may go at any moment.
+        let Ok(file) = File::open(&path) else { continue };
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_) => drop(fs::remove_file(&path)),
+            Err((mut file, _)) => {
+                if let Ok(local) = serde_json::from_reader::<_, Local>(&mut file) {
+                    found.push(local);
+                }
+            }
+        }
+    }
+    found.sort_by(|a, b| (&a.cluster, &a.tls, &a.node).cmp(&(&b.cluster, &b.tls, &b.node)));
+    Ok(found)
+}
+
+/// The directory, made if there is none.
+fn directory() -> io::Result<PathBuf> {
+    let user = Uid::effective();
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_absolute());
+    let dir = match runtime {
+        Some(runtime) => Path::new(&runtime).join("umbel"),
+        None => std::env::temp_dir().join(format!("umbel-{user}")),
+    };
+    own(&dir, user.as_raw())?;
+    Ok(dir)
+}
+
+/// Makes `dir` for this user only. In a directory that everybody may write to, somebody else may
+/// have made it first, to tell this user of nodes of his own.
+fn own(dir: &Path, user: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    let found = fs::symlink_metadata(dir)?;
+    if !found.is_dir() || found.uid() != user || found.mode() & 0o022 != 0 {
+        let why = format!("{} belongs to somebody else, or others may write to it", dir.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn local(node: &str) -> Local {
+        Local {
+            node: node.to_owned(),
+            cluster: "test".to_owned(),
+            address: "127.0.0.1:7400".parse().unwrap(),
+            tls: "/tls".into(),
+            pid: 7,
+            config: None,
+        }
+    }
+
+    #[test]
+    fn nodes_are_found_while_they_live() {
+        let dir = tempfile::tempdir().unwrap();
+        let b = announce_in(dir.path(), &local("b")).unwrap();
+        let a = announce_in(dir.path(), &local("a")).unwrap();
+        assert_eq!(discover_in(dir.path()).unwrap(), [local("a"), local("b")]);
+        drop(b);
+        assert_eq!(discover_in(dir.path()).unwrap(), [local("a")]);
+        drop(a);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_was_left_behind_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = dir.path().join("left.json");
+        fs::write(&left, serde_json::to_vec(&local("a")).unwrap()).unwrap();
+        assert_eq!(discover_in(dir.path()).unwrap(), []);
+        assert!(!left.exists());
+    }
+
+    #[test]
+    fn a_directory_of_others_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, user) = (dir.path().join("umbel"), Uid::effective().as_raw());
+        own(&path, user).unwrap();
+        own(&path, user).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        assert!(own(&path, user + 1).is_err());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(own(&path, user).is_err());
+    }
+}
