@@ -318,7 +318,9 @@ impl World {
                         if g.group.to_string() == group {
                             let mut text = format!("{:?}", g.body);
                             text.truncate(330);
-                            self.trace(|| format!("   {host}->{other} {:?}->{:?} {text}", g.from, g.to));
+                            self.trace(|| {
+                                format!("   {host}->{other} {:?}->{:?} {text}", g.from, g.to)
+                            });
                         }
                     }
                 }

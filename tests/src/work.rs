@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use umbel_protocol::task::{Failure, FailureKind, Options, Outcome, Template};
 use umbel_protocol::time::{Span, Wall};
-use umbel_protocol::wire::Profile;
+use umbel_protocol::wire::{Declaration, Profile, Queue};
 
 use crate::plan::{MS, SECOND};
 
@@ -91,14 +91,21 @@ pub fn draw_template(now: Wall, rng: &mut ChaCha8Rng) -> Template {
 /// What a host can run: `rare` tasks only on the even ones.
 #[must_use]
 pub fn profile(host: usize, rng: &mut ChaCha8Rng) -> Profile {
-    let mut tasks = vec![("mail".to_owned(), 0), ("resize".to_owned(), 0)];
+    let declared = |name: &str| Declaration {
+        name: name.to_owned(),
+        pool: 0,
+        queue: Template::QUEUE_DEFAULT.to_owned(),
+        options: Options::default(),
+    };
+    let mut tasks = vec![declared("mail"), declared("resize")];
     if host.is_multiple_of(2) {
-        tasks.insert(1, ("rare".to_owned(), 0));
+        tasks.insert(1, declared("rare"));
     }
+    let queue = |name: &str, pool| Queue { name: name.to_owned(), pool, priority: None };
     Profile {
         pools: vec![rng.random_range(1..8), rng.random_range(1..4)],
         tasks,
-        queues: vec![("bulk".to_owned(), Some(1)), ("default".to_owned(), None)],
+        queues: vec![queue("bulk", Some(1)), queue("default", None)],
         pid: 1,
     }
 }

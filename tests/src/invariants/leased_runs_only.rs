@@ -33,7 +33,10 @@ pub fn on_start(world: &World, task: TaskId, token: Token) -> Result<(), String>
                 .iter()
                 .map(|copy| {
                     let node = newest.node_of(*copy).and_then(|node| world.index.get(&node));
-                    format!("{copy:?} on {node:?}: {}", node.map_or(String::new(), |n| world.hosts[*n].disk.tell(group)))
+                    format!(
+                        "{copy:?} on {node:?}: {}",
+                        node.map_or(String::new(), |n| world.hosts[*n].disk.tell(group))
+                    )
                 })
                 .collect();
             return Err(format!(
