@@ -3,19 +3,26 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod actors;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
 pub mod client;
+mod clock;
 pub mod config;
 pub mod data_dir;
+mod former;
 pub mod local;
+pub mod node;
+mod router;
 pub mod store;
 pub mod tls;
 pub mod transport;
+mod wire_out;
 pub mod work;
 
 pub use umbel_macros::task;
 
 pub use self::client::{Client, ClientError, Handle, TaskFailed};
+pub use self::node::{Node, NodeBuilder};
 pub use self::work::{Call, Context, Registry, Task, TaskError};

@@ -16,7 +16,9 @@ mod close;
 mod congestion;
 pub mod dial;
 mod dialer;
+mod error;
 mod greeting;
+mod inbox;
 mod link;
 mod outbox;
 mod peers;
@@ -34,16 +36,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::Endpoint;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use umbel_protocol::id::{Incarnation, NodeId};
 use umbel_protocol::limits;
 pub use umbel_protocol::wire::frame::Lane;
-use umbel_protocol::wire::hello::{Hello, Known, NodeHello, Refusal, Versions, Who};
+use umbel_protocol::wire::hello::{Hello, Known, NodeHello, Versions, Who};
 
 pub use self::close::{CertificateFault, CertificateFaultKind, DialError};
 use self::close::{Code, close};
-use crate::tls::{Identity, TlsError, TlsFiles};
+pub use self::error::{ReplyError, SendError, TransportError};
+pub use self::inbox::{Inbound, Inbox};
+use self::inbox::{Outlet, channels};
+use crate::tls::TlsFiles;
 
 /// What a transport needs to begin.
 #[derive(Debug)]
@@ -56,123 +61,6 @@ pub struct Config {
     pub tls: TlsFiles,
     /// Where all of its tasks run: a multi-thread runtime.
     pub runtime: Handle,
-}
-
-/// What came in, or happened.
-#[derive(Debug)]
-pub enum Inbound {
-    /// A client opened a session.
-    ClientCame {
-        /// Its number, never used again by this process.
-        session: u64,
-        /// What its certificate proves.
-        identity: Identity,
-        /// What it calls itself.
-        name: String,
-        /// Where it calls from.
-        from: SocketAddr,
-    },
-    /// A client sent a frame.
-    ClientFrame {
-        /// Which session.
-        session: u64,
-        /// Its bytes.
-        frame: Bytes,
-    },
-    /// A session has ended; the last that is heard of it.
-    ClientGone {
-        /// Which one.
-        session: u64,
-    },
-    /// A node is connected.
-    Connected {
-        /// Which one.
-        node: NodeId,
-        /// What it says of itself.
-        hello: Box<NodeHello>,
-    },
-    /// A node sent a datagram.
-    Datagram {
-        /// Which one.
-        from: NodeId,
-        /// Its bytes.
-        bytes: Bytes,
-    },
-    /// A node is no longer connected. Frames that it sent before may still come.
-    Disconnected {
-        /// Which one.
-        node: NodeId,
-        /// Why.
-        why: String,
-    },
-    /// A node sent a frame.
-    Frame {
-        /// Which one.
-        from: NodeId,
-        /// On which lane.
-        lane: Lane,
-        /// Its bytes.
-        frame: Bytes,
-    },
-    /// A peer and this node refused each other. Told again when the reason changes.
-    Refused {
-        /// Whom we called.
-        node: NodeId,
-        /// Where.
-        addr: SocketAddr,
-        /// Why. Some reasons mean that this very process must not go on.
-        refusal: Refusal,
-    },
-}
-
-/// What comes in, one bounded queue for each class, so that a flood of one delays no other. Whoever
-/// does not mind may use [`recv`](Self::recv) for all.
-#[derive(Debug)]
-pub struct Inbox {
-    /// Datagrams only.
-    pub gossip: mpsc::Receiver<Inbound>,
-    /// Frames of consensus, and what happens to connections.
-    pub consensus: mpsc::Receiver<Inbound>,
-    /// Frames of work.
-    pub work: mpsc::Receiver<Inbound>,
-    /// Sessions and their frames.
-    pub clients: mpsc::Receiver<Inbound>,
-    /// Bulk messages.
-    pub bulk: mpsc::Receiver<Inbound>,
-}
-
-impl Inbox {
-    /// The next of any class, in the order of the fields; `None` once the transport is closed.
-    pub async fn recv(&mut self) -> Option<Inbound> {
-        tokio::select! {
-            biased;
-            Some(inbound) = self.gossip.recv() => Some(inbound),
-            Some(inbound) = self.consensus.recv() => Some(inbound),
-            Some(inbound) = self.work.recv() => Some(inbound),
-            Some(inbound) = self.clients.recv() => Some(inbound),
-            Some(inbound) = self.bulk.recv() => Some(inbound),
-            else => None,
-        }
-    }
-}
-
-/// The sending ends of an [`Inbox`].
-struct Outlet {
-    gossip: mpsc::Sender<Inbound>,
-    consensus: mpsc::Sender<Inbound>,
-    work: mpsc::Sender<Inbound>,
-    clients: mpsc::Sender<Inbound>,
-    bulk: mpsc::Sender<Inbound>,
-}
-
-impl Outlet {
-    const fn of(&self, lane: Lane) -> &mpsc::Sender<Inbound> {
-        match lane {
-            Lane::Bulk => &self.bulk,
-            Lane::Consensus => &self.consensus,
-            Lane::Work => &self.work,
-        }
-    }
 }
 
 /// A handle to the transport; cheap to clone. When the last one is dropped, all connections end.
@@ -382,8 +270,22 @@ impl Transport {
         Some((link.hello.clone(), link.connection.rtt()))
     }
 
-    /// Ends all connections, telling the other sides, and waits until they have been told.
+    /// Sends what was queued as far as it is taken soon, ends all connections, telling the other
+    /// sides, and waits until they have been told.
     pub async fn close(&self) {
+        let mut writers = self.inner.sessions.finish();
+        for peer in self.inner.peers.all() {
+            let link = peer.state().link.clone();
+            writers.extend(link.iter().flat_map(|link| link.finish()));
+        }
+        let written = async {
+            for writer in writers {
+                // A writer that panicked has nothing more to write.
+                drop(writer.await);
+            }
+        };
+        // Whoever takes nothing must not keep this process from ending.
+        drop(tokio::time::timeout(FAREWELL, written).await);
         self.inner.closing.cancel();
         self.inner.endpoint.close(Code::Bye.into(), b"the process ends");
         self.inner.endpoint.wait_idle().await;
@@ -411,92 +313,11 @@ impl Inner {
     /// Tells what happened to a connection.
     async fn tell(&self, inbound: Inbound) {
         // An error means that nobody listens any more.
-        drop(self.outlet.consensus.send(inbound).await);
+        drop(self.outlet.of(Lane::Consensus).send(inbound).await);
     }
 }
 
-fn channels() -> (Outlet, Inbox) {
-    let (gossip, gossip_inbox) = mpsc::channel(INBOX_MAX);
-    let (consensus, consensus_inbox) = mpsc::channel(INBOX_MAX);
-    let (work, work_inbox) = mpsc::channel(INBOX_MAX);
-    let (clients, clients_inbox) = mpsc::channel(INBOX_MAX);
-    // Snapshots are large: those on their way in are few, and at most one waits to be taken.
-    let (bulk, bulk_inbox) = mpsc::channel(1);
-    let inbox = Inbox {
-        gossip: gossip_inbox,
-        consensus: consensus_inbox,
-        work: work_inbox,
-        clients: clients_inbox,
-        bulk: bulk_inbox,
-    };
-    (Outlet { gossip, consensus, work, clients, bulk }, inbox)
-}
-
-/// The transport cannot begin. Nothing is left behind.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportError {
-    /// The address cannot be bound.
-    #[error("cannot bind UDP {addr}: check `listen` in cluster.toml")]
-    Bind {
-        /// Which address.
-        addr: SocketAddr,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// Somebody else has it.
-    #[error(
-        "UDP {addr} is in use by another process: stop it (is the node running already?) or choose \
-         another port with `listen` in cluster.toml"
-    )]
-    PortTaken {
-        /// Which address.
-        addr: SocketAddr,
-    },
-    /// The certificates cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
-/// A frame was not taken; nothing of it will be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// The peer is slower than its traffic. Send again later, or less.
-    #[error("too much waits for the node already")]
-    Full,
-    /// There is no connection. One is being made if the node is a peer.
-    #[error("not connected with the node")]
-    NotConnected,
-    /// It could never be sent.
-    #[error("{bytes} bytes where at most {bytes_max} are allowed")]
-    TooLong {
-        /// How many there are.
-        bytes: usize,
-        /// How many may be.
-        bytes_max: usize,
-    },
-}
-
-/// A reply was not taken; nothing of it will be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReplyError {
-    /// The client does not read what it asked for.
-    #[error("too much waits for the client already")]
-    Full,
-    /// The session has ended.
-    #[error("the client is gone")]
-    Gone,
-    /// It could never be sent.
-    #[error("{bytes} bytes where at most {bytes_max} are allowed")]
-    TooLong {
-        /// How many there are.
-        bytes: usize,
-        /// How many may be.
-        bytes_max: usize,
-    },
-}
-
-/// What waits in one queue of an inbox. An element is a batch; behind it QUIC holds senders back.
-const INBOX_MAX: usize = 128;
+/// How long queued frames are waited for when the transport is closed.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Bulk messages in memory while they arrive: snapshots are rare and large.
 const BULK_PLACES: usize = 4;

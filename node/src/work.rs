@@ -42,7 +42,7 @@ mod run;
 mod webhook;
 
 pub use self::call::{Call, InvalidCall, Submission};
-pub use self::command::{CommandSpec, Expand, Program};
+pub use self::command::{CommandSpec, Environment, Expand, Program};
 pub use self::context::Context;
 pub use self::declare::{Task, TaskReturn};
 pub use self::definition::{Definition, Kind};

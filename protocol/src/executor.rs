@@ -144,6 +144,9 @@ impl Executor {
             Event::Owner { from, says } => self.owner_says(now, from, says, effects),
             Event::Reached(node) => {
                 self.slots.forget(node);
+                if node == self.me.node {
+                    self.slots.keep_for_home();
+                }
                 self.introduce(node, effects);
                 self.slots.allocate(now, self.me, effects);
             }

@@ -52,6 +52,8 @@ pub struct Group {
     quiescence: Quiescence,
     /// Messages that wait for the readiness of this number to be durable.
     held: VecDeque<(u64, Vec<raft::eraftpb::Message>)>,
+    /// The term and vote that were last handed to the store.
+    promised: (u64, u64),
     /// The newest readiness whose term or vote is not durable.
     vote_in_flight: Option<u64>,
     /// The newest readiness that writes anything, until it is durable.
@@ -139,6 +141,7 @@ impl Group {
             }
             None => (Roster::default(), None),
         };
+        let promised = (hard_state.term, hard_state.vote);
         let log_bytes = entries.iter().map(|entry| entry.data.len()).sum();
         let log = Log::new(hard_state, snapshot, entries);
         let logger = Logger::root(Discard, o!());
@@ -151,6 +154,7 @@ impl Group {
             roster,
             quiescence: Quiescence::new(),
             held: VecDeque::new(),
+            promised,
             vote_in_flight: None,
             write_in_flight: None,
             log_bytes,

@@ -23,6 +23,7 @@ mod dispatch;
 mod effect;
 mod event;
 mod founding;
+mod inspect;
 mod lessees;
 mod list;
 mod meta;
@@ -49,6 +50,7 @@ use self::clocks::Clocks;
 use self::dispatch::Slots;
 pub use self::effect::Effect;
 pub use self::event::{Caller, Event, Found, Now};
+pub use self::inspect::CopyView;
 use self::lessees::Lessees;
 use self::list::Listings;
 use self::outbox::Outbox;
@@ -177,6 +179,7 @@ impl Scheduler {
         for stored in stored {
             scheduler.open_replica(stored);
         }
+        scheduler.learn_own_meta();
         scheduler
     }
 
@@ -195,9 +198,9 @@ impl Scheduler {
     /// When [`Event::Due`] is to be given.
     #[must_use]
     pub fn next_deadline(&self) -> Tick {
-        let timer = self
-            .timers
-            .next()
+        // While the disk is busy nothing is leased: what is due waits for it, not for a deadline.
+        let timer = (self.timers.next())
+            .filter(|_| self.disk.is_free())
             .map_or(Tick::NEVER, |wall| self.now.tick + wall.since(self.now.wall));
         self.tick_at.min(timer.max(self.now.tick)).min(self.asks.next_deadline())
     }

@@ -94,9 +94,8 @@ fn choose(
         clusters.retain(|nodes| nodes[0].tls == *tls);
     }
     if !connect.is_empty() {
-        clusters.retain(|nodes| {
-            nodes.iter().any(|node| connect.contains(&node.address.to_string()))
-        });
+        clusters
+            .retain(|nodes| nodes.iter().any(|node| connect.contains(&node.address.to_string())));
         if clusters.len() != 1 {
             bail!(
                 "no certificates to talk to {}; name a directory that holds ca.pem and a client \

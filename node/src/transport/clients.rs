@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use dashmap::DashMap;
 use quinn::{Connection, RecvStream, SendStream};
+use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 use umbel_protocol::limits::FRAME_BYTES_MAX;
 
@@ -25,9 +26,22 @@ pub(super) struct Sessions {
 struct Session {
     connection: Connection,
     outbox: Arc<Outbox>,
+    writer: JoinHandle<()>,
 }
 
 impl Sessions {
+    /// Takes no more replies. The tasks end when those taken have arrived.
+    pub(super) fn finish(&self) -> Vec<JoinHandle<()>> {
+        let ids: Vec<u64> = self.by_id.iter().map(|session| *session.key()).collect();
+        let sessions = ids.iter().filter_map(|id| self.by_id.remove(id));
+        sessions
+            .map(|(_, session)| {
+                session.outbox.close();
+                session.writer
+            })
+            .collect()
+    }
+
     pub(super) fn reply(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
         Ok(self.outbox(session, &frame)?.push(frame)?)
     }
@@ -88,14 +102,15 @@ impl Place {
     ) {
         let session = self.session;
         let outbox = Arc::new(Outbox::new(SESSION_BYTES_MAX));
-        let entry = Session { connection: connection.clone(), outbox: Arc::clone(&outbox) };
+        let writing = write_frames(connection.clone(), send, Arc::clone(&outbox));
+        let writer = inner.runtime.spawn(writing);
+        let entry = Session { connection: connection.clone(), outbox: Arc::clone(&outbox), writer };
         inner.sessions.by_id.insert(session, entry);
         let from = connection.remote_address();
         debug!(session, certificate = identity.name, name = told_name, %from, "client came");
         let clients = &inner.outlet.clients;
         let came = Inbound::ClientCame { session, identity, name: told_name, from };
         if clients.send(came).await.is_ok() {
-            inner.runtime.spawn(write_frames(connection.clone(), send, Arc::clone(&outbox)));
             read(session, &connection, recv, &inner).await;
         }
         inner.sessions.by_id.remove(&session);

@@ -4,12 +4,13 @@
 //! consensus, one for work, one for each bulk message; gossip rides in datagrams. Reading stops
 //! while the receiver of a class is full, and then QUIC stops the sender of that stream alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use quinn::{Connection, RecvStream, VarInt};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tracing::{trace, warn};
 use umbel_protocol::id::NodeId;
 use umbel_protocol::wire::frame::Lane;
@@ -30,6 +31,8 @@ pub(super) struct Link {
     consensus: Arc<Outbox>,
     work: Arc<Outbox>,
     bulk: Arc<Outbox>,
+    /// The tasks that write the lanes.
+    writers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Link {
@@ -42,6 +45,7 @@ impl Link {
             consensus: Arc::new(Outbox::new(LANE_BYTES_MAX)),
             work: Arc::new(Outbox::new(LANE_BYTES_MAX)),
             bulk: Arc::new(Outbox::new(Lane::Bulk.bytes_max())),
+            writers: Mutex::default(),
         }
     }
 
@@ -76,11 +80,23 @@ impl Link {
     /// Starts moving traffic; all tasks end with the connection.
     pub(super) fn start(self: &Arc<Self>, inner: &Arc<Inner>) {
         let runtime = &inner.runtime;
-        runtime.spawn(Arc::clone(self).write_lane(Lane::Consensus));
-        runtime.spawn(Arc::clone(self).write_lane(Lane::Work));
+        let writers = [Lane::Consensus, Lane::Work]
+            .map(|lane| runtime.spawn(Arc::clone(self).write_lane(lane)));
+        self.writers().extend(writers);
         runtime.spawn(Arc::clone(self).write_bulk());
         runtime.spawn(Arc::clone(self).read_datagrams(inner.outlet.gossip.clone()));
         runtime.spawn(Arc::clone(self).accept_streams(Arc::clone(inner)));
+    }
+
+    /// Takes no more frames. The tasks end when those taken have arrived.
+    pub(super) fn finish(&self) -> Vec<JoinHandle<()>> {
+        self.consensus.close();
+        self.work.close();
+        std::mem::take(&mut *self.writers())
+    }
+
+    fn writers(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.writers.lock().expect("nothing panics while it holds this lock")
     }
 
     /// The long-lived stream of one lane.

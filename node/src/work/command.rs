@@ -3,7 +3,6 @@
 //! The program leads a process group of its own. Invariant: a run is over only when no process of
 //! that group lives any more, whatever ended it; so a task that has ended can safely be run elsewhere.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt as _;
@@ -42,6 +41,9 @@ const QUOTED_BYTES_MAX: usize = 4 * 1024;
 /// Makes a program and its arguments of a task's arguments, or says why those do not fit.
 pub type Expand = Box<dyn Fn(&Value) -> Result<Vec<String>, String> + Send + Sync>;
 
+/// Makes variables of a task's arguments, or says why those do not fit.
+pub type Environment = Box<dyn Fn(&Value) -> Result<Vec<(String, String)>, String> + Send + Sync>;
+
 /// What a command runs.
 pub enum Program {
     /// A program and its arguments, made of the task's arguments. No shell sees them.
@@ -57,12 +59,11 @@ pub enum Program {
 /// than the 128 KiB that Linux allows, in `UMBEL_ARGS`; otherwise `UMBEL_ARGS_TOO_LARGE` is `1`.
 /// `UMBEL_TASK`, `UMBEL_TASK_ID`, `UMBEL_ATTEMPT` and `UMBEL_TOKEN` say which run it is. The rest of
 /// the environment is the node's own, without anything else called `UMBEL_`.
-#[derive(Debug)]
 pub struct CommandSpec {
     /// What is run.
     pub program: Program,
-    /// Added to the environment; wins over what is inherited.
-    pub env: BTreeMap<String, String>,
+    /// What is added to the environment, made of the task's arguments; wins over what is inherited.
+    pub environment: Environment,
     /// Where it is run; nothing means where the node runs.
     pub cwd: Option<PathBuf>,
     /// How much of each of its two outputs is kept: the first and the last half of it. At most
@@ -70,11 +71,22 @@ pub struct CommandSpec {
     pub capture_bytes: usize,
 }
 
+impl fmt::Debug for CommandSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandSpec")
+            .field("program", &self.program)
+            .field("cwd", &self.cwd)
+            .field("capture_bytes", &self.capture_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
 impl CommandSpec {
     /// `program` with nothing added to its environment, keeping as much output as allowed.
     #[must_use]
-    pub const fn new(program: Program) -> Self {
-        Self { program, env: BTreeMap::new(), cwd: None, capture_bytes: CAPTURE_BYTES_MAX }
+    pub fn new(program: Program) -> Self {
+        let environment: Environment = Box::new(|_| Ok(Vec::new()));
+        Self { program, environment, cwd: None, capture_bytes: CAPTURE_BYTES_MAX }
     }
 }
 
@@ -197,7 +209,8 @@ fn start(
     if let Some(cwd) = &spec.cwd {
         command.current_dir(cwd);
     }
-    set_environment(&mut command, spec, context, args);
+    let added = (spec.environment)(&value).map_err(bad)?;
+    set_environment(&mut command, added, context, args);
 
     let remembered = |error| Failure::new(FailureKind::Error, chain(&error));
     let entry = ledger.enter(context.id, context.token).map_err(remembered)?;
@@ -221,7 +234,7 @@ fn start(
 
 fn set_environment(
     command: &mut tokio::process::Command,
-    spec: &CommandSpec,
+    added: Vec<(String, String)>,
     context: &Context,
     args: &[u8],
 ) {
@@ -231,7 +244,7 @@ fn set_environment(
             command.env_remove(name);
         }
     }
-    command.envs(&spec.env);
+    command.envs(added);
     for mark in marks(context.id, context.token) {
         if let Some((name, value)) = mark.split_once('=') {
             command.env(name, value);

@@ -50,7 +50,12 @@ impl Executor {
                 continue;
             };
             let has_slot = self.slots.take(now, from, *pool);
-            let is_stale = self.fences.get(&task.partition()).is_some_and(|fence| term < *fence);
+            // Whoever was told what is held here takes back all other runs of older terms: such a
+            // run must not start any more, not even if its new owner repeats the dispatch.
+            let is_stale = self
+                .fences
+                .get(&task.partition())
+                .is_some_and(|fence| term < *fence || token.term < *fence);
             if !has_slot || is_stale || self.refused_set.contains(&key) {
                 if has_slot {
                     self.slots.free(*pool);

@@ -107,6 +107,11 @@ impl Slots {
         }
     }
 
+    /// The owner on the same node is there: it gets what nobody else wants.
+    pub(super) fn keep_for_home(&mut self) {
+        self.owner(self.home);
+    }
+
     /// Takes back what other nodes have held too long without use.
     pub(super) fn reclaim(&mut self, now: Tick) {
         let idle: Vec<NodeId> = (self.owners.iter())

@@ -99,15 +99,16 @@ impl Group {
             append(self.write_of(out), entries);
             needs_write = true;
         }
-        if let Some(state) = ready.hs() {
-            // The commit index alone is not worth a sync: it goes with the next write.
-            let state = translate::from_hard_state(state);
-            if ready.must_sync() || out.write.is_some() {
-                self.write_of(out).hard_state = Some(state);
-                needs_write = true;
-            }
+        let state = translate::from_hard_state(&self.raw.raft.hard_state());
+        let new_vote = self.promised != (state.term, state.vote);
+        self.promised = (state.term, state.vote);
+        if new_vote || needs_write {
+            // The commit index alone is not worth a sync. But it must be on disk with the entries
+            // behind it: a copy that has an entry and does not know that a change of the copies
+            // before it was committed would, after a restart, vote in a configuration long left.
+            self.write_of(out).hard_state = Some(state);
+            needs_write = true;
         }
-        let new_vote = ready.must_sync() && ready.hs().is_some();
         if needs_write {
             self.write_in_flight = Some(number);
             if let Some((_, write_number)) = &mut out.write {

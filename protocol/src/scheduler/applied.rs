@@ -1,12 +1,12 @@
 //! What follows from entries that were applied: dispatches, answers, indexes.
 
 use super::Scheduler;
-use super::replica::{InFlight, Machine};
+use super::replica::{InFlight, Machine, Replica};
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, TaskId, Token};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::partition::{Change, Partition, Proposal};
-use crate::task::Phase;
+use crate::task::{Phase, State};
 use crate::wire::{Answer, Dispatch, decode};
 
 impl Scheduler {
@@ -27,7 +27,7 @@ impl Scheduler {
                     let proposal: Proposal = decode(&entry.data, SNAPSHOT_BYTES_MAX)
                         .expect("only proposals of our own are in the log");
                     partition.apply(entry.index, entry.term, proposal, &mut changes);
-                    self.after_entry(id, entry.index, &mut changes);
+                    self.after_entry(id, entry, &mut changes);
                 }
                 None => unreachable!("entries follow a state"),
             }
@@ -35,39 +35,32 @@ impl Scheduler {
     }
 
     /// Draws the owner's conclusions from one entry.
-    fn after_entry(&mut self, id: GroupId, index: u64, changes: &mut Vec<Change>) {
-        let Some(replica) = self.replicas.get_mut(&id) else {
-            return;
-        };
-        let in_flight = replica.owner.as_mut().and_then(|owner| {
-            while owner.in_flight.front().is_some_and(|oldest| oldest.index < index) {
-                owner.in_flight.pop_front();
-            }
-            owner.in_flight.pop_front_if(|oldest| oldest.index == index)
-        });
-        if !replica.is_settled() {
+    fn after_entry(&mut self, id: GroupId, entry: &LogEntry, changes: &mut Vec<Change>) {
+        let owner = self.replicas.get_mut(&id).and_then(Replica::settled);
+        // What was proposed in another term is no longer waited for here, even if its place is.
+        let Some(owner) = owner.filter(|owner| owner.term == entry.term) else {
             changes.clear();
             return;
+        };
+        let InFlight { submissions, cancels, slots, losses, forgets, .. } =
+            owner.in_flight.pop_front_if(|oldest| oldest.index == entry.index).unwrap_or_default();
+        owner.forgetting &= !forgets;
+        for lessee in &losses {
+            owner.losing.remove(lessee);
         }
-        if let Some(owner) = replica.owner.as_mut() {
-            owner.forgetting = false;
-            owner.losing.clear();
-        }
-        let (submissions, cancels) = in_flight
-            .map(|InFlight { submissions, cancels, .. }| (submissions, cancels))
-            .unwrap_or_default();
+        self.take_back_slots(slots, changes);
         let mut submissions = submissions.into_iter();
         for change in changes.drain(..) {
             match change {
-                Change::Accepted { ordinal: _, refused, known, unused } => {
+                Change::Accepted { ordinal: _, refused, known, unused: _ } => {
                     if let Some(submission) = submissions.next() {
-                        self.submitted(submission, refused, known, &unused);
+                        self.submitted(submission, refused, known);
                     }
                 }
                 Change::Ready { task } => self.index_ready(task),
                 Change::Scheduled { task, not_before } => self.timers.insert(not_before, task),
                 Change::Leased { task, token, lessee } => self.leased(task, token, lessee),
-                Change::NotLeased { task, lessee } => self.not_leased(task, lessee),
+                Change::NotLeased { task, lessee: _ } => self.not_leased(task),
                 Change::Closed { task, token, lessee } => self.closed(task, token, lessee),
                 Change::Stop { task, token, lessee } => {
                     self.outbox.stop(lessee.node, task, token);
@@ -126,14 +119,54 @@ impl Scheduler {
         self.outbox.dispatch(lessee, &template, dispatch);
     }
 
-    /// A slot that was meant for `task` is free again: the task was cancelled meanwhile, say.
-    fn not_leased(&mut self, task: TaskId, lessee: Lessee) {
-        let replica = self.replicas.get(&GroupId::of(task.partition()));
-        let record = replica.and_then(|r| r.partition()).and_then(|p| p.record(task));
-        if let Some(record) = record
-            && let Some(pool) = self.lessees.pool(lessee, &record.template)
-        {
-            self.slots.add(lessee, pool, 1);
+    /// Slots that an entry was to take, and did not: a task was cancelled meanwhile, say, or a row
+    /// was known already.
+    fn take_back_slots(&mut self, mut slots: Vec<(Lessee, usize, u32)>, changes: &[Change]) {
+        let is_spare = |change: &Change| match change {
+            Change::NotLeased { .. } => true,
+            Change::Accepted { unused, .. } => !unused.is_empty(),
+            Change::Ready { .. }
+            | Change::Scheduled { .. }
+            | Change::Leased { .. }
+            | Change::Closed { .. }
+            | Change::Stop { .. }
+            | Change::Finished { .. } => false,
+        };
+        if !changes.iter().any(is_spare) {
+            return;
+        }
+        for change in changes {
+            let Change::Leased { task, token: _, lessee } = change else {
+                continue;
+            };
+            let record = self.owned(task.partition()).and_then(|p| p.record(*task));
+            let pool = record.and_then(|record| self.lessees.pool(*lessee, &record.template));
+            let taken = slots.iter_mut().find(|(holder, of, count)| {
+                holder == lessee && pool.is_none_or(|pool| pool == *of) && *count > 0
+            });
+            if let Some((_, _, count)) = taken {
+                *count -= 1;
+            }
+        }
+        for (lessee, pool, count) in slots {
+            self.hold_again(lessee, pool, count);
+        }
+    }
+
+    /// A task that was to be leased is not: its time has not come, or has passed.
+    fn not_leased(&mut self, task: TaskId) {
+        let Some(partition) = self.owned(task.partition()) else {
+            return;
+        };
+        let now = partition.now();
+        let Some(record) = partition.record(task) else {
+            return;
+        };
+        let is_late = record.template.options.expires_at.is_some_and(|at| at <= now);
+        match record.state() {
+            State::Ready if !is_late => self.index_ready(task),
+            State::Scheduled | State::Ready => self.timers.insert(self.now.wall, task),
+            State::Leased | State::Succeeded | State::Dead | State::Cancelled | State::Expired => {}
         }
     }
 

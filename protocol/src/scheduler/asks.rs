@@ -282,15 +282,19 @@ impl Scheduler {
         }
     }
 
-    /// Repeats what got lost and ends what takes too long.
-    pub(super) fn tend_asks(&mut self) {
-        let now = self.now.tick;
+    /// Ends what takes too long.
+    pub(super) fn end_overdue_asks(&mut self) {
         while let Some((at, id)) = self.asks.deadlines.first().copied() {
-            if at > now {
+            if at > self.now.tick {
                 break;
             }
             self.overdue(id);
         }
+    }
+
+    /// Repeats what got lost.
+    pub(super) fn tend_asks(&mut self) {
+        let now = self.now.tick;
         let parked: Vec<u64> = self.asks.parked.iter().copied().collect();
         for id in parked {
             self.route(id);
@@ -335,7 +339,9 @@ impl Scheduler {
 
     /// The node that owns a partition, as far as is known here.
     pub(super) fn owner_of(&self, partition: PartitionId) -> Option<NodeId> {
-        let known = self.owners.get(&partition).copied();
+        // Hearsay: of use only while it may be true.
+        let known = (self.owners.get(&partition).copied())
+            .filter(|owner| *owner != self.node() && self.is_alive(*owner));
         match self.replicas.get(&GroupId::of(partition)) {
             Some(replica) if replica.is_settled() => Some(self.node()),
             Some(replica) => {

@@ -11,9 +11,9 @@ use rand::RngExt;
 
 use super::Scheduler;
 use crate::id::{GroupId, Lessee, NodeId, TaskId};
-use crate::partition::Grant;
-use crate::task::{Record, State, Template};
-use crate::time::{Span, Tick};
+use crate::partition::{Command, Grant};
+use crate::task::{Phase, Record, State, Template};
+use crate::time::{Span, Tick, Wall};
 use crate::wire::OwnerSays;
 
 /// Slots asked of one other executor at a time.
@@ -206,7 +206,6 @@ impl Scheduler {
                         let now = self.now.tick;
                         self.slots.take(lessee, pool, count, now);
                         submission.grants.push(Grant { lessee, rows: count });
-                        submission.pools.push(pool);
                         slots.push((lessee, pool, count));
                         rows -= count;
                     }
@@ -288,30 +287,58 @@ impl Scheduler {
         }
     }
 
-    /// Tasks whose time has come join the line, or are given up.
+    /// Slots that were to be leased to are free again, unless their executor began anew meanwhile
+    /// and counts them as its own.
+    pub(super) fn hold_again(&mut self, lessee: Lessee, pool: usize, count: u32) {
+        if count > 0 && self.is_present(lessee) {
+            self.slots.add(lessee, pool, count);
+        }
+    }
+
+    /// Tasks whose time has come join the line, or are given up. Partition time decides: it may lag
+    /// behind this node's clock, and what is proposed too early has no effect.
     fn fire_timers(&mut self) {
-        while let Some(task) = self.timers.pop(self.now.wall) {
-            let now = self.now.wall;
-            let Some(record) = self.owned(task.partition()).and_then(|p| p.record(task)) else {
+        let wall = self.now.wall;
+        while let Some(task) = self.timers.pop(wall) {
+            let Some(partition) = self.owned(task.partition()) else {
                 continue;
             };
-            let open = matches!(record.state(), State::Scheduled | State::Ready);
-            let expired = record.template.options.expires_at.is_some_and(|at| at <= now);
-            if open && expired {
+            let now = partition.now().max(self.partition_time(GroupId::of(task.partition())));
+            let Some(record) = partition.record(task) else {
+                continue;
+            };
+            let expires_at = record.template.options.expires_at;
+            let not_before = match record.phase() {
+                Phase::Scheduled { not_before } => Some(*not_before),
+                Phase::Ready => None,
+                Phase::Leased(_)
+                | Phase::Succeeded(_)
+                | Phase::Dead(_)
+                | Phase::Cancelled
+                | Phase::Expired => continue,
+            };
+            if expires_at.is_some_and(|at| at <= now) {
                 if let Some(line) = self.line(task.partition()) {
-                    line.commands.push(crate::partition::Command::Expire { tasks: vec![task] });
+                    line.commands.push(Command::Expire { tasks: vec![task] });
                 }
-            } else if due_at(record).is_some_and(|due| due <= now) {
+            } else if not_before.is_some_and(|at| at <= now) {
                 self.index_ready(task);
+            } else if let Some(due) = not_before.into_iter().chain(expires_at).min() {
+                self.timers.insert(wall + due.since(now), task);
             }
         }
     }
 }
 
 /// When a scheduled task may start.
-const fn due_at(record: &Record) -> Option<crate::time::Wall> {
+const fn due_at(record: &Record) -> Option<Wall> {
     match record.phase() {
-        crate::task::Phase::Scheduled { not_before } => Some(*not_before),
-        _ => None,
+        Phase::Scheduled { not_before } => Some(*not_before),
+        Phase::Ready
+        | Phase::Leased(_)
+        | Phase::Succeeded(_)
+        | Phase::Dead(_)
+        | Phase::Cancelled
+        | Phase::Expired => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Forming a cluster.
 
-use super::{Effect, Found, Scheduler};
+use super::{Found, Scheduler};
 use crate::durable::{GroupWrite, StoredGroup};
 use crate::group::Group;
 use crate::id::{GroupId, PartitionId};
@@ -12,7 +12,7 @@ impl Scheduler {
     /// Makes the meta group and the groups of all partitions, each with its first copy here. All
     /// else is moving copies, as at any later time.
     pub(super) fn found(&mut self, found: &Found) {
-        if self.meta.is_some() {
+        if self.meta.is_some() || !self.replicas.is_empty() {
             return;
         }
         let founders = found.founders.clamp(1, usize::from(found.replicas).max(1));
@@ -26,8 +26,8 @@ impl Scheduler {
             let data = Partition::new(partition).to_bytes().into();
             self.begin(Group::founding(GroupId::of(partition), node, data));
         }
-        self.learn_meta(meta);
-        self.outbox.effects.push(Effect::Joined(found.cluster));
+        // Nobody, this node included, is told before it is durable: the leader of the meta group
+        // tells. Else a crash could leave members of a cluster that its founder never heard of.
     }
 
     fn begin(&mut self, stored: StoredGroup) {

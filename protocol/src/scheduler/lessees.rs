@@ -111,7 +111,7 @@ impl Scheduler {
         }
     }
 
-    fn is_present(&self, lessee: Lessee) -> bool {
+    pub(super) fn is_present(&self, lessee: Lessee) -> bool {
         self.lessees.present.get(&lessee.node).is_some_and(|(present, _)| *present == lessee)
     }
 

@@ -38,6 +38,16 @@ impl Scheduler {
         }
     }
 
+    /// Takes over what this node's own copy of the meta group says.
+    pub(super) fn learn_own_meta(&mut self) {
+        if let Some(Machine::Meta(meta)) =
+            self.replicas.get(&GroupId::META).and_then(|replica| replica.machine.as_ref())
+        {
+            let meta = meta.clone();
+            self.learn_meta(meta);
+        }
+    }
+
     fn leads_meta(&self) -> bool {
         self.replicas.get(&GroupId::META).is_some_and(Replica::is_settled)
     }

@@ -65,12 +65,17 @@ pub(super) struct Line {
 }
 
 /// What one entry will decide.
+#[derive(Default)]
 pub(super) struct InFlight {
     pub(super) index: u64,
     pub(super) submissions: Vec<Submission>,
     pub(super) cancels: Vec<(Origin, TaskId)>,
     /// Slots that it takes if it is applied.
     pub(super) slots: Vec<(Lessee, usize, u32)>,
+    /// Executors whose loss it notes.
+    pub(super) losses: Vec<Lessee>,
+    /// Whether it forgets finished tasks.
+    pub(super) forgets: bool,
 }
 
 impl Line {
@@ -136,13 +141,6 @@ impl Replica {
         }
     }
 
-    pub(super) const fn partition_mut(&mut self) -> Option<&mut Partition> {
-        match &mut self.machine {
-            Some(Machine::Partition(partition)) => Some(partition),
-            Some(Machine::Meta(_)) | None => None,
-        }
-    }
-
     /// Puts `data`, a leader's state, in place of the machine's.
     pub(super) fn restore(&mut self, data: &Bytes) {
         self.machine = Some(
@@ -198,9 +196,6 @@ impl Scheduler {
         let (mut group, data) = Group::open(stored);
         let machine = data
             .map(|data| Machine::from_bytes(id, &data).expect("the store checks what it returns"));
-        if let Some(Machine::Meta(meta)) = &machine {
-            self.learn_meta(meta.clone());
-        }
         let alone = group.copies().voters == [group.replica()];
         if alone {
             // There is nobody to wait for.

@@ -3,14 +3,14 @@
 //! What arrives while the disk is busy waits in line. Once it is free all of it goes into one entry
 //! a group, and all groups' entries into one batch with one sync.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use super::replica::{InFlight, Line, Machine, Owner};
 use super::{Effect, Scheduler};
 use crate::durable::{GroupWrite, WriteBatch};
 use crate::group::{Drained, ProposeError, Role};
-use crate::id::{GroupId, ReplicaId};
+use crate::id::{GroupId, Lessee, ReplicaId};
 use crate::limits::BATCH_BYTES_MAX;
 use crate::partition::{Command, Proposal};
 use crate::wire::encode;
@@ -38,7 +38,7 @@ impl Disk {
         }
     }
 
-    const fn is_free(&self) -> bool {
+    pub(super) const fn is_free(&self) -> bool {
         self.writing.is_none()
     }
 
@@ -62,17 +62,20 @@ impl Scheduler {
     /// Carries out all that the events since the last round have made possible.
     pub(super) fn round(&mut self, effects: &mut Vec<Effect>) {
         let mut drained = Drained::default();
+        // Groups that take no proposals now; what changes that is an event.
+        let mut refused = BTreeSet::new();
         loop {
             self.ask_confirmations();
             if self.disk.is_free() {
                 self.assign();
-                self.propose_staged();
+                self.propose_staged(&mut refused);
             }
             let Some(id) = self.dirty.pop_first() else {
                 break;
             };
             self.drain(id, &mut drained);
         }
+        self.staged.append(&mut refused);
         if let Some(batch) = self.disk.next_batch() {
             effects.push(Effect::Persist(batch));
         }
@@ -108,6 +111,9 @@ impl Scheduler {
         }
         if let Some((_, data)) = drained.restored.take() {
             replica.restore(&data);
+            if id == GroupId::META {
+                self.learn_own_meta();
+            }
         }
         self.apply(id, &drained.committed);
         if drained.snapshot_wanted
@@ -149,8 +155,11 @@ impl Scheduler {
         self.disk.write(write, 0);
     }
 
-    fn propose_staged(&mut self) {
+    fn propose_staged(&mut self, refused: &mut BTreeSet<GroupId>) {
         for id in mem::take(&mut self.staged) {
+            if refused.contains(&id) {
+                continue;
+            }
             let at = self.partition_time(id);
             let Some(replica) = self.replicas.get_mut(&id) else {
                 continue;
@@ -172,7 +181,7 @@ impl Scheduler {
             if let Some(line) = rest {
                 // Too much is uncommitted: what did not fit keeps its place.
                 owner.line = line;
-                self.staged.insert(id);
+                refused.insert(id);
             }
         }
     }
@@ -227,6 +236,8 @@ fn propose_commands(
         match group.propose(encode(&proposal)) {
             Ok(index) => owner.in_flight.push_back(InFlight {
                 index,
+                losses: losses_of(&proposal),
+                forgets: proposal.commands.iter().any(|c| matches!(c, Command::Forget { .. })),
                 submissions: mem::take(&mut submissions),
                 cancels: mem::take(&mut cancels),
                 slots: mem::take(&mut slots),
@@ -241,4 +252,20 @@ fn propose_commands(
             }
         }
     }
+}
+
+/// The executors that `proposal` takes to be gone.
+fn losses_of(proposal: &Proposal) -> Vec<Lessee> {
+    let losses = proposal.commands.iter().filter_map(|command| match command {
+        Command::Lose { lessee, .. } => Some(*lessee),
+        Command::Accept { .. }
+        | Command::Lease { .. }
+        | Command::Report { .. }
+        | Command::Release { .. }
+        | Command::Pardon { .. }
+        | Command::Cancel { .. }
+        | Command::Expire { .. }
+        | Command::Forget { .. } => None,
+    });
+    losses.collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Scheduler;
 use super::asks::Origin;
-use crate::id::{GroupId, Lessee, PartitionId};
+use crate::id::{GroupId, PartitionId};
 use crate::limits::{SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX};
 use crate::partition::{Grant, Refusal};
 use crate::task::Batch;
@@ -17,8 +17,6 @@ pub(super) struct Submission {
     pub(super) bytes: usize,
     pub(super) wait: bool,
     pub(super) grants: Vec<Grant>,
-    /// The pool of each grant's slots.
-    pub(super) pools: Vec<usize>,
 }
 
 /// How much is on its way.
@@ -44,7 +42,7 @@ impl Scheduler {
         self.on_the_way.submissions += 1;
         self.on_the_way.tasks += batch.rows.len();
         let grants = Vec::new();
-        let submission = Submission { origin, batch, bytes, wait, grants, pools: Vec::new() };
+        let submission = Submission { origin, batch, bytes, wait, grants };
         if let Some(line) = self.line(partition) {
             line.submissions.push(submission);
         }
@@ -56,7 +54,9 @@ impl Scheduler {
         let Some(replica) = self.replicas.get(&group).filter(|replica| replica.is_settled()) else {
             return Err(RequestError::NotOwner { partition, owner });
         };
-        let needed = self.meta.as_ref().map_or(1, |meta| usize::from(meta.voters_min));
+        let Some(needed) = self.meta.as_ref().map(|meta| usize::from(meta.voters_min)) else {
+            return Err(RequestError::Forming { missing: "what the cluster is".to_owned() });
+        };
         let voters = replica.group.copies().voters.len();
         if voters < needed {
             let missing = format!("{partition} has {voters} of {needed} voting copies");
@@ -78,15 +78,8 @@ impl Scheduler {
         submission: Submission,
         refused: Vec<(u32, Refusal)>,
         known: u32,
-        unused: &[Lessee],
     ) {
         self.leave_line(&submission);
-        for lessee in unused {
-            let grant = submission.grants.iter().position(|grant| grant.lessee == *lessee);
-            if let Some(pool) = grant.and_then(|place| submission.pools.get(place)) {
-                self.slots.add(*lessee, *pool, 1);
-            }
-        }
         let Submission { origin, batch, wait, .. } = submission;
         let is_refused = |place: usize| refused.iter().any(|(row, _)| *row as usize == place);
         let waits_for = wait.then(|| {

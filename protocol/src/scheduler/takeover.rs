@@ -27,7 +27,7 @@ impl Scheduler {
         };
         owner.is_settled = true;
         let Some(Machine::Partition(partition)) = &replica.machine else {
-            return;
+            return self.learn_own_meta();
         };
         let partition_id = partition.id();
         let mut ready = Vec::new();
@@ -122,7 +122,7 @@ impl Scheduler {
             origins.push(submission.origin);
         }
         for (lessee, pool, count) in free {
-            self.slots.add(lessee, pool, count);
+            self.hold_again(lessee, pool, count);
         }
         let confirmed = self.confirmed.remove(&id).unwrap_or_default();
         let waiting = reads

@@ -31,6 +31,7 @@ const SLOW_TURN: u64 = 10;
 impl Scheduler {
     /// The deadline has come.
     pub(super) fn due(&mut self) {
+        self.end_overdue_asks();
         if self.now.tick < self.tick_at {
             return;
         }

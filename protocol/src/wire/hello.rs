@@ -4,7 +4,7 @@
 //! the [`Answer`]. A certificate has proven before that both belong to the same authority, and
 //! whether an end is a node or a client; who exactly it is, and which of its lives, is said here.
 //!
-//! The bytes ([`fields`]) can be read by every version that there will ever be: magic, the range of
+//! The bytes (see `fields.rs`) can be read by every version that there will ever be: magic, the range of
 //! versions, then tagged fields of which unknown ones are skipped. A field never changes its
 //! meaning; a new one gets a new tag.
 

@@ -1,6 +1,7 @@
 //! Clients: their sessions, their limits, and what they are told.
 
 use super::*;
+use crate::tls::Identity;
 use crate::transport::dial::ClientLink;
 
 async fn came(node: &mut Node) -> (u64, Identity, String) {
@@ -79,7 +80,7 @@ async fn a_client_that_does_not_read_is_bounded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_is_told() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let node = start(authority.node(), hello(1));
+    let mut node = start(authority.node(), hello(1));
     let error = ClientLink::connect(node.addr(), &other.client(), "shop").await.unwrap_err();
     assert!(error.to_string().contains("another authority"), "{error}");
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -88,9 +89,13 @@ async fn what_is_wrong_is_told() {
     assert!(matches!(error, DialError::NoAnswer { .. }), "{error}");
     let link = ClientLink::connect(node.addr(), &authority.client(), "shop").await.unwrap();
     let mut receiver = link.receiver;
-    node.transport.close().await;
+    let (session, ..) = came(&mut node).await;
+    let last = Bytes::from(vec![1; 2 * 1024 * 1024]);
+    node.transport.reply(session, last.clone()).unwrap();
+    let (_, got) = tokio::join!(node.transport.close(), patiently(receiver.recv()));
+    assert!(got.unwrap() == last, "what was queued is still delivered");
     let lost = patiently(receiver.recv()).await.unwrap_err();
-    assert!(lost.to_string().contains("the process ends"), "{lost}");
+    assert!(lost.to_string().contains("ended the session"), "{lost}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! Whoever does not belong here is told so, each in words of its own, and the node lives on.
 
 use quinn::Connection;
+use umbel_protocol::wire::hello::Refusal;
 
 use super::*;
 use crate::tls::ca::{self, Validity};

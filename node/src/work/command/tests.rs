@@ -104,7 +104,7 @@ async fn a_program_gets_its_arguments_in_every_way() {
     let text = "cat; echo; echo $UMBEL_ARGS $UMBEL_TASK $UMBEL_TASK_ID $UMBEL_ATTEMPT $UMBEL_TOKEN; \
                 echo $COLOUR >&2; test -z \"$UMBEL_ARGS_TOO_LARGE\"";
     let mut spec = CommandSpec::new(Program::Shell(text.to_owned()));
-    spec.env.insert("COLOUR".to_owned(), "green".to_owned());
+    spec.environment = Box::new(|_| Ok(vec![("COLOUR".to_owned(), "green".to_owned())]));
     let bench = Bench::new();
     let (stdout, stderr) =
         output(bench.run(Definition::command("job", spec), r#"{"a":[1,2]}"#).await);

@@ -1,0 +1,36 @@
+//! The actors of a node: thin shells around the machines of `umbel-protocol`.
+//!
+//! A handler translates its message into an event, steps the machine, and performs the effects in
+//! one `match`; whatever is worth deciding is decided in the machine. Transport and store are plain
+//! tasks and threads behind cheap handles.
+//!
+//! | actor | arbiter | owns | mailbox | when it is full | on panic |
+//! |---|---|---|---|---|---|
+//! | [`Supervisor`] | its own | the others, the store's writer | [`MAILBOX_MAX`] | callers wait | the node ends |
+//! | [`Scheduler`] | `work` | all groups, requests | [`MAILBOX_MAX`] | network and callers wait | the store is opened anew, a new one is built from it |
+//! | [`Executor`] | `work` | runs and slots | [`MAILBOX_MAX`] | the scheduler keeps what it has for it | its runs are dropped, a new one introduces itself |
+//! | [`Gossip`] | `gossip` | membership | [`MAILBOX_MAX`] | datagrams are dropped | a new one asks the members it is told of |
+//!
+//! Scheduler and executor share a thread: what they say to each other is on the way of every task.
+//! Gossip has its own, so that no load ever delays a probe.
+//!
+//! [`MAILBOX_MAX`]: umbel_protocol::limits::MAILBOX_MAX
+
+mod executor;
+mod gossip;
+mod post;
+mod scheduler;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+pub use self::executor::{Executor, Held};
+pub use self::gossip::{Gossip, Members};
+pub use self::post::{Post, PostError};
+pub use self::scheduler::{Ask, Scheduler};
+pub use self::supervisor::{NodeError, Supervisor, Which};
+
+pub(crate) use self::executor::{OwnerSpoke, Reached};
+pub(crate) use self::gossip::Gossiped;
+pub(crate) use self::scheduler::Happened;
+pub(crate) use self::supervisor::{Handles, Setup, Stop};

@@ -1,0 +1,214 @@
+//! The Scheduler actor.
+//!
+//! *Owns* the scheduler machine: every group of this node, every request it was asked. *Receives*
+//! what the network, the store, the executor and gossip have for it. *Sends* writes to the store,
+//! frames to other nodes, dispatches to the executor, answers to callers. *Never* waits for any of
+//! them, and never decides.
+
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
+use tokio::sync::mpsc;
+use tracing::{debug, error, warn};
+use umbel_protocol::limits::MAILBOX_MAX;
+use umbel_protocol::scheduler::{self, Caller, Effect, Event};
+use umbel_protocol::time::Tick;
+use umbel_protocol::wire::{Answer, OwnerSays, Request, ServerFrame, encode};
+
+use super::OwnerSpoke;
+use super::supervisor::{Bell, Handles};
+use crate::clock::Clock;
+use crate::store::{SubmitError, WriterHandle};
+use crate::wire_out::send_envelopes;
+
+/// Sessions of this process itself; the transport counts its own from one.
+const SESSION_HERE: u64 = 0;
+
+/// Drives the groups of this node and answers requests. See the [module](self).
+pub struct Scheduler {
+    machine: scheduler::Scheduler,
+    clock: Clock,
+    writer: WriterHandle,
+    handles: Handles,
+    /// What the executor had no room for.
+    for_executor: VecDeque<OwnerSays>,
+    effects: Vec<Effect>,
+    alarm: Option<(Tick, SpawnHandle)>,
+    callers: HashMap<u64, mpsc::Sender<Answer>>,
+    last_caller: u64,
+    /// Rings when this actor is gone.
+    _bell: Bell,
+}
+
+/// Something happened that the scheduler is to know.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Happened(pub(crate) Vec<Event>);
+
+/// A request of this process itself. Its answers come through `answers`, which needs room for two.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Ask {
+    /// What is asked.
+    pub request: Request,
+    /// Where the answers go. If it is closed or full they are dropped.
+    pub answers: mpsc::Sender<Answer>,
+}
+
+impl Scheduler {
+    pub(crate) fn new(
+        machine: scheduler::Scheduler,
+        clock: Clock,
+        writer: WriterHandle,
+        handles: Handles,
+        bell: Bell,
+    ) -> Self {
+        Self {
+            machine,
+            clock,
+            writer,
+            handles,
+            for_executor: VecDeque::new(),
+            effects: Vec::new(),
+            alarm: None,
+            callers: HashMap::new(),
+            last_caller: 0,
+            _bell: bell,
+        }
+    }
+
+    fn step(&mut self, event: Event, ctx: &mut Context<Self>) {
+        self.machine.step(self.clock.now(), event, &mut self.effects);
+        let mut effects = mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            self.perform(effect);
+        }
+        self.effects = effects;
+        self.pass_on();
+        self.set_alarm(ctx);
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Answer { caller, answer } => self.answer(caller, answer),
+            Effect::Execute(says) => self.for_executor.push_back(says),
+            Effect::Joined(cluster) => self.handles.joined(cluster),
+            Effect::Meet { node, address } => self.handles.meet(node, address),
+            Effect::Persist(batch) => {
+                if let Err(error) = self.writer.submit(batch) {
+                    // One batch is on its way at a time, so it is never full; a closed store has
+                    // told the supervisor why.
+                    let closed = matches!(error, SubmitError::Closed(_));
+                    debug!(closed, "a batch was not taken by the store");
+                }
+            }
+            Effect::Refused(refusal) => self.handles.fail(refusal.into()),
+            Effect::Send { to, urgent, messages } => {
+                send_envelopes(&self.handles.transport, to, urgent, messages);
+            }
+        }
+    }
+
+    fn answer(&mut self, caller: Caller, answer: Answer) {
+        let Caller { session, request } = caller;
+        let is_last = !matches!(answer, Answer::Submitted { .. });
+        if session == SESSION_HERE {
+            if let Some(answers) = self.callers.get(&request)
+                && answers.try_send(answer).is_err()
+            {
+                debug!(request, "a caller went away before its answer");
+            }
+            if is_last || self.callers.get(&request).is_some_and(mpsc::Sender::is_closed) {
+                self.callers.remove(&request);
+            }
+            return;
+        }
+        let frame = encode(&ServerFrame { id: request, answer });
+        if let Err(why) = self.handles.transport.reply(session, frame.into()) {
+            // A client that does not read its answers is cut off rather than buffered for.
+            warn!(session, %why, "an answer could not be sent to a client");
+            self.handles.transport.close_session(session, "answers are not taken");
+        }
+    }
+
+    /// Gives the executor what there is for it, in order.
+    fn pass_on(&mut self) {
+        if self.for_executor.is_empty() {
+            return;
+        }
+        let says = mem::take(&mut self.for_executor).into();
+        let home = self.machine.node();
+        if let Err((_, OwnerSpoke { says, .. })) =
+            self.handles.executor.try_send(OwnerSpoke { from: home, says })
+        {
+            self.for_executor = says.into();
+        }
+    }
+
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        let deadline = self.machine.next_deadline();
+        if self.alarm.is_some_and(|(at, _)| at <= deadline) {
+            return;
+        }
+        if let Some((_, alarm)) = self.alarm.take() {
+            ctx.cancel_future(alarm);
+        }
+        let alarm = ctx.run_later(self.clock.until(deadline), |actor, ctx| {
+            actor.alarm = None;
+            actor.step(Event::Due, ctx);
+        });
+        self.alarm = Some((deadline, alarm));
+    }
+}
+
+impl Actor for Scheduler {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_MAX);
+        self.step(Event::Due, ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        if self.callers.values().any(|caller| !caller.is_closed()) {
+            error!("the scheduler stops while requests are open");
+        }
+    }
+}
+
+impl Handler<Happened> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, Happened(events): Happened, ctx: &mut Self::Context) {
+        for event in events {
+            self.step(event, ctx);
+        }
+    }
+}
+
+impl Handler<Ask> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, Ask { request, answers }: Ask, ctx: &mut Self::Context) {
+        self.last_caller += 1;
+        let caller = Caller { session: SESSION_HERE, request: self.last_caller };
+        self.callers.insert(self.last_caller, answers);
+        self.step(Event::Asked { caller, request }, ctx);
+    }
+}
+
+/// Makes the actor panic, as a bug of ours would.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Panic;
+
+#[cfg(test)]
+impl Handler<Panic> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("a bug in the scheduler");
+    }
+}

@@ -1,0 +1,261 @@
+//! A whole node, in this process.
+
+mod builder;
+mod definitions;
+mod error;
+mod profile;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use actix::{Actor, Addr};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::info;
+use umbel_protocol::id::{ClusterId, NodeId};
+use umbel_protocol::wire::{Answer, Request};
+
+pub use self::builder::NodeBuilder;
+pub use self::definitions::InvalidTask;
+pub use self::error::StartError;
+use crate::actors::{
+    Ask, Executor, Gossip, Handles, NodeError, Post, Scheduler, Setup, Stop, Supervisor,
+};
+use crate::data_dir::DataDir;
+
+/// A running node: scheduler, executor, gossip and their supervisor, its transport and its store.
+///
+/// Dropping it stops it without ceremony, like a crash; [`stop`](Self::stop) ends it properly.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = umbel::Node::builder().name("a").start().await?;
+/// node.joined().await?;
+/// println!("{} listens on {}", node.name(), node.address());
+/// node.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Node {
+    name: String,
+    id: NodeId,
+    address: SocketAddr,
+    tls_dir: PathBuf,
+    handles: Handles,
+    supervisor: Addr<Supervisor>,
+    /// Ends the actors' thread.
+    system: Option<actix_rt::System>,
+    /// Held for the lock on the directory.
+    data_dir: Arc<std::sync::Mutex<DataDir>>,
+}
+
+impl Node {
+    /// Sets a node up.
+    #[must_use]
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its id, for as long as its data directory lives.
+    #[must_use]
+    pub const fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its certificates are; clients on this host find theirs there, too.
+    #[must_use]
+    pub fn tls_dir(&self) -> &Path {
+        &self.tls_dir
+    }
+
+    /// Its cluster, once it has one.
+    #[must_use]
+    pub fn cluster(&self) -> Option<ClusterId> {
+        *self.handles.cluster.borrow()
+    }
+
+    /// The actor that drives this node's groups. The address is that of the present actor: after a
+    /// restart ask again.
+    #[must_use]
+    pub fn scheduler(&self) -> Option<Addr<Scheduler>> {
+        self.handles.scheduler.addr()
+    }
+
+    /// The actor that runs tasks.
+    #[must_use]
+    pub fn executor(&self) -> Option<Addr<Executor>> {
+        self.handles.executor.addr()
+    }
+
+    /// The actor that knows who is alive.
+    #[must_use]
+    pub fn gossip(&self) -> Option<Addr<Gossip>> {
+        self.handles.gossip.addr()
+    }
+
+    /// The actor that watches the others.
+    #[must_use]
+    pub fn supervisor(&self) -> Addr<Supervisor> {
+        self.supervisor.clone()
+    }
+
+    /// A place that always leads to the present scheduler, across restarts.
+    #[must_use]
+    pub fn scheduler_post(&self) -> Post<Scheduler> {
+        self.handles.scheduler.clone()
+    }
+
+    /// Asks this node, without a network. All answers come through the receiver: one, or two for a
+    /// submission that waits.
+    pub async fn ask(&self, request: Request) -> mpsc::Receiver<Answer> {
+        let (answers, receiver) = mpsc::channel(2);
+        self.handles.scheduler.deliver(Ask { request, answers }).await;
+        receiver
+    }
+
+    /// Waits until this node belongs to a cluster.
+    ///
+    /// # Errors
+    /// When it stopped by itself before that.
+    pub async fn joined(&self) -> Result<(), Arc<NodeError>> {
+        let mut cluster = self.handles.cluster.subscribe();
+        tokio::select! {
+            joined = cluster.wait_for(Option::is_some) => {
+                drop(joined);
+                Ok(())
+            }
+            why = fatal(self.handles.fatal.subscribe()) => Err(why),
+        }
+    }
+
+    /// Waits until this node stops by itself, which it only does when it must not go on.
+    pub async fn failed(&self) -> Arc<NodeError> {
+        fatal(self.handles.fatal.subscribe()).await
+    }
+
+    /// Ends it: what was acknowledged is on disk, connections are closed.
+    pub async fn stop(mut self) {
+        let (done, stopped) = oneshot::channel();
+        if self.supervisor.send(Stop { done }).await.is_ok() {
+            // An error means that it was gone already.
+            drop(stopped.await);
+        }
+        self.handles.transport.close().await;
+        if let Some(system) = self.system.take() {
+            system.stop();
+        }
+        info!(name = self.name, "stopped");
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
+    fn start(
+        setup: Setup,
+        name: String,
+        tls_dir: PathBuf,
+        address: SocketAddr,
+        data_dir: DataDir,
+    ) -> Result<Self, StartError> {
+        let (id, handles) = (setup.settings.node, setup.handles.clone());
+        let (started, has_started) = std::sync::mpsc::channel();
+        let thread = thread::Builder::new().name("umbel-system".to_owned()).spawn(move || {
+            let system = actix_rt::System::new();
+            let supervisor = system.block_on(async { Supervisor::new(setup).start() });
+            // Whoever waits for this has not gone: it waits without a limit.
+            drop(started.send((supervisor, actix_rt::System::current())));
+            system.run()
+        });
+        thread.map_err(StartError::Thread)?;
+        let (supervisor, system) = has_started
+            .recv()
+            .map_err(|_| StartError::Thread(std::io::Error::other("the actors' thread ended")))?;
+        let data_dir = Arc::new(std::sync::Mutex::new(data_dir));
+        let node = Self {
+            name,
+            id,
+            address,
+            tls_dir,
+            handles,
+            supervisor,
+            system: Some(system),
+            data_dir,
+        };
+        node.note_cluster();
+        node.stop_when_it_must();
+        Ok(node)
+    }
+
+    /// Keeps the cluster's id on disk, and tells peers, once there is one.
+    fn note_cluster(&self) {
+        let mut cluster = self.handles.cluster.subscribe();
+        let (handles, data_dir) = (self.handles.clone(), Arc::clone(&self.data_dir));
+        self.handles.runtime.spawn(async move {
+            let Ok(id) = cluster.wait_for(Option::is_some).await.map(|id| *id) else {
+                return;
+            };
+            let Some(id) = id else {
+                return;
+            };
+            let mut own = handles.transport.own();
+            own.cluster = Some(id);
+            let name = own.cluster_name.clone();
+            handles.transport.set_own(own);
+            let noted = tokio::task::spawn_blocking(move || {
+                let mut data_dir =
+                    data_dir.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                data_dir.join_cluster(id, &name)
+            });
+            if let Ok(Err(why)) = noted.await {
+                handles.fail(NodeError::Outdated(why.to_string()));
+            }
+        });
+    }
+
+    /// A node that must not go on says nothing more.
+    fn stop_when_it_must(&self) {
+        let why = fatal(self.handles.fatal.subscribe());
+        let supervisor = self.supervisor.clone();
+        let transport = self.handles.transport.clone();
+        self.handles.runtime.spawn(async move {
+            why.await;
+            let (done, stopped) = oneshot::channel();
+            if supervisor.send(Stop { done }).await.is_ok() {
+                drop(stopped.await);
+            }
+            transport.close().await;
+        });
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(system) = self.system.take() {
+            system.stop();
+        }
+    }
+}
+
+async fn fatal(mut fatal: watch::Receiver<Option<Arc<NodeError>>>) -> Arc<NodeError> {
+    let why = fatal.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+    match why {
+        Some(why) => why,
+        // The node itself is gone, and with it whoever could fail.
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,309 @@
+//! Setting a node up.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::watch;
+use umbel_protocol::id::ClusterId;
+use umbel_protocol::membership::Identity;
+use umbel_protocol::meta::Join;
+use umbel_protocol::scheduler::{Found, Settings};
+use umbel_protocol::time::Span;
+use umbel_protocol::wire::hello::NodeHello;
+
+use super::definitions::add_configured;
+use super::profile::profile;
+use super::{Node, StartError};
+use crate::actors::{Handles, Post, Setup};
+use crate::clock::Clock;
+use crate::config::{Config, HostPort};
+use crate::data_dir::DataDir;
+use crate::former::{Former, draw_cluster_id, resolve};
+use crate::router::route;
+use crate::tls::{Role, TlsFiles, ensure_local};
+use crate::transport::{self, Transport};
+use crate::work::{AsyncHandler, BlockingHandler, Ledger, RegisterError, Registry, Runner, Task};
+
+/// How long a member may be away before others take over its copies.
+const REPLACE_AFTER: Span = Span::from_millis(30_000);
+/// The name that certificates of a cluster of one host are made for.
+const LOCAL_NODE: &str = "node";
+
+/// Sets a node up; made by [`Node::builder`]. Without any setting it is a cluster of its own on
+/// loopback, with all tasks that `#[umbel::task]` declares in this program.
+#[derive(Debug)]
+pub struct NodeBuilder {
+    config: Config,
+    name: Option<String>,
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    join: Vec<HostPort>,
+    tasks: Result<Registry, RegisterError>,
+    replace_after: Span,
+}
+
+impl Default for NodeBuilder {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            name: None,
+            listen: None,
+            data: None,
+            join: Vec::new(),
+            tasks: Registry::declared(),
+            replace_after: REPLACE_AFTER,
+        }
+    }
+}
+
+impl NodeBuilder {
+    /// What `cluster.toml` says.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Its name, unique in the cluster; the host's name unless set.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Where it listens; what the configuration says unless set. Port 0 is any free one.
+    #[must_use]
+    pub const fn listen(mut self, listen: SocketAddr) -> Self {
+        self.listen = Some(listen);
+        self
+    }
+
+    /// Where it keeps its data; a directory of its name below that of the configuration unless set.
+    #[must_use]
+    pub fn data(mut self, data: impl Into<PathBuf>) -> Self {
+        self.data = Some(data.into());
+        self
+    }
+
+    /// A node to join through; may be given several times. A node that is told to join never forms
+    /// a cluster.
+    #[must_use]
+    pub fn join(mut self, through: HostPort) -> Self {
+        self.join.push(through);
+        self
+    }
+
+    /// How long a member may be away before others take over its copies: 30 s unless set.
+    #[must_use]
+    pub fn replace_after(mut self, span: std::time::Duration) -> Self {
+        self.replace_after = Span::from_micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Adds a task made by `#[umbel::task]`, which a linker may have left out.
+    #[must_use]
+    pub fn task<T: Task>(self) -> Self {
+        self.with(|tasks| tasks.task::<T>().map(drop))
+    }
+
+    /// Adds an async function, or closure, under `name`.
+    #[must_use]
+    pub fn register<Shape>(
+        self,
+        name: impl Into<String>,
+        handler: impl AsyncHandler<Shape>,
+    ) -> Self {
+        self.with(|tasks| tasks.register(name, handler).map(drop))
+    }
+
+    /// Adds a function, or closure, that may block its thread under `name`.
+    #[must_use]
+    pub fn register_blocking<Shape>(
+        self,
+        name: impl Into<String>,
+        handler: impl BlockingHandler<Shape>,
+    ) -> Self {
+        self.with(|tasks| tasks.register_blocking(name, handler).map(drop))
+    }
+
+    /// The first error is kept and told by [`start`](Self::start).
+    fn with(mut self, add: impl FnOnce(&mut Registry) -> Result<(), RegisterError>) -> Self {
+        if let Ok(tasks) = &mut self.tasks
+            && let Err(error) = add(tasks)
+        {
+            self.tasks = Err(error);
+        }
+        self
+    }
+
+    /// Starts it. It listens when this returns; whether it has a cluster yet is told by
+    /// [`Node::joined`].
+    ///
+    /// # Errors
+    /// When something that it needs is not there; nothing is left running.
+    pub async fn start(self) -> Result<Node, StartError> {
+        let Self { mut config, name, listen, data, join, tasks, replace_after } = self;
+        let runtime = Handle::try_current().map_err(|_| StartError::Runtime)?;
+        if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return Err(StartError::Runtime);
+        }
+        if let Some(listen) = listen {
+            config.listen_on(listen)?;
+        }
+        let mut registry = tasks?;
+        add_configured(&mut registry, &config)?;
+        let registry = Arc::new(registry);
+
+        let name = name.unwrap_or_else(host_name);
+        let data = data.unwrap_or_else(|| config.node.data.join(&name));
+        let cluster_name = config.cluster.name.clone();
+        let data_dir = DataDir::open(&data, &name, Some(&cluster_name))?;
+        let tls_dir = tls_dir(&config, &data)?;
+        let tls = node_certificate(&config, &tls_dir, &name)?;
+
+        let known = data_dir.cluster().map(|cluster| cluster.id);
+        let own = NodeHello {
+            node: data_dir.node(),
+            incarnation: data_dir.incarnation(),
+            start: data_dir.start(),
+            name: name.clone(),
+            listen: config.node.listen,
+            cluster: known,
+            cluster_name: cluster_name.clone(),
+        };
+        let bind = config.node.listen;
+        let (transport, inbox) =
+            Transport::bind(transport::Config { bind, own, tls, runtime: runtime.clone() })?;
+        let address = transport.local_addr().map_err(StartError::Thread)?;
+        let advertised = advertise(&config, &name, address).await?;
+        let mut own = transport.own();
+        own.listen = advertised;
+        transport.set_own(own);
+
+        let ledger = Ledger::open(data.join("runs"))?;
+        let swept = ledger.sweep()?;
+        if swept > 0 {
+            tracing::warn!(swept, "processes that the last start left behind were ended");
+        }
+
+        let handles = Handles {
+            transport,
+            threads: runtime.metrics().num_workers().max(1),
+            runtime: runtime.clone(),
+            scheduler: Post::default(),
+            executor: Post::default(),
+            gossip: Post::default(),
+            met: Arc::new(DashMap::new()),
+            cluster: watch::Sender::new(known),
+            fatal: watch::Sender::new(None),
+        };
+        let clock = Clock::start();
+        let join_as =
+            Join { node: data_dir.node(), name: name.clone(), address: advertised, cluster_name };
+        let setup = Setup {
+            settings: Settings {
+                node: data_dir.node(),
+                incarnation: data_dir.incarnation(),
+                join: join_as,
+                seed: data_dir.start(),
+                replace_after,
+            },
+            identity: Identity::new(
+                data_dir.node(),
+                data_dir.incarnation(),
+                data_dir.start(),
+                advertised,
+            ),
+            store: data_dir.store_path(),
+            profile: profile(&config, &registry),
+            registry,
+            runner: Runner::new(&name, ledger),
+            clock,
+            handles: handles.clone(),
+        };
+        route(inbox, &handles);
+        let me = data_dir.node();
+        let node = Node::start(setup, name, tls_dir, address, data_dir)?;
+        form(&config, me, join, known, clock, handles);
+        Ok(node)
+    }
+}
+
+/// Looks for a cluster, unless this node has one.
+fn form(
+    config: &Config,
+    me: umbel_protocol::id::NodeId,
+    join: Vec<HostPort>,
+    known: Option<ClusterId>,
+    clock: Clock,
+    handles: Handles,
+) {
+    let may_found = join.is_empty();
+    let seeds = if may_found { config.cluster.seeds.clone() } else { join };
+    let found = Found {
+        cluster: draw_cluster_id(),
+        partitions: config.cluster.partitions,
+        replicas: config.cluster.replicas,
+        founders: 1,
+    };
+    let runtime = handles.runtime.clone();
+    if known.is_none() {
+        let former = Former { me, seeds, may_found, found, clock, handles };
+        runtime.spawn(former.run());
+        return;
+    }
+    // A member finds the others by what it knows of them; a seed is one more way if all have moved.
+    runtime.spawn(async move {
+        for seed in seeds {
+            if let Ok(address) = resolve(&seed).await {
+                drop(handles.transport.greet(address).await);
+            }
+        }
+    });
+}
+
+/// Where the certificates are: a cluster of one host makes its own.
+fn tls_dir(config: &Config, data: &std::path::Path) -> Result<PathBuf, StartError> {
+    if let Some(dir) = &config.tls.dir {
+        return Ok(dir.clone());
+    }
+    let shared = data.parent().unwrap_or(data);
+    let dir = shared.join("tls");
+    ensure_local(&dir)?;
+    Ok(dir)
+}
+
+fn node_certificate(
+    config: &Config,
+    dir: &std::path::Path,
+    name: &str,
+) -> Result<TlsFiles, StartError> {
+    let own = if config.tls.dir.is_some() && dir.join(format!("{name}.pem")).exists() {
+        Some(name)
+    } else if config.tls.dir.is_none() {
+        Some(LOCAL_NODE)
+    } else {
+        None
+    };
+    Ok(TlsFiles::load(dir, Role::Node, own)?)
+}
+
+/// The address that others use.
+async fn advertise(
+    config: &Config,
+    name: &str,
+    bound: SocketAddr,
+) -> Result<SocketAddr, StartError> {
+    let address = config.node.advertised(name, bound).map_err(StartError::Advertise)?;
+    resolve(&address).await.map_err(|why| StartError::AdvertiseUnknown { address, why })
+}
+
+/// The name of this host.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "node".to_owned() } else { name.to_owned() }
+}

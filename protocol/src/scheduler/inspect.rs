@@ -1,0 +1,101 @@
+//! What tests and tools may see of a scheduler's copies. Nothing here decides anything.
+
+use super::Scheduler;
+use super::replica::Replica;
+use crate::durable::Copies;
+use crate::group::Role;
+use crate::id::{GroupId, NodeId, ReplicaId};
+use crate::partition::Partition;
+
+/// One copy of a group, as it is at the end of a step.
+#[derive(Clone, Copy)]
+pub struct CopyView<'a> {
+    replica: &'a Replica,
+}
+
+impl<'a> CopyView<'a> {
+    /// Which group.
+    #[must_use]
+    pub const fn group(&self) -> GroupId {
+        self.replica.group.id()
+    }
+
+    /// Which copy of it.
+    #[must_use]
+    pub const fn replica(&self) -> ReplicaId {
+        self.replica.group.replica()
+    }
+
+    /// What part it plays.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.replica.group.role()
+    }
+
+    /// Its term.
+    #[must_use]
+    pub fn term(&self) -> u64 {
+        self.replica.group.term()
+    }
+
+    /// Whether its node owns the group and may grant and answer.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.replica.is_settled()
+    }
+
+    /// Whether it neither ticks nor sends.
+    #[must_use]
+    pub const fn is_asleep(&self) -> bool {
+        self.replica.group.is_asleep()
+    }
+
+    /// The last entry that its state includes.
+    #[must_use]
+    pub const fn applied(&self) -> u64 {
+        self.replica.group.applied()
+    }
+
+    /// Who votes and who learns, as far as it knows.
+    #[must_use]
+    pub fn copies(&self) -> Copies {
+        self.replica.group.copies()
+    }
+
+    /// The node of the leader, as far as it knows.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        self.replica.group.leader()
+    }
+
+    /// Where `copy` is, as far as it knows.
+    #[must_use]
+    pub fn node_of(&self, copy: ReplicaId) -> Option<NodeId> {
+        self.replica.group.roster().node(copy)
+    }
+
+    /// The partition, unless this is the meta group or the copy is blank.
+    #[must_use]
+    pub const fn partition(&self) -> Option<&'a Partition> {
+        self.replica.partition()
+    }
+
+    /// Its state as bytes, unless it is blank: copies that applied the same have the same.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<bytes::Bytes> {
+        self.replica.machine.as_ref().map(super::replica::Machine::to_bytes)
+    }
+}
+
+impl Scheduler {
+    /// All copies of groups on this node.
+    pub fn copies(&self) -> impl Iterator<Item = CopyView<'_>> {
+        self.replicas.values().map(|replica| CopyView { replica })
+    }
+
+    /// This node's copy of `group`.
+    #[must_use]
+    pub fn copy(&self, group: GroupId) -> Option<CopyView<'_>> {
+        self.replicas.get(&group).map(|replica| CopyView { replica })
+    }
+}

@@ -1,0 +1,130 @@
+//! A node's disk: what was synced survives a crash, whole batches only.
+
+use std::collections::BTreeMap;
+
+use umbel_protocol::durable::{GroupWrite, HardState, LogEntry, Snapshot, StoredGroup, WriteBatch};
+use umbel_protocol::id::{ClusterId, GroupId, Incarnation, ReplicaId};
+
+/// What a node keeps.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// How often the node has started.
+    pub incarnation: Incarnation,
+    /// The cluster that it belongs to.
+    pub cluster: Option<ClusterId>,
+    groups: BTreeMap<GroupId, Stored>,
+    /// Written and not synced.
+    unsynced: Vec<WriteBatch>,
+    /// Batches that were made durable.
+    pub syncs: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    replica: ReplicaId,
+    destroyed: bool,
+    hard_state: HardState,
+    snapshot: Option<Snapshot>,
+    entries: Vec<LogEntry>,
+}
+
+impl Disk {
+    /// Takes a batch; it may still get lost.
+    pub fn write(&mut self, batch: WriteBatch) {
+        self.unsynced.push(batch);
+    }
+
+    /// The batch `number` is durable.
+    pub fn sync(&mut self, number: u64) {
+        while self.unsynced.first().is_some_and(|batch| batch.number <= number) {
+            for write in self.unsynced.remove(0).groups {
+                self.apply(write);
+            }
+            self.syncs += 1;
+        }
+    }
+
+    /// Drops a batch although it was said to be durable.
+    pub fn forget(&mut self, number: u64) {
+        self.unsynced.retain(|batch| batch.number != number);
+    }
+
+    /// The power goes; batches that were being written are kept or lost, each as a whole and none
+    /// without those before it.
+    pub fn crash(&mut self, keep: usize) {
+        for _ in 0..keep.min(self.unsynced.len()) {
+            let number = self.unsynced[0].number;
+            self.sync(number);
+        }
+        self.unsynced.clear();
+    }
+
+    /// What the store finds when it is opened.
+    #[must_use]
+    pub fn open(&self) -> Vec<StoredGroup> {
+        self.groups
+            .iter()
+            .map(|(group, stored)| StoredGroup {
+                group: *group,
+                replica: stored.replica,
+                destroyed: stored.destroyed,
+                hard_state: stored.hard_state,
+                snapshot: stored.snapshot.clone(),
+                entries: stored.entries.clone(),
+            })
+            .collect()
+    }
+
+    /// Whether the entry at `index` of `term` is durable here, in copy `replica` of `group`.
+    #[must_use]
+    pub fn holds(&self, group: GroupId, replica: ReplicaId, index: u64, term: u64) -> bool {
+        let stored = self.groups.get(&group).filter(|stored| stored.replica == replica);
+        stored.is_some_and(|stored| {
+            let has_entry =
+                stored.entries.iter().any(|entry| entry.index == index && entry.term == term);
+            has_entry || stored.snapshot.as_ref().is_some_and(|snapshot| snapshot.index >= index)
+        })
+    }
+
+    fn apply(&mut self, write: GroupWrite) {
+        let GroupWrite { group, replica, destroy, snapshot, entries, hard_state, checkpoint } =
+            write;
+        let blank = || Stored {
+            replica,
+            destroyed: false,
+            hard_state: HardState::default(),
+            snapshot: None,
+            entries: Vec::new(),
+        };
+        let stored = self.groups.entry(group).or_insert_with(blank);
+        assert!(stored.replica <= replica, "{group}: a lower copy writes after a higher one");
+        if stored.replica < replica {
+            *stored = blank();
+        }
+        assert!(!stored.destroyed || destroy, "{group}: a destroyed copy writes");
+        if destroy {
+            *stored = Stored { destroyed: true, ..blank() };
+            return;
+        }
+        if let Some(snapshot) = snapshot {
+            stored.snapshot = Some(snapshot);
+            stored.entries.clear();
+        }
+        if let Some(first) = entries.first() {
+            let from = first.index;
+            stored.entries.retain(|entry| entry.index < from);
+            let before = stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.index);
+            let end = stored.entries.last().map_or(before, |entry| entry.index);
+            assert!(end + 1 == from, "{group}: entry {from} after {end} leaves a gap");
+            stored.entries.extend(entries);
+        }
+        if let Some(state) = hard_state {
+            assert!(state.term >= stored.hard_state.term, "{group}: the term goes back");
+            stored.hard_state = state;
+        }
+        if let Some(checkpoint) = checkpoint {
+            stored.entries.retain(|entry| entry.index > checkpoint.index);
+            stored.snapshot = Some(checkpoint);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What breaks, when, and for how long.
+
+use crate::plan::{MS, SECOND};
+use crate::world::{What, World};
+
+/// Something breaks, or heals.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// It is time for the next fault.
+    Next,
+    /// A host starts, if it does not run.
+    Restart(usize),
+    /// Nothing is blocked any more.
+    Heal,
+    /// The storm is over: all that is broken heals.
+    Calm,
+}
+
+impl World {
+    /// Puts the first fault and the end of all faults in line.
+    pub fn plan_faults(&mut self) {
+        let end = self.now + self.plan.storm;
+        self.push(end, What::Fault(Fault::Calm));
+        if self.plan.faults.every > 0 {
+            self.next_fault();
+        }
+    }
+
+    fn next_fault(&mut self) {
+        let every = self.plan.faults.every;
+        let at = self.now + self.between(every / 4, every * 2);
+        self.push(at, What::Fault(Fault::Next));
+    }
+
+    /// Something breaks or heals now.
+    pub fn strike(&mut self, fault: Fault) {
+        match fault {
+            Fault::Next if self.healed_at.is_some() => {}
+            Fault::Next => {
+                self.break_something();
+                self.next_fault();
+            }
+            Fault::Restart(host) => {
+                if self.hosts[host].process.is_none() {
+                    self.start(host);
+                }
+            }
+            Fault::Heal => self.heal(),
+            Fault::Calm => self.calm(),
+        }
+    }
+
+    fn heal(&mut self) {
+        if !self.network.blocked.is_empty() {
+            self.trace(|| "nothing is blocked any more".to_owned());
+            self.network.blocked.clear();
+        }
+    }
+
+    fn calm(&mut self) {
+        self.trace(|| "the storm is over".to_owned());
+        self.healed_at = Some(self.now);
+        self.progress_at = self.now;
+        self.heal();
+        self.network.unruly = false;
+        self.datagram_loss = 0;
+        for host in 0..self.hosts.len() {
+            self.hosts[host].slow_until = self.now;
+            if self.hosts[host].process.is_none() {
+                let at = self.now + self.between(0, 3 * SECOND);
+                self.push(at, What::Fault(Fault::Restart(host)));
+            }
+        }
+    }
+
+    fn break_something(&mut self) {
+        let faults = self.plan.faults.clone();
+        let weights = [
+            faults.crash,
+            faults.blackout,
+            faults.partition,
+            faults.relink,
+            faults.slow_disk,
+            faults.pause,
+        ];
+        let total: u32 = weights.iter().sum();
+        if total == 0 {
+            return;
+        }
+        let mut pick = self.between(1, u64::from(total));
+        for (kind, weight) in weights.into_iter().enumerate() {
+            if pick <= u64::from(weight) {
+                return self.break_one(kind);
+            }
+            pick -= u64::from(weight);
+        }
+    }
+
+    fn some_host(&mut self) -> usize {
+        usize::try_from(self.random() % self.hosts.len() as u64).expect("few hosts")
+    }
+
+    fn break_one(&mut self, kind: usize) {
+        let host = self.some_host();
+        match kind {
+            0 => self.crash_for_a_while(host),
+            1 => {
+                for host in 0..self.hosts.len() {
+                    self.crash_for_a_while(host);
+                }
+            }
+            2 => self.block(),
+            3 => {
+                let other = self.some_host();
+                if other != host {
+                    self.cut_link(host, other);
+                }
+            }
+            4 => {
+                self.trace(|| format!("the disk of host {host} is slow"));
+                self.hosts[host].slow_until = self.now + self.between(SECOND, 8 * SECOND);
+            }
+            _ => {
+                self.trace(|| format!("host {host} stands still"));
+                let until = self.now + self.between(100 * MS, 8 * SECOND);
+                self.hosts[host].paused_until = until;
+            }
+        }
+    }
+
+    fn crash_for_a_while(&mut self, host: usize) {
+        self.crash(host);
+        let quick = self.flip(0.3);
+        let at = self.now
+            + if quick { self.between(10 * MS, SECOND) } else { self.between(SECOND, 12 * SECOND) };
+        self.push(at, What::Fault(Fault::Restart(host)));
+    }
+
+    /// A cut: in two parts, around one host, or one way only.
+    fn block(&mut self) {
+        let hosts = self.hosts.len();
+        let alone = self.some_host();
+        let shape = self.between(0, 2);
+        let side: Vec<bool> = (0..hosts).map(|_| self.flip(0.5)).collect();
+        let apart = |a: usize, b: usize| match shape {
+            0 => side[a] != side[b],
+            1 => (a == alone) != (b == alone),
+            _ => a == alone && side[b],
+        };
+        let pairs = (0..hosts).flat_map(|a| (0..hosts).map(move |b| (a, b)));
+        let blocked = pairs.filter(|(a, b)| a != b && apart(*a, *b)).collect();
+        self.network.blocked = blocked;
+        self.trace(|| format!("a cut of shape {shape}: host {alone}, sides {side:?}"));
+        let at = self.now + self.between(SECOND / 2, 15 * SECOND);
+        self.push(at, What::Fault(Fault::Heal));
+    }
+}

@@ -1,0 +1,52 @@
+//! The promises of the design, one file each.
+
+pub mod acknowledged_is_kept;
+pub mod every_task_ends;
+pub mod exactly_one_run;
+pub mod finished_stays;
+pub mod leased_runs_only;
+pub mod one_owner;
+pub mod replicas_converge;
+pub mod second_run_after_loss;
+
+use umbel_protocol::id::{GroupId, Lessee, PartitionId, TaskId, Token};
+use umbel_protocol::partition::Partition;
+
+use crate::ledger::StartLog;
+use crate::world::World;
+
+/// A run starts.
+pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee: Lessee) {
+    let result = leased_runs_only::on_start(world, task, token)
+        .and_then(|()| exactly_one_run::on_start(world, mark))
+        .and_then(|()| second_run_after_loss::on_start(world, mark, token));
+    if let Err(what) = result {
+        world.violate(what);
+    }
+    let at = world.now;
+    let start = StartLog { at, task, token, lessee, end: None };
+    world.ledger.tasks.entry(mark).or_default().starts.push(start);
+}
+
+/// All has come to rest.
+///
+/// # Errors
+/// What is not as it was promised.
+pub fn at_end(world: &World) -> Result<(), String> {
+    acknowledged_is_kept::at_end(world)?;
+    every_task_ends::at_end(world)?;
+    leased_runs_only::at_end(world)
+}
+
+/// The partition, as its settled owner has it.
+#[must_use]
+pub fn owned(world: &World, partition: PartitionId) -> Option<&Partition> {
+    let processes = world.hosts.iter().filter_map(|host| host.process.as_ref());
+    let copies = processes.filter_map(|p| p.scheduler.copy(GroupId::of(partition)));
+    copies.filter(|copy| copy.is_settled()).max_by_key(|copy| copy.term())?.partition()
+}
+
+/// All partitions.
+pub fn partitions(world: &World) -> impl Iterator<Item = PartitionId> {
+    (0..world.plan.partitions).map(PartitionId)
+}

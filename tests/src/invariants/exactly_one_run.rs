@@ -1,0 +1,20 @@
+//! When nothing fails a task runs once, and once more for each failure of its own.
+
+use umbel_protocol::task::Outcome;
+
+use crate::world::World;
+
+/// A run of the task `mark` starts.
+///
+/// # Errors
+/// If nothing has failed and an earlier run has not.
+pub fn on_start(world: &World, mark: u64) -> Result<(), String> {
+    if !world.plan.faults.is_calm() {
+        return Ok(());
+    }
+    let starts = world.ledger.tasks.get(&mark).map_or(&[][..], |log| &log.starts);
+    let all_failed = starts
+        .iter()
+        .all(|start| matches!(&start.end, Some((_, Outcome::Failed(_) | Outcome::Cancelled))));
+    if all_failed { Ok(()) } else { Err(format!("#{mark} runs again though nothing fails")) }
+}

@@ -1,0 +1,27 @@
+//! A group has at most one settled owner in a term.
+
+use std::collections::BTreeMap;
+
+use umbel_protocol::id::GroupId;
+
+use crate::world::World;
+
+/// Who was seen to own what, by group and term.
+pub type Owners = BTreeMap<(GroupId, u64), usize>;
+
+/// Looks at the host that has just done something.
+pub fn check(world: &mut World, host: usize) {
+    let mut both = None;
+    let Some(process) = &world.hosts[host].process else {
+        return;
+    };
+    for copy in process.scheduler.copies().filter(|copy| copy.is_settled()) {
+        let owner = *world.owners.entry((copy.group(), copy.term())).or_insert(host);
+        if owner != host {
+            both = Some((copy.group(), copy.term(), owner));
+        }
+    }
+    if let Some((group, term, owner)) = both {
+        world.violate(format!("{owner} and {host} both own {group} in term {term}"));
+    }
+}

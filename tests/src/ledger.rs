@@ -1,0 +1,104 @@
+//! What was seen from outside: what clients were told, what ran where, who was thought lost.
+
+use std::collections::BTreeMap;
+
+use umbel_protocol::id::{Incarnation, Lessee, NodeId, TaskId, Token};
+use umbel_protocol::task::{Outcome, State};
+
+/// All that was seen.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// By the mark of the task's arguments.
+    pub tasks: BTreeMap<u64, TaskLog>,
+    /// Who took which start of a node to be down, from when until when.
+    down: Vec<(usize, NodeId, Incarnation, u64, u64)>,
+    /// When a start of a node ended.
+    pub ended: BTreeMap<(NodeId, Incarnation), u64>,
+}
+
+/// What was seen of a task.
+#[derive(Debug, Default)]
+pub struct TaskLog {
+    /// Under which ids it was submitted.
+    pub ids: Vec<TaskId>,
+    /// Whether a client was told that it is durable, and under which id.
+    pub acknowledged: Option<TaskId>,
+    /// Whether its cancellation was acknowledged.
+    pub cancelled: bool,
+    /// Its starts, in order.
+    pub starts: Vec<StartLog>,
+    /// The first final state that anybody was told, and what it returned.
+    pub ending: Option<(State, Option<Vec<u8>>)>,
+}
+
+/// One start.
+#[derive(Clone, Debug)]
+pub struct StartLog {
+    /// When.
+    pub at: u64,
+    /// Under which id.
+    pub task: TaskId,
+    /// Which run.
+    pub token: Token,
+    /// By whom.
+    pub lessee: Lessee,
+    /// When it ended and how, if it did.
+    pub end: Option<(u64, Outcome)>,
+}
+
+impl Ledger {
+    /// `observer` thinks so of a node from `now` on.
+    pub fn opinion(
+        &mut self,
+        observer: usize,
+        (node, incarnation): (NodeId, Incarnation),
+        down: bool,
+        now: u64,
+    ) {
+        let open = |entry: &&mut (usize, NodeId, Incarnation, u64, u64)| {
+            entry.0 == observer && entry.1 == node && entry.4 == u64::MAX
+        };
+        for entry in self.down.iter_mut().filter(open) {
+            entry.4 = now;
+        }
+        if down {
+            self.down.push((observer, node, incarnation, now, u64::MAX));
+        }
+    }
+
+    /// An observer is gone, and its opinions with it.
+    pub fn observer_gone(&mut self, observer: usize, now: u64) {
+        for entry in self.down.iter_mut().filter(|entry| entry.0 == observer) {
+            entry.4 = entry.4.min(now);
+        }
+    }
+
+    /// A run ended.
+    pub fn ended_run(&mut self, task: TaskId, token: Token, now: u64, outcome: &Outcome) {
+        for log in self.tasks.values_mut() {
+            for start in &mut log.starts {
+                if (start.task, start.token) == (task, token) {
+                    start.end = Some((now, outcome.clone()));
+                }
+            }
+        }
+    }
+
+    /// The mark of the task that was submitted under `id`.
+    #[must_use]
+    pub fn mark_of(&self, id: TaskId) -> Option<u64> {
+        self.tasks.iter().find(|(_, log)| log.ids.contains(&id)).map(|(mark, _)| *mark)
+    }
+
+    /// Whether `lessee` was lost, or taken to be, between the two times.
+    #[must_use]
+    pub fn was_lost(&self, lessee: Lessee, from: u64, to: u64) -> bool {
+        let declared = self.down.iter().any(|(_, node, incarnation, since, until)| {
+            (*node, *incarnation) == (lessee.node, lessee.incarnation)
+                && *since <= to
+                && *until >= from
+        });
+        let key = (lessee.node, lessee.incarnation);
+        declared || self.ended.get(&key).is_some_and(|at| *at <= to)
+    }
+}

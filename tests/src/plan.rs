@@ -1,0 +1,138 @@
+//! What a seed decides before anything runs: how large, how much work, which faults.
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+/// A microsecond of virtual time.
+pub const US: u64 = 1;
+/// A millisecond.
+pub const MS: u64 = 1_000 * US;
+/// A second.
+pub const SECOND: u64 = 1_000 * MS;
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Decides all the rest.
+    pub seed: u64,
+    /// Nodes.
+    pub hosts: usize,
+    /// Seeds in everyone's configuration; the first of them forms the cluster.
+    pub seeds: usize,
+    /// Partitions of the cluster.
+    pub partitions: u16,
+    /// Copies of each.
+    pub replicas: u8,
+    /// Submissions of all clients together.
+    pub submissions: usize,
+    /// Most tasks of one submission.
+    pub batch_max: u32,
+    /// How long things are broken for.
+    pub storm: u64,
+    /// What may go wrong.
+    pub faults: FaultPlan,
+    /// A bug put in on purpose, to see that it is found.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// What may go wrong, and how often.
+#[derive(Clone, Debug, Default)]
+pub struct FaultPlan {
+    /// What they are together, for people.
+    pub kind: &'static str,
+    /// Of a thousand datagrams, so many get lost.
+    pub datagram_loss: u32,
+    /// Pause between two faults, on average; none happen if it is zero.
+    pub every: u64,
+    /// Weights of each fault.
+    pub crash: u32,
+    /// All nodes lose power at once.
+    pub blackout: u32,
+    /// A cut of any shape.
+    pub partition: u32,
+    /// A connection breaks and comes back.
+    pub relink: u32,
+    /// A disk becomes slow for a while.
+    pub slow_disk: u32,
+    /// A process stands still for a while.
+    pub pause: u32,
+    /// Most that a wall clock is off, in milliseconds.
+    pub clock_skew: u64,
+    /// Whether messages of consensus are reordered, doubled and lost one by one.
+    pub unruly: bool,
+}
+
+/// A known bug, put in by the simulator around the real code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// A disk says that writes are durable before they are, and loses them in a crash.
+    EarlyDisk,
+    /// A disk says that writes are durable and now and then keeps nothing of them.
+    ForgetfulDisk,
+    /// Executors that are asked what they hold say: nothing.
+    LostHolds,
+    /// A submission that is tried again counts as a new one.
+    NoDedup,
+    /// Executors start what they are sent twice.
+    DoubleStart,
+}
+
+impl Plan {
+    /// The plan of `seed`: kinds of faults take turns, so that any range of seeds has all.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x706c_616e);
+        let sizes = [1, 2, 3, 3, 3, 5, 5, 7];
+        let hosts = sizes[rng.random_range(0..sizes.len())];
+        let faults = FaultPlan::of(seed, &mut rng);
+        Self {
+            seed,
+            hosts,
+            seeds: if hosts == 1 { 0 } else { hosts.min(3) },
+            partitions: [4, 6, 8, 16][rng.random_range(0..4)],
+            replicas: if hosts >= 5 && rng.random_bool(0.25) { 5 } else { 3 },
+            submissions: rng.random_range(20..80),
+            batch_max: [1, 4, 20][rng.random_range(0..3)],
+            storm: rng.random_range(10..30) * SECOND,
+            faults,
+            sabotage: None,
+        }
+    }
+}
+
+impl FaultPlan {
+    fn of(seed: u64, rng: &mut ChaCha8Rng) -> Self {
+        let every = rng.random_range(500..4_000) * MS;
+        let calm = Self { kind: "calm", ..Self::default() };
+        match seed % 10 {
+            0 => calm,
+            1 => Self { kind: "crashes", every, crash: 1, ..calm },
+            2 => Self { kind: "partitions", every, partition: 1, ..calm },
+            3 => Self { kind: "links", every, relink: 1, datagram_loss: 100, ..calm },
+            4 => Self { kind: "disks", every, slow_disk: 2, crash: 1, ..calm },
+            5 => Self { kind: "clocks", every, crash: 1, clock_skew: 5_000, ..calm },
+            6 => Self { kind: "blackouts", every: every * 3, blackout: 1, ..calm },
+            7 => Self { kind: "pauses", every, pause: 2, partition: 1, ..calm },
+            8 => Self { kind: "unruly", every, relink: 1, partition: 1, unruly: true, ..calm },
+            _ => Self {
+                kind: "everything",
+                datagram_loss: 50,
+                every,
+                crash: 4,
+                blackout: 1,
+                partition: 4,
+                relink: 4,
+                slow_disk: 2,
+                pause: 2,
+                clock_skew: 2_000,
+                unruly: rng.random_bool(0.5),
+            },
+        }
+    }
+
+    /// Whether nothing goes wrong at all.
+    #[must_use]
+    pub const fn is_calm(&self) -> bool {
+        self.every == 0 && self.datagram_loss == 0 && self.clock_skew == 0 && !self.unruly
+    }
+}

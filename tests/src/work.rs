@@ -1,0 +1,104 @@
+//! What tasks do when they run: how long, and how they end, told by their arguments.
+
+use bytes::Bytes;
+use rand::RngExt;
+use rand::rngs::ChaCha8Rng;
+use umbel_protocol::task::{Failure, FailureKind, Options, Outcome, Template};
+use umbel_protocol::time::{Span, Wall};
+use umbel_protocol::wire::Profile;
+
+use crate::plan::{MS, SECOND};
+
+/// What one task will do, and the mark that its runs are recognised by, whatever its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Unique in the world.
+    pub mark: u64,
+    /// How long each run takes.
+    pub takes: u64,
+    /// How many runs fail before one succeeds.
+    pub failures: u32,
+    /// Whether a failure cannot be tried again.
+    pub permanent: bool,
+}
+
+impl Script {
+    /// Draws what a task does.
+    pub fn draw(mark: u64, rng: &mut ChaCha8Rng) -> Self {
+        let takes = match rng.random_range(0..20) {
+            0 => rng.random_range(5 * SECOND..15 * SECOND),
+            1..4 => rng.random_range(SECOND / 2..3 * SECOND),
+            _ => rng.random_range(MS..200 * MS),
+        };
+        let failures = if rng.random_bool(0.2) { rng.random_range(1..5) } else { 0 };
+        Self { mark, takes, failures, permanent: rng.random_bool(0.03) }
+    }
+
+    /// Its arguments.
+    #[must_use]
+    pub fn to_args(&self) -> Bytes {
+        let Self { mark, takes, failures, permanent } = self;
+        format!("[{mark},{takes},{failures},{permanent}]").into()
+    }
+
+    /// What `args` say, if they are of ours.
+    #[must_use]
+    pub fn of(args: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(args).ok()?;
+        let mut parts = text.strip_prefix('[')?.strip_suffix(']')?.split(',');
+        Some(Self {
+            mark: parts.next()?.parse().ok()?,
+            takes: parts.next()?.parse().ok()?,
+            failures: parts.next()?.parse().ok()?,
+            permanent: parts.next()?.parse().ok()?,
+        })
+    }
+
+    /// How the run of attempt `attempt` ends.
+    #[must_use]
+    pub fn outcome(&self, attempt: u32) -> Outcome {
+        if self.permanent {
+            return Outcome::Failed(Failure::new(FailureKind::Permanent, "as scripted"));
+        }
+        if attempt <= self.failures {
+            return Outcome::Failed(Failure::new(FailureKind::Error, "as scripted"));
+        }
+        Outcome::Succeeded(format!("{}", self.mark).into())
+    }
+}
+
+const NAMES: [&str; 3] = ["mail", "rare", "resize"];
+const QUEUES: [&str; 2] = ["bulk", "default"];
+
+/// Draws a template; `now` is the client's clock.
+pub fn draw_template(now: Wall, rng: &mut ChaCha8Rng) -> Template {
+    let mut template = Template::new(NAMES[rng.random_range(0..NAMES.len())]);
+    template.queue = QUEUES[rng.random_range(0..QUEUES.len())].to_owned();
+    let delay = if rng.random_bool(0.2) { rng.random_range(1..8_000) } else { 0 };
+    let expires = rng.random_bool(0.05);
+    template.options = Options {
+        priority: rng.random_range(0..3),
+        delay: Span::from_millis(delay),
+        attempts_max: rng.random_range(1..5),
+        backoff_first: Span::from_millis(rng.random_range(10..500)),
+        backoff_max: Span::from_millis(2_000),
+        expires_at: expires.then(|| now + Span::from_millis(rng.random_range(1_000..20_000))),
+        ..Options::default()
+    };
+    template
+}
+
+/// What a host can run: `rare` tasks only on the even ones.
+#[must_use]
+pub fn profile(host: usize, rng: &mut ChaCha8Rng) -> Profile {
+    let mut tasks = vec![("mail".to_owned(), 0), ("resize".to_owned(), 0)];
+    if host.is_multiple_of(2) {
+        tasks.insert(1, ("rare".to_owned(), 0));
+    }
+    Profile {
+        pools: vec![rng.random_range(1..8), rng.random_range(1..4)],
+        tasks,
+        queues: vec![("bulk".to_owned(), Some(1)), ("default".to_owned(), None)],
+        pid: 1,
+    }
+}

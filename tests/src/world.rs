@@ -1,0 +1,355 @@
+//! Virtual time: one queue of events, one generator, and the loop that takes one after the other.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use umbel_protocol::id::NodeId;
+use umbel_protocol::membership::{self, Peer};
+use umbel_protocol::wire::Answer;
+use umbel_protocol::{executor, scheduler};
+
+use crate::client::Clients;
+use crate::faults::Fault;
+use crate::host::{Host, Local, address};
+use crate::invariants;
+use crate::ledger::Ledger;
+use crate::network::Network;
+use crate::plan::{MS, Plan, SECOND};
+use crate::work;
+
+/// How often hosts that are not connected are looked at.
+const CONNECT_EVERY: u64 = 50 * MS;
+/// How often everything is compared.
+const CHECK_EVERY: u64 = 500 * MS;
+/// Without a start, an end or an answer for so long, something hangs: no pause of a task is longer.
+const STALLED: u64 = 40 * SECOND;
+/// So long after everything was healed all copies must be where they belong.
+const SETTLED: u64 = 120 * SECOND;
+/// More events than any world needs: something spins.
+const STEPS_MAX: u64 = 5_000_000;
+/// More events than any moment has.
+const STEPS_AT_ONCE_MAX: u64 = 50_000;
+
+/// A cluster, its clients and all that goes wrong.
+pub struct World {
+    /// What it is made of.
+    pub plan: Plan,
+    /// Virtual time, in microseconds.
+    pub now: u64,
+    /// The nodes.
+    pub hosts: Vec<Host>,
+    /// Where each node is.
+    pub index: BTreeMap<NodeId, usize>,
+    /// What connects them.
+    pub network: Network,
+    /// Who asks them.
+    pub clients: Clients,
+    /// What was seen.
+    pub ledger: Ledger,
+    /// What copies looked like.
+    pub images: invariants::replicas_converge::Images,
+    /// Who was seen to own what.
+    pub owners: invariants::one_owner::Owners,
+    /// Of a thousand datagrams, so many get lost now.
+    pub datagram_loss: u32,
+    /// How long members may be away.
+    pub replace_after_ms: u64,
+    /// When everything was healed.
+    pub healed_at: Option<u64>,
+    /// When anything last went on.
+    pub progress_at: u64,
+    /// What went wrong.
+    pub violation: Option<String>,
+    /// Decides everything.
+    pub rng: ChaCha8Rng,
+    /// Events so far.
+    pub steps: u64,
+    /// Events of this very moment.
+    at_once: u64,
+    queue: BTreeMap<(u64, u64), What>,
+    queued: u64,
+    prints: bool,
+}
+
+/// What happens in a world.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// A client is answered.
+    Answer {
+        /// Its operation.
+        op: u64,
+        /// What.
+        answer: Answer,
+    },
+    /// A connection breaks.
+    Breaks {
+        /// One side.
+        a: usize,
+        /// The other.
+        b: usize,
+        /// Which connection.
+        epoch: u64,
+    },
+    /// Everything is compared.
+    Check,
+    /// Hosts are connected.
+    Connect,
+    /// A datagram arrives.
+    Datagram {
+        /// From where.
+        from: usize,
+        /// Where.
+        to: usize,
+        /// What.
+        data: Bytes,
+    },
+    /// An envelope arrives.
+    Envelope {
+        /// From where.
+        from: usize,
+        /// Where.
+        to: usize,
+        /// On which connection.
+        epoch: u64,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Something breaks or heals.
+    Fault(Fault),
+    /// Inside a process: host, life, what.
+    Inside(usize, u64, Local),
+    /// A client gives up waiting: operation, attempt.
+    Timeout(u64, u64),
+    /// A client tries.
+    Try(u64),
+}
+
+impl World {
+    /// A world before its first moment.
+    #[must_use]
+    pub fn new(plan: Plan, prints: bool) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
+        let mut hosts = Vec::new();
+        let mut index = BTreeMap::new();
+        for host in 0..plan.hosts {
+            let node = NodeId((u128::from(rng.random::<u64>()) << 64) | host as u128);
+            let skew = i64::try_from(plan.faults.clock_skew).unwrap_or(0);
+            let clock = if skew == 0 { 0 } else { rng.random_range(-skew..=skew) };
+            index.insert(node, host);
+            hosts.push(Host::new(node, work::profile(host, &mut rng), clock));
+        }
+        let mut world = Self {
+            now: SECOND,
+            hosts,
+            index,
+            network: Network::new(plan.faults.unruly),
+            clients: Clients::default(),
+            ledger: Ledger::default(),
+            images: Default::default(),
+            owners: Default::default(),
+            datagram_loss: plan.faults.datagram_loss,
+            replace_after_ms: if rng.random_bool(0.5) { 5_000 } else { 30_000 },
+            healed_at: None,
+            progress_at: 0,
+            violation: None,
+            rng,
+            steps: 0,
+            at_once: 0,
+            queue: BTreeMap::new(),
+            queued: 0,
+            prints,
+            plan,
+        };
+        for host in 0..world.hosts.len() {
+            let at = world.now + world.between(0, 2 * SECOND);
+            world.push(at, What::Fault(Fault::Restart(host)));
+        }
+        world.push(world.now, What::Connect);
+        world.push(world.now + CHECK_EVERY, What::Check);
+        world.plan_work();
+        world.plan_faults();
+        world
+    }
+
+    /// Lets it run until it is at rest, or something is wrong.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn run(&mut self) -> Result<(), String> {
+        loop {
+            self.steps += 1;
+            if self.steps > STEPS_MAX {
+                self.violate(format!("it spins: {} events wait", self.queue.len()));
+            }
+            if let Some(violation) = self.violation.take() {
+                return Err(violation);
+            }
+            let Some(((at, _), what)) = self.queue.pop_first() else {
+                return Err("nothing is left to happen".to_owned());
+            };
+            self.at_once = if at == self.now { self.at_once + 1 } else { 0 };
+            if self.at_once > STEPS_AT_ONCE_MAX {
+                self.violate(format!("time stands still at {what:?}"));
+            }
+            self.now = at;
+            if matches!(what, What::Check) && self.is_over()? {
+                return Ok(());
+            }
+            self.happen(what);
+        }
+    }
+
+    fn is_over(&mut self) -> Result<bool, String> {
+        invariants::replicas_converge::check(self)?;
+        invariants::finished_stays::check(self)?;
+        let Some(healed_at) = self.healed_at else {
+            return Ok(false);
+        };
+        let open = self.clients.open().or_else(|| invariants::every_task_ends::open(self));
+        let unsettled = invariants::replicas_converge::unsettled(self);
+        if open.is_none() && unsettled.is_none() {
+            invariants::at_end(self)?;
+            return Ok(true);
+        }
+        if let Some(open) = open.filter(|_| self.now > self.progress_at.max(healed_at) + STALLED) {
+            return Err(format!("nothing goes on, but {open}"));
+        }
+        if let Some(unsettled) = unsettled.filter(|_| self.now > healed_at + SETTLED) {
+            return Err(format!("long after everything was healed {unsettled}"));
+        }
+        Ok(false)
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Answer { op, answer } => self.answered(op, answer),
+            What::Breaks { a, b, epoch } => {
+                if self.network.is_current(a, b, epoch) {
+                    self.cut_link(a, b);
+                }
+            }
+            What::Check => self.push(self.now + CHECK_EVERY, What::Check),
+            What::Connect => self.connect_all(),
+            What::Datagram { from, to, data } => {
+                let sender = Some(self.hosts[from].node);
+                if let Some(until) = self.standing_still(to) {
+                    return self.push(until, What::Datagram { from, to, data });
+                }
+                let event = membership::Event::Received { from: sender, data };
+                self.local(to, Local::Membership(event));
+            }
+            What::Envelope { from, to, epoch, bytes } => {
+                if !self.network.is_current(from, to, epoch) {
+                    return;
+                }
+                if let Some(until) = self.standing_still(to) {
+                    return self.push(until, What::Envelope { from, to, epoch, bytes });
+                }
+                if self.hosts[to].process.is_some() {
+                    self.received(from, to, &bytes);
+                }
+            }
+            What::Fault(fault) => self.strike(fault),
+            What::Inside(host, life, local) => {
+                if self.hosts[host].life != life || self.hosts[host].process.is_none() {
+                    return;
+                }
+                if let Some(until) = self.standing_still(host) {
+                    return self.push(until, What::Inside(host, life, local));
+                }
+                self.happens(host, local);
+            }
+            What::Timeout(op, attempt) => self.timed_out(op, attempt),
+            What::Try(op) => self.try_op(op),
+        }
+    }
+
+    fn standing_still(&self, host: usize) -> Option<u64> {
+        let until = self.hosts[host].paused_until;
+        (until > self.now).then_some(until)
+    }
+
+    fn connect_all(&mut self) {
+        self.push(self.now + CONNECT_EVERY, What::Connect);
+        for a in 0..self.hosts.len() {
+            for b in a + 1..self.hosts.len() {
+                let knows = |one: usize, other: usize| {
+                    self.hosts[one].process.as_ref().is_some_and(|p| p.knows.contains(&other))
+                };
+                let runs = |one: usize| {
+                    self.hosts[one].process.is_some() && self.hosts[one].paused_until <= self.now
+                };
+                let may = runs(a) && runs(b) && (knows(a, b) || knows(b, a));
+                if may && self.network.passes(a, b) && self.network.wants_try(a, b, self.now) {
+                    self.connect(a, b);
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, a: usize, b: usize) {
+        self.network.connect(a, b);
+        self.trace(|| format!("{a} and {b} are connected"));
+        for (one, other) in [(a, b), (b, a)] {
+            let node = self.hosts[other].node;
+            let to = Peer { node, address: address(other) };
+            self.local(one, Local::Membership(membership::Event::Announce { to }));
+            self.local(one, Local::Membership(membership::Event::Heard { node }));
+            self.local(one, Local::Scheduler(scheduler::Event::Reached(node)));
+            self.local(one, Local::Executor(executor::Event::Reached(node)));
+        }
+    }
+
+    /// The connection of two hosts breaks; both notice.
+    pub fn cut_link(&mut self, a: usize, b: usize) {
+        let retry_at = self.now + self.between(50 * MS, 500 * MS);
+        if self.network.cut(a, b, retry_at) {
+            self.trace(|| format!("{a} and {b} lose each other"));
+            for (one, other) in [(a, b), (b, a)] {
+                let node = self.hosts[other].node;
+                self.local(one, Local::Membership(membership::Event::Silent { node }));
+            }
+        }
+    }
+
+    /// Puts an event in line.
+    pub fn push(&mut self, at: u64, what: What) {
+        self.queued += 1;
+        self.queue.insert((at.max(self.now), self.queued), what);
+    }
+
+    /// Something is wrong; the first such thing counts.
+    pub fn violate(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    /// Notes what happens, for people.
+    pub fn trace(&mut self, line: impl FnOnce() -> String) {
+        if self.prints {
+            let line = format!("{:>12.6} {}", self.now as f64 / SECOND as f64, line());
+            println_line(&line);
+        }
+    }
+
+    /// A number.
+    pub fn random(&mut self) -> u64 {
+        self.rng.random()
+    }
+
+    /// A number from `low` up to `high`.
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+        self.rng.random_range(low..=high)
+    }
+
+    /// Whether something of this probability happens.
+    pub fn flip(&mut self, probability: f64) -> bool {
+        self.rng.random_bool(probability)
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the trace of a replay is for people")]
+fn println_line(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,121 @@
+//! Clusters from seeds: any range of them, one of them again, and with known bugs put in.
+
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a test for people to run")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
+
+use umbel_tests::{Plan, Report, Sabotage, Violation, run};
+
+/// Seeds of the test command: enough of each kind of faults, in well under two minutes.
+const SEEDS: u64 = 200;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Runs the plans of `seeds` seeds on two threads until one fails.
+fn run_all(first: u64, seeds: u64) -> Result<Report, Box<Violation>> {
+    let next = AtomicU64::new(first);
+    let (failures, failed) = mpsc::channel();
+    let sum = Mutex::new(Report::default());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let failures = failures.clone();
+            let (next, sum) = (&next, &sum);
+            scope.spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        return;
+                    }
+                    match run(Plan::of(seed), false) {
+                        Ok(report) => {
+                            let mut sum = sum.lock().expect("nobody panics with it");
+                            sum.tasks += report.tasks;
+                            sum.runs += report.runs;
+                            sum.steps += report.steps;
+                            sum.seconds += report.seconds;
+                        }
+                        Err(violation) => {
+                            println!("{violation}\n");
+                            failures.send(violation).expect("it is received below");
+                            if number("UMBEL_KEEP_GOING").is_none() {
+                                next.store(first + seeds, Ordering::Relaxed);
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    drop(failures);
+    match failed.into_iter().next() {
+        Some(violation) => Err(violation),
+        None => Ok(sum.into_inner().expect("nobody panicked")),
+    }
+}
+
+#[test]
+fn clusters_keep_their_promises() {
+    let seeds = number("UMBEL_SEEDS").unwrap_or(SEEDS);
+    let first = number("UMBEL_FIRST").unwrap_or(0);
+    let report = run_all(first, seeds).unwrap_or_else(|violation| panic!("{violation}"));
+    println!("{seeds} seeds: {report:?}");
+}
+
+/// The world of `UMBEL_SEED`, with all that happens in it.
+#[test]
+fn replay() {
+    let seed = number("UMBEL_SEED");
+    let plan = Plan::of(seed.unwrap_or(0));
+    let result = run(plan.clone(), seed.is_some());
+    if seed.is_some() {
+        println!("{plan:?}\n{result:?}");
+    }
+    result.unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    let runs = |seed| run(Plan::of(seed), false).map(|report| (report.steps, report.runs));
+    for seed in [1, 9] {
+        assert_eq!(runs(seed).expect("it holds"), runs(seed).expect("it holds"));
+    }
+}
+
+/// Runs seeds with a bug put in until an invariant speaks up.
+fn finds(sabotage: Sabotage, expected: &[&str]) {
+    let found = (0..60).find_map(|seed| {
+        let plan = Plan { sabotage: Some(sabotage), ..Plan::of(seed) };
+        run(plan, false).err()
+    });
+    let violation = found.expect("the bug is found");
+    let named = expected.iter().any(|text| violation.what.contains(text));
+    assert!(named, "found for another reason: {violation}");
+}
+
+#[test]
+fn finds_a_disk_that_answers_too_early() {
+    finds(Sabotage::EarlyDisk, &["have its lease on disk"]);
+}
+
+#[test]
+fn finds_a_disk_that_forgets() {
+    finds(Sabotage::ForgetfulDisk, &["have its lease on disk", "leaves a gap", "is gone"]);
+}
+
+#[test]
+fn finds_executors_that_deny_what_they_hold() {
+    finds(Sabotage::LostHolds, &["was not lost", "was denied"]);
+}
+
+#[test]
+fn finds_submissions_that_count_twice() {
+    finds(Sabotage::NoDedup, &["was not lost", "though nothing fails"]);
+}
+
+#[test]
+fn finds_runs_that_start_twice() {
+    finds(Sabotage::DoubleStart, &["was not lost", "though nothing fails"]);
+}
