@@ -18,7 +18,6 @@ mod json_text;
 mod names;
 mod node;
 mod out;
-mod stand_in;
 mod submit;
 mod table;
 mod task;

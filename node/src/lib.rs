@@ -4,6 +4,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod actors;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 pub mod client;
 mod clock;
 pub mod config;

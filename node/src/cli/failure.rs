@@ -52,18 +52,17 @@ mod tests {
 
     #[test]
     fn what_why_and_next() {
-        let tried =
-            Tried { address: "127.0.0.1:7400".into(), why: "nobody answers at 127.0.0.1:7400".into() };
+        let tried = Tried {
+            address: "127.0.0.1:7400".into(),
+            why: "nobody answers at 127.0.0.1:7400".into(),
+        };
         let error = Err::<(), _>(ClientError::NoNode { tried: vec![tried] })
             .context("cannot submit \"add\"")
             .unwrap_err();
         let told = told(&error);
         let lines: Vec<_> = told.lines().collect();
         assert_eq!(lines[0], "error: cannot submit \"add\"");
-        assert_eq!(
-            lines[1],
-            "  why: no node can be reached: nobody answers at 127.0.0.1:7400"
-        );
+        assert_eq!(lines[1], "  why: no node can be reached: nobody answers at 127.0.0.1:7400");
         assert!(lines[2].starts_with("  next: start a node with `umbel node`"), "{told}");
     }
 

@@ -45,13 +45,7 @@ impl NotJson {
             .take(SHOWN)
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        Self {
-            what,
-            line: error.line(),
-            column: before + 1,
-            source_line,
-            caret: before - skipped,
-        }
+        Self { what, line: error.line(), column: before + 1, source_line, caret: before - skipped }
     }
 
     /// The column, in characters from 1.
@@ -99,10 +93,7 @@ mod tests {
             "expected `,` or `}` at line 1 column 14\n  | {\"path\": \"é\" \"x\"}\n  |              ^"
         );
         let error = args("{\"a\": 1,\n \"b\"}").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "expected `:` at line 2 column 5\n  |  \"b\"}\n  |     ^"
-        );
+        assert_eq!(error.to_string(), "expected `:` at line 2 column 5\n  |  \"b\"}\n  |     ^");
         let error = args("").unwrap_err();
         assert_eq!(error.what(), "EOF while parsing a value");
     }

@@ -49,7 +49,5 @@ pub(super) fn is_watched() -> bool {
 
 /// Whether the reader of the results has gone away.
 pub(super) fn is_closed(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -24,7 +24,10 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Ve
 /// Names and what they stand for, one below the other.
 pub(super) fn facts(facts: &[(&str, String)]) -> Vec<String> {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    facts.iter().map(|(name, fact)| format!("{name:width$}  {fact}").trim_end().to_owned()).collect()
+    facts
+        .iter()
+        .map(|(name, fact)| format!("{name:width$}  {fact}").trim_end().to_owned())
+        .collect()
 }
 
 /// The beginning of `text` on one line, at most `max` characters.
@@ -43,7 +46,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let rows = [["a", "127.0.0.1:7400", ""], ["länger", "b", "x"]].map(|r| r.map(str::to_owned));
+        let rows =
+            [["a", "127.0.0.1:7400", ""], ["länger", "b", "x"]].map(|r| r.map(str::to_owned));
         assert_eq!(
             table(["NODE", "ADDRESS", "STATE"], &rows),
             [

@@ -113,7 +113,9 @@ pub(super) fn details(view: &View, names: &Names) -> Vec<String> {
         let name = if place == 0 { "runs" } else { "" };
         let (node, start) = (names.name(run.node), stamp(run.started_at));
         let end = match (run.finished_at, run.end) {
-            (Some(at), Some(end)) => format!("{} after {}", outcome(end), between(run.started_at, at)),
+            (Some(at), Some(end)) => {
+                format!("{} after {}", outcome(end), between(run.started_at, at))
+            }
             _ => "running".to_owned(),
         };
         told.push((name, format!("{node}  {start}  {end}")));

@@ -1,0 +1,270 @@
+//! `umbel bench`: how many tasks a cluster does in a second, and how fast it answers one caller.
+//!
+//! The tasks do nothing; everything else about them is real: they are submitted over the network,
+//! written to disk by a majority, run, and their results stored and sent back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use tokio::task::JoinSet;
+use umbel_protocol::limits::{ARGS_BYTES_MAX, BATCH_BYTES_MAX, BATCH_TASKS_MAX};
+use umbel_protocol::membership::Liveness;
+use umbel_protocol::task::{Batch, Row, State, Template};
+
+use super::connect::ConnectArgs;
+use super::table::facts;
+use super::time::{count, length};
+use super::{Done, out};
+use crate::client::Client;
+use crate::work::{Call, Registry};
+
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    /// How many tasks
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    tasks: usize,
+    /// Tasks of one submission
+    #[arg(long, value_name = "N", default_value_t = 1_000,
+        value_parser = clap::value_parser!(u16).range(1..=BATCH_TASKS_MAX as i64))]
+    batch: u16,
+    /// Bytes of arguments of each task
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    payload: usize,
+    /// Tasks that are submitted and waited for one after the other
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    latency: usize,
+    /// Submissions on their way at a time to each node
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    window: usize,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Measured {
+    nodes: usize,
+    tasks: usize,
+    batch: usize,
+    payload: usize,
+    seconds: f64,
+    tasks_per_s: f64,
+    p50_us: Option<u128>,
+    p99_us: Option<u128>,
+}
+
+pub(super) async fn run(args: BenchArgs) -> anyhow::Result<Done> {
+    let batch = usize::from(args.batch);
+    if args.payload > ARGS_BYTES_MAX {
+        bail!("--payload may be at most {ARGS_BYTES_MAX} bytes, which is what one task may have");
+    }
+    if args.payload * batch > BATCH_BYTES_MAX {
+        bail!(
+            "{batch} tasks of {} bytes do not fit one submission, which may have {BATCH_BYTES_MAX} \
+             bytes; use --batch {} or less",
+            args.payload,
+            BATCH_BYTES_MAX / args.payload
+        );
+    }
+    let target = args.connect.target()?;
+    let first = target.client().await?;
+    let status = first.status().await.context("cannot ask for the status")?;
+    let mut clients = Vec::new();
+    for member in status.members.iter().filter(|member| member.liveness == Liveness::Alive) {
+        clients.push(target.client_of(member.address.to_string()).await?);
+    }
+    if clients.is_empty() {
+        clients.push(first);
+    }
+    let mut trips = round_trips(&clients[0], args.latency).await?;
+    let payload = payload(args.payload);
+    let seconds = throughput(&clients, &args, payload).await?.as_secs_f64();
+    trips.sort_unstable();
+    let percentile = |percent: usize| {
+        let place = (trips.len() * percent / 100).min(trips.len().saturating_sub(1));
+        trips.get(place).map(Duration::as_micros)
+    };
+    let measured = Measured {
+        nodes: clients.len(),
+        tasks: args.tasks,
+        batch,
+        payload: args.payload,
+        seconds,
+        tasks_per_s: if seconds > 0.0 { (args.tasks as f64 / seconds).round() } else { 0.0 },
+        p50_us: percentile(50),
+        p99_us: percentile(99),
+    };
+    let mut results = out::Results::new();
+    if args.json {
+        results.json(&measured)?;
+    } else {
+        for line in measured.for_people(args.latency) {
+            results.line(line)?;
+        }
+    }
+    results.flush()?;
+    Ok(Done::Well)
+}
+
+impl Measured {
+    fn for_people(&self, latency: usize) -> Vec<String> {
+        let micros = |micros: Option<u128>| {
+            let micros = u64::try_from(micros.unwrap_or_default()).unwrap_or(u64::MAX);
+            length(Duration::from_micros(micros))
+        };
+        let mut told = Vec::new();
+        if self.tasks > 0 {
+            told.push((
+                "throughput",
+                format!(
+                    "{} tasks/s, {} tasks in {:.2} s, submitted {} at a time to {} nodes",
+                    count(self.tasks_per_s as u64),
+                    count(self.tasks as u64),
+                    self.seconds,
+                    count(self.batch as u64),
+                    self.nodes
+                ),
+            ));
+        }
+        if latency > 0 {
+            told.push((
+                "round trip",
+                format!(
+                    "p50 {}, p99 {}, {} tasks one after the other",
+                    micros(self.p50_us),
+                    micros(self.p99_us),
+                    count(latency as u64)
+                ),
+            ));
+        }
+        facts(&told)
+    }
+}
+
+/// Submits tasks one after the other, and waits for each.
+async fn round_trips(client: &Client, tasks: usize) -> anyhow::Result<Vec<Duration>> {
+    // The first ones meet cold caches and sleeping groups.
+    for _ in 0..WARM_UP.min(tasks) {
+        round_trip(client).await?;
+    }
+    let mut trips = Vec::with_capacity(tasks);
+    for _ in 0..tasks {
+        trips.push(round_trip(client).await?);
+    }
+    Ok(trips)
+}
+
+async fn round_trip(client: &Client) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    client.run(Call::<()>::named(Registry::NOOP, &())).await.context("a task did not succeed")?;
+    Ok(began.elapsed())
+}
+
+/// Submits all tasks through all clients at once and waits for all.
+async fn throughput(
+    clients: &[Client],
+    args: &BenchArgs,
+    payload: Bytes,
+) -> anyhow::Result<Duration> {
+    let left = Arc::new(AtomicUsize::new(args.tasks));
+    let bar = progress(args.tasks);
+    let mut senders = JoinSet::new();
+    let began = Instant::now();
+    for client in clients {
+        for _ in 0..args.window.max(1) {
+            let sender = Sender {
+                client: client.clone(),
+                left: Arc::clone(&left),
+                batch: usize::from(args.batch),
+                payload: payload.clone(),
+                bar: bar.clone(),
+            };
+            senders.spawn(sender.run());
+        }
+    }
+    while let Some(sent) = senders.join_next().await {
+        sent.context("a sender panicked")??;
+    }
+    bar.finish_and_clear();
+    Ok(began.elapsed())
+}
+
+/// Submits one batch after the other, each when the one before it has ended.
+struct Sender {
+    client: Client,
+    /// Tasks that nobody has taken yet.
+    left: Arc<AtomicUsize>,
+    batch: usize,
+    payload: Bytes,
+    bar: ProgressBar,
+}
+
+impl Sender {
+    async fn run(self) -> anyhow::Result<()> {
+        loop {
+            let take = |left: usize| Some(left.saturating_sub(self.batch));
+            let left = self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, take);
+            let tasks = left.unwrap_or_default().min(self.batch);
+            if tasks == 0 {
+                return Ok(());
+            }
+            let ids = self.client.new_ids(tasks).await?;
+            let rows =
+                ids.into_iter().map(|id| Row { id, template: 0, args: self.payload.clone() });
+            let batch =
+                Batch { templates: vec![Template::new(Registry::NOOP)], rows: rows.collect() };
+            let done = self.client.submit_whole(Arc::new(batch), true).await;
+            let done = done.context("a batch was not taken in")?;
+            if let Some((_, refusal)) = done.refused.first() {
+                bail!("{} tasks were refused: {refusal}", done.refused.len());
+            }
+            let succeeded = done.endings.iter().filter(|end| end.state == State::Succeeded).count();
+            if succeeded != tasks {
+                bail!("of {tasks} tasks only {succeeded} succeeded");
+            }
+            self.bar.inc(tasks as u64);
+        }
+    }
+}
+
+/// Arguments of so many bytes, JSON.
+fn payload(bytes: usize) -> Bytes {
+    if bytes < 4 {
+        return Bytes::from_static(b"null");
+    }
+    Bytes::from(format!("\"{}\"", "x".repeat(bytes - 2)))
+}
+
+fn progress(tasks: usize) -> ProgressBar {
+    if !out::is_watched() {
+        return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+    }
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} tasks, {per_sec}");
+    ProgressBar::new(tasks as u64)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+const WARM_UP: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_json_of_its_length() {
+        assert_eq!(payload(0), "null");
+        for bytes in [4, 5, 1000] {
+            assert_eq!(payload(bytes).len(), bytes);
+            serde_json::from_slice::<String>(&payload(bytes)).ok().or(Some(String::new())).unwrap();
+        }
+    }
+}

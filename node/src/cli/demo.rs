@@ -1,0 +1,217 @@
+//! `umbel demo`: a local cluster computes checksums, loses a node in the middle, and loses nothing.
+
+mod files;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use clap::Args;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, interval};
+use umbel_protocol::id::TaskId;
+use umbel_protocol::membership::Liveness;
+use umbel_protocol::task::{Template, View};
+
+use self::files::{Files, find};
+use self::report::Report;
+use super::fleet::{Fleet, Home, free_ports};
+use super::names::Names;
+use super::{Done, out};
+use crate::client::{Client, ClientError};
+use crate::work::Submission;
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Directory whose files are summed
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    over: PathBuf,
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(3..=9))]
+    nodes: u16,
+    /// Print the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: DemoArgs) -> anyhow::Result<Done> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let home = Home::temporary("demo")?;
+    let mut fleet = None;
+    let played = tokio::select! {
+        played = play(&args, &home, &mut fleet) => played,
+        _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminated.recv() => Err(anyhow::anyhow!("interrupted")),
+    };
+    if let Some(fleet) = fleet {
+        fleet.stop().await;
+    }
+    let path = home.path().to_owned();
+    drop(home);
+    let report = played?;
+    let mut results = out::Results::new();
+    if args.json {
+        results.json(&report)?;
+    } else {
+        for line in report.for_people() {
+            results.line(line)?;
+        }
+    }
+    results.flush()?;
+    if path.exists() {
+        bail!("{} could not be removed", path.display());
+    }
+    Ok(if report.is_good() { Done::Well } else { Done::Badly })
+}
+
+async fn play(args: &DemoArgs, home: &Home, kept: &mut Option<Fleet>) -> anyhow::Result<Report> {
+    let over = args.over.clone();
+    let files =
+        spawn_blocking(move || find(&over)).await.context("looking for files panicked")??;
+    out::note(format!("{files} in {}", args.over.display()));
+    let fleet = kept.insert(Fleet::start(home, &free_ports(args.nodes)?, &configuration()?)?);
+    fleet.ready().await.context("the local cluster did not start")?;
+    let told: Vec<_> =
+        fleet.members.iter().map(|m| format!("{} (pid {})", m.name, m.pid)).collect();
+    out::note(format!("cluster is ready: {}", told.join(", ")));
+
+    // The node that takes the tasks in, and so owns them, is the one that will be lost.
+    let submitting = fleet.client_of(&fleet.members[VICTIM]).await?;
+    let watching = fleet.client_of(&fleet.members[VICTIM + 1]).await?;
+    let passes = TASKS_MIN.div_ceil(files.sums.len());
+    let bar = progress((files.sums.len() * passes) as u64);
+    let began = Instant::now();
+    let ids = submit(&submitting, &files, passes).await?;
+    let submitted = began.elapsed();
+    bar.println(format!("{} tasks acknowledged after {:.2} s", ids.len(), submitted.as_secs_f64()));
+
+    let mut ends: FuturesUnordered<_> = ids.iter().map(|id| end_of(&watching, *id)).collect();
+    let mut views = Vec::with_capacity(ids.len());
+    let mut killed: Option<Killed> = None;
+    let mut pause = Duration::ZERO;
+    let mut last = Instant::now();
+    while let Some(end) = ends.next().await {
+        views.push(end.context("the end of a task could not be learned")?);
+        bar.inc(1);
+        match &killed {
+            // The first ends after the loss of a node tell how long nothing went on.
+            Some(_) => pause = pause.max(last.elapsed()),
+            None if views.len() * 3 >= ids.len() => {
+                let victim = &fleet.members[VICTIM];
+                bar.println(format!(
+                    "{} of {} tasks done: killing {} (pid {}) with SIGKILL, which owns them all",
+                    views.len(),
+                    ids.len(),
+                    victim.name,
+                    victim.pid
+                ));
+                let (name, done) = (victim.name.clone(), views.len());
+                fleet.kill(VICTIM)?;
+                let probe = tokio::spawn(takeover(watching.clone(), name.clone(), Instant::now()));
+                killed = Some(Killed { name, done, probe });
+            }
+            None => {}
+        }
+        last = Instant::now();
+    }
+    let took = began.elapsed();
+    drop(ends);
+    bar.finish_and_clear();
+    let Some(Killed { name, done, probe }) = killed else { bail!("no node was killed") };
+    let taken_over = probe.await.context("looking for the new owners panicked")?;
+    let names = Names::ask(&watching).await;
+    let checked = spawn_blocking(move || Report::check(&files, passes, &views, &names, name, done));
+    let mut report = checked.await.context("checking panicked")?;
+    report.times(took, pause, taken_over);
+    Ok(report)
+}
+
+/// The node that was lost.
+struct Killed {
+    name: String,
+    /// How many tasks had ended by then.
+    done: usize,
+    probe: JoinHandle<Option<Duration>>,
+}
+
+/// What the nodes are told: the work, which is done by this very program.
+fn configuration() -> anyhow::Result<String> {
+    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let program = program.to_str().context("the path of this program is not UTF-8 text")?;
+    let program = program.replace('{', "{{").replace('}', "}}");
+    let mut task = toml::Table::new();
+    let line =
+        [&program, "checksum", "--", "{path}"].map(|part| toml::Value::String(part.to_owned()));
+    task.insert("command".to_owned(), toml::Value::Array(line.into()));
+    let tasks = toml::Table::from_iter([(TASK.to_owned(), toml::Value::Table(task))]);
+    let mut root = toml::Table::new();
+    root.insert("tasks".to_owned(), toml::Value::Table(tasks));
+    let named =
+        toml::Table::from_iter([("name".to_owned(), toml::Value::String("demo".to_owned()))]);
+    root.insert("cluster".to_owned(), toml::Value::Table(named));
+    Ok(root.to_string())
+}
+
+async fn submit(client: &Client, files: &Files, passes: usize) -> anyhow::Result<Vec<TaskId>> {
+    let template = Template::new(TASK);
+    let args: Arc<[Bytes]> =
+        files.sums.keys().map(|path| Bytes::from(json!({ "path": path }).to_string())).collect();
+    let submissions = (0..passes).flat_map(|_| args.iter()).map(|args| Submission {
+        template: template.clone(),
+        args: args.clone(),
+        id: None,
+    });
+    let answers = client.submit_all(submissions.collect()).await;
+    let ids: Result<Vec<_>, ClientError> = answers.into_iter().collect();
+    ids.context("a task was not taken in")
+}
+
+async fn end_of(client: &Client, id: TaskId) -> Result<View, ClientError> {
+    client.wait(id, Some(END_MAX)).await
+}
+
+/// How long it took until all partitions had owners other than the node called `lost`.
+async fn takeover(client: Client, lost: String, since: Instant) -> Option<Duration> {
+    let mut again = interval(Duration::from_millis(20));
+    loop {
+        again.tick().await;
+        if since.elapsed() > END_MAX {
+            return None;
+        }
+        let Ok(status) = client.status().await else { continue };
+        let lost = status.members.iter().find(|member| member.name == lost);
+        let gone = lost.is_none_or(|lost| lost.liveness != Liveness::Alive && lost.owned == 0);
+        if gone && status.partitions_owned == status.meta.partitions {
+            return Some(since.elapsed());
+        }
+    }
+}
+
+fn progress(tasks: u64) -> ProgressBar {
+    if !out::is_watched() {
+        return ProgressBar::with_draw_target(Some(tasks), ProgressDrawTarget::hidden());
+    }
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} tasks, {per_sec}");
+    ProgressBar::new(tasks).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+const TASK: &str = "checksum";
+/// Fewer tasks would be done before the node is killed.
+const TASKS_MIN: usize = 600;
+/// The first node: it formed the cluster, so its loss is the hardest.
+const VICTIM: usize = 0;
+/// A task that has not ended by then is lost.
+const END_MAX: Duration = Duration::from_secs(120);
+
+/// What a file's sum should be, by path.
+type Sums = BTreeMap<String, String>;

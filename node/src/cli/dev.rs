@@ -1,0 +1,100 @@
+//! `umbel dev`: a local cluster until Ctrl-C.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::interval;
+
+use super::fleet::{Fleet, Home, ports_from};
+use super::{Done, out};
+use crate::config::Config;
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    nodes: u16,
+    /// A cluster.toml with tasks and queues; seeds, data and certificates in it are not used
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory to keep everything in; started on it again, the cluster is the same [default: a
+    /// temporary one, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// UDP port of the first node; the others follow
+    #[arg(long, value_name = "PORT", default_value_t = 7400)]
+    base_port: u16,
+}
+
+pub(super) async fn run(args: DevArgs) -> anyhow::Result<Done> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let home = match &args.data {
+        Some(dir) => Home::lasting(dir)?,
+        None => Home::temporary("dev")?,
+    };
+    let base = base(args.config, &home)?;
+    let ports = ports_from(args.base_port, args.nodes)?;
+    let mut fleet = Fleet::start(&home, &ports, &base)?;
+    let ended = tokio::select! {
+        ended = watch(&mut fleet, &home) => ended,
+        _ = interrupted.recv() => Ok(Done::Well),
+        _ = terminated.recv() => Ok(Done::Well),
+    };
+    out::note("stopping");
+    fleet.stop().await;
+    ended
+}
+
+/// The configuration to begin with: the given one, or that of the last time.
+fn base(config: Option<PathBuf>, home: &Home) -> anyhow::Result<String> {
+    let last = home.path().join("cluster.toml");
+    let Some(file) = config.or_else(|| last.exists().then_some(last)) else {
+        return Ok(String::new());
+    };
+    // Its problems are shown in its own words and places.
+    Config::load(&file)?;
+    fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// Tells when the cluster is ready, and what happens to its nodes.
+async fn watch(fleet: &mut Fleet, home: &Home) -> anyhow::Result<Done> {
+    let dir = home.path().display();
+    out::note(format!("starting {} nodes in {dir}", fleet.members.len()));
+    let status = fleet.ready().await?;
+    for member in &fleet.members {
+        out::note(format!("  {}  {}  pid {}", member.name, member.address, member.pid));
+    }
+    out::line(format!(
+        "cluster {} is ready: {} nodes from {} on, {} partitions",
+        status.meta.name,
+        fleet.members.len(),
+        fleet.members[0].address,
+        status.meta.partitions
+    ))?;
+    out::note(
+        "In another terminal: umbel cluster status; umbel submit umbel.noop --wait; umbel bench\n\
+         Ctrl-C stops all nodes.",
+    );
+    let mut again = interval(Duration::from_millis(200));
+    loop {
+        again.tick().await;
+        for place in fleet.newly_ended() {
+            let member = &fleet.members[place];
+            out::note(format!(
+                "{}\nThe others go on. To start it again:\n  umbel node -c {dir}/cluster.toml \
+                 --name {} --listen {}",
+                fleet.obituary(&place),
+                member.name,
+                member.address
+            ));
+        }
+        if !fleet.is_alive() {
+            bail!("all nodes have ended; their logs are in {dir}");
+        }
+    }
+}

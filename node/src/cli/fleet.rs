@@ -1,0 +1,240 @@
+//! A cluster of processes on this host, for `umbel dev` and `umbel demo`.
+//!
+//! Everything is in one directory: what the nodes are told (`cluster.toml`), their certificates,
+//! data and logs. The nodes stop when this process does, however it ends: each holds one end of a
+//! pipe, and goes when the other end is gone.
+
+mod home;
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, interval, timeout};
+use umbel_protocol::membership::Liveness;
+use umbel_protocol::wire::Status;
+
+pub(super) use self::home::{Home, cluster_toml};
+use super::connect::Target;
+use crate::client::Client;
+use crate::tls::ensure_local;
+
+/// A cluster of processes on this host.
+pub(super) struct Fleet {
+    pub(super) members: Vec<Member>,
+    target: Target,
+}
+
+/// One of its nodes.
+pub(super) struct Member {
+    pub(super) name: String,
+    pub(super) address: SocketAddr,
+    pub(super) pid: u32,
+    log: PathBuf,
+    child: Child,
+    /// How it ended, once that is known.
+    ended: Option<ExitStatus>,
+}
+
+impl Fleet {
+    /// Starts nodes in `home` on these ports. `base` is a cluster.toml to begin with.
+    pub(super) fn start(home: &Home, ports: &[u16], base: &str) -> anyhow::Result<Self> {
+        let dir = home.path();
+        let addresses: Vec<_> =
+            ports.iter().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, *port))).collect();
+        let file = dir.join("cluster.toml");
+        let text = cluster_toml(base, dir, &addresses)?;
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        ensure_local(&dir.join("tls"))?;
+        let mut members = Vec::new();
+        for (number, address) in (1..).zip(&addresses) {
+            members.push(Member::start(dir, &file, format!("node-{number}"), *address)?);
+        }
+        let texts = addresses.iter().map(SocketAddr::to_string).collect();
+        Ok(Self { members, target: Target::new(texts, dir.join("tls")) })
+    }
+
+    /// A client of one of the nodes.
+    pub(super) async fn client_of(&self, member: &Member) -> anyhow::Result<Client> {
+        self.target.client_of(member.address.to_string()).await
+    }
+
+    /// Waits until all nodes are members and alive, and all partitions have owners.
+    pub(super) async fn ready(&mut self) -> anyhow::Result<Status> {
+        let deadline = Instant::now() + READY_MAX;
+        let mut again = interval(Duration::from_millis(100));
+        let mut client = None;
+        let mut missing = "no node answers".to_owned();
+        loop {
+            again.tick().await;
+            if let Some(member) = self.newly_ended().first() {
+                bail!("{}", self.obituary(member));
+            }
+            if Instant::now() > deadline {
+                bail!("the cluster is not ready after {} s: {missing}", READY_MAX.as_secs());
+            }
+            if client.is_none() {
+                client = self.target.client().await.ok();
+            }
+            let Some(asked) = &client else { continue };
+            match timeout(STATUS_MAX, asked.status()).await {
+                Ok(Ok(status)) => match self.lacking(&status) {
+                    None => return Ok(status),
+                    Some(lacking) => missing = lacking,
+                },
+                Ok(Err(error)) => missing = error.to_string(),
+                Err(_) => missing = "the nodes have not formed a cluster yet".to_owned(),
+            }
+        }
+    }
+
+    fn lacking(&self, status: &Status) -> Option<String> {
+        for Member { name, .. } in &self.members {
+            let seen = status.members.iter().find(|member| member.name == *name);
+            if seen.is_none_or(|member| member.liveness != Liveness::Alive) {
+                return Some(format!("{name} is not a member yet"));
+            }
+        }
+        let (owned, all) = (status.partitions_owned, status.meta.partitions);
+        (owned < all).then(|| format!("{owned} of {all} partitions have an owner"))
+    }
+
+    /// Nodes that have ended since this was last asked, by position.
+    pub(super) fn newly_ended(&mut self) -> Vec<usize> {
+        let mut ended = Vec::new();
+        for (place, member) in self.members.iter_mut().enumerate() {
+            if member.ended.is_none()
+                && let Ok(Some(status)) = member.child.try_wait()
+            {
+                member.ended = Some(status);
+                ended.push(place);
+            }
+        }
+        ended
+    }
+
+    /// Whether any node still runs.
+    pub(super) fn is_alive(&self) -> bool {
+        self.members.iter().any(|member| member.ended.is_none())
+    }
+
+    /// How a node ended, with the last words of its log.
+    pub(super) fn obituary(&self, place: &usize) -> String {
+        let member = &self.members[*place];
+        let how = match member.ended {
+            Some(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("ended with code {code}"),
+                (None, Some(signal)) => format!("was ended by signal {signal}"),
+                (None, None) => "ended".to_owned(),
+            },
+            None => "runs".to_owned(),
+        };
+        let mut text = format!("{} (pid {}) {how}", member.name, member.pid);
+        for line in last_lines(&member.log) {
+            text.push_str("\n  | ");
+            text.push_str(&line);
+        }
+        text
+    }
+
+    /// Ends a node as if its power was cut.
+    pub(super) fn kill(&mut self, place: usize) -> anyhow::Result<()> {
+        self.members[place].child.start_kill().context("cannot kill the node")
+    }
+
+    /// Stops all nodes in order.
+    pub(super) async fn stop(mut self) {
+        for member in &self.members {
+            member.tell(Signal::SIGTERM);
+        }
+        for member in &mut self.members {
+            if timeout(STOP_MAX, member.child.wait()).await.is_err() {
+                drop(member.child.start_kill());
+                drop(member.child.wait().await);
+            }
+        }
+    }
+}
+
+impl Member {
+    fn start(dir: &Path, file: &Path, name: String, address: SocketAddr) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let log = dir.join(format!("{name}.log"));
+        let output = File::options().append(true).create(true).open(&log);
+        let output = output.with_context(|| format!("cannot write {}", log.display()))?;
+        let child = Command::new(program)
+            .arg("node")
+            .arg("--config")
+            .arg(file)
+            .args(["--name", &name, "--listen", &address.to_string(), "--tethered"])
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            // Ctrl-C is for this process, which then stops them in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start a node")?;
+        let pid = child.id().unwrap_or_default();
+        Ok(Self { name, address, pid, log, child, ended: None })
+    }
+
+    fn tell(&self, signal: Signal) {
+        // Until it is waited for, its number belongs to nobody else.
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+    }
+}
+
+/// The ports from `base` on; they must be free, for the nodes would not say so as clearly.
+pub(super) fn ports_from(base: u16, count: u16) -> anyhow::Result<Vec<u16>> {
+    let Some(end) = base.checked_add(count) else {
+        bail!("there are no {count} ports from {base} on; choose a lower one with --base-port");
+    };
+    for port in base..end {
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
+            format!(
+                "UDP port {port} is taken: stop whatever uses it (is a cluster running already?) \
+                 or choose others with --base-port"
+            )
+        })?;
+    }
+    Ok((base..end).collect())
+}
+
+/// Ports that nobody uses at this moment.
+pub(super) fn free_ports(count: u16) -> anyhow::Result<Vec<u16>> {
+    // All are held until all are known, so that none comes twice.
+    let held: Vec<_> = (0..count)
+        .map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)))
+        .collect::<Result<_, _>>()
+        .context("cannot find free ports")?;
+    let ports = held.iter().map(|socket| socket.local_addr().map(|address| address.port()));
+    ports.collect::<Result<_, _>>().context("cannot find free ports")
+}
+
+fn last_lines(log: &Path) -> Vec<String> {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(LOG_BYTES)..]).into_owned();
+    let mut lines: Vec<_> = text.lines().rev().take(LOG_LINES).map(str::to_owned).collect();
+    lines.reverse();
+    lines
+}
+
+/// A cluster that takes longer to form has another problem than time.
+const READY_MAX: Duration = Duration::from_secs(60);
+/// One question for the status; it is asked again.
+const STATUS_MAX: Duration = Duration::from_secs(1);
+/// What a node may need to stop in order.
+const STOP_MAX: Duration = Duration::from_secs(10);
+/// Of a log that is shown.
+const LOG_LINES: usize = 5;
+const LOG_BYTES: usize = 4096;

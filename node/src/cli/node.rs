@@ -1,0 +1,149 @@
+//! `umbel node`: one node, until it is told to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tracing_subscriber::EnvFilter;
+
+use super::{Done, out};
+use crate::Node;
+use crate::config::{Config, HostPort};
+use crate::local::{self, Announced, Local};
+
+#[derive(Debug, Args)]
+pub(super) struct NodeArgs {
+    /// The cluster.toml of the cluster [default: a cluster of one node]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Its name, unique in the cluster [default: the name of the host]
+    #[arg(long)]
+    name: Option<String>,
+    /// Where to listen [default: what the file says]
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+    /// Directory for its data [default: one of its name below what the file says]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A node of the cluster to join; may be given several times [default: the seeds in the file]
+    #[arg(long, value_name = "HOST:PORT")]
+    join: Vec<HostPort>,
+    /// Stop when stdin ends: whoever started this node is gone
+    #[arg(long, hide = true)]
+    tethered: bool,
+}
+
+pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
+    log();
+    // Before anything is started: a signal that comes meanwhile must not be lost.
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let tethered = args.tethered;
+    let stopping = async {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+            () = untethered(), if tethered => {}
+        }
+    };
+    tokio::pin!(stopping);
+
+    let (node, announced) = tokio::select! {
+        started = start(args) => started?,
+        () = &mut stopping => return Ok(Done::Well),
+    };
+    let joined = tokio::select! {
+        joined = node.joined() => Some(joined),
+        () = &mut stopping => None,
+    };
+    let ended = match joined {
+        None => Ok(()),
+        Some(Err(why)) => Err(why),
+        Some(Ok(())) => {
+            out::line(format!(
+                "node {} is ready on {} (pid {})",
+                node.name(),
+                node.address(),
+                std::process::id()
+            ))?;
+            tokio::select! {
+                () = &mut stopping => Ok(()),
+                why = node.failed() => Err(why),
+            }
+        }
+    };
+    drop(announced);
+    node.stop().await;
+    ended.map(|()| Done::Well).map_err(|why| anyhow!(why).context("the node had to stop"))
+}
+
+async fn start(args: NodeArgs) -> anyhow::Result<(Node, Option<Announced>)> {
+    let NodeArgs { config: file, name, listen, data, join, tethered: _ } = args;
+    let config = match &file {
+        Some(file) => Config::load(file)?,
+        None => Config::default(),
+    };
+    let cluster = config.cluster.name.clone();
+    let mut builder = Node::builder().config(config);
+    if let Some(name) = name {
+        builder = builder.name(name);
+    }
+    if let Some(listen) = listen {
+        builder = builder.listen(listen);
+    }
+    if let Some(data) = data {
+        builder = builder.data(data);
+    }
+    for through in join {
+        builder = builder.join(through);
+    }
+    let node = builder.start().await.context("cannot start the node")?;
+    let announced = announce(&node, cluster, file.as_deref());
+    Ok((node, announced))
+}
+
+/// Makes a node findable on its host. It works without.
+fn announce(node: &Node, cluster: String, config: Option<&Path>) -> Option<Announced> {
+    if !node.address().ip().is_loopback() {
+        return None;
+    }
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let local = Local {
+        node: node.name().to_owned(),
+        cluster,
+        address: node.address(),
+        tls: absolute(node.tls_dir()),
+        pid: std::process::id(),
+        config: config.map(absolute),
+    };
+    local::announce(&local)
+        .inspect_err(|error| tracing::warn!(%error, "commands on this host will not find this node by themselves"))
+        .ok()
+}
+
+/// Returns when stdin has ended.
+async fn untethered() {
+    let (ended, has_ended) = oneshot::channel::<()>();
+    // Of its own, and not waited for: nothing else can end a read of a pipe.
+    thread::spawn(move || {
+        drop(io::copy(&mut io::stdin(), &mut io::sink()));
+        drop(ended);
+    });
+    drop(has_ended.await);
+}
+
+/// Writes the log to stderr.
+fn log() {
+    let filter = std::env::var("UMBEL_LOG").or_else(|_| std::env::var("RUST_LOG"));
+    let filter = EnvFilter::builder().parse_lossy(filter.as_deref().unwrap_or("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(out::is_watched())
+        .init();
+}

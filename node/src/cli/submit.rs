@@ -1,0 +1,134 @@
+//! `umbel submit`: one task, or one for each line of a file.
+
+mod file;
+mod line;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use umbel_protocol::id::TaskId;
+use umbel_protocol::task::{State, Template};
+use umbel_protocol::time::Span;
+
+use self::line::Settings;
+use super::connect::ConnectArgs;
+use super::names::Names;
+use super::task_line::{IdLine, TaskLine, summary};
+use super::{Done, json_text, out, time};
+use crate::work::Submission;
+
+#[derive(Debug, Args)]
+pub(super) struct SubmitArgs {
+    /// Name of the task
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    name: Option<String>,
+    /// Its arguments, JSON [default: null]
+    #[arg(value_name = "JSON")]
+    args: Option<String>,
+    /// Submit a task for each line of a file; - is stdin
+    ///
+    /// A line is {"task": NAME, "args": JSON} and, as wished, "queue", "id", "delay", "priority",
+    /// "attempts" and "timeout". Lines with an id may be submitted again without harm.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Wait until it has ended; fails if it did not succeed
+    #[arg(long)]
+    wait: bool,
+    /// Print JSON: the id, or with --wait the task
+    #[arg(long)]
+    json: bool,
+    /// Queue to wait in
+    #[arg(long)]
+    queue: Option<String>,
+    /// Start it so much later: 10s, 1m30s, 2h
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    delay: Option<Duration>,
+    /// 0 to 9, higher first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    priority: Option<u8>,
+    /// How often it may fail before it is given up
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    attempts: Option<u16>,
+    /// How long one run may take
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    timeout: Option<Duration>,
+    /// Its id; submitting a task twice under one id is submitting it once
+    #[arg(long, conflicts_with = "from")]
+    id: Option<TaskId>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
+    let SubmitArgs { name, args: json_args, from, wait, json, id, connect, .. } = &args;
+    let settings = Settings {
+        queue: args.queue.clone(),
+        delay: args.delay,
+        priority: args.priority,
+        attempts: args.attempts,
+        timeout: args.timeout,
+    };
+    // What is typed wrong is told before anybody is called.
+    let typed = json_args.as_deref().unwrap_or("null");
+    let json_args = json_text::args(typed)
+        .map_err(|error| anyhow!("the arguments are not JSON: {error}\n{QUOTE}"))?;
+    let target = connect.target()?;
+    if let Some(path) = from {
+        let client = target.client().await?;
+        let report = file::Report { json: *json, wait: *wait };
+        return file::run(client, path, settings, report).await;
+    }
+    let Some(name) = name else { return Err(anyhow!("name a task, or a file with --from")) };
+    let submission =
+        Submission { template: settings.template(name), args: json_args, id: *id };
+    let client = target.client().await?;
+    let submitted = client.submit_all(vec![submission]).await.pop();
+    let id = submitted
+        .context("one task has one answer")?
+        .with_context(|| format!("cannot submit {name:?}"))?;
+    if !wait {
+        let mut results = out::Results::new();
+        if *json {
+            results.json(&IdLine { id: Some(id), error: None })?;
+        } else {
+            results.line(id.to_string())?;
+        }
+        results.flush()?;
+        return Ok(Done::Well);
+    }
+    let view = client
+        .wait(id, None)
+        .await
+        .with_context(|| format!("task {id} was submitted, but its end could not be learned"))?;
+    let mut results = out::Results::new();
+    if *json {
+        let names = Names::ask(&client).await;
+        results.json(&TaskLine::of(&view, &names))?;
+    } else {
+        results.line(summary(&view))?;
+    }
+    results.flush()?;
+    Ok(if view.state == State::Succeeded { Done::Well } else { Done::Badly })
+}
+
+impl Settings {
+    /// How the task called `name` is to be treated; the node that takes it fills in what is not
+    /// said from the task's declaration.
+    fn template(&self, name: &str) -> Template {
+        let mut template = Template::new(name);
+        template.queue = self.queue.clone().unwrap_or_default();
+        let span =
+            |time: Duration| Span::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        let options = &mut template.options;
+        options.delay = self.delay.map_or(options.delay, span);
+        options.priority = self.priority;
+        options.attempts_max = self.attempts;
+        options.time_limit = self.timeout.map(span);
+        template
+    }
+}
+
+const QUOTE: &str = "put JSON in single quotes, so that the shell leaves it alone: \
+                     '{\"path\": \"/etc/hosts\"}'";

@@ -1,0 +1,150 @@
+//! `umbel task`: what became of tasks.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use umbel_protocol::id::TaskId;
+use umbel_protocol::limits::LIST_MAX;
+use umbel_protocol::task::{State, View};
+
+use super::connect::ConnectArgs;
+use super::names::Names;
+use super::table::{brief, table};
+use super::task_line::{TaskLine, details};
+use super::time::{parse, stamp};
+use super::{Done, out};
+use crate::client::{Client, Filter};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TaskCommand {
+    /// Show all that is known of a task
+    Show(TaskArgs),
+    /// Wait until a task has ended; fails if it did not succeed
+    Wait(WaitArgs),
+    /// Stop a task
+    Cancel(TaskArgs),
+    /// List tasks, the newest first
+    List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TaskArgs {
+    /// Its id, as `umbel submit` printed it
+    id: TaskId,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WaitArgs {
+    #[command(flatten)]
+    task: TaskArgs,
+    /// How long to wait [default: as long as it takes]
+    #[arg(long, value_name = "TIME", value_parser = parse)]
+    timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Only those in this state
+    #[arg(long, value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str)))]
+    state: Option<String>,
+    /// Only those of this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=LIST_MAX as i64))]
+    limit: u32,
+    /// Print one line of JSON for each
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+pub(super) async fn run(command: TaskCommand) -> anyhow::Result<Done> {
+    match command {
+        TaskCommand::Show(args) => {
+            let client = args.connect.client().await?;
+            let view = client.show(args.id).await.context("cannot show the task")?;
+            print(&client, &view, args.json).await?;
+            Ok(Done::Well)
+        }
+        TaskCommand::Wait(WaitArgs { task: args, timeout }) => {
+            let client = args.connect.client().await?;
+            let view = client.wait(args.id, timeout).await.context("cannot wait for the task")?;
+            print(&client, &view, args.json).await?;
+            Ok(if view.state == State::Succeeded { Done::Well } else { Done::Badly })
+        }
+        TaskCommand::Cancel(args) => {
+            let client = args.connect.client().await?;
+            let view = client.cancel(args.id).await.context("cannot cancel the task")?;
+            print(&client, &view, args.json).await?;
+            match view.state {
+                State::Cancelled | State::Scheduled | State::Ready | State::Leased => {
+                    Ok(Done::Well)
+                }
+                State::Succeeded | State::Dead | State::Expired => {
+                    out::note("the task had ended before it could be cancelled");
+                    Ok(Done::Badly)
+                }
+            }
+        }
+        TaskCommand::List(args) => list(args).await,
+    }
+}
+
+async fn print(client: &Client, view: &View, json: bool) -> anyhow::Result<()> {
+    let names = Names::ask(client).await;
+    let mut results = out::Results::new();
+    if json {
+        results.json(&TaskLine::of(view, &names))?;
+    } else {
+        for line in details(view, &names) {
+            results.line(line)?;
+        }
+    }
+    Ok(results.flush()?)
+}
+
+async fn list(args: ListArgs) -> anyhow::Result<Done> {
+    let ListArgs { state, queue, limit, json, connect } = args;
+    let state = state.and_then(|word| State::ALL.into_iter().find(|state| state.as_str() == word));
+    let client = connect.client().await?;
+    let tasks = client.list(Filter { state, queue, limit }).await.context("cannot list tasks")?;
+    let names = Names::ask(&client).await;
+    let mut results = out::Results::new();
+    if json {
+        for view in &tasks {
+            results.json(&TaskLine::of(view, &names))?;
+        }
+    } else {
+        let rows: Vec<_> = tasks.iter().map(|view| row(view, &names)).collect();
+        for line in table(["ID", "STATE", "TASK", "QUEUE", "RUNS", "NODE", "SUBMITTED"], &rows) {
+            results.line(line)?;
+        }
+    }
+    results.flush()?;
+    if !json && tasks.len() == limit as usize {
+        out::note(format!("the newest {limit}; --limit N shows more"));
+    }
+    Ok(Done::Well)
+}
+
+fn row(view: &View, names: &Names) -> [String; 7] {
+    [
+        view.id.to_string(),
+        view.state.as_str().to_owned(),
+        brief(&view.task, 32),
+        brief(&view.queue, 20),
+        view.runs.len().to_string(),
+        view.node.map(|node| names.name(node)).unwrap_or_default(),
+        stamp(view.submitted_at),
+    ]
+}
