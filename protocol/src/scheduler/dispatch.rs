@@ -63,6 +63,10 @@ impl Slots {
         }
     }
 
+    pub(super) fn idle(&self) -> Vec<(Lessee, Vec<u32>)> {
+        self.held.iter().map(|(lessee, held)| (*lessee, held.free.clone())).collect()
+    }
+
     fn free(&self, lessee: Lessee, pool: usize) -> u32 {
         self.held.get(&lessee).and_then(|held| held.free.get(pool)).copied().unwrap_or(0)
     }

@@ -67,9 +67,20 @@ impl Scheduler {
             return;
         };
         let term = owner.term;
+        if owner.asked.is_empty() {
+            return;
+        }
+        // One that is gone never answers; once its leases are closed nobody waits for it.
+        let lessees = &self.lessees;
+        let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) else {
+            return;
+        };
+        owner.asked.retain(|lessee, _| lessees.has_leases(*lessee));
         let mut due = Vec::new();
         for (lessee, asked_at) in &mut owner.asked {
-            if *asked_at == crate::time::Tick::START || now.since(*asked_at) > ASK_AGAIN {
+            let is_gone = lessees.is_replaced(*lessee);
+            let is_due = *asked_at == crate::time::Tick::START || now.since(*asked_at) > ASK_AGAIN;
+            if is_due && !is_gone {
                 *asked_at = now;
                 due.push(*lessee);
             }

@@ -24,6 +24,10 @@ impl Timers {
         self.due.insert((at, task, what));
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     pub(super) fn next(&self) -> Option<Wall> {
         self.due.first().map(|(at, ..)| *at)
     }
