@@ -67,6 +67,16 @@ impl Lessees {
         self.unheard.retain(|_, partitions| !partitions.is_empty());
     }
 
+    /// Whether it holds any lease of a partition that is owned here.
+    pub(super) fn has_leases(&self, lessee: Lessee) -> bool {
+        self.leases.contains_key(&lessee)
+    }
+
+    /// Whether a later start of the same node's executor has introduced itself.
+    pub(super) fn is_replaced(&self, lessee: Lessee) -> bool {
+        self.present.get(&lessee.node).is_some_and(|(present, _)| *present > lessee)
+    }
+
     pub(super) fn runs(&self) -> u64 {
         self.leases.values().map(|leases| leases.len() as u64).sum()
     }

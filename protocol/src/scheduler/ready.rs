@@ -87,6 +87,10 @@ impl Ready {
         self.len == 0
     }
 
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
     pub(super) fn forget(&mut self, partition: PartitionId) {
         for class in &mut self.classes {
             for line in &mut class.lines {
