@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 use super::PartitionId;
@@ -23,7 +23,7 @@ const PARTITION_MASK: u128 = (1 << 10) - 1;
 /// ```
 ///
 /// Ids that are derived from a key instead of drawn at random have version 8.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(u128);
 
 impl TaskId {
@@ -94,6 +94,28 @@ impl FromStr for TaskId {
     }
 }
 
+/// People and their formats get the text, machines the bits.
+impl Serialize for TaskId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_u128(self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+            text.parse().map_err(de::Error::custom)
+        } else {
+            Self::from_bits(u128::deserialize(deserializer)?).map_err(de::Error::custom)
+        }
+    }
+}
+
 /// The text or number is not the id of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("not a task id: expected a UUID of version 7 as `umbel submit` prints it")]
@@ -112,6 +134,15 @@ mod tests {
         let uuid = Uuid::from_u128(id.bits());
         assert_eq!(uuid.get_version_num(), 7);
         assert_eq!(uuid.get_variant(), uuid::Variant::RFC4122);
+    }
+
+    #[test]
+    fn travels_as_bits_and_never_as_others() {
+        let id = TaskId::new(Wall::from_millis(5), PartitionId(7), 9);
+        let bytes = crate::wire::encode(&id);
+        assert_eq!(bytes, crate::wire::encode(&id.bits()));
+        assert_eq!(crate::wire::decode::<TaskId>(&bytes, 32), Ok(id));
+        assert!(crate::wire::decode::<TaskId>(&crate::wire::encode(&1_u128), 32).is_err());
     }
 
     #[test]
