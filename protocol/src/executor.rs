@@ -168,7 +168,7 @@ impl Executor {
             }
             OwnerSays::Closed { runs } => self.closed(&runs),
             OwnerSays::Demand { lessee: _, wanted } => {
-                self.slots.demand(from, &wanted);
+                self.slots.demand(now, from, &wanted);
                 self.slots.allocate(now, self.me, effects);
             }
             OwnerSays::Dispatch { lessee: _, templates, runs } => {

@@ -163,7 +163,7 @@ impl Scheduler {
             ready: Ready::default(),
             timers: Timers::default(),
             slots: Slots::default(),
-            asks: Asks::default(),
+            asks: Asks::new(settings.incarnation),
             waits: Waits::default(),
             next_read: 1,
             unconfirmed: BTreeSet::new(),

@@ -96,6 +96,11 @@ pub fn address(host: usize) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), port))
 }
 
+impl Process {
+    /// When.
+    pub fn started_at(&self) -> (u64, [u64; 4]) { (self.started_at, self.wake_at) }
+}
+
 impl Host {
     /// A node that has never run.
     #[must_use]
@@ -311,6 +316,15 @@ impl World {
             return self.violate(format!("host {host} speaks to nobody"));
         };
         let clock = self.hosts[host].wall(self.now);
+        if std::env::var("UMBEL_SLOTS").is_ok() {
+            for m in &messages {
+                if let PeerMessage::ToExecutor(_) | PeerMessage::FromExecutor(_) = m {
+                    let mut text = format!("{m:?}");
+                    text.truncate(250);
+                    self.trace(|| format!("   {host}->{other} {text}"));
+                }
+            }
+        }
         if let Ok(group) = std::env::var("UMBEL_GROUP") {
             for m in &messages {
                 if let PeerMessage::Group(ms) = m {

@@ -9,6 +9,9 @@ use crate::wire::ExecutorSays;
 
 /// Slots that another node has held for so long without using one come back.
 const IDLE_MAX: Span = Span::from_millis(5_000);
+/// A wish that was not renewed for so long is void: whoever has it repeats it every 100 ms, and the
+/// word that it has it no more may get lost.
+const WISH_MAX: Span = Span::from_millis(1_000);
 /// While both want slots, one in so many goes to another node: none may starve.
 const SHARE_OF_OTHERS: u32 = 8;
 
@@ -29,6 +32,7 @@ struct OwnerSlots {
     held: Vec<u32>,
     /// Wanted beyond that, by pool.
     wanted: Vec<u32>,
+    wanted_at: Tick,
     used_at: Tick,
 }
 
@@ -42,6 +46,7 @@ impl Slots {
         self.owners.entry(node).or_insert_with(|| OwnerSlots {
             held: vec![0; pools],
             wanted: vec![0; pools],
+            wanted_at: Tick::START,
             used_at: Tick::START,
         })
     }
@@ -79,8 +84,9 @@ impl Slots {
         }
     }
 
-    pub(super) fn demand(&mut self, from: NodeId, wanted: &[u32]) {
+    pub(super) fn demand(&mut self, now: Tick, from: NodeId, wanted: &[u32]) {
         let owner = self.owner(from);
+        owner.wanted_at = now;
         for (mine, wanted) in owner.wanted.iter_mut().zip(wanted) {
             *mine = *wanted;
         }
@@ -112,8 +118,13 @@ impl Slots {
         self.owner(self.home);
     }
 
-    /// Takes back what other nodes have held too long without use.
+    /// Takes back what other nodes have held too long without use, and forgets old wishes.
     pub(super) fn reclaim(&mut self, now: Tick) {
+        for owner in self.owners.values_mut() {
+            if now.since(owner.wanted_at) > WISH_MAX {
+                owner.wanted.fill(0);
+            }
+        }
         let idle: Vec<NodeId> = (self.owners.iter())
             .filter(|(node, owner)| **node != self.home && now.since(owner.used_at) > IDLE_MAX)
             .map(|(node, _)| *node)

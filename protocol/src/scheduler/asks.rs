@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Caller, Scheduler};
-use crate::id::{GroupId, NodeId, PartitionId};
+use crate::id::{GroupId, Incarnation, NodeId, PartitionId};
 use crate::limits::FORWARDS_MAX;
 use crate::membership::Liveness;
 use crate::time::{Span, Tick};
@@ -19,6 +19,9 @@ const DEADLINE_MAX: Span = Span::from_millis(24 * 3_600_000);
 const REPEAT_AFTER: Span = Span::from_millis(2_000);
 /// How long a request waits for a member that may know its task name.
 const NAME_WAIT: Span = Span::from_millis(3_000);
+
+/// A start of a node makes fewer requests than fit in so many bits.
+const REQUESTS_BITS: u32 = 40;
 
 /// Whom to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +65,12 @@ enum Place {
 }
 
 impl Asks {
+    /// For this start of the node: an answer to a request of an earlier one must not be taken for
+    /// the answer to another of this one.
+    pub(super) fn new(incarnation: Incarnation) -> Self {
+        Self { last: incarnation.0 << REQUESTS_BITS, ..Self::default() }
+    }
+
     pub(super) fn next_deadline(&self) -> Tick {
         self.deadlines.first().map_or(Tick::NEVER, |(at, _)| *at)
     }
