@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 use umbel_protocol::limits::{PARTITIONS_DEFAULT, REPLICAS_DEFAULT};
-use umbel_protocol::task::{Options, Template};
+use umbel_protocol::task::Template;
 
 mod address;
 mod check;
@@ -136,28 +136,6 @@ impl Config {
     #[must_use]
     pub fn has_queue(&self, queue: &str) -> bool {
         self.queues.contains_key(queue)
-    }
-
-    /// How a task called `name` is treated if its submission says nothing, or only a queue.
-    ///
-    /// Its own entry comes first, then that of its queue, then the defaults of umbel. A time limit
-    /// is left to the executor, so that a changed file also holds for tasks that already wait.
-    #[must_use]
-    pub fn template(&self, name: &str, queue: Option<&str>) -> Template {
-        let task = self.tasks.get(name);
-        let queue = queue
-            .or_else(|| task.map(|task| task.queue.as_str()))
-            .unwrap_or(Template::QUEUE_DEFAULT);
-        let mut options = Options::default();
-        if let Some(task) = task {
-            options.attempts_max = task.attempts;
-            options.backoff_first = task.backoff_first;
-            options.backoff_max = task.backoff_max;
-        }
-        let of_queue = || self.queues.get(queue).and_then(|queue| queue.priority);
-        let priority = task.and_then(|task| task.priority).or_else(of_queue);
-        options.priority = priority.unwrap_or(options.priority);
-        Template { name: name.to_owned(), queue: queue.to_owned(), options }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use umbel::work::{Ledger, RegisterError, RunRequest, Runner, Submission};
 use umbel::{Call, Context, Registry, Task, TaskError};
 use umbel_protocol::id::{PartitionId, TaskId, Token};
+use umbel_protocol::limits::BACKOFF_MAX_DEFAULT;
 use umbel_protocol::task::{FailureKind, Options, Outcome, Template};
 use umbel_protocol::time::{Span, Wall};
 
@@ -101,9 +102,10 @@ fn a_call_carries_arguments_and_defaults() {
     assert_eq!(
         template.options,
         Options {
-            priority: 5,
-            attempts_max: 7,
-            backoff_first: Span::from_millis(2_000),
+            priority: Some(5),
+            attempts_max: Some(7),
+            backoff_first: Some(Span::from_millis(2_000)),
+            backoff_max: Some(BACKOFF_MAX_DEFAULT),
             time_limit: Some(Span::from_millis(90_000)),
             ..Options::default()
         }

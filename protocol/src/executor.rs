@@ -142,14 +142,7 @@ impl Executor {
         match event {
             Event::Finished(ends) => self.finished(now, ends, effects),
             Event::Owner { from, says } => self.owner_says(now, from, says, effects),
-            Event::Reached(node) => {
-                self.slots.forget(node);
-                if node == self.me.node {
-                    self.slots.keep_for_home();
-                }
-                self.introduce(node, effects);
-                self.slots.allocate(now, self.me, effects);
-            }
+            Event::Reached(node) => self.introduce(now, node, effects),
             Event::Due => {
                 self.beat_at = now + BEAT;
                 self.beat(now, effects);
@@ -168,7 +161,7 @@ impl Executor {
                 if lessee != self.me =>
             {
                 // It means an earlier start of this executor.
-                self.introduce(from, effects);
+                self.introduce(now, from, effects);
             }
             OwnerSays::Ask { lessee: _, partition, term } => {
                 self.asked(now, from, partition, term, effects);
@@ -189,8 +182,14 @@ impl Executor {
         }
     }
 
-    fn introduce(&self, to: NodeId, effects: &mut Vec<Effect>) {
+    /// Whoever hears an introduction counts the slots that it holds anew, and so must this side.
+    fn introduce(&mut self, now: Tick, to: NodeId, effects: &mut Vec<Effect>) {
+        self.slots.forget(to);
+        if to == self.me.node {
+            self.slots.keep_for_home();
+        }
         let says = ExecutorSays::Introduce { lessee: self.me, profile: self.profile.clone() };
         effects.push(Effect::Send { to, says });
+        self.slots.allocate(now, self.me, effects);
     }
 }

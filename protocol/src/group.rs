@@ -56,16 +56,20 @@ pub struct Group {
     promised: (u64, u64),
     /// The newest readiness whose term or vote is not durable.
     vote_in_flight: Option<u64>,
-    /// The newest readiness that writes anything, until it is durable.
-    write_in_flight: Option<u64>,
+    /// Every readiness that writes anything and is not durable, oldest first.
+    writes: VecDeque<u64>,
     /// Log bytes since the last state that was saved.
     log_bytes: usize,
     /// Ticks for which some copy has waited for a state.
     snapshot_ticks: u32,
     /// Where messages of copies came from that the roster does not tell yet.
     heard_from: Option<(ReplicaId, NodeId)>,
-    /// Copies that a change has just removed; the leader tells them.
-    gone: Vec<(ReplicaId, NodeId)>,
+    /// Copies that were removed lately; a leader tells them.
+    gone: VecDeque<(ReplicaId, NodeId)>,
+    /// Term and index of the entry behind which they may be told.
+    farewell: Option<(u64, u64)>,
+    /// Ticks since a copy that cannot campaign was last spoken to.
+    silent_ticks: u32,
     /// The highest index for which the driver has been given all entries.
     applied: u64,
 }
@@ -156,11 +160,13 @@ impl Group {
             held: VecDeque::new(),
             promised,
             vote_in_flight: None,
-            write_in_flight: None,
+            writes: VecDeque::new(),
             log_bytes,
             snapshot_ticks: 0,
             heard_from: None,
-            gone: Vec::new(),
+            gone: VecDeque::new(),
+            farewell: None,
+            silent_ticks: 0,
             applied,
         };
         (group, data)
@@ -269,6 +275,7 @@ impl Group {
         }
         self.raw.tick();
         self.tick_quiescence();
+        self.tick_orphan();
     }
 
     /// Hands the lead to the copy on `node`, if it is caught up.
@@ -292,6 +299,7 @@ impl Group {
     pub fn step(&mut self, node: NodeId, message: GroupMessage) {
         let GroupMessage { group: _, from, to: _, body } = message;
         self.heard_from = Some((from, node));
+        self.silent_ticks = 0;
         match body {
             Body::Raft(message) => {
                 self.wake();

@@ -27,6 +27,7 @@ mod inspect;
 mod lessees;
 mod list;
 mod meta;
+mod names;
 mod outbox;
 mod read;
 mod ready;

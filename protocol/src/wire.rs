@@ -7,7 +7,9 @@ mod peer;
 mod request;
 
 pub use self::codec::{DecodeError, decode, encode};
-pub use self::peer::{Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile};
+pub use self::peer::{
+    Declaration, Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile, Queue,
+};
 pub use self::request::{
     Answer, Ask, ClientFrame, Ending, MemberStatus, Request, RequestError, ServerFrame, Status,
     Welcome,

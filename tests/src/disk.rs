@@ -86,6 +86,19 @@ impl Disk {
         })
     }
 
+    /// What is kept of a group, for people.
+    #[must_use]
+    pub fn tell(&self, group: GroupId) -> String {
+        let tell = |stored: &Stored| {
+            let snapshot = stored.snapshot.as_ref().map(|s| (s.index, s.term));
+            let first = stored.entries.first().map(|e| (e.index, e.term));
+            let last = stored.entries.last().map(|e| (e.index, e.term));
+            let Stored { replica, destroyed, hard_state, .. } = stored;
+            format!("{replica:?} {destroyed} {hard_state:?} {snapshot:?} {first:?}..{last:?}")
+        };
+        self.groups.get(&group).map_or("nothing".to_owned(), tell)
+    }
+
     fn apply(&mut self, write: GroupWrite) {
         let GroupWrite { group, replica, destroy, snapshot, entries, hard_state, checkpoint } =
             write;

@@ -311,6 +311,21 @@ impl World {
             return self.violate(format!("host {host} speaks to nobody"));
         };
         let clock = self.hosts[host].wall(self.now);
+        if let Ok(group) = std::env::var("UMBEL_GROUP") {
+            for m in &messages {
+                if let PeerMessage::Group(ms) = m {
+                    for g in ms {
+                        if g.group.to_string() == group {
+                            let mut text = format!("{:?}", g.body);
+                            text.truncate(330);
+                            self.trace(|| {
+                                format!("   {host}->{other} {:?}->{:?} {text}", g.from, g.to)
+                            });
+                        }
+                    }
+                }
+            }
+        }
         let mut bytes = encode(&Envelope { clock, messages });
         if self.plan.sabotage == Some(Sabotage::LostHolds) {
             bytes = lose_holds(&bytes);

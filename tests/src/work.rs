@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use umbel_protocol::task::{Failure, FailureKind, Options, Outcome, Template};
 use umbel_protocol::time::{Span, Wall};
-use umbel_protocol::wire::Profile;
+use umbel_protocol::wire::{Declaration, Profile, Queue};
 
 use crate::plan::{MS, SECOND};
 
@@ -77,11 +77,11 @@ pub fn draw_template(now: Wall, rng: &mut ChaCha8Rng) -> Template {
     let delay = if rng.random_bool(0.2) { rng.random_range(1..8_000) } else { 0 };
     let expires = rng.random_bool(0.05);
     template.options = Options {
-        priority: rng.random_range(0..3),
+        priority: Some(rng.random_range(0..3)),
         delay: Span::from_millis(delay),
-        attempts_max: rng.random_range(1..5),
-        backoff_first: Span::from_millis(rng.random_range(10..500)),
-        backoff_max: Span::from_millis(2_000),
+        attempts_max: Some(rng.random_range(1..5)),
+        backoff_first: Some(Span::from_millis(rng.random_range(10..500))),
+        backoff_max: Some(Span::from_millis(2_000)),
         expires_at: expires.then(|| now + Span::from_millis(rng.random_range(1_000..20_000))),
         ..Options::default()
     };
@@ -91,14 +91,21 @@ pub fn draw_template(now: Wall, rng: &mut ChaCha8Rng) -> Template {
 /// What a host can run: `rare` tasks only on the even ones.
 #[must_use]
 pub fn profile(host: usize, rng: &mut ChaCha8Rng) -> Profile {
-    let mut tasks = vec![("mail".to_owned(), 0), ("resize".to_owned(), 0)];
+    let declared = |name: &str| Declaration {
+        name: name.to_owned(),
+        pool: 0,
+        queue: Template::QUEUE_DEFAULT.to_owned(),
+        options: Options::default(),
+    };
+    let mut tasks = vec![declared("mail"), declared("resize")];
     if host.is_multiple_of(2) {
-        tasks.insert(1, ("rare".to_owned(), 0));
+        tasks.insert(1, declared("rare"));
     }
+    let queue = |name: &str, pool| Queue { name: name.to_owned(), pool, priority: None };
     Profile {
         pools: vec![rng.random_range(1..8), rng.random_range(1..4)],
         tasks,
-        queues: vec![("bulk".to_owned(), Some(1)), ("default".to_owned(), None)],
+        queues: vec![queue("bulk", Some(1)), queue("default", None)],
         pid: 1,
     }
 }

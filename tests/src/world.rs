@@ -25,8 +25,8 @@ const CONNECT_EVERY: u64 = 50 * MS;
 const CHECK_EVERY: u64 = 500 * MS;
 /// Without a start, an end or an answer for so long, something hangs: no pause of a task is longer.
 const STALLED: u64 = 40 * SECOND;
-/// So long after everything was healed all copies must be where they belong.
-const SETTLED: u64 = 120 * SECOND;
+/// So long after everything was healed and done all copies must be where they belong, and equal.
+const SETTLED: u64 = 60 * SECOND;
 /// More events than any world needs: something spins.
 const STEPS_MAX: u64 = 5_000_000;
 /// More events than any moment has.
@@ -214,9 +214,14 @@ impl World {
             return Ok(true);
         }
         if let Some(open) = open.filter(|_| self.now > self.progress_at.max(healed_at) + STALLED) {
-            return Err(format!("nothing goes on, but {open}"));
+            let slots = |host: &Host| {
+                let process = host.process.as_ref();
+                process.map(|p| (p.executor.held(), p.executor.free(), p.scheduler.idle()))
+            };
+            let slots: Vec<_> = self.hosts.iter().map(slots).collect();
+            return Err(format!("nothing goes on, but {open}; held, free, idle: {slots:?}"));
         }
-        if let Some(unsettled) = unsettled.filter(|_| self.now > healed_at + SETTLED) {
+        if let Some(unsettled) = unsettled.filter(|_| self.now > self.progress_at.max(healed_at) + SETTLED) {
             return Err(format!("long after everything was healed {unsettled}"));
         }
         Ok(false)

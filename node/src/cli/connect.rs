@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::client::Client;
-use crate::config::Config;
 use crate::local::{self, Local};
 
 /// Where the cluster is
@@ -32,7 +31,6 @@ pub(super) struct ConnectArgs {
 pub(super) struct Target {
     addresses: Vec<String>,
     tls: PathBuf,
-    config: Option<PathBuf>,
 }
 
 impl ConnectArgs {
@@ -45,7 +43,7 @@ impl ConnectArgs {
     pub(super) fn target(&self) -> anyhow::Result<Target> {
         if let (false, Some(tls)) = (self.connect.is_empty(), &self.tls) {
             let addresses = self.connect.clone();
-            return Ok(Target { addresses, tls: tls.clone(), config: None });
+            return Ok(Target { addresses, tls: tls.clone() });
         }
         let found = local::discover().context("cannot look for clusters on this host")?;
         choose(clusters(found), &self.connect, self.tls.clone())
@@ -55,7 +53,7 @@ impl ConnectArgs {
 impl Target {
     /// Nodes known beforehand.
     pub(super) const fn new(addresses: Vec<String>, tls: PathBuf) -> Self {
-        Self { addresses, tls, config: None }
+        Self { addresses, tls }
     }
 
     pub(super) async fn client(&self) -> anyhow::Result<Client> {
@@ -65,14 +63,6 @@ impl Target {
     /// A client of one node of the cluster.
     pub(super) async fn client_of(&self, address: String) -> anyhow::Result<Client> {
         Ok(Client::connect([address], &self.tls).await?)
-    }
-
-    /// How the cluster treats tasks whose submission says nothing, as far as this host knows.
-    pub(super) fn config(&self) -> anyhow::Result<Config> {
-        match &self.config {
-            Some(path) => Ok(Config::load(path)?),
-            None => Ok(Config::default()),
-        }
     }
 }
 
@@ -125,8 +115,7 @@ fn choose(
     } else {
         connect.to_vec()
     };
-    let config = nodes.iter().find_map(|node| node.config.clone());
-    Ok(Target { addresses, tls: nodes[0].tls.clone(), config })
+    Ok(Target { addresses, tls: nodes[0].tls.clone() })
 }
 
 fn describe(nodes: &[Local]) -> String {

@@ -17,7 +17,6 @@ use super::connect::ConnectArgs;
 use super::names::Names;
 use super::task_line::{IdLine, TaskLine, summary};
 use super::{Done, json_text, out, time};
-use crate::config::Config;
 use crate::work::Submission;
 
 #[derive(Debug, Args)]
@@ -58,10 +57,6 @@ pub(super) struct SubmitArgs {
     /// Its id; submitting a task twice under one id is submitting it once
     #[arg(long, conflicts_with = "from")]
     id: Option<TaskId>,
-    /// The cluster.toml of the cluster, for what it says of tasks and queues [default: the file
-    /// that the nodes on this host were started with]
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -80,18 +75,14 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     let json_args = json_text::args(typed)
         .map_err(|error| anyhow!("the arguments are not JSON: {error}\n{QUOTE}"))?;
     let target = connect.target()?;
-    let config = match &args.config {
-        Some(file) => Config::load(file)?,
-        None => target.config()?,
-    };
     if let Some(path) = from {
         let client = target.client().await?;
         let report = file::Report { json: *json, wait: *wait };
-        return file::run(client, path, config, settings, report).await;
+        return file::run(client, path, settings, report).await;
     }
     let Some(name) = name else { return Err(anyhow!("name a task, or a file with --from")) };
     let submission =
-        Submission { template: settings.template(&config, name), args: json_args, id: *id };
+        Submission { template: settings.template(name), args: json_args, id: *id };
     let client = target.client().await?;
     let submitted = client.submit_all(vec![submission]).await.pop();
     let id = submitted
@@ -123,16 +114,18 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
 }
 
 impl Settings {
-    /// How the task called `name` is to be treated.
-    fn template(&self, config: &Config, name: &str) -> Template {
-        let mut template = config.template(name, self.queue.as_deref());
+    /// How the task called `name` is to be treated; the node that takes it fills in what is not
+    /// said from the task's declaration.
+    fn template(&self, name: &str) -> Template {
+        let mut template = Template::new(name);
+        template.queue = self.queue.clone().unwrap_or_default();
         let span =
             |time: Duration| Span::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
         let options = &mut template.options;
         options.delay = self.delay.map_or(options.delay, span);
-        options.priority = self.priority.unwrap_or(options.priority);
-        options.attempts_max = self.attempts.unwrap_or(options.attempts_max);
-        options.time_limit = self.timeout.map(span).or(options.time_limit);
+        options.priority = self.priority;
+        options.attempts_max = self.attempts;
+        options.time_limit = self.timeout.map(span);
         template
     }
 }

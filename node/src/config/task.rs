@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 use serde_json::Value;
+use umbel_protocol::task::{Options, Template};
 use umbel_protocol::time::Span;
 
 use super::command_line::{CommandLine, ExpandError, Pattern};
@@ -27,6 +28,22 @@ pub struct Task {
     pub time_limit: Option<Span>,
     /// 0 to 9, higher first; nothing means that of the queue.
     pub priority: Option<u8>,
+}
+
+impl Task {
+    /// What its submissions do not say.
+    #[must_use]
+    pub fn template(&self, name: &str) -> Template {
+        let options = Options {
+            priority: self.priority,
+            attempts_max: Some(self.attempts),
+            backoff_first: Some(self.backoff_first),
+            backoff_max: Some(self.backoff_max),
+            time_limit: self.time_limit,
+            ..Options::default()
+        };
+        Template { name: name.to_owned(), queue: self.queue.clone(), options }
+    }
 }
 
 /// What a task of the file does.

@@ -189,26 +189,20 @@ fn what_a_submission_leaves_open_comes_from_task_then_queue() {
         "#,
     );
     assert_eq!(config.queues["fast"], Queue { slots: Some(2), priority: Some(7) });
-    let template = |name, queue| {
-        let Template { queue, options, .. } = config.template(name, queue);
-        (queue, options.priority)
-    };
-    let case = |queue: &str, priority| (queue.to_owned(), priority);
-    assert_eq!(template("a", None), case("fast", 7));
-    assert_eq!(template("a", Some("plain")), case("plain", 0));
-    assert_eq!(template("b", None), case("fast", 0));
-    assert_eq!(template("handler", None), case("default", 0));
-    assert_eq!(template("handler", Some("fast")), case("fast", 7));
+    let template = config.tasks["a"].template("a");
+    assert_eq!(template.queue, "fast");
     assert_eq!(
-        config.template("a", None).options,
+        template.options,
         Options {
-            priority: 7,
-            attempts_max: 9,
-            backoff_first: Span::from_millis(2_000),
+            priority: None,
+            attempts_max: Some(9),
+            backoff_first: Some(Span::from_millis(2_000)),
+            backoff_max: Some(BACKOFF_MAX_DEFAULT),
+            time_limit: Some(Span::from_millis(5_000)),
             ..Options::default()
         }
     );
-    assert_eq!(config.template("handler", None), Template::new("handler"));
+    assert_eq!(config.tasks["b"].template("b").options.priority, Some(0));
 }
 
 #[test]
@@ -230,7 +224,8 @@ fn a_node_listens_to_others_only_with_certificates() {
 fn names_of_the_file_are_those_that_can_be_submitted() {
     let long = "x".repeat(128);
     let too_long = "x".repeat(129);
-    for name in ["a", "A.b:c/d-e_9", "", " ", "a b", "ä", "a\"", &long, &too_long] {
+    // An empty name is no queue; in a submission it stands for the declared one.
+    for name in ["a", "A.b:c/d-e_9", " ", "a b", "ä", "a\"", &long, &too_long] {
         let template = Template { queue: name.to_owned(), ..Template::new("t") };
         let batch = Batch { templates: vec![template], rows: Vec::new() };
         let text = format!("[queues.{name:?}]");

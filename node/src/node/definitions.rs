@@ -45,9 +45,7 @@ pub(super) fn add_configured(registry: &mut Registry, config: &Config) -> Result
                 Definition::webhook(name.as_str(), WebhookSpec { url, headers, secret })?
             }
         };
-        let mut template = config.template(name, None);
-        template.options.time_limit = task.time_limit;
-        registry.add(definition.with_template(template))?;
+        registry.add(definition.with_template(task.template(name)))?;
     }
     Ok(())
 }

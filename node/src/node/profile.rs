@@ -2,38 +2,47 @@
 
 use std::collections::BTreeMap;
 
-use umbel_protocol::wire::Profile;
+use umbel_protocol::task::Template;
+use umbel_protocol::wire::{Declaration, Profile, Queue};
 
 use crate::config::Config;
-use crate::work::{Kind, Registry};
+use crate::work::{Definition, Kind, Registry};
 
 /// The profile of a node with these tasks. There is a pool of slots for each kind of work, and one
 /// more for each queue that has slots of its own.
 pub(super) fn profile(config: &Config, registry: &Registry) -> Profile {
     let slots = &config.slots;
     let mut pools = vec![slots.asynchronous, slots.blocking, slots.command, slots.webhook];
-    let tasks: BTreeMap<String, u8> = (registry.iter())
-        .map(|definition| (definition.name().to_owned(), pool_of(definition.kind())))
+    let mut tasks: Vec<Declaration> = (registry.iter())
+        .map(|definition| Declaration {
+            name: definition.name().to_owned(),
+            pool: pool_of(definition.kind()),
+            queue: queue_of(definition),
+            options: definition.template().options.clone(),
+        })
         .collect();
-    let mut queues: BTreeMap<String, Option<u8>> = BTreeMap::new();
+    tasks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let mut queues: BTreeMap<String, Queue> = BTreeMap::new();
     for definition in registry.iter() {
         // A handler's queue need not be listed anywhere else.
-        queues.insert(definition.template().queue.clone(), None);
+        let name = queue_of(definition);
+        queues.insert(name.clone(), Queue { name, pool: None, priority: None });
     }
     for (name, queue) in &config.queues {
-        let own = queue.slots.and_then(|slots| {
+        let pool = queue.slots.and_then(|slots| {
             let pool = u8::try_from(pools.len()).ok()?;
             pools.push(slots);
             Some(pool)
         });
-        queues.insert(name.clone(), own);
+        let (name, priority) = (name.clone(), queue.priority);
+        queues.insert(name.clone(), Queue { name, pool, priority });
     }
-    Profile {
-        pools,
-        tasks: tasks.into_iter().collect(),
-        queues: queues.into_iter().collect(),
-        pid: std::process::id(),
-    }
+    Profile { pools, tasks, queues: queues.into_values().collect(), pid: std::process::id() }
+}
+
+fn queue_of(definition: &Definition) -> String {
+    let queue = &definition.template().queue;
+    if queue.is_empty() { Template::QUEUE_DEFAULT.to_owned() } else { queue.clone() }
 }
 
 const fn pool_of(kind: Kind) -> u8 {

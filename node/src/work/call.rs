@@ -67,13 +67,13 @@ impl<R> Call<R> {
 
     /// 0 to 9, higher first.
     pub fn priority(mut self, priority: u8) -> Self {
-        self.template.options.priority = priority;
+        self.template.options.priority = Some(priority);
         self
     }
 
     /// How often it may fail before it is dead.
     pub fn attempts(mut self, attempts: u16) -> Self {
-        self.template.options.attempts_max = attempts;
+        self.template.options.attempts_max = Some(attempts);
         self
     }
 
@@ -154,9 +154,9 @@ mod tests {
         assert_eq!(submission.id, Some(id));
         let Template { name, queue, options } = submission.template;
         assert_eq!((name.as_str(), queue.as_str()), ("add", "sums"));
-        assert_eq!((options.priority, options.attempts_max), (7, 9));
+        assert_eq!((options.priority(), options.attempts_max()), (7, 9));
         assert_eq!(options.delay, span(Duration::from_secs(5)));
-        assert_eq!(options.backoff_max, options.backoff_first);
+        assert_eq!(options.backoff_max(), options.backoff_first());
     }
 
     #[test]

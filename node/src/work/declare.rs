@@ -69,8 +69,8 @@ impl Settings {
         if let Some(millis) = self.backoff_ms {
             set_backoff(options, Duration::from_millis(millis));
         }
-        options.attempts_max = self.attempts.unwrap_or(options.attempts_max);
-        options.priority = self.priority.unwrap_or(options.priority);
+        options.attempts_max = self.attempts;
+        options.priority = self.priority;
         options.time_limit = self.time_limit_ms.map(Span::from_millis);
         template
     }

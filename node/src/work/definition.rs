@@ -108,7 +108,7 @@ impl Definition {
     /// How often it may fail before it is dead.
     #[must_use]
     pub const fn attempts(mut self, attempts: u16) -> Self {
-        self.template.options.attempts_max = attempts;
+        self.template.options.attempts_max = Some(attempts);
         self
     }
 
@@ -122,7 +122,7 @@ impl Definition {
     /// 0 to 9, higher first.
     #[must_use]
     pub const fn priority(mut self, priority: u8) -> Self {
-        self.template.options.priority = priority;
+        self.template.options.priority = Some(priority);
         self
     }
 
@@ -195,6 +195,6 @@ pub(super) fn span(duration: Duration) -> Span {
 
 /// A first pause longer than the longest one raises that too, instead of being ignored.
 pub(super) fn set_backoff(options: &mut Options, first: Duration) {
-    options.backoff_first = span(first);
-    options.backoff_max = options.backoff_first.max(BACKOFF_MAX_DEFAULT);
+    options.backoff_first = Some(span(first));
+    options.backoff_max = Some(span(first).max(BACKOFF_MAX_DEFAULT));
 }

@@ -195,7 +195,7 @@ mod tests {
         for definition in [
             Definition::from_async("a", double).priority(10),
             Definition::from_async("a", double).attempts(0),
-            Definition::from_async("a", double).queue(""),
+            Definition::from_async("a", double).queue("q r"),
         ] {
             assert!(matches!(registry.add(definition), Err(RegisterError::Invalid(_))));
         }

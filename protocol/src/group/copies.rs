@@ -1,16 +1,23 @@
 //! Which copies a group has, on which nodes, and how that changes.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use bytes::Bytes;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2};
 use serde::{Deserialize, Serialize};
 
-use super::{Group, ProposeError, Role, translate};
+use super::message::{Body, GroupMessage};
+use super::{Drained, Group, ProposeError, Role, translate};
 use crate::durable::Copies;
 use crate::id::{NodeId, ReplicaId};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::wire::{DecodeError, decode, encode};
+
+/// Removed copies that are remembered until they are told.
+const GONE_MAX: usize = 16;
+/// Ticks of silence after which a copy that cannot campaign asks whether it still is one.
+const ORPHAN_TICKS: u32 = 50;
 
 /// Where the copies of a group are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,9 +164,81 @@ impl Group {
             .apply_conf_change(&to_conf_change(&change))
             .expect("the leader has checked it before it was proposed");
         let before = self.roster.clone();
-        self.roster.apply(&change, &translate::from_conf_state(&state));
+        let copies = translate::from_conf_state(&state);
+        self.roster.apply(&change, &copies);
         let gone = before.iter().filter(|(replica, _)| self.roster.node(*replica).is_none());
         self.gone.extend(gone);
+        while self.gone.len() > GONE_MAX {
+            self.gone.pop_front();
+        }
+        self.farewell = None;
+        // A change that an earlier leader proposed may take the vote of this one: the library would
+        // go on leading without a progress of its own.
+        let votes =
+            [&copies.voters, &copies.voters_outgoing].iter().any(|v| v.contains(&self.replica));
+        if self.role() == Role::Leader && !votes {
+            self.raw.raft.become_follower(self.term(), 0);
+        }
+    }
+
+    /// Tells copies that were removed that they may go.
+    ///
+    /// Not at once: until a majority of those that stay have it on disk that the change was
+    /// committed, an election may still need the votes of those that leave. An entry proposed after
+    /// the change was applied carries that with it; once it is committed they may go.
+    pub(super) fn dismiss(&mut self, out: &mut Drained) {
+        if self.gone.is_empty() || !self.is_settled_leader() {
+            return;
+        }
+        match self.farewell {
+            Some((term, index)) if term == self.term() => {
+                if self.applied < index {
+                    return;
+                }
+                self.farewell = None;
+                for (to, node) in mem::take(&mut self.gone) {
+                    let message =
+                        GroupMessage { group: self.id, from: self.replica, to, body: Body::Gone };
+                    out.messages.push((node, message));
+                }
+            }
+            _ => {
+                if self.propose(Vec::new()).is_ok_and(|index| {
+                    self.farewell = Some((self.term(), index));
+                    true
+                }) {
+                    while self.raw.has_ready() {
+                        self.drain_ready(out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether copies that it does not know any more may go.
+    #[must_use]
+    pub fn may_dismiss(&self) -> bool {
+        self.is_settled_leader() && self.gone.is_empty()
+    }
+
+    /// A copy that cannot campaign and hears nothing asks the others whether it still is one.
+    pub(super) fn tick_orphan(&mut self) {
+        if self.role() == Role::Leader || self.raw.raft.promotable() {
+            return;
+        }
+        self.silent_ticks += 1;
+        if self.silent_ticks < ORPHAN_TICKS {
+            return;
+        }
+        self.silent_ticks = 0;
+        let others: Vec<ReplicaId> = (self.roster.iter().map(|(replica, _)| replica))
+            .chain(self.heard_from.map(|(replica, _)| replica))
+            .filter(|replica| *replica != self.replica)
+            .collect();
+        for replica in others {
+            // It means nothing to those who know this copy.
+            self.quiescence.say(replica, Body::Slept { term: 0, index: 0 });
+        }
     }
 }
 

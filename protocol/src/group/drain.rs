@@ -7,7 +7,7 @@ use raft::eraftpb::{Entry, EntryType, Message};
 use raft::{ProgressState, SnapshotStatus};
 
 use super::message::{Body, GroupMessage};
-use super::{Group, Role, Roster, translate};
+use super::{Group, Roster, translate};
 use crate::durable::{EntryKind, GroupWrite, LogEntry, Snapshot};
 use crate::id::{NodeId, ReplicaId};
 use crate::limits::{LOG_BYTES_MIN, LOG_MEMORY_BYTES_MAX};
@@ -64,13 +64,7 @@ impl Group {
         while self.raw.has_ready() {
             self.drain_ready(out);
         }
-        for (to, node) in mem::take(&mut self.gone) {
-            if self.role() == Role::Leader {
-                let body = Body::Gone;
-                let message = GroupMessage { group: self.id, from: self.replica, to, body };
-                out.messages.push((node, message));
-            }
-        }
+        self.dismiss(out);
         for (to, body) in self.quiescence.take_messages() {
             self.address(to, body, &mut out.messages);
         }
@@ -78,7 +72,7 @@ impl Group {
         self.trim();
     }
 
-    fn drain_ready(&mut self, out: &mut Drained) {
+    pub(super) fn drain_ready(&mut self, out: &mut Drained) {
         let mut ready = self.raw.ready();
         let number = ready.number();
         let mut needs_write = false;
@@ -110,7 +104,7 @@ impl Group {
             needs_write = true;
         }
         if needs_write {
-            self.write_in_flight = Some(number);
+            self.writes.push_back(number);
             if let Some((_, write_number)) = &mut out.write {
                 *write_number = number;
             }
@@ -126,15 +120,15 @@ impl Group {
             self.send(now, &mut out.messages);
         }
         let later = ready.take_persisted_messages();
-        if self.write_in_flight.is_some() {
-            self.hold(number, later);
-        } else {
+        if self.writes.is_empty() {
             self.send(later, &mut out.messages);
+        } else {
+            self.hold(number, later);
         }
 
         let committed = ready.take_committed_entries();
         self.raw.advance_append_async(ready);
-        if self.write_in_flight.is_none() {
+        if self.writes.is_empty() {
             self.raw.on_persist_ready(number);
         }
         self.apply(committed, out);
@@ -142,9 +136,7 @@ impl Group {
 
     /// All that was drained up to `number` is durable.
     pub fn persisted(&mut self, number: u64) {
-        if self.write_in_flight.is_some_and(|newest| newest <= number) {
-            self.write_in_flight = None;
-        }
+        while self.writes.pop_front_if(|oldest| *oldest <= number).is_some() {}
         if self.vote_in_flight.is_some_and(|newest| newest <= number) {
             self.vote_in_flight = None;
         }
@@ -159,11 +151,9 @@ impl Group {
     /// Messages that were held back for durability and may go now; to be called after
     /// [`persisted`](Self::persisted).
     pub fn release(&mut self, out: &mut Drained) {
-        let limit = match (self.write_in_flight, self.vote_in_flight) {
-            (None, None) => u64::MAX,
-            (write, vote) => write.unwrap_or(u64::MAX).min(vote.unwrap_or(u64::MAX)) - 1,
-        };
-        while self.held.front().is_some_and(|(number, _)| *number <= limit) {
+        // What was drained before the oldest write that is still on its way.
+        let limit = self.writes.front().copied().unwrap_or(u64::MAX);
+        while self.held.front().is_some_and(|(number, _)| *number < limit) {
             if let Some((_, messages)) = self.held.pop_front() {
                 self.send(messages, &mut out.messages);
             }
@@ -175,7 +165,7 @@ impl Group {
     #[must_use]
     pub fn wants_checkpoint(&self, state_bytes: usize) -> bool {
         self.log_bytes > LOG_BYTES_MIN.max(state_bytes.saturating_mul(LOG_PER_STATE))
-            && self.write_in_flight.is_none()
+            && self.writes.is_empty()
     }
 
     /// The machine's state at the last applied entry, to be saved in place of the log before it.

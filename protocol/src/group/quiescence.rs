@@ -54,6 +54,11 @@ impl Quiescence {
         mem::take(&mut self.messages)
     }
 
+    /// Says something outside of the library's own messages.
+    pub(super) fn say(&mut self, to: ReplicaId, body: Body) {
+        self.messages.push((to, body));
+    }
+
     /// Something happened: the time of quiet begins anew.
     pub(super) fn on_work(&mut self) {
         self.quiet_ticks = 0;
@@ -128,7 +133,7 @@ impl Group {
         let last = raft.raft_log.last_index();
         raft.raft_log.committed == last
             && self.applied == last
-            && self.write_in_flight.is_none()
+            && self.writes.is_empty()
             && !self.is_changing()
             && raft.lead_transferee.is_none()
             && raft.pending_read_count() == 0
@@ -161,7 +166,7 @@ impl Group {
             && raft.raft_log.last_index() == index
             && raft.raft_log.committed == index
             && self.applied == index
-            && self.write_in_flight.is_none();
+            && self.writes.is_empty();
         if agrees {
             self.quiescence.state = State::Asleep;
             self.quiescence.messages.push((from, Body::Slept { term, index }));

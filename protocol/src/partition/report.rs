@@ -109,7 +109,7 @@ impl Partition {
             history.failures = history.failures.saturating_add(1);
             let failures = history.failures;
             let options = &record.template.options;
-            let again = failure.kind.is_retryable() && failures < options.attempts_max;
+            let again = failure.kind.is_retryable() && failures < options.attempts_max();
             again.then(|| backoff(task, options, failures))
         });
         match retry.flatten() {
@@ -140,7 +140,7 @@ impl Partition {
 /// together do not come back together. The part follows from the task's id: replicas agree.
 fn backoff(task: TaskId, options: &Options, failures: u16) -> Span {
     let doublings = u32::from(failures.saturating_sub(1)).min(32);
-    let full = options.backoff_first.times(1 << doublings).min(options.backoff_max).as_micros();
+    let full = options.backoff_first().times(1 << doublings).min(options.backoff_max()).as_micros();
     let mut key = [0; 18];
     let (id, count) = key.split_at_mut(16);
     id.copy_from_slice(&task.bits().to_le_bytes());

@@ -2,11 +2,13 @@
 
 use super::Scheduler;
 use super::replica::{InFlight, Machine, Replica};
+use super::timers::Due;
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, TaskId, Token};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::partition::{Change, Partition, Proposal};
 use crate::task::{Phase, State};
+use crate::time::Wall;
 use crate::wire::{Answer, Dispatch, decode};
 
 impl Scheduler {
@@ -58,7 +60,7 @@ impl Scheduler {
                     }
                 }
                 Change::Ready { task } => self.index_ready(task),
-                Change::Scheduled { task, not_before } => self.timers.insert(not_before, task),
+                Change::Scheduled { task, not_before } => self.index_scheduled(task, not_before),
                 Change::Leased { task, token, lessee } => self.leased(task, token, lessee),
                 Change::NotLeased { task, lessee: _ } => self.not_leased(task),
                 Change::Closed { task, token, lessee } => self.closed(task, token, lessee),
@@ -79,9 +81,17 @@ impl Scheduler {
         if let Some(record) = record {
             let template = std::sync::Arc::clone(&record.template);
             if let Some(expires_at) = template.options.expires_at {
-                self.timers.insert(expires_at, task);
+                self.timers.insert(expires_at, task, Due::Expire);
             }
             self.ready.push(&template, task);
+        }
+    }
+
+    pub(super) fn index_scheduled(&mut self, task: TaskId, not_before: Wall) {
+        self.timers.insert(not_before, task, Due::Start);
+        let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
+        if let Some(expires_at) = record.and_then(|record| record.template.options.expires_at) {
+            self.timers.insert(expires_at, task, Due::Expire);
         }
     }
 
@@ -165,8 +175,17 @@ impl Scheduler {
         let is_late = record.template.options.expires_at.is_some_and(|at| at <= now);
         match record.state() {
             State::Ready if !is_late => self.index_ready(task),
-            State::Scheduled | State::Ready => self.timers.insert(self.now.wall, task),
-            State::Leased | State::Succeeded | State::Dead | State::Cancelled | State::Expired => {}
+            State::Scheduled if !is_late => {
+                self.timers.insert(self.now.wall, task, Due::Start);
+            }
+            State::Scheduled | State::Ready => {
+                self.timers.insert(self.now.wall, task, Due::Expire);
+            }
+            State::Leased
+            | State::Succeeded
+            | State::Dead
+            | State::Cancelled
+            | State::Expired => {}
         }
     }
 

@@ -134,10 +134,18 @@ impl Scheduler {
 
     /// Finds out who is to answer, and asks.
     fn route(&mut self, id: u64) {
+        let origin = Origin::Here(id);
+        if let Err(unknown) = self.complete_ask(id) {
+            let age = self.asks.open.get(&id).map(|open| self.now.tick.since(open.since));
+            // The member that knows the name may not have introduced itself yet.
+            if self.profiles_missing() && age.is_some_and(|age| age < NAME_WAIT) {
+                return self.park(id);
+            }
+            return self.answer(origin, Answer::Failed(unknown));
+        }
         let Some(open) = self.asks.open.get(&id) else {
             return;
         };
-        let origin = Origin::Here(id);
         match &open.ask {
             Ask::List { state, queue, limit } => {
                 let (state, queue, limit) = (*state, queue.clone(), *limit);
@@ -145,16 +153,6 @@ impl Scheduler {
             }
             Ask::Status => return self.status(origin),
             Ask::Welcome => return self.welcome(origin),
-            Ask::Submit { .. } if !open.acknowledged && !open.tried => {
-                if let Err(known) = self.knows_names(&open.ask) {
-                    let may_come =
-                        self.profiles_missing() && self.now.tick.since(open.since) < NAME_WAIT;
-                    if may_come {
-                        return self.park(id);
-                    }
-                    return self.answer(origin, Answer::Failed(known));
-                }
-            }
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {}
         }
         let Some(partition) = open.ask.partition() else {
@@ -185,6 +183,16 @@ impl Scheduler {
             }
             None => self.park(id),
         }
+    }
+
+    /// Fills in what a request leaves to declarations, which this node may not know yet.
+    fn complete_ask(&mut self, id: u64) -> Result<(), RequestError> {
+        let Some(mut open) = self.asks.open.remove(&id) else {
+            return Ok(());
+        };
+        let completed = if open.tried { Ok(()) } else { self.complete(&mut open.ask) };
+        self.asks.open.insert(id, open);
+        completed
     }
 
     fn park(&mut self, id: u64) {

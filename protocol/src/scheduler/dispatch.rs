@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 
 use super::Scheduler;
+use super::timers::Due;
 use crate::id::{GroupId, Lessee, NodeId, TaskId};
 use crate::partition::{Command, Grant};
 use crate::task::{Phase, Record, State, Template};
@@ -60,6 +61,10 @@ impl Slots {
             }
             held.used_at = now;
         }
+    }
+
+    pub(super) fn idle(&self) -> Vec<(Lessee, Vec<u32>)> {
+        self.held.iter().map(|(lessee, held)| (*lessee, held.free.clone())).collect()
     }
 
     fn free(&self, lessee: Lessee, pool: usize) -> u32 {
@@ -299,7 +304,7 @@ impl Scheduler {
     /// behind this node's clock, and what is proposed too early has no effect.
     fn fire_timers(&mut self) {
         let wall = self.now.wall;
-        while let Some(task) = self.timers.pop(wall) {
+        while let Some((task, what)) = self.timers.pop(wall) {
             let Some(partition) = self.owned(task.partition()) else {
                 continue;
             };
@@ -307,24 +312,24 @@ impl Scheduler {
             let Some(record) = partition.record(task) else {
                 continue;
             };
-            let expires_at = record.template.options.expires_at;
-            let not_before = match record.phase() {
-                Phase::Scheduled { not_before } => Some(*not_before),
-                Phase::Ready => None,
-                Phase::Leased(_)
-                | Phase::Succeeded(_)
-                | Phase::Dead(_)
-                | Phase::Cancelled
-                | Phase::Expired => continue,
-            };
-            if expires_at.is_some_and(|at| at <= now) {
-                if let Some(line) = self.line(task.partition()) {
-                    line.commands.push(Command::Expire { tasks: vec![task] });
+            let due = match (what, record.state()) {
+                (Due::Start, State::Scheduled) => due_at(record),
+                (Due::Expire, State::Scheduled | State::Ready) => {
+                    record.template.options.expires_at
                 }
-            } else if not_before.is_some_and(|at| at <= now) {
-                self.index_ready(task);
-            } else if let Some(due) = not_before.into_iter().chain(expires_at).min() {
-                self.timers.insert(wall + due.since(now), task);
+                (Due::Start | Due::Expire, _) => None,
+            };
+            match (due, what) {
+                (Some(due), _) if due > now => {
+                    self.timers.insert(wall + due.since(now), task, what);
+                }
+                (Some(_), Due::Start) => self.index_ready(task),
+                (Some(_), Due::Expire) => {
+                    if let Some(line) = self.line(task.partition()) {
+                        line.commands.push(Command::Expire { tasks: vec![task] });
+                    }
+                }
+                (None, _) => {}
             }
         }
     }

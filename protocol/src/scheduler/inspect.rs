@@ -88,6 +88,12 @@ impl<'a> CopyView<'a> {
 }
 
 impl Scheduler {
+    /// Slots that this node holds and has no work for, tasks that wait for one here, and timers.
+    #[must_use]
+    pub fn idle(&self) -> (Vec<(crate::id::Lessee, Vec<u32>)>, usize, usize) {
+        (self.slots.idle(), self.ready.len(), self.timers.len())
+    }
+
     /// All copies of groups on this node.
     pub fn copies(&self) -> impl Iterator<Item = CopyView<'_>> {
         self.replicas.values().map(|replica| CopyView { replica })

@@ -8,12 +8,10 @@ use crate::membership::Liveness;
 use crate::partition::{Command, Loss, Report};
 use crate::task::{Outcome, Template};
 use crate::time::{Span, Tick};
-use crate::wire::{Ask, ExecutorSays, Profile, RequestError};
+use crate::wire::{ExecutorSays, Profile};
 
 /// A run that its executor does not list so long after its dispatch is dispatched again.
 const DISPATCH_AGAIN: Span = Span::from_millis(2_500);
-/// Names that are offered instead of one that nobody knows.
-const ALIKE_MAX: usize = 3;
 
 /// What is known of executors.
 #[derive(Debug, Default)]
@@ -67,6 +65,16 @@ impl Lessees {
             partitions.remove(&partition);
         }
         self.unheard.retain(|_, partitions| !partitions.is_empty());
+    }
+
+    /// Whether it holds any lease of a partition that is owned here.
+    pub(super) fn has_leases(&self, lessee: Lessee) -> bool {
+        self.leases.contains_key(&lessee)
+    }
+
+    /// Whether a later start of the same node's executor has introduced itself.
+    pub(super) fn is_replaced(&self, lessee: Lessee) -> bool {
+        self.present.get(&lessee.node).is_some_and(|(present, _)| *present > lessee)
     }
 
     pub(super) fn runs(&self) -> u64 {
@@ -274,72 +282,5 @@ impl Scheduler {
             || self.members().any(|node| {
                 !self.lessees.present.contains_key(&node) && self.liveness(node) != Liveness::Down
             })
-    }
-
-    /// Whether any member knows the names that a submission uses.
-    pub(super) fn knows_names(&self, ask: &Ask) -> Result<(), RequestError> {
-        let Ask::Submit { batch, .. } = ask else {
-            return Ok(());
-        };
-        for Template { name, queue, .. } in &batch.templates {
-            let profiles = || self.lessees.present.values().map(|(_, profile)| profile);
-            let tasks = || profiles().flat_map(|p| p.tasks.iter().map(|(name, _)| name));
-            let queues = || profiles().flat_map(|p| p.queues.iter().map(|(name, _)| name));
-            if !tasks().any(|known| known == name) {
-                let known = alike(name, tasks());
-                return Err(RequestError::UnknownTask { name: name.clone(), known });
-            }
-            if !queues().any(|known| known == queue) {
-                let known = alike(queue, queues());
-                return Err(RequestError::UnknownQueue { name: queue.clone(), known });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Those of `known` that `name` may have been meant for.
-fn alike<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut near: Vec<(usize, &String)> = known
-        .map(|known| (distance(name, known), known))
-        .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 3 + 1)
-        .collect();
-    near.sort_unstable();
-    near.dedup();
-    near.into_iter().take(ALIKE_MAX).map(|(_, known)| known.clone()).collect()
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(&b) {
-            let cost = diagonal + usize::from(from != *to);
-            diagonal = *cell;
-            left = cost.min(left + 1).min(diagonal + 1);
-            *cell = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn offers_names_that_are_alike() {
-        let known = ["sha256".to_owned(), "resize".to_owned(), "umbel.noop".to_owned()];
-        assert_eq!(alike("sha265", known.iter()), ["sha256"]);
-        assert_eq!(alike("Resize", known.iter()), ["resize"]);
-        assert!(alike("invoice", known.iter()).is_empty());
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
     }
 }

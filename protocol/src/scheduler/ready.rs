@@ -49,7 +49,7 @@ impl Ready {
 
     pub(super) fn push(&mut self, template: &Template, task: TaskId) {
         let place = self.class(template);
-        let priority = usize::from(template.options.priority).min(PRIORITIES - 1);
+        let priority = usize::from(template.options.priority()).min(PRIORITIES - 1);
         let class = self.classes.get_mut(place);
         if let Some(line) = class.and_then(|class| {
             class.len += 1;
@@ -85,6 +85,10 @@ impl Ready {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     pub(super) fn forget(&mut self, partition: PartitionId) {

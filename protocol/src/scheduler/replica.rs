@@ -238,6 +238,9 @@ impl Scheduler {
         };
         if replica.group.roster().has_lost(message.from) {
             // It was removed and does not know.
+            if !replica.group.may_dismiss() {
+                return;
+            }
             let (to, from_here) = (message.from, replica.group.replica());
             let gone = GroupMessage { group: id, from: from_here, to, body: Body::Gone };
             self.outbox.group(from, gone);

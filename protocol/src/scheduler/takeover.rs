@@ -31,9 +31,10 @@ impl Scheduler {
         };
         let partition_id = partition.id();
         let mut ready = Vec::new();
+        let mut scheduled = Vec::new();
         for (task, record) in partition.records() {
             match record.phase() {
-                Phase::Scheduled { not_before } => self.timers.insert(*not_before, task),
+                Phase::Scheduled { not_before } => scheduled.push((*not_before, task)),
                 Phase::Ready => ready.push((record.order, task)),
                 Phase::Leased(lease) => {
                     self.lessees.leased(lease.lessee, task, lease.token, now);
@@ -45,6 +46,9 @@ impl Scheduler {
             for run in runs.unwrap_or_default().iter().filter(|run| run.end == RunEnd::Unheard) {
                 self.lessees.unheard(run.lessee, partition_id);
             }
+        }
+        for (not_before, task) in scheduled {
+            self.index_scheduled(task, not_before);
         }
         ready.sort_unstable();
         for (_, task) in ready {
@@ -63,9 +67,20 @@ impl Scheduler {
             return;
         };
         let term = owner.term;
+        if owner.asked.is_empty() {
+            return;
+        }
+        // One that is gone never answers; once its leases are closed nobody waits for it.
+        let lessees = &self.lessees;
+        let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) else {
+            return;
+        };
+        owner.asked.retain(|lessee, _| lessees.has_leases(*lessee));
         let mut due = Vec::new();
         for (lessee, asked_at) in &mut owner.asked {
-            if *asked_at == crate::time::Tick::START || now.since(*asked_at) > ASK_AGAIN {
+            let is_gone = lessees.is_replaced(*lessee);
+            let is_due = *asked_at == crate::time::Tick::START || now.since(*asked_at) > ASK_AGAIN;
+            if is_due && !is_gone {
                 *asked_at = now;
                 due.push(*lessee);
             }

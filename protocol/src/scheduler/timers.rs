@@ -7,28 +7,41 @@ use crate::time::Wall;
 
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    due: BTreeSet<(Wall, TaskId)>,
+    due: BTreeSet<(Wall, TaskId, Due)>,
+}
+
+/// What may be due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// It has not started in time.
+    Expire,
+    /// It may start.
+    Start,
 }
 
 impl Timers {
-    pub(super) fn insert(&mut self, at: Wall, task: TaskId) {
-        self.due.insert((at, task));
+    pub(super) fn insert(&mut self, at: Wall, task: TaskId, what: Due) {
+        self.due.insert((at, task, what));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
     }
 
     pub(super) fn next(&self) -> Option<Wall> {
-        self.due.first().map(|(at, _)| *at)
+        self.due.first().map(|(at, ..)| *at)
     }
 
     /// The next task whose time has come by `now`.
-    pub(super) fn pop(&mut self, now: Wall) -> Option<TaskId> {
-        let (at, _) = self.due.first()?;
+    pub(super) fn pop(&mut self, now: Wall) -> Option<(TaskId, Due)> {
+        let (at, ..) = self.due.first()?;
         if *at > now {
             return None;
         }
-        self.due.pop_first().map(|(_, task)| task)
+        self.due.pop_first().map(|(_, task, what)| (task, what))
     }
 
     pub(super) fn forget(&mut self, partition: PartitionId) {
-        self.due.retain(|(_, task)| task.partition() != partition);
+        self.due.retain(|(_, task, _)| task.partition() != partition);
     }
 }

@@ -6,7 +6,7 @@ use super::asks::Origin;
 use super::replica::Replica;
 use super::{Effect, Scheduler};
 use crate::group::{Role, TICK};
-use crate::id::{GroupId, NodeId};
+use crate::id::{GroupId, NodeId, ReplicaId};
 use crate::limits::META_VOTERS_MAX;
 use crate::membership::Liveness;
 use crate::placement::{Aim, next_change, ranking};
@@ -123,7 +123,6 @@ impl Scheduler {
         let Some(aim) = self.aim(id) else {
             return;
         };
-        let node = self.node();
         let Some(replica) = self.replicas.get_mut(&id) else {
             return;
         };
@@ -143,22 +142,30 @@ impl Scheduler {
             |copy| group.is_caught_up(copy),
             |copy| lost.contains(&(id, copy)),
         );
-        let Some(change) = change else {
+        let Some(mut change) = change else {
             return;
         };
         let own = group.replica();
-        if change.removed.contains(&own) || change.demoted.contains(&own) {
-            // An owner that is to leave lets another lead first.
-            let next = group.copies().voters.into_iter().find(|copy| {
-                *copy != own && !change.removed.contains(copy) && group.is_caught_up(*copy)
-            });
-            if let Some(to) = next.and_then(|copy| group.roster().node(copy)) {
+        let leaves =
+            |copy: &ReplicaId| change.removed.contains(copy) || change.demoted.contains(copy);
+        if leaves(&own) {
+            // An owner never takes its own vote: it lets another lead, which then does.
+            let staying: Vec<ReplicaId> =
+                group.copies().voters.into_iter().filter(|copy| !leaves(copy)).collect();
+            let next = staying.iter().find(|copy| group.is_caught_up(**copy));
+            if let Some(to) = next.and_then(|copy| group.roster().node(*copy)) {
                 replica.group.hand_over(to);
                 self.dirty.insert(id);
                 return;
             }
-            if aim.eligible.first() != Some(&node) && group.copies().voters.len() > 1 {
+            if !staying.is_empty() {
                 return;
+            }
+            // Nobody is left to lead: it keeps its vote in place of the last of the new ones.
+            change.removed.retain(|copy| *copy != own);
+            change.demoted.retain(|copy| *copy != own);
+            if change.promoted.len() > 1 {
+                change.promoted.pop();
             }
         }
         // Refused while another change is under way: the next upkeep tries again.

@@ -24,7 +24,8 @@ pub struct Batch {
 pub struct Template {
     /// Name of the task: which code runs it.
     pub name: String,
-    /// Queue in which it waits.
+    /// Queue in which it waits. Empty means that of the task's declaration, which the node that
+    /// takes the submission fills in.
     pub queue: String,
     /// How it is treated.
     pub options: Options,
@@ -41,20 +42,22 @@ pub struct Row {
     pub args: Bytes,
 }
 
-/// How a task is treated.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// How a task is treated. What is not said here is as the task's declaration says, which the node
+/// that takes the submission fills in, else the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Options {
-    /// 0 to 9, higher first.
-    pub priority: u8,
+    /// 0 to 9, higher first; 0 unless said.
+    pub priority: Option<u8>,
     /// How long after its acceptance it may start at the earliest.
     pub delay: Span,
-    /// How often it may fail before it is dead, at least 1.
-    pub attempts_max: u16,
+    /// How often it may fail before it is dead, at least 1; [`ATTEMPTS_DEFAULT`] unless said.
+    pub attempts_max: Option<u16>,
     /// Pause before the first retry; it doubles with each failure.
-    pub backoff_first: Span,
-    /// Longest pause before a retry.
-    pub backoff_max: Span,
-    /// How long one run may take; nothing means what the executor's own definition says.
+    /// [`BACKOFF_FIRST_DEFAULT`] unless said.
+    pub backoff_first: Option<Span>,
+    /// Longest pause before a retry; [`BACKOFF_MAX_DEFAULT`] unless said.
+    pub backoff_max: Option<Span>,
+    /// How long one run may take; what the executor's declaration says unless said.
     pub time_limit: Option<Span>,
     /// When it is given up if it has not started.
     pub expires_at: Option<Wall>,
@@ -62,18 +65,38 @@ pub struct Options {
     pub retry_of: Option<TaskId>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            priority: 0,
-            delay: Span::ZERO,
-            attempts_max: ATTEMPTS_DEFAULT,
-            backoff_first: BACKOFF_FIRST_DEFAULT,
-            backoff_max: BACKOFF_MAX_DEFAULT,
-            time_limit: None,
-            expires_at: None,
-            retry_of: None,
-        }
+impl Options {
+    /// 0 to 9, higher first.
+    #[must_use]
+    pub fn priority(&self) -> u8 {
+        self.priority.unwrap_or(0)
+    }
+
+    /// How often it may fail before it is dead.
+    #[must_use]
+    pub fn attempts_max(&self) -> u16 {
+        self.attempts_max.unwrap_or(ATTEMPTS_DEFAULT)
+    }
+
+    /// Pause before the first retry.
+    #[must_use]
+    pub fn backoff_first(&self) -> Span {
+        self.backoff_first.unwrap_or(BACKOFF_FIRST_DEFAULT)
+    }
+
+    /// Longest pause before a retry.
+    #[must_use]
+    pub fn backoff_max(&self) -> Span {
+        self.backoff_max.unwrap_or(BACKOFF_MAX_DEFAULT).max(self.backoff_first())
+    }
+
+    /// Fills in what is not said from `declared`, except the time limit: that of the executor's
+    /// present declaration counts, so that a changed one also holds for tasks that wait already.
+    pub fn complete(&mut self, declared: &Self) {
+        self.priority = self.priority.or(declared.priority);
+        self.attempts_max = self.attempts_max.or(declared.attempts_max);
+        self.backoff_first = self.backoff_first.or(declared.backoff_first);
+        self.backoff_max = self.backoff_max.or(declared.backoff_max);
     }
 }
 
@@ -81,14 +104,10 @@ impl Template {
     /// The queue of tasks that name none.
     pub const QUEUE_DEFAULT: &'static str = "default";
 
-    /// Tasks called `name` in the default queue with default options.
+    /// Tasks called `name`, in the queue and with the options that they are declared with.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            queue: Self::QUEUE_DEFAULT.to_owned(),
-            options: Options::default(),
-        }
+        Self { name: name.into(), queue: String::new(), options: Options::default() }
     }
 }
 
@@ -136,12 +155,14 @@ impl Batch {
 impl Template {
     fn check(&self) -> Result<(), InvalidBatch> {
         check_name("task name", &self.name)?;
-        check_name("queue", &self.queue)?;
+        if !self.queue.is_empty() {
+            check_name("queue", &self.queue)?;
+        }
         let options = &self.options;
-        if options.priority > 9 {
+        if options.priority() > 9 {
             return Err(InvalidBatch::Option { what: "priority".into(), range: "0 to 9".into() });
         }
-        if options.attempts_max == 0 || options.attempts_max > ATTEMPTS_MAX {
+        if !(1..=ATTEMPTS_MAX).contains(&options.attempts_max()) {
             return Err(InvalidBatch::Option {
                 what: "attempts".into(),
                 range: format!("1 to {ATTEMPTS_MAX}"),

@@ -7,7 +7,7 @@ use super::request::{Answer, Ask};
 use crate::group::GroupMessage;
 use crate::id::{ClusterId, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::meta::{Join, JoinRefusal, Meta};
-use crate::task::{Outcome, Template};
+use crate::task::{Options, Outcome, Template};
 use crate::time::{Span, Wall};
 
 /// One frame between two nodes.
@@ -183,23 +183,58 @@ pub enum ExecutorSays {
 pub struct Profile {
     /// Slots of each pool.
     pub pools: Vec<u32>,
-    /// Task names, ascending, and the pool whose slots their runs take.
-    pub tasks: Vec<(String, u8)>,
-    /// Queues, ascending; a queue with slots of its own names their pool.
-    pub queues: Vec<(String, Option<u8>)>,
+    /// What it can run, by name, ascending.
+    pub tasks: Vec<Declaration>,
+    /// Queues that it serves, by name, ascending.
+    pub queues: Vec<Queue>,
     /// Process id of the node, for people.
     pub pid: u32,
 }
 
+/// A task that an executor can run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declaration {
+    /// Its name.
+    pub name: String,
+    /// The pool whose slots its runs take, unless its queue has slots of its own.
+    pub pool: u8,
+    /// The queue of submissions that name none.
+    pub queue: String,
+    /// The options that submissions do not say.
+    pub options: Options,
+}
+
+/// A queue that an executor serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// Its name.
+    pub name: String,
+    /// The pool of its own slots, if it has some.
+    pub pool: Option<u8>,
+    /// Priority of tasks that have none of their own.
+    pub priority: Option<u8>,
+}
+
 impl Profile {
+    /// What it says of `queue`, if it serves it.
+    #[must_use]
+    pub fn queue(&self, queue: &str) -> Option<&Queue> {
+        let place = self.queues.binary_search_by(|known| known.name.as_str().cmp(queue)).ok()?;
+        self.queues.get(place)
+    }
+
+    /// The declaration of the task `name`.
+    #[must_use]
+    pub fn declaration(&self, name: &str) -> Option<&Declaration> {
+        let place = self.tasks.binary_search_by(|known| known.name.as_str().cmp(name)).ok()?;
+        self.tasks.get(place)
+    }
+
     /// The pool for tasks called `name` of `queue`, if they can run here.
     #[must_use]
     pub fn pool(&self, queue: &str, name: &str) -> Option<usize> {
-        let queue = self.queues.binary_search_by(|(known, _)| known.as_str().cmp(queue)).ok()?;
-        let task = self.tasks.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
-        let (_, own) = self.queues.get(queue)?;
-        let (_, of_kind) = self.tasks.get(task)?;
-        Some(usize::from(own.unwrap_or(*of_kind)))
+        let own = self.queue(queue)?.pool;
+        Some(usize::from(own.unwrap_or(self.declaration(name)?.pool)))
     }
 }
 

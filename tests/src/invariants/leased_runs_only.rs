@@ -29,8 +29,18 @@ pub fn on_start(world: &World, task: TaskId, token: Token) -> Result<(), String>
     for voters in [&copies.voters, &copies.voters_outgoing] {
         let have = voters.iter().filter(holds).count();
         if have * 2 <= voters.len() && !voters.is_empty() {
+            let places: Vec<String> = voters
+                .iter()
+                .map(|copy| {
+                    let node = newest.node_of(*copy).and_then(|node| world.index.get(&node));
+                    format!(
+                        "{copy:?} on {node:?}: {}",
+                        node.map_or(String::new(), |n| world.hosts[*n].disk.tell(group))
+                    )
+                })
+                .collect();
             return Err(format!(
-                "{task} {token} runs, and {have} of {} voters have its lease on disk",
+                "{task} {token} runs, and {have} of {} voters have its lease on disk; {places:?} {copies:?}",
                 voters.len()
             ));
         }

@@ -19,7 +19,6 @@ use crate::cli::task_line::{IdLine, TaskLine, summary};
 use crate::cli::time::{count, length};
 use crate::cli::{Done, out};
 use crate::client::{Client, ClientError};
-use crate::config::Config;
 use crate::work::Submission;
 
 /// What is printed.
@@ -62,7 +61,6 @@ struct Tally {
 pub(super) async fn run(
     client: Client,
     path: &Path,
-    config: Config,
     settings: Settings,
     report: Report,
 ) -> anyhow::Result<Done> {
@@ -74,7 +72,7 @@ pub(super) async fn run(
     // Ends by itself when nobody takes what it reads.
     let reading = tokio::task::spawn_blocking({
         let name = name.clone();
-        move || read(input, &name, &settings, &config, &pieces)
+        move || read(input, &name, &settings, &pieces)
     });
     let bar = progress();
     let began = Instant::now();
@@ -256,7 +254,6 @@ fn read(
     input: Box<dyn Read + Send>,
     name: &str,
     settings: &Settings,
-    config: &Config,
     pieces: &mpsc::Sender<Piece>,
 ) -> anyhow::Result<()> {
     let mut input = BufReader::with_capacity(READ_BYTES, input);
@@ -280,7 +277,7 @@ fn read(
         } else {
             match std::str::from_utf8(text.trim_ascii_end()) {
                 Ok("") => continue,
-                Ok(text) => line::parse(text, settings, config)
+                Ok(text) => line::parse(text, settings)
                     .map_err(|bad| anyhow!("{name}:{number}:{}: {}", bad.column, bad.what)),
                 Err(_) => Err(anyhow!("{name}:{number}: the line is not UTF-8 text")),
             }

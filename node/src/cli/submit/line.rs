@@ -9,7 +9,6 @@ use umbel_protocol::id::TaskId;
 
 use crate::cli::json_text;
 use crate::cli::time;
-use crate::config::Config;
 use crate::work::Submission;
 
 /// How a task is to be treated, as far as the submission says so.
@@ -37,12 +36,11 @@ struct Line {
     timeout: Option<String>,
 }
 
-/// The task that a line asks for; where it says nothing, `settings` and then `config` do. An error
+/// The task that a line asks for; where it says nothing, `settings` do. An error
 /// is the column, what is wrong, and an excerpt if one helps.
 pub(super) fn parse(
     text: &str,
     settings: &Settings,
-    config: &Config,
 ) -> Result<Submission, BadLine> {
     let line: Line = json_text::parse(text).map_err(|error| BadLine {
         column: error.column(),
@@ -68,7 +66,7 @@ pub(super) fn parse(
         timeout: length("timeout", line.timeout)?.or(settings.timeout),
     };
     let args = Bytes::from(line.args.to_string());
-    Ok(Submission { template: settings.template(config, &line.task), args, id })
+    Ok(Submission { template: settings.template(&line.task), args, id })
 }
 
 /// A line that is not the task it should be.
