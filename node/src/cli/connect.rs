@@ -13,10 +13,16 @@ use crate::local::{self, Local};
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectArgs {
     /// Nodes, of which one that answers is enough [default: the cluster on this host]
-    #[arg(long, value_name = "HOST:PORT", env = "UMBEL_CONNECT", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "UMBEL_CONNECT",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     connect: Vec<String>,
     /// Directory with ca.pem and a client certificate [default: that of the cluster on this host]
-    #[arg(long, value_name = "DIR", env = "UMBEL_TLS")]
+    #[arg(long, value_name = "DIR", env = "UMBEL_TLS", hide_env_values = true)]
     tls: Option<PathBuf>,
 }
 

@@ -93,7 +93,7 @@ async fn play(args: &DemoArgs, home: &Home, kept: &mut Option<Fleet>) -> anyhow:
     let began = Instant::now();
     let ids = submit(&submitting, &files, passes).await?;
     let submitted = began.elapsed();
-    bar.println(format!("{} tasks acknowledged after {:.2} s", ids.len(), submitted.as_secs_f64()));
+    tell(&bar, format!("{} tasks acknowledged after {:.2} s", ids.len(), submitted.as_secs_f64()));
 
     let mut ends: FuturesUnordered<_> = ids.iter().map(|id| end_of(&watching, *id)).collect();
     let mut views = Vec::with_capacity(ids.len());
@@ -108,13 +108,16 @@ async fn play(args: &DemoArgs, home: &Home, kept: &mut Option<Fleet>) -> anyhow:
             Some(_) => pause = pause.max(last.elapsed()),
             None if views.len() * 3 >= ids.len() => {
                 let victim = &fleet.members[VICTIM];
-                bar.println(format!(
-                    "{} of {} tasks done: killing {} (pid {}) with SIGKILL, which owns them all",
-                    views.len(),
-                    ids.len(),
-                    victim.name,
-                    victim.pid
-                ));
+                tell(
+                    &bar,
+                    format!(
+                        "{} of {} tasks done: killing {} (pid {}) with SIGKILL, which owns them all",
+                        views.len(),
+                        ids.len(),
+                        victim.name,
+                        victim.pid
+                    ),
+                );
                 let (name, done) = (victim.name.clone(), views.len());
                 fleet.kill(VICTIM)?;
                 let probe = tokio::spawn(takeover(watching.clone(), name.clone(), Instant::now()));
@@ -195,6 +198,11 @@ async fn takeover(client: Client, lost: String, since: Instant) -> Option<Durati
             return Some(since.elapsed());
         }
     }
+}
+
+/// Says something while the bar is there.
+fn tell(bar: &ProgressBar, text: String) {
+    bar.suspend(|| out::note(text));
 }
 
 fn progress(tasks: u64) -> ProgressBar {

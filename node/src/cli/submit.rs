@@ -91,7 +91,7 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     if !wait {
         let mut results = out::Results::new();
         if *json {
-            results.json(&IdLine { id: Some(id), error: None })?;
+            results.json(&IdLine::taken(id))?;
         } else {
             results.line(id.to_string())?;
         }

@@ -88,9 +88,21 @@ pub(super) const fn outcome(end: RunEnd) -> &'static str {
 /// The id of a task that was submitted, in JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct IdLine {
-    pub(super) id: Option<TaskId>,
+    id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) error: Option<String>,
+    error: Option<String>,
+}
+
+impl IdLine {
+    /// A task that was taken in.
+    pub(super) fn taken(id: TaskId) -> Self {
+        Self { id: Some(id.to_string()), error: None }
+    }
+
+    /// One that was not, or of which nothing more is known than its id.
+    pub(super) fn failed(id: Option<TaskId>, error: &impl ToString) -> Self {
+        Self { id: id.map(|id| id.to_string()), error: Some(error.to_string()) }
+    }
 }
 
 /// All that is known of a task, for people.

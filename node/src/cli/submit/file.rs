@@ -129,7 +129,7 @@ impl Tally {
                 self.acknowledged += 1;
                 match fate {
                     Fate::Acknowledged(id) if report.json => {
-                        results.json(&IdLine { id: Some(*id), error: None })?;
+                        results.json(&IdLine::taken(*id))?;
                     }
                     Fate::Acknowledged(_) => {}
                     Fate::Ended(view) => {
@@ -143,8 +143,7 @@ impl Tally {
                     Fate::Unknown(id, error) => {
                         self.failed += 1;
                         if report.json {
-                            let error = Some(error.to_string());
-                            results.json(&IdLine { id: Some(*id), error })?;
+                            results.json(&IdLine::failed(Some(*id), error))?;
                         }
                         self.complain(name, row.line, error);
                     }
@@ -153,7 +152,7 @@ impl Tally {
             Err(error) if concerns_one_task(error) => {
                 self.refused += 1;
                 if report.json {
-                    results.json(&IdLine { id: None, error: Some(error.to_string()) })?;
+                    results.json(&IdLine::failed(None, error))?;
                 }
                 self.complain(name, row.line, error);
             }

@@ -1,0 +1,115 @@
+//! The binary as people use it: what it prints, where, and with which exit code.
+
+#[path = "cli/cluster.rs"]
+mod cluster;
+#[path = "cli/program.rs"]
+mod program;
+
+use std::fs;
+
+use program::Program;
+
+#[test]
+fn help_reads_well() {
+    let program = Program::new();
+    let ran = program.run(&["--help"]);
+    assert!(ran.ok);
+    assert_eq!(ran.out, include_str!("cli/help.txt"), "write what is right to cli/help.txt");
+    assert_eq!(program.run(&["--version"]).out, format!("umbel {}\n", env!("CARGO_PKG_VERSION")));
+    for command in [
+        vec!["demo"],
+        vec!["dev"],
+        vec!["node"],
+        vec!["submit"],
+        vec!["task", "show"],
+        vec!["task", "wait"],
+        vec!["task", "cancel"],
+        vec!["task", "list"],
+        vec!["cluster", "status"],
+        vec!["config", "check"],
+        vec!["ca", "init"],
+        vec!["ca", "issue"],
+        vec!["bench"],
+    ] {
+        let ran = program.run(&[command.as_slice(), &["--help"]].concat());
+        assert!(ran.ok && ran.out.contains("Usage: umbel"), "{command:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_configuration_is_checked() {
+    let program = Program::new();
+    let file = program.path("cluster.toml");
+    fs::write(&file, "[cluster]\nname = \"farm\"\n[tasks.a]\ncommand = [\"true\"]\n").unwrap();
+    let ran = program.run(&["config", "check", &file]);
+    assert!(ran.ok, "{ran:?}");
+    assert_eq!(ran.out, format!("{file} is good: cluster \"farm\", 0 seeds, 1 queue, 1 task\n"));
+    fs::write(&file, "[cluster]\nnames = \"farm\"\n").unwrap();
+    let ran = program.run(&["config", "check", &file]);
+    assert!(!ran.ok && ran.out.is_empty());
+    assert!(ran.err.contains(&format!("--> {file}:2:1")), "{}", ran.err);
+    assert!(ran.err.contains("name"), "{}", ran.err);
+    let ran = program.run(&["config", "check", &program.path("none.toml")]);
+    assert!(!ran.ok && ran.err.contains("  why: No such file"), "{}", ran.err);
+}
+
+#[test]
+fn certificates_are_made_once() {
+    let program = Program::new();
+    let dir = program.path("ca");
+    let ran = program.run(&["ca", "init", &dir]);
+    assert!(ran.ok && ran.err.contains("umbel ca issue NAME --dir"), "{ran:?}");
+    assert!(program.run(&["ca", "issue", "web-1", "--dir", &dir]).ok);
+    assert!(program.run(&["ca", "issue", "shop", "--dir", &dir, "--client"]).ok);
+    for file in ["ca.pem", "ca.key", "web-1.pem", "web-1.key", "shop.pem", "shop.key"] {
+        assert!(fs::exists(format!("{dir}/{file}")).unwrap(), "{file}");
+    }
+    let ran = program.run(&["ca", "init", &dir]);
+    assert!(!ran.ok && ran.err.contains("left alone"), "{}", ran.err);
+    let ran = program.run(&["ca", "issue", "Web", "--dir", &dir]);
+    assert!(!ran.ok && ran.err.contains("lower-case letters"), "{}", ran.err);
+}
+
+#[test]
+fn what_is_typed_wrong_is_told_before_anything_is_done() {
+    let program = Program::new();
+    let ran = program.run(&["submit", "add", r#"{"a" 1}"#]);
+    assert!(!ran.ok && ran.out.is_empty());
+    assert!(ran.err.contains("expected `:` at line 1 column 6"), "{}", ran.err);
+    assert!(ran.err.contains("  | {\"a\" 1}\n  |      ^\n"), "{}", ran.err);
+    for (args, told) in [
+        (&["submit"][..], "<NAME>"),
+        (&["submit", "a", "--from", "b"], "cannot be used with"),
+        (&["submit", "a", "--delay", "soon"], "write whole numbers with units"),
+        (&["submit", "a", "--priority", "10"], "10 is not in 0..=9"),
+        (&["submit", "a", "--id", "1"], "not a task id"),
+        (&["task", "list", "--state", "done"], "[possible values: scheduled, ready, leased,"),
+        (&["node", "--join", "a"], "the port is missing"),
+        (&["bench", "--payload", "2000000"], "1048576 bytes"),
+    ] {
+        let ran = program.run(args);
+        assert!(!ran.ok && ran.err.contains(told), "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn where_there_is_no_cluster_it_is_said_how_to_get_one() {
+    let program = Program::new();
+    let ran = program.run(&["cluster", "status"]);
+    assert!(!ran.ok && ran.out.is_empty());
+    assert!(ran.err.starts_with("error: no cluster found on this host; start one"), "{}", ran.err);
+    let ran = program.run(&["cluster", "status", "--connect", "127.0.0.1:1"]);
+    assert!(!ran.ok && ran.err.contains("--tls DIR"), "{}", ran.err);
+    let dir = program.path("ca");
+    assert!(program.run(&["ca", "init", &dir]).ok);
+    let ran = program.run(&["cluster", "status", "--connect", "127.0.0.1:1", "--tls", &dir]);
+    assert!(!ran.ok && ran.err.contains("no client certificate at"), "{}", ran.err);
+    assert!(program.run(&["ca", "issue", "me", "--dir", &dir, "--client"]).ok);
+    // A port that is held and never answers.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    let ran = program.run(&["cluster", "status", "--connect", &silent, "--tls", &dir]);
+    assert!(!ran.ok, "{ran:?}");
+    assert!(ran.err.contains(&format!("nobody answers at {silent}")), "{}", ran.err);
+    assert!(ran.err.contains("  next: start a node with `umbel node`"), "{}", ran.err);
+}

@@ -1,0 +1,188 @@
+//! Commands that talk to a node, and the demo.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Stdio};
+
+use crate::program::{Program, Ran};
+
+/// A node of a process of its own, which goes when the test does.
+struct Node(Child);
+
+impl Node {
+    /// Starts one and waits until it is ready.
+    fn start(program: &Program) -> Self {
+        let config = program.path("cluster.toml");
+        fs::write(&config, CONFIG).unwrap();
+        let args = ["node", "-c", &config, "--name", "a", "--listen", "127.0.0.1:0", "--tethered"];
+        let mut command = program.command(&args);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = piped.spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        assert!(ready.starts_with("node a is ready on 127.0.0.1:"), "{ready}");
+        Self(child)
+    }
+
+    /// Lets it stop in order.
+    fn stop(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+const CONFIG: &str = r#"
+[cluster]
+partitions = 16
+[tasks.say]
+command = ["printf", "%s", "{what}"]
+attempts = 1
+queue = "words"
+[tasks.fail]
+command = ["false"]
+attempts = 1
+[tasks.nap]
+command = ["sleep", "600"]
+[queues.words]
+"#;
+
+fn pipe(program: &Program, args: &[&str], input: &str) -> Ran {
+    let mut command = program.command(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn tasks_are_submitted_shown_waited_for_and_cancelled() {
+    let program = Program::new();
+    let node = Node::start(&program);
+    let status = program.run(&["cluster", "status", "--json"]).json();
+    assert_eq!(status[0]["name"], "a");
+    assert_eq!((&status[0]["state"], &status[0]["pid"]), (&"alive".into(), &node.0.id().into()));
+
+    let ran = program.run(&["submit", "say", r#"{"what": "hi"}"#, "--wait", "--json"]);
+    let [task] = &ran.json()[..] else { panic!("{ran:?}") };
+    assert!(ran.ok, "{ran:?}");
+    // What the file says of the task holds without being repeated.
+    assert_eq!((&task["task"], &task["queue"]), (&"say".into(), &"words".into()));
+    assert_eq!((&task["state"], &task["attempts"]), (&"succeeded".into(), &1.into()));
+    assert_eq!(task["result"]["stdout"], "hi");
+    assert_eq!((&task["node"], &task["runs"][0]["node"]), (&"a".into(), &"a".into()));
+    assert_eq!(task["runs"][0]["outcome"], "succeeded");
+    assert!(task["finished_at"].as_str().unwrap().ends_with('Z'), "{task}");
+    let id = task["id"].as_str().unwrap();
+    let again = program.run(&["submit", "say", r#"{"what": "hi"}"#, "--id", id]);
+    assert_eq!((again.ok, again.out.trim_end()), (true, id));
+    let other = program.run(&["submit", "say", r#"{"what": "ho"}"#, "--id", id]);
+    assert!(!other.ok && other.err.contains("was used for another task"), "{other:?}");
+
+    let ran = program.run(&["submit", "fail", "--wait"]);
+    assert!(!ran.ok && ran.out.contains("  dead  error: exited with code 1"), "{ran:?}");
+    let ran = program.run(&["submit", "sya"]);
+    assert!(!ran.ok && ran.err.contains("did you mean say?"), "{ran:?}");
+
+    let nap = program.run(&["submit", "nap"]).out.trim_end().to_owned();
+    let ran = program.run(&["task", "wait", &nap, "--timeout", "50ms"]);
+    assert!(!ran.ok && ran.err.contains("it goes on"), "{ran:?}");
+    assert!(program.run(&["task", "cancel", &nap]).ok);
+    let ran = program.run(&["task", "wait", &nap, "--json"]);
+    assert_eq!((ran.ok, &ran.json()[0]["state"]), (false, &"cancelled".into()));
+    let ran = program.run(&["task", "show", &nap]);
+    assert!(ran.ok && ran.out.contains("state      cancelled"), "{ran:?}");
+    let dead = program.run(&["task", "list", "--state", "dead", "--json"]).json();
+    assert_eq!((dead.len(), &dead[0]["task"]), (1, &"fail".into()));
+    node.stop();
+    assert_eq!(fs::read_dir(program.path("run/umbel")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_of_tasks_is_submitted_line_by_line() {
+    let program = Program::new();
+    let node = Node::start(&program);
+    let line = |n: usize| format!("{{\"task\":\"umbel.noop\",\"args\":{n}}}\n");
+    let many: String = (0..5_000).map(line).collect();
+    fs::write(program.path("many.jsonl"), &many).unwrap();
+    let ran = program.run(&["submit", "--from", "many.jsonl", "--json"]);
+    assert!(ran.ok, "{}", ran.err);
+    let ids = ran.json();
+    assert!(ids.iter().all(|line| line["id"].is_string()) && ids.len() == 5_000);
+    assert!(ran.err.starts_with("5,000 tasks acknowledged in "), "{}", ran.err);
+
+    let say = |what: &str| format!("{{\"task\":\"say\",\"args\":{{\"what\":\"{what}\"}}}}\n");
+    let ran = pipe(
+        &program,
+        &["submit", "--from", "-", "--wait", "--json"],
+        &[say("a"), say("b"), "{\"task\":\"fail\"}\n".into(), say("c")].concat(),
+    );
+    let said: Vec<_> = ran.json().iter().map(|task| task["result"]["stdout"].clone()).collect();
+    assert_eq!(said, ["a".into(), "b".into(), serde_json::Value::Null, "c".into()]);
+    assert!(!ran.ok && ran.err.contains("1 did not succeed"), "{}", ran.err);
+
+    let bad = [line(1), line(2), "\n{\"task\": 3}\n".into(), line(4)].concat();
+    fs::write(program.path("bad.jsonl"), bad).unwrap();
+    let ran = program.run(&["submit", "--from", "bad.jsonl"]);
+    assert!(!ran.ok && ran.out.starts_with("2 tasks acknowledged"), "{ran:?}");
+    assert!(ran.err.contains("the 2 tasks of the lines before it were acknowledged"), "{ran:?}");
+    assert!(ran.err.contains("bad.jsonl:4:"), "{ran:?}");
+
+    let ran = pipe(
+        &program,
+        &["submit", "--from", "-", "--json"],
+        &[line(1), "{\"task\":\"umbel.nop\"}\n".into(), line(2)].concat(),
+    );
+    let rows = ran.json();
+    assert!(!ran.ok && rows[0]["id"].is_string() && rows[2]["id"].is_string(), "{ran:?}");
+    assert!(rows[1]["id"].is_null() && rows[1]["error"].is_string(), "{ran:?}");
+    assert!(ran.err.contains("stdin:2: no node of the cluster knows"), "{ran:?}");
+    node.stop();
+}
+
+#[test]
+fn a_cluster_is_measured() {
+    let program = Program::new();
+    let node = Node::start(&program);
+    let ran =
+        program.run(&["bench", "--tasks", "2000", "--batch", "500", "--latency", "20", "--json"]);
+    assert!(ran.ok, "{ran:?}");
+    let measured = &ran.json()[0];
+    assert!(measured["tasks_per_s"].as_f64().unwrap() > 0.0, "{measured}");
+    assert!(measured["p50_us"].as_u64() <= measured["p99_us"].as_u64(), "{measured}");
+    let ran = program.run(&["bench", "--tasks", "10", "--batch", "10", "--latency", "2"]);
+    assert!(ran.ok && ran.out.contains("round trip"), "{ran:?}");
+    node.stop();
+}
+
+#[test]
+fn a_second_node_on_the_same_data_or_port_is_refused() {
+    let program = Program::new();
+    let node = Node::start(&program);
+    let config = program.path("cluster.toml");
+    let args = ["node", "-c", &config, "--name", "a", "--listen", "127.0.0.1:0"];
+    let ran = program.run(&args);
+    assert!(!ran.ok && ran.err.contains("is in use by process"), "{ran:?}");
+    let taken = program.run(&["cluster", "status", "--json"]).json()[0]["address"].clone();
+    let args = ["node", "-c", &config, "--name", "b", "--listen", taken.as_str().unwrap()];
+    let ran = program.run(&args);
+    assert!(!ran.ok && ran.err.contains("in use by another process"), "{ran:?}");
+    node.stop();
+}
+
+#[test]
+fn the_demo_loses_a_node_and_no_task_and_leaves_nothing() {
+    let program = Program::new();
+    fs::create_dir(program.path("files")).unwrap();
+    for n in 0..20 {
+        fs::write(program.path(&format!("files/{n}")), n.to_string()).unwrap();
+    }
+    let ran = program.run(&["demo", "--over", "files", "--json"]);
+    assert!(ran.ok, "{ran:?}");
+    let report = &ran.json()[0];
+    assert_eq!((&report["files"], &report["tasks"]), (&20.into(), &600.into()));
+    assert_eq!((&report["succeeded"], &report["wrong"]), (&600.into(), &0.into()));
+    assert!(report["done_before"].as_u64() < Some(600), "{report}");
+    assert!(ran.err.contains("killing node-1"), "{}", ran.err);
+    assert_eq!(fs::read_dir(program.path("tmp")).unwrap().count(), 0);
+    assert_eq!(program.run(&["cluster", "status"]).out, "");
+}
