@@ -2,6 +2,8 @@
 
 mod codec;
 pub mod frame;
+#[cfg(test)]
+mod golden;
 pub mod hello;
 mod peer;
 mod request;

@@ -1,0 +1,198 @@
+//! What the messages, the log and the snapshots are made of.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::samples::{
+    AT, LESSEE, PARTITION, TOKEN, batch, failure, group_message, join, meta, raft_message, task,
+};
+use super::{check, check_bytes, check_struct, golden, vectors};
+use crate::durable::{EntryKind, HardState};
+use crate::group::{Body, RaftKind};
+use crate::membership::Liveness;
+use crate::meta::{JoinRefusal, Meta, MetaCommand};
+use crate::partition::{Command, Grant, Loss, Partition, Proposal, Refusal, Report};
+use crate::task::{Batch, Row};
+use crate::task::{FailureKind, InvalidBatch, Lease, Outcome, Phase, RunEnd, State, Template};
+use crate::time::{Span, Wall};
+
+golden! {
+    Body { Raft, Sleep, Slept, Gone }
+    RaftKind {
+        Append, AppendResponse, Heartbeat, HeartbeatResponse, PreVote, PreVoteResponse, ReadIndex,
+        ReadIndexResponse, Snapshot, TimeoutNow, TransferLeader, Vote, VoteResponse,
+    }
+    EntryKind { Commands, Membership }
+    Command { Accept, Lease, Report, Release, Lose, Pardon, Cancel, Expire, Forget }
+    Loss { Restarted, Unheard }
+    Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition }
+    MetaCommand { Join }
+    JoinRefusal { OtherCluster, NameTaken, Full }
+    Liveness { Alive, Suspect, Down }
+    Outcome { Cancelled, Failed, Succeeded }
+    FailureKind { BadArguments, Crashed, Error, Panicked, Permanent, TimedOut, TooLarge }
+    Phase { Scheduled, Ready, Leased, Succeeded, Dead, Cancelled, Expired }
+    State { Scheduled, Ready, Leased, Succeeded, Dead, Cancelled, Expired }
+    RunEnd { Cancelled, CutOff, Failed, Lost, NeverHad, Succeeded, Unheard }
+    InvalidBatch { ArgsTooLarge, Name, NoTemplate, Option, TooManyBytes, TooManyTasks }
+}
+
+#[test]
+fn between_copies() {
+    check(&[
+        Body::Raft(Box::new(raft_message())),
+        Body::Sleep { term: 3, index: 1_000 },
+        Body::Slept { term: 3, index: 1_000 },
+        Body::Gone,
+    ]);
+    check_struct("GroupMessage", &group_message(Body::Gone));
+    check(&[
+        RaftKind::Append,
+        RaftKind::AppendResponse,
+        RaftKind::Heartbeat,
+        RaftKind::HeartbeatResponse,
+        RaftKind::PreVote,
+        RaftKind::PreVoteResponse,
+        RaftKind::ReadIndex,
+        RaftKind::ReadIndexResponse,
+        RaftKind::Snapshot,
+        RaftKind::TimeoutNow,
+        RaftKind::TransferLeader,
+        RaftKind::Vote,
+        RaftKind::VoteResponse,
+    ]);
+    check(&[EntryKind::Commands, EntryKind::Membership]);
+    check_struct("HardState", &HardState { term: 3, vote: 2, commit: 1_000 });
+}
+
+#[test]
+fn in_the_log_of_a_partition() {
+    let runs = vec![(task(1), TOKEN)];
+    let outcome = Outcome::Succeeded(Bytes::from_static(b"3"));
+    let reports = vec![Report { task: task(1), token: TOKEN, outcome }];
+    let commands = [
+        Command::Accept { batch: batch(), grants: vec![Grant { lessee: LESSEE, rows: 1 }] },
+        Command::Lease { lessee: LESSEE, tasks: vec![task(1), task(2)] },
+        Command::Report { lessee: LESSEE, reports },
+        Command::Release { runs },
+        Command::Lose { lessee: LESSEE, loss: Loss::Unheard },
+        Command::Pardon { lessee: LESSEE },
+        Command::Cancel { task: task(1) },
+        Command::Expire { tasks: vec![task(1)] },
+        Command::Forget { finished: 300, floor: AT },
+    ];
+    check(&commands);
+    check_struct("Proposal", &Proposal { term: 3, at: AT, commands: commands.to_vec() });
+    check(&[Loss::Restarted, Loss::Unheard]);
+    check(&[
+        Refusal::Conflict,
+        Refusal::Overloaded,
+        Refusal::TooOld,
+        Refusal::TooEarly,
+        Refusal::WrongPartition,
+    ]);
+}
+
+#[test]
+fn in_the_log_of_the_meta_group() {
+    check(&[MetaCommand::Join { join: join(), at: AT }]);
+    check(&[
+        JoinRefusal::OtherCluster { name: "prod".into() },
+        JoinRefusal::NameTaken { name: "a".into() },
+        JoinRefusal::Full,
+    ]);
+    check(&[Liveness::Alive, Liveness::Suspect, Liveness::Down]);
+}
+
+#[test]
+fn of_a_task() {
+    check(&[
+        Outcome::Cancelled,
+        Outcome::Failed(failure()),
+        Outcome::Succeeded(Bytes::from_static(b"3")),
+    ]);
+    check(&[
+        FailureKind::BadArguments,
+        FailureKind::Crashed,
+        FailureKind::Error,
+        FailureKind::Panicked,
+        FailureKind::Permanent,
+        FailureKind::TimedOut,
+        FailureKind::TooLarge,
+    ]);
+    let lease = Lease { lessee: LESSEE, token: TOKEN, since: AT, cancelling: true };
+    check(&[
+        Phase::Scheduled { not_before: AT },
+        Phase::Ready,
+        Phase::Leased(Box::new(lease)),
+        Phase::Succeeded(Bytes::from_static(b"3")),
+        Phase::Dead(Box::new(failure())),
+        Phase::Cancelled,
+        Phase::Expired,
+    ]);
+    check(&State::ALL);
+    check(&[
+        RunEnd::Cancelled,
+        RunEnd::CutOff,
+        RunEnd::Failed(FailureKind::Panicked),
+        RunEnd::Lost,
+        RunEnd::NeverHad,
+        RunEnd::Succeeded,
+        RunEnd::Unheard,
+    ]);
+    check(&[
+        InvalidBatch::ArgsTooLarge { row: task(1), bytes: 2_000_000 },
+        InvalidBatch::Name { what: "queue".into(), name: "a b".into() },
+        InvalidBatch::NoTemplate { row: task(1) },
+        InvalidBatch::Option { what: "priority".into(), range: "0 to 9".into() },
+        InvalidBatch::TooManyBytes { bytes: 5_000_000 },
+        InvalidBatch::TooManyTasks { tasks: 5_000 },
+    ]);
+}
+
+/// One ready, one scheduled, one leased, one finished and one forgotten task.
+fn partition() -> Partition {
+    let mut later = Template::new("later");
+    later.options.delay = Span::from_millis(60_000);
+    let row = |n: u64, template| Row { id: task(n), template, args: Bytes::from_static(b"[]") };
+    let rows = vec![row(1, 0), row(2, 0), row(3, 0), row(4, 0), row(5, 1)];
+    let batch = Batch { templates: vec![Template::new("add"), later], rows };
+    let grants = vec![Grant { lessee: LESSEE, rows: 3 }];
+    let token = |position| crate::id::Token { term: 1, index: 5, position };
+    let report = |n, position| Report {
+        task: task(n),
+        token: token(position),
+        outcome: Outcome::Succeeded(Bytes::from_static(b"3")),
+    };
+    let reports = vec![report(1, 0), report(2, 1)];
+    let entries = [
+        Command::Accept { batch: batch.into(), grants },
+        Command::Report { lessee: LESSEE, reports },
+        Command::Forget { finished: 1, floor: Wall::EPOCH },
+    ];
+    let mut partition = Partition::new(PARTITION);
+    for (index, command) in (5..).zip(entries) {
+        let at = AT + Span::from_millis(index);
+        let proposal = Proposal { term: 1, at, commands: vec![command] };
+        partition.apply(index, 1, proposal, &mut Vec::new());
+    }
+    partition
+}
+
+#[test]
+fn in_snapshots() {
+    let state = partition();
+    let states: Vec<_> = state.records().map(|(_, record)| record.state()).collect();
+    assert_eq!(states, [State::Succeeded, State::Leased, State::Ready, State::Scheduled]);
+    assert_eq!(state.stub(task(1)), Some(State::Succeeded));
+    check_bytes(&BTreeMap::from([
+        ("Snapshot.Meta".to_owned(), meta().to_bytes()),
+        ("Snapshot.Partition".to_owned(), state.to_bytes()),
+    ]));
+    let committed = &vectors()["Snapshot.Partition"];
+    let read = Partition::from_bytes(committed).expect("ours");
+    assert_eq!(&read.to_bytes(), committed);
+    assert_eq!(read.fill(), state.fill());
+    assert_eq!(Meta::from_bytes(&vectors()["Snapshot.Meta"]), Ok(meta()));
+}

@@ -1,0 +1,186 @@
+//! What nodes and clients say, a vector for each thing that can be said.
+
+use bytes::Bytes;
+
+use super::samples::{
+    AT, CLUSTER, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join,
+    member_status, meta, raft_message, task, template, view,
+};
+use super::{check, check_struct, golden};
+use crate::group::Body;
+use crate::meta::JoinRefusal;
+use crate::partition::Refusal;
+use crate::task::{InvalidBatch, Outcome, State, Template};
+use crate::time::Span;
+use crate::wire::{
+    Answer, Ask, ClientFrame, Declaration, Dispatch, Ending, Envelope, ExecutorSays, OwnerSays,
+    PeerMessage, Profile, Queue, Request, RequestError, ServerFrame, Status, Welcome,
+};
+
+golden! {
+    PeerMessage {
+        Answer, Ask, FromExecutor, Group, Join, Joined, Meta, MetaVersion, ToExecutor,
+    }
+    OwnerSays { Ask, Closed, Demand, Dispatch, Return, Stop }
+    ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall }
+    Ask { Cancel, List, Show, Status, Submit, Wait, Welcome }
+    Answer { Failed, Finished, Status, Submitted, Tasks, View, Welcome }
+    RequestError {
+        Invalid, Forming, NoQuorum, NotFound, NotOwner, Overloaded, TimedOut, Unknown, UnknownTask,
+        UnknownQueue,
+    }
+}
+
+fn dispatch() -> OwnerSays {
+    let args = Bytes::from_static(b"[1]");
+    let run = Dispatch { task: task(1), token: TOKEN, attempt: 2, template: 0, args, term: 3 };
+    OwnerSays::Dispatch { lessee: LESSEE, templates: vec![template()], runs: vec![run] }
+}
+
+fn beat() -> ExecutorSays {
+    ExecutorSays::Beat { lessee: LESSEE, runs: vec![(task(1), TOKEN)] }
+}
+
+pub(super) fn envelope() -> Envelope {
+    let messages = vec![
+        PeerMessage::Group(vec![group_message(Body::Raft(Box::new(raft_message())))]),
+        PeerMessage::ToExecutor(dispatch()),
+        PeerMessage::MetaVersion(1),
+    ];
+    Envelope { clock: AT, messages }
+}
+
+pub(super) fn client_frame() -> ClientFrame {
+    let ask = Ask::Submit { batch: batch(), wait: true };
+    ClientFrame { id: 300, request: Request { deadline: Span::from_millis(5_000), ask } }
+}
+
+fn status() -> Status {
+    Status {
+        node: NODE,
+        meta: meta(),
+        members: vec![member_status()],
+        partitions_owned: 255,
+        open: 1_000,
+        running: 12,
+    }
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        node: NODE,
+        cluster: CLUSTER,
+        partitions: 256,
+        owned: vec![PARTITION],
+        members: vec![member_status()],
+    }
+}
+
+#[test]
+fn between_nodes() {
+    let ask = Ask::Show { task: task(1) };
+    check(&[
+        PeerMessage::Answer { id: 5, answer: Answer::Failed(RequestError::Unknown) },
+        PeerMessage::Ask { id: 5, deadline: Span::from_millis(20), ask },
+        PeerMessage::FromExecutor(beat()),
+        PeerMessage::Group(vec![group_message(Body::Gone)]),
+        PeerMessage::Join(join()),
+        PeerMessage::Joined(Err(JoinRefusal::Full)),
+        PeerMessage::Meta(Box::new(meta())),
+        PeerMessage::MetaVersion(300),
+        PeerMessage::ToExecutor(OwnerSays::Stop { runs: vec![(task(1), TOKEN)] }),
+    ]);
+    check_struct("Envelope", &envelope());
+}
+
+#[test]
+fn from_owners_to_executors() {
+    let runs = vec![(task(1), TOKEN), (task(2), TOKEN)];
+    check(&[
+        OwnerSays::Ask { lessee: LESSEE, partition: PARTITION, term: 3 },
+        OwnerSays::Closed { runs: runs.clone() },
+        OwnerSays::Demand { lessee: LESSEE, wanted: vec![1, 300] },
+        dispatch(),
+        OwnerSays::Return { lessee: LESSEE, slots: vec![1, 0] },
+        OwnerSays::Stop { runs },
+    ]);
+}
+
+#[test]
+fn from_executors_to_owners() {
+    let runs = vec![(task(1), TOKEN)];
+    let Template { name, queue, options } = template();
+    let declaration = Declaration { name, pool: 1, queue, options };
+    let queue = |name: &str, pool, priority| Queue { name: name.to_owned(), pool, priority };
+    let profile = Profile {
+        pools: vec![1_024, 2],
+        tasks: vec![declaration],
+        queues: vec![queue("default", None, None), queue("reports", Some(1), Some(5))],
+        pid: 4_321,
+    };
+    let outcomes = vec![
+        (task(1), TOKEN, Outcome::Succeeded(Bytes::from_static(b"3"))),
+        (task(2), TOKEN, Outcome::Failed(failure())),
+    ];
+    check(&[
+        beat(),
+        ExecutorSays::Grant { lessee: LESSEE, slots: vec![4, 0] },
+        ExecutorSays::Holds { lessee: LESSEE, partition: PARTITION, term: 3, runs: runs.clone() },
+        ExecutorSays::Introduce { lessee: LESSEE, profile },
+        ExecutorSays::NeverHad { lessee: LESSEE, runs },
+        ExecutorSays::Outcomes { lessee: LESSEE, outcomes },
+        ExecutorSays::Recall { lessee: LESSEE, wanted: vec![0, 9] },
+    ]);
+}
+
+#[test]
+fn asked_by_callers() {
+    check(&[
+        Ask::Cancel { task: task(1) },
+        Ask::List { state: Some(State::Dead), queue: Some("reports".into()), limit: 50 },
+        Ask::Show { task: task(2) },
+        Ask::Status,
+        Ask::Submit { batch: batch(), wait: true },
+        Ask::Wait { task: task(3) },
+        Ask::Welcome,
+    ]);
+    check_struct("ClientFrame", &client_frame());
+}
+
+#[test]
+fn answered_to_callers() {
+    let ending = Ending {
+        task: task(1),
+        state: State::Succeeded,
+        result: Some(Bytes::from_static(b"3")),
+        error: Some(failure()),
+    };
+    check(&[
+        Answer::Failed(RequestError::TimedOut),
+        Answer::Finished(vec![ending]),
+        Answer::Status(Box::new(status())),
+        Answer::Submitted { refused: vec![(1, Refusal::TooOld)], known: 2 },
+        Answer::Tasks(vec![view()]),
+        Answer::View(Box::new(view())),
+        Answer::Welcome(Box::new(welcome())),
+    ]);
+    let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
+    check_struct("ServerFrame", &ServerFrame { id: 300, answer });
+}
+
+#[test]
+fn refused_to_callers() {
+    let known = vec!["add".to_owned(), "sub".to_owned()];
+    check(&[
+        RequestError::Invalid(InvalidBatch::TooManyTasks { tasks: 9_999 }),
+        RequestError::Forming { missing: "b".into() },
+        RequestError::NoQuorum { partition: PARTITION },
+        RequestError::NotFound { task: task(1) },
+        RequestError::NotOwner { partition: PARTITION, owner: Some(NODE) },
+        RequestError::Overloaded { what: "callers".into() },
+        RequestError::TimedOut,
+        RequestError::Unknown,
+        RequestError::UnknownTask { name: "ad".into(), known: known.clone() },
+        RequestError::UnknownQueue { name: "report".into(), known },
+    ]);
+}

@@ -1,0 +1,147 @@
+//! Values that the vectors are made of: each field another, so that two that are swapped show.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::durable::{Copies, EntryKind, LogEntry, Snapshot};
+use crate::group::{Body, GroupMessage, RaftKind, RaftMessage};
+use crate::id::{
+    ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, ReplicaId, TaskId, Token,
+};
+use crate::membership::Liveness;
+use crate::meta::{Join, Member, Meta};
+use crate::task::{
+    Batch, Failure, FailureKind, Options, Row, RunEnd, RunView, State, Template, View,
+};
+use crate::time::{Span, Wall};
+use crate::wire::MemberStatus;
+
+pub(super) const NODE: NodeId = NodeId(0x0123_4567_89ab_cdef_0011_2233_4455_6677);
+pub(super) const CLUSTER: ClusterId = ClusterId(0xc0ff_ee00_0000_0000_0000_0000_0000_0001);
+pub(super) const PARTITION: PartitionId = PartitionId(300);
+pub(super) const LESSEE: Lessee = Lessee { node: NODE, incarnation: Incarnation(7), executor: 2 };
+pub(super) const TOKEN: Token = Token { term: 3, index: 1_000, position: 70_000 };
+pub(super) const AT: Wall = Wall::from_millis(1_700_000_000_123);
+
+pub(super) const fn task(random: u64) -> TaskId {
+    TaskId::new(AT, PARTITION, random)
+}
+
+pub(super) fn template() -> Template {
+    Template {
+        name: "add".into(),
+        queue: "reports".into(),
+        options: Options {
+            priority: Some(4),
+            delay: Span::from_millis(5),
+            attempts_max: Some(6),
+            backoff_first: Some(Span::from_millis(7)),
+            backoff_max: Some(Span::from_millis(8)),
+            time_limit: Some(Span::from_millis(9)),
+            expires_at: Some(AT),
+            retry_of: Some(task(10)),
+        },
+    }
+}
+
+pub(super) fn batch() -> Arc<Batch> {
+    let rows = vec![Row { id: task(1), template: 0, args: Bytes::from_static(b"[1,2]") }];
+    Arc::new(Batch { templates: vec![template()], rows })
+}
+
+pub(super) fn failure() -> Failure {
+    Failure::new(FailureKind::TimedOut, "too slow")
+}
+
+pub(super) fn meta() -> Meta {
+    let mut meta = Meta::new(CLUSTER, "prod".into(), 256, 3, 2);
+    let member = Member {
+        name: "a".into(),
+        address: ([127, 0, 0, 1], 7401).into(),
+        joined_at: AT,
+        joined_in: 1,
+    };
+    meta.members.insert(NODE, member);
+    meta.version = 1;
+    meta
+}
+
+pub(super) fn join() -> Join {
+    Join {
+        node: NODE,
+        name: "a".into(),
+        address: (std::net::Ipv6Addr::LOCALHOST, 7402).into(),
+        cluster_name: "prod".into(),
+    }
+}
+
+pub(super) fn member_status() -> MemberStatus {
+    MemberStatus {
+        node: NODE,
+        name: "a".into(),
+        address: ([127, 0, 0, 1], 7401).into(),
+        liveness: Liveness::Suspect,
+        owned: 86,
+        pid: 4_321,
+    }
+}
+
+pub(super) fn view() -> View {
+    View {
+        id: task(1),
+        task: "add".into(),
+        queue: "reports".into(),
+        state: State::Dead,
+        attempts: 2,
+        runs: vec![RunView {
+            node: NODE,
+            started_at: AT,
+            finished_at: Some(AT),
+            end: Some(RunEnd::Failed(FailureKind::Error)),
+        }],
+        node: Some(NODE),
+        result: Some(Bytes::from_static(b"3")),
+        error: Some(failure()),
+        submitted_at: AT,
+        not_before: Some(AT),
+        finished_at: Some(AT),
+    }
+}
+
+pub(super) fn snapshot() -> Snapshot {
+    Snapshot {
+        index: 9,
+        term: 2,
+        copies: Copies {
+            voters: vec![ReplicaId(1), ReplicaId(2)],
+            learners: vec![ReplicaId(3)],
+            voters_outgoing: vec![ReplicaId(4)],
+            learners_next: vec![ReplicaId(5)],
+            auto_leave: true,
+        },
+        data: Bytes::from_static(b"state"),
+    }
+}
+
+pub(super) fn raft_message() -> RaftMessage {
+    let data = Bytes::from_static(b"commands");
+    RaftMessage {
+        kind: RaftKind::Append,
+        term: 3,
+        log_term: 2,
+        index: 1_000,
+        entries: vec![LogEntry { index: 1_001, term: 3, kind: EntryKind::Commands, data }],
+        commit: 999,
+        commit_term: 1,
+        snapshot: Some(snapshot()),
+        request_snapshot: 4,
+        reject: true,
+        reject_hint: 5,
+        context: Bytes::from_static(b"read"),
+    }
+}
+
+pub(super) fn group_message(body: Body) -> GroupMessage {
+    GroupMessage { group: GroupId::of(PARTITION), from: ReplicaId(1), to: ReplicaId(2), body }
+}
