@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use actix::{Actor, Addr};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,7 +23,15 @@ pub use self::error::StartError;
 use crate::actors::{
     Ask, Executor, Gossip, Handles, NodeError, Post, Scheduler, Setup, Stop, Supervisor,
 };
+use crate::client::Client;
+use crate::client::local::LocalRequest;
 use crate::data_dir::DataDir;
+
+/// Requests of local clients that wait for the scheduler.
+const LOCAL_REQUESTS_MAX: usize = 256;
+/// How long [`Node::stop`] waits for its port to be free, and how often it looks.
+const FREE_WAIT: Duration = Duration::from_secs(2);
+const FREE_POLL: Duration = Duration::from_millis(2);
 
 /// A running node: scheduler, executor, gossip and their supervisor, its transport and its store.
 ///
@@ -157,7 +166,24 @@ impl Node {
         if let Some(system) = self.system.take() {
             system.stop();
         }
-        info!(name = self.name, "stopped");
+        self.handles.stopping.cancel();
+        let (name, address) = (self.name.clone(), self.address);
+        drop(self);
+        free(address).await;
+        info!(name, "stopped");
+    }
+
+    /// A client of this very node, without a network.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let (requests, mut inbox) = mpsc::channel::<LocalRequest>(LOCAL_REQUESTS_MAX);
+        let scheduler = self.handles.scheduler.clone();
+        self.handles.spawn(async move {
+            while let Some(LocalRequest { request, answers }) = inbox.recv().await {
+                scheduler.deliver(Ask { request, answers }).await;
+            }
+        });
+        Client::local(requests)
     }
 
     #[cfg(test)]
@@ -205,7 +231,7 @@ impl Node {
     fn note_cluster(&self) {
         let mut cluster = self.handles.cluster.subscribe();
         let (handles, data_dir) = (self.handles.clone(), Arc::clone(&self.data_dir));
-        self.handles.runtime.spawn(async move {
+        self.handles.spawn(async move {
             let Ok(id) = cluster.wait_for(Option::is_some).await.map(|id| *id) else {
                 return;
             };
@@ -232,7 +258,7 @@ impl Node {
         let why = fatal(self.handles.fatal.subscribe());
         let supervisor = self.supervisor.clone();
         let transport = self.handles.transport.clone();
-        self.handles.runtime.spawn(async move {
+        self.handles.spawn(async move {
             why.await;
             let (done, stopped) = oneshot::channel();
             if supervisor.send(Stop { done }).await.is_ok() {
@@ -245,10 +271,23 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        self.handles.stopping.cancel();
         if let Some(system) = self.system.take() {
             system.stop();
         }
     }
+}
+
+/// Waits until nobody listens on `address`: the last handles of an endpoint go with the threads that
+/// had them, a moment after these were told to end.
+async fn free(address: SocketAddr) {
+    let freed = async {
+        while std::net::UdpSocket::bind(address).is_err() {
+            tokio::time::sleep(FREE_POLL).await;
+        }
+    };
+    // Somebody else may have taken it already.
+    drop(tokio::time::timeout(FREE_WAIT, freed).await);
 }
 
 async fn fatal(mut fatal: watch::Receiver<Option<Arc<NodeError>>>) -> Arc<NodeError> {

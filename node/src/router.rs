@@ -19,7 +19,7 @@ const TOGETHER_MAX: usize = 64;
 pub(crate) fn route(inbox: Inbox, handles: &Handles) {
     let Inbox { gossip, consensus, work, clients, bulk } = inbox;
     for frames in [gossip, consensus, work, clients, bulk] {
-        handles.runtime.spawn(pump(frames, handles.clone()));
+        handles.spawn(pump(frames, handles.clone()));
     }
 }
 

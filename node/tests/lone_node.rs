@@ -1,53 +1,15 @@
 //! One node without any configuration: it takes work, runs it and remembers what came of it.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod cluster;
 
-use tokio::sync::mpsc::Receiver;
+use std::sync::Arc;
+
 use tokio::time::timeout;
 use umbel::Node;
-use umbel_protocol::id::{PartitionId, TaskId};
-use umbel_protocol::task::{Batch, Row, State, Template};
-use umbel_protocol::time::{Span, Wall};
-use umbel_protocol::wire::{Answer, Ask, Ending, Request, RequestError};
+use umbel_protocol::task::State;
+use umbel_protocol::wire::{Answer, Ask, RequestError};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn request(ask: Ask) -> Request {
-    Request { deadline: Span::from_millis(20_000), ask }
-}
-
-async fn next(answers: &mut Receiver<Answer>) -> Answer {
-    timeout(PATIENCE, answers.recv()).await.expect("an answer in time").expect("an answer")
-}
-
-fn now() -> Wall {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Wall::from_millis(u64::try_from(since.expect("after 1970").as_millis()).expect("fits"))
-}
-
-fn batch(name: &str, count: u64, partition: u16) -> Arc<Batch> {
-    let rows = (0..count)
-        .map(|n| Row {
-            id: TaskId::new(now(), PartitionId(partition), rand::random()),
-            template: 0,
-            args: n.to_string().into(),
-        })
-        .collect();
-    Arc::new(Batch { templates: vec![Template::new(name)], rows })
-}
-
-async fn submit_and_wait(node: &Node, batch: Arc<Batch>) -> Vec<Ending> {
-    let mut answers = node.ask(request(Ask::Submit { batch, wait: true })).await;
-    match next(&mut answers).await {
-        Answer::Submitted { refused, .. } => assert!(refused.is_empty(), "{refused:?}"),
-        other => panic!("not taken: {other:?}"),
-    }
-    match next(&mut answers).await {
-        Answer::Finished(endings) => endings,
-        other => panic!("not finished: {other:?}"),
-    }
-}
+use self::cluster::{PATIENCE, batch, next, request, submit_and_wait};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn takes_runs_and_remembers() {

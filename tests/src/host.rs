@@ -98,7 +98,9 @@ pub fn address(host: usize) -> SocketAddr {
 
 impl Process {
     /// When.
-    pub fn started_at(&self) -> (u64, [u64; 4]) { (self.started_at, self.wake_at) }
+    pub fn started_at(&self) -> (u64, [u64; 4]) {
+        (self.started_at, self.wake_at)
+    }
 }
 
 impl Host {

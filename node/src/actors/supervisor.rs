@@ -15,6 +15,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use dashmap::DashMap;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use umbel_protocol::executor;
 use umbel_protocol::id::{ClusterId, Lessee, NodeId};
@@ -102,6 +103,8 @@ pub(crate) struct Handles {
     pub(crate) met: Arc<DashMap<NodeId, SocketAddr>>,
     /// The cluster of this node, once it has one.
     pub(crate) cluster: watch::Sender<Option<ClusterId>>,
+    /// Ends the tasks that belong to the node and to no actor.
+    pub(crate) stopping: CancellationToken,
     /// Why the node must stop, if it must.
     pub(crate) fatal: watch::Sender<Option<Arc<NodeError>>>,
 }
@@ -125,6 +128,15 @@ impl Handles {
         let to = membership::Peer { node, address };
         // Lost ones do no harm: gossip spreads by any other way.
         drop(self.gossip.try_send(Gossiped(membership::Event::Announce { to })));
+    }
+
+    /// Runs `task` for as long as the node does.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping.clone();
+        self.runtime.spawn(async move {
+            // Cancelled or done, there is nothing to tell.
+            let _ = stopping.run_until_cancelled(task).await;
+        });
     }
 
     /// The node must stop. The first reason counts.

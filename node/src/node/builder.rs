@@ -7,6 +7,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::ClusterId;
 use umbel_protocol::membership::Identity;
 use umbel_protocol::meta::Join;
@@ -198,6 +199,7 @@ impl NodeBuilder {
             gossip: Post::default(),
             met: Arc::new(DashMap::new()),
             cluster: watch::Sender::new(known),
+            stopping: CancellationToken::new(),
             fatal: watch::Sender::new(None),
         };
         let clock = Clock::start();
@@ -249,14 +251,14 @@ fn form(
         replicas: config.cluster.replicas,
         founders: 1,
     };
-    let runtime = handles.runtime.clone();
+    let spawner = handles.clone();
     if known.is_none() {
         let former = Former { me, seeds, may_found, found, clock, handles };
-        runtime.spawn(former.run());
+        spawner.spawn(former.run());
         return;
     }
     // A member finds the others by what it knows of them; a seed is one more way if all have moved.
-    runtime.spawn(async move {
+    spawner.spawn(async move {
         for seed in seeds {
             if let Ok(address) = resolve(&seed).await {
                 drop(handles.transport.greet(address).await);

@@ -38,10 +38,7 @@ struct Line {
 
 /// The task that a line asks for; where it says nothing, `settings` do. An error
 /// is the column, what is wrong, and an excerpt if one helps.
-pub(super) fn parse(
-    text: &str,
-    settings: &Settings,
-) -> Result<Submission, BadLine> {
+pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLine> {
     let line: Line = json_text::parse(text).map_err(|error| BadLine {
         column: error.column(),
         what: format!("{}\n{}", error.what(), error.excerpt()),

@@ -1,0 +1,154 @@
+//! What goes wrong around a node: each gets its own error, and the node lives on.
+
+mod cluster;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use umbel::Node;
+use umbel::config::Config;
+use umbel::data_dir::DataDirError;
+use umbel::node::StartError;
+use umbel::transport::TransportError;
+use umbel_protocol::limits::ARGS_BYTES_MAX;
+use umbel_protocol::membership::Liveness;
+use umbel_protocol::task::{Batch, InvalidBatch, State};
+use umbel_protocol::wire::{Answer, Ask, RequestError};
+
+use self::cluster::{
+    Cluster, PATIENCE, batch, next, request, request_within, submit_and_wait, until,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_majority_nothing_is_acknowledged_and_with_one_again_work_goes_on() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.stop(1).await;
+    cluster.stop(2).await;
+    let alone = cluster.node(0);
+    until(alone, "the others are known to be down", |status| {
+        status.members.iter().filter(|member| member.liveness == Liveness::Down).count() == 2
+    })
+    .await;
+
+    let work = batch("double", 1, 3);
+    let ask = Ask::Submit { batch: Arc::clone(&work), wait: false };
+    let mut answers = alone.ask(request_within(ask, 3_000)).await;
+    let answer = next(&mut answers).await;
+    assert!(
+        matches!(answer, Answer::Failed(RequestError::NoQuorum { .. } | RequestError::Unknown)),
+        "{answer:?}"
+    );
+
+    cluster.restart(1).await;
+    let endings = submit_and_wait(cluster.node(0), work).await;
+    assert_eq!(endings.len(), 1, "the same submission is taken once a majority is back");
+    assert_eq!(endings[0].state, State::Succeeded);
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submission_over_the_limit_is_refused_and_the_next_is_taken() {
+    let cluster = Cluster::start(1).await;
+    let node = cluster.node(0);
+    let mut rows = batch("double", 1, 3).rows.clone();
+    rows[0].args = vec![b'1'; ARGS_BYTES_MAX + 1].into();
+    let large = Batch { rows, ..(*batch("double", 1, 3)).clone() };
+    let ask = Ask::Submit { batch: Arc::new(large), wait: false };
+    let answer = next(&mut node.ask(request(ask)).await).await;
+    assert!(
+        matches!(answer, Answer::Failed(RequestError::Invalid(InvalidBatch::ArgsTooLarge { .. }))),
+        "{answer:?}"
+    );
+    assert_eq!(submit_and_wait(node, batch("double", 1, 3)).await.len(), 1);
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_and_a_directory_in_use_are_told_apart() {
+    let cluster = Cluster::start(1).await;
+    let address = cluster.node(0).address();
+    let other = tempfile::tempdir().expect("a directory");
+
+    let taken = Node::builder().name("x").listen(address).data(other.path().join("x")).start();
+    let error = taken.await.map(drop).expect_err("the port is taken");
+    assert!(matches!(error, StartError::Transport(TransportError::PortTaken { .. })), "{error:?}");
+
+    let free = ([127, 0, 0, 1], 0).into();
+    let used = Node::builder().name("a").listen(free).data(cluster.data(0)).start();
+    let error = used.await.map(drop).expect_err("the directory is in use");
+    assert!(matches!(error, StartError::DataDir(DataDirError::InUse { .. })), "{error:?}");
+
+    assert_eq!(submit_and_wait(cluster.node(0), batch("double", 1, 3)).await.len(), 1);
+    let data = cluster.data(0);
+    cluster
+        .end_but_keep(|| async move {
+            let foreign = Node::builder().name("b").listen(free).data(data).start();
+            let error = foreign.await.map(drop).expect_err("the directory is another node's");
+            assert!(
+                matches!(error, StartError::DataDir(DataDirError::OtherNode { .. })),
+                "{error:?}"
+            );
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_another_cluster_is_refused() {
+    let cluster = Cluster::start(1).await;
+    let seed = cluster.node(0).address();
+    let dir = tempfile::tempdir().expect("a directory");
+    let tls = cluster.node(0).tls_dir().display().to_string();
+    let text = format!("cluster.name = \"other\"\ntls.dir = {tls:?}\n");
+    let config = Config::parse("cluster.toml", &text).expect("it is valid");
+    let stranger = Node::builder()
+        .config(config)
+        .name("stranger")
+        .listen(([127, 0, 0, 1], 0).into())
+        .data(dir.path().join("stranger"))
+        .join(seed.to_string().parse().expect("an address"));
+    let stranger = stranger.start().await.expect("it starts");
+    let early = timeout(Duration::from_secs(2), stranger.joined()).await;
+    assert!(!matches!(early, Ok(Ok(()))), "it is not let in");
+    until(cluster.node(0), "nobody joined", |status| status.members.len() == 1).await;
+    stranger.stop().await;
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_data_directory_is_refused() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.stop(2).await;
+    let copy = tempfile::tempdir().expect("a directory");
+    copy_all(&cluster.data(2), &copy.path().join("c"));
+    cluster.restart(2).await;
+    until(cluster.node(0), "all are back", |status| {
+        status.members.iter().all(|member| member.liveness == Liveness::Alive)
+    })
+    .await;
+
+    let twin = Node::builder()
+        .config(cluster.config().clone())
+        .name("c")
+        .listen(([127, 0, 0, 1], 0).into())
+        .data(copy.path().join("c"));
+    let twin = twin.start().await.expect("it cannot know yet");
+    let why = timeout(PATIENCE, twin.failed()).await.expect("it is told in time");
+    assert!(why.to_string().contains("cop"), "it says that the directory was copied: {why}");
+    assert_eq!(submit_and_wait(cluster.node(0), batch("double", 5, 2)).await.len(), 5);
+    twin.stop().await;
+    cluster.end().await;
+}
+
+fn copy_all(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("it is there") {
+        let entry = entry.expect("it can be read");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("it has one").is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("it can be copied");
+        }
+    }
+}
