@@ -13,7 +13,7 @@ use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{self, Found, Now, Scheduler, Settings};
 use umbel_protocol::task::Outcome;
 use umbel_protocol::time::{Span, Tick, Wall};
-use umbel_protocol::wire::{Envelope, ExecutorSays, PeerMessage, Profile, decode, encode};
+use umbel_protocol::wire::{Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile, decode, encode};
 
 use crate::disk::Disk;
 use crate::invariants;
@@ -253,6 +253,7 @@ impl World {
                 self.push(at, What::Answer { op: caller.session, answer });
             }
             Effect::Execute(says) => {
+                self.note_leases(&says);
                 self.local(host, Local::Executor(executor::Event::Owner { from: me, says }));
             }
             Effect::Joined(cluster) => {
@@ -307,11 +308,24 @@ impl World {
         }
     }
 
+    fn note_leases(&mut self, says: &OwnerSays) {
+        if let OwnerSays::Dispatch { runs, .. } = says {
+            for run in runs {
+                self.ledger.leased.entry((run.task, run.token)).or_insert(self.now);
+            }
+        }
+    }
+
     /// Puts messages on their way, as bytes.
     fn send(&mut self, host: usize, to: NodeId, urgent: bool, messages: Vec<PeerMessage>) {
         let Some(other) = self.index.get(&to).copied() else {
             return self.violate(format!("host {host} speaks to nobody"));
         };
+        for message in &messages {
+            if let PeerMessage::ToExecutor(says) = message {
+                self.note_leases(says);
+            }
+        }
         let clock = self.hosts[host].wall(self.now);
         if std::env::var("UMBEL_SLOTS").is_ok() {
             for m in &messages {
