@@ -195,7 +195,10 @@ impl World {
                     let result = view.result.map(|result| result.to_vec());
                     finished_stays::told(self, view.id, view.state, result);
                 } else if matches!(kind, Kind::Wait(_)) {
-                    self.violate(format!("a wait for {} ends while it is {:?}", view.id, view.state));
+                    self.violate(format!(
+                        "a wait for {} ends while it is {:?}",
+                        view.id, view.state
+                    ));
                 }
                 if let Kind::Cancel(task) = kind
                     && let Some(mark) = self.ledger.mark_of(task)

@@ -13,7 +13,9 @@ use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{self, Found, Now, Scheduler, Settings};
 use umbel_protocol::task::Outcome;
 use umbel_protocol::time::{Span, Tick, Wall};
-use umbel_protocol::wire::{Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile, decode, encode};
+use umbel_protocol::wire::{
+    Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile, decode, encode,
+};
 
 use crate::disk::Disk;
 use crate::invariants;
@@ -53,7 +55,8 @@ pub struct Process {
     /// Knows who is alive.
     pub membership: Membership,
     formation: Option<Formation>,
-    started_at: u64,
+    /// When it started.
+    pub started_at: u64,
     wake_at: [u64; 4],
     /// Hosts whose address is known.
     pub knows: BTreeSet<usize>,
@@ -94,11 +97,6 @@ const FORMATION: usize = 3;
 pub fn address(host: usize) -> SocketAddr {
     let port = 7_000 + u16::try_from(host).expect("few hosts");
     SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), port))
-}
-
-impl Process {
-    /// When.
-    pub fn started_at(&self) -> (u64, [u64; 4]) { (self.started_at, self.wake_at) }
 }
 
 impl Host {
@@ -277,8 +275,11 @@ impl World {
                 self.process(host).is_writing = true;
                 self.hosts[host].disk.write(batch);
                 let slow = self.hosts[host].slow_until > self.now;
-                let fsync =
-                    if slow { self.between(50 * MS, 400 * MS) } else { self.between(MS / 5, 4 * MS) };
+                let fsync = if slow {
+                    self.between(50 * MS, 400 * MS)
+                } else {
+                    self.between(MS / 5, 4 * MS)
+                };
                 let life = self.hosts[host].life;
                 if self.plan.sabotage == Some(Sabotage::EarlyDisk) {
                     let event = scheduler::Event::Persisted { number };
@@ -327,28 +328,6 @@ impl World {
             }
         }
         let clock = self.hosts[host].wall(self.now);
-        if std::env::var("UMBEL_SLOTS").is_ok() {
-            for m in &messages {
-                if let PeerMessage::ToExecutor(_) | PeerMessage::FromExecutor(_) = m {
-                    let mut text = format!("{m:?}");
-                    text.truncate(250);
-                    self.trace(|| format!("   {host}->{other} {text}"));
-                }
-            }
-        }
-        if let Ok(group) = std::env::var("UMBEL_GROUP") {
-            for m in &messages {
-                if let PeerMessage::Group(ms) = m {
-                    for g in ms {
-                        if g.group.to_string() == group {
-                            let mut text = format!("{:?}", g.body);
-                            text.truncate(330);
-                            self.trace(|| format!("   {host}->{other} {:?}->{:?} {text}", g.from, g.to));
-                        }
-                    }
-                }
-            }
-        }
         let mut bytes = encode(&Envelope { clock, messages });
         if self.plan.sabotage == Some(Sabotage::LostHolds) {
             bytes = lose_holds(&bytes);
@@ -526,7 +505,8 @@ impl World {
                 }
                 formation::Effect::Found { founders } => {
                     self.trace(|| format!("host {host} forms a cluster of {founders}"));
-                    let cluster = umbel_protocol::id::ClusterId(u128::from(self.random()) << 64 | 1);
+                    let cluster =
+                        umbel_protocol::id::ClusterId(u128::from(self.random()) << 64 | 1);
                     let found = Found {
                         cluster,
                         partitions: self.plan.partitions,

@@ -34,11 +34,13 @@ pub fn at_end(world: &World) -> Result<(), String> {
             };
             let log = &world.ledger.tasks[&script.mark];
             let ends = log.starts.iter().filter_map(|start| start.end.as_ref());
-            let succeeded = ends.clone().any(|(_, outcome)| {
-                matches!(outcome, umbel_protocol::task::Outcome::Succeeded(_))
-            });
+            let succeeded = ends
+                .clone()
+                .any(|(_, outcome)| matches!(outcome, umbel_protocol::task::Outcome::Succeeded(_)));
             let ok = match record.phase() {
-                Phase::Succeeded(result) => succeeded && **result == *script.mark.to_string().as_bytes(),
+                Phase::Succeeded(result) => {
+                    succeeded && **result == *script.mark.to_string().as_bytes()
+                }
                 Phase::Cancelled => log.cancelled || was_asked_to_stop(record),
                 Phase::Dead(failure) => match failure.kind {
                     FailureKind::Crashed => world.plan.faults.every > 0,

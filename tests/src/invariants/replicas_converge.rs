@@ -31,7 +31,10 @@ pub fn check(world: &mut World) -> Result<(), String> {
             if known != hash {
                 return Err(format!(
                     "{} and {} differ on {} at {}",
-                    first, host, copy.group(), copy.applied()
+                    first,
+                    host,
+                    copy.group(),
+                    copy.applied()
                 ));
             }
         }
