@@ -275,7 +275,7 @@ impl Group {
         }
         self.raw.tick();
         self.tick_quiescence();
-        self.tick_orphan();
+        self.tick_stray();
     }
 
     /// Hands the lead to the copy on `node`, if it is caught up.
@@ -312,7 +312,7 @@ impl Group {
             }
             Body::Sleep { term, index } => self.asked_to_sleep(from, term, index),
             Body::Slept { term, index } => self.copy_sleeps(from, term, index),
-            Body::Gone => {}
+            Body::Gone | Body::Stray => {}
         }
     }
 }

@@ -13,7 +13,9 @@ use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{self, Found, Now, Scheduler, Settings};
 use umbel_protocol::task::Outcome;
 use umbel_protocol::time::{Span, Tick, Wall};
-use umbel_protocol::wire::{Envelope, ExecutorSays, PeerMessage, Profile, decode, encode};
+use umbel_protocol::wire::{
+    Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile, decode, encode,
+};
 
 use crate::disk::Disk;
 use crate::invariants;
@@ -53,7 +55,8 @@ pub struct Process {
     /// Knows who is alive.
     pub membership: Membership,
     formation: Option<Formation>,
-    started_at: u64,
+    /// When it started.
+    pub started_at: u64,
     wake_at: [u64; 4],
     /// Hosts whose address is known.
     pub knows: BTreeSet<usize>,
@@ -94,13 +97,6 @@ const FORMATION: usize = 3;
 pub fn address(host: usize) -> SocketAddr {
     let port = 7_000 + u16::try_from(host).expect("few hosts");
     SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), port))
-}
-
-impl Process {
-    /// When.
-    pub fn started_at(&self) -> (u64, [u64; 4]) {
-        (self.started_at, self.wake_at)
-    }
 }
 
 impl Host {
@@ -255,6 +251,7 @@ impl World {
                 self.push(at, What::Answer { op: caller.session, answer });
             }
             Effect::Execute(says) => {
+                self.note_leases(&says);
                 self.local(host, Local::Executor(executor::Event::Owner { from: me, says }));
             }
             Effect::Joined(cluster) => {
@@ -312,36 +309,25 @@ impl World {
         }
     }
 
+    fn note_leases(&mut self, says: &OwnerSays) {
+        if let OwnerSays::Dispatch { runs, .. } = says {
+            for run in runs {
+                self.ledger.leased.entry((run.task, run.token)).or_insert(self.now);
+            }
+        }
+    }
+
     /// Puts messages on their way, as bytes.
     fn send(&mut self, host: usize, to: NodeId, urgent: bool, messages: Vec<PeerMessage>) {
         let Some(other) = self.index.get(&to).copied() else {
             return self.violate(format!("host {host} speaks to nobody"));
         };
+        for message in &messages {
+            if let PeerMessage::ToExecutor(says) = message {
+                self.note_leases(says);
+            }
+        }
         let clock = self.hosts[host].wall(self.now);
-        if std::env::var("UMBEL_SLOTS").is_ok() {
-            for m in &messages {
-                if let PeerMessage::ToExecutor(_) | PeerMessage::FromExecutor(_) = m {
-                    let mut text = format!("{m:?}");
-                    text.truncate(250);
-                    self.trace(|| format!("   {host}->{other} {text}"));
-                }
-            }
-        }
-        if let Ok(group) = std::env::var("UMBEL_GROUP") {
-            for m in &messages {
-                if let PeerMessage::Group(ms) = m {
-                    for g in ms {
-                        if g.group.to_string() == group {
-                            let mut text = format!("{:?}", g.body);
-                            text.truncate(330);
-                            self.trace(|| {
-                                format!("   {host}->{other} {:?}->{:?} {text}", g.from, g.to)
-                            });
-                        }
-                    }
-                }
-            }
-        }
         let mut bytes = encode(&Envelope { clock, messages });
         if self.plan.sabotage == Some(Sabotage::LostHolds) {
             bytes = lose_holds(&bytes);

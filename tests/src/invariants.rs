@@ -19,7 +19,7 @@ use crate::world::World;
 pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee: Lessee) {
     let result = leased_runs_only::on_start(world, task, token)
         .and_then(|()| exactly_one_run::on_start(world, mark))
-        .and_then(|()| second_run_after_loss::on_start(world, mark, token));
+        .and_then(|()| second_run_after_loss::on_start(world, mark, task, token, lessee));
     if let Err(what) = result {
         world.violate(what);
     }

@@ -12,6 +12,8 @@ pub struct Ledger {
     pub tasks: BTreeMap<u64, TaskLog>,
     /// Who took which start of a node to be down, from when until when.
     down: Vec<(usize, NodeId, Incarnation, u64, u64)>,
+    /// When each run was first sent to its executor.
+    pub leased: BTreeMap<(TaskId, Token), u64>,
     /// When a start of a node ended.
     pub ended: BTreeMap<(NodeId, Incarnation), u64>,
 }
@@ -27,6 +29,8 @@ pub struct TaskLog {
     pub cancelled: bool,
     /// Its starts, in order.
     pub starts: Vec<StartLog>,
+    /// The lowest index at which a copy had it as ended.
+    pub final_at: Option<u64>,
     /// The first final state that anybody was told, and what it returned.
     pub ending: Option<(State, Option<Vec<u8>>)>,
 }

@@ -218,18 +218,6 @@ impl World {
                 let process = host.process.as_ref();
                 process.map(|p| (p.executor.held(), p.executor.free(), p.scheduler.idle()))
             };
-            for host in &self.hosts {
-                if let Some(p) = &host.process {
-                    let nodes: Vec<_> = p.membership.nodes().map(|(i, l)| (i.node, l)).collect();
-                    println_line(&format!(
-                        "{:?} now {} since {:?} deadline {:?} {nodes:?}",
-                        host.node,
-                        self.now,
-                        p.started_at(),
-                        p.membership.next_deadline()
-                    ));
-                }
-            }
             let slots: Vec<_> = self.hosts.iter().map(slots).collect();
             return Err(format!("nothing goes on, but {open}; held, free, idle: {slots:?}"));
         }

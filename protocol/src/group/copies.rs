@@ -17,7 +17,7 @@ use crate::wire::{DecodeError, decode, encode};
 /// Removed copies that are remembered until they are told.
 const GONE_MAX: usize = 16;
 /// Ticks of silence after which a copy that cannot campaign asks whether it still is one.
-const ORPHAN_TICKS: u32 = 50;
+const STRAY_TICKS: u32 = 50;
 
 /// Where the copies of a group are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,23 +221,19 @@ impl Group {
         self.is_settled_leader() && self.gone.is_empty()
     }
 
-    /// A copy that cannot campaign and hears nothing asks the others whether it still is one.
-    pub(super) fn tick_orphan(&mut self) {
-        if self.role() == Role::Leader || self.raw.raft.promotable() {
-            return;
+    /// Whether a copy that cannot campaign has heard nothing for so long that it should ask whether
+    /// it still is one. Told once, then the time begins anew.
+    pub fn is_stray(&mut self) -> bool {
+        let is_stray = self.silent_ticks >= STRAY_TICKS;
+        if is_stray {
+            self.silent_ticks = 0;
         }
-        self.silent_ticks += 1;
-        if self.silent_ticks < ORPHAN_TICKS {
-            return;
-        }
-        self.silent_ticks = 0;
-        let others: Vec<ReplicaId> = (self.roster.iter().map(|(replica, _)| replica))
-            .chain(self.heard_from.map(|(replica, _)| replica))
-            .filter(|replica| *replica != self.replica)
-            .collect();
-        for replica in others {
-            // It means nothing to those who know this copy.
-            self.quiescence.say(replica, Body::Slept { term: 0, index: 0 });
+        is_stray
+    }
+
+    pub(super) fn tick_stray(&mut self) {
+        if self.role() == Role::Follower && !self.raw.raft.promotable() {
+            self.silent_ticks += 1;
         }
     }
 }

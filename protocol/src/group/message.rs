@@ -42,6 +42,9 @@ pub enum Body {
     },
     /// To a copy that has been removed from the group: it may destroy itself.
     Gone,
+    /// To every member, from a copy that hears nothing and cannot campaign: am I still one? A leader
+    /// that has removed it answers [`Body::Gone`]; it means nothing to all others.
+    Stray,
 }
 
 /// One message of the Raft algorithm; see the Raft thesis and `raft::eraftpb::Message`.

@@ -54,11 +54,6 @@ impl Quiescence {
         mem::take(&mut self.messages)
     }
 
-    /// Says something outside of the library's own messages.
-    pub(super) fn say(&mut self, to: ReplicaId, body: Body) {
-        self.messages.push((to, body));
-    }
-
     /// Something happened: the time of quiet begins anew.
     pub(super) fn on_work(&mut self) {
         self.quiet_ticks = 0;

@@ -219,6 +219,9 @@ impl Scheduler {
             }
             return;
         }
+        if message.body == Body::Stray {
+            return self.dismiss(from, &message);
+        }
         match here {
             Some(here) if here == message.to => {}
             Some(here) if here > message.to => return,
@@ -237,17 +240,43 @@ impl Scheduler {
             return;
         };
         if replica.group.roster().has_lost(message.from) {
-            // It was removed and does not know.
-            if !replica.group.may_dismiss() {
-                return;
-            }
-            let (to, from_here) = (message.from, replica.group.replica());
-            let gone = GroupMessage { group: id, from: from_here, to, body: Body::Gone };
-            self.outbox.group(from, gone);
-            return;
+            return self.dismiss(from, &message);
         }
         replica.group.step(from, message);
         self.dirty.insert(id);
+    }
+
+    /// Tells a copy on `from` that was removed and does not know that it may go.
+    fn dismiss(&mut self, from: NodeId, message: &GroupMessage) {
+        let Some(replica) = self.replicas.get(&message.group) else {
+            return;
+        };
+        if replica.group.roster().has_lost(message.from) && replica.group.may_dismiss() {
+            let gone = GroupMessage {
+                group: message.group,
+                from: replica.group.replica(),
+                to: message.from,
+                body: Body::Gone,
+            };
+            self.outbox.group(from, gone);
+        }
+    }
+
+    /// Copies here that hear nothing ask everybody whether they still are copies.
+    pub(super) fn ask_for_strays(&mut self) {
+        let strays: Vec<(GroupId, ReplicaId)> = (self.replicas.iter_mut())
+            .filter_map(|(id, replica)| {
+                replica.group.is_stray().then(|| (*id, replica.group.replica()))
+            })
+            .collect();
+        for (group, from) in strays {
+            let others: Vec<NodeId> =
+                self.members().filter(|n| *n != self.node() && self.is_alive(*n)).collect();
+            for node in others {
+                let to = ReplicaId(0);
+                self.outbox.group(node, GroupMessage { group, from, to, body: Body::Stray });
+            }
+        }
     }
 
     fn was_destroyed(&self, group: GroupId, replica: ReplicaId) -> bool {
@@ -318,7 +347,7 @@ const fn may_begin(message: &GroupMessage) -> bool {
             | RaftKind::Vote
             | RaftKind::VoteResponse => false,
         },
-        Body::Sleep { .. } | Body::Slept { .. } | Body::Gone => false,
+        Body::Sleep { .. } | Body::Slept { .. } | Body::Gone | Body::Stray => false,
     }
 }
 

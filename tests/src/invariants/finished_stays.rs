@@ -3,7 +3,7 @@
 use umbel_protocol::id::TaskId;
 use umbel_protocol::task::{Phase, State};
 
-use super::{owned, partitions};
+use super::partitions;
 use crate::work::Script;
 use crate::world::World;
 
@@ -29,31 +29,35 @@ pub fn told(world: &mut World, task: TaskId, state: State, result: Option<Vec<u8
     }
 }
 
-/// What owners have on record now is what they had before.
+/// No copy of a partition takes back what one that had applied no more had as finished.
 ///
 /// # Errors
 /// The first task that has ended in two ways.
 pub fn check(world: &mut World) -> Result<(), String> {
     let mut endings = Vec::new();
-    for id in partitions(world) {
-        for (task, record) in owned(world, id).into_iter().flat_map(|p| p.records()) {
+    let groups: Vec<_> = partitions(world).map(umbel_protocol::id::GroupId::of).collect();
+    let processes = world.hosts.iter().filter_map(|host| host.process.as_ref());
+    for copy in processes.flat_map(|p| groups.iter().filter_map(|g| p.scheduler.copy(*g))) {
+        for (task, record) in copy.partition().into_iter().flat_map(|p| p.records()) {
             let result = match record.phase() {
                 Phase::Succeeded(result) => Some(result.to_vec()),
                 _ => None,
             };
-            if Script::of(&record.args).is_some() {
-                endings.push((task, record.state(), result));
+            if let Some(script) = Script::of(&record.args) {
+                endings.push((script.mark, task, copy.applied(), record.state(), result));
             }
         }
     }
-    for (task, state, result) in endings {
-        let mark = world.ledger.mark_of(task);
+    for (mark, task, index, state, result) in endings {
+        let log = world.ledger.tasks.entry(mark).or_default();
+        if log.ids.len() > 1 {
+            continue;
+        }
         if state.is_final() {
+            log.final_at = Some(log.final_at.map_or(index, |at| at.min(index)));
             told(world, task, state, result);
-        } else if let Some(ending) = mark.and_then(|mark| world.ledger.tasks[&mark].ending.as_ref())
-            && world.ledger.tasks[&mark.unwrap_or(0)].ids.len() == 1
-        {
-            return Err(format!("{task} had ended as {ending:?} and is {state:?} again"));
+        } else if log.final_at.is_some_and(|at| at <= index) {
+            return Err(format!("{task} had ended as {:?} and is {state:?} again", log.ending));
         }
     }
     world.violation.take().map_or(Ok(()), Err)

@@ -5,6 +5,7 @@ use umbel_protocol::limits::RUNS_KEPT_MAX;
 use umbel_protocol::task::RunEnd;
 
 use super::owned;
+use crate::host::Host;
 use crate::world::World;
 
 /// A run starts.
@@ -30,23 +31,13 @@ pub fn on_start(world: &World, task: TaskId, token: Token) -> Result<(), String>
     // they did, and still decides with the other: its majority is the one that there must be.
     let voters = if copies.is_joint() { &copies.voters_outgoing } else { &copies.voters };
     let have = voters.iter().filter(holds).count();
-    {
-        if have * 2 <= voters.len() {
-            let places: Vec<String> = voters
-                .iter()
-                .map(|copy| {
-                    let node = newest.node_of(*copy).and_then(|node| world.index.get(&node));
-                    format!(
-                        "{copy:?} on {node:?}: {}",
-                        node.map_or(String::new(), |n| world.hosts[*n].disk.tell(group))
-                    )
-                })
-                .collect();
-            return Err(format!(
-                "{task} {token} runs, and {have} of {} voters have its lease on disk; {places:?} {copies:?}",
-                voters.len()
-            ));
-        }
+    if have * 2 <= voters.len() {
+        let tell = |host: &Host| host.disk.tell(group);
+        let disks: Vec<String> = world.hosts.iter().map(tell).collect();
+        return Err(format!(
+            "{task} {token} runs, and {have} of {} voters have its lease on disk: {disks:?}",
+            voters.len()
+        ));
     }
     Ok(())
 }
