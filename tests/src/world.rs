@@ -221,7 +221,9 @@ impl World {
             let slots: Vec<_> = self.hosts.iter().map(slots).collect();
             return Err(format!("nothing goes on, but {open}; held, free, idle: {slots:?}"));
         }
-        if let Some(unsettled) = unsettled.filter(|_| self.now > self.progress_at.max(healed_at) + SETTLED) {
+        if let Some(unsettled) =
+            unsettled.filter(|_| self.now > self.progress_at.max(healed_at) + SETTLED)
+        {
             return Err(format!("long after everything was healed {unsettled}"));
         }
         Ok(false)

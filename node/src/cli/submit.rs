@@ -81,8 +81,7 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
         return file::run(client, path, settings, report).await;
     }
     let Some(name) = name else { return Err(anyhow!("name a task, or a file with --from")) };
-    let submission =
-        Submission { template: settings.template(name), args: json_args, id: *id };
+    let submission = Submission { template: settings.template(name), args: json_args, id: *id };
     let client = target.client().await?;
     let submitted = client.submit_all(vec![submission]).await.pop();
     let id = submitted

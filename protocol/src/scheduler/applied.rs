@@ -181,11 +181,7 @@ impl Scheduler {
             State::Scheduled | State::Ready => {
                 self.timers.insert(self.now.wall, task, Due::Expire);
             }
-            State::Leased
-            | State::Succeeded
-            | State::Dead
-            | State::Cancelled
-            | State::Expired => {}
+            State::Leased | State::Succeeded | State::Dead | State::Cancelled | State::Expired => {}
         }
     }
 
