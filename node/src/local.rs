@@ -27,8 +27,6 @@ pub struct Local {
     pub tls: PathBuf,
     /// Its process.
     pub pid: u32,
-    /// The file that it was configured with, if there is one.
-    pub config: Option<PathBuf>,
 }
 
 /// Keeps a node findable; dropping it ends that.
@@ -147,7 +145,6 @@ mod tests {
             address: "127.0.0.1:7400".parse().unwrap(),
             tls: "/tls".into(),
             pid: 7,
-            config: None,
         }
     }
 

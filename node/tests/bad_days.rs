@@ -127,8 +127,10 @@ async fn a_copied_data_directory_is_refused() {
     })
     .await;
 
+    let mut config = cluster.config().clone();
+    config.tls.dir = Some(cluster.node(0).tls_dir().to_owned());
     let twin = Node::builder()
-        .config(cluster.config().clone())
+        .config(config)
         .name("c")
         .listen(([127, 0, 0, 1], 0).into())
         .data(copy.path().join("c"));

@@ -1,5 +1,7 @@
 //! The binary as people use it: what it prints, where, and with which exit code.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, also outside of test functions")]
+
 #[path = "cli/cluster.rs"]
 mod cluster;
 #[path = "cli/program.rs"]

@@ -140,7 +140,6 @@ mod tests {
             address: ([127, 0, 0, 1], port).into(),
             tls: tls.into(),
             pid: 1,
-            config: Some("cluster.toml".into()),
         }
     }
 

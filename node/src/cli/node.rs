@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, anyhow};
@@ -103,23 +103,21 @@ async fn start(args: NodeArgs) -> anyhow::Result<(Node, Option<Announced>)> {
         builder = builder.join(through);
     }
     let node = builder.start().await.context("cannot start the node")?;
-    let announced = announce(&node, cluster, file.as_deref());
+    let announced = announce(&node, cluster);
     Ok((node, announced))
 }
 
 /// Makes a node findable on its host. It works without.
-fn announce(node: &Node, cluster: String, config: Option<&Path>) -> Option<Announced> {
+fn announce(node: &Node, cluster: String) -> Option<Announced> {
     if !node.address().ip().is_loopback() {
         return None;
     }
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let local = Local {
         node: node.name().to_owned(),
         cluster,
         address: node.address(),
-        tls: absolute(node.tls_dir()),
+        tls: std::path::absolute(node.tls_dir()).ok()?,
         pid: std::process::id(),
-        config: config.map(absolute),
     };
     local::announce(&local)
         .inspect_err(|error| tracing::warn!(%error, "commands on this host will not find this node by themselves"))

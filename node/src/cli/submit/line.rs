@@ -36,8 +36,7 @@ struct Line {
     timeout: Option<String>,
 }
 
-/// The task that a line asks for; where it says nothing, `settings` do. An error
-/// is the column, what is wrong, and an excerpt if one helps.
+/// The task that a line asks for; where it says nothing, `settings` do.
 pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLine> {
     let line: Line = json_text::parse(text).map_err(|error| BadLine {
         column: error.column(),
@@ -82,7 +81,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Submission, BadLine> {
-        parse(text, &Settings { priority: Some(4), ..Settings::default() }, &Config::default())
+        parse(text, &Settings { priority: Some(4), ..Settings::default() })
     }
 
     #[test]
@@ -90,18 +89,18 @@ mod tests {
         let submission = read(r#"{"task":"sha256","args":{"path":"/a"}}"#).unwrap();
         assert_eq!(submission.args, r#"{"path":"/a"}"#);
         assert_eq!((submission.template.name.as_str(), submission.id), ("sha256", None));
-        assert_eq!(submission.template.options.priority, 4);
+        assert_eq!(submission.template.options.priority, Some(4));
         let submission = read(
             r#"{"task":"a","queue":"q","delay":"1m","priority":0,"attempts":9,"timeout":"5s",
                 "id":"018bcfe5-6800-7003-8000-000000000007"}"#,
         )
         .unwrap();
         let options = &submission.template.options;
-        assert_eq!((submission.template.queue.as_str(), options.priority), ("q", 0));
+        assert_eq!((submission.template.queue.as_str(), options.priority), ("q", Some(0)));
         assert_eq!(submission.args, "null");
         assert_eq!(options.delay, Span::from_millis(60_000));
         assert_eq!(options.time_limit, Some(Span::from_millis(5_000)));
-        assert_eq!(options.attempts_max, 9);
+        assert_eq!(options.attempts_max, Some(9));
         assert!(submission.id.is_some());
     }
 
