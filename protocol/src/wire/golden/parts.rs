@@ -18,7 +18,7 @@ use crate::task::{FailureKind, InvalidBatch, Lease, Outcome, Phase, RunEnd, Stat
 use crate::time::{Span, Wall};
 
 golden! {
-    Body { Raft, Sleep, Slept, Gone }
+    Body { Raft, Sleep, Slept, Gone, Stray }
     RaftKind {
         Append, AppendResponse, Heartbeat, HeartbeatResponse, PreVote, PreVoteResponse, ReadIndex,
         ReadIndexResponse, Snapshot, TimeoutNow, TransferLeader, Vote, VoteResponse,
@@ -45,6 +45,7 @@ fn between_copies() {
         Body::Sleep { term: 3, index: 1_000 },
         Body::Slept { term: 3, index: 1_000 },
         Body::Gone,
+        Body::Stray,
     ]);
     check_struct("GroupMessage", &group_message(Body::Gone));
     check(&[
