@@ -46,7 +46,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use self::asks::{Asks, Origin};
+use self::asks::Asks;
 use self::clocks::Clocks;
 use self::dispatch::Slots;
 pub use self::effect::Effect;
@@ -55,14 +55,14 @@ pub use self::inspect::CopyView;
 use self::lessees::Lessees;
 use self::list::Listings;
 use self::outbox::Outbox;
-use self::read::Waits;
+use self::read::{Read, Waits};
 use self::ready::Ready;
 use self::replica::Replica;
 use self::round::Disk;
 use self::submit::OnTheWay;
 use self::timers::Timers;
 use crate::durable::StoredGroup;
-use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId, TaskId};
+use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId};
 use crate::membership::Liveness;
 use crate::meta::{Join, Meta};
 use crate::time::{Span, Tick};
@@ -121,7 +121,7 @@ pub struct Scheduler {
     /// Groups with reads whose confirmation is to be asked for.
     unconfirmed: BTreeSet<GroupId>,
     /// Confirmed reads that wait for entries to be applied.
-    confirmed: BTreeMap<GroupId, Vec<(u64, Vec<(Origin, TaskId, bool)>)>>,
+    confirmed: BTreeMap<GroupId, Vec<(u64, Vec<Read>)>>,
     on_the_way: OnTheWay,
     listings: Listings,
     joins: BTreeMap<NodeId, Join>,

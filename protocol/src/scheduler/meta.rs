@@ -120,7 +120,7 @@ impl Scheduler {
                 let alive = self.members().filter(|node| self.is_alive(*node));
                 let holders = ranking(GroupId::META, alive);
                 let pick = self.rng.random_range(0..META_VOTERS_MAX);
-                holders.get(pick).or(holders.first()).copied()
+                holders.get(pick).or_else(|| holders.first()).copied()
             }
         };
         if let Some(leader) = leader.filter(|leader| *leader != self.node()) {

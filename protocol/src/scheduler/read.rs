@@ -17,6 +17,14 @@ use crate::wire::{Answer, Ending, RequestError};
 /// A read that was not confirmed for so long is asked for again.
 const REPEAT_AFTER: Span = Span::from_millis(500);
 
+/// A read that waits for its confirmation.
+pub(super) struct Read {
+    pub(super) origin: Origin,
+    pub(super) task: TaskId,
+    /// Whether it waits until the task has ended.
+    pub(super) waits: bool,
+}
+
 /// Who waits for tasks to end.
 #[derive(Default)]
 pub(super) struct Waits {
@@ -50,7 +58,11 @@ impl Scheduler {
             return;
         };
         // Reads of one round share a confirmation.
-        owner.reads.entry(number).or_insert_with(|| (now, Vec::new())).1.push((origin, task, wait));
+        owner.reads.entry(number).or_insert_with(|| (now, Vec::new())).1.push(Read {
+            origin,
+            task,
+            waits: wait,
+        });
         self.unconfirmed.insert(GroupId::of(task.partition()));
     }
 
@@ -95,8 +107,8 @@ impl Scheduler {
                 later.push((index, reads));
                 continue;
             }
-            for (origin, task, wait) in reads {
-                if wait {
+            for Read { origin, task, waits } in reads {
+                if waits {
                     self.wait_for(origin, task);
                 } else {
                     self.show(origin, task);

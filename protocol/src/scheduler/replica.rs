@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Scheduler;
 use super::asks::Origin;
+use super::read::Read;
 use super::submit::Submission;
 use crate::durable::{GroupWrite, StoredGroup};
 use crate::group::{Body, Group, GroupMessage, RaftKind, Role, Roster};
@@ -38,7 +39,7 @@ pub(super) struct Owner {
     /// What was proposed and is not applied, oldest first.
     pub(super) in_flight: VecDeque<InFlight>,
     /// Reads whose confirmation was asked for, by the number that comes back.
-    pub(super) reads: BTreeMap<u64, (Tick, Vec<(Origin, TaskId, bool)>)>,
+    pub(super) reads: BTreeMap<u64, (Tick, Vec<Read>)>,
     /// Executors that were asked what they hold, and when.
     pub(super) asked: BTreeMap<Lessee, Tick>,
     /// Executors whose loss is on its way into the log.

@@ -20,8 +20,14 @@ use crate::wire::encode;
 pub(super) struct Disk {
     waiting: BTreeMap<GroupId, (GroupWrite, u64)>,
     /// The batch that the store has: for each group the copy and what becomes durable of it.
-    writing: Option<(u64, Vec<(GroupId, ReplicaId, u64)>)>,
+    writing: Option<Writing>,
     batches: u64,
+}
+
+/// What one batch makes durable.
+struct Writing {
+    batch: u64,
+    groups: Vec<(GroupId, ReplicaId, u64)>,
 }
 
 impl Disk {
@@ -53,7 +59,7 @@ impl Disk {
             numbers.push((id, write.replica, number));
             groups.push(write);
         }
-        self.writing = Some((self.batches, numbers));
+        self.writing = Some(Writing { batch: self.batches, groups: numbers });
         Some(WriteBatch { number: self.batches, groups })
     }
 }
@@ -83,7 +89,8 @@ impl Scheduler {
     }
 
     pub(super) fn persisted(&mut self, number: u64) {
-        let Some((_, groups)) = self.disk.writing.take_if(|(writing, _)| *writing == number) else {
+        let done = self.disk.writing.take_if(|writing| writing.batch == number);
+        let Some(Writing { groups, .. }) = done else {
             return;
         };
         for (id, copy, number) in groups {

@@ -143,7 +143,7 @@ impl Scheduler {
         let waiting = reads
             .into_values()
             .chain(confirmed.into_iter().map(|(_, reads)| (self.now.tick, reads)));
-        origins.extend(waiting.flat_map(|(_, reads)| reads).map(|(origin, _, _)| origin));
+        origins.extend(waiting.flat_map(|(_, reads)| reads).map(|read| read.origin));
         self.ready.forget(partition);
         self.timers.forget(partition);
         self.lessees.forget(partition);
