@@ -96,7 +96,7 @@ impl Disk {
             let Stored { replica, destroyed, hard_state, .. } = stored;
             format!("{replica:?} {destroyed} {hard_state:?} {snapshot:?} {first:?}..{last:?}")
         };
-        self.groups.get(&group).map_or("nothing".to_owned(), tell)
+        self.groups.get(&group).map_or_else(|| "nothing".to_owned(), tell)
     }
 
     fn apply(&mut self, write: GroupWrite) {
