@@ -51,8 +51,12 @@ pub const CRASH_HOLD: Span = Span::from_millis(600_000);
 /// Longest delay of a task.
 pub const DELAY_MAX: Span = Span::from_millis(366 * 24 * 3600 * 1000);
 
-/// One frame on a work or consensus stream: a full batch and what surrounds it.
-pub const FRAME_BYTES_MAX: usize = BATCH_BYTES_MAX + 1024 * 1024;
+/// One frame on a work or consensus stream: a full batch, and as much again of what was gathered
+/// with it.
+pub const FRAME_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
+/// Dispatches, outcomes and reports that are gathered into one message: beyond it another begins.
+/// One of them alone may be larger than that by its arguments or result.
+pub const GATHERED_BYTES_MAX: usize = 1024 * 1024;
 /// One snapshot on a bulk stream: all that a partition may hold.
 pub const SNAPSHOT_BYTES_MAX: usize = PARTITION_BYTES_MAX + PARTITION_BYTES_MAX / 4;
 /// One gossip datagram: what every QUIC path carries.
@@ -103,7 +107,8 @@ const _: () = {
     assert!(PARTITIONS_DEFAULT <= PARTITIONS_MAX);
     assert!(REPLICAS_DEFAULT <= REPLICAS_MAX && REPLICAS_MAX % 2 == 1);
     assert!(ARGS_BYTES_MAX < BATCH_BYTES_MAX);
-    assert!(RESULT_BYTES_MAX < FRAME_BYTES_MAX);
+    assert!(GATHERED_BYTES_MAX + RESULT_BYTES_MAX + BATCH_BYTES_MAX < FRAME_BYTES_MAX);
+    assert!(GATHERED_BYTES_MAX + ARGS_BYTES_MAX < FRAME_BYTES_MAX);
     assert!(CAPTURE_BYTES_MAX * 2 < RESULT_BYTES_MAX);
     assert!(FINISHED_BYTES_MAX < PARTITION_BYTES_MAX);
     assert!(BATCH_TASKS_MAX < SUBMISSION_TASKS_IN_FLIGHT_MAX);

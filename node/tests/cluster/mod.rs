@@ -89,7 +89,10 @@ impl Cluster {
             .name(name(place))
             .listen(([127, 0, 0, 1], self.ports[place]).into())
             .data(self.data(place))
-            .register("double", |n: u64| async move { Ok::<_, std::io::Error>(n * 2) });
+            .register("double", |n: u64| async move { Ok::<_, std::io::Error>(n * 2) })
+            .register("grow", |n: u64| async move {
+                Ok::<_, std::io::Error>("x".repeat(900_000 + usize::try_from(n).unwrap_or(0)))
+            });
         self.nodes[place] = Some(node.start().await.expect("it starts"));
     }
 

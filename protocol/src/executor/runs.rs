@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{BEAT, Effect, Executor, Start};
-use crate::id::{NodeId, PartitionId, TaskId, Token};
+use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::limits::GATHERED_BYTES_MAX;
 use crate::task::{Outcome, Template};
 use crate::time::Tick;
 use crate::wire::{Dispatch, ExecutorSays};
@@ -96,8 +97,7 @@ impl Executor {
         // Slots first: the owner then reports the ends and leases anew in one entry.
         self.slots.allocate(now, self.me, effects);
         for (to, outcomes) in by_owner {
-            let says = ExecutorSays::Outcomes { lessee: self.me, outcomes };
-            effects.push(Effect::Send { to, says });
+            tell_outcomes(self.me, to, outcomes, effects);
         }
     }
 
@@ -131,10 +131,7 @@ impl Executor {
         }
         let says = ExecutorSays::Holds { lessee, partition, term, runs };
         effects.push(Effect::Send { to: from, says });
-        if !outcomes.is_empty() {
-            let says = ExecutorSays::Outcomes { lessee, outcomes };
-            effects.push(Effect::Send { to: from, says });
-        }
+        tell_outcomes(lessee, from, outcomes, effects);
     }
 
     pub(super) fn closed(&mut self, runs: &[(TaskId, Token)]) {
@@ -171,7 +168,7 @@ impl Executor {
             effects.push(Effect::Send { to, says: ExecutorSays::Beat { lessee, runs } });
         }
         for (to, outcomes) in unconfirmed {
-            effects.push(Effect::Send { to, says: ExecutorSays::Outcomes { lessee, outcomes } });
+            tell_outcomes(lessee, to, outcomes, effects);
         }
     }
 
@@ -187,4 +184,29 @@ impl Executor {
             }
         }
     }
+}
+
+/// Tells an owner how runs ended, in messages that fit into frames.
+fn tell_outcomes(
+    lessee: Lessee,
+    to: NodeId,
+    outcomes: Vec<(TaskId, Token, Outcome)>,
+    effects: &mut Vec<Effect>,
+) {
+    let mut gathered = Vec::new();
+    let mut bytes = 0;
+    let mut tell = |outcomes: Vec<_>| {
+        if !outcomes.is_empty() {
+            effects.push(Effect::Send { to, says: ExecutorSays::Outcomes { lessee, outcomes } });
+        }
+    };
+    for outcome in outcomes {
+        bytes += outcome.2.weight();
+        gathered.push(outcome);
+        if bytes >= GATHERED_BYTES_MAX {
+            tell(std::mem::take(&mut gathered));
+            bytes = 0;
+        }
+    }
+    tell(gathered);
 }

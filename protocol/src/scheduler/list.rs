@@ -7,7 +7,7 @@ use super::replica::Replica;
 use super::{Caller, Effect, Scheduler};
 use crate::group::Role;
 use crate::id::{NodeId, PartitionId};
-use crate::limits::LIST_MAX;
+use crate::limits::{GATHERED_BYTES_MAX, LIST_MAX};
 use crate::task::{State, View};
 use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ask, MemberStatus, PeerMessage, RequestError, Status, Welcome};
@@ -78,7 +78,16 @@ impl Scheduler {
             .collect();
         found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
         found.truncate(limit);
-        found.into_iter().map(|(id, record)| View::of(id, record)).collect()
+        let mut bytes = 0;
+        let shown = found.into_iter().map(|(id, record)| {
+            let mut view = View::of(id, record);
+            bytes += view.result.as_ref().map_or(0, bytes::Bytes::len);
+            if bytes > GATHERED_BYTES_MAX {
+                view.result = None;
+            }
+            view
+        });
+        shown.collect()
     }
 
     pub(super) fn listed(&mut self, from: NodeId, id: u64, tasks: Vec<View>) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Effect, Scheduler};
 use crate::group::GroupMessage;
 use crate::id::{Lessee, NodeId, TaskId, Token};
+use crate::limits::GATHERED_BYTES_MAX;
 use crate::task::Template;
 use crate::wire::{Dispatch, OwnerSays, PeerMessage};
 
@@ -14,7 +15,7 @@ use crate::wire::{Dispatch, OwnerSays, PeerMessage};
 pub(super) struct Outbox {
     groups: BTreeMap<NodeId, Vec<GroupMessage>>,
     messages: BTreeMap<NodeId, Vec<PeerMessage>>,
-    dispatches: BTreeMap<Lessee, Dispatches>,
+    dispatches: BTreeMap<Lessee, Vec<Dispatches>>,
     closed: BTreeMap<NodeId, Vec<(TaskId, Token)>>,
     stops: BTreeMap<NodeId, Vec<(TaskId, Token)>>,
     /// Answers and the like that are not for other nodes.
@@ -25,6 +26,7 @@ pub(super) struct Outbox {
 struct Dispatches {
     templates: Vec<Arc<Template>>,
     runs: Vec<Dispatch>,
+    bytes: usize,
 }
 
 impl Outbox {
@@ -51,7 +53,14 @@ impl Outbox {
         template: &Arc<Template>,
         mut dispatch: Dispatch,
     ) {
-        let dispatches = self.dispatches.entry(lessee).or_default();
+        let messages = self.dispatches.entry(lessee).or_default();
+        if messages.last().is_none_or(|last| last.bytes >= GATHERED_BYTES_MAX) {
+            messages.push(Dispatches::default());
+        }
+        let Some(dispatches) = messages.last_mut() else {
+            return;
+        };
+        dispatches.bytes += dispatch.args.len();
         let known = dispatches.templates.iter().rposition(|known| Arc::ptr_eq(known, template));
         let place = known.unwrap_or_else(|| {
             dispatches.templates.push(Arc::clone(template));
@@ -70,10 +79,12 @@ impl Scheduler {
         for (node, runs) in mem::take(&mut self.outbox.closed) {
             self.tell_executor(node, OwnerSays::Closed { runs }, effects);
         }
-        for (lessee, Dispatches { templates, runs }) in mem::take(&mut self.outbox.dispatches) {
-            let templates = templates.iter().map(|template| (**template).clone()).collect();
-            let says = OwnerSays::Dispatch { lessee, templates, runs };
-            self.tell_executor(lessee.node, says, effects);
+        for (lessee, messages) in mem::take(&mut self.outbox.dispatches) {
+            for Dispatches { templates, runs, .. } in messages {
+                let templates = templates.iter().map(|template| (**template).clone()).collect();
+                let says = OwnerSays::Dispatch { lessee, templates, runs };
+                self.tell_executor(lessee.node, says, effects);
+            }
         }
         for (node, runs) in mem::take(&mut self.outbox.stops) {
             self.tell_executor(node, OwnerSays::Stop { runs }, effects);

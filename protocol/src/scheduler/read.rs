@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::Scheduler;
 use super::asks::Origin;
 use crate::id::{GroupId, TaskId};
-use crate::limits::WAITERS_MAX;
+use crate::limits::{BATCH_BYTES_MAX, WAITERS_MAX};
 use crate::partition::Partition;
 use crate::task::{Phase, State};
 use crate::time::Span;
@@ -182,7 +184,7 @@ impl Scheduler {
             }
         }
         if open.is_empty() {
-            return self.answer(origin, Answer::Finished(endings));
+            return self.answer(origin, finished(endings));
         }
         self.waits.last += 1;
         let id = self.waits.last;
@@ -214,7 +216,7 @@ impl Scheduler {
                 if shows {
                     self.show(origin, task);
                 } else {
-                    self.answer(origin, Answer::Finished(endings));
+                    self.answer(origin, finished(endings));
                 }
             }
         }
@@ -236,6 +238,18 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// The ends of many tasks, in one frame: results beyond what fits are left out and must be asked for.
+fn finished(mut endings: Vec<Ending>) -> Answer {
+    let mut bytes = 0;
+    for ending in &mut endings {
+        bytes += ending.result.as_ref().map_or(0, Bytes::len);
+        if bytes > BATCH_BYTES_MAX {
+            ending.result = None;
+        }
+    }
+    Answer::Finished(endings)
 }
 
 /// How a task ended, if it has.

@@ -11,7 +11,7 @@ use super::{Effect, Scheduler};
 use crate::durable::{GroupWrite, WriteBatch};
 use crate::group::{Drained, ProposeError, Role};
 use crate::id::{GroupId, Lessee, ReplicaId};
-use crate::limits::BATCH_BYTES_MAX;
+use crate::limits::{BATCH_BYTES_MAX, GATHERED_BYTES_MAX};
 use crate::partition::{Command, Proposal};
 use crate::wire::encode;
 
@@ -211,8 +211,14 @@ fn propose_commands(
     at: crate::time::Wall,
 ) -> Option<Line> {
     let mut commands = Vec::new();
+    let mut gathered = 0;
     for (lessee, reports) in mem::take(&mut line.reports) {
+        gathered += reports.iter().map(|report| report.outcome.weight()).sum::<usize>();
         commands.push(Command::Report { lessee, reports });
+    }
+    if gathered >= GATHERED_BYTES_MAX {
+        // Large results have entries of their own: an entry must fit into a frame.
+        commands = propose_reports(group, owner.term, at, commands);
     }
     commands.append(&mut line.commands);
     commands.extend(line.cancels.iter().map(|(_, task)| Command::Cancel { task: *task }));
@@ -220,21 +226,20 @@ fn propose_commands(
         commands.push(Command::Lease { lessee, tasks });
     }
     let mut submissions = Vec::new();
-    let mut waiting = mem::take(&mut line.submissions).into_iter();
+    let mut waiting = mem::take(&mut line.submissions).into_iter().peekable();
     let mut cancels = mem::take(&mut line.cancels);
     let mut slots = mem::take(&mut line.slots);
     loop {
         let mut bytes = 0;
-        for submission in waiting.by_ref() {
+        while let Some(submission) =
+            waiting.next_if(|next| bytes == 0 || bytes + next.bytes <= BATCH_BYTES_MAX)
+        {
             bytes += submission.bytes;
             commands.push(Command::Accept {
                 batch: submission.batch.clone(),
                 grants: submission.grants.clone(),
             });
             submissions.push(submission);
-            if bytes >= BATCH_BYTES_MAX / 2 {
-                break;
-            }
         }
         if commands.is_empty() {
             return None;
@@ -259,6 +264,39 @@ fn propose_commands(
             }
         }
     }
+}
+
+/// Proposes reports in entries of bounded size; returns those that were not taken.
+fn propose_reports(
+    group: &mut crate::group::Group,
+    term: u64,
+    at: crate::time::Wall,
+    reports: Vec<Command>,
+) -> Vec<Command> {
+    let mut left = Vec::new();
+    for command in reports {
+        let Command::Report { lessee, reports } = command else {
+            left.push(command);
+            continue;
+        };
+        let mut part = Vec::new();
+        let mut bytes = 0;
+        let mut reports = reports.into_iter().peekable();
+        while let Some(report) = reports.next() {
+            bytes += report.outcome.weight();
+            part.push(report);
+            if bytes < GATHERED_BYTES_MAX && reports.peek().is_some() {
+                continue;
+            }
+            bytes = 0;
+            let commands = vec![Command::Report { lessee, reports: mem::take(&mut part) }];
+            let proposal = Proposal { term, at, commands };
+            if group.propose(encode(&proposal)).is_err() {
+                left.extend(proposal.commands);
+            }
+        }
+    }
+    left
 }
 
 /// The executors that `proposal` takes to be gone.

@@ -87,6 +87,16 @@ impl Failure {
 }
 
 impl Outcome {
+    /// How many bytes it carries.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Cancelled => 0,
+            Self::Failed(failure) => failure.message.len(),
+            Self::Succeeded(result) => result.len(),
+        }
+    }
+
     /// A success with `result`, or the failure of having returned too much.
     #[must_use]
     pub fn of_result(result: Bytes) -> Self {

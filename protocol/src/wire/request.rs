@@ -80,7 +80,7 @@ pub enum Answer {
         /// How many were known already.
         known: u32,
     },
-    /// Some tasks.
+    /// Some tasks. Results are left out beyond what fits; a task asked for by itself has it.
     Tasks(Vec<View>),
     /// One task.
     View(Box<View>),
@@ -95,7 +95,8 @@ pub struct Ending {
     pub task: TaskId,
     /// Its final state.
     pub state: State,
-    /// What it returned, JSON; absent also when it is no longer kept.
+    /// What it returned, JSON; absent also when it is no longer kept, or when the results of all
+    /// tasks of the answer are too much for one: then ask for the task itself.
     pub result: Option<Bytes>,
     /// Why it is dead.
     pub error: Option<Failure>,
