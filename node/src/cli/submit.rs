@@ -11,12 +11,14 @@ use clap::Args;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::task::{State, Template};
 use umbel_protocol::time::Span;
+use umbel_protocol::wire::RequestError;
 
 use self::line::Settings;
 use super::connect::ConnectArgs;
 use super::names::Names;
 use super::task_line::{IdLine, TaskLine, summary};
 use super::{Done, json_text, out, time};
+use crate::client::ClientError;
 use crate::work::Submission;
 
 #[derive(Debug, Args)]
@@ -81,12 +83,30 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
         return file::run(client, path, settings, report).await;
     }
     let Some(name) = name else { return Err(anyhow!("name a task, or a file with --from")) };
-    let submission = Submission { template: settings.template(name), args: json_args, id: *id };
     let client = target.client().await?;
+    let cannot = || format!("cannot submit {name:?}");
+    let id = match id {
+        Some(id) => *id,
+        None => client.new_id().await.with_context(cannot)?,
+    };
+    let submission =
+        Submission { template: settings.template(name), args: json_args, id: Some(id) };
     let submitted = client.submit_all(vec![submission]).await.pop();
-    let id = submitted
-        .context("one task has one answer")?
-        .with_context(|| format!("cannot submit {name:?}"))?;
+    submitted.context("one task has one answer")?.map_err(|error| {
+        let is_unknown = matches!(
+            error,
+            ClientError::NoAnswer { .. } | ClientError::Request(RequestError::Unknown)
+        );
+        let error = anyhow!(error).context(cannot());
+        // Only with its id can anybody find out.
+        if is_unknown {
+            error.context(format!(
+                "it is not known whether task {id} was taken in; submit it again with --id {id}"
+            ))
+        } else {
+            error
+        }
+    })?;
     if !wait {
         let mut results = out::Results::new();
         if *json {
