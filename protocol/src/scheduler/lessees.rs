@@ -8,7 +8,7 @@ use crate::membership::Liveness;
 use crate::partition::{Command, Loss, Report};
 use crate::task::{Outcome, Template};
 use crate::time::{Span, Tick};
-use crate::wire::{ExecutorSays, Profile};
+use crate::wire::{ExecutorSays, OwnerSays, Profile};
 
 /// A run that its executor does not list so long after its dispatch is dispatched again.
 const DISPATCH_AGAIN: Span = Span::from_millis(2_500);
@@ -273,6 +273,18 @@ impl Scheduler {
         }
         if loss == Loss::Unheard {
             self.lessees.unheard(lessee, partition);
+        }
+    }
+
+    /// Executors of members that have not introduced themselves are spoken to, by a name that none
+    /// has: they answer by saying who they are. An introduction may have been lost with its link.
+    pub(super) fn ask_for_introductions(&mut self) {
+        let strangers: Vec<NodeId> = (self.members())
+            .filter(|node| self.is_alive(*node) && !self.lessees.present.contains_key(node))
+            .collect();
+        for node in strangers {
+            let lessee = Lessee { node, incarnation: Incarnation(0), executor: 0 };
+            self.tell(node, OwnerSays::Demand { lessee, wanted: Vec::new() });
         }
     }
 

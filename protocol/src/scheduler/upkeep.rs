@@ -54,6 +54,7 @@ impl Scheduler {
         self.tend_groups();
         if self.upkeep_turn.is_multiple_of(SLOW_TURN) {
             self.compare_meta();
+            self.ask_for_introductions();
             self.ask_for_strays();
             self.ask_to_join();
         }
