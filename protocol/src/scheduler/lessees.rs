@@ -8,7 +8,7 @@ use crate::membership::Liveness;
 use crate::partition::{Command, Loss, Report};
 use crate::task::{Outcome, Template};
 use crate::time::{Span, Tick};
-use crate::wire::{Ask, ExecutorSays, Profile, RequestError};
+use crate::wire::{Ask, ExecutorSays, OwnerSays, Profile, RequestError};
 
 /// A run that its executor does not list so long after its dispatch is dispatched again.
 const DISPATCH_AGAIN: Span = Span::from_millis(2_500);
@@ -166,8 +166,10 @@ impl Scheduler {
     }
 
     fn outcomes(&mut self, lessee: Lessee, outcomes: Vec<(TaskId, Token, Outcome)>) {
+        let mut elsewhere = BTreeSet::new();
         for (task, token, outcome) in outcomes {
             let Some(partition) = self.owned(task.partition()) else {
+                elsewhere.insert(task.partition());
                 continue;
             };
             let ended = partition.record(task).is_none_or(|record| record.state().is_final());
@@ -179,6 +181,11 @@ impl Scheduler {
             }
             if let Some(line) = self.line(task.partition()) {
                 line.reports.entry(lessee).or_default().push(Report { task, token, outcome });
+            }
+        }
+        for partition in elsewhere {
+            if let Some(owner) = self.owner_of(partition).filter(|owner| *owner != self.node()) {
+                self.tell(lessee.node, OwnerSays::Moved { partition, owner });
             }
         }
     }
