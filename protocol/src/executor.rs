@@ -166,7 +166,7 @@ impl Executor {
             OwnerSays::Ask { lessee: _, partition, term } => {
                 self.asked(now, from, partition, term, effects);
             }
-            OwnerSays::Closed { runs } => self.closed(&runs),
+            OwnerSays::Closed { runs } => self.closed(from, &runs),
             OwnerSays::Demand { lessee: _, wanted } => {
                 self.slots.demand(now, from, &wanted);
                 self.slots.allocate(now, self.me, effects);
@@ -174,6 +174,7 @@ impl Executor {
             OwnerSays::Dispatch { lessee: _, templates, runs } => {
                 self.dispatched(now, from, templates, runs, effects);
             }
+            OwnerSays::Moved { partition, owner } => self.moved(from, partition, owner),
             OwnerSays::Return { lessee: _, slots } => {
                 self.slots.returned(from, &slots);
                 self.slots.allocate(now, self.me, effects);

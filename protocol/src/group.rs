@@ -68,7 +68,7 @@ pub struct Group {
     gone: VecDeque<(ReplicaId, NodeId)>,
     /// Term and index of the entry behind which they may be told.
     farewell: Option<(u64, u64)>,
-    /// Ticks since a copy that cannot campaign was last spoken to.
+    /// Ticks since a leader last spoke to this copy.
     silent_ticks: u32,
     /// The highest index for which the driver has been given all entries.
     applied: u64,
@@ -299,7 +299,9 @@ impl Group {
     pub fn step(&mut self, node: NodeId, message: GroupMessage) {
         let GroupMessage { group: _, from, to: _, body } = message;
         self.heard_from = Some((from, node));
-        self.silent_ticks = 0;
+        if body.is_of_leader() {
+            self.silent_ticks = 0;
+        }
         match body {
             Body::Raft(message) => {
                 self.wake();

@@ -13,12 +13,19 @@ use crate::wire::{Dispatch, ExecutorSays};
 /// Refusals that are remembered. A dispatch is repeated for seconds, not for so many refusals.
 const REFUSED_MAX: usize = 65_536;
 
+/// Repeats of an end to one node before others are asked who decides it.
+const REPEATS_MAX: u32 = 3;
+
 /// A run that is held.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     /// Whom to tell.
     owner: NodeId,
+    /// Who dispatched it, and may do so once more as long as it does not know better.
+    dispatcher: NodeId,
     pool: usize,
+    /// How often its end was repeated in vain.
+    repeats: u32,
     /// How it ended, once it has, and when that was last told.
     end: Option<(Outcome, Tick)>,
 }
@@ -64,7 +71,10 @@ impl Executor {
                 never.push(key);
                 continue;
             }
-            self.runs.insert(key, Run { owner: from, pool: *pool, end: None });
+            self.runs.insert(
+                key,
+                Run { owner: from, dispatcher: from, pool: *pool, repeats: 0, end: None },
+            );
             let template = Arc::clone(template);
             effects.push(Effect::Start(Start { task, token, attempt, template, args }));
         }
@@ -134,10 +144,26 @@ impl Executor {
         tell_outcomes(lessee, from, outcomes, effects);
     }
 
-    pub(super) fn closed(&mut self, runs: &[(TaskId, Token)]) {
+    pub(super) fn closed(&mut self, from: NodeId, runs: &[(TaskId, Token)]) {
         for key in runs {
-            if self.runs.get(key).is_some_and(|run| run.end.is_some()) {
-                self.runs.remove(key);
+            if self.runs.get(key).is_none_or(|run| run.end.is_none()) {
+                continue;
+            }
+            let run = self.runs.remove(key);
+            // What its dispatcher says comes in order: no dispatch follows. But another node decided
+            // this one, and the dispatcher may not know yet: it must not start it once more.
+            if run.is_some_and(|run| run.dispatcher != from) {
+                self.refuse(&[*key]);
+            }
+        }
+    }
+
+    /// Ends of runs of `partition` are decided on another node than `from`, it says.
+    pub(super) fn moved(&mut self, from: NodeId, partition: PartitionId, owner: NodeId) {
+        for ((task, _), run) in &mut self.runs {
+            // Told at the next beat: two nodes that point at each other must not keep us busy.
+            if task.partition() == partition && run.owner == from && run.end.is_some() {
+                run.owner = owner;
             }
         }
     }
@@ -161,6 +187,12 @@ impl Executor {
                 && now.since(*told_at) >= BEAT
             {
                 *told_at = now;
+                run.repeats += 1;
+                if run.repeats.is_multiple_of(REPEATS_MAX) {
+                    // Whoever was told may be gone for good: this node's own scheduler knows who
+                    // owns the partition now.
+                    run.owner = lessee.node;
+                }
                 unconfirmed.entry(run.owner).or_default().push((*task, *token, outcome.clone()));
             }
         }

@@ -16,7 +16,7 @@ use crate::wire::{DecodeError, decode, encode};
 
 /// Removed copies that are remembered until they are told.
 const GONE_MAX: usize = 16;
-/// Ticks of silence after which a copy that cannot campaign asks whether it still is one.
+/// Ticks without a leader after which a copy asks whether it still is one.
 const STRAY_TICKS: u32 = 50;
 
 /// Where the copies of a group are.
@@ -221,8 +221,9 @@ impl Group {
         self.is_settled_leader() && self.gone.is_empty()
     }
 
-    /// Whether a copy that cannot campaign has heard nothing for so long that it should ask whether
-    /// it still is one. Told once, then the time begins anew.
+    /// Whether a copy has heard no leader for so long that it should ask whether it still is one:
+    /// it may have been removed, and all that it knows may be gone, too. Told once, then the time
+    /// begins anew.
     pub fn is_stray(&mut self) -> bool {
         let is_stray = self.silent_ticks >= STRAY_TICKS;
         if is_stray {
@@ -232,9 +233,7 @@ impl Group {
     }
 
     pub(super) fn tick_stray(&mut self) {
-        if self.role() == Role::Follower && !self.raw.raft.promotable() {
-            self.silent_ticks += 1;
-        }
+        self.silent_ticks = if self.role() == Role::Leader { 0 } else { self.silent_ticks + 1 };
     }
 }
 

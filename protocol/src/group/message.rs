@@ -42,8 +42,8 @@ pub enum Body {
     },
     /// To a copy that has been removed from the group: it may destroy itself.
     Gone,
-    /// To every member, from a copy that hears nothing and cannot campaign: am I still one? A leader
-    /// that has removed it answers [`Body::Gone`]; it means nothing to all others.
+    /// To every member, from a copy that has heard no leader for long: am I still one? A leader that
+    /// has removed it answers [`Body::Gone`]; it means nothing to all others.
     Stray,
 }
 
@@ -105,6 +105,29 @@ pub enum RaftKind {
     Vote,
     /// I do, or not.
     VoteResponse,
+}
+
+impl Body {
+    /// Whether only a leader says it.
+    pub(crate) const fn is_of_leader(&self) -> bool {
+        match self {
+            Self::Raft(raft) => match raft.kind {
+                RaftKind::Append | RaftKind::Heartbeat | RaftKind::Snapshot => true,
+                RaftKind::AppendResponse
+                | RaftKind::HeartbeatResponse
+                | RaftKind::PreVote
+                | RaftKind::PreVoteResponse
+                | RaftKind::ReadIndex
+                | RaftKind::ReadIndexResponse
+                | RaftKind::TimeoutNow
+                | RaftKind::TransferLeader
+                | RaftKind::Vote
+                | RaftKind::VoteResponse => false,
+            },
+            Self::Sleep { .. } => true,
+            Self::Slept { .. } | Self::Gone | Self::Stray => false,
+        }
+    }
 }
 
 impl RaftMessage {

@@ -164,8 +164,10 @@ impl Scheduler {
     }
 
     fn outcomes(&mut self, lessee: Lessee, outcomes: Vec<(TaskId, Token, Outcome)>) {
+        let mut elsewhere = BTreeSet::new();
         for (task, token, outcome) in outcomes {
             let Some(partition) = self.owned(task.partition()) else {
+                elsewhere.insert(task.partition());
                 continue;
             };
             let ended = partition.record(task).is_none_or(|record| record.state().is_final());
@@ -177,6 +179,11 @@ impl Scheduler {
             }
             if let Some(line) = self.line(task.partition()) {
                 line.reports.entry(lessee).or_default().push(Report { task, token, outcome });
+            }
+        }
+        for partition in elsewhere {
+            if let Some(owner) = self.owner_of(partition).filter(|owner| *owner != self.node()) {
+                self.tell(lessee.node, OwnerSays::Moved { partition, owner });
             }
         }
     }

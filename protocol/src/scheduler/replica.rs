@@ -332,24 +332,9 @@ impl Scheduler {
     }
 }
 
-/// Whether a message may be the first that a new copy hears: only a leader's.
+/// Whether a message may be the first that a new copy hears: one of Raft's own, from a leader.
 const fn may_begin(message: &GroupMessage) -> bool {
-    match &message.body {
-        Body::Raft(raft) => match raft.kind {
-            RaftKind::Append | RaftKind::Heartbeat | RaftKind::Snapshot => true,
-            RaftKind::AppendResponse
-            | RaftKind::HeartbeatResponse
-            | RaftKind::PreVote
-            | RaftKind::PreVoteResponse
-            | RaftKind::ReadIndex
-            | RaftKind::ReadIndexResponse
-            | RaftKind::TimeoutNow
-            | RaftKind::TransferLeader
-            | RaftKind::Vote
-            | RaftKind::VoteResponse => false,
-        },
-        Body::Sleep { .. } | Body::Slept { .. } | Body::Gone | Body::Stray => false,
-    }
+    matches!(message.body, Body::Raft(_)) && message.body.is_of_leader()
 }
 
 /// Whether a state that came with a message can be read.

@@ -89,6 +89,13 @@ pub enum OwnerSays {
         /// The runs.
         runs: Vec<Dispatch>,
     },
+    /// The ends of runs of this partition are not for me to decide.
+    Moved {
+        /// The partition.
+        partition: PartitionId,
+        /// Who decides, as far as I know.
+        owner: NodeId,
+    },
     /// These slots are not needed: they are free again.
     Return {
         /// The executor that is meant.

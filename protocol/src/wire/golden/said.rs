@@ -21,7 +21,7 @@ golden! {
     PeerMessage {
         Answer, Ask, FromExecutor, Group, Join, Joined, Meta, MetaVersion, ToExecutor,
     }
-    OwnerSays { Ask, Closed, Demand, Dispatch, Return, Stop }
+    OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop }
     ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall }
     Ask { Cancel, List, Show, Status, Submit, Wait, Welcome }
     Answer { Failed, Finished, Status, Submitted, Tasks, View, Welcome }
@@ -101,6 +101,7 @@ fn from_owners_to_executors() {
         OwnerSays::Closed { runs: runs.clone() },
         OwnerSays::Demand { lessee: LESSEE, wanted: vec![1, 300] },
         dispatch(),
+        OwnerSays::Moved { partition: PARTITION, owner: LESSEE.node },
         OwnerSays::Return { lessee: LESSEE, slots: vec![1, 0] },
         OwnerSays::Stop { runs },
     ]);
