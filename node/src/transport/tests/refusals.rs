@@ -174,11 +174,11 @@ async fn a_port_that_is_taken_is_named() {
 async fn frames_over_the_limit_end_the_connection() {
     let authority = Authority::new();
     let node = start(authority.node(), hello(1));
-    let too_long = u32::try_from(limits::FRAME_BYTES_MAX + 1).unwrap().to_le_bytes();
-    let [l0, l1, l2, l3] = too_long;
+    let too_long = limits::FRAME_BYTES_MAX + 1;
+    let [l0, l1, l2, l3] = u32::try_from(too_long).unwrap().to_le_bytes();
     for (number, (first, expected)) in [
-        (vec![Lane::Work.first_byte(), l0, l1, l2, l3], "5242881 bytes"),
-        (vec![200], "unknown kind"),
+        (vec![Lane::Work.first_byte(), l0, l1, l2, l3], format!("{too_long} bytes")),
+        (vec![200], "unknown kind".to_owned()),
     ]
     .into_iter()
     .enumerate()
@@ -192,7 +192,7 @@ async fn frames_over_the_limit_end_the_connection() {
         let why = patiently(connection.closed()).await;
         let quinn::ConnectionError::ApplicationClosed(frame) = &why else { panic!("{why}") };
         assert_eq!(frame.error_code, Code::Violation.into());
-        assert!(why.to_string().contains(expected), "{why}");
+        assert!(why.to_string().contains(&expected), "{why}");
     }
     let own = node.transport.own();
     let long = Bytes::from(vec![0; limits::FRAME_BYTES_MAX + 1]);
