@@ -9,12 +9,11 @@ impl Partition {
     /// of ids made at or before `floor`: from then on such an id is too old to be new.
     pub(super) fn forget(&mut self, finished: u32, floor: Wall) {
         for _ in 0..finished {
-            let Some(task) = self.finished.pop_front() else {
+            let Some(task) = self.tally.finished.pop_front() else {
                 break;
             };
             if let Some(record) = self.records.remove(&task) {
-                self.finished_bytes -= record.weight();
-                self.bytes -= record.weight();
+                self.tally.subtract(&record);
                 self.stubs.insert(task, record.state());
             }
         }
@@ -37,7 +36,7 @@ impl Partition {
                 record.history.as_ref().and_then(|history| history.finished_at) < Some(time)
             })
         };
-        self.finished.iter().take_while(|task| ended_before(task)).count()
+        self.tally.finished.iter().take_while(|task| ended_before(task)).count()
     }
 
     /// Where the floor must be for no more than `stubs` stubs to be left, if there are more.

@@ -4,6 +4,7 @@
 //! ended stays so and needs no confirmation, all else does, above all "there is no such task".
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 
@@ -31,9 +32,15 @@ pub(super) struct Read {
 #[derive(Default)]
 pub(super) struct Waits {
     open: BTreeMap<u64, Wait>,
-    by_task: BTreeMap<TaskId, Vec<u64>>,
+    by_task: BTreeMap<TaskId, Waiters>,
     last: u64,
     waiting: usize,
+}
+
+/// Who waits for one task: nearly always one.
+enum Waiters {
+    One(u64),
+    Many(Vec<u64>),
 }
 
 struct Wait {
@@ -42,6 +49,22 @@ struct Wait {
     endings: Vec<Ending>,
     /// Whether one task is shown, or the ends of many are told.
     shows: bool,
+}
+
+impl Waiters {
+    fn add(&mut self, wait: u64) {
+        match self {
+            Self::One(first) => *self = Self::Many(vec![*first, wait]),
+            Self::Many(waits) => waits.push(wait),
+        }
+    }
+
+    fn as_slice(&self) -> &[u64] {
+        match self {
+            Self::One(wait) => std::slice::from_ref(wait),
+            Self::Many(waits) => waits,
+        }
+    }
 }
 
 impl Scheduler {
@@ -162,26 +185,29 @@ impl Scheduler {
         if record.is_none_or(|record| record.state().is_final()) {
             return self.show(origin, task);
         }
-        self.add_wait(origin, vec![task], true);
+        self.add_wait(origin, vec![task], true, false);
     }
 
-    /// Answers once all of `tasks` have ended.
-    pub(super) fn wait_for_all(&mut self, origin: Origin, tasks: Vec<TaskId>) {
-        self.add_wait(origin, tasks, false);
+    /// Answers once all of `tasks` have ended. None of them has if `are_new`.
+    pub(super) fn wait_for_all(&mut self, origin: Origin, tasks: Vec<TaskId>, are_new: bool) {
+        self.add_wait(origin, tasks, false, are_new);
     }
 
-    fn add_wait(&mut self, origin: Origin, tasks: Vec<TaskId>, shows: bool) {
+    fn add_wait(&mut self, origin: Origin, tasks: Vec<TaskId>, shows: bool, are_new: bool) {
         if self.waits.waiting + tasks.len() > WAITERS_MAX {
             let what = "callers that wait for tasks to end".to_owned();
             return self.answer(origin, Answer::Failed(RequestError::Overloaded { what }));
         }
         let mut endings = Vec::new();
-        let mut open = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            match self.owned(task.partition()).and_then(|partition| ending(partition, task)) {
-                Some(ending) => endings.push(ending),
-                None => open.push(task),
-            }
+        let mut open = tasks;
+        if !are_new {
+            open.retain(|task| {
+                let partition = self.owned(task.partition());
+                let ending = partition.and_then(|partition| ending(partition, *task));
+                let is_open = ending.is_none();
+                endings.extend(ending);
+                is_open
+            });
         }
         if open.is_empty() {
             return self.answer(origin, finished(endings));
@@ -191,8 +217,14 @@ impl Scheduler {
         self.waits.waiting += open.len();
         let missing = open.len();
         for task in open {
-            self.waits.by_task.entry(task).or_default().push(id);
+            match self.waits.by_task.entry(task) {
+                Entry::Vacant(place) => {
+                    place.insert(Waiters::One(id));
+                }
+                Entry::Occupied(mut waiters) => waiters.get_mut().add(id),
+            }
         }
+        endings.reserve(missing);
         self.waits.open.insert(id, Wait { origin, missing, endings, shows });
     }
 
@@ -201,10 +233,10 @@ impl Scheduler {
         let Some(waits) = self.waits.by_task.remove(&task) else {
             return;
         };
-        for id in waits {
+        for id in waits.as_slice() {
             self.waits.waiting -= 1;
             let ending = self.owned(task.partition()).and_then(|p| ending(p, task));
-            let Some(wait) = self.waits.open.get_mut(&id) else {
+            let Some(wait) = self.waits.open.get_mut(id) else {
                 continue;
             };
             wait.missing -= 1;
@@ -212,7 +244,7 @@ impl Scheduler {
             if wait.missing > 0 {
                 continue;
             }
-            if let Some(Wait { origin, endings, shows, .. }) = self.waits.open.remove(&id) {
+            if let Some(Wait { origin, endings, shows, .. }) = self.waits.open.remove(id) {
                 if shows {
                     self.show(origin, task);
                 } else {
@@ -229,9 +261,10 @@ impl Scheduler {
             .copied()
             .collect();
         for task in tasks {
-            for id in self.waits.by_task.remove(&task).unwrap_or_default() {
+            let waits = self.waits.by_task.remove(&task);
+            for id in waits.iter().flat_map(Waiters::as_slice) {
                 self.waits.waiting -= 1;
-                if let Some(Wait { origin, .. }) = self.waits.open.remove(&id) {
+                if let Some(Wait { origin, .. }) = self.waits.open.remove(id) {
                     let error = RequestError::NotOwner { partition, owner: None };
                     self.answer(origin, Answer::Failed(error));
                 }

@@ -10,7 +10,7 @@ use super::replica::{InFlight, Line, Machine, Owner};
 use super::{Effect, Scheduler};
 use crate::durable::{GroupWrite, WriteBatch};
 use crate::group::{Drained, ProposeError, Role};
-use crate::id::{GroupId, Lessee, ReplicaId};
+use crate::id::{GroupId, ReplicaId};
 use crate::limits::{BATCH_BYTES_MAX, GATHERED_BYTES_MAX};
 use crate::partition::{Command, Proposal};
 use crate::wire::encode;
@@ -207,54 +207,43 @@ fn propose_meta(group: &mut crate::group::Group, line: Line) -> Option<Line> {
 fn propose_commands(
     group: &mut crate::group::Group,
     owner: &mut Owner,
-    mut line: Line,
+    line: Line,
     at: crate::time::Wall,
 ) -> Option<Line> {
+    let term = owner.term;
+    let Line { reports, commands: others, leases, slots, submissions, cancels, meta: _ } = line;
     let mut commands = Vec::new();
     let mut gathered = 0;
-    for (lessee, reports) in mem::take(&mut line.reports) {
+    for (lessee, reports) in reports {
         gathered += reports.iter().map(|report| report.outcome.weight()).sum::<usize>();
         commands.push(Command::Report { lessee, reports });
     }
     if gathered >= GATHERED_BYTES_MAX {
         // Large results have entries of their own: an entry must fit into a frame.
-        commands = propose_reports(group, owner.term, at, commands);
+        commands = propose_reports(group, term, at, commands);
     }
-    commands.append(&mut line.commands);
-    commands.extend(line.cancels.iter().map(|(_, task)| Command::Cancel { task: *task }));
-    for (lessee, tasks) in mem::take(&mut line.leases) {
-        commands.push(Command::Lease { lessee, tasks });
-    }
-    let mut submissions = Vec::new();
-    let mut waiting = mem::take(&mut line.submissions).into_iter().peekable();
-    let mut cancels = mem::take(&mut line.cancels);
-    let mut slots = mem::take(&mut line.slots);
+    commands.extend(others);
+    commands.extend(cancels.iter().map(|(_, task)| Command::Cancel { task: *task }));
+    commands.extend(leases.into_iter().map(|(lessee, tasks)| Command::Lease { lessee, tasks }));
+    let mut next = InFlight { cancels, slots, ..InFlight::default() };
+    let mut waiting = submissions.into_iter().peekable();
     loop {
         let mut bytes = 0;
         while let Some(submission) =
             waiting.next_if(|next| bytes == 0 || bytes + next.bytes <= BATCH_BYTES_MAX)
         {
             bytes += submission.bytes;
-            commands.push(Command::Accept {
-                batch: submission.batch.clone(),
-                grants: submission.grants.clone(),
-            });
-            submissions.push(submission);
+            commands.push(submission.accept());
+            next.submissions.push(submission);
         }
         if commands.is_empty() {
             return None;
         }
-        let proposal = Proposal { term: owner.term, at, commands: mem::take(&mut commands) };
-        match group.propose(encode(&proposal)) {
-            Ok(index) => owner.in_flight.push_back(InFlight {
-                index,
-                losses: losses_of(&proposal),
-                forgets: proposal.commands.iter().any(|c| matches!(c, Command::Forget { .. })),
-                submissions: mem::take(&mut submissions),
-                cancels: mem::take(&mut cancels),
-                slots: mem::take(&mut slots),
-            }),
+        next.proposal = Proposal { term, at, commands: mem::take(&mut commands) };
+        match group.propose(encode(&next.proposal)) {
+            Ok(index) => owner.in_flight.push_back(InFlight { index, ..mem::take(&mut next) }),
             Err(ProposeError::Full | ProposeError::NotLeader) => {
+                let InFlight { proposal, mut submissions, cancels, slots, .. } = next;
                 submissions.extend(waiting);
                 let kept = proposal.commands.into_iter().filter(|command| {
                     !matches!(command, Command::Accept { .. } | Command::Cancel { .. })
@@ -297,20 +286,4 @@ fn propose_reports(
         }
     }
     left
-}
-
-/// The executors that `proposal` takes to be gone.
-fn losses_of(proposal: &Proposal) -> Vec<Lessee> {
-    let losses = proposal.commands.iter().filter_map(|command| match command {
-        Command::Lose { lessee, .. } => Some(*lessee),
-        Command::Accept { .. }
-        | Command::Lease { .. }
-        | Command::Report { .. }
-        | Command::Release { .. }
-        | Command::Pardon { .. }
-        | Command::Cancel { .. }
-        | Command::Expire { .. }
-        | Command::Forget { .. } => None,
-    });
-    losses.collect()
 }

@@ -135,6 +135,18 @@ impl Record {
         }
     }
 
+    /// Runs that were lost with their node, as far as is known.
+    #[must_use]
+    pub fn crashes(&self) -> u16 {
+        self.history.as_ref().map_or(0, |history| history.crashes)
+    }
+
+    /// Whether it may not start any more at `now`.
+    #[must_use]
+    pub fn is_overdue(&self, now: Wall) -> bool {
+        self.template.options.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+
     /// What happened so far, to be added to.
     pub fn history_mut(&mut self) -> &mut History {
         self.history.get_or_insert_default()
