@@ -5,13 +5,13 @@ use super::lease::poison;
 use super::{Change, Loss, Partition};
 use crate::id::{Lessee, TaskId};
 use crate::limits::{CRASH_HOLD, CRASHES_MAX};
-use crate::task::{Lease, Phase, Record, RunEnd, State, Transition};
+use crate::task::{History, Lease, Phase, Record, RunEnd, State, Transition};
 
 impl Partition {
     /// Closes all runs of `lessee` and counts each as a crash of its task.
     ///
-    /// A task that has used up its crashes dies if the last loss is beyond doubt. If its node only
-    /// fell silent it is held for a while first: the node may come back and be pardoned.
+    /// A task that has used up its crashes dies if all of them are beyond doubt. If some of its
+    /// nodes only fell silent it is held for a while first: they may come back and be pardoned.
     pub(super) fn lose(&mut self, lessee: Lessee, loss: Loss, changes: &mut Vec<Change>) {
         for task in self.tasks_where(|record| lease_of(record, lessee).is_some()) {
             let Some(lease) = self.records.get(&task).and_then(|r| lease_of(r, lessee)) else {
@@ -55,16 +55,16 @@ impl Partition {
             close(record, lease, now, end);
             let history = record.history_mut();
             history.crashes = history.crashes.saturating_add(1);
-            history.crashes
+            (history.crashes, proved_crashes(history))
         });
-        let used_up = crashes.is_some_and(|crashes| crashes >= CRASHES_MAX);
-        match (lease.cancelling, used_up, loss) {
+        let (crashes, proved) = crashes.unwrap_or_default();
+        match (lease.cancelling, crashes >= CRASHES_MAX, proved >= CRASHES_MAX) {
             (true, _, _) => self.finish(task, Transition::Cancel, Phase::Cancelled, changes),
             (false, false, _) => self.requeue(task, changes),
-            (false, true, Loss::Restarted) => {
+            (false, true, true) => {
                 self.finish(task, Transition::Die, Phase::Dead(Box::new(poison())), changes);
             }
-            (false, true, Loss::Unheard) => {
+            (false, true, false) => {
                 let not_before = now + CRASH_HOLD;
                 self.amend(task, |record| {
                     record
@@ -76,12 +76,12 @@ impl Partition {
         }
     }
 
-    /// `lessee` did crash: what was held in doubt about it is decided.
+    /// `lessee` did crash: a task that was held for doubts about it alone is decided.
     fn explain(&mut self, lessee: Lessee, changes: &mut Vec<Change>) {
         for task in self.tasks_where(|record| unheard_runs(record, lessee) > 0) {
             let dead = self.amend(task, |record| {
                 rename_ends(record, lessee, RunEnd::Lost);
-                let used_up = record.history_mut().crashes >= CRASHES_MAX;
+                let used_up = proved_crashes(record.history_mut()) >= CRASHES_MAX;
                 used_up && record.state() == State::Scheduled
             });
             if dead == Some(true) {
@@ -108,6 +108,13 @@ fn unheard_runs(record: &Record, lessee: Lessee) -> u16 {
         history.runs.iter().filter(|run| run.lessee == lessee && run.end == RunEnd::Unheard).count()
             as u16
     })
+}
+
+/// Crashes without those that may turn out to have been none.
+#[allow(clippy::cast_possible_truncation, reason = "a record keeps few runs")]
+fn proved_crashes(history: &History) -> u16 {
+    let in_doubt = history.runs.iter().filter(|run| run.end == RunEnd::Unheard).count() as u16;
+    history.crashes.saturating_sub(in_doubt)
 }
 
 fn rename_ends(record: &mut Record, lessee: Lessee, end: RunEnd) {

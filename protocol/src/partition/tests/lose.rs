@@ -153,6 +153,31 @@ fn an_explained_loss_is_a_crash_like_before_and_can_no_longer_be_pardoned() {
 }
 
 #[test]
+fn a_task_dies_only_when_none_of_its_losses_is_in_doubt() {
+    let (mut owner, task) = held([UNHEARD, UNHEARD]);
+    for lessee in [1, 3] {
+        assert_eq!(lose(&mut owner, executor(lessee), RESTARTED), []);
+        assert_eq!(owner.state(task), State::Scheduled);
+    }
+    assert_eq!(owner.ends(task), [RunEnd::Lost, RunEnd::Unheard, RunEnd::Lost]);
+    assert_eq!(lose(&mut owner, executor(2), RESTARTED), [Change::Finished { task }]);
+    assert_dead_of_crashes(&owner, task);
+}
+
+#[test]
+fn a_third_loss_beyond_doubt_is_held_for_the_doubts_about_the_earlier() {
+    let mut owner = Owner::new();
+    let task = owner.submit(&plain());
+    owner.crash(task, executor(1), UNHEARD);
+    owner.crash(task, executor(2), RESTARTED);
+    owner.crash(task, executor(3), RESTARTED);
+    assert_eq!(owner.not_before(task), owner.clock + CRASH_HOLD);
+    let changes = owner.order(Command::Pardon { lessee: executor(1) });
+    assert_eq!(changes, [Change::Ready { task }]);
+    assert_eq!(owner.history(task).crashes, 2);
+}
+
+#[test]
 fn a_pardon_takes_back_what_was_counted() {
     let mut owner = Owner::new();
     let lessee = executor(1);
