@@ -209,6 +209,7 @@ fn assert_counted(partition: &Partition) {
     for (stub, state) in &partition.stubs {
         assert!(state.is_final(), "{stub} was forgotten before its end");
         assert!(partition.record(*stub).is_none(), "{stub} is there and forgotten");
+        assert!(stub.made_at() > partition.dedup_floor, "{stub} is too old to be needed");
     }
 }
 

@@ -65,6 +65,21 @@ fn a_floor_that_stands_drops_no_stubs() {
 }
 
 #[test]
+fn an_id_that_the_floor_has_passed_needs_no_stub() {
+    let mut owner = Owner::new();
+    let (task, token) = owner.run(&plain(), executor(1));
+    owner.wait(ms(60_000));
+    let floor = owner.clock;
+    forget(&mut owner, 0, floor);
+    owner.report(executor(1), task, token, succeeded());
+    forget(&mut owner, 1, floor);
+    // Else the owner would try for ever to get rid of it.
+    assert!(!owner.partition.has_stubs_before(floor));
+    assert_eq!(owner.partition.fill().stubs, 0);
+    assert_eq!(owner.hand_in(task, &plain()), Err(Refusal::TooOld));
+}
+
+#[test]
 fn templates_are_kept_as_long_as_a_record_uses_them() {
     let mut owner = Owner::new();
     let (shared, single) = (plain(), tried(9));
