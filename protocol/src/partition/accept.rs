@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::apply::Tokens;
-use super::lease::grant;
+use super::lease::{grant, is_due};
 use super::{Change, Grant, Partition, Refusal};
 use crate::id::Lessee;
 use crate::limits::{ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
@@ -85,12 +85,16 @@ impl Partition {
             Phase::Scheduled { not_before } => {
                 changes.push(Change::Scheduled { task: row.id, not_before });
             }
-            _ => match slots.next() {
-                Some(lessee) => {
-                    grant(row.id, &mut record, self.now, lessee, tokens.take(), changes)
+            _ => {
+                // What comes too late to start waits for its owner to give it up.
+                let slot = if is_due(&record, self.now) { slots.next() } else { None };
+                match slot {
+                    Some(lessee) => {
+                        grant(row.id, &mut record, self.now, lessee, tokens.take(), changes);
+                    }
+                    None => changes.push(Change::Ready { task: row.id }),
                 }
-                None => changes.push(Change::Ready { task: row.id }),
-            },
+            }
         }
         self.open += 1;
         self.bytes += record.weight();

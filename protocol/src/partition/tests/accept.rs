@@ -221,6 +221,23 @@ fn slots_that_find_no_row_are_told() {
 }
 
 #[test]
+fn a_row_that_comes_too_late_to_start_takes_no_slot() {
+    let mut owner = Owner::new();
+    let (late, in_time) = (owner.id(), owner.id());
+    let rows = [(late, &expiring(START)), (in_time, &expiring(START + ms(1)))];
+    let grants = vec![Grant { lessee: executor(1), rows: 2 }];
+    let changes = owner.order(Command::Accept { batch: Arc::new(batch(&rows)), grants });
+    // The owner gives it up like any that waits too long.
+    assert_eq!(changes[0], Change::Ready { task: late });
+    assert_eq!(owner.state(in_time), State::Leased);
+    let unused = vec![executor(1)];
+    let accepted = Change::Accepted { ordinal: 0, refused: Vec::new(), known: 0, unused };
+    assert_eq!(changes.last(), Some(&accepted));
+    let changes = owner.order(Command::Expire { tasks: vec![late] });
+    assert_eq!(changes, [Change::Finished { task: late }]);
+}
+
+#[test]
 fn a_row_without_its_template_is_passed_over() {
     let mut owner = Owner::new();
     let (whole, broken) = (owner.id(), owner.id());
