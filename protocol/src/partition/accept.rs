@@ -20,18 +20,22 @@ impl Partition {
         tokens: &mut Tokens,
         changes: &mut Vec<Change>,
     ) {
-        let templates: Vec<Arc<Template>> =
-            batch.templates.iter().map(|template| self.intern(template)).collect();
+        // Each is stored when the first of its tasks is taken in: a refused one leaves nothing.
+        let mut templates: Vec<(&Template, Option<Arc<Template>>)> =
+            batch.templates.iter().map(|template| (template, None)).collect();
         let mut slots =
             grants.iter().flat_map(|grant| std::iter::repeat_n(grant.lessee, grant.rows as usize));
         let mut refused = Vec::new();
         let mut known = 0;
         for (position, row) in (0_u32..).zip(&batch.rows) {
-            let Some(template) = templates.get(usize::from(row.template)) else {
+            let Some((template, shared)) = templates.get_mut(usize::from(row.template)) else {
                 continue;
             };
             match self.look_up(row, template) {
-                Found::New => self.take_in(row, template, &mut slots, tokens, changes),
+                Found::New => {
+                    let template = shared.get_or_insert_with(|| self.intern(template));
+                    self.take_in(row, template, &mut slots, tokens, changes);
+                }
                 Found::Same => known += 1,
                 Found::Refused(refusal) => refused.push((position, refusal)),
             }

@@ -197,6 +197,8 @@ fn assert_counted(partition: &Partition) {
     let ended: Vec<TaskId> = ended.into_iter().map(|(_, id)| id).collect();
     assert_eq!(Vec::from(partition.finished.clone()), ended, "the finished in their order");
 
+    let used: BTreeSet<&Arc<Template>> = records().map(|record| &record.template).collect();
+    assert_eq!(partition.templates.len(), used.len(), "a template that no record uses");
     let places: BTreeSet<u64> = records().map(|record| record.order).collect();
     assert_eq!(places.len(), records().count(), "two tasks have one place in line");
     for record in records() {

@@ -263,6 +263,20 @@ fn tasks_of_one_kind_share_their_template_and_keep_none_of_the_entry() {
 }
 
 #[test]
+fn a_task_that_is_not_taken_in_leaves_no_template() {
+    let mut owner = Owner::new();
+    let known = owner.submit(&plain());
+    let stray = TaskId::new(owner.clock, PartitionId(8), 1);
+    let ahead = TaskId::new(owner.clock + ms(600_000), PARTITION, 1);
+    for number in 2..50 {
+        for id in [known, stray, ahead] {
+            assert!(owner.hand_in(id, &tried(number)).is_err());
+        }
+    }
+    assert_eq!(owner.partition.templates.len(), 1);
+}
+
+#[test]
 fn the_line_is_first_come_first_served() {
     let mut owner = Owner::new();
     let ids: Vec<TaskId> = (0..4).map(|_| owner.id()).collect();
