@@ -39,9 +39,9 @@ pub struct Partition {
     now: Wall,
     /// Ids made at or before it that are not known here are too old to be new.
     dedup_floor: Wall,
-    /// Place in the line of the next task that becomes ready.
+    /// Place in the line of the task that was accepted last.
     order_next: u64,
-    /// Place among the finished of the next task that ends.
+    /// Place among the finished of the task that ended last.
     finish_next: u64,
     records: BTreeMap<TaskId, Record>,
     /// What is left of forgotten tasks: how they ended.
