@@ -2,15 +2,19 @@
 
 mod accept;
 mod apply;
+mod audit;
 mod cancel;
 mod expire;
 mod forget;
+mod history;
 mod late;
 mod lease;
 mod lose;
 mod release;
+mod replicas;
 mod report;
 mod retry;
+mod sights;
 mod snapshot;
 
 use std::collections::BTreeSet;
@@ -191,11 +195,13 @@ fn assert_counted(partition: &Partition) {
     let mut ended: Vec<_> = partition
         .records()
         .filter(|(_, record)| is_final(record))
-        .map(|(id, record)| (record.history.as_ref().unwrap().finish_order, id))
+        .map(|(id, record)| (record.history.as_ref().unwrap(), id))
+        .map(|(history, id)| (history.finish_order, history.finished_at.unwrap(), id))
         .collect();
     ended.sort_unstable();
-    let ended: Vec<TaskId> = ended.into_iter().map(|(_, id)| id).collect();
-    assert_eq!(Vec::from(partition.finished.clone()), ended, "the finished in their order");
+    let order: Vec<TaskId> = ended.iter().map(|(_, _, id)| *id).collect();
+    assert_eq!(Vec::from(partition.finished.clone()), order, "the finished in their order");
+    assert!(ended.is_sorted_by_key(|(_, finished_at, _)| finished_at), "by their times, too");
 
     let used: BTreeSet<&Arc<Template>> = records().map(|record| &record.template).collect();
     assert_eq!(partition.templates.len(), used.len(), "a template that no record uses");
