@@ -41,7 +41,7 @@ pub struct Partition {
     now: Wall,
     /// Ids made at or before it that are not known here are too old to be new.
     dedup_floor: Wall,
-    /// Place in the line of the next task that becomes ready.
+    /// Place in the line of the task that was accepted last.
     order_next: u64,
     records: BTreeMap<TaskId, Record>,
     /// What is left of forgotten tasks: how they ended.
@@ -122,15 +122,5 @@ impl Partition {
     #[must_use]
     pub fn fill(&self) -> Fill {
         self.tally.fill(self.stubs.len())
-    }
-
-    /// The stored copy of `template`, so that its records share it.
-    fn intern(&mut self, template: &Template) -> Arc<Template> {
-        if let Some(known) = self.templates.get(template) {
-            return Arc::clone(known);
-        }
-        let shared = Arc::new(template.clone());
-        self.templates.insert(Arc::clone(&shared));
-        shared
     }
 }

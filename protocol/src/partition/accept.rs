@@ -1,7 +1,10 @@
 //! Taking tasks in, once each.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::apply::Tokens;
 use super::hand::Hand;
@@ -19,14 +22,15 @@ impl Partition {
         tokens: &mut Tokens,
         changes: &mut Vec<Change>,
     ) {
-        let templates: Vec<Arc<Template>> =
-            batch.templates.iter().map(|template| self.intern(template)).collect();
+        // Each is stored when the first of its tasks is taken in: a refused one leaves nothing.
+        let mut templates: Vec<Shared<'_>> =
+            batch.templates.iter().map(|said| Shared { said, stored: None }).collect();
         let mut slots =
             grants.iter().flat_map(|grant| std::iter::repeat_n(grant.lessee, grant.rows as usize));
         let mut refused = Vec::new();
         let mut known = 0;
         for (position, row) in (0_u32..).zip(&batch.rows) {
-            let Some(template) = templates.get(usize::from(row.template)) else {
+            let Some(template) = templates.get_mut(usize::from(row.template)) else {
                 continue;
             };
             match self.take_in(row, template, &mut slots, tokens, changes) {
@@ -42,7 +46,7 @@ impl Partition {
     fn take_in(
         &mut self,
         row: &Row,
-        template: &Arc<Template>,
+        template: &mut Shared<'_>,
         slots: &mut impl Iterator<Item = Lessee>,
         tokens: &mut Tokens,
         changes: &mut Vec<Change>,
@@ -55,7 +59,7 @@ impl Partition {
             Entry::Vacant(place) => place,
             Entry::Occupied(known) => {
                 let known = known.get();
-                let same = *known.template == **template && known.args == row.args;
+                let same = *known.template == *template.said && known.args == row.args;
                 return if same { Ok(Taken::Before) } else { Err(Refusal::Conflict) };
             }
         };
@@ -70,19 +74,21 @@ impl Partition {
         if id.made_at() > self.now + ID_AHEAD_MAX {
             return Err(Refusal::TooEarly);
         }
-        if self.tally.open() >= PARTITION_TASKS_MAX || self.tally.bytes() >= PARTITION_BYTES_MAX {
+        if self.tally.open >= PARTITION_TASKS_MAX || self.tally.bytes >= PARTITION_BYTES_MAX {
             return Err(Refusal::Overloaded);
         }
+        let template = template.stored(&mut self.templates);
         self.order_next += 1;
         let delay = template.options.delay;
         let not_before = self.now + delay;
         let phase =
             if delay.is_zero() { Phase::Ready } else { Phase::Scheduled { not_before } };
-        // Decoding has given each row a buffer of its own: nothing else is kept alive by it.
-        let args = row.args.clone();
+        // A copy of its own: a slice would keep what it was cut from alive as long as the record.
+        let args = Bytes::copy_from_slice(&row.args);
         let record = Record::new(Arc::clone(template), args, self.now, self.order_next, phase);
         let record = place.insert(record);
         if delay.is_zero() {
+            // What comes too late to start waits for its owner to give it up.
             let in_time = !record.is_overdue(self.now);
             match in_time.then(|| slots.next()).flatten() {
                 Some(lessee) => {
@@ -103,4 +109,23 @@ impl Partition {
 enum Taken {
     Anew,
     Before,
+}
+
+/// A template of a batch, and the copy of it that records share.
+struct Shared<'a> {
+    said: &'a Template,
+    stored: Option<Arc<Template>>,
+}
+
+impl Shared<'_> {
+    fn stored(&mut self, known: &mut BTreeSet<Arc<Template>>) -> &Arc<Template> {
+        self.stored.get_or_insert_with(|| match known.get(self.said) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let shared = Arc::new(self.said.clone());
+                known.insert(Arc::clone(&shared));
+                shared
+            }
+        })
+    }
 }

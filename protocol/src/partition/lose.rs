@@ -5,13 +5,13 @@ use super::lease::poison;
 use super::{Change, Loss, Partition};
 use crate::id::{Lessee, TaskId};
 use crate::limits::{CRASH_HOLD, CRASHES_MAX};
-use crate::task::{Lease, Phase, Record, RunEnd, State, Transition};
+use crate::task::{History, Lease, Phase, Record, RunEnd, State, Transition};
 
 impl Partition {
     /// Closes all runs of `lessee` and counts each as a crash of its task.
     ///
-    /// A task that has used up its crashes dies if the last loss is beyond doubt. If its node only
-    /// fell silent it is held for a while first: the node may come back and be pardoned.
+    /// A task that has used up its crashes dies if all of them are beyond doubt. If some of its
+    /// nodes only fell silent it is held for a while first: they may come back and be pardoned.
     pub(super) fn lose(&mut self, lessee: Lessee, loss: Loss, changes: &mut Vec<Change>) {
         let holds = |record: &Record| {
             matches!(record.phase(), Phase::Leased(lease) if lease.lessee == lessee)
@@ -46,12 +46,12 @@ impl Partition {
         }
     }
 
-    /// `lessee` did crash: what was held in doubt about it is decided.
+    /// `lessee` did crash: a task that was held for doubts about it alone is decided.
     fn explain(&mut self, lessee: Lessee, changes: &mut Vec<Change>) {
         for task in self.tasks_where(|record| unheard_runs(record, lessee) > 0) {
             self.take(task, changes, |hand| {
                 rename_ends(hand.record, lessee, RunEnd::Lost);
-                let used_up = hand.record.crashes() >= CRASHES_MAX;
+                let used_up = proved_crashes(hand.record.history_mut()) >= CRASHES_MAX;
                 if used_up && hand.record.state() == State::Scheduled {
                     hand.finish(Transition::Die, Phase::Dead(Box::new(poison())));
                 }
@@ -74,14 +74,20 @@ fn lose_one(hand: &mut Hand<'_>, lease: &Lease, loss: Loss) {
     let history = hand.record.history_mut();
     history.crashes = history.crashes.saturating_add(1);
     let used_up = history.crashes >= CRASHES_MAX;
-    match (lease.cancelling, used_up, loss) {
+    let is_proved = proved_crashes(history) >= CRASHES_MAX;
+    match (lease.cancelling, used_up, is_proved) {
         (true, _, _) => hand.finish(Transition::Cancel, Phase::Cancelled),
         (false, false, _) => hand.requeue(),
-        (false, true, Loss::Restarted) => {
-            hand.finish(Transition::Die, Phase::Dead(Box::new(poison())));
-        }
-        (false, true, Loss::Unheard) => hand.retry(CRASH_HOLD),
+        (false, true, true) => hand.finish(Transition::Die, Phase::Dead(Box::new(poison()))),
+        (false, true, false) => hand.retry(CRASH_HOLD),
     }
+}
+
+/// Crashes without those that may turn out to have been none.
+#[allow(clippy::cast_possible_truncation, reason = "a record keeps few runs")]
+fn proved_crashes(history: &History) -> u16 {
+    let in_doubt = history.runs.iter().filter(|run| run.end == RunEnd::Unheard).count() as u16;
+    history.crashes.saturating_sub(in_doubt)
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "a record keeps few runs")]

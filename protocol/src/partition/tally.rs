@@ -10,13 +10,13 @@ use crate::time::Wall;
 /// Kept right by whoever changes a record; derived from the records, but for `finish_next`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    /// Place among the finished of the next task that ends.
+    /// Place among the finished of the task that ended last.
     pub(super) finish_next: u64,
     /// Finished records, in the order in which they ended.
     pub(super) finished: VecDeque<TaskId>,
-    finished_bytes: usize,
-    open: usize,
-    bytes: usize,
+    pub(super) finished_bytes: usize,
+    pub(super) open: usize,
+    pub(super) bytes: usize,
 }
 
 impl Tally {
@@ -28,14 +28,6 @@ impl Tally {
             stubs,
             bytes: self.bytes,
         }
-    }
-
-    pub(super) const fn open(&self) -> usize {
-        self.open
-    }
-
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// A record has come.

@@ -18,7 +18,7 @@ pub struct Record {
     pub args: Bytes,
     /// When it was accepted, in partition time.
     pub accepted_at: Wall,
-    /// Its place in the line of the partition: it grows each time a task becomes ready.
+    /// Its place in the line of the partition: a task that waits again stands where it stood.
     pub order: u64,
     /// Where it is in its life.
     phase: Phase,
