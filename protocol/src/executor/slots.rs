@@ -125,13 +125,18 @@ impl Slots {
                 owner.wanted.fill(0);
             }
         }
-        let idle: Vec<NodeId> = (self.owners.iter())
-            .filter(|(node, owner)| **node != self.home && now.since(owner.used_at) > IDLE_MAX)
-            .map(|(node, _)| *node)
-            .collect();
-        for node in idle {
-            self.forget(node);
+        let home = self.home;
+        for (_, owner) in self.owners.iter_mut().filter(|(node, _)| **node != home) {
+            if now.since(owner.used_at) > IDLE_MAX {
+                for (spare, held) in self.spare.iter_mut().zip(&mut owner.held) {
+                    *spare += std::mem::take(held);
+                }
+            }
         }
+        let is_in_use = |count: &u32| *count > 0;
+        self.owners.retain(|node, owner| {
+            *node == home || owner.held.iter().chain(&owner.wanted).any(is_in_use)
+        });
     }
 
     /// Gives every spare slot to somebody.
