@@ -180,6 +180,7 @@ impl Slots {
             give = (self.turn / SHARE_OF_OTHERS).min(give);
             self.turn %= SHARE_OF_OTHERS;
         }
+        let given = give;
         let keep = *spare - give;
         // Without its own scheduler there is nobody to keep them for.
         let home_is_here = self.owners.contains_key(&home);
@@ -212,7 +213,7 @@ impl Slots {
         }
         if let Some(home) = self.owners.get(&home) {
             let idle_here = home.held.get(pool).copied().unwrap_or(0);
-            let still_wanted = others.min(idle_here);
+            let still_wanted = (others - given).min(idle_here);
             if home_wants == 0
                 && let Some(recall) = recall.get_mut(pool)
             {
