@@ -13,11 +13,16 @@ use crate::id::{GroupId, TaskId};
 use crate::limits::{BATCH_BYTES_MAX, WAITERS_MAX};
 use crate::partition::Partition;
 use crate::task::{Phase, State};
-use crate::time::Span;
+use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ending, RequestError};
 
 /// A read that was not confirmed for so long is asked for again.
 const REPEAT_AFTER: Span = Span::from_millis(500);
+/// A wait that another node has not repeated for so long is void: while its caller waits, it does so
+/// every few seconds.
+const FORGOTTEN_AFTER: Span = Span::from_millis(60_000);
+/// So many entries for waits that are over may be left before they are looked for.
+const STALE_MAX: usize = 1_024;
 
 /// A read that waits for its confirmation.
 pub(super) struct Read {
@@ -31,17 +36,53 @@ pub(super) struct Read {
 #[derive(Default)]
 pub(super) struct Waits {
     open: BTreeMap<u64, Wait>,
+    /// The wait of each request: one that is repeated replaces the one before.
+    by_origin: BTreeMap<Origin, u64>,
+    /// Waits by what they wait for, some of which may be over.
     by_task: BTreeMap<TaskId, Vec<u64>>,
     last: u64,
+    /// Tasks that open waits miss.
     waiting: usize,
+    /// All entries of `by_task`.
+    entries: usize,
 }
 
 struct Wait {
     origin: Origin,
+    since: Tick,
     missing: usize,
     endings: Vec<Ending>,
     /// Whether one task is shown, or the ends of many are told.
     shows: bool,
+}
+
+impl Waits {
+    /// Takes out a wait that is over. Tasks may name it until they end, or too many do.
+    fn remove(&mut self, id: u64) -> Option<Wait> {
+        let wait = self.open.remove(&id)?;
+        self.by_origin.remove(&wait.origin);
+        self.waiting -= wait.missing;
+        if self.entries > 2 * self.waiting + STALE_MAX {
+            let open = &self.open;
+            self.by_task.retain(|_, ids| {
+                ids.retain(|id| open.contains_key(id));
+                !ids.is_empty()
+            });
+            self.entries = self.by_task.values().map(Vec::len).sum();
+        }
+        Some(wait)
+    }
+
+    /// Takes out the waits for a task.
+    fn take(&mut self, task: TaskId) -> Vec<u64> {
+        let ids = self.by_task.remove(&task).unwrap_or_default();
+        self.entries -= ids.len();
+        ids
+    }
+
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting
+    }
 }
 
 impl Scheduler {
@@ -186,39 +227,56 @@ impl Scheduler {
         if open.is_empty() {
             return self.answer(origin, finished(endings));
         }
+        if let Some(earlier) = self.waits.by_origin.get(&origin).copied() {
+            self.waits.remove(earlier);
+        }
         self.waits.last += 1;
         let id = self.waits.last;
         self.waits.waiting += open.len();
+        self.waits.entries += open.len();
         let missing = open.len();
         for task in open {
             self.waits.by_task.entry(task).or_default().push(id);
         }
-        self.waits.open.insert(id, Wait { origin, missing, endings, shows });
+        let since = self.now.tick;
+        self.waits.by_origin.insert(origin, id);
+        self.waits.open.insert(id, Wait { origin, since, missing, endings, shows });
     }
 
     /// A task has ended.
     pub(super) fn tell_waiters(&mut self, task: TaskId) {
-        let Some(waits) = self.waits.by_task.remove(&task) else {
-            return;
-        };
-        for id in waits {
-            self.waits.waiting -= 1;
+        for id in self.waits.take(task) {
             let ending = self.owned(task.partition()).and_then(|p| ending(p, task));
             let Some(wait) = self.waits.open.get_mut(&id) else {
                 continue;
             };
+            self.waits.waiting -= 1;
             wait.missing -= 1;
             wait.endings.extend(ending);
             if wait.missing > 0 {
                 continue;
             }
-            if let Some(Wait { origin, endings, shows, .. }) = self.waits.open.remove(&id) {
+            if let Some(Wait { origin, endings, shows, .. }) = self.waits.remove(id) {
                 if shows {
                     self.show(origin, task);
                 } else {
                     self.answer(origin, finished(endings));
                 }
             }
+        }
+    }
+
+    /// Ends waits whose callers are gone, or do not wait any longer.
+    pub(super) fn tend_waits(&mut self) {
+        let now = self.now.tick;
+        let is_over = |wait: &Wait| match wait.origin {
+            Origin::Here(id) => !self.asks.is_open(id),
+            Origin::Peer(..) => now.since(wait.since) > FORGOTTEN_AFTER,
+        };
+        let over = self.waits.open.iter().filter(|(_, wait)| is_over(wait));
+        let over: Vec<u64> = over.map(|(id, _)| *id).collect();
+        for id in over {
+            self.waits.remove(id);
         }
     }
 
@@ -229,9 +287,8 @@ impl Scheduler {
             .copied()
             .collect();
         for task in tasks {
-            for id in self.waits.by_task.remove(&task).unwrap_or_default() {
-                self.waits.waiting -= 1;
-                if let Some(Wait { origin, .. }) = self.waits.open.remove(&id) {
+            for id in self.waits.take(task) {
+                if let Some(Wait { origin, .. }) = self.waits.remove(id) {
                     let error = RequestError::NotOwner { partition, owner: None };
                     self.answer(origin, Answer::Failed(error));
                 }
