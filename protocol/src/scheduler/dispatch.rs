@@ -256,18 +256,22 @@ impl Scheduler {
     fn ask_for_slots(&mut self) {
         self.slots.asked_at = self.now.tick;
         let home = self.node();
+        // Several classes may use the same slots, and a wish replaces the one before.
+        let mut wishes: BTreeMap<(Lessee, usize), usize> = BTreeMap::new();
         for class in self.classes_by_priority() {
             let waiting = self.ready.waiting(class);
             let mut others = self.executors_for(class);
-            if let Some((lessee, pool)) = others.first().copied().filter(|(l, _)| l.node == home) {
-                self.want(lessee, pool, waiting);
+            if let Some(own) = others.first().copied().filter(|(l, _)| l.node == home) {
+                *wishes.entry(own).or_default() += waiting;
             }
             others.retain(|(lessee, _)| lessee.node != home);
             for _ in 0..ASK_EXECUTORS.min(others.len()) {
                 let pick = self.rng.random_range(0..others.len());
-                let (lessee, pool) = others.swap_remove(pick);
-                self.want(lessee, pool, waiting);
+                *wishes.entry(others.swap_remove(pick)).or_default() += waiting;
             }
+        }
+        for ((lessee, pool), waiting) in wishes {
+            self.want(lessee, pool, waiting);
         }
     }
 
