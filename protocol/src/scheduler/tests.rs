@@ -1,1 +1,4 @@
 //! Effect tests of the scheduler.
+
+mod lone_owner;
+mod retaining;
