@@ -1,4 +1,5 @@
 //! Effect tests of the scheduler.
 
+mod beating;
 mod lone_owner;
 mod retaining;
