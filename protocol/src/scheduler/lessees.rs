@@ -196,7 +196,8 @@ impl Scheduler {
     fn outcomes(&mut self, lessee: Lessee, outcomes: Vec<(TaskId, Token, Outcome)>) {
         let mut elsewhere = BTreeSet::new();
         for (task, token, outcome) in outcomes {
-            let Some(partition) = self.owned(task.partition()) else {
+            let known = self.knows_of(task, token);
+            let Some(partition) = self.owned(task.partition()).filter(|_| known) else {
                 elsewhere.insert(task.partition());
                 continue;
             };

@@ -50,8 +50,7 @@ fn excess(partition: &Partition, now: Wall) -> Option<(u32, Wall)> {
         if fill.finished_bytes > FINISHED_BYTES_MAX { fill.finished / 4 + 1 } else { 0 };
     let too_old = partition.finished_before(now - RETENTION);
     let finished = too_many.max(too_large).max(too_old);
-    let is_overdue =
-        too_old > 0 && partition.finished_before(now - RETENTION - SLACK_TIME) > 0;
+    let is_overdue = too_old > 0 && partition.finished_before(now - RETENTION - SLACK_TIME) > 0;
 
     let aged = now - DEDUP_WINDOW;
     let crowded = partition.stub_floor(STUBS_MAX);

@@ -1,6 +1,6 @@
 //! What an owner makes of the runs that an executor says it holds.
 
-use super::lone_owner::{HOME, LoneOwner, batch, lessee, task, template};
+use super::lone_owner::{LoneOwner, batch, lessee, task, template};
 use crate::id::{NodeId, TaskId, Token};
 use crate::task::{Outcome, State};
 use crate::time::Span;
@@ -58,4 +58,14 @@ fn a_run_that_was_granted_under_a_later_term_is_let_be() {
     let later = Token { term: owner.term() + 1, ..token };
     assert_eq!(beat(&mut owner, &[(task(2), later)]), []);
 }
-
+#[test]
+fn an_end_that_only_a_later_owner_can_know_is_not_confirmed() {
+    let (mut owner, token) = running_far_away();
+    let later = Token { term: owner.term() + 1, ..token };
+    let end = |token| vec![(task(2), token, Outcome::Succeeded("5".into()))];
+    let (known, unknown) = (end(token), end(later));
+    owner.executor(ExecutorSays::Outcomes { lessee: lessee(FAR), outcomes: unknown });
+    assert_eq!(owner.told(), [], "its successor granted the run, and must hear of its end");
+    owner.executor(ExecutorSays::Outcomes { lessee: lessee(FAR), outcomes: known });
+    assert_eq!(owner.told(), [(FAR, OwnerSays::Closed { runs: vec![(task(2), token)] })]);
+}

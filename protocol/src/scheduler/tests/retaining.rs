@@ -31,12 +31,7 @@ fn a_task_from_before_the_floor_is_forgotten_once() {
         let batch = batch(template("add"), tasks.iter().copied()).into();
         apply(&mut partition, index, START, vec![Command::Accept { batch, grants: vec![] }]);
     }
-    apply(
-        &mut partition,
-        4,
-        START,
-        vec![Command::Forget { finished: 0, floor: START - MINUTE }],
-    );
+    apply(&mut partition, 4, START, vec![Command::Forget { finished: 0, floor: START - MINUTE }]);
     let cancels = ended.iter().map(|task| Command::Cancel { task: *task }).collect();
     apply(&mut partition, 5, START, cancels);
 
