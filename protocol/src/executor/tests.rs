@@ -1,1 +1,3 @@
 //! Effect tests of the executor's side.
+
+mod turns;
