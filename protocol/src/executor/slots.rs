@@ -202,13 +202,13 @@ impl Slots {
         let wants = |(node, owner): (&NodeId, &OwnerSlots)| {
             (*node != home && wanted_by(owner) > 0).then_some(*node)
         };
-        let mut others: Vec<NodeId> =
+        let mut claimants: Vec<NodeId> =
             if give > 0 { self.owners.iter().filter_map(wants).collect() } else { Vec::new() };
         let last = self.served.get(pool).copied().flatten();
-        let turn = others.partition_point(|node| Some(*node) <= last);
-        others.rotate_left(turn);
+        let turn = claimants.partition_point(|node| Some(*node) <= last);
+        claimants.rotate_left(turn);
         for is_even in [true, false] {
-            for (left, node) in (1..=others.len()).rev().zip(&others) {
+            for (left, node) in (1..=claimants.len()).rev().zip(&claimants) {
                 let Some(owner) = self.owners.get_mut(node) else {
                     continue;
                 };
