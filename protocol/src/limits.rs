@@ -31,7 +31,7 @@ pub const ERROR_BYTES_MAX: usize = 8 * 1024;
 pub const CAPTURE_BYTES_MAX: usize = 256 * 1024;
 /// Most tasks of one submission: larger ones are cut by the client.
 pub const BATCH_TASKS_MAX: usize = 4096;
-/// Most bytes of one submission, its arguments included.
+/// Most bytes of one submission: arguments, ids, and what its tasks have in common.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Starts of a task that its record remembers; older ones only count.
 pub const RUNS_KEPT_MAX: usize = 16;
@@ -57,6 +57,9 @@ pub const FRAME_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 /// Dispatches, outcomes and reports that are gathered into one message: beyond it another begins.
 /// One of them alone may be larger than that by its arguments or result.
 pub const GATHERED_BYTES_MAX: usize = 1024 * 1024;
+/// One entry of a log. It travels alone if need be, so it fits into a frame with what is said around
+/// it: an entry that does not would be sent again for ever, and its group would stand still.
+pub const ENTRY_BYTES_MAX: usize = FRAME_BYTES_MAX - 64 * 1024;
 /// One snapshot on a bulk stream: all that a partition may hold.
 pub const SNAPSHOT_BYTES_MAX: usize = PARTITION_BYTES_MAX + PARTITION_BYTES_MAX / 4;
 /// One gossip datagram: what every QUIC path carries.
@@ -107,7 +110,7 @@ const _: () = {
     assert!(PARTITIONS_DEFAULT <= PARTITIONS_MAX);
     assert!(REPLICAS_DEFAULT <= REPLICAS_MAX && REPLICAS_MAX % 2 == 1);
     assert!(ARGS_BYTES_MAX < BATCH_BYTES_MAX);
-    assert!(GATHERED_BYTES_MAX + RESULT_BYTES_MAX + BATCH_BYTES_MAX < FRAME_BYTES_MAX);
+    assert!(GATHERED_BYTES_MAX + RESULT_BYTES_MAX + BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
     assert!(GATHERED_BYTES_MAX + ARGS_BYTES_MAX < FRAME_BYTES_MAX);
     assert!(CAPTURE_BYTES_MAX * 2 < RESULT_BYTES_MAX);
     assert!(FINISHED_BYTES_MAX < PARTITION_BYTES_MAX);

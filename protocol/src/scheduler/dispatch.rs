@@ -27,6 +27,9 @@ const ASK_AGAIN: Span = Span::from_millis(100);
 /// Slots of others that were not used for so long are given back.
 const KEEP: Span = Span::from_millis(500);
 
+/// Timers that fire in one round at most: what they ask for must fit into an entry.
+const TIMERS_PER_ROUND: usize = 16_384;
+
 /// Slots that this owner holds and has not leased to.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
@@ -304,7 +307,11 @@ impl Scheduler {
     /// behind this node's clock, and what is proposed too early has no effect.
     fn fire_timers(&mut self) {
         let wall = self.now.wall;
-        while let Some((task, what)) = self.timers.pop(wall) {
+        // The rest is due in the next round, when the disk is free again.
+        for _ in 0..TIMERS_PER_ROUND {
+            let Some((task, what)) = self.timers.pop(wall) else {
+                break;
+            };
             let Some(partition) = self.owned(task.partition()) else {
                 continue;
             };

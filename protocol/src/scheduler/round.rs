@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
+use super::asks::Origin;
 use super::replica::{InFlight, Line, Machine, Owner};
 use super::{Effect, Scheduler};
 use crate::durable::{GroupWrite, WriteBatch};
@@ -13,7 +14,7 @@ use crate::group::{Drained, ProposeError, Role};
 use crate::id::{GroupId, Lessee, ReplicaId};
 use crate::limits::{BATCH_BYTES_MAX, GATHERED_BYTES_MAX};
 use crate::partition::{Command, Proposal};
-use crate::wire::encode;
+use crate::wire::{RequestError, encode};
 
 /// What is to be written, and what is being written.
 #[derive(Default)]
@@ -163,6 +164,7 @@ impl Scheduler {
     }
 
     fn propose_staged(&mut self, refused: &mut BTreeSet<GroupId>) {
+        let mut too_large = Line::default();
         for id in mem::take(&mut self.staged) {
             if refused.contains(&id) {
                 continue;
@@ -182,7 +184,7 @@ impl Scheduler {
             let rest = match &replica.machine {
                 Some(Machine::Meta(_)) => propose_meta(&mut replica.group, line),
                 Some(Machine::Partition(_)) | None => {
-                    propose_commands(&mut replica.group, owner, line, at)
+                    propose_commands(&mut replica.group, owner, line, at, &mut too_large)
                 }
             };
             if let Some(line) = rest {
@@ -190,6 +192,24 @@ impl Scheduler {
                 owner.line = line;
                 refused.insert(id);
             }
+        }
+        self.refuse_line(too_large);
+    }
+
+    /// What would not fit into an entry is refused, with all that waits for it.
+    fn refuse_line(&mut self, line: Line) {
+        let Line { submissions, cancels, slots, .. } = line;
+        let mut origins: Vec<Origin> = cancels.into_iter().map(|(origin, _)| origin).collect();
+        for submission in submissions {
+            self.leave_line(&submission);
+            origins.push(submission.origin);
+        }
+        for (lessee, pool, count) in slots {
+            self.hold_again(lessee, pool, count);
+        }
+        for origin in origins {
+            let what = "commands for one partition".to_owned();
+            self.fail(origin, RequestError::Overloaded { what });
         }
     }
 }
@@ -209,6 +229,7 @@ fn propose_commands(
     owner: &mut Owner,
     mut line: Line,
     at: crate::time::Wall,
+    too_large: &mut Line,
 ) -> Option<Line> {
     let mut commands = Vec::new();
     let mut gathered = 0;
@@ -254,6 +275,12 @@ fn propose_commands(
                 cancels: mem::take(&mut cancels),
                 slots: mem::take(&mut slots),
             }),
+            // All that is gathered is counted, so this is only met by far too many small commands.
+            Err(ProposeError::TooLarge { .. }) => {
+                too_large.submissions.append(&mut submissions);
+                too_large.cancels.append(&mut cancels);
+                too_large.slots.append(&mut slots);
+            }
             Err(ProposeError::Full | ProposeError::NotLeader) => {
                 submissions.extend(waiting);
                 let kept = proposal.commands.into_iter().filter(|command| {

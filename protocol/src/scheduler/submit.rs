@@ -38,7 +38,7 @@ impl Scheduler {
         if let Err(error) = self.may_take(partition, batch.rows.len()) {
             return self.answer(origin, Answer::Failed(error));
         }
-        let bytes = batch.rows.iter().map(|row| row.args.len() + 24).sum();
+        let bytes = batch.weight();
         self.on_the_way.submissions += 1;
         self.on_the_way.tasks += batch.rows.len();
         let grants = Vec::new();

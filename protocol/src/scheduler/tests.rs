@@ -1,5 +1,6 @@
 //! Effect tests of the scheduler.
 
 mod beating;
+mod entries;
 mod lone_owner;
 mod retaining;

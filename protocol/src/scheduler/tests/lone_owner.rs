@@ -31,6 +31,9 @@ pub(super) struct LoneOwner {
     writing: Option<WriteBatch>,
     /// All commands that were proposed so far.
     pub(super) commands: Vec<Command>,
+    /// In how many entries, and how long the longest was.
+    pub(super) entries: usize,
+    pub(super) entries_bytes_max: usize,
     /// All else that was to be done so far.
     pub(super) said: Vec<Effect>,
     requests: u64,
@@ -67,6 +70,8 @@ impl LoneOwner {
             disk_is_stuck: false,
             writing: None,
             commands: Vec::new(),
+            entries: 0,
+            entries_bytes_max: 0,
             said: Vec::new(),
             requests: 0,
         };
@@ -112,6 +117,8 @@ impl LoneOwner {
             .flat_map(|write| &write.entries)
             .filter(|entry| entry.is_commands() && !entry.data.is_empty());
         for entry in entries {
+            self.entries += 1;
+            self.entries_bytes_max = self.entries_bytes_max.max(entry.data.len());
             let proposal: Proposal = decode(&entry.data, SNAPSHOT_BYTES_MAX).unwrap();
             self.commands.extend(proposal.commands);
         }
