@@ -13,6 +13,7 @@ mod drain;
 mod log;
 mod message;
 mod quiescence;
+mod soundness;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -316,6 +317,9 @@ impl Group {
         }
         match body {
             Body::Raft(message) => {
+                if !message.is_sound(self.raw.raft.raft_log.last_index()) {
+                    return;
+                }
                 self.wake();
                 if message.carries_work() {
                     self.quiescence.on_work();

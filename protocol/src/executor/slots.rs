@@ -166,7 +166,7 @@ impl Slots {
         let others: u32 = (self.owners.iter())
             .filter(|(node, _)| **node != home)
             .map(|(_, owner)| wanted_by(owner))
-            .sum();
+            .fold(0, u32::saturating_add);
         let home_wants = self.owners.get(&home).map_or(0, wanted_by);
         let Some(spare) = self.spare.get_mut(pool) else {
             return;

@@ -3,4 +3,5 @@
 mod beating;
 mod entries;
 mod lone_owner;
+mod noise;
 mod retaining;

@@ -111,3 +111,12 @@ fn what_some_do_not_want_is_left_to_the_rest() {
     assert_eq!(shares.values().sum::<u32>(), 10);
     assert_eq!(shares[&other(3)], 1);
 }
+
+#[test]
+fn wishes_that_cannot_be_added_up_are_as_many_as_can_be() {
+    let mut executor = executor(1);
+    step(&mut executor, Event::Reached(HOME));
+    (1..=3).for_each(|n| drop(demand(&mut executor, other(n), u32::MAX)));
+    let says = OwnerSays::Return { lessee: ME, slots: vec![u32::MAX] };
+    assert_eq!(granted(&hear(&mut executor, HOME, says)).values().sum::<u32>(), 1);
+}
