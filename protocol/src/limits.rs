@@ -97,6 +97,9 @@ pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
 pub const SUBMISSIONS_IN_FLIGHT_MAX: usize = 4_096;
 /// Tasks in those submissions.
 pub const SUBMISSION_TASKS_IN_FLIGHT_MAX: usize = 262_144;
+/// Bytes of submissions that a node holds: of its own clients until they are answered for good, of
+/// other nodes until they are durable. Without a majority all of them wait until their deadlines.
+pub const SUBMISSION_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
 /// Callers that wait for outcomes on one node.
 pub const WAITERS_MAX: usize = 4_194_304;
 /// Requests that a node has passed on to others and not heard of.
@@ -115,4 +118,5 @@ const _: () = {
     assert!(CAPTURE_BYTES_MAX * 2 < RESULT_BYTES_MAX);
     assert!(FINISHED_BYTES_MAX < PARTITION_BYTES_MAX);
     assert!(BATCH_TASKS_MAX < SUBMISSION_TASKS_IN_FLIGHT_MAX);
+    assert!(BATCH_BYTES_MAX * 16 <= SUBMISSION_BYTES_IN_FLIGHT_MAX);
 };

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::Scheduler;
 use super::asks::Origin;
 use crate::id::{GroupId, PartitionId};
-use crate::limits::{SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX};
+use crate::limits::{
+    SUBMISSION_BYTES_IN_FLIGHT_MAX, SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX,
+};
 use crate::partition::{Grant, Refusal};
 use crate::task::Batch;
 use crate::wire::{Answer, RequestError};
@@ -24,6 +26,9 @@ pub(super) struct Submission {
 pub(super) struct OnTheWay {
     pub(super) submissions: usize,
     pub(super) tasks: usize,
+    /// What other nodes have passed on weighs so much. Requests of this node's clients are counted
+    /// where they are kept.
+    bytes: usize,
 }
 
 impl Scheduler {
@@ -39,8 +44,15 @@ impl Scheduler {
             return self.answer(origin, Answer::Failed(error));
         }
         let bytes = batch.weight();
+        let passed_on = bytes_passed_on(origin, bytes);
+        if passed_on > 0
+            && let Err(error) = self.has_room_for(passed_on)
+        {
+            return self.answer(origin, Answer::Failed(error));
+        }
         self.on_the_way.submissions += 1;
         self.on_the_way.tasks += batch.rows.len();
+        self.on_the_way.bytes += passed_on;
         let grants = Vec::new();
         let submission = Submission { origin, batch, bytes, wait, grants };
         if let Some(line) = self.line(partition) {
@@ -72,6 +84,15 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Whether `bytes` more of submissions may be kept here.
+    pub(super) fn has_room_for(&self, bytes: usize) -> Result<(), RequestError> {
+        if self.asks.bytes() + self.on_the_way.bytes + bytes > SUBMISSION_BYTES_IN_FLIGHT_MAX {
+            let what = "bytes of submissions".to_owned();
+            return Err(RequestError::Overloaded { what });
+        }
+        Ok(())
+    }
+
     /// A submission is durable.
     pub(super) fn submitted(
         &mut self,
@@ -95,5 +116,14 @@ impl Scheduler {
     pub(super) fn leave_line(&mut self, submission: &Submission) {
         self.on_the_way.submissions -= 1;
         self.on_the_way.tasks -= submission.batch.rows.len();
+        self.on_the_way.bytes -= bytes_passed_on(submission.origin, submission.bytes);
+    }
+}
+
+/// What of a submission's `bytes` only its way into the log keeps here.
+const fn bytes_passed_on(origin: Origin, bytes: usize) -> usize {
+    match origin {
+        Origin::Here(_) => 0,
+        Origin::Peer(..) => bytes,
     }
 }

@@ -5,3 +5,4 @@ mod entries;
 mod lone_owner;
 mod noise;
 mod retaining;
+mod weighing;
