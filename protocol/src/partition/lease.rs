@@ -4,7 +4,7 @@ use super::apply::Tokens;
 use super::{Change, Partition};
 use crate::id::{Lessee, TaskId, Token};
 use crate::limits::CRASHES_MAX;
-use crate::task::{Failure, FailureKind, Lease, Phase, Record, State, Transition};
+use crate::task::{Failure, FailureKind, LEASE_WEIGHT, Lease, Phase, Record, State, Transition};
 use crate::time::Wall;
 
 impl Partition {
@@ -33,7 +33,7 @@ impl Partition {
                 record.take(Transition::Due, Phase::Ready).expect("it is scheduled");
             }
             grant(*task, record, now, lessee, token, changes);
-            self.bytes += size_of::<Lease>();
+            self.bytes += LEASE_WEIGHT;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How many bytes of submissions a node holds before it says that it holds too many.
+//! What weighs how much, and how much of it a node holds before it says that it holds too much.
 
 use bytes::Bytes;
 
@@ -6,9 +6,9 @@ use super::lone_owner::{LoneOwner, START, batch, made, task, template};
 use crate::id::{NodeId, PartitionId};
 use crate::limits::{BATCH_BYTES_MAX, SUBMISSION_BYTES_IN_FLIGHT_MAX};
 use crate::scheduler::{Effect, Event};
-use crate::task::{Batch, Row};
+use crate::task::{Batch, Outcome, Row};
 use crate::time::Span;
-use crate::wire::{Answer, Ask, PeerMessage, RequestError};
+use crate::wire::{Answer, Ask, ExecutorSays, PeerMessage, RequestError};
 
 const FAR: NodeId = NodeId(9 << 96);
 /// Nearly as large as a batch may be. Its arguments are shared: only its weight is large.
@@ -96,4 +96,17 @@ fn other_nodes_are_told_as_well() {
     assert!(!told.is_empty(), "the first of them are on record");
     pass_on(&mut owner, 1_000);
     assert!(matches!(answers(&mut owner)[..], [Answer::Submitted { .. }]));
+}
+
+#[test]
+fn what_a_task_weighs_is_written_down() {
+    // All replicas must agree on it, whatever compiler has built them: these numbers stay.
+    let mut owner = LoneOwner::new(1);
+    let mut one = batch(template("add"), [task(1)]);
+    one.rows[0].args = Bytes::from_static(b"[1]");
+    owner.submit(one);
+    assert_eq!(owner.partition().fill().bytes, 160 + 3 + 80);
+    let outcomes = vec![(task(1), owner.token(task(1)), Outcome::Succeeded("5".into()))];
+    owner.executor(ExecutorSays::Outcomes { lessee: owner.lessee(), outcomes });
+    assert_eq!(owner.partition().fill().bytes, 160 + 3 + 72 + 80 + 1);
 }
