@@ -5,4 +5,5 @@ mod entries;
 mod lone_owner;
 mod noise;
 mod retaining;
+mod sweeping;
 mod weighing;

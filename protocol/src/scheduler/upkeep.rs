@@ -57,6 +57,7 @@ impl Scheduler {
             self.ask_for_introductions();
             self.ask_for_strays();
             self.ask_to_join();
+            self.sweep_indexes();
         }
     }
 
