@@ -35,7 +35,7 @@ fn hurried(tasks: std::ops::Range<u64>, delay: Span) -> Batch {
 fn timers_of_tasks_that_have_ended_go() {
     let mut owner = LoneOwner::new(0);
     owner.submit(hurried(0..MANY, Span::from_millis(600_000)));
-    assert_eq!(timers(&owner), 2 * MANY as usize, "to start, and to expire");
+    assert_eq!(timers(&owner), 2 * usize::try_from(MANY).unwrap(), "to start, and to expire");
     owner.submit(hurried(MANY..MANY + 10, Span::from_millis(5_000)));
     cancel_all(&mut owner, 0..MANY);
     owner.pass(Span::from_millis(2_000));
@@ -58,10 +58,13 @@ fn a_task_that_waits_again_can_still_expire() {
     // The executor ends with all its runs, and its slots are gone.
     owner.executor(ExecutorSays::Outcomes { lessee: owner.lessee(), outcomes });
     assert_eq!(owner.record(task(7)).unwrap().state(), State::Ready);
-    assert_eq!(timers(&owner), MANY as usize);
+    assert_eq!(timers(&owner), usize::try_from(MANY).unwrap());
     owner.pass(HOUR);
     let expired = |c: &Command| matches!(c, Command::Expire { .. });
-    assert_eq!(owner.commands.iter().filter(|c| expired(c)).count(), MANY as usize);
+    assert_eq!(
+        owner.commands.iter().filter(|c| expired(c)).count(),
+        usize::try_from(MANY).unwrap()
+    );
 }
 
 #[test]
