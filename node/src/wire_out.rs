@@ -1,6 +1,6 @@
 //! Frames to other nodes: cut where they would be too long, on the lane where they belong.
 
-use tracing::{debug, trace};
+use tracing::{debug, error, trace};
 use umbel_protocol::group::{Body, GroupMessage};
 use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::FRAME_BYTES_MAX;
@@ -34,7 +34,12 @@ fn send(transport: &Transport, to: NodeId, lane: Lane, messages: Vec<PeerMessage
     let envelope = Envelope { clock: wall(), messages };
     let frame = encode(&envelope);
     if frame.len() > FRAME_BYTES_MAX && lane != Lane::Bulk {
-        for half in halves(envelope.messages) {
+        let parts = halves(envelope.messages);
+        if parts.is_empty() {
+            // It would be dropped again each time it is repeated.
+            error!(?to, ?lane, bytes = frame.len(), "a message that fits no frame was dropped");
+        }
+        for half in parts {
             send(transport, to, lane, half);
         }
         return;

@@ -13,6 +13,7 @@ mod drain;
 mod log;
 mod message;
 mod quiescence;
+mod soundness;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -30,7 +31,9 @@ pub use self::message::{Body, GroupMessage, RaftKind, RaftMessage};
 use self::quiescence::Quiescence;
 use crate::durable::{Copies, Snapshot, StoredGroup};
 use crate::id::{GroupId, NodeId, ReplicaId};
-use crate::limits::{APPEND_BYTES_MAX, APPENDS_IN_FLIGHT_MAX, GROUP_UNCOMMITTED_BYTES_MAX};
+use crate::limits::{
+    APPEND_BYTES_MAX, APPENDS_IN_FLIGHT_MAX, ENTRY_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX,
+};
 use crate::time::Span;
 
 /// How often a group that is awake is ticked.
@@ -94,6 +97,12 @@ pub enum ProposeError {
     /// This copy does not lead, or is handing its lead over.
     #[error("this copy does not lead its group")]
     NotLeader,
+    /// It is longer than [`ENTRY_BYTES_MAX`]: no frame could carry it. Propose it in parts.
+    #[error("an entry of {bytes} bytes where {ENTRY_BYTES_MAX} are allowed")]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+    },
 }
 
 impl Group {
@@ -247,10 +256,14 @@ impl Group {
     /// Puts `data` into the log, if this copy leads; returns the index that it stands at.
     ///
     /// # Errors
-    /// When it does not lead or too much is uncommitted: nothing was proposed.
+    /// When it does not lead, too much is uncommitted, or no frame could carry it: nothing was
+    /// proposed.
     pub fn propose(&mut self, data: Vec<u8>) -> Result<u64, ProposeError> {
         if self.role() != Role::Leader {
             return Err(ProposeError::NotLeader);
+        }
+        if data.len() > ENTRY_BYTES_MAX {
+            return Err(ProposeError::TooLarge { bytes: data.len() });
         }
         self.wake();
         self.quiescence.on_work();
@@ -304,6 +317,9 @@ impl Group {
         }
         match body {
             Body::Raft(message) => {
+                if !message.is_sound(self.raw.raft.raft_log.last_index()) {
+                    return;
+                }
                 self.wake();
                 if message.carries_work() {
                     self.quiescence.on_work();

@@ -2,6 +2,14 @@
 //!
 //! A limit is answered with a typed error by whoever meets it first; nothing in umbel grows without
 //! one. Values that depend on each other are derived from each other and checked below.
+//!
+//! **Some are part of the log's meaning**: every replica applies them, and replicas that apply an
+//! entry under other values are not replicas any more. [`PARTITION_BYTES_MAX`],
+//! [`PARTITION_TASKS_MAX`], [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`CRASH_HOLD`], [`RUNS_KEPT_MAX`],
+//! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
+//! a [record](crate::task::Record::weight) weighs. They stay as they are for as long as there are
+//! logs that were written under them; another value is another command, which says so. All others
+//! are for an owner or a node to decide, and may differ between nodes.
 
 use crate::time::Span;
 
@@ -31,7 +39,7 @@ pub const ERROR_BYTES_MAX: usize = 8 * 1024;
 pub const CAPTURE_BYTES_MAX: usize = 256 * 1024;
 /// Most tasks of one submission: larger ones are cut by the client.
 pub const BATCH_TASKS_MAX: usize = 4096;
-/// Most bytes of one submission, its arguments included.
+/// Most bytes of one submission: arguments, ids, and what its tasks have in common.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Starts of a task that its record remembers; older ones only count.
 pub const RUNS_KEPT_MAX: usize = 16;
@@ -57,6 +65,9 @@ pub const FRAME_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 /// Dispatches, outcomes and reports that are gathered into one message: beyond it another begins.
 /// One of them alone may be larger than that by its arguments or result.
 pub const GATHERED_BYTES_MAX: usize = 1024 * 1024;
+/// One entry of a log. It travels alone if need be, so it fits into a frame with what is said around
+/// it: an entry that does not would be sent again for ever, and its group would stand still.
+pub const ENTRY_BYTES_MAX: usize = FRAME_BYTES_MAX - 64 * 1024;
 /// One snapshot on a bulk stream: all that a partition may hold.
 pub const SNAPSHOT_BYTES_MAX: usize = PARTITION_BYTES_MAX + PARTITION_BYTES_MAX / 4;
 /// One gossip datagram: what every QUIC path carries.
@@ -94,6 +105,9 @@ pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
 pub const SUBMISSIONS_IN_FLIGHT_MAX: usize = 4_096;
 /// Tasks in those submissions.
 pub const SUBMISSION_TASKS_IN_FLIGHT_MAX: usize = 262_144;
+/// Bytes of submissions that a node holds: of its own clients until they are answered for good, of
+/// other nodes until they are durable. Without a majority all of them wait until their deadlines.
+pub const SUBMISSION_BYTES_IN_FLIGHT_MAX: usize = 256 * 1024 * 1024;
 /// Callers that wait for outcomes on one node.
 pub const WAITERS_MAX: usize = 4_194_304;
 /// Requests that a node has passed on to others and not heard of.
@@ -107,9 +121,10 @@ const _: () = {
     assert!(PARTITIONS_DEFAULT <= PARTITIONS_MAX);
     assert!(REPLICAS_DEFAULT <= REPLICAS_MAX && REPLICAS_MAX % 2 == 1);
     assert!(ARGS_BYTES_MAX < BATCH_BYTES_MAX);
-    assert!(GATHERED_BYTES_MAX + RESULT_BYTES_MAX + BATCH_BYTES_MAX < FRAME_BYTES_MAX);
+    assert!(GATHERED_BYTES_MAX + RESULT_BYTES_MAX + BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
     assert!(GATHERED_BYTES_MAX + ARGS_BYTES_MAX < FRAME_BYTES_MAX);
     assert!(CAPTURE_BYTES_MAX * 2 < RESULT_BYTES_MAX);
     assert!(FINISHED_BYTES_MAX < PARTITION_BYTES_MAX);
     assert!(BATCH_TASKS_MAX < SUBMISSION_TASKS_IN_FLIGHT_MAX);
+    assert!(BATCH_BYTES_MAX * 16 <= SUBMISSION_BYTES_IN_FLIGHT_MAX);
 };

@@ -35,6 +35,7 @@ mod replica;
 mod retention;
 mod round;
 mod submit;
+mod sweep;
 mod takeover;
 #[cfg(test)]
 mod tests;

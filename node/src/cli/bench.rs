@@ -67,12 +67,12 @@ pub(super) async fn run(args: BenchArgs) -> anyhow::Result<Done> {
     if args.payload > ARGS_BYTES_MAX {
         bail!("--payload may be at most {ARGS_BYTES_MAX} bytes, which is what one task may have");
     }
-    if args.payload * batch > BATCH_BYTES_MAX {
+    let fit = (BATCH_BYTES_MAX - OVERHEAD) / (args.payload + OVERHEAD_OF_TASK);
+    if batch > fit {
         bail!(
             "{batch} tasks of {} bytes do not fit one submission, which may have {BATCH_BYTES_MAX} \
-             bytes; use --batch {} or less",
+             bytes; use --batch {fit} or less",
             args.payload,
-            BATCH_BYTES_MAX / args.payload
         );
     }
     let target = args.connect.target()?;
@@ -254,6 +254,9 @@ fn progress(tasks: usize) -> ProgressBar {
 }
 
 const WARM_UP: usize = 50;
+/// What a submission takes besides its tasks, and a task besides its payload.
+const OVERHEAD: usize = 512;
+const OVERHEAD_OF_TASK: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -64,14 +64,15 @@ pub(super) async fn cut(
             continue;
         }
         let cut = open.entry(id.partition()).or_default();
+        let mut row = Row { id, template: 0, args };
         // The template may be known to the batch, but counting it always is simpler and no more.
-        let weight = bytes + TEMPLATE_BYTES + template.name.len() + template.queue.len();
+        let weight = row.weight() + template.weight();
         if cut.positions.len() >= BATCH_TASKS_MAX || cut.bytes + weight > BATCH_BYTES_MAX {
             cuts.batches.push(std::mem::take(cut));
         }
-        cut.bytes += bytes;
-        let template = cut.template(template);
-        cut.batch.rows.push(Row { id, template, args });
+        cut.bytes += row.weight();
+        row.template = cut.template(template);
+        cut.batch.rows.push(row);
         cut.positions.push(position);
     }
     cuts.batches.extend(open.into_values());
@@ -142,7 +143,7 @@ impl Cut {
         let place = match templates.iter().rposition(|known| *known == template) {
             Some(place) => place,
             None => {
-                self.bytes += TEMPLATE_BYTES + template.name.len() + template.queue.len();
+                self.bytes += template.weight();
                 templates.push(template);
                 templates.len() - 1
             }
@@ -163,5 +164,3 @@ fn check(checked: &mut Option<Template>, template: &Template) -> Result<(), Inva
 const SHARES: usize = 8;
 /// Fewer tasks than this are not worth another partition.
 const SHARE_MIN: usize = 64;
-/// What a template takes besides its names.
-const TEMPLATE_BYTES: usize = 64;

@@ -24,6 +24,8 @@ pub(super) struct Slots {
     owners: BTreeMap<NodeId, OwnerSlots>,
     /// Counts grants while both sides want slots.
     turn: u32,
+    /// Which other node was given slots last, by pool: the next one is the first in turn.
+    served: Vec<Option<NodeId>>,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,8 @@ struct OwnerSlots {
 
 impl Slots {
     pub(super) fn new(home: NodeId, pools: &[u32]) -> Self {
-        Self { home, spare: pools.to_vec(), owners: BTreeMap::new(), turn: 0 }
+        let served = vec![None; pools.len()];
+        Self { home, spare: pools.to_vec(), owners: BTreeMap::new(), turn: 0, served }
     }
 
     fn owner(&mut self, node: NodeId) -> &mut OwnerSlots {
@@ -168,7 +171,7 @@ impl Slots {
         let others: u32 = (self.owners.iter())
             .filter(|(node, _)| **node != home)
             .map(|(_, owner)| wanted_by(owner))
-            .sum();
+            .fold(0, u32::saturating_add);
         let home_wants = self.owners.get(&home).map_or(0, wanted_by);
         let Some(spare) = self.spare.get_mut(pool) else {
             return;
@@ -197,19 +200,38 @@ impl Slots {
                 *slots += count;
             }
         };
-        for (node, owner) in &mut self.owners {
-            if *node == home {
-                if home_is_here {
-                    grant(*node, owner, keep);
+        if let Some(owner) = self.owners.get_mut(&home) {
+            grant(home, owner, keep);
+        }
+        // In turn, an even share each, and then what is left: while slots become free one by one
+        // the first of them would get them all, and tasks of the others would never run.
+        let wants = |(node, owner): (&NodeId, &OwnerSlots)| {
+            (*node != home && wanted_by(owner) > 0).then_some(*node)
+        };
+        let mut claimants: Vec<NodeId> =
+            if give > 0 { self.owners.iter().filter_map(wants).collect() } else { Vec::new() };
+        let last = self.served.get(pool).copied().flatten();
+        let turn = claimants.partition_point(|node| Some(*node) <= last);
+        claimants.rotate_left(turn);
+        for is_even in [true, false] {
+            for (left, node) in (1..=claimants.len()).rev().zip(&claimants) {
+                let Some(owner) = self.owners.get_mut(node) else {
+                    continue;
+                };
+                let left = u32::try_from(left).unwrap_or(u32::MAX);
+                let share = if is_even { give.div_ceil(left) } else { give };
+                let share = share.min(wanted_by(owner));
+                give -= share;
+                if let Some(wanted) = owner.wanted.get_mut(pool) {
+                    *wanted -= share;
                 }
-                continue;
+                if share > 0
+                    && let Some(served) = self.served.get_mut(pool)
+                {
+                    *served = Some(*node);
+                }
+                grant(*node, owner, share);
             }
-            let share = owner.wanted.get(pool).copied().unwrap_or(0).min(give);
-            give -= share;
-            if let Some(wanted) = owner.wanted.get_mut(pool) {
-                *wanted -= share;
-            }
-            grant(*node, owner, share);
         }
         if let Some(home) = self.owners.get(&home) {
             let idle_here = home.held.get(pool).copied().unwrap_or(0);

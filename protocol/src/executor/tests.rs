@@ -4,6 +4,7 @@ mod asked;
 mod endings;
 mod runs;
 mod slots;
+mod turns;
 mod wishes;
 
 use bytes::Bytes;

@@ -41,11 +41,15 @@ pub(super) struct Asks {
     parked: BTreeSet<u64>,
     sessions: BTreeMap<u64, BTreeSet<u64>>,
     last: u64,
+    /// What the batches of all of them weigh.
+    bytes: usize,
 }
 
 struct Open {
     caller: Caller,
     ask: Ask,
+    /// What its batch weighed when it came.
+    bytes: usize,
     since: Tick,
     deadline: Tick,
     at: Place,
@@ -78,14 +82,20 @@ impl Asks {
     pub(super) fn forget_session(&mut self, session: u64) {
         for id in self.sessions.remove(&session).unwrap_or_default() {
             if let Some(open) = self.open.remove(&id) {
+                self.bytes -= open.bytes;
                 self.deadlines.remove(&(open.deadline, id));
                 self.parked.remove(&id);
             }
         }
     }
 
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn insert(&mut self, open: Open) -> u64 {
         self.last += 1;
+        self.bytes += open.bytes;
         self.deadlines.insert((open.deadline, self.last));
         self.sessions.entry(open.caller.session).or_default().insert(self.last);
         self.open.insert(self.last, open);
@@ -104,6 +114,7 @@ impl Asks {
 
     fn remove(&mut self, id: u64) -> Option<Open> {
         let open = self.open.remove(&id)?;
+        self.bytes -= open.bytes;
         self.deadlines.remove(&(open.deadline, id));
         self.parked.remove(&id);
         if let Some(session) = self.sessions.get_mut(&open.caller.session) {
@@ -126,16 +137,19 @@ impl Scheduler {
             self.outbox.effects.push(fail(RequestError::Overloaded { what }));
             return;
         }
-        if let Ask::Submit { batch, .. } = &ask
-            && let Err(error) = batch.check()
-        {
-            self.outbox.effects.push(fail(error.into()));
-            return;
+        let mut bytes = 0;
+        if let Ask::Submit { batch, .. } = &ask {
+            bytes = batch.weight();
+            if let Err(error) = batch.check().map_err(Into::into).and(self.has_room_for(bytes)) {
+                self.outbox.effects.push(fail(error));
+                return;
+            }
         }
         let now = self.now.tick;
         let open = Open {
             caller,
             ask,
+            bytes,
             since: now,
             deadline: now + deadline.min(DEADLINE_MAX),
             at: Place::Parked,

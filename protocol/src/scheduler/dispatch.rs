@@ -31,6 +31,11 @@ const ASK_AGAIN: Span = Span::from_millis(100);
 /// Slots of others that were not used for so long are given back.
 const KEEP: Span = Span::from_millis(500);
 
+/// Pools of an executor: declarations name them by one byte.
+const POOLS_MAX: usize = 256;
+/// Timers that fire in one round at most: what they ask for must fit into an entry.
+const TIMERS_PER_ROUND: usize = 16_384;
+
 /// Slots that this owner holds and has not leased to.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
@@ -52,12 +57,12 @@ impl Slots {
             held.free.resize(pool + 1, 0);
         }
         if let Some(free) = held.free.get_mut(pool) {
-            *free += count;
+            *free = free.saturating_add(count);
         }
     }
 
     pub(super) fn granted(&mut self, lessee: Lessee, slots: &[u32], now: Tick) {
-        for (pool, count) in slots.iter().enumerate() {
+        for (pool, count) in slots.iter().enumerate().take(POOLS_MAX) {
             self.add(lessee, pool, *count);
             let held = self.held.entry(lessee).or_default();
             if let Some(wanted) = held.wanted.get_mut(pool) {
@@ -332,7 +337,11 @@ impl Scheduler {
     /// behind this node's clock, and what is proposed too early has no effect.
     fn fire_timers(&mut self) {
         let wall = self.now.wall;
-        while let Some((task, what)) = self.timers.pop(wall) {
+        // The rest is due in the next round, when the disk is free again.
+        for _ in 0..TIMERS_PER_ROUND {
+            let Some((task, what)) = self.timers.pop(wall) else {
+                break;
+            };
             let Some(partition) = self.owned(task.partition()) else {
                 continue;
             };

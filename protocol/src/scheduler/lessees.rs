@@ -4,10 +4,10 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Scheduler;
-use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::membership::Liveness;
 use crate::partition::{Command, Loss, Report};
-use crate::task::{Outcome, Template};
+use crate::task::{Outcome, Phase, Record, Template};
 use crate::time::{Span, Tick};
 use crate::wire::{ExecutorSays, OwnerSays, Profile};
 
@@ -145,16 +145,46 @@ impl Scheduler {
 
     fn beat(&mut self, lessee: Lessee, held: &[(TaskId, Token)]) {
         let now = self.now.tick;
-        let Some(leases) = self.lessees.leases.get_mut(&lessee) else {
-            return;
-        };
-        for (task, token) in held {
-            if let Some((leased, seen_at)) = leases.get_mut(task)
-                && leased == token
-            {
-                *seen_at = now;
+        if let Some(leases) = self.lessees.leases.get_mut(&lessee) {
+            for (task, token) in held {
+                if let Some((leased, seen_at)) = leases.get_mut(task)
+                    && leased == token
+                {
+                    *seen_at = now;
+                }
             }
         }
+        // They were asked to stop once. That may have been lost, with a link or with the owner that
+        // decided it, and nobody but this list tells.
+        for (task, token) in held {
+            if self.should_stop(*task, *token) {
+                self.outbox.stop(lessee.node, *task, *token);
+            }
+        }
+    }
+
+    /// Whether a run that its executor holds is in vain, as far as this owner decides.
+    fn should_stop(&self, task: TaskId, token: Token) -> bool {
+        let Some(partition) = self.owned(task.partition()).filter(|_| self.knows_of(task, token))
+        else {
+            return false;
+        };
+        match partition.record(task).map(Record::phase) {
+            // It has ended, so long ago that it is forgotten.
+            None => true,
+            Some(Phase::Leased(lease)) => lease.cancelling && lease.token == token,
+            // The run was taken to be lost. A success of it still counts.
+            Some(Phase::Scheduled { .. } | Phase::Ready) => false,
+            Some(Phase::Succeeded(_) | Phase::Dead(_) | Phase::Cancelled | Phase::Expired) => true,
+        }
+    }
+
+    /// Whether the lease of a run is in the log that this owner has applied. Its successor may have
+    /// granted it: then this node only does not know yet that it is the owner no more.
+    fn knows_of(&self, task: TaskId, token: Token) -> bool {
+        let replica = self.replicas.get(&GroupId::of(task.partition()));
+        let owner = replica.and_then(|replica| replica.owner.as_ref());
+        owner.is_some_and(|owner| token.term <= owner.term)
     }
 
     /// Runs that their executors do not list were not dispatched, or the dispatch was lost.
@@ -180,7 +210,8 @@ impl Scheduler {
         let mut elsewhere = BTreeSet::new();
         let mut reports: BTreeMap<PartitionId, Vec<Report>> = BTreeMap::new();
         for (task, token, outcome) in outcomes {
-            let Some(partition) = self.owned(task.partition()) else {
+            let known = self.knows_of(task, token);
+            let Some(partition) = self.owned(task.partition()).filter(|_| known) else {
                 elsewhere.insert(task.partition());
                 continue;
             };

@@ -13,6 +13,9 @@ use crate::task::Template;
 /// 0 to 9.
 const PRIORITIES: usize = 10;
 
+/// So few are not worth a sweep.
+const SLACK: usize = 1_024;
+
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     classes: Vec<Class>,
@@ -20,6 +23,8 @@ pub(super) struct Ready {
     len: usize,
     /// Numbers those who join a line.
     last: u64,
+    /// How many were left when tasks that do not wait any more were last swept out.
+    swept: usize,
 }
 
 /// The first in line of a class; the greatest of several is to be served first.
@@ -114,10 +119,23 @@ impl Ready {
         self.len
     }
 
+    /// Drops tasks that do not wait any more, if they may be more than half of all: nobody may come
+    /// for their class who would find out.
+    pub(super) fn sweep(&mut self, waits: impl Fn(TaskId) -> bool) {
+        if self.len > self.swept * 2 + SLACK {
+            self.retain(waits);
+            self.swept = self.len;
+        }
+    }
+
     pub(super) fn forget(&mut self, partition: PartitionId) {
+        self.retain(|task| task.partition() != partition);
+    }
+
+    fn retain(&mut self, keep: impl Fn(TaskId) -> bool) {
         for class in &mut self.classes {
             for line in &mut class.lines {
-                line.retain(|(_, task)| task.partition() != partition);
+                line.retain(|(_, task)| keep(*task));
             }
             class.len = class.lines.iter().map(VecDeque::len).sum();
         }

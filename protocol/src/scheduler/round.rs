@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
+use super::asks::Origin;
 use super::replica::{InFlight, Line, Machine, Owner};
 use super::{Effect, Scheduler};
 use crate::durable::{GroupWrite, WriteBatch};
@@ -13,7 +14,7 @@ use crate::group::{Drained, ProposeError, Role};
 use crate::id::{GroupId, ReplicaId};
 use crate::limits::{BATCH_BYTES_MAX, GATHERED_BYTES_MAX};
 use crate::partition::{Command, Proposal};
-use crate::wire::encode;
+use crate::wire::{RequestError, encode};
 
 /// What is to be written, and what is being written.
 #[derive(Default)]
@@ -163,6 +164,7 @@ impl Scheduler {
     }
 
     fn propose_staged(&mut self, refused: &mut BTreeSet<GroupId>) {
+        let mut too_large = Line::default();
         for id in mem::take(&mut self.staged) {
             if refused.contains(&id) {
                 continue;
@@ -182,7 +184,7 @@ impl Scheduler {
             let rest = match &replica.machine {
                 Some(Machine::Meta(_)) => propose_meta(&mut replica.group, line),
                 Some(Machine::Partition(_)) | None => {
-                    propose_commands(&mut replica.group, owner, line, at)
+                    propose_commands(&mut replica.group, owner, line, at, &mut too_large)
                 }
             };
             if let Some(line) = rest {
@@ -190,6 +192,31 @@ impl Scheduler {
                 owner.line = line;
                 refused.insert(id);
             }
+        }
+        self.refuse_line(too_large);
+    }
+
+    /// What would not fit into an entry is refused, with all that waits for it. Whatever is not a
+    /// caller's says itself again.
+    fn refuse_line(&mut self, line: Line) {
+        let Line { submissions, cancels, mut slots, commands, .. } = line;
+        let mut origins: Vec<Origin> = cancels.into_iter().map(|(origin, _)| origin).collect();
+        for mut submission in submissions {
+            self.leave_line(&submission);
+            slots.append(&mut submission.slots);
+            origins.push(submission.origin);
+        }
+        for command in commands {
+            if let Command::Lease { tasks, .. } = command {
+                tasks.into_iter().for_each(|task| self.index_ready(task));
+            }
+        }
+        for (lessee, pool, count) in slots {
+            self.hold_again(lessee, pool, count);
+        }
+        for origin in origins {
+            let what = "commands for one partition".to_owned();
+            self.fail(origin, RequestError::Overloaded { what });
         }
     }
 }
@@ -209,6 +236,7 @@ fn propose_commands(
     owner: &mut Owner,
     line: Line,
     at: crate::time::Wall,
+    too_large: &mut Line,
 ) -> Option<Line> {
     let term = owner.term;
     let Line { reports, commands: others, leases, slots, submissions, cancels, meta: _ } = line;
@@ -242,6 +270,10 @@ fn propose_commands(
         next.proposal = Proposal { term, at, commands: mem::take(&mut commands) };
         match group.propose(encode(&next.proposal)) {
             Ok(index) => owner.in_flight.push_back(InFlight { index, ..mem::take(&mut next) }),
+            // All that is large is counted, so this is only met by far too many small commands.
+            Err(ProposeError::TooLarge { .. }) => {
+                propose_singly(group, owner, mem::take(&mut next), too_large);
+            }
             Err(ProposeError::Full | ProposeError::NotLeader) => {
                 let InFlight { proposal, mut submissions, cancels, slots, .. } = next;
                 submissions.extend(waiting);
@@ -250,6 +282,46 @@ fn propose_commands(
                 });
                 let commands = kept.collect();
                 return Some(Line { commands, submissions, cancels, slots, ..Line::default() });
+            }
+        }
+    }
+}
+
+/// Proposes each command of what does not fit into one entry in an entry of its own; what is not
+/// taken even so goes to `too_large`.
+fn propose_singly(
+    group: &mut crate::group::Group,
+    owner: &mut Owner,
+    whole: InFlight,
+    too_large: &mut Line,
+) {
+    let InFlight { index: _, proposal, submissions, cancels, mut slots } = whole;
+    let Proposal { term, at, commands } = proposal;
+    let mut submissions = submissions.into_iter();
+    let mut cancels = cancels.into_iter();
+    for command in commands {
+        let mut next = InFlight::default();
+        match &command {
+            Command::Accept { .. } => next.submissions.extend(submissions.next()),
+            Command::Cancel { .. } => next.cancels.extend(cancels.next()),
+            Command::Lease { lessee, .. } => {
+                next.slots = slots.extract_if(.., |(holder, ..)| holder == lessee).collect();
+            }
+            Command::Report { .. }
+            | Command::Release { .. }
+            | Command::Lose { .. }
+            | Command::Pardon { .. }
+            | Command::Expire { .. }
+            | Command::Forget { .. } => {}
+        }
+        next.proposal = Proposal { term, at, commands: vec![command] };
+        match group.propose(encode(&next.proposal)) {
+            Ok(index) => owner.in_flight.push_back(InFlight { index, ..next }),
+            Err(_) => {
+                too_large.submissions.append(&mut next.submissions);
+                too_large.cancels.append(&mut next.cancels);
+                too_large.slots.append(&mut next.slots);
+                too_large.commands.append(&mut next.proposal.commands);
             }
         }
     }

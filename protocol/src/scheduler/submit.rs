@@ -6,7 +6,9 @@ use super::Scheduler;
 use super::asks::Origin;
 use super::dispatch::SlotCount;
 use crate::id::{GroupId, PartitionId};
-use crate::limits::{SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX};
+use crate::limits::{
+    SUBMISSION_BYTES_IN_FLIGHT_MAX, SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX,
+};
 use crate::partition::{Command, Grant, Refusal};
 use crate::task::Batch;
 use crate::wire::{Answer, RequestError};
@@ -37,6 +39,9 @@ impl Submission {
 pub(super) struct OnTheWay {
     pub(super) submissions: usize,
     pub(super) tasks: usize,
+    /// What other nodes have passed on weighs so much. Requests of this node's clients are counted
+    /// where they are kept.
+    bytes: usize,
 }
 
 impl Scheduler {
@@ -54,9 +59,16 @@ impl Scheduler {
         if let Err(error) = self.may_take(partition, batch.rows.len()) {
             return self.answer(origin, Answer::Failed(error));
         }
-        let bytes = batch.rows.iter().map(|row| row.args.len() + 24).sum();
+        let bytes = batch.weight();
+        let passed_on = bytes_passed_on(origin, bytes);
+        if passed_on > 0
+            && let Err(error) = self.has_room_for(passed_on)
+        {
+            return self.answer(origin, Answer::Failed(error));
+        }
         self.on_the_way.submissions += 1;
         self.on_the_way.tasks += batch.rows.len();
+        self.on_the_way.bytes += passed_on;
         let submission = Submission { origin, batch, bytes, wait, slots: Vec::new() };
         if let Some(line) = self.line(partition) {
             line.submissions.push(submission);
@@ -87,6 +99,15 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Whether `bytes` more of submissions may be kept here.
+    pub(super) fn has_room_for(&self, bytes: usize) -> Result<(), RequestError> {
+        if self.asks.bytes() + self.on_the_way.bytes + bytes > SUBMISSION_BYTES_IN_FLIGHT_MAX {
+            let what = "bytes of submissions".to_owned();
+            return Err(RequestError::Overloaded { what });
+        }
+        Ok(())
+    }
+
     /// A submission is durable.
     pub(super) fn submitted(
         &mut self,
@@ -111,5 +132,14 @@ impl Scheduler {
     pub(super) fn leave_line(&mut self, submission: &Submission) {
         self.on_the_way.submissions -= 1;
         self.on_the_way.tasks -= submission.batch.rows.len();
+        self.on_the_way.bytes -= bytes_passed_on(submission.origin, submission.bytes);
+    }
+}
+
+/// What of a submission's `bytes` only its way into the log keeps here.
+const fn bytes_passed_on(origin: Origin, bytes: usize) -> usize {
+    match origin {
+        Origin::Here(_) => 0,
+        Origin::Peer(..) => bytes,
     }
 }

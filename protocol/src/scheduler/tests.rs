@@ -1,24 +1,31 @@
 //! Effect tests: what happens to one scheduler or a few, and all that they want done then.
 
 mod answering;
+mod beating;
 mod cancelling;
 mod clocks;
 mod ending;
+mod entries;
 mod founding;
 mod leasing;
 mod limits;
+mod lone_owner;
 mod losing;
 mod naming;
 mod network;
 mod node;
+mod noise;
 mod owning;
 mod passing;
 mod restarting;
+mod retaining;
 mod said;
 mod slots;
 mod submitting;
+mod sweeping;
 mod taking_over;
 mod waiting;
+mod weighing;
 
 use self::network::Network;
 use self::node::{DEADLINE, Node, PARTITIONS, SESSION, Step};

@@ -5,9 +5,14 @@ use std::collections::BTreeSet;
 use crate::id::{PartitionId, TaskId};
 use crate::time::Wall;
 
+/// So few are not worth a sweep.
+const SLACK: usize = 1_024;
+
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     due: BTreeSet<(Wall, TaskId, Due)>,
+    /// How many were left when those of tasks that do not wait any more were last swept out.
+    swept: usize,
 }
 
 /// What may be due.
@@ -39,6 +44,14 @@ impl Timers {
             return None;
         }
         self.due.pop_first().map(|(_, task, what)| (task, what))
+    }
+
+    /// Drops those for which nobody waits, if they may be more than half of all.
+    pub(super) fn sweep(&mut self, waits: impl Fn(TaskId, Due) -> bool) {
+        if self.due.len() > self.swept * 2 + SLACK {
+            self.due.retain(|(_, task, what)| waits(*task, *what));
+            self.swept = self.due.len();
+        }
     }
 
     pub(super) fn forget(&mut self, partition: PartitionId) {

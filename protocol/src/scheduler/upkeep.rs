@@ -58,6 +58,7 @@ impl Scheduler {
             self.ask_for_strays();
             self.ask_to_join();
             self.tend_waits();
+            self.sweep_indexes();
         }
     }
 

@@ -129,7 +129,6 @@ impl Batch {
         for template in &self.templates {
             template.check()?;
         }
-        let mut bytes = 0;
         for row in &self.rows {
             if self.templates.get(usize::from(row.template)).is_none() {
                 return Err(InvalidBatch::NoTemplate { row: row.id });
@@ -137,12 +136,19 @@ impl Batch {
             if row.args.len() > ARGS_BYTES_MAX {
                 return Err(InvalidBatch::ArgsTooLarge { row: row.id, bytes: row.args.len() });
             }
-            bytes += row.args.len();
         }
+        let bytes = self.weight();
         if bytes > BATCH_BYTES_MAX {
             return Err(InvalidBatch::TooManyBytes { bytes });
         }
         Ok(())
+    }
+
+    /// No fewer bytes than it takes on the wire and in the log.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let templates: usize = self.templates.iter().map(Template::weight).sum();
+        templates + self.rows.iter().map(Row::weight).sum::<usize>()
     }
 
     /// The template of `row`.
@@ -152,7 +158,28 @@ impl Batch {
     }
 }
 
+impl Row {
+    /// Beyond its arguments: an id, a position and a length, with every integer at its longest.
+    const FIXED: usize = 17 + 3 + 5;
+
+    /// No fewer bytes than it takes on the wire and in the log.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        Self::FIXED + self.args.len()
+    }
+}
+
 impl Template {
+    /// Beyond its names: two lengths and all options, with every integer at its longest.
+    const FIXED: usize = 2 * 3 + (2 + 9 + 4 + 3 * 10 + 10 + 18);
+
+    /// No fewer bytes than it takes on the wire and in the log, whatever queue is filled in.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        let queue = if self.queue.is_empty() { NAME_BYTES_MAX } else { self.queue.len() };
+        Self::FIXED + self.name.len() + queue
+    }
+
     fn check(&self) -> Result<(), InvalidBatch> {
         check_name("task name", &self.name)?;
         if !self.queue.is_empty() {
@@ -225,10 +252,10 @@ pub enum InvalidBatch {
         /// What it may be.
         range: String,
     },
-    /// All arguments together are longer than [`BATCH_BYTES_MAX`].
+    /// All tasks together, with what they have in common, are longer than [`BATCH_BYTES_MAX`].
     #[error("the batch takes {bytes} bytes, {BATCH_BYTES_MAX} are allowed; submit it in parts")]
     TooManyBytes {
-        /// Length of all arguments.
+        /// How long they are.
         bytes: usize,
     },
     /// More tasks than [`BATCH_TASKS_MAX`].

@@ -94,6 +94,10 @@ impl Node {
                 other => step.said.push(other),
             }
         }
+        // Callers are answered when all else is under way; told first they read better.
+        let is_answer = |effect: &Effect| matches!(effect, Effect::Answer { .. });
+        assert!(step.said.is_sorted_by_key(is_answer), "answers hold nothing up: {step:?}");
+        step.said.sort_by_key(|effect| !is_answer(effect));
         step
     }
 
