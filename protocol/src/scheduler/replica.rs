@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::Scheduler;
 use super::asks::Origin;
 use super::read::Read;
 use super::submit::Submission;
+use super::{Now, Scheduler};
 use crate::durable::{GroupWrite, StoredGroup};
 use crate::group::{Body, Group, GroupMessage, RaftKind, Role, Roster};
 use crate::id::{GroupId, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
@@ -35,6 +35,8 @@ pub(super) struct Owner {
     pub(super) term: u64,
     /// Whether an entry of its own term is applied: from then on it grants and answers.
     pub(super) is_settled: bool,
+    /// When it settled, and what partition time was then.
+    pub(super) settled_at: Option<Now>,
     pub(super) line: Line,
     /// What was proposed and is not applied, oldest first.
     pub(super) in_flight: VecDeque<InFlight>,
@@ -95,6 +97,7 @@ impl Owner {
         Self {
             term,
             is_settled: false,
+            settled_at: None,
             line: Line::default(),
             in_flight: VecDeque::new(),
             reads: BTreeMap::new(),
