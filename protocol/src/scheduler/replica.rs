@@ -48,6 +48,9 @@ pub(super) struct Owner {
     pub(super) losing: BTreeSet<Lessee>,
     /// When it last had work: a group at rest may be handed back.
     pub(super) worked_at: Tick,
+    /// Who ranks first among the voters, once that was looked at since they changed. Mostly it is
+    /// this node, and then there is nothing to be done about it ten times a second.
+    pub(super) best: Option<NodeId>,
     /// When its copies were last looked after.
     pub(super) moved_at: Tick,
     /// Whether a command to forget is on its way into the log.
@@ -104,6 +107,7 @@ impl Owner {
             asked: BTreeMap::new(),
             losing: BTreeSet::new(),
             worked_at: now,
+            best: None,
             moved_at: Tick::START,
             forgetting: false,
         }
