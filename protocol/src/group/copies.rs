@@ -122,6 +122,12 @@ impl Group {
         translate::from_conf_state(&self.raw.raft.prs().conf().to_conf_state())
     }
 
+    /// Whether `replica` votes.
+    #[must_use]
+    pub fn votes(&self, replica: ReplicaId) -> bool {
+        self.raw.raft.prs().conf().voters().contains(replica.0)
+    }
+
     /// Whether a change of the copies is under way.
     #[must_use]
     pub fn is_changing(&self) -> bool {

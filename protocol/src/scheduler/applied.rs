@@ -207,6 +207,9 @@ impl Scheduler {
     /// What is to be looked after once all committed entries are applied.
     pub(super) fn after_apply(&mut self, id: GroupId, copies_changed: bool) {
         if copies_changed {
+            if let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) {
+                owner.best = None;
+            }
             // The next step of a move need not wait for the next upkeep.
             self.move_copies(id);
         }

@@ -140,7 +140,9 @@ impl Scheduler {
         let mut bytes = 0;
         if let Ask::Submit { batch, .. } = &ask {
             bytes = batch.weight();
-            if let Err(error) = batch.check().map_err(Into::into).and(self.has_room_for(bytes)) {
+            if let Err(error) =
+                batch.check().map_err(Into::into).and_then(|()| self.has_room_for(bytes))
+            {
                 self.outbox.effects.push(fail(error));
                 return;
             }

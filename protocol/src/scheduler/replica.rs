@@ -5,11 +5,11 @@ use std::mem;
 
 use bytes::Bytes;
 
-use super::Scheduler;
 use super::asks::Origin;
 use super::dispatch::SlotCount;
 use super::read::Read;
 use super::submit::Submission;
+use super::{Now, Scheduler};
 use crate::durable::{GroupWrite, StoredGroup};
 use crate::group::{Body, Group, GroupMessage, RaftKind, Role, Roster};
 use crate::id::{GroupId, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
@@ -37,6 +37,8 @@ pub(super) struct Owner {
     pub(super) term: u64,
     /// Whether an entry of its own term is applied: from then on it grants and answers.
     pub(super) is_settled: bool,
+    /// When it settled, and what partition time was then.
+    pub(super) settled_at: Option<Now>,
     pub(super) line: Line,
     /// What was proposed and is not applied, oldest first.
     pub(super) in_flight: VecDeque<InFlight>,
@@ -48,6 +50,9 @@ pub(super) struct Owner {
     pub(super) losing: BTreeSet<Lessee>,
     /// When it last had work: a group at rest may be handed back.
     pub(super) worked_at: Tick,
+    /// Who ranks first among the voters, once that was looked at since they changed. Mostly it is
+    /// this node, and then there is nothing to be done about it ten times a second.
+    pub(super) best: Option<NodeId>,
     /// When its copies were last looked after.
     pub(super) moved_at: Tick,
     /// Whether a command to forget is on its way into the log.
@@ -106,12 +111,14 @@ impl Owner {
         Self {
             term,
             is_settled: false,
+            settled_at: None,
             line: Line::default(),
             in_flight: VecDeque::new(),
             reads: BTreeMap::new(),
             asked: BTreeMap::new(),
             losing: BTreeSet::new(),
             worked_at: now,
+            best: None,
             moved_at: Tick::START,
             forgetting: false,
         }

@@ -2,8 +2,8 @@
 
 use std::mem;
 
-use super::Scheduler;
 use super::replica::{Line, Machine, Owner, Replica};
+use super::{Now, Scheduler};
 use crate::id::{GroupId, Lessee, PartitionId, TaskId, Token};
 use crate::partition::Command;
 use crate::task::{Phase, RunEnd};
@@ -30,6 +30,7 @@ impl Scheduler {
             return self.learn_own_meta();
         };
         let partition_id = partition.id();
+        owner.settled_at = Some(Now { tick: now, wall: partition.now() });
         let mut ready = Vec::new();
         let mut scheduled = Vec::new();
         for (task, record) in partition.records() {

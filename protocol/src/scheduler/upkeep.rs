@@ -211,27 +211,33 @@ impl Scheduler {
         let Some(owner) = replica.owner.as_ref().filter(|owner| owner.line.is_empty()) else {
             return false;
         };
+        if owner.best == Some(self.node()) {
+            return false;
+        }
         let is_new = replica.partition().is_some_and(|p| p.fill() == Default::default());
         let patience = if is_new { QUIET_WHEN_NEW } else { QUIET_BEFORE_HANDOVER };
         if now.since(owner.worked_at) < patience || replica.group.is_changing() {
             return false;
         }
-        let copies = replica.group.copies();
-        let wanted = self.aim(id).map_or(usize::MAX, |aim| crate::placement::voters_of(aim.copies));
-        if copies.voters.len() < wanted {
-            return false;
-        }
         let roster = replica.group.roster();
-        let voters = copies.voters.iter().filter_map(|copy| roster.node(*copy));
-        let Some(best) = ranking(id, voters).first().copied() else {
+        let voters = || roster.iter().filter(|(copy, _)| replica.group.votes(*copy));
+        let best =
+            owner.best.or_else(|| ranking(id, voters().map(|(_, node)| node)).first().copied());
+        let Some(best) = best else {
             return false;
         };
         let ready = self.peers.get(&best).is_some_and(|peer| {
             peer.liveness == Liveness::Alive && now.since(peer.since) >= patience
         });
-        let caught_up =
-            roster.replica_on(best).is_some_and(|copy| replica.group.is_caught_up(copy));
-        if best == self.node() || !ready || !caught_up {
+        let goes = ready
+            && roster.replica_on(best).is_some_and(|copy| replica.group.is_caught_up(copy))
+            && self
+                .aim(id)
+                .is_some_and(|aim| voters().count() >= crate::placement::voters_of(aim.copies));
+        if let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) {
+            owner.best = Some(best);
+        }
+        if !goes {
             return false;
         }
         if let Some(replica) = self.replicas.get_mut(&id) {

@@ -40,7 +40,9 @@ fn many_submissions_that_have_nothing_in_common_are_cut_into_entries_that_fit() 
     owner.commands.clear();
     // All of these wait for the disk, and are gathered.
     let tasks = BATCH_TASKS_MAX as u64;
-    (0..40).for_each(|turn| drop(owner.submit(diverse(turn * tasks, tasks))));
+    for turn in 0..40 {
+        owner.submit(diverse(turn * tasks, tasks));
+    }
     owner.settle();
     assert_eq!(owner.partition().fill().open, 40 * BATCH_TASKS_MAX + 1, "all were taken in");
     assert!(owner.entries_bytes_max <= ENTRY_BYTES_MAX, "{}", owner.entries_bytes_max);

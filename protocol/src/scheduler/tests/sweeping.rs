@@ -20,7 +20,9 @@ fn in_line(owner: &LoneOwner) -> usize {
 }
 
 fn cancel_all(owner: &mut LoneOwner, tasks: std::ops::Range<u64>) {
-    tasks.for_each(|n| drop(owner.ask(Ask::Cancel { task: task(n) })));
+    for n in tasks {
+        owner.ask(Ask::Cancel { task: task(n) });
+    }
 }
 
 /// Tasks that start in time or not at all, if they may start `delay` after they came.
