@@ -12,7 +12,7 @@ use umbel_protocol::wire::{Answer, Ask, Request, RequestError};
 
 use crate::host::Local;
 use crate::invariants::finished_stays;
-use crate::plan::{MS, SECOND, Sabotage};
+use crate::plan::{MS, SECOND};
 use crate::work::{Script, draw_template};
 use crate::world::{What, World};
 
@@ -109,7 +109,7 @@ impl World {
         }
         self.op(op).attempt += 1;
         let attempt = self.op(op).attempt;
-        if self.plan.sabotage == Some(Sabotage::NoDedup) && attempt > 1 {
+        if self.renames_retries() && attempt > 1 {
             self.rename(op);
         }
         let host = usize::try_from(self.random() % self.hosts.len() as u64).expect("few hosts");

@@ -3,6 +3,8 @@
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
+use crate::sabotage::Sabotage;
+
 /// A microsecond of virtual time.
 pub const US: u64 = 1;
 /// A millisecond.
@@ -60,21 +62,6 @@ pub struct FaultPlan {
     pub clock_skew: u64,
     /// Whether messages of consensus are reordered, doubled and lost one by one.
     pub unruly: bool,
-}
-
-/// A known bug, put in by the simulator around the real code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {
-    /// A disk says that writes are durable before they are, and loses them in a crash.
-    EarlyDisk,
-    /// A disk says that writes are durable and now and then keeps nothing of them.
-    ForgetfulDisk,
-    /// Executors that are asked what they hold say: nothing.
-    LostHolds,
-    /// A submission that is tried again counts as a new one.
-    NoDedup,
-    /// Executors start what they are sent twice.
-    DoubleStart,
 }
 
 impl Plan {
