@@ -83,7 +83,7 @@ impl World {
                 let last = batch.templates.len() as u64 - 1;
                 let template = u16::try_from(self.between(0, last)).expect("few templates");
                 batch.rows.push(Row { id, template, args: script.to_args() });
-                self.ledger.tasks.entry(script.mark).or_default().ids.push(id);
+                self.ledger.submits(script.mark, id);
                 marks.push(script.mark);
             }
             let wait = self.flip(0.3);
@@ -117,7 +117,12 @@ impl World {
             return self.try_later(op);
         }
         let ask = match self.op(op).kind.clone() {
-            Kind::Cancel(task) => Ask::Cancel { task },
+            Kind::Cancel(task) => {
+                if let Some(log) = self.ledger.log_mut(task) {
+                    log.cancel_asked = true;
+                }
+                Ask::Cancel { task }
+            }
             Kind::List => Ask::List { state: None, queue: None, limit: 100 },
             Kind::Show(task) => Ask::Show { task },
             Kind::Submit { batch, wait, .. } => Ask::Submit { batch, wait },
@@ -149,7 +154,7 @@ impl World {
         let marks = marks.clone();
         *batch = Arc::new(renamed.clone());
         for (mark, row) in marks.iter().zip(&renamed.rows) {
-            self.ledger.tasks.entry(*mark).or_default().ids.push(row.id);
+            self.ledger.submits(*mark, row.id);
         }
     }
 
@@ -201,9 +206,10 @@ impl World {
                     ));
                 }
                 if let Kind::Cancel(task) = kind
-                    && let Some(mark) = self.ledger.mark_of(task)
+                    && !view.state.is_final()
+                    && let Some(log) = self.ledger.log_mut(task)
                 {
-                    self.ledger.tasks.entry(mark).or_default().cancelled = true;
+                    log.stopped = true;
                 }
                 self.op(op).done = true;
             }

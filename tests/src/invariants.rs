@@ -46,6 +46,12 @@ pub fn owned(world: &World, partition: PartitionId) -> Option<&Partition> {
     copies.filter(|copy| copy.is_settled()).max_by_key(|copy| copy.term())?.partition()
 }
 
+/// Whether the partition has known `task`, and has it no more because it ended long ago.
+#[must_use]
+pub fn is_forgotten(partition: &Partition, task: TaskId) -> bool {
+    partition.stub(task).is_some() || task.made_at() <= partition.dedup_floor()
+}
+
 /// All partitions.
 pub fn partitions(world: &World) -> impl Iterator<Item = PartitionId> {
     (0..world.plan.partitions).map(PartitionId)

@@ -6,15 +6,24 @@ use umbel_protocol::wire::{Envelope, OwnerSays, PeerMessage, decode, encode};
 use umbel_protocol::{executor, membership, scheduler};
 
 use super::Local;
+use crate::invariants::leased_runs_only;
 use crate::network::Fate;
 use crate::world::{What, World};
 
 impl World {
-    pub(super) fn note_leases(&mut self, says: &OwnerSays) {
-        if let OwnerSays::Dispatch { runs, .. } = says {
-            for run in runs {
-                self.ledger.leased.entry((run.task, run.token)).or_insert(self.now);
+    /// Something leaves the owner `host` for an executor.
+    pub(super) fn note_leases(&mut self, host: usize, says: &OwnerSays) {
+        let OwnerSays::Dispatch { runs, .. } = says else {
+            return;
+        };
+        for run in runs {
+            let key = (run.task, run.token);
+            if self.ledger.leased.contains_key(&key) {
+                continue;
             }
+            self.ledger.leased.insert(key, self.now);
+            let sent = leased_runs_only::on_dispatch(self, host, run.task, run.token);
+            sent.unwrap_or_else(|what| self.violate(what));
         }
     }
 
@@ -31,7 +40,7 @@ impl World {
         };
         for message in &messages {
             if let PeerMessage::ToExecutor(says) = message {
-                self.note_leases(says);
+                self.note_leases(host, says);
             }
         }
         let clock = self.hosts[host].wall(self.now);

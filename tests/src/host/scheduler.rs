@@ -29,7 +29,7 @@ impl World {
                 self.push(at, What::Answer { op: caller.session, answer });
             }
             Effect::Execute(says) => {
-                self.note_leases(&says);
+                self.note_leases(host, &says);
                 self.local(host, Local::Executor(executor::Event::Owner { from: me, says }));
             }
             Effect::Joined(cluster) => {
