@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::apply::Tokens;
-use super::lease::grant;
+use super::lease::{grant, is_due};
 use super::{Change, Grant, Partition, Refusal};
 use crate::id::Lessee;
 use crate::limits::{ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
@@ -85,6 +85,8 @@ impl Partition {
             Phase::Scheduled { not_before } => {
                 changes.push(Change::Scheduled { task: row.id, not_before });
             }
+            // Its time to start has passed already: it is not given out, it will be given up.
+            _ if !is_due(&record, self.now) => changes.push(Change::Ready { task: row.id }),
             _ => match slots.next() {
                 Some(lessee) => {
                     grant(row.id, &mut record, self.now, lessee, tokens.take(), changes)

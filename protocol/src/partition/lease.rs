@@ -55,7 +55,7 @@ pub(super) fn grant(
 }
 
 /// Whether a task may be given out now.
-fn is_due(record: &Record, now: Wall) -> bool {
+pub(super) fn is_due(record: &Record, now: Wall) -> bool {
     let in_time = record.template.options.expires_at.is_none_or(|expires_at| now < expires_at);
     let waits = match record.phase() {
         Phase::Scheduled { not_before } => *not_before <= now,
