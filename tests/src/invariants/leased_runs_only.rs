@@ -32,14 +32,14 @@ pub fn on_dispatch(world: &World, host: usize, task: TaskId, token: Token) -> Re
         ));
     }
     let record = copy.partition().and_then(|partition| partition.record(task));
-    let Some(Phase::Leased(lease)) = record.map(|record| record.phase()) else {
-        return Err(format!("{task} {token} is sent and not leased"));
-    };
     let stopped = world.ledger.log_of(task).is_some_and(|log| log.stopped);
-    if stopped && !lease.cancelling {
-        return Err(format!("{task} {token} was leased after its cancellation was acknowledged"));
+    match record.map(|record| record.phase()) {
+        Some(Phase::Leased(lease)) if lease.token == token && stopped && !lease.cancelling => {
+            Err(format!("{task} {token} was leased after its cancellation was acknowledged"))
+        }
+        // What came of it may be applied in the same step.
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// How many voters have the entry at `index` of `term` on disk, and how many there are, as `host`
