@@ -6,12 +6,12 @@ use std::sync::Arc;
 use umbel_protocol::id::{PartitionId, TaskId};
 use umbel_protocol::partition::Refusal;
 use umbel_protocol::scheduler::{Caller, Event};
-use umbel_protocol::task::{Batch, Row};
+use umbel_protocol::task::{Batch, Row, View};
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Answer, Ask, Request, RequestError};
 
 use crate::host::Local;
-use crate::invariants::finished_stays;
+use crate::invariants::{finished_stays, nothing_unsynced_is_promised};
 use crate::plan::{MS, SECOND};
 use crate::work::{Script, draw_template};
 use crate::world::{What, World};
@@ -200,10 +200,8 @@ impl World {
                     let result = view.result.map(|result| result.to_vec());
                     finished_stays::told(self, view.id, view.state, result);
                 } else if matches!(kind, Kind::Wait(_)) {
-                    self.violate(format!(
-                        "a wait for {} ends while it is {:?}",
-                        view.id, view.state
-                    ));
+                    let View { id, state, .. } = *view;
+                    self.violate(format!("finished_stays: a wait for {id} ends with {state:?}"));
                 }
                 if let Kind::Cancel(task) = kind
                     && !view.state.is_final()
@@ -228,7 +226,7 @@ impl World {
 
     fn failed(&mut self, op: u64, task: TaskId, error: &RequestError) {
         if matches!(error, RequestError::NotFound { .. }) {
-            return self.violate(format!("{task} was acknowledged and is not found"));
+            return self.violate(format!("acknowledged_is_kept: {task} is not found"));
         }
         if !self.op(op).done {
             self.try_later(op);
@@ -246,6 +244,10 @@ impl World {
         self.progress_at = self.now;
         if let Some((_, refusal)) = refused.first() {
             return self.violate(format!("a submission is refused: {refusal}"));
+        }
+        for row in &batch.rows {
+            let kept = nothing_unsynced_is_promised::on_submitted(self, row.id);
+            self.must("nothing_unsynced_is_promised", kept);
         }
         let first = !std::mem::replace(&mut self.op(op).acknowledged, true);
         if !wait {

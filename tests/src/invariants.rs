@@ -5,6 +5,7 @@ pub mod every_task_ends;
 pub mod exactly_one_run;
 pub mod finished_stays;
 pub mod leased_runs_only;
+pub mod nothing_unsynced_is_promised;
 pub mod one_owner;
 pub mod replicas_converge;
 pub mod second_run_after_loss;
@@ -17,15 +18,30 @@ use crate::world::World;
 
 /// A run starts.
 pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee: Lessee) {
-    let result = leased_runs_only::on_start(world, task, token)
-        .and_then(|()| exactly_one_run::on_start(world, mark))
-        .and_then(|()| second_run_after_loss::on_start(world, mark, task, token, lessee));
-    if let Err(what) = result {
-        world.violate(what);
-    }
+    world.must("leased_runs_only", leased_runs_only::on_start(world, task, token));
+    world.must("exactly_one_run", exactly_one_run::on_start(world, mark));
+    let after_loss = second_run_after_loss::on_start(world, mark, task, token, lessee);
+    world.must("second_run_after_loss", after_loss);
     let at = world.now;
     let start = StartLog { at, task, token, lessee, end: None };
     world.ledger.tasks.entry(mark).or_default().starts.push(start);
+}
+
+/// Makes `result` say which promise was broken.
+///
+/// # Errors
+/// As in `result`.
+pub fn named<T>(invariant: &str, result: Result<T, String>) -> Result<T, String> {
+    result.map_err(|what| format!("{invariant}: {what}"))
+}
+
+/// What is compared all the while.
+///
+/// # Errors
+/// What is not as it was promised.
+pub fn check(world: &mut World) -> Result<(), String> {
+    named("replicas_converge", replicas_converge::check(world))?;
+    named("finished_stays", finished_stays::check(world))
 }
 
 /// All has come to rest.
@@ -33,9 +49,9 @@ pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee
 /// # Errors
 /// What is not as it was promised.
 pub fn at_end(world: &World) -> Result<(), String> {
-    acknowledged_is_kept::at_end(world)?;
-    every_task_ends::at_end(world)?;
-    leased_runs_only::at_end(world)
+    named("acknowledged_is_kept", acknowledged_is_kept::at_end(world))?;
+    named("every_task_ends", every_task_ends::at_end(world))?;
+    named("leased_runs_only", leased_runs_only::at_end(world))
 }
 
 /// The partition, as its settled owner has it.

@@ -202,8 +202,7 @@ impl World {
     }
 
     fn is_over(&mut self) -> Result<bool, String> {
-        invariants::replicas_converge::check(self)?;
-        invariants::finished_stays::check(self)?;
+        invariants::check(self)?;
         let Some(healed_at) = self.healed_at else {
             return Ok(false);
         };
@@ -219,12 +218,14 @@ impl World {
                 process.map(|p| (p.executor.held(), p.executor.free(), p.scheduler.idle()))
             };
             let slots: Vec<_> = self.hosts.iter().map(slots).collect();
-            return Err(format!("nothing goes on, but {open}; held, free, idle: {slots:?}"));
+            return Err(format!(
+                "every_task_ends: nothing goes on, but {open}; held, free, idle: {slots:?}"
+            ));
         }
         if let Some(unsettled) =
             unsettled.filter(|_| self.now > self.progress_at.max(healed_at) + SETTLED)
         {
-            return Err(format!("long after everything was healed {unsettled}"));
+            return Err(format!("replicas_converge: long after everything was healed {unsettled}"));
         }
         Ok(false)
     }
@@ -330,6 +331,13 @@ impl World {
     /// Something is wrong; the first such thing counts.
     pub fn violate(&mut self, what: String) {
         self.violation.get_or_insert(what);
+    }
+
+    /// What has just been checked must hold.
+    pub fn must(&mut self, invariant: &str, result: Result<(), String>) {
+        if let Err(what) = invariants::named(invariant, result) {
+            self.violate(what);
+        }
     }
 
     /// Notes what happens, for people.

@@ -6,7 +6,7 @@ use umbel_protocol::wire::{Envelope, OwnerSays, PeerMessage, decode, encode};
 use umbel_protocol::{executor, membership, scheduler};
 
 use super::Local;
-use crate::invariants::leased_runs_only;
+use crate::invariants::{leased_runs_only, nothing_unsynced_is_promised};
 use crate::network::Fate;
 use crate::world::{What, World};
 
@@ -22,8 +22,8 @@ impl World {
                 continue;
             }
             self.ledger.leased.insert(key, self.now);
-            let sent = leased_runs_only::on_dispatch(self, host, run.task, run.token);
-            sent.unwrap_or_else(|what| self.violate(what));
+            let leased = leased_runs_only::on_dispatch(self, host, run.task, run.token);
+            self.must("leased_runs_only", leased);
         }
     }
 
@@ -42,6 +42,8 @@ impl World {
             if let PeerMessage::ToExecutor(says) = message {
                 self.note_leases(host, says);
             }
+            let kept = nothing_unsynced_is_promised::on_send(self, host, message);
+            self.must("nothing_unsynced_is_promised", kept);
         }
         let clock = self.hosts[host].wall(self.now);
         let bytes = self.said_abroad(encode(&Envelope { clock, messages }));

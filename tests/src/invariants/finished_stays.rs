@@ -23,7 +23,9 @@ pub fn told(world: &mut World, task: TaskId, state: State, result: Option<Vec<u8
         }
         Some(ending) if *ending == (state, result.clone()) => {}
         Some(ending) => {
-            let what = format!("#{mark} {task} ended as {ending:?}, then as {state:?} {result:?}");
+            let what = format!(
+                "finished_stays: #{mark} {task} ended as {ending:?}, then as {state:?} {result:?}"
+            );
             world.violate(what);
         }
     }
