@@ -64,8 +64,14 @@ impl Clients {
 impl World {
     /// Spreads the workload over the storm and a little after.
     pub fn plan_work(&mut self) {
-        for _ in 0..self.plan.submissions {
-            let at = self.now + self.between(SECOND, self.plan.storm + 2 * SECOND);
+        let (from, until) = (self.now + SECOND, self.now + self.plan.storm + 2 * SECOND);
+        self.submit_within(from, until, self.plan.submissions);
+    }
+
+    /// Spreads `submissions` over a time.
+    pub fn submit_within(&mut self, from: u64, until: u64, submissions: u64) {
+        for _ in 0..submissions {
+            let at = self.between(from, until);
             let rows = self.between(1, u64::from(self.plan.batch_max));
             let partition = PartitionId(
                 u16::try_from(self.between(0, u64::from(self.plan.partitions) - 1))

@@ -41,6 +41,8 @@ pub struct Host {
     pub process: Option<Process>,
     /// How far its wall clock is off, in milliseconds.
     pub clock: i64,
+    /// Whether it never comes back.
+    pub is_dead: bool,
     /// Until when its disk is slow.
     pub slow_until: u64,
     /// Until when its process stands still.
@@ -111,6 +113,7 @@ impl Host {
             life: 0,
             process: None,
             clock,
+            is_dead: false,
             slow_until: 0,
             paused_until: 0,
             profile,

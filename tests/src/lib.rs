@@ -14,6 +14,7 @@ pub mod faults;
 pub mod host;
 pub mod invariants;
 pub mod ledger;
+pub mod loss;
 pub mod network;
 pub mod plan;
 pub mod runner;

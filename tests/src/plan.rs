@@ -26,13 +26,15 @@ pub struct Plan {
     /// Copies of each.
     pub replicas: u8,
     /// Submissions of all clients together.
-    pub submissions: usize,
+    pub submissions: u64,
     /// Most tasks of one submission.
     pub batch_max: u32,
     /// How long things are broken for.
     pub storm: u64,
     /// What may go wrong.
     pub faults: FaultPlan,
+    /// Whether a minority dies for good when all else is done.
+    pub loses_minority: bool,
     /// A bug put in on purpose, to see that it is found.
     pub sabotage: Option<Sabotage>,
 }
@@ -82,6 +84,7 @@ impl Plan {
             batch_max: [1, 4, 20][rng.random_range(0..3)],
             storm: rng.random_range(10..30) * SECOND,
             faults,
+            loses_minority: hosts >= 3 && rng.random_bool(0.5),
             sabotage: None,
         }
     }

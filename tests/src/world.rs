@@ -15,6 +15,7 @@ use crate::faults::Fault;
 use crate::host::{Host, Local, address};
 use crate::invariants;
 use crate::ledger::Ledger;
+use crate::loss::Loss;
 use crate::network::Network;
 use crate::plan::{MS, Plan, SECOND};
 use crate::work;
@@ -56,6 +57,8 @@ pub struct World {
     pub datagram_loss: u32,
     /// How long members may be away.
     pub replace_after_ms: u64,
+    /// How the last loss goes.
+    pub loss: Loss,
     /// When everything was healed.
     pub healed_at: Option<u64>,
     /// When anything last went on.
@@ -151,6 +154,7 @@ impl World {
             owners: Default::default(),
             datagram_loss: plan.faults.datagram_loss,
             replace_after_ms: if rng.random_bool(0.5) { 5_000 } else { 30_000 },
+            loss: Loss::default(),
             healed_at: None,
             progress_at: 0,
             violation: None,
@@ -203,12 +207,19 @@ impl World {
 
     fn is_over(&mut self) -> Result<bool, String> {
         invariants::check(self)?;
+        invariants::named("taken_over_in_time", self.check_loss())?;
         let Some(healed_at) = self.healed_at else {
             return Ok(false);
         };
         let open = self.clients.open().or_else(|| invariants::every_task_ends::open(self));
         let unsettled = invariants::replicas_converge::unsettled(self);
         if open.is_none() && unsettled.is_none() {
+            if self.begin_loss() {
+                return Ok(false);
+            }
+            if self.loss.begun && self.loss.at.is_none() {
+                return Ok(false);
+            }
             invariants::at_end(self)?;
             return Ok(true);
         }

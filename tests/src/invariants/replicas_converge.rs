@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::id::GroupId;
-use umbel_protocol::placement::voters_of;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::partitions;
@@ -59,6 +58,9 @@ fn unsettled_group(world: &World, group: GroupId) -> Option<String> {
     };
     let wanted = limit.min(world.hosts.len());
     for (host, one) in world.hosts.iter().enumerate() {
+        if one.is_dead {
+            continue;
+        }
         let Some(process) = &one.process else {
             return Some(format!("host {host} is down"));
         };
@@ -71,7 +73,7 @@ fn unsettled_group(world: &World, group: GroupId) -> Option<String> {
         if copy.is_settled() {
             let copies = copy.copies();
             let (voters, learners) = (copies.voters.len(), copies.learners.len());
-            if voters != voters_of(wanted) || voters + learners != wanted || copies.is_joint() {
+            if !world.has_its_copies(wanted, voters, learners) || copies.is_joint() {
                 return Some(format!("{group} has {voters} voters and {learners} learners"));
             }
         }
@@ -79,7 +81,7 @@ fn unsettled_group(world: &World, group: GroupId) -> Option<String> {
     if owners != 1 {
         return Some(format!("{group} has {owners} owners"));
     }
-    if held != wanted {
+    if held != wanted && held != world.living() {
         return Some(format!("{group} has {held} copies instead of {wanted}"));
     }
     (applied.len() != 1).then(|| format!("the copies of {group} stand at {applied:?}"))
