@@ -4,20 +4,27 @@ use super::finish::close;
 use super::lease::poison;
 use super::{Change, Loss, Partition};
 use crate::id::{Lessee, TaskId};
-use crate::limits::{CRASH_HOLD, CRASHES_MAX};
+use crate::limits::CRASHES_MAX;
 use crate::task::{Lease, Phase, Record, RunEnd, State, Transition};
+use crate::time::Span;
 
 impl Partition {
     /// Closes all runs of `lessee` and counts each as a crash of its task.
     ///
     /// A task that has used up its crashes dies if the last loss is beyond doubt. If its node only
     /// fell silent it is held for a while first: the node may come back and be pardoned.
-    pub(super) fn lose(&mut self, lessee: Lessee, loss: Loss, changes: &mut Vec<Change>) {
+    pub(super) fn lose(
+        &mut self,
+        lessee: Lessee,
+        loss: Loss,
+        hold: Span,
+        changes: &mut Vec<Change>,
+    ) {
         for task in self.tasks_where(|record| lease_of(record, lessee).is_some()) {
             let Some(lease) = self.records.get(&task).and_then(|r| lease_of(r, lessee)) else {
                 continue;
             };
-            self.lose_one(task, &lease, loss, changes);
+            self.lose_one(task, &lease, loss, hold, changes);
         }
         if loss == Loss::Restarted {
             self.explain(lessee, changes);
@@ -44,7 +51,14 @@ impl Partition {
         }
     }
 
-    fn lose_one(&mut self, task: TaskId, lease: &Lease, loss: Loss, changes: &mut Vec<Change>) {
+    fn lose_one(
+        &mut self,
+        task: TaskId,
+        lease: &Lease,
+        loss: Loss,
+        hold: Span,
+        changes: &mut Vec<Change>,
+    ) {
         let now = self.now;
         changes.push(Change::Closed { task, token: lease.token, lessee: lease.lessee });
         let end = match loss {
@@ -65,7 +79,7 @@ impl Partition {
                 self.finish(task, Transition::Die, Phase::Dead(Box::new(poison())), changes);
             }
             (false, true, Loss::Unheard) => {
-                let not_before = now + CRASH_HOLD;
+                let not_before = now + hold;
                 self.amend(task, |record| {
                     record
                         .take(Transition::Retry, Phase::Scheduled { not_before })

@@ -36,6 +36,12 @@ pub(super) struct Waits {
     waiting: usize,
 }
 
+impl Waits {
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+}
+
 struct Wait {
     origin: Origin,
     missing: usize,

@@ -3,12 +3,13 @@
 use super::Scheduler;
 use super::replica::Replica;
 use crate::id::GroupId;
-use crate::limits::{DEDUP_WINDOW, FINISHED_BYTES_MAX, FINISHED_KEPT_MAX, RETENTION, STUBS_MAX};
+use crate::limits::Limits;
 use crate::partition::{Command, Partition};
 use crate::time::Wall;
 
-/// So much over a limit before anything is done: forgetting one by one would be one command a task.
-const SLACK: usize = 256;
+/// What part of a limit may be kept over it before anything is done: forgetting one by one would be
+/// one command a task.
+const SLACK: usize = 16;
 
 impl Scheduler {
     /// Asks a partition that keeps too much, or for too long, to forget.
@@ -16,7 +17,9 @@ impl Scheduler {
         let Some(replica) = self.replicas.get(&id).filter(|replica| replica.is_settled()) else {
             return;
         };
-        let Some((finished, floor)) = replica.partition().and_then(excess) else {
+        let Some((finished, floor)) =
+            replica.partition().and_then(|partition| excess(partition, &self.settings.limits))
+        else {
             return;
         };
         let in_line = |command: &Command| matches!(command, Command::Forget { .. });
@@ -38,17 +41,20 @@ impl Scheduler {
 }
 
 /// How many of the finished are too many, and up to where ids need not be recognised any more.
-fn excess(partition: &Partition) -> Option<(u32, Wall)> {
+fn excess(partition: &Partition, limits: &Limits) -> Option<(u32, Wall)> {
     let fill = partition.fill();
     let now = partition.now();
-    let too_many = fill.finished.saturating_sub(FINISHED_KEPT_MAX);
+    let too_many = fill.finished.saturating_sub(limits.finished_kept_max);
     let too_large =
-        if fill.finished_bytes > FINISHED_BYTES_MAX { fill.finished / 4 + 1 } else { 0 };
-    let too_old = partition.finished_before(now - RETENTION);
+        if fill.finished_bytes > limits.finished_bytes_max { fill.finished / 4 + 1 } else { 0 };
+    let too_old = partition.finished_before(now - limits.retention);
     let finished = too_many.max(too_large).max(too_old);
-    let aged = now - DEDUP_WINDOW;
-    let floor = partition.stub_floor(STUBS_MAX).map_or(aged, |crowded| crowded.max(aged));
+    let aged = now - limits.dedup_window;
+    let floor = partition.stub_floor(limits.stubs_max).map_or(aged, |crowded| crowded.max(aged));
     let moves_floor = partition.has_stubs_before(floor);
-    let due = finished > SLACK || too_large > 0 || (too_old > 0) || moves_floor;
+    let due = finished > limits.finished_kept_max / SLACK
+        || too_large > 0
+        || (too_old > 0)
+        || moves_floor;
     due.then(|| (u32::try_from(finished).unwrap_or(u32::MAX), floor))
 }
