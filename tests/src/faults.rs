@@ -104,6 +104,7 @@ impl World {
     }
 
     fn break_one(&mut self, kind: usize) {
+        self.is_troubled = true;
         let host = self.some_host();
         match kind {
             0 => self.crash_for_a_while(host),

@@ -47,7 +47,8 @@ pub struct Host {
     pub slow_until: u64,
     /// Until when its process stands still.
     pub paused_until: u64,
-    profile: Profile,
+    /// What it can run.
+    pub profile: Profile,
 }
 
 /// A running node.
@@ -64,7 +65,8 @@ pub struct Process {
     wake_at: [u64; 4],
     /// Hosts whose address is known.
     pub knows: BTreeSet<usize>,
-    runs: BTreeMap<(TaskId, Token), u32>,
+    /// Runs, with their attempts and pools.
+    runs: BTreeMap<(TaskId, Token), (u32, usize)>,
     /// When the last message to each machine inside the node arrives.
     lanes: [u64; 4],
     is_writing: bool,
@@ -128,6 +130,15 @@ impl Host {
     }
 }
 
+impl Process {
+    /// How many tasks run in `pool`.
+    #[must_use]
+    pub fn running(&self, pool: usize) -> u32 {
+        let count = self.runs.values().filter(|(_, of)| *of == pool).count();
+        u32::try_from(count).expect("few slots")
+    }
+}
+
 impl World {
     /// Starts the process of a host.
     pub fn start(&mut self, host: usize) {
@@ -151,6 +162,7 @@ impl World {
             join,
             seed,
             replace_after: Span::from_millis(self.replace_after_ms),
+            limits: self.plan.limits,
         };
         let at = Now { tick: Tick::START, wall: one.wall(now) };
         let scheduler = Scheduler::new(settings, at, one.disk.open());

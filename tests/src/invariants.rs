@@ -5,10 +5,14 @@ pub mod every_task_ends;
 pub mod exactly_one_run;
 pub mod finished_stays;
 pub mod leased_runs_only;
+pub mod nothing_goes_back;
+pub mod nothing_is_left;
 pub mod nothing_unsynced_is_promised;
 pub mod one_owner;
 pub mod replicas_converge;
 pub mod second_run_after_loss;
+pub mod starts_in_place;
+pub mod submitted_once;
 
 use umbel_protocol::id::{GroupId, Lessee, PartitionId, TaskId, Token};
 use umbel_protocol::partition::Partition;
@@ -19,6 +23,7 @@ use crate::world::World;
 /// A run starts.
 pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee: Lessee) {
     world.must("leased_runs_only", leased_runs_only::on_start(world, task, token));
+    world.must("submitted_once", submitted_once::on_start(world, mark));
     world.must("exactly_one_run", exactly_one_run::on_start(world, mark));
     let after_loss = second_run_after_loss::on_start(world, mark, task, token, lessee);
     world.must("second_run_after_loss", after_loss);
@@ -40,8 +45,37 @@ pub fn named<T>(invariant: &str, result: Result<T, String>) -> Result<T, String>
 /// # Errors
 /// What is not as it was promised.
 pub fn check(world: &mut World) -> Result<(), String> {
-    named("replicas_converge", replicas_converge::check(world))?;
-    named("finished_stays", finished_stays::check(world))
+    let World { hosts, images, furthest, ledger, looked_at, .. } = world;
+    let mut ended = Vec::new();
+    for (host, one) in hosts.iter().enumerate() {
+        let copies = one.process.iter().flat_map(|process| process.scheduler.copies());
+        for copy in copies {
+            let seen = (one.life, copy.applied());
+            if looked_at.insert((host, copy.group()), seen) == Some(seen) {
+                continue;
+            }
+            named("replicas_converge", replicas_converge::check_copy(images, host, &copy))?;
+            if let Some(partition) = copy.partition() {
+                named("nothing_goes_back", furthest.check_copy(&copy, partition))?;
+                let fresh = finished_stays::check_copy(ledger, &copy, partition);
+                for task in named("finished_stays", fresh)? {
+                    ended.push((host, task));
+                }
+            }
+        }
+    }
+    if !ended.is_empty() {
+        world.progress_at = world.now;
+    }
+    for (host, task) in ended {
+        let group = GroupId::of(task.partition());
+        let process = world.hosts[host].process.as_ref();
+        let copy = process.and_then(|process| process.scheduler.copy(group));
+        if let Some(record) = copy.and_then(|copy| copy.partition()?.record(task)) {
+            named("every_task_ends", every_task_ends::judge(world, task, record))?;
+        }
+    }
+    named("nothing_goes_back", nothing_goes_back::check_metas(world))
 }
 
 /// All has come to rest.

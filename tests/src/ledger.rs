@@ -1,8 +1,8 @@
 //! What was seen from outside: what clients were told, what ran where, who was thought lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use umbel_protocol::id::{Incarnation, Lessee, NodeId, TaskId, Token};
+use umbel_protocol::id::{GroupId, Incarnation, Lessee, NodeId, TaskId, Token};
 use umbel_protocol::task::{Outcome, State};
 
 /// All that was seen.
@@ -10,6 +10,8 @@ use umbel_protocol::task::{Outcome, State};
 pub struct Ledger {
     /// By the mark of the task's arguments.
     pub tasks: BTreeMap<u64, TaskLog>,
+    /// Tasks of each group that were seen to have ended.
+    pub ended_tasks: BTreeMap<GroupId, BTreeSet<TaskId>>,
     marks: BTreeMap<TaskId, u64>,
     /// Who took which start of a node to be down, from when until when.
     down: Vec<(usize, NodeId, Incarnation, u64, u64)>,
@@ -26,6 +28,12 @@ pub struct TaskLog {
     pub ids: Vec<TaskId>,
     /// Whether a client was told that it is durable, and under which id.
     pub acknowledged: Option<TaskId>,
+    /// Whether it was submitted under the id of another task: then it must never run.
+    pub impostor: bool,
+    /// When it was first submitted.
+    pub first_try: Option<u64>,
+    /// When a client was last shown it: whether it had ended, and how many of its runs.
+    pub viewed: Option<(u64, (bool, usize))>,
     /// Whether any client has asked for it to be stopped.
     pub cancel_asked: bool,
     /// Whether a client was told that it will be stopped: it had not ended then.

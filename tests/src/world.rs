@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use umbel_protocol::id::NodeId;
+use umbel_protocol::id::{GroupId, NodeId};
 use umbel_protocol::membership::{self, Peer};
 use umbel_protocol::wire::Answer;
 use umbel_protocol::{executor, scheduler};
@@ -51,6 +51,10 @@ pub struct World {
     pub ledger: Ledger,
     /// What copies looked like.
     pub images: invariants::replicas_converge::Images,
+    /// How far everything was.
+    pub furthest: invariants::nothing_goes_back::Furthest,
+    /// The life of each host and what each of its copies had applied when it was last looked at.
+    pub looked_at: BTreeMap<(usize, GroupId), (u64, u64)>,
     /// Who was seen to own what.
     pub owners: invariants::one_owner::Owners,
     /// Of a thousand datagrams, so many get lost now.
@@ -59,6 +63,8 @@ pub struct World {
     pub replace_after_ms: u64,
     /// How the last loss goes.
     pub loss: Loss,
+    /// Whether anything has gone wrong yet.
+    pub is_troubled: bool,
     /// When everything was healed.
     pub healed_at: Option<u64>,
     /// When anything last went on.
@@ -83,6 +89,8 @@ pub enum What {
     Answer {
         /// Its operation.
         op: u64,
+        /// Which attempt of it.
+        attempt: u64,
         /// What.
         answer: Answer,
     },
@@ -151,10 +159,13 @@ impl World {
             clients: Clients::default(),
             ledger: Ledger::default(),
             images: Default::default(),
+            furthest: Default::default(),
+            looked_at: BTreeMap::new(),
             owners: Default::default(),
             datagram_loss: plan.faults.datagram_loss,
             replace_after_ms: if rng.random_bool(0.5) { 5_000 } else { 30_000 },
             loss: Loss::default(),
+            is_troubled: plan.faults.is_troubled_at_once(),
             healed_at: None,
             progress_at: 0,
             violation: None,
@@ -212,7 +223,12 @@ impl World {
             return Ok(false);
         };
         let open = self.clients.open().or_else(|| invariants::every_task_ends::open(self));
-        let unsettled = invariants::replicas_converge::unsettled(self);
+        let unsettled = invariants::replicas_converge::unsettled(self)
+            .map(|what| format!("replicas_converge: {what}"))
+            .or_else(|| {
+                let left = invariants::nothing_is_left::left(self);
+                left.map(|what| format!("nothing_is_left: {what}"))
+            });
         if open.is_none() && unsettled.is_none() {
             if self.begin_loss() {
                 return Ok(false);
@@ -236,14 +252,14 @@ impl World {
         if let Some(unsettled) =
             unsettled.filter(|_| self.now > self.progress_at.max(healed_at) + SETTLED)
         {
-            return Err(format!("replicas_converge: long after everything was healed {unsettled}"));
+            return Err(format!("{unsettled}, long after everything was healed"));
         }
         Ok(false)
     }
 
     fn happen(&mut self, what: What) {
         match what {
-            What::Answer { op, answer } => self.answered(op, answer),
+            What::Answer { op, attempt, answer } => self.answered(op, attempt, answer),
             What::Breaks { a, b, epoch } => {
                 if self.network.is_current(a, b, epoch) {
                     self.cut_link(a, b);

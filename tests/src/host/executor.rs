@@ -7,7 +7,7 @@ use umbel_protocol::task::Outcome;
 use umbel_protocol::wire::PeerMessage;
 
 use super::{EXECUTOR, Local};
-use crate::invariants;
+use crate::invariants::{self, starts_in_place};
 use crate::plan::MS;
 use crate::work::Script;
 use crate::world::{What, World};
@@ -52,8 +52,12 @@ impl World {
         for _ in 0..self.starts_of_a_run() {
             invariants::on_start(self, script.mark, start.task, start.token, lessee);
         }
+        let in_place = starts_in_place::on_start(self, host, script.mark, start);
+        self.must("starts_in_place", in_place);
         self.progress_at = self.now;
-        let known = self.process(host).runs.insert((start.task, start.token), start.attempt);
+        let pool = self.hosts[host].profile.pool(&start.template.queue, &start.template.name);
+        let run = (start.attempt, pool.unwrap_or_default());
+        let known = self.process(host).runs.insert((start.task, start.token), run);
         if known.is_some() {
             self.violate(format!("host {host} starts {} {} again", start.task, start.token));
         }
@@ -71,7 +75,7 @@ impl World {
         script: &Script,
         stopped: bool,
     ) {
-        let Some(attempt) = self.process(host).runs.remove(&(task, token)) else {
+        let Some((attempt, _)) = self.process(host).runs.remove(&(task, token)) else {
             return;
         };
         let outcome = if stopped { Outcome::Cancelled } else { script.outcome(attempt) };

@@ -26,7 +26,7 @@ impl World {
         match effect {
             Effect::Answer { caller, answer } => {
                 let at = self.now + self.between(MS / 10, MS);
-                self.push(at, What::Answer { op: caller.session, answer });
+                self.push(at, What::Answer { op: caller.session, attempt: caller.request, answer });
             }
             Effect::Execute(says) => {
                 self.note_leases(host, &says);

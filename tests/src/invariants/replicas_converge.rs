@@ -3,39 +3,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::id::GroupId;
+use umbel_protocol::partition::{Fill, Partition};
+use umbel_protocol::scheduler::CopyView;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::partitions;
 use crate::world::World;
 
 /// What the state of each group was at each index that was seen.
-pub type Images = BTreeMap<(GroupId, u64), (usize, u64)>;
+pub type Images = BTreeMap<(GroupId, u64), (usize, (u64, Fill))>;
 
-/// Compares all copies with what was seen before.
+/// Compares a copy of `host` with what was seen of its group before, and with what it would be if it
+/// came from its own bytes: what is derived from records decides as well.
 ///
 /// # Errors
-/// The first two that differ.
-pub fn check(world: &mut World) -> Result<(), String> {
-    for (host, one) in world.hosts.iter().enumerate() {
-        let Some(process) = &one.process else {
-            continue;
-        };
-        for copy in process.scheduler.copies() {
-            let Some(bytes) = copy.to_bytes() else {
-                continue;
-            };
-            let hash = xxh3_64(&bytes);
-            let key = (copy.group(), copy.applied());
-            let (first, known) = *world.images.entry(key).or_insert((host, hash));
-            if known != hash {
-                return Err(format!(
-                    "{} and {} differ on {} at {}",
-                    first,
-                    host,
-                    copy.group(),
-                    copy.applied()
-                ));
-            }
+/// If two differ.
+pub fn check_copy(images: &mut Images, host: usize, copy: &CopyView<'_>) -> Result<(), String> {
+    let Some(bytes) = copy.to_bytes() else {
+        return Ok(());
+    };
+    let (group, applied) = (copy.group(), copy.applied());
+    let image = (xxh3_64(&bytes), copy.partition().map(Partition::fill).unwrap_or_default());
+    let (first, known) = *images.entry((group, applied)).or_insert((host, image));
+    if known != image {
+        return Err(format!(
+            "{first} and {host} differ on {group} at {applied}: {known:?}, {image:?}"
+        ));
+    }
+    if let Some(partition) = copy.partition() {
+        let again = Partition::from_bytes(&bytes).map(|again| again.fill());
+        if again != Ok(partition.fill()) {
+            return Err(format!("{group} at {applied} is {image:?} and would be {again:?}"));
         }
     }
     Ok(())
