@@ -66,6 +66,7 @@ use self::timers::Timers;
 use self::waits::Waits;
 use crate::durable::StoredGroup;
 use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId};
+use crate::limits::Limits;
 use crate::membership::Liveness;
 use crate::meta::{Join, Meta};
 use crate::time::{Span, Tick};
@@ -83,6 +84,8 @@ pub struct Settings {
     pub seed: u64,
     /// How long a member may be away before others take over its copies.
     pub replace_after: Span,
+    /// How much is kept, and for how long.
+    pub limits: Limits,
 }
 
 /// Drives the groups of a node.

@@ -9,6 +9,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::ClusterId;
+use umbel_protocol::limits::Limits;
 use umbel_protocol::membership::Identity;
 use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{Found, Settings};
@@ -212,6 +213,7 @@ impl NodeBuilder {
                 join: join_as,
                 seed: data_dir.start(),
                 replace_after,
+                limits: Limits::default(),
             },
             identity: Identity::new(
                 data_dir.node(),

@@ -72,13 +72,7 @@ impl Executor {
                 never.push(key);
                 continue;
             }
-            entry.insert(Run {
-                owner: from,
-                dispatcher: from,
-                pool: *pool,
-                repeats: 0,
-                end: None,
-            });
+            entry.insert(Run { owner: from, dispatcher: from, pool: *pool, repeats: 0, end: None });
             let template = Arc::clone(template);
             effects.push(Effect::Start(Start { task, token, attempt, template, args }));
         }

@@ -81,8 +81,7 @@ impl Partition {
         self.order_next += 1;
         let delay = template.options.delay;
         let not_before = self.now + delay;
-        let phase =
-            if delay.is_zero() { Phase::Ready } else { Phase::Scheduled { not_before } };
+        let phase = if delay.is_zero() { Phase::Ready } else { Phase::Scheduled { not_before } };
         // A copy of its own: a slice would keep what it was cut from alive as long as the record.
         let args = Bytes::copy_from_slice(&row.args);
         let record = Record::new(Arc::clone(template), args, self.now, self.order_next, phase);

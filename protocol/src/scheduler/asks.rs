@@ -75,6 +75,10 @@ impl Asks {
         Self { last: incarnation.0 << REQUESTS_BITS, ..Self::default() }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     pub(super) fn next_deadline(&self) -> Tick {
         self.deadlines.first().map_or(Tick::NEVER, |(at, _)| *at)
     }

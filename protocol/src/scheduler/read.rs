@@ -132,5 +132,4 @@ impl Scheduler {
         };
         self.answer(origin, answer);
     }
-
 }

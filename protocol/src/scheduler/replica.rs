@@ -234,6 +234,7 @@ impl Scheduler {
             return;
         }
         let (mut group, data) = Group::open(stored);
+        group.set_limits(self.settings.limits);
         let machine = data
             .map(|data| Machine::from_bytes(id, &data).expect("the store checks what it returns"));
         let alone = group.copies().voters == [group.replica()];

@@ -60,6 +60,10 @@ impl Waits {
         Some(id)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
     }

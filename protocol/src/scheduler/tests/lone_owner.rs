@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::durable::WriteBatch;
 use crate::group::Group;
 use crate::id::{ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::limits::Limits;
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::membership::Liveness;
 use crate::meta::{Join, Meta};
@@ -62,6 +63,7 @@ impl LoneOwner {
             join,
             seed: 3,
             replace_after: Span::from_millis(30_000),
+            limits: Limits::default(),
         };
         let now = Now { tick: Tick::START, wall: START };
         let mut owner = Self {

@@ -6,6 +6,7 @@ use super::said::{CLUSTER, START, id, join, ms};
 use crate::durable::{GroupWrite, StoredGroup, WriteBatch};
 use crate::group::Group;
 use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId};
+use crate::limits::Limits;
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::membership::Liveness;
 use crate::partition::{Command, Proposal};
@@ -66,6 +67,7 @@ impl Node {
             join: join(n),
             seed: 42,
             replace_after: ms(30_000),
+            limits: Limits::default(),
         };
         let scheduler = Scheduler::new(settings, now, disk.values().cloned().collect());
         Self { scheduler, now, is_stuck: false, writing: None, disk }

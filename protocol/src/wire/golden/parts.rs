@@ -77,7 +77,7 @@ fn in_the_log_of_a_partition() {
         Command::Lease { lessee: LESSEE, tasks: vec![task(1), task(2)] },
         Command::Report { lessee: LESSEE, reports },
         Command::Release { runs },
-        Command::Lose { lessee: LESSEE, loss: Loss::Unheard },
+        Command::Lose { lessee: LESSEE, loss: Loss::Unheard, hold: Span::from_millis(600_000) },
         Command::Pardon { lessee: LESSEE },
         Command::Cancel { task: task(1) },
         Command::Expire { tasks: vec![task(1)] },
