@@ -13,6 +13,8 @@ pub mod config;
 pub mod data_dir;
 mod former;
 pub mod local;
+#[cfg(all(test, feature = "cli"))]
+mod log_capture;
 pub mod node;
 mod router;
 pub mod store;

@@ -30,13 +30,16 @@ mod throttle;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use quinn::Endpoint;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use umbel_protocol::id::{Incarnation, NodeId};
 use umbel_protocol::limits;
@@ -48,7 +51,9 @@ use self::close::{Code, close};
 pub use self::error::{ReplyError, SendError, TransportError};
 pub use self::inbox::{Inbound, Inbox};
 use self::inbox::{Outlet, channels};
+pub(crate) use self::throttle::Throttle;
 use crate::tls::TlsFiles;
+use crate::work::panicked;
 
 /// What a transport needs to begin.
 #[derive(Debug)]
@@ -80,7 +85,7 @@ struct Inner {
     outlet: Outlet,
     /// Bulk messages that are taken in at a time.
     bulk_places: Semaphore,
-    warnings: throttle::Throttle,
+    warnings: Throttle,
     runtime: Handle,
     closing: CancellationToken,
 }
@@ -118,11 +123,11 @@ impl Transport {
             sessions: clients::Sessions::default(),
             outlet,
             bulk_places: Semaphore::new(BULK_PLACES),
-            warnings: throttle::Throttle::default(),
-            runtime: runtime.clone(),
+            warnings: Throttle::default(),
+            runtime,
             closing: closing.clone(),
         });
-        runtime.spawn(accept::accept(Arc::clone(&inner)));
+        inner.spawn(accept::accept(Arc::clone(&inner)));
         Ok((Self { inner, _guard: Arc::new(closing.drop_guard()) }, inbox))
     }
 
@@ -174,7 +179,7 @@ impl Transport {
         };
         if begin {
             let inner = Arc::clone(&self.inner);
-            self.inner.runtime.spawn(dialer::keep_connected(peer, inner));
+            self.inner.spawn(dialer::keep_connected(peer, inner));
         } else {
             peer.changed.notify_one();
         }
@@ -308,6 +313,17 @@ impl Inner {
             Who::Node(own) => own.node,
             Who::Client { .. } => unreachable!("a transport belongs to a node"),
         }
+    }
+
+    /// Runs a task of the transport. If it panics whoever listens is told: a part of the transport is
+    /// deaf or mute from then on.
+    fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let inner = Arc::clone(self);
+        self.runtime.spawn(async move {
+            if let Err(payload) = AssertUnwindSafe(task).catch_unwind().await {
+                inner.tell(Inbound::Broken { what: panicked(&*payload).message }).await;
+            }
+        })
     }
 
     /// Tells what happened to a connection.

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, Context, Handler, Message};
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
 use umbel_protocol::limits::MAILBOX_MAX;
@@ -17,9 +17,11 @@ use umbel_protocol::time::Tick;
 use umbel_protocol::wire::{Answer, OwnerSays, Request, ServerFrame, encode};
 
 use super::OwnerSpoke;
-use super::supervisor::{Bell, Handles};
+use super::alarm::{Alarm, Driven};
+use super::supervisor::{Bell, Handles, NodeError};
 use crate::clock::Clock;
-use crate::store::{SubmitError, WriterHandle};
+use crate::store::WriterHandle;
+use crate::transport::ReplyError;
 use crate::wire_out::send_envelopes;
 
 /// Sessions of this process itself; the transport counts its own from one.
@@ -34,7 +36,7 @@ pub struct Scheduler {
     /// What the executor had no room for.
     for_executor: VecDeque<OwnerSays>,
     effects: Vec<Effect>,
-    alarm: Option<(Tick, SpawnHandle)>,
+    alarm: Alarm,
     callers: HashMap<u64, mpsc::Sender<Answer>>,
     last_caller: u64,
     /// Rings when this actor is gone.
@@ -71,7 +73,7 @@ impl Scheduler {
             handles,
             for_executor: VecDeque::new(),
             effects: Vec::new(),
-            alarm: None,
+            alarm: Alarm::new(clock),
             callers: HashMap::new(),
             last_caller: 0,
             _bell: bell,
@@ -85,8 +87,7 @@ impl Scheduler {
             self.perform(effect);
         }
         self.effects = effects;
-        self.pass_on();
-        self.set_alarm(ctx);
+        self.settle(ctx);
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -96,11 +97,10 @@ impl Scheduler {
             Effect::Joined(cluster) => self.handles.joined(cluster),
             Effect::Meet { node, address } => self.handles.meet(node, address),
             Effect::Persist(batch) => {
-                if let Err(error) = self.writer.submit(batch) {
-                    // One batch is on its way at a time, so it is never full; a closed store has
-                    // told the supervisor why.
-                    let closed = matches!(error, SubmitError::Closed(_));
-                    debug!(closed, "a batch was not taken by the store");
+                if let Err(why) = self.writer.submit(batch) {
+                    // The machine would wait for this batch for ever. A store that has failed has
+                    // told why before, and the first reason counts.
+                    self.handles.fail(NodeError::Unwritten(why.to_string()));
                 }
             }
             Effect::Refused(refusal) => self.handles.fail(refusal.into()),
@@ -126,16 +126,32 @@ impl Scheduler {
         }
         let frame = encode(&ServerFrame { id: request, answer });
         if let Err(why) = self.handles.transport.reply(session, frame.into()) {
+            if why == ReplyError::Gone {
+                return debug!(session, "a client went away before its answer");
+            }
             // A client that does not read its answers is cut off rather than buffered for.
             warn!(session, %why, "an answer could not be sent to a client");
             self.handles.transport.close_session(session, "answers are not taken");
         }
     }
+}
 
-    /// Gives the executor what there is for it, in order.
-    fn pass_on(&mut self) {
+impl Driven for Scheduler {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn deadline(&self) -> Tick {
+        self.machine.next_deadline()
+    }
+
+    fn due(&mut self, ctx: &mut Context<Self>) {
+        self.step(Event::Due, ctx);
+    }
+
+    fn pass_on(&mut self) -> bool {
         if self.for_executor.is_empty() {
-            return;
+            return true;
         }
         let says = mem::take(&mut self.for_executor).into();
         let home = self.machine.node();
@@ -144,21 +160,7 @@ impl Scheduler {
         {
             self.for_executor = says.into();
         }
-    }
-
-    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
-        let deadline = self.machine.next_deadline();
-        if self.alarm.is_some_and(|(at, _)| at <= deadline) {
-            return;
-        }
-        if let Some((_, alarm)) = self.alarm.take() {
-            ctx.cancel_future(alarm);
-        }
-        let alarm = ctx.run_later(self.clock.until(deadline), |actor, ctx| {
-            actor.alarm = None;
-            actor.step(Event::Due, ctx);
-        });
-        self.alarm = Some((deadline, alarm));
+        self.for_executor.is_empty()
     }
 }
 
@@ -181,6 +183,7 @@ impl Handler<Happened> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, Happened(events): Happened, ctx: &mut Self::Context) {
+        self.make_way(ctx);
         for event in events {
             self.step(event, ctx);
         }
@@ -191,6 +194,7 @@ impl Handler<Ask> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, Ask { request, answers }: Ask, ctx: &mut Self::Context) {
+        self.make_way(ctx);
         self.last_caller += 1;
         let caller = Caller { session: SESSION_HERE, request: self.last_caller };
         self.callers.insert(self.last_caller, answers);

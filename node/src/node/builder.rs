@@ -18,6 +18,7 @@ use umbel_protocol::wire::hello::NodeHello;
 
 use super::definitions::add_configured;
 use super::profile::profile;
+use super::runtime::OwnRuntime;
 use super::{Node, StartError};
 use crate::actors::{Handles, Post, Setup};
 use crate::clock::Clock;
@@ -148,8 +149,8 @@ impl NodeBuilder {
     /// When something that it needs is not there; nothing is left running.
     pub async fn start(self) -> Result<Node, StartError> {
         let Self { mut config, name, listen, data, join, tasks, replace_after } = self;
-        let runtime = Handle::try_current().map_err(|_| StartError::Runtime)?;
-        if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+        let tasks_on = Handle::try_current().map_err(|_| StartError::Runtime)?;
+        if tasks_on.runtime_flavor() == RuntimeFlavor::CurrentThread {
             return Err(StartError::Runtime);
         }
         if let Some(listen) = listen {
@@ -176,9 +177,10 @@ impl NodeBuilder {
             cluster: known,
             cluster_name: cluster_name.clone(),
         };
+        let runtime = OwnRuntime::start().map_err(StartError::Thread)?;
         let bind = config.node.listen;
         let (transport, inbox) =
-            Transport::bind(transport::Config { bind, own, tls, runtime: runtime.clone() })?;
+            Transport::bind(transport::Config { bind, own, tls, runtime: runtime.handle() })?;
         let address = transport.local_addr().map_err(StartError::Thread)?;
         let advertised = advertise(&config, &name, address).await?;
         let mut own = transport.own();
@@ -186,15 +188,22 @@ impl NodeBuilder {
         transport.set_own(own);
 
         let ledger = Ledger::open(data.join("runs"))?;
-        let swept = ledger.sweep()?;
+        let (ledger, swept) = tokio::task::spawn_blocking(move || {
+            let swept = ledger.sweep();
+            (ledger, swept)
+        })
+        .await
+        .map_err(|why| StartError::Thread(why.into()))?;
+        let swept = swept?;
         if swept > 0 {
             tracing::warn!(swept, "processes that the last start left behind were ended");
         }
 
         let handles = Handles {
             transport,
-            threads: runtime.metrics().num_workers().max(1),
-            runtime: runtime.clone(),
+            threads: tasks_on.metrics().num_workers().max(1),
+            runtime: runtime.handle(),
+            tasks: tasks_on,
             scheduler: Post::default(),
             executor: Post::default(),
             gossip: Post::default(),
@@ -230,7 +239,7 @@ impl NodeBuilder {
         };
         route(inbox, &handles);
         let me = data_dir.node();
-        let node = Node::start(setup, name, tls_dir, address, data_dir)?;
+        let node = Node::start(setup, name, tls_dir, address, data_dir, runtime)?;
         form(&config, me, join, known, clock, handles);
         Ok(node)
     }

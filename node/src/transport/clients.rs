@@ -103,7 +103,7 @@ impl Place {
         let session = self.session;
         let outbox = Arc::new(Outbox::new(SESSION_BYTES_MAX));
         let writing = write_frames(connection.clone(), send, Arc::clone(&outbox));
-        let writer = inner.runtime.spawn(writing);
+        let writer = inner.spawn(writing);
         let entry = Session { connection: connection.clone(), outbox: Arc::clone(&outbox), writer };
         inner.sessions.by_id.insert(session, entry);
         let from = connection.remote_address();

@@ -176,7 +176,7 @@ impl Joined {
             inner.tell(Inbound::Connected { node: hello.node, hello }).await;
         }
         link.start(inner);
-        inner.runtime.spawn(watch(peer, link, Arc::clone(inner)));
+        inner.spawn(watch(peer, link, Arc::clone(inner)));
         drop(telling);
     }
 }
