@@ -27,7 +27,7 @@ mod tests;
 pub use self::executor::{Executor, Held};
 pub use self::gossip::{Gossip, Members};
 pub use self::post::{Post, PostError};
-pub use self::scheduler::{Ask, Scheduler};
+pub use self::scheduler::{Ask, CopiesHere, CopyStatus, Scheduler};
 pub use self::supervisor::{NodeError, Supervisor, Which};
 
 pub(crate) use self::executor::{OwnerSpoke, Reached};

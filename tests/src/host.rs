@@ -146,6 +146,8 @@ impl World {
             join,
             seed,
             replace_after: Span::from_millis(self.replace_after_ms),
+            has_seeds: true,
+            scheduler: 1,
         };
         let at = Now { tick: Tick::START, wall: one.wall(now) };
         let scheduler = Scheduler::new(settings, at, one.disk.open());
@@ -290,6 +292,7 @@ impl World {
                     self.process(host).is_writing = false;
                 }
             }
+            Effect::Lost(loss) => self.violate(format!("host {host} has lost {loss:?}")),
             Effect::Refused(refusal) => self.violate(format!("host {host} is refused: {refusal}")),
             Effect::Send { to, urgent, messages } => self.send(host, to, urgent, messages),
         }

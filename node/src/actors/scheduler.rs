@@ -11,13 +11,16 @@ use std::mem;
 use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
+use umbel_protocol::durable::Copies;
+use umbel_protocol::group::Role;
+use umbel_protocol::id::{GroupId, ReplicaId};
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::scheduler::{self, Caller, Effect, Event};
 use umbel_protocol::time::Tick;
 use umbel_protocol::wire::{Answer, OwnerSays, Request, ServerFrame, encode};
 
 use super::OwnerSpoke;
-use super::supervisor::{Bell, Handles};
+use super::supervisor::{Bell, Handles, NodeError};
 use crate::clock::Clock;
 use crate::store::{SubmitError, WriterHandle};
 use crate::wire_out::send_envelopes;
@@ -94,6 +97,7 @@ impl Scheduler {
             Effect::Answer { caller, answer } => self.answer(caller, answer),
             Effect::Execute(says) => self.for_executor.push_back(says),
             Effect::Joined(cluster) => self.handles.joined(cluster),
+            Effect::Lost(loss) => self.handles.fail(NodeError::Lost(loss)),
             Effect::Meet { node, address } => self.handles.meet(node, address),
             Effect::Persist(batch) => {
                 if let Err(error) = self.writer.submit(batch) {
@@ -197,6 +201,71 @@ impl Handler<Ask> for Scheduler {
         self.step(Event::Asked { caller, request }, ctx);
     }
 }
+/// Asks which copies of groups there are on this node.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<CopyStatus>")]
+pub struct CopiesHere;
+
+/// One copy of a group on this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyStatus {
+    /// The group.
+    pub group: GroupId,
+    /// The copy.
+    pub replica: ReplicaId,
+    /// Whether it leads its group.
+    pub leads: bool,
+    /// The last entry that its state includes.
+    pub applied: u64,
+    /// Who votes and who learns, as far as it knows.
+    pub copies: Copies,
+}
+
+impl Handler<CopiesHere> for Scheduler {
+    type Result = MessageResult<CopiesHere>;
+
+    fn handle(&mut self, _: CopiesHere, _: &mut Self::Context) -> Self::Result {
+        let copies = self.machine.copies().map(|copy| CopyStatus {
+            group: copy.group(),
+            replica: copy.replica(),
+            leads: copy.role() == Role::Leader,
+            applied: copy.applied(),
+            copies: copy.copies(),
+        });
+        MessageResult(copies.collect())
+    }
+}
+
+/// Asks how many requests of this process are open.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct Callers;
+
+#[cfg(test)]
+impl Handler<Callers> for Scheduler {
+    type Result = usize;
+
+    fn handle(&mut self, _: Callers, _: &mut Self::Context) -> usize {
+        self.callers.len()
+    }
+}
+
+/// Asks how many waits for ends of tasks are open.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct Waiters;
+
+#[cfg(test)]
+impl Handler<Waiters> for Scheduler {
+    type Result = usize;
+
+    fn handle(&mut self, _: Waiters, _: &mut Self::Context) -> usize {
+        self.machine.waiters()
+    }
+}
+
 
 /// Makes the actor panic, as a bug of ours would.
 #[cfg(test)]

@@ -22,7 +22,7 @@ use umbel_protocol::id::{ClusterId, Lessee, NodeId};
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::membership::{self, Identity, Membership};
 use umbel_protocol::meta::JoinRefusal;
-use umbel_protocol::scheduler::{self, Event, Settings};
+use umbel_protocol::scheduler::{self, Event, Loss, Settings};
 use umbel_protocol::wire::Profile;
 
 use super::executor::Reached;
@@ -58,6 +58,13 @@ pub enum NodeError {
     /// The cluster does not take it in.
     #[error("the cluster refuses this node: {0}")]
     Refused(#[from] JoinRefusal),
+    /// It is a cluster by itself, and its disk has lost what only it had.
+    #[error(
+        "the disk of this node has lost {}, and no other node has a copy: put back a copy of its \
+         data directory, or empty that to begin anew",
+        lost(*.0)
+    )]
+    Lost(Loss),
     /// Its disk failed; peers take over.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -73,6 +80,14 @@ pub enum NodeError {
     /// A peer told that this process must not go on.
     #[error("{0}")]
     Outdated(String),
+}
+
+fn lost(loss: Loss) -> String {
+    match loss {
+        Loss::Cluster => "all that it knew of its cluster".to_owned(),
+        Loss::Partitions(1) => "the tasks of one partition".to_owned(),
+        Loss::Partitions(partitions) => format!("the tasks of {partitions} partitions"),
+    }
 }
 
 /// What the actors are built of.
@@ -186,6 +201,7 @@ pub struct Supervisor {
     gossip: ArbiterHandle,
     writer: Option<Writer>,
     executors: u32,
+    schedulers: u32,
     pauses: [Duration; 3],
     stopping: bool,
     /// Held so that the threads live as long as this actor.
@@ -202,6 +218,7 @@ impl Supervisor {
             gossip: gossip.handle(),
             writer: None,
             executors: 0,
+            schedulers: 0,
             pauses: [PAUSE_FIRST; 3],
             stopping: false,
             _arbiters: (work, gossip),
@@ -272,7 +289,9 @@ impl Supervisor {
     }
 
     fn build_scheduler(&mut self, store: DiskStore, recovered: Recovered, ctx: &Context<Self>) {
-        let Setup { settings, clock, handles, .. } = self.setup.clone();
+        let Setup { mut settings, clock, handles, .. } = self.setup.clone();
+        self.schedulers += 1;
+        settings.scheduler = self.schedulers;
         for doubt in &recovered.doubtful {
             let (group, damage) = (doubt.group, &doubt.damage);
             warn!(%group, %damage, "a copy cannot be vouched for and is given up");

@@ -204,6 +204,7 @@ impl NodeBuilder {
         };
         let clock = Clock::start();
         let join_as =
+        let own_seed = advertised.to_string();
             Join { node: data_dir.node(), name: name.clone(), address: advertised, cluster_name };
         let setup = Setup {
             settings: Settings {
@@ -213,6 +214,8 @@ impl NodeBuilder {
                 seed: data_dir.start(),
                 replace_after,
             },
+                has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
+                scheduler: 0,
             identity: Identity::new(
                 data_dir.node(),
                 data_dir.incarnation(),
@@ -244,7 +247,7 @@ fn form(
     handles: Handles,
 ) {
     let may_found = join.is_empty();
-    let seeds = if may_found { config.cluster.seeds.clone() } else { join };
+    let seeds = seeds_of(config, &join).to_vec();
     let found = Found {
         cluster: draw_cluster_id(),
         partitions: config.cluster.partitions,
@@ -258,13 +261,12 @@ fn form(
         return;
     }
     // A member finds the others by what it knows of them; a seed is one more way if all have moved.
-    spawner.spawn(async move {
-        for seed in seeds {
-            if let Ok(address) = resolve(&seed).await {
-                drop(handles.transport.greet(address).await);
-            }
-        }
-    });
+    spawner.spawn(seek(seeds, handles));
+}
+
+/// The nodes to ask first.
+fn seeds_of<'a>(config: &'a Config, join: &'a [HostPort]) -> &'a [HostPort] {
+    if join.is_empty() { &config.cluster.seeds } else { join }
 }
 
 /// Where the certificates are: a cluster of one host makes its own.

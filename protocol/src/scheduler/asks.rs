@@ -20,8 +20,12 @@ const REPEAT_AFTER: Span = Span::from_millis(2_000);
 /// How long a request waits for a member that may know its task name.
 const NAME_WAIT: Span = Span::from_millis(3_000);
 
-/// A start of a node makes fewer requests than fit in so many bits.
-const REQUESTS_BITS: u32 = 40;
+/// A scheduler makes fewer requests than fit in so many bits: what full load makes in ten days.
+const REQUESTS_BITS: u32 = 36;
+/// So many bits of the number of a scheduler among those of one start go into its requests'
+/// numbers. What is cut off comes round after days of falling, when nobody answers the first any
+/// more.
+const SCHEDULERS_BITS: u32 = 14;
 
 /// Whom to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,10 +69,12 @@ enum Place {
 }
 
 impl Asks {
-    /// For this start of the node: an answer to a request of an earlier one must not be taken for
-    /// the answer to another of this one.
-    pub(super) fn new(incarnation: Incarnation) -> Self {
-        Self { last: incarnation.0 << REQUESTS_BITS, ..Self::default() }
+    /// For this scheduler of this start of the node: an answer to a request of an earlier one must
+    /// not be taken for the answer to another of this one.
+    pub(super) fn new(incarnation: Incarnation, scheduler: u32) -> Self {
+        let scheduler = u64::from(scheduler) % (1 << SCHEDULERS_BITS);
+        let start = (incarnation.0 << SCHEDULERS_BITS) | scheduler;
+        Self { last: start << REQUESTS_BITS, ..Self::default() }
     }
 
     pub(super) fn next_deadline(&self) -> Tick {
@@ -373,5 +379,21 @@ impl Scheduler {
         let meta = self.meta.as_ref()?;
         let alive = meta.members.keys().copied().filter(|node| self.is_alive(*node));
         crate::placement::ranking(GroupId::of(partition), alive).first().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_schedulers_number_a_request_alike() {
+        let firsts: BTreeSet<u64> = (1..=50)
+            .flat_map(|start| (1..=50).map(move |scheduler| (Incarnation(start), scheduler)))
+            .map(|(start, scheduler)| Asks::new(start, scheduler).last)
+            .collect();
+        assert_eq!(firsts.len(), 50 * 50);
+        let apart = firsts.iter().zip(firsts.iter().skip(1)).map(|(one, next)| next - one).min();
+        assert_eq!(apart, Some(1 << REQUESTS_BITS));
     }
 }

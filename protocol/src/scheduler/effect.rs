@@ -8,6 +8,15 @@ use crate::id::{ClusterId, NodeId};
 use crate::meta::JoinRefusal;
 use crate::wire::{Answer, OwnerSays, PeerMessage};
 
+/// What a lone node has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The facts of the cluster: without them nothing else can be used.
+    Cluster,
+    /// So many partitions.
+    Partitions(usize),
+}
+
 /// What a scheduler wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -24,6 +33,9 @@ pub enum Effect {
     Joined(ClusterId),
     /// A node may be reached at this address.
     Meet {
+    /// This node held the only copies of these groups and has lost them: it must stop, as nobody
+    /// can bring them back.
+    Lost(Loss),
         /// Which.
         node: NodeId,
         /// Where.

@@ -57,6 +57,7 @@ impl Scheduler {
             self.ask_for_introductions();
             self.ask_for_strays();
             self.ask_to_join();
+            self.mourn();
         }
     }
 
@@ -136,13 +137,15 @@ impl Scheduler {
         if group.is_changing() && !group.copies().is_joint() {
             return;
         }
-        let lost = &self.lost_copies;
+        // What was replaced is not remembered.
+        owner.lost.retain(|copy| group.roster().node(*copy).is_some());
+        let lost = &owner.lost;
         let change = next_change(
             &group.copies(),
             group.roster(),
             &aim,
             |copy| group.is_caught_up(copy),
-            |copy| lost.contains(&(id, copy)),
+            |copy| lost.contains(&copy),
         );
         let Some(mut change) = change else {
             return;
