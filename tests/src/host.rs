@@ -248,7 +248,7 @@ impl World {
         use scheduler::Effect;
         let me = self.hosts[host].node;
         match effect {
-            Effect::Answer { caller, answer } => {
+            Effect::Answer { caller, answer, is_last: _ } => {
                 let at = self.now + self.between(MS / 10, MS);
                 self.push(at, What::Answer { op: caller.session, answer });
             }

@@ -17,7 +17,7 @@ use umbel_protocol::id::{GroupId, ReplicaId};
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::scheduler::{self, Caller, Effect, Event};
 use umbel_protocol::time::Tick;
-use umbel_protocol::wire::{Answer, OwnerSays, Request, ServerFrame, encode};
+use umbel_protocol::wire::{Answer, OwnerSays, Request};
 
 use super::OwnerSpoke;
 use super::supervisor::{Bell, Handles, NodeError};
@@ -94,7 +94,7 @@ impl Scheduler {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Answer { caller, answer } => self.answer(caller, answer),
+            Effect::Answer { caller, answer, is_last } => self.answer(caller, answer, is_last),
             Effect::Execute(says) => self.for_executor.push_back(says),
             Effect::Joined(cluster) => self.handles.joined(cluster),
             Effect::Lost(loss) => self.handles.fail(NodeError::Lost(loss)),
@@ -114,9 +114,8 @@ impl Scheduler {
         }
     }
 
-    fn answer(&mut self, caller: Caller, answer: Answer) {
+    fn answer(&mut self, caller: Caller, answer: Answer, is_last: bool) {
         let Caller { session, request } = caller;
-        let is_last = !matches!(answer, Answer::Submitted { .. });
         if session == SESSION_HERE {
             if let Some(answers) = self.callers.get(&request)
                 && answers.try_send(answer).is_err()
@@ -128,7 +127,7 @@ impl Scheduler {
             }
             return;
         }
-        let frame = encode(&ServerFrame { id: request, answer });
+        let frame = answer_frame(request, answer);
         if let Err(why) = self.handles.transport.reply(session, frame.into()) {
             // A client that does not read its answers is cut off rather than buffered for.
             warn!(session, %why, "an answer could not be sent to a client");

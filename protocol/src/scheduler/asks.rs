@@ -121,7 +121,8 @@ impl Scheduler {
     /// A client asks something.
     pub(super) fn asked(&mut self, caller: Caller, request: Request) {
         let Request { deadline, ask } = request;
-        let fail = |error| super::Effect::Answer { caller, answer: Answer::Failed(error) };
+        let fail =
+            |error| super::Effect::Answer { caller, answer: Answer::Failed(error), is_last: true };
         if self.asks.open.len() >= FORWARDS_MAX {
             let what = "open requests".to_owned();
             self.outbox.effects.push(fail(RequestError::Overloaded { what }));
@@ -282,7 +283,7 @@ impl Scheduler {
         if !goes_on {
             self.asks.remove(id);
         }
-        self.outbox.effects.push(super::Effect::Answer { caller, answer });
+        self.outbox.effects.push(super::Effect::Answer { caller, answer, is_last: !goes_on });
     }
 
     /// An answer came from the node that was asked.
@@ -357,7 +358,8 @@ impl Scheduler {
             }
         };
         let answer = Answer::Failed(error);
-        self.outbox.effects.push(super::Effect::Answer { caller: open.caller, answer });
+        let caller = open.caller;
+        self.outbox.effects.push(super::Effect::Answer { caller, answer, is_last: true });
     }
 
     /// The node that owns a partition, as far as is known here.

@@ -26,16 +26,18 @@ pub enum Effect {
         caller: Caller,
         /// What.
         answer: Answer,
+        /// Whether nothing more will be said to this request.
+        is_last: bool,
     },
     /// Tell the executor of this node.
     Execute(OwnerSays),
     /// This node belongs to this cluster now: to be kept on disk.
     Joined(ClusterId),
-    /// A node may be reached at this address.
-    Meet {
     /// This node held the only copies of these groups and has lost them: it must stop, as nobody
     /// can bring them back.
     Lost(Loss),
+    /// A node may be reached at this address.
+    Meet {
         /// Which.
         node: NodeId,
         /// Where.

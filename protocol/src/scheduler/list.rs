@@ -129,7 +129,7 @@ impl Scheduler {
     pub(super) fn finish_listing(&mut self, id: u64, caller: Caller) {
         if let Some(listing) = self.listings.open.remove(&id) {
             let answer = Answer::Tasks(listing.complete());
-            self.outbox.effects.push(Effect::Answer { caller, answer });
+            self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });
         }
     }
 

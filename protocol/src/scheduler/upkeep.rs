@@ -286,7 +286,7 @@ impl Scheduler {
             Origin::Here(id) => {
                 if let Some(caller) = self.asks.close(id) {
                     let answer = Answer::Failed(error);
-                    self.outbox.effects.push(Effect::Answer { caller, answer });
+                    self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });
                 }
             }
             Origin::Peer(..) => self.answer(origin, Answer::Failed(error)),
