@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle};
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
 use umbel_protocol::durable::Copies;
@@ -23,7 +23,7 @@ use super::OwnerSpoke;
 use super::supervisor::{Bell, Handles, NodeError};
 use crate::clock::Clock;
 use crate::store::{SubmitError, WriterHandle};
-use crate::wire_out::send_envelopes;
+use crate::wire_out::{answer_frame, send_envelopes};
 
 /// Sessions of this process itself; the transport counts its own from one.
 const SESSION_HERE: u64 = 0;
@@ -200,6 +200,7 @@ impl Handler<Ask> for Scheduler {
         self.step(Event::Asked { caller, request }, ctx);
     }
 }
+
 /// Asks which copies of groups there are on this node.
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<CopyStatus>")]
@@ -264,7 +265,6 @@ impl Handler<Waiters> for Scheduler {
         self.machine.waiters()
     }
 }
-
 
 /// Makes the actor panic, as a bug of ours would.
 #[cfg(test)]

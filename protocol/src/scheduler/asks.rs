@@ -291,6 +291,11 @@ impl Scheduler {
         if let Answer::Tasks(tasks) = answer {
             return self.listed(from, id, tasks);
         }
+        if let Answer::Failed(error @ RequestError::TooLong { .. }) = &answer
+            && self.cannot_list(from, id)
+        {
+            return self.answer(Origin::Here(id), Answer::Failed(error.clone()));
+        }
         let expected = self
             .asks
             .open
