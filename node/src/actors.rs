@@ -16,6 +16,8 @@
 //!
 //! [`MAILBOX_MAX`]: umbel_protocol::limits::MAILBOX_MAX
 
+#[cfg(test)]
+mod answer_tests;
 mod executor;
 mod gossip;
 mod post;

@@ -245,6 +245,11 @@ impl Transport {
     ///
     /// # Errors
     /// When the session is gone, has no room, or the frame is too long.
+    /// Ends all sessions; their clients are told `why`, and may come again.
+    pub(crate) fn close_sessions(&self, why: &str) {
+        self.inner.sessions.close_all(why);
+    }
+
     pub fn reply(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
         self.inner.sessions.reply(session, frame)
     }

@@ -354,7 +354,11 @@ impl Handler<Fallen> for Supervisor {
         match which {
             Which::Executor => handles.executor.empty(),
             Which::Gossip => handles.gossip.empty(),
-            Which::Scheduler => handles.scheduler.empty(),
+            Which::Scheduler => {
+                handles.scheduler.empty();
+                // Nobody else knows what was asked: whoever waits for an answer asks again.
+                handles.transport.close_sessions("what was asked is to be asked again");
+            }
         }
         let Some(pause) = self.pauses.get_mut(which as usize) else {
             return;

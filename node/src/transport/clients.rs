@@ -56,6 +56,12 @@ impl Sessions {
             let bytes_max = FRAME_BYTES_MAX;
             return Err(ReplyError::TooLong { bytes: frame.len(), bytes_max });
         }
+    pub(super) fn close_all(&self, why: &str) {
+        for session in &self.by_id {
+            close(&session.connection, Code::Dropped, why);
+        }
+    }
+
         let session = self.by_id.get(&session).ok_or(ReplyError::Gone)?;
         Ok(Arc::clone(&session.outbox))
     }

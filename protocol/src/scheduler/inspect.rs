@@ -94,6 +94,12 @@ impl Scheduler {
         (self.slots.idle(), self.ready.len(), self.timers.len())
     }
 
+    /// Callers that wait here for tasks to end.
+    #[must_use]
+    pub fn waiters(&self) -> usize {
+        self.waits.len()
+    }
+
     /// All copies of groups on this node.
     pub fn copies(&self) -> impl Iterator<Item = CopyView<'_>> {
         self.replicas.values().map(|replica| CopyView { replica })
