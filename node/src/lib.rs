@@ -15,6 +15,7 @@ mod former;
 pub mod local;
 pub mod node;
 mod router;
+mod seeker;
 pub mod store;
 pub mod tls;
 pub mod transport;

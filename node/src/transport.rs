@@ -215,6 +215,11 @@ impl Transport {
         let inner = Arc::clone(&self.inner);
         // On the transport's own runtime, whatever runs the caller.
         let greeted = self
+    /// Whether any other node is connected.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.inner.peers.all().iter().any(|peer| peer.state().link.is_some())
+    }
+
             .inner
             .runtime
             .spawn(async move { dialer::reach(&inner, addr, settings::CALL).await });

@@ -2,6 +2,8 @@
 
 mod cluster;
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use umbel::transport::TransportError;
 use umbel_protocol::limits::ARGS_BYTES_MAX;
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::task::{Batch, InvalidBatch, State};
-use umbel_protocol::wire::{Answer, Ask, RequestError};
+use umbel_protocol::wire::{Answer, Ask, RequestError, Status};
 
 use self::cluster::{
     Cluster, PATIENCE, batch, next, request, request_within, submit_and_wait, until,
@@ -106,6 +108,60 @@ async fn a_node_of_another_cluster_is_refused() {
         .name("stranger")
         .listen(([127, 0, 0, 1], 0).into())
         .data(dir.path().join("stranger"))
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_have_all_moved_find_each_other_by_a_seed_that_answers_late() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let start = |name: &str, listen: SocketAddr, seed: Option<SocketAddr>| {
+        let node = Node::builder().name(name).listen(listen).data(dir.path().join(name));
+        match seed {
+            Some(seed) => node.join(seed.to_string().parse().expect("an address")).start(),
+            None => node.start(),
+        }
+    };
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let both = |status: &Status| {
+        status.members.len() == 2
+            && status.members.iter().all(|member| member.liveness == Liveness::Alive)
+    };
+    let a = start("a", any, None).await.expect("it starts");
+    let b = start("b", any, Some(a.address())).await.expect("it starts");
+    until(&a, "both are there", both).await;
+    a.stop().await;
+    b.stop().await;
+
+    // Held for a while by somebody who does not answer.
+    let held = std::net::UdpSocket::bind(any).expect("a port");
+    let seed = held.local_addr().expect("it is bound");
+    let a = start("a", any, Some(seed)).await.expect("it starts");
+    held.set_read_timeout(Some(PATIENCE)).expect("it can be set");
+    let asked = tokio::task::spawn_blocking(move || {
+        let (mut calls, mut packet) = (BTreeSet::new(), [0; 1_500]);
+        while calls.len() < 2 {
+            let bytes = held.recv(&mut packet).expect("it is asked again in time");
+            // The first packets of a connection begin so; the id is drawn for each anew.
+            let [kind, _, _, _, _, id_bytes, rest @ ..] = &packet[..bytes] else { continue };
+            if kind & 0x80 != 0 {
+                calls.extend(rest.get(..usize::from(*id_bytes)).map(<[u8]>::to_vec));
+            }
+        }
+    });
+    asked.await.expect("it is asked twice");
+    let b = start("b", seed, None).await.expect("it starts where the seed is");
+    until(&a, "both are there again", both).await;
+    a.stop().await;
+    b.stop().await;
+}
+
+/// Each of `tasks` is on record as succeeded.
+async fn all_succeeded(node: &Node, tasks: &[TaskId]) {
+    for task in tasks {
+        match next(&mut node.ask(request(Ask::Show { task: *task })).await).await {
+            Answer::View(view) => assert_eq!(view.state, State::Succeeded, "{task}"),
+            other => panic!("{task} is lost: {other:?}"),
+        }
+    }
+}
+
         .join(seed.to_string().parse().expect("an address"));
     let stranger = stranger.start().await.expect("it starts");
     let early = timeout(Duration::from_secs(2), stranger.joined()).await;

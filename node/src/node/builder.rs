@@ -24,6 +24,7 @@ use crate::config::{Config, HostPort};
 use crate::data_dir::DataDir;
 use crate::former::{Former, draw_cluster_id, resolve};
 use crate::router::route;
+use crate::seeker::seek;
 use crate::tls::{Role, TlsFiles, ensure_local};
 use crate::transport::{self, Transport};
 use crate::work::{AsyncHandler, BlockingHandler, Ledger, RegisterError, Registry, Runner, Task};
@@ -203,8 +204,8 @@ impl NodeBuilder {
             fatal: watch::Sender::new(None),
         };
         let clock = Clock::start();
-        let join_as =
         let own_seed = advertised.to_string();
+        let join_as =
             Join { node: data_dir.node(), name: name.clone(), address: advertised, cluster_name };
         let setup = Setup {
             settings: Settings {
@@ -213,9 +214,9 @@ impl NodeBuilder {
                 join: join_as,
                 seed: data_dir.start(),
                 replace_after,
-            },
                 has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
                 scheduler: 0,
+            },
             identity: Identity::new(
                 data_dir.node(),
                 data_dir.incarnation(),
