@@ -45,8 +45,8 @@ const WATERMARK: &str = "watermark";
 
 /// See [`DiskStore::open_with`].
 pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), StoreError> {
-    fs::create_dir_all(dir).map_err(|error| StoreError::io("create", dir, error))?;
-    let ledger_path = dir.join(LEDGER);
+    durable_file::create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
+    let census_path = dir.join(CENSUS);
     // First, because it also tells whether this is a version's files that we understand.
     let ledger = Ledger::load(&ledger_path)?;
     let mark = Watermark::load(&dir.join(WATERMARK))?;
