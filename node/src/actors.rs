@@ -19,6 +19,8 @@
 //! [`MAILBOX_MAX`]: umbel_protocol::limits::MAILBOX_MAX
 
 mod alarm;
+#[cfg(test)]
+mod answer_tests;
 mod executor;
 mod gossip;
 mod ground;
@@ -32,7 +34,7 @@ mod tests;
 pub use self::executor::{Executor, Held};
 pub use self::gossip::{Gossip, Members};
 pub use self::post::{Post, PostError};
-pub use self::scheduler::{Ask, Scheduler};
+pub use self::scheduler::{Ask, CopiesHere, CopyStatus, Scheduler};
 pub use self::supervisor::{NodeError, Supervisor, Which};
 
 pub(crate) use self::executor::{OwnerSpoke, Reached};

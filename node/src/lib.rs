@@ -17,6 +17,7 @@ pub mod local;
 mod log_capture;
 pub mod node;
 mod router;
+mod seeker;
 pub mod store;
 pub mod tls;
 pub mod transport;

@@ -185,20 +185,6 @@ impl Transport {
         }
     }
 
-    /// Ends the connection with `node` and calls it no more. All that was known of it is forgotten.
-    pub fn forget_peer(&self, node: NodeId) {
-        let Some(peer) = self.inner.peers.remove(node) else { return };
-        let link = {
-            let mut state = peer.state();
-            state.forgotten = true;
-            state.link.clone()
-        };
-        if let Some(link) = link {
-            close(&link.connection, Code::Dropped, "the node was forgotten");
-        }
-        peer.changed.notify_one();
-    }
-
     /// Takes note of a start of `node` that others know of: earlier ones are refused.
     pub fn note_incarnation(&self, node: NodeId, incarnation: Incarnation) {
         let Some(peer) = self.inner.peers.entry(node) else { return };
@@ -234,6 +220,11 @@ impl Transport {
         self.inner.peers.link(to).ok_or(SendError::NotConnected)?.send(lane, frame)
     }
 
+    /// Whether any other node is connected.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.inner.peers.all().iter().any(|peer| peer.state().link.is_some())
+    }
+
     /// Sends `bytes` to `to` in one packet, which may get lost.
     ///
     /// # Errors
@@ -254,18 +245,14 @@ impl Transport {
         self.inner.sessions.reply(session, frame)
     }
 
-    /// Waits for room and queues `frame` for the client of `session`. For whoever has nothing
-    /// better to do than to wait for this one client.
-    ///
-    /// # Errors
-    /// When the session is gone, or the frame is too long.
-    pub async fn reply_wait(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
-        self.inner.sessions.reply_wait(session, frame).await
-    }
-
     /// Ends a session; its client is told `why`.
     pub fn close_session(&self, session: u64, why: &str) {
         self.inner.sessions.close(session, why);
+    }
+
+    /// Ends all sessions; their clients are told `why`, and may come again.
+    pub(crate) fn close_sessions(&self, why: &str) {
+        self.inner.sessions.close_all(why);
     }
 
     /// What `node` says of itself, and the round-trip time, while it is connected.

@@ -338,7 +338,7 @@ impl Group {
             }
             Body::Sleep { term, index } => self.asked_to_sleep(from, term, index),
             Body::Slept { term, index } => self.copy_sleeps(from, term, index),
-            Body::Gone | Body::Stray => {}
+            Body::Gone | Body::Stray | Body::Lost => {}
         }
     }
 }

@@ -10,7 +10,8 @@
 //! 4. [`applied`] turns what was applied into dispatches and answers;
 //! 5. [`dispatch`] matches waiting tasks with free slots, [`ready`] and [`timers`] keep the lines;
 //! 6. [`lessees`] takes the ends of runs, and decides when an executor is gone;
-//! 7. [`takeover`] begins anew when a group gets a new owner.
+//! 7. [`takeover`] begins anew when a group gets a new owner;
+//! 8. [`loss`] has copies replaced whose storage is gone.
 //!
 //! **Contract.** [`Scheduler::step`] is called with times that never go back and one event; all
 //! effects are to be carried out in order. A [`Effect::Persist`] is answered with
@@ -26,6 +27,7 @@ mod founding;
 mod inspect;
 mod lessees;
 mod list;
+mod loss;
 mod meta;
 mod names;
 mod outbox;
@@ -51,7 +53,7 @@ use rand::rngs::ChaCha8Rng;
 use self::asks::Asks;
 use self::clocks::Clocks;
 use self::dispatch::Slots;
-pub use self::effect::Effect;
+pub use self::effect::{Effect, Loss};
 pub use self::event::{Caller, Event, Found, Now};
 pub use self::inspect::CopyView;
 use self::lessees::Lessees;
@@ -86,6 +88,10 @@ pub struct Settings {
     pub replace_after: Span,
     /// How much is kept, and for how long.
     pub limits: Limits,
+    /// Whether it was told of other nodes that may know more than it does.
+    pub has_seeds: bool,
+    /// Counts the schedulers of this start of the node.
+    pub scheduler: u32,
 }
 
 /// Drives the groups of a node.
@@ -131,8 +137,6 @@ pub struct Scheduler {
     on_the_way: OnTheWay,
     listings: Listings,
     joins: BTreeMap<NodeId, Join>,
-    /// Copies that are known to have lost their storage.
-    lost_copies: BTreeSet<(GroupId, ReplicaId)>,
 
     outbox: Outbox,
     tick_at: Tick,
@@ -169,7 +173,7 @@ impl Scheduler {
             ready: Ready::default(),
             timers: Timers::default(),
             slots: Slots::default(),
-            asks: Asks::new(settings.incarnation),
+            asks: Asks::new(settings.incarnation, settings.scheduler),
             waits: Waits::default(),
             next_read: 1,
             unconfirmed: BTreeSet::new(),
@@ -177,7 +181,6 @@ impl Scheduler {
             on_the_way: OnTheWay::default(),
             listings: Listings::default(),
             joins: BTreeMap::new(),
-            lost_copies: BTreeSet::new(),
             outbox: Outbox::default(),
             tick_at: now.tick + crate::group::TICK,
             upkeep_turn: 0,

@@ -163,6 +163,8 @@ impl World {
             seed,
             replace_after: Span::from_millis(self.replace_after_ms),
             limits: self.plan.limits,
+            has_seeds: true,
+            scheduler: 1,
         };
         let at = Now { tick: Tick::START, wall: one.wall(now) };
         let scheduler = Scheduler::new(settings, at, one.disk.open());

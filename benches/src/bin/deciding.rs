@@ -52,6 +52,8 @@ impl Lone {
             seed: 1,
             replace_after: Span::from_millis(30_000),
             limits: Limits::default(),
+            has_seeds: false,
+            scheduler: 1,
         };
         let declaration = Declaration {
             name: NAME.to_owned(),
@@ -116,6 +118,7 @@ impl Lone {
                     }
                     scheduler::Effect::Answer { .. }
                     | scheduler::Effect::Joined(_)
+                    | scheduler::Effect::Lost(_)
                     | scheduler::Effect::Meet { .. }
                     | scheduler::Effect::Refused(_)
                     | scheduler::Effect::Send { .. } => {}

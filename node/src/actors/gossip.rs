@@ -76,6 +76,8 @@ impl Gossip {
             Effect::Changed { identity, liveness } => {
                 info!(node = ?identity.node, ?liveness, "a node is {liveness:?}");
                 let (node, incarnation) = (identity.node, identity.incarnation);
+                // Whoever has not met that start itself refuses earlier ones all the same.
+                self.handles.transport.note_incarnation(node, incarnation);
                 self.for_scheduler.push(scheduler::Event::Liveness { node, incarnation, liveness });
             }
             Effect::Load { node, load, .. } => debug!(?node, ?load, "load"),

@@ -8,13 +8,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 
-use actix::{Actor, Context, Handler, Message};
+use actix::{Actor, Context, Handler, Message, MessageResult};
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
+use umbel_protocol::durable::Copies;
+use umbel_protocol::group::Role;
+use umbel_protocol::id::{GroupId, ReplicaId};
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::scheduler::{self, Caller, Effect, Event};
 use umbel_protocol::time::Tick;
-use umbel_protocol::wire::{Answer, OwnerSays, Request, ServerFrame, encode};
+use umbel_protocol::wire::{Answer, OwnerSays, Request};
 
 use super::OwnerSpoke;
 use super::alarm::{Alarm, Driven};
@@ -22,7 +25,7 @@ use super::supervisor::{Bell, Handles, NodeError};
 use crate::clock::Clock;
 use crate::store::WriterHandle;
 use crate::transport::ReplyError;
-use crate::wire_out::send_envelopes;
+use crate::wire_out::{answer_frame, send_envelopes};
 
 /// Sessions of this process itself; the transport counts its own from one.
 const SESSION_HERE: u64 = 0;
@@ -92,9 +95,10 @@ impl Scheduler {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Answer { caller, answer } => self.answer(caller, answer),
+            Effect::Answer { caller, answer, is_last } => self.answer(caller, answer, is_last),
             Effect::Execute(says) => self.for_executor.push_back(says),
             Effect::Joined(cluster) => self.handles.joined(cluster),
+            Effect::Lost(loss) => self.handles.fail(NodeError::Lost(loss)),
             Effect::Meet { node, address } => self.handles.meet(node, address),
             Effect::Persist(batch) => {
                 if let Err(why) = self.writer.submit(batch) {
@@ -110,9 +114,8 @@ impl Scheduler {
         }
     }
 
-    fn answer(&mut self, caller: Caller, answer: Answer) {
+    fn answer(&mut self, caller: Caller, answer: Answer, is_last: bool) {
         let Caller { session, request } = caller;
-        let is_last = !matches!(answer, Answer::Submitted { .. });
         if session == SESSION_HERE {
             if let Some(answers) = self.callers.get(&request)
                 && answers.try_send(answer).is_err()
@@ -124,7 +127,7 @@ impl Scheduler {
             }
             return;
         }
-        let frame = encode(&ServerFrame { id: request, answer });
+        let frame = answer_frame(request, answer);
         if let Err(why) = self.handles.transport.reply(session, frame.into()) {
             if why == ReplyError::Gone {
                 return debug!(session, "a client went away before its answer");
@@ -199,6 +202,71 @@ impl Handler<Ask> for Scheduler {
         let caller = Caller { session: SESSION_HERE, request: self.last_caller };
         self.callers.insert(self.last_caller, answers);
         self.step(Event::Asked { caller, request }, ctx);
+    }
+}
+
+/// Asks which copies of groups there are on this node.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<CopyStatus>")]
+pub struct CopiesHere;
+
+/// One copy of a group on this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyStatus {
+    /// The group.
+    pub group: GroupId,
+    /// The copy.
+    pub replica: ReplicaId,
+    /// Whether it leads its group.
+    pub leads: bool,
+    /// The last entry that its state includes.
+    pub applied: u64,
+    /// Who votes and who learns, as far as it knows.
+    pub copies: Copies,
+}
+
+impl Handler<CopiesHere> for Scheduler {
+    type Result = MessageResult<CopiesHere>;
+
+    fn handle(&mut self, _: CopiesHere, _: &mut Self::Context) -> Self::Result {
+        let copies = self.machine.copies().map(|copy| CopyStatus {
+            group: copy.group(),
+            replica: copy.replica(),
+            leads: copy.role() == Role::Leader,
+            applied: copy.applied(),
+            copies: copy.copies(),
+        });
+        MessageResult(copies.collect())
+    }
+}
+
+/// Asks how many requests of this process are open.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct Callers;
+
+#[cfg(test)]
+impl Handler<Callers> for Scheduler {
+    type Result = usize;
+
+    fn handle(&mut self, _: Callers, _: &mut Self::Context) -> usize {
+        self.callers.len()
+    }
+}
+
+/// Asks how many waits for ends of tasks are open.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct Waiters;
+
+#[cfg(test)]
+impl Handler<Waiters> for Scheduler {
+    type Result = usize;
+
+    fn handle(&mut self, _: Waiters, _: &mut Self::Context) -> usize {
+        self.machine.waiting().1
     }
 }
 

@@ -29,7 +29,7 @@ use umbel_protocol::id::{ClusterId, Lessee, NodeId};
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::membership::{self, Identity, Membership};
 use umbel_protocol::meta::JoinRefusal;
-use umbel_protocol::scheduler::{self, Event, Settings};
+use umbel_protocol::scheduler::{self, Event, Loss, Settings};
 use umbel_protocol::wire::Profile;
 
 use super::executor::{Reached, Retire};
@@ -81,6 +81,13 @@ pub enum NodeError {
     /// The cluster does not take it in.
     #[error("the cluster refuses this node: {0}")]
     Refused(#[from] JoinRefusal),
+    /// It is a cluster by itself, and its disk has lost what only it had.
+    #[error(
+        "the disk of this node has lost {}, and no other node has a copy: put back a copy of its \
+         data directory, or empty that to begin anew",
+        lost(*.0)
+    )]
+    Lost(Loss),
     /// Its disk failed; peers take over.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -99,6 +106,14 @@ pub enum NodeError {
     /// Its store takes no more.
     #[error("a batch was not taken by the store: {0}")]
     Unwritten(String),
+}
+
+fn lost(loss: Loss) -> String {
+    match loss {
+        Loss::Cluster => "all that it knew of its cluster".to_owned(),
+        Loss::Partitions(1) => "the tasks of one partition".to_owned(),
+        Loss::Partitions(partitions) => format!("the tasks of {partitions} partitions"),
+    }
 }
 
 /// What the actors are built of.
@@ -242,6 +257,7 @@ pub struct Supervisor {
     /// Those of the present executor.
     runs: Option<Runs>,
     executors: u32,
+    schedulers: u32,
     pauses: [Duration; 3],
     /// What is under way and must come to its end before the node is over: the store is being
     /// opened, runs are being ended.
@@ -264,6 +280,7 @@ impl Supervisor {
             setup,
             runs: None,
             executors: 0,
+            schedulers: 0,
             pauses: [PAUSE_FIRST; 3],
             under_way: 0,
             stopping: false,
@@ -386,7 +403,9 @@ impl Supervisor {
     }
 
     fn build_scheduler(&mut self, store: DiskStore, recovered: Recovered, ctx: &mut Context<Self>) {
-        let Setup { settings, clock, handles, .. } = self.setup.clone();
+        let Setup { mut settings, clock, handles, .. } = self.setup.clone();
+        self.schedulers += 1;
+        settings.scheduler = self.schedulers;
         for doubt in &recovered.doubtful {
             let (group, damage) = (doubt.group, &doubt.damage);
             warn!(%group, %damage, "a copy cannot be vouched for and is given up");
@@ -481,7 +500,11 @@ impl Handler<Fallen> for Supervisor {
                 }
             }
             Which::Gossip => handles.gossip.empty(),
-            Which::Scheduler => handles.scheduler.empty(),
+            Which::Scheduler => {
+                handles.scheduler.empty();
+                // Nobody else knows what was asked: whoever waits for an answer asks again.
+                handles.transport.close_sessions("what was asked is to be asked again");
+            }
         }
         let Some(pause) = self.pauses.get_mut(which as usize) else {
             return;

@@ -26,6 +26,7 @@ use crate::config::{Config, HostPort};
 use crate::data_dir::DataDir;
 use crate::former::{Former, draw_cluster_id, resolve};
 use crate::router::route;
+use crate::seeker::seek;
 use crate::tls::{Role, TlsFiles, ensure_local};
 use crate::transport::{self, Transport};
 use crate::work::{AsyncHandler, BlockingHandler, Ledger, RegisterError, Registry, Runner, Task};
@@ -213,6 +214,7 @@ impl NodeBuilder {
             fatal: watch::Sender::new(None),
         };
         let clock = Clock::start();
+        let own_seed = advertised.to_string();
         let join_as =
             Join { node: data_dir.node(), name: name.clone(), address: advertised, cluster_name };
         let setup = Setup {
@@ -223,6 +225,8 @@ impl NodeBuilder {
                 seed: data_dir.start(),
                 replace_after,
                 limits: Limits::default(),
+                has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
+                scheduler: 0,
             },
             identity: Identity::new(
                 data_dir.node(),
@@ -255,7 +259,7 @@ fn form(
     handles: Handles,
 ) {
     let may_found = join.is_empty();
-    let seeds = if may_found { config.cluster.seeds.clone() } else { join };
+    let seeds = seeds_of(config, &join).to_vec();
     let found = Found {
         cluster: draw_cluster_id(),
         partitions: config.cluster.partitions,
@@ -269,13 +273,12 @@ fn form(
         return;
     }
     // A member finds the others by what it knows of them; a seed is one more way if all have moved.
-    spawner.spawn(async move {
-        for seed in seeds {
-            if let Ok(address) = resolve(&seed).await {
-                drop(handles.transport.greet(address).await);
-            }
-        }
-    });
+    spawner.spawn(seek(seeds, handles));
+}
+
+/// The nodes to ask first.
+fn seeds_of<'a>(config: &'a Config, join: &'a [HostPort]) -> &'a [HostPort] {
+    if join.is_empty() { &config.cluster.seeds } else { join }
 }
 
 /// Where the certificates are: a cluster of one host makes its own.

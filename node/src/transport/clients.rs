@@ -46,10 +46,6 @@ impl Sessions {
         Ok(self.outbox(session, &frame)?.push(frame)?)
     }
 
-    pub(super) async fn reply_wait(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
-        Ok(self.outbox(session, &frame)?.push_wait(frame).await?)
-    }
-
     /// Where `frame` would go; nothing of the table is held afterwards.
     fn outbox(&self, session: u64, frame: &Bytes) -> Result<Arc<Outbox>, ReplyError> {
         if frame.len() > FRAME_BYTES_MAX {
@@ -58,6 +54,12 @@ impl Sessions {
         }
         let session = self.by_id.get(&session).ok_or(ReplyError::Gone)?;
         Ok(Arc::clone(&session.outbox))
+    }
+
+    pub(super) fn close_all(&self, why: &str) {
+        for session in &self.by_id {
+            close(&session.connection, Code::Dropped, why);
+        }
     }
 
     pub(super) fn close(&self, session: u64, why: &str) {

@@ -24,7 +24,7 @@ impl World {
     fn perform(&mut self, host: usize, effect: Effect) {
         let me = self.hosts[host].node;
         match effect {
-            Effect::Answer { caller, answer } => {
+            Effect::Answer { caller, answer, is_last: _ } => {
                 let at = self.now + self.between(MS / 10, MS);
                 self.push(at, What::Answer { op: caller.session, attempt: caller.request, answer });
             }
@@ -68,6 +68,7 @@ impl World {
                     self.process(host).is_writing = false;
                 }
             }
+            Effect::Lost(loss) => self.violate(format!("host {host} has lost {loss:?}")),
             Effect::Refused(refusal) => self.violate(format!("host {host} is refused: {refusal}")),
             Effect::Send { to, urgent, messages } => self.send(host, to, urgent, messages),
         }

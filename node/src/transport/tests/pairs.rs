@@ -167,21 +167,6 @@ async fn a_blank_node_greets_a_cluster_and_then_belongs_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forgotten_node_is_called_no_more() {
-    let authority = Authority::new();
-    let (a, mut b) = pair(&authority).await;
-    a.transport.forget_peer(b.id());
-    let why = b
-        .until(|inbound| match inbound {
-            Inbound::Disconnected { why, .. } => Some(why),
-            _ => None,
-        })
-        .await;
-    assert!(why.contains("forgotten"), "{why}");
-    assert!(a.transport.peer(b.id()).is_none());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_round_trip_is_short() {
     let authority = Authority::new();
     let (mut a, mut b) = pair(&authority).await;

@@ -18,7 +18,7 @@ use crate::task::{FailureKind, InvalidBatch, Lease, Outcome, Phase, RunEnd, Stat
 use crate::time::{Span, Wall};
 
 golden! {
-    Body { Raft, Sleep, Slept, Gone, Stray }
+    Body { Raft, Sleep, Slept, Gone, Stray, Lost }
     RaftKind {
         Append, AppendResponse, Heartbeat, HeartbeatResponse, PreVote, PreVoteResponse, ReadIndex,
         ReadIndexResponse, Snapshot, TimeoutNow, TransferLeader, Vote, VoteResponse,
@@ -46,6 +46,7 @@ fn between_copies() {
         Body::Slept { term: 3, index: 1_000 },
         Body::Gone,
         Body::Stray,
+        Body::Lost,
     ]);
     check_struct("GroupMessage", &group_message(Body::Gone));
     check(&[
