@@ -13,8 +13,9 @@
 //! 7. [`takeover`] begins anew when a group gets a new owner;
 //! 8. [`loss`] has copies replaced whose storage is gone.
 //!
-//! **Contract.** [`Scheduler::step`] is called with times that never go back and one event; all
-//! effects are to be carried out in order. A [`Effect::Persist`] is answered with
+//! **Contract.** [`Scheduler::step`] is called with times that never go back and one event (or
+//! [`step_all`](Scheduler::step_all) with those that came together); all effects are to be carried
+//! out in order. A [`Effect::Persist`] is answered with
 //! [`Event::Persisted`]; no second one comes before.
 
 mod applied;
@@ -217,8 +218,26 @@ impl Scheduler {
 
     /// Takes an event and appends what is to be done to `effects`.
     pub fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
+        self.step_all(now, [event], effects);
+    }
+
+    /// As [`step`](Self::step), with events that came together: what follows from all of them is
+    /// written together, too.
+    pub fn step_all(
+        &mut self,
+        now: Now,
+        events: impl IntoIterator<Item = Event>,
+        effects: &mut Vec<Effect>,
+    ) {
         debug_assert!(now.tick >= self.now.tick, "time goes back");
         self.now = now;
+        for event in events {
+            self.take(event);
+        }
+        self.round(effects);
+    }
+
+    fn take(&mut self, event: Event) {
         match event {
             Event::Asked { caller, request } => self.asked(caller, request),
             Event::CallerGone { session } => self.asks.forget_session(session),
@@ -232,7 +251,6 @@ impl Scheduler {
             Event::Persisted { number } => self.persisted(number),
             Event::Reached(node) => self.reached(node),
         }
-        self.round(effects);
     }
 
     fn liveness(&self, node: NodeId) -> Liveness {

@@ -281,7 +281,12 @@ fn try_begin(
 }
 
 async fn report(to: &actix::Addr<Executor>, ended: Vec<(TaskId, Token, Outcome)>) {
-    if to.send(RunnersEnded(ended)).await.is_err() {
+    // Nobody need wait until it was handled, unless there is no room.
+    let told = match to.try_send(RunnersEnded(ended)) {
+        Err(actix::prelude::SendError::Full(message)) => to.send(message).await.is_ok(),
+        told => told.is_ok(),
+    };
+    if !told {
         // The executor that started them is gone, and its leases with it.
         debug!("runs ended after their executor");
     }

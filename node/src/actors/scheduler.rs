@@ -84,7 +84,11 @@ impl Scheduler {
     }
 
     fn step(&mut self, event: Event, ctx: &mut Context<Self>) {
-        self.machine.step(self.clock.now(), event, &mut self.effects);
+        self.step_all([event], ctx);
+    }
+
+    fn step_all(&mut self, events: impl IntoIterator<Item = Event>, ctx: &mut Context<Self>) {
+        self.machine.step_all(self.clock.now(), events, &mut self.effects);
         let mut effects = mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             self.perform(effect);
@@ -187,9 +191,7 @@ impl Handler<Happened> for Scheduler {
 
     fn handle(&mut self, Happened(events): Happened, ctx: &mut Self::Context) {
         self.make_way(ctx);
-        for event in events {
-            self.step(event, ctx);
-        }
+        self.step_all(events, ctx);
     }
 }
 
