@@ -29,6 +29,7 @@ mod list;
 mod meta;
 mod names;
 mod outbox;
+mod quorum;
 mod read;
 mod ready;
 mod replica;
