@@ -41,8 +41,11 @@ impl Cluster {
             .collect();
         drop(sockets);
         let seeds: Vec<String> = ports.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
-        let text =
-            format!("[cluster]\nseeds = [{}]\npartitions = {PARTITIONS}\n", seeds.join(", "));
+        let text = format!(
+            "[cluster]\nseeds = [{}]\npartitions = {PARTITIONS}\n[node]\ndata = {:?}\n",
+            seeds.join(", "),
+            dir.path()
+        );
         let config = Config::parse("cluster.toml", &text).expect("it is valid");
         let nodes = (0..count).map(|_| None).collect();
         let mut cluster = Self { nodes, config, ports, dir };
@@ -88,7 +91,6 @@ impl Cluster {
             .config(self.config.clone())
             .name(name(place))
             .listen(([127, 0, 0, 1], self.ports[place]).into())
-            .data(self.data(place))
             .register("double", |n: u64| async move { Ok::<_, std::io::Error>(n * 2) })
             .register("grow", |n: u64| async move {
                 Ok::<_, std::io::Error>("x".repeat(900_000 + usize::try_from(n).unwrap_or(0)))
