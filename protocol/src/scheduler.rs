@@ -26,6 +26,7 @@ mod founding;
 mod inspect;
 mod lessees;
 mod list;
+mod loads;
 mod meta;
 mod names;
 mod outbox;
@@ -55,6 +56,7 @@ pub use self::event::{Caller, Event, Found, Now};
 pub use self::inspect::CopyView;
 use self::lessees::Lessees;
 use self::list::Listings;
+use self::loads::Loads;
 use self::outbox::Outbox;
 use self::read::{Read, Waits};
 use self::ready::Ready;
@@ -113,6 +115,7 @@ pub struct Scheduler {
     ready: Ready,
     timers: Timers,
     slots: Slots,
+    loads: Loads,
 
     // Who waits for what.
     asks: Asks,
@@ -164,6 +167,7 @@ impl Scheduler {
             ready: Ready::default(),
             timers: Timers::default(),
             slots: Slots::default(),
+            loads: Loads::default(),
             asks: Asks::new(settings.incarnation),
             waits: Waits::default(),
             next_read: 1,
@@ -217,6 +221,7 @@ impl Scheduler {
             Event::Due => self.due(),
             Event::Executor(says) => self.executor_says(says),
             Event::Found(found) => self.found(&found),
+            Event::Load { node, load } => self.loads.told(node, load),
             Event::Liveness { node, incarnation, liveness } => {
                 self.heard_of(node, incarnation, liveness);
             }

@@ -1,8 +1,9 @@
 //! The Executor actor.
 //!
 //! *Owns* the executor machine and the runs that it has started. *Receives* what owners say, and the
-//! ends of runs. *Sends* grants, beats and outcomes to owners. *Never* runs a task on its own
-//! thread: runs are futures of the runtime, and a panic in one is its outcome.
+//! ends of runs. *Sends* grants, beats and outcomes to owners, and its free slots to gossip. *Never*
+//! runs a task on its own thread: runs are futures of the runtime, and a panic in one is its
+//! outcome.
 
 use std::collections::HashMap;
 use std::mem;
@@ -20,6 +21,7 @@ use umbel_protocol::time::Tick;
 use umbel_protocol::wire::{OwnerSays, PeerMessage};
 
 use super::Happened;
+use super::gossip::Free;
 use super::supervisor::{Bell, Handles};
 use crate::clock::Clock;
 use crate::wire_out::send_envelopes;
@@ -165,6 +167,8 @@ impl Executor {
             actor.alarm = None;
             actor.step(Event::Due);
             actor.perform(ctx);
+            // Once a second is often enough for gossip, and the next one says it again.
+            drop(actor.handles.gossip.try_send(Free(actor.machine.free())));
         });
         self.alarm = Some((deadline, alarm));
     }

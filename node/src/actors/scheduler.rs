@@ -17,6 +17,7 @@ use umbel_protocol::time::Tick;
 use umbel_protocol::wire::{Answer, OwnerSays, Request, ServerFrame, encode};
 
 use super::OwnerSpoke;
+use super::gossip::Waiting;
 use super::supervisor::{Bell, Handles};
 use crate::clock::Clock;
 use crate::store::{SubmitError, WriterHandle};
@@ -33,6 +34,8 @@ pub struct Scheduler {
     handles: Handles,
     /// What the executor had no room for.
     for_executor: VecDeque<OwnerSays>,
+    /// How many tasks wait for slots, as gossip was told last.
+    told_waiting: usize,
     effects: Vec<Effect>,
     alarm: Option<(Tick, SpawnHandle)>,
     callers: HashMap<u64, mpsc::Sender<Answer>>,
@@ -70,6 +73,7 @@ impl Scheduler {
             writer,
             handles,
             for_executor: VecDeque::new(),
+            told_waiting: 0,
             effects: Vec::new(),
             alarm: None,
             callers: HashMap::new(),
@@ -146,6 +150,13 @@ impl Scheduler {
         }
     }
 
+    fn tell_waiting(&mut self) {
+        let waiting = self.machine.backlog();
+        if waiting != self.told_waiting && self.handles.gossip.try_send(Waiting(waiting)).is_ok() {
+            self.told_waiting = waiting;
+        }
+    }
+
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
         let deadline = self.machine.next_deadline();
         if self.alarm.is_some_and(|(at, _)| at <= deadline) {
@@ -157,6 +168,7 @@ impl Scheduler {
         let alarm = ctx.run_later(self.clock.until(deadline), |actor, ctx| {
             actor.alarm = None;
             actor.step(Event::Due, ctx);
+            actor.tell_waiting();
         });
         self.alarm = Some((deadline, alarm));
     }

@@ -94,6 +94,12 @@ impl Scheduler {
         (self.slots.idle(), self.ready.len(), self.timers.len())
     }
 
+    /// Tasks of partitions owned here that wait for a slot: what gossip tells of this node's load.
+    #[must_use]
+    pub const fn backlog(&self) -> usize {
+        self.ready.len()
+    }
+
     /// All copies of groups on this node.
     pub fn copies(&self) -> impl Iterator<Item = CopyView<'_>> {
         self.replicas.values().map(|replica| CopyView { replica })

@@ -242,8 +242,10 @@ impl Scheduler {
             }
             _ => {}
         }
-        if liveness == Liveness::Alive {
-            self.wake_groups_with(node);
+        match liveness {
+            Liveness::Alive => self.wake_groups_with(node),
+            Liveness::Suspect => {}
+            Liveness::Down => self.loads.forget(node),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod beating;
 mod entries;
+mod loads;
 mod lone_owner;
 mod noise;
 mod retaining;
