@@ -2,7 +2,7 @@
 //!
 //! Log entries hold [`Command`]s; [`Partition::apply`] carries them out, the same way on every
 //! replica, one file per verb: [`accept`], [`lease`], [`report`], [`release`], [`lose`],
-//! [`cancel`], [`expire`], [`forget`]. What came of them is told as [`Change`]s, which only the
+//! [`cancel`], [`expire`], [`forget`]; all of them change a record by taking it in [`hand`]. What came of them is told as [`Change`]s, which only the
 //! owner listens to.
 //!
 //! **Partition time** is the only clock here: it comes with each entry and never goes back.
@@ -12,21 +12,23 @@ mod apply;
 mod cancel;
 mod command;
 mod expire;
-mod finish;
 mod forget;
+mod hand;
 mod lease;
 mod lose;
 mod release;
 mod report;
 mod snapshot;
+mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use self::command::{Change, Command, Grant, Loss, Proposal, Refusal, Report};
 pub use self::snapshot::CorruptSnapshot;
+use self::tally::Tally;
 use crate::id::{PartitionId, TaskId};
 use crate::task::{Record, State, Template};
 use crate::time::Wall;
@@ -39,20 +41,14 @@ pub struct Partition {
     now: Wall,
     /// Ids made at or before it that are not known here are too old to be new.
     dedup_floor: Wall,
-    /// Place in the line of the next task that becomes ready.
+    /// Place in the line of the task that was accepted last.
     order_next: u64,
-    /// Place among the finished of the next task that ends.
-    finish_next: u64,
     records: BTreeMap<TaskId, Record>,
     /// What is left of forgotten tasks: how they ended.
     stubs: BTreeMap<TaskId, State>,
 
-    // Derived from the above and rebuilt with it.
-    /// Finished records, in the order in which they ended.
-    finished: VecDeque<TaskId>,
-    finished_bytes: usize,
-    open: usize,
-    bytes: usize,
+    tally: Tally,
+    /// Derived from the records and rebuilt with them.
     templates: BTreeSet<Arc<Template>>,
 }
 
@@ -80,13 +76,9 @@ impl Partition {
             now: Wall::EPOCH,
             dedup_floor: Wall::EPOCH,
             order_next: 0,
-            finish_next: 0,
             records: BTreeMap::new(),
             stubs: BTreeMap::new(),
-            finished: VecDeque::new(),
-            finished_bytes: 0,
-            open: 0,
-            bytes: 0,
+            tally: Tally::default(),
             templates: BTreeSet::new(),
         }
     }
@@ -129,27 +121,6 @@ impl Partition {
     /// How full it is.
     #[must_use]
     pub fn fill(&self) -> Fill {
-        Fill {
-            open: self.open,
-            finished: self.finished.len(),
-            finished_bytes: self.finished_bytes,
-            stubs: self.stubs.len(),
-            bytes: self.bytes,
-        }
-    }
-
-    /// The stored copy of `template`, so that its records share it.
-    fn intern(&mut self, template: &Template) -> Arc<Template> {
-        if let Some(known) = self.templates.get(template) {
-            return Arc::clone(known);
-        }
-        let shared = Arc::new(template.clone());
-        self.templates.insert(Arc::clone(&shared));
-        shared
-    }
-
-    fn next_order(&mut self) -> u64 {
-        self.order_next += 1;
-        self.order_next
+        self.tally.fill(self.stubs.len())
     }
 }

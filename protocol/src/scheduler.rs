@@ -42,6 +42,7 @@ mod takeover;
 mod tests;
 mod timers;
 mod upkeep;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,12 +59,13 @@ use self::lessees::Lessees;
 use self::list::Listings;
 use self::loads::Loads;
 use self::outbox::Outbox;
-use self::read::{Read, Waits};
+use self::read::Read;
 use self::ready::Ready;
 use self::replica::Replica;
 use self::round::Disk;
 use self::submit::OnTheWay;
 use self::timers::Timers;
+use self::waits::Waits;
 use crate::durable::StoredGroup;
 use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId};
 use crate::membership::Liveness;

@@ -8,7 +8,6 @@ mod view;
 
 pub use self::outcome::{Failure, FailureKind, Outcome};
 pub use self::phase::{IllegalTransition, Lease, Phase, State, Transition};
-pub(crate) use self::record::LEASE_WEIGHT;
 pub use self::record::{History, Record, Run, RunEnd};
 pub use self::spec::{Batch, InvalidBatch, Options, Row, Template};
 pub use self::view::{RunView, View};

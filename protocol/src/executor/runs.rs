@@ -1,6 +1,7 @@
 //! Runs from their dispatch to the confirmation of their end.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::{BEAT, Effect, Executor, Start};
@@ -48,9 +49,9 @@ impl Executor {
         for dispatch in dispatches {
             let Dispatch { task, token, attempt, template, args, term } = dispatch;
             let key = (task, token);
-            if self.runs.contains_key(&key) {
+            let Entry::Vacant(entry) = self.runs.entry(key) else {
                 continue;
-            }
+            };
             let place = usize::from(template);
             let (Some(template), Some(Some(pool))) = (templates.get(place), pools.get(place))
             else {
@@ -71,10 +72,7 @@ impl Executor {
                 never.push(key);
                 continue;
             }
-            self.runs.insert(
-                key,
-                Run { owner: from, dispatcher: from, pool: *pool, repeats: 0, end: None },
-            );
+            entry.insert(Run { owner: from, dispatcher: from, pool: *pool, repeats: 0, end: None });
             let template = Arc::clone(template);
             effects.push(Effect::Start(Start { task, token, attempt, template, args }));
         }
@@ -146,13 +144,15 @@ impl Executor {
 
     pub(super) fn closed(&mut self, from: NodeId, runs: &[(TaskId, Token)]) {
         for key in runs {
-            if self.runs.get(key).is_none_or(|run| run.end.is_none()) {
+            let Entry::Occupied(run) = self.runs.entry(*key) else {
+                continue;
+            };
+            if run.get().end.is_none() {
                 continue;
             }
-            let run = self.runs.remove(key);
             // What its dispatcher says comes in order: no dispatch follows. But another node decided
             // this one, and the dispatcher may not know yet: it must not start it once more.
-            if run.is_some_and(|run| run.dispatcher != from) {
+            if run.remove().dispatcher != from {
                 self.refuse(&[*key]);
             }
         }

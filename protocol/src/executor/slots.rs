@@ -128,13 +128,18 @@ impl Slots {
                 owner.wanted.fill(0);
             }
         }
-        let idle: Vec<NodeId> = (self.owners.iter())
-            .filter(|(node, owner)| **node != self.home && now.since(owner.used_at) > IDLE_MAX)
-            .map(|(node, _)| *node)
-            .collect();
-        for node in idle {
-            self.forget(node);
+        let home = self.home;
+        for (_, owner) in self.owners.iter_mut().filter(|(node, _)| **node != home) {
+            if now.since(owner.used_at) > IDLE_MAX {
+                for (spare, held) in self.spare.iter_mut().zip(&mut owner.held) {
+                    *spare += std::mem::take(held);
+                }
+            }
         }
+        let is_in_use = |count: &u32| *count > 0;
+        self.owners.retain(|node, owner| {
+            *node == home || owner.held.iter().chain(&owner.wanted).any(is_in_use)
+        });
     }
 
     /// Gives every spare slot to somebody.
@@ -178,6 +183,7 @@ impl Slots {
             give = (self.turn / SHARE_OF_OTHERS).min(give);
             self.turn %= SHARE_OF_OTHERS;
         }
+        let given = give;
         let keep = *spare - give;
         // Without its own scheduler there is nobody to keep them for.
         let home_is_here = self.owners.contains_key(&home);
@@ -229,7 +235,7 @@ impl Slots {
         }
         if let Some(home) = self.owners.get(&home) {
             let idle_here = home.held.get(pool).copied().unwrap_or(0);
-            let still_wanted = others.min(idle_here);
+            let still_wanted = (others - given).min(idle_here);
             if home_wants == 0
                 && let Some(recall) = recall.get_mut(pool)
             {

@@ -1,15 +1,17 @@
 //! Taking tasks in, once each.
 
+use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::apply::Tokens;
-use super::lease::grant;
+use super::hand::Hand;
 use super::{Change, Grant, Partition, Refusal};
 use crate::id::Lessee;
 use crate::limits::{ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
-use crate::task::{Batch, Phase, Record, Row, Template};
+use crate::task::{Batch, Lease, Phase, Record, Row, Template};
 
 impl Partition {
     pub(super) fn accept(
@@ -20,86 +22,109 @@ impl Partition {
         tokens: &mut Tokens,
         changes: &mut Vec<Change>,
     ) {
-        let templates: Vec<Arc<Template>> =
-            batch.templates.iter().map(|template| self.intern(template)).collect();
+        // Each is stored when the first of its tasks is taken in: a refused one leaves nothing.
+        let mut templates: Vec<Shared<'_>> =
+            batch.templates.iter().map(|said| Shared { said, stored: None }).collect();
         let mut slots =
             grants.iter().flat_map(|grant| std::iter::repeat_n(grant.lessee, grant.rows as usize));
         let mut refused = Vec::new();
         let mut known = 0;
         for (position, row) in (0_u32..).zip(&batch.rows) {
-            let Some(template) = templates.get(usize::from(row.template)) else {
+            let Some(template) = templates.get_mut(usize::from(row.template)) else {
                 continue;
             };
-            match self.look_up(row, template) {
-                Found::New => self.take_in(row, template, &mut slots, tokens, changes),
-                Found::Same => known += 1,
-                Found::Refused(refusal) => refused.push((position, refusal)),
+            match self.take_in(row, template, &mut slots, tokens, changes) {
+                Ok(Taken::Anew) => {}
+                Ok(Taken::Before) => known += 1,
+                Err(refusal) => refused.push((position, refusal)),
             }
         }
         let unused = slots.collect();
         changes.push(Change::Accepted { ordinal, refused, known, unused });
     }
 
-    fn look_up(&self, row: &Row, template: &Template) -> Found {
-        if row.id.partition() != self.id {
-            return Found::Refused(Refusal::WrongPartition);
-        }
-        if let Some(record) = self.records.get(&row.id) {
-            let same = *record.template == *template && record.args == row.args;
-            return if same { Found::Same } else { Found::Refused(Refusal::Conflict) };
-        }
-        if self.stubs.contains_key(&row.id) {
-            return Found::Same;
-        }
-        if row.id.made_at() <= self.dedup_floor {
-            return Found::Refused(Refusal::TooOld);
-        }
-        if row.id.made_at() > self.now + ID_AHEAD_MAX {
-            return Found::Refused(Refusal::TooEarly);
-        }
-        if self.open >= PARTITION_TASKS_MAX || self.bytes >= PARTITION_BYTES_MAX {
-            return Found::Refused(Refusal::Overloaded);
-        }
-        Found::New
-    }
-
     fn take_in(
         &mut self,
         row: &Row,
-        template: &Arc<Template>,
+        template: &mut Shared<'_>,
         slots: &mut impl Iterator<Item = Lessee>,
         tokens: &mut Tokens,
         changes: &mut Vec<Change>,
-    ) {
-        let delay = template.options.delay;
-        let phase = if delay.is_zero() {
-            Phase::Ready
-        } else {
-            Phase::Scheduled { not_before: self.now + delay }
-        };
-        let order = self.next_order();
-        // A copy of its own: a slice would keep the whole entry alive as long as the record.
-        let args = Bytes::copy_from_slice(&row.args);
-        let mut record = Record::new(Arc::clone(template), args, self.now, order, phase);
-        match *record.phase() {
-            Phase::Scheduled { not_before } => {
-                changes.push(Change::Scheduled { task: row.id, not_before });
-            }
-            _ => match slots.next() {
-                Some(lessee) => {
-                    grant(row.id, &mut record, self.now, lessee, tokens.take(), changes)
-                }
-                None => changes.push(Change::Ready { task: row.id }),
-            },
+    ) -> Result<Taken, Refusal> {
+        let id = row.id;
+        if id.partition() != self.id {
+            return Err(Refusal::WrongPartition);
         }
-        self.open += 1;
-        self.bytes += record.weight();
-        self.records.insert(row.id, record);
+        let place = match self.records.entry(id) {
+            Entry::Vacant(place) => place,
+            Entry::Occupied(known) => {
+                let known = known.get();
+                let same = *known.template == *template.said && known.args == row.args;
+                return if same { Ok(Taken::Before) } else { Err(Refusal::Conflict) };
+            }
+        };
+        // Ids grow with time, so that of a new task is nearly always behind all that are left.
+        let may_be_left = self.stubs.last_key_value().is_some_and(|(last, _)| *last >= id);
+        if may_be_left && self.stubs.contains_key(&id) {
+            return Ok(Taken::Before);
+        }
+        if id.made_at() <= self.dedup_floor {
+            return Err(Refusal::TooOld);
+        }
+        if id.made_at() > self.now + ID_AHEAD_MAX {
+            return Err(Refusal::TooEarly);
+        }
+        if self.tally.open >= PARTITION_TASKS_MAX || self.tally.bytes >= PARTITION_BYTES_MAX {
+            return Err(Refusal::Overloaded);
+        }
+        let template = template.stored(&mut self.templates);
+        self.order_next += 1;
+        let delay = template.options.delay;
+        let not_before = self.now + delay;
+        let phase = if delay.is_zero() { Phase::Ready } else { Phase::Scheduled { not_before } };
+        // A copy of its own: a slice would keep what it was cut from alive as long as the record.
+        let args = Bytes::copy_from_slice(&row.args);
+        let record = Record::new(Arc::clone(template), args, self.now, self.order_next, phase);
+        let record = place.insert(record);
+        if delay.is_zero() {
+            // What comes too late to start waits for its owner to give it up.
+            let in_time = !record.is_overdue(self.now);
+            match in_time.then(|| slots.next()).flatten() {
+                Some(lessee) => {
+                    let token = tokens.take();
+                    let lease = Lease { lessee, token, since: self.now, cancelling: false };
+                    Hand::new(id, record, self.now, &mut self.tally, changes).grant(lease);
+                }
+                None => changes.push(Change::Ready { task: id }),
+            }
+        } else {
+            changes.push(Change::Scheduled { task: id, not_before });
+        }
+        self.tally.add(record);
+        Ok(Taken::Anew)
     }
 }
 
-enum Found {
-    New,
-    Same,
-    Refused(Refusal),
+enum Taken {
+    Anew,
+    Before,
+}
+
+/// A template of a batch, and the copy of it that records share.
+struct Shared<'a> {
+    said: &'a Template,
+    stored: Option<Arc<Template>>,
+}
+
+impl Shared<'_> {
+    fn stored(&mut self, known: &mut BTreeSet<Arc<Template>>) -> &Arc<Template> {
+        self.stored.get_or_insert_with(|| match known.get(self.said) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let shared = Arc::new(self.said.clone());
+                known.insert(Arc::clone(&shared));
+                shared
+            }
+        })
+    }
 }

@@ -7,14 +7,12 @@ use crate::task::{Phase, State, Transition};
 impl Partition {
     pub(super) fn expire(&mut self, tasks: &[TaskId], changes: &mut Vec<Change>) {
         for task in tasks {
-            let overdue = self.records.get(task).is_some_and(|record| {
-                let expires_at = record.template.options.expires_at;
-                matches!(record.state(), State::Scheduled | State::Ready)
-                    && expires_at.is_some_and(|expires_at| expires_at <= self.now)
+            self.take(*task, changes, |hand| {
+                let waits = matches!(hand.record.state(), State::Scheduled | State::Ready);
+                if waits && hand.record.is_overdue(hand.now) {
+                    hand.finish(Transition::Expire, Phase::Expired);
+                }
             });
-            if overdue {
-                self.finish(*task, Transition::Expire, Phase::Expired, changes);
-            }
         }
     }
 }

@@ -15,12 +15,11 @@ impl Partition {
             self.stubs = self.stubs.split_off(&first_kept);
         }
         for _ in 0..finished {
-            let Some(task) = self.finished.pop_front() else {
+            let Some(task) = self.tally.finished.pop_front() else {
                 break;
             };
             if let Some(record) = self.records.remove(&task) {
-                self.finished_bytes -= record.weight();
-                self.bytes -= record.weight();
+                self.tally.subtract(&record);
                 if task.made_at() > self.dedup_floor {
                     self.stubs.insert(task, record.state());
                 }
@@ -40,7 +39,7 @@ impl Partition {
                 record.history.as_ref().and_then(|history| history.finished_at) < Some(time)
             })
         };
-        self.finished.iter().take_while(|task| ended_before(task)).count()
+        self.tally.finished.iter().take_while(|task| ended_before(task)).count()
     }
 
     /// Where the floor must be for no more than `stubs` stubs to be left, if there are more.

@@ -2,9 +2,9 @@
 
 use super::apply::Tokens;
 use super::{Change, Partition};
-use crate::id::{Lessee, TaskId, Token};
+use crate::id::{Lessee, TaskId};
 use crate::limits::CRASHES_MAX;
-use crate::task::{Failure, FailureKind, LEASE_WEIGHT, Lease, Phase, Record, State, Transition};
+use crate::task::{Failure, FailureKind, Lease, Phase, Record, State, Transition};
 use crate::time::Wall;
 
 impl Partition {
@@ -17,46 +17,29 @@ impl Partition {
     ) {
         for task in tasks {
             let token = tokens.take();
-            let now = self.now;
-            let record = self.records.get_mut(task).filter(|record| is_due(record, now));
-            let Some(record) = record else {
+            let granted = self.take(*task, changes, |hand| {
+                if !is_due(hand.record, hand.now) {
+                    return false;
+                }
+                if hand.record.crashes() >= CRASHES_MAX {
+                    hand.finish(Transition::Die, Phase::Dead(Box::new(poison())));
+                    return false;
+                }
+                if hand.record.state() == State::Scheduled {
+                    hand.make_ready();
+                }
+                hand.grant(Lease { lessee, token, since: hand.now, cancelling: false });
+                true
+            });
+            if granted != Some(true) {
                 changes.push(Change::NotLeased { task: *task, lessee });
-                continue;
-            };
-            if record.history.as_ref().is_some_and(|history| history.crashes >= CRASHES_MAX) {
-                let failure = Box::new(poison());
-                self.finish(*task, Transition::Die, Phase::Dead(failure), changes);
-                changes.push(Change::NotLeased { task: *task, lessee });
-                continue;
             }
-            if record.state() == State::Scheduled {
-                record.take(Transition::Due, Phase::Ready).expect("it is scheduled");
-            }
-            grant(*task, record, now, lessee, token, changes);
-            self.bytes += LEASE_WEIGHT;
         }
     }
 }
 
-/// Leases the ready task `record`.
-pub(super) fn grant(
-    task: TaskId,
-    record: &mut Record,
-    now: Wall,
-    lessee: Lessee,
-    token: Token,
-    changes: &mut Vec<Change>,
-) {
-    let lease = Lease { lessee, token, since: now, cancelling: false };
-    record
-        .take(Transition::Grant, Phase::Leased(Box::new(lease)))
-        .expect("only ready tasks get here");
-    changes.push(Change::Leased { task, token, lessee });
-}
-
 /// Whether a task may be given out now.
 fn is_due(record: &Record, now: Wall) -> bool {
-    let in_time = record.template.options.expires_at.is_none_or(|expires_at| now < expires_at);
     let waits = match record.phase() {
         Phase::Scheduled { not_before } => *not_before <= now,
         Phase::Ready => true,
@@ -66,7 +49,7 @@ fn is_due(record: &Record, now: Wall) -> bool {
         | Phase::Cancelled
         | Phase::Expired => false,
     };
-    in_time && waits
+    waits && !record.is_overdue(now)
 }
 
 /// What is said of a task that took too many nodes with it.

@@ -1,23 +1,25 @@
 //! Runs whose executor is gone, or was taken to be.
 
-use super::finish::close;
+use super::hand::Hand;
 use super::lease::poison;
 use super::{Change, Loss, Partition};
 use crate::id::{Lessee, TaskId};
 use crate::limits::{CRASH_HOLD, CRASHES_MAX};
-use crate::task::{Lease, Phase, Record, RunEnd, State, Transition};
+use crate::task::{History, Lease, Phase, Record, RunEnd, State, Transition};
 
 impl Partition {
     /// Closes all runs of `lessee` and counts each as a crash of its task.
     ///
-    /// A task that has used up its crashes dies if the last loss is beyond doubt. If its node only
-    /// fell silent it is held for a while first: the node may come back and be pardoned.
+    /// A task that has used up its crashes dies if all of them are beyond doubt. If some of its
+    /// nodes only fell silent it is held for a while first: they may come back and be pardoned.
     pub(super) fn lose(&mut self, lessee: Lessee, loss: Loss, changes: &mut Vec<Change>) {
-        for task in self.tasks_where(|record| lease_of(record, lessee).is_some()) {
-            let Some(lease) = self.records.get(&task).and_then(|r| lease_of(r, lessee)) else {
-                continue;
-            };
-            self.lose_one(task, &lease, loss, changes);
+        let holds = |record: &Record| matches!(record.phase(), Phase::Leased(lease) if lease.lessee == lessee);
+        for task in self.tasks_where(holds) {
+            self.take(task, changes, |hand| {
+                if let Some(lease) = hand.lease() {
+                    lose_one(hand, &lease, loss);
+                }
+            });
         }
         if loss == Loss::Restarted {
             self.explain(lessee, changes);
@@ -27,66 +29,31 @@ impl Partition {
     /// Takes back what [`Loss::Unheard`] counted: `lessee` was only out of reach.
     pub(super) fn pardon(&mut self, lessee: Lessee, changes: &mut Vec<Change>) {
         for task in self.tasks_where(|record| unheard_runs(record, lessee) > 0) {
-            let held = self.amend(task, |record| {
-                let runs = unheard_runs(record, lessee);
-                rename_ends(record, lessee, RunEnd::CutOff);
-                let history = record.history_mut();
+            self.take(task, changes, |hand| {
+                let runs = unheard_runs(hand.record, lessee);
+                rename_ends(hand.record, lessee, RunEnd::CutOff);
+                let history = hand.record.history_mut();
                 let held = history.crashes >= CRASHES_MAX;
                 history.crashes = history.crashes.saturating_sub(runs);
-                held && history.crashes < CRASHES_MAX && record.state() == State::Scheduled
+                let is_free = held && history.crashes < CRASHES_MAX;
+                if is_free && hand.record.state() == State::Scheduled {
+                    hand.make_ready();
+                    hand.tell_ready();
+                }
             });
-            if held == Some(true) {
-                self.amend(task, |record| {
-                    record.take(Transition::Due, Phase::Ready).expect("it is scheduled");
-                });
-                changes.push(Change::Ready { task });
-            }
         }
     }
 
-    fn lose_one(&mut self, task: TaskId, lease: &Lease, loss: Loss, changes: &mut Vec<Change>) {
-        let now = self.now;
-        changes.push(Change::Closed { task, token: lease.token, lessee: lease.lessee });
-        let end = match loss {
-            Loss::Restarted => RunEnd::Lost,
-            Loss::Unheard => RunEnd::Unheard,
-        };
-        let crashes = self.amend(task, |record| {
-            close(record, lease, now, end);
-            let history = record.history_mut();
-            history.crashes = history.crashes.saturating_add(1);
-            history.crashes
-        });
-        let used_up = crashes.is_some_and(|crashes| crashes >= CRASHES_MAX);
-        match (lease.cancelling, used_up, loss) {
-            (true, _, _) => self.finish(task, Transition::Cancel, Phase::Cancelled, changes),
-            (false, false, _) => self.requeue(task, changes),
-            (false, true, Loss::Restarted) => {
-                self.finish(task, Transition::Die, Phase::Dead(Box::new(poison())), changes);
-            }
-            (false, true, Loss::Unheard) => {
-                let not_before = now + CRASH_HOLD;
-                self.amend(task, |record| {
-                    record
-                        .take(Transition::Retry, Phase::Scheduled { not_before })
-                        .expect("its run has just been closed");
-                });
-                changes.push(Change::Scheduled { task, not_before });
-            }
-        }
-    }
-
-    /// `lessee` did crash: what was held in doubt about it is decided.
+    /// `lessee` did crash: a task that was held for doubts about it alone is decided.
     fn explain(&mut self, lessee: Lessee, changes: &mut Vec<Change>) {
         for task in self.tasks_where(|record| unheard_runs(record, lessee) > 0) {
-            let dead = self.amend(task, |record| {
-                rename_ends(record, lessee, RunEnd::Lost);
-                let used_up = record.history_mut().crashes >= CRASHES_MAX;
-                used_up && record.state() == State::Scheduled
+            self.take(task, changes, |hand| {
+                rename_ends(hand.record, lessee, RunEnd::Lost);
+                let used_up = proved_crashes(hand.record.history_mut()) >= CRASHES_MAX;
+                if used_up && hand.record.state() == State::Scheduled {
+                    hand.finish(Transition::Die, Phase::Dead(Box::new(poison())));
+                }
             });
-            if dead == Some(true) {
-                self.finish(task, Transition::Die, Phase::Dead(Box::new(poison())), changes);
-            }
         }
     }
 
@@ -95,11 +62,30 @@ impl Partition {
     }
 }
 
-fn lease_of(record: &Record, lessee: Lessee) -> Option<Lease> {
-    match record.phase() {
-        Phase::Leased(lease) if lease.lessee == lessee => Some(**lease),
-        _ => None,
+fn lose_one(hand: &mut Hand<'_>, lease: &Lease, loss: Loss) {
+    hand.tell_closed(lease);
+    let end = match loss {
+        Loss::Restarted => RunEnd::Lost,
+        Loss::Unheard => RunEnd::Unheard,
+    };
+    hand.close(lease, end);
+    let history = hand.record.history_mut();
+    history.crashes = history.crashes.saturating_add(1);
+    let used_up = history.crashes >= CRASHES_MAX;
+    let is_proved = proved_crashes(history) >= CRASHES_MAX;
+    match (lease.cancelling, used_up, is_proved) {
+        (true, _, _) => hand.finish(Transition::Cancel, Phase::Cancelled),
+        (false, false, _) => hand.requeue(),
+        (false, true, true) => hand.finish(Transition::Die, Phase::Dead(Box::new(poison()))),
+        (false, true, false) => hand.retry(CRASH_HOLD),
     }
+}
+
+/// Crashes without those that may turn out to have been none.
+#[allow(clippy::cast_possible_truncation, reason = "a record keeps few runs")]
+fn proved_crashes(history: &History) -> u16 {
+    let in_doubt = history.runs.iter().filter(|run| run.end == RunEnd::Unheard).count() as u16;
+    history.crashes.saturating_sub(in_doubt)
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "a record keeps few runs")]

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::finish::close;
+use super::hand::Hand;
 use super::{Change, Partition, Report};
 use crate::id::{Lessee, TaskId, Token};
 use crate::task::{Failure, Lease, Options, Outcome, Phase, RunEnd, Transition};
@@ -16,122 +16,71 @@ impl Partition {
         changes: &mut Vec<Change>,
     ) {
         for Report { task, token, outcome } in reports {
-            let lease = self.records.get(&task).and_then(|record| match record.phase() {
-                Phase::Leased(lease) => Some(**lease),
-                Phase::Scheduled { .. }
-                | Phase::Ready
-                | Phase::Succeeded(_)
-                | Phase::Dead(_)
-                | Phase::Cancelled
-                | Phase::Expired => None,
-            });
-            match lease {
+            self.take(task, changes, |hand| match hand.lease() {
                 Some(lease) if lease.token == token && lease.lessee == lessee => {
-                    self.conclude(task, &lease, outcome, changes);
+                    conclude(hand, &lease, outcome);
                 }
-                lease => self.conclude_late(task, token, lease, outcome, changes),
-            }
+                lease => conclude_late(hand, token, lease, outcome),
+            });
             changes.push(Change::Closed { task, token, lessee });
         }
     }
+}
 
-    /// The present run of `task` has ended.
-    fn conclude(
-        &mut self,
-        task: TaskId,
-        lease: &Lease,
-        outcome: Outcome,
-        changes: &mut Vec<Change>,
-    ) {
-        let now = self.now;
-        let end = match &outcome {
-            Outcome::Succeeded(_) => RunEnd::Succeeded,
-            Outcome::Failed(failure) => RunEnd::Failed(failure.kind),
-            Outcome::Cancelled => RunEnd::Cancelled,
-        };
-        self.amend(task, |record| close(record, lease, now, end));
-        match outcome {
-            Outcome::Succeeded(result) => {
-                self.finish(task, Transition::Succeed, Phase::Succeeded(result), changes);
-            }
-            _ if lease.cancelling => {
-                self.finish(task, Transition::Cancel, Phase::Cancelled, changes);
-            }
-            Outcome::Failed(failure) => self.fail(task, failure, changes),
-            // Nobody asked for it: the executor stopped. The task waits for the next one.
-            Outcome::Cancelled => self.requeue(task, changes),
-        }
+/// The present run has ended.
+fn conclude(hand: &mut Hand<'_>, lease: &Lease, outcome: Outcome) {
+    let end = match &outcome {
+        Outcome::Succeeded(_) => RunEnd::Succeeded,
+        Outcome::Failed(failure) => RunEnd::Failed(failure.kind),
+        Outcome::Cancelled => RunEnd::Cancelled,
+    };
+    hand.close(lease, end);
+    match outcome {
+        Outcome::Succeeded(result) => hand.finish(Transition::Succeed, Phase::Succeeded(result)),
+        _ if lease.cancelling => hand.finish(Transition::Cancel, Phase::Cancelled),
+        Outcome::Failed(failure) => fail(hand, failure),
+        // Nobody asked for it: the executor stopped. The task waits for the next one.
+        Outcome::Cancelled => hand.requeue(),
     }
+}
 
-    /// A run that is closed already tells how it ended. Only a success can still matter.
-    fn conclude_late(
-        &mut self,
-        task: TaskId,
-        token: Token,
-        present: Option<Lease>,
-        outcome: Outcome,
-        changes: &mut Vec<Change>,
-    ) {
-        let Outcome::Succeeded(result) = outcome else {
-            return;
-        };
-        let Some(record) = self.records.get(&task) else {
-            return;
-        };
-        let ran = record.history.as_ref().is_some_and(|history| {
-            history.runs.iter().any(|run| run.token == token)
-                || history.starts as usize > history.runs.len()
-        });
-        if record.state().is_final() || !ran {
-            return;
-        }
-        let now = self.now;
-        self.amend(task, |record| {
-            if let Some(lease) = &present {
-                close(record, lease, now, RunEnd::Cancelled);
-            }
-            let history = record.history_mut();
-            if let Some(run) = history.runs.iter_mut().find(|run| run.token == token) {
-                run.end = RunEnd::Succeeded;
-                run.finished_at = now;
-            }
-        });
-        if let Some(lease) = present {
-            changes.push(Change::Stop { task, token: lease.token, lessee: lease.lessee });
-        }
-        self.finish(task, Transition::Succeed, Phase::Succeeded(result), changes);
+/// A run that is closed already tells how it ended. Only a success can still matter.
+fn conclude_late(hand: &mut Hand<'_>, token: Token, present: Option<Lease>, outcome: Outcome) {
+    let Outcome::Succeeded(result) = outcome else {
+        return;
+    };
+    let ran = hand.record.history.as_ref().is_some_and(|history| {
+        history.runs.iter().any(|run| run.token == token)
+            || history.starts as usize > history.runs.len()
+    });
+    if hand.record.state().is_final() || !ran {
+        return;
     }
-
-    /// The run failed: the next attempt is scheduled, or there is none.
-    fn fail(&mut self, task: TaskId, failure: Failure, changes: &mut Vec<Change>) {
-        let retry = self.amend(task, |record| {
-            let history = record.history_mut();
-            history.failures = history.failures.saturating_add(1);
-            let failures = history.failures;
-            let options = &record.template.options;
-            let again = failure.kind.is_retryable() && failures < options.attempts_max();
-            again.then(|| backoff(task, options, failures))
-        });
-        match retry.flatten() {
-            Some(pause) => {
-                let not_before = self.now + pause;
-                self.amend(task, |record| {
-                    record
-                        .take(Transition::Retry, Phase::Scheduled { not_before })
-                        .expect("its run has just ended");
-                });
-                changes.push(Change::Scheduled { task, not_before });
-            }
-            None => self.finish(task, Transition::Die, Phase::Dead(Box::new(failure)), changes),
-        }
+    if let Some(lease) = &present {
+        hand.close(lease, RunEnd::Cancelled);
+        hand.tell_stop(lease);
+        // Its end is decided, whatever it will tell: nobody is to wait for that, or for its loss.
+        hand.tell_closed(lease);
     }
+    let now = hand.now;
+    let history = hand.record.history_mut();
+    if let Some(run) = history.runs.iter_mut().find(|run| run.token == token) {
+        run.end = RunEnd::Succeeded;
+        run.finished_at = now;
+    }
+    hand.finish(Transition::Succeed, Phase::Succeeded(result));
+}
 
-    /// The task waits again, where it stood before.
-    pub(super) fn requeue(&mut self, task: TaskId, changes: &mut Vec<Change>) {
-        self.amend(task, |record| {
-            record.take(Transition::Release, Phase::Ready).expect("its run has just been closed");
-        });
-        changes.push(Change::Ready { task });
+/// The run failed: the next attempt is scheduled, or there is none.
+fn fail(hand: &mut Hand<'_>, failure: Failure) {
+    let history = hand.record.history_mut();
+    history.failures = history.failures.saturating_add(1);
+    let failures = history.failures;
+    let options = &hand.record.template.options;
+    if failure.kind.is_retryable() && failures < options.attempts_max() {
+        hand.retry(backoff(hand.task, options, failures));
+    } else {
+        hand.finish(Transition::Die, Phase::Dead(Box::new(failure)));
     }
 }
 

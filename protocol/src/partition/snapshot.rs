@@ -64,7 +64,7 @@ impl Partition {
             now: self.now,
             dedup_floor: self.dedup_floor,
             order_next: self.order_next,
-            finish_next: self.finish_next,
+            finish_next: self.tally.finish_next,
             templates,
             records,
             stubs: self.stubs.iter().map(|(id, state)| (*id, *state)).collect(),
@@ -82,7 +82,7 @@ impl Partition {
         partition.now = image.now;
         partition.dedup_floor = image.dedup_floor;
         partition.order_next = image.order_next;
-        partition.finish_next = image.finish_next;
+        partition.tally.finish_next = image.finish_next;
         partition.stubs = image.stubs.into_iter().collect();
         partition.templates = templates.iter().cloned().collect::<BTreeSet<_>>();
         let mut finished = BTreeMap::new();
@@ -98,17 +98,14 @@ impl Partition {
                 image.phase,
             );
             record.history = image.history;
-            partition.bytes += record.weight();
+            partition.tally.add(&record);
             if record.state().is_final() {
-                partition.finished_bytes += record.weight();
                 let order = record.history.as_ref().map_or(0, |history| history.finish_order);
                 finished.insert(order, image.id);
-            } else {
-                partition.open += 1;
             }
             partition.records.insert(image.id, record);
         }
-        partition.finished = finished.into_values().collect();
+        partition.tally.finished = finished.into_values().collect();
         Ok(partition)
     }
 }

@@ -1,12 +1,15 @@
 //! What follows from entries that were applied: dispatches, answers, indexes.
 
+use std::mem;
+
 use super::Scheduler;
+use super::dispatch::SlotCount;
 use super::replica::{InFlight, Machine, Replica};
 use super::timers::Due;
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, TaskId, Token};
 use crate::limits::SNAPSHOT_BYTES_MAX;
-use crate::partition::{Change, Partition, Proposal};
+use crate::partition::{Change, Partition};
 use crate::task::{Phase, State};
 use crate::time::Wall;
 use crate::wire::{Answer, Dispatch, decode};
@@ -26,10 +29,20 @@ impl Scheduler {
                     self.learn_meta(meta);
                 }
                 Some(Machine::Partition(partition)) => {
-                    let proposal: Proposal = decode(&entry.data, SNAPSHOT_BYTES_MAX)
-                        .expect("only proposals of our own are in the log");
+                    // What was proposed in another term is no longer waited for here, even if its
+                    // place is.
+                    let owner = (replica.owner.as_mut())
+                        .filter(|owner| owner.is_settled && owner.term == entry.term);
+                    let mut in_flight =
+                        owner.and_then(|owner| owner.applied(entry.index)).unwrap_or_default();
+                    let proposal = if in_flight.index == entry.index {
+                        mem::take(&mut in_flight.proposal)
+                    } else {
+                        decode(&entry.data, SNAPSHOT_BYTES_MAX)
+                            .expect("only proposals of our own are in the log")
+                    };
                     partition.apply(entry.index, entry.term, proposal, &mut changes);
-                    self.after_entry(id, entry, &mut changes);
+                    self.after_entry(id, entry.term, in_flight, &mut changes);
                 }
                 None => unreachable!("entries follow a state"),
             }
@@ -37,19 +50,20 @@ impl Scheduler {
     }
 
     /// Draws the owner's conclusions from one entry.
-    fn after_entry(&mut self, id: GroupId, entry: &LogEntry, changes: &mut Vec<Change>) {
+    fn after_entry(
+        &mut self,
+        id: GroupId,
+        term: u64,
+        mut in_flight: InFlight,
+        changes: &mut Vec<Change>,
+    ) {
         let owner = self.replicas.get_mut(&id).and_then(Replica::settled);
-        // What was proposed in another term is no longer waited for here, even if its place is.
-        let Some(owner) = owner.filter(|owner| owner.term == entry.term) else {
+        if owner.is_none_or(|owner| owner.term != term) {
             changes.clear();
             return;
-        };
-        let InFlight { submissions, cancels, slots, losses, forgets, .. } =
-            owner.in_flight.pop_front_if(|oldest| oldest.index == entry.index).unwrap_or_default();
-        owner.forgetting &= !forgets;
-        for lessee in &losses {
-            owner.losing.remove(lessee);
         }
+        let slots = in_flight.take_slots();
+        let InFlight { submissions, cancels, .. } = in_flight;
         self.take_back_slots(slots, changes);
         let mut submissions = submissions.into_iter();
         for change in changes.drain(..) {
@@ -131,7 +145,7 @@ impl Scheduler {
 
     /// Slots that an entry was to take, and did not: a task was cancelled meanwhile, say, or a row
     /// was known already.
-    fn take_back_slots(&mut self, mut slots: Vec<(Lessee, usize, u32)>, changes: &[Change]) {
+    fn take_back_slots(&mut self, mut slots: Vec<SlotCount>, changes: &[Change]) {
         let is_spare = |change: &Change| match change {
             Change::NotLeased { .. } => true,
             Change::Accepted { unused, .. } => !unused.is_empty(),

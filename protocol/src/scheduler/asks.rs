@@ -102,6 +102,11 @@ impl Asks {
         self.last
     }
 
+    /// Whether its caller still waits for an answer.
+    pub(super) fn is_open(&self, id: u64) -> bool {
+        self.open.contains_key(&id)
+    }
+
     /// Closes a request; whose it was.
     pub(super) fn close(&mut self, id: u64) -> Option<Caller> {
         self.remove(id).map(|open| open.caller)

@@ -5,14 +5,18 @@
 //! back what it does not use. The property that matters: no slot is idle while a reachable owner
 //! has work that it may run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::mem;
 
 use rand::RngExt;
 
 use super::Scheduler;
+use super::ready::Head;
+use super::replica::Replica;
+use super::submit::Submission;
 use super::timers::Due;
 use crate::id::{GroupId, Lessee, NodeId, TaskId};
-use crate::partition::{Command, Grant};
+use crate::partition::Command;
 use crate::task::{Phase, Record, State, Template};
 use crate::time::{Span, Tick, Wall};
 use crate::wire::OwnerSays;
@@ -75,6 +79,12 @@ impl Slots {
         }
     }
 
+    /// Executors of which any slot is free.
+    fn open(&self) -> impl Iterator<Item = Lessee> {
+        let open = self.held.iter().filter(|(_, held)| held.free.iter().any(|free| *free > 0));
+        open.map(|(lessee, _)| *lessee)
+    }
+
     pub(super) fn idle(&self) -> Vec<(Lessee, Vec<u32>)> {
         self.held.iter().map(|(lessee, held)| (*lessee, held.free.clone())).collect()
     }
@@ -114,65 +124,81 @@ impl Scheduler {
     /// Leases what waits to slots that are held, and grants slots to submissions in line.
     pub(super) fn assign(&mut self) {
         self.fire_timers();
-        if self.ready.is_empty() {
-            self.grant_submissions();
-            return;
+        if !self.ready.is_empty() {
+            self.assign_ready();
         }
-        let classes = self.classes_by_priority();
-        for class in classes {
-            self.assign_class(class);
-        }
-        if self.ready.is_empty() {
-            self.grant_submissions();
-        } else if self.now.tick.since(self.slots.asked_at) >= ASK_AGAIN {
+        // Slots that are free now are of no use to those who wait: newcomers may take them.
+        self.grant_submissions();
+        if !self.ready.is_empty() && self.now.tick.since(self.slots.asked_at) >= ASK_AGAIN {
             self.ask_for_slots();
         }
     }
 
-    fn classes_by_priority(&self) -> Vec<usize> {
-        let mut classes: Vec<(usize, usize)> = (0..self.ready.classes().len())
-            .filter_map(|class| self.ready.priority(class).map(|priority| (priority, class)))
-            .collect();
-        classes.sort_unstable_by_key(|(priority, class)| (std::cmp::Reverse(*priority), *class));
-        classes.into_iter().map(|(_, class)| class).collect()
-    }
-
-    fn assign_class(&mut self, class: usize) {
-        for (lessee, pool) in self.executors_for(class) {
-            while self.slots.free(lessee, pool) > 0 {
-                let Some(task) = self.next_of(class) else {
-                    return;
-                };
-                let now = self.now.tick;
-                self.slots.take(lessee, pool, 1, now);
-                if let Some(line) = self.line(task.partition()) {
-                    line.leases.entry(lessee).or_default().push(task);
-                    match line.slots.last_mut() {
-                        Some((last, last_pool, count)) if *last == lessee && *last_pool == pool => {
-                            *count += 1;
-                        }
-                        _ => line.slots.push((lessee, pool, 1)),
-                    }
+    /// Gives every slot that is held to whoever has waited longest of those of the highest priority
+    /// that may run there: slots of this node first.
+    fn assign_ready(&mut self) {
+        let mut executors: Vec<Lessee> = self.slots.open().collect();
+        let home = self.node();
+        executors.sort_unstable_by_key(|lessee| (lessee.node != home, *lessee));
+        for lessee in executors {
+            if lessee.node != home && !self.is_alive(lessee.node) {
+                continue;
+            }
+            let Some(profile) = self.lessees.profile_of(lessee) else {
+                continue;
+            };
+            let mut lines: BTreeMap<usize, BinaryHeap<Head>> = BTreeMap::new();
+            for head in self.ready.heads() {
+                let class = self.ready.classes().get(head.class);
+                let pool = class.and_then(|class| profile.pool(&class.queue, &class.name));
+                if let Some(pool) = pool.filter(|pool| self.slots.free(lessee, *pool) > 0) {
+                    lines.entry(pool).or_default().push(head);
                 }
             }
+            for (pool, heads) in lines {
+                self.assign_pool(lessee, pool, heads);
+            }
         }
+    }
+
+    fn assign_pool(&mut self, lessee: Lessee, pool: usize, mut heads: BinaryHeap<Head>) {
+        while self.slots.free(lessee, pool) > 0 {
+            let Some(head) = heads.pop() else {
+                return;
+            };
+            let Some(task) = self.next_of(head.class) else {
+                continue;
+            };
+            heads.extend(self.ready.head(head.class));
+            let now = self.now.tick;
+            self.slots.take(lessee, pool, 1, now);
+            if let Some(line) = self.line(task.partition()) {
+                line.leases.entry(lessee).or_default().push(task);
+                take_slots(&mut line.slots, lessee, pool, 1);
+            }
+        }
+    }
+
+    /// Classes in which anybody waits, the most urgent first.
+    fn classes_by_priority(&self) -> Vec<usize> {
+        let heads: BinaryHeap<Head> = self.ready.heads().collect();
+        heads.into_sorted_vec().into_iter().rev().map(|head| head.class).collect()
     }
 
     /// The next task of a class that may really be leased: the line is not cleaned when a task is
     /// cancelled or leased otherwise.
     fn next_of(&mut self, class: usize) -> Option<TaskId> {
         while let Some(task) = self.ready.pop(class) {
-            let now = self.now.wall;
-            let waits = self.owned(task.partition()).is_some_and(|partition| {
-                partition.record(task).is_some_and(|record| match record.state() {
-                    State::Ready => true,
-                    State::Scheduled => due_at(record).is_some_and(|due| due <= now),
-                    State::Leased
-                    | State::Succeeded
-                    | State::Dead
-                    | State::Cancelled
-                    | State::Expired => false,
-                })
+            let record = self.owned(task.partition()).and_then(|p| p.record(task));
+            // One that is scheduled got here because its time had come. If partition time says
+            // otherwise the lease has no effect, and it goes back to the timers.
+            let waits = record.is_some_and(|record| match record.state() {
+                State::Ready | State::Scheduled => true,
+                State::Leased
+                | State::Succeeded
+                | State::Dead
+                | State::Cancelled
+                | State::Expired => false,
             });
             if waits {
                 return Some(task);
@@ -201,36 +227,34 @@ impl Scheduler {
     fn grant_submissions(&mut self) {
         let groups: Vec<GroupId> = self.staged.iter().copied().collect();
         for id in groups {
-            let Some(replica) = self.replicas.get_mut(&id) else {
+            let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) else {
                 continue;
             };
-            let Some(owner) = replica.owner.as_mut().filter(|owner| owner.is_settled) else {
-                continue;
-            };
-            let mut submissions = std::mem::take(&mut owner.line.submissions);
-            let mut slots = Vec::new();
+            let mut submissions = mem::take(&mut owner.line.submissions);
             for submission in &mut submissions {
-                let [template] = submission.batch.templates.as_slice() else {
-                    continue;
-                };
-                if !submission.grants.is_empty() || !template.options.delay.is_zero() {
-                    continue;
-                }
-                let mut rows = u32::try_from(submission.batch.rows.len()).unwrap_or(u32::MAX);
-                for (lessee, pool) in self.executors_of(template) {
-                    let count = self.slots.free(lessee, pool).min(rows);
-                    if count > 0 {
-                        let now = self.now.tick;
-                        self.slots.take(lessee, pool, count, now);
-                        submission.grants.push(Grant { lessee, rows: count });
-                        slots.push((lessee, pool, count));
-                        rows -= count;
-                    }
-                }
+                self.grant_slots(submission);
             }
-            if let Some(line) = id.partition().and_then(|partition| self.line(partition)) {
-                line.submissions = submissions;
-                line.slots.extend(slots);
+            if let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) {
+                owner.line.submissions = submissions;
+            }
+        }
+    }
+
+    fn grant_slots(&mut self, submission: &mut Submission) {
+        let [template] = submission.batch.templates.as_slice() else {
+            return;
+        };
+        if !submission.slots.is_empty() || !template.options.delay.is_zero() {
+            return;
+        }
+        let now = self.now.tick;
+        let mut rows = u32::try_from(submission.batch.rows.len()).unwrap_or(u32::MAX);
+        for (lessee, pool) in self.executors_of(template) {
+            let count = self.slots.free(lessee, pool).min(rows);
+            if count > 0 {
+                self.slots.take(lessee, pool, count, now);
+                submission.slots.push((lessee, pool, count));
+                rows -= count;
             }
         }
     }
@@ -245,7 +269,7 @@ impl Scheduler {
         self.slots.asked_at = self.now.tick;
         let home = self.node();
         // Several classes may use the same slots, and a wish replaces the one before.
-        let mut wishes: BTreeMap<(Lessee, usize), usize> = BTreeMap::new();
+        let mut wishes: BTreeMap<Choice, usize> = BTreeMap::new();
         for class in self.classes_by_priority() {
             let waiting = self.ready.waiting(class);
             let mut others = self.executors_for(class);
@@ -260,7 +284,10 @@ impl Scheduler {
                     break;
                 }
                 let other = self.pick(&mut others, &wishes);
-                found = found.saturating_add(self.told_free(other, &wishes));
+                // Of those that have not told it is not known that they are not enough.
+                let is_known = self.loads.free(other.0, other.1).is_some();
+                let free = if is_known { self.told_free(other, &wishes) } else { waiting };
+                found = found.saturating_add(free);
                 *wishes.entry(other).or_default() += waiting;
             }
         }
@@ -385,6 +412,17 @@ impl Scheduler {
                 (None, _) => {}
             }
         }
+    }
+}
+
+/// So many slots of one pool of an executor.
+pub(super) type SlotCount = (Lessee, usize, u32);
+
+/// Adds slots to those that are taken.
+pub(super) fn take_slots(taken: &mut Vec<SlotCount>, lessee: Lessee, pool: usize, count: u32) {
+    match taken.last_mut() {
+        Some((last, last_pool, taken)) if *last == lessee && *last_pool == pool => *taken += count,
+        _ => taken.push((lessee, pool, count)),
     }
 }
 

@@ -100,6 +100,12 @@ impl Scheduler {
         self.ready.len()
     }
 
+    /// Tasks whose end somebody waits for here, once for each.
+    #[must_use]
+    pub const fn awaited(&self) -> usize {
+        self.waits.waiting()
+    }
+
     /// All copies of groups on this node.
     pub fn copies(&self) -> impl Iterator<Item = CopyView<'_>> {
         self.replicas.values().map(|replica| CopyView { replica })

@@ -1,5 +1,6 @@
 //! Executors as owners see them: who is there, what each has of ours, and when one is gone.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Scheduler;
@@ -18,8 +19,9 @@ const DISPATCH_AGAIN: Span = Span::from_millis(2_500);
 pub(super) struct Lessees {
     /// The present executor of each node, and what it can run.
     present: BTreeMap<NodeId, (Lessee, Profile)>,
-    /// Runs that are leased in partitions of this owner, and when they were last dispatched.
-    leases: BTreeMap<Lessee, BTreeMap<(TaskId, Token), Tick>>,
+    /// Runs that are leased in partitions of this owner, and when they were last dispatched. A task
+    /// has one at a time.
+    leases: BTreeMap<Lessee, BTreeMap<TaskId, (Token, Tick)>>,
     /// Executors that were taken to be gone without proof, and where that was noted.
     unheard: BTreeMap<Lessee, BTreeSet<PartitionId>>,
 }
@@ -33,19 +35,28 @@ impl Lessees {
         self.present.get(&node).map(|(_, profile)| profile)
     }
 
+    /// What `lessee` can run, if it is the present executor of its node.
+    pub(super) fn profile_of(&self, lessee: Lessee) -> Option<&Profile> {
+        let (present, profile) = self.present.get(&lessee.node)?;
+        (*present == lessee).then_some(profile)
+    }
+
     /// The pool of the lessee's slots that tasks of `template` take.
     pub(super) fn pool(&self, lessee: Lessee, template: &Template) -> Option<usize> {
-        let (present, profile) = self.present.get(&lessee.node)?;
-        (*present == lessee).then(|| profile.pool(&template.queue, &template.name)).flatten()
+        self.profile_of(lessee)?.pool(&template.queue, &template.name)
     }
 
     pub(super) fn leased(&mut self, lessee: Lessee, task: TaskId, token: Token, now: Tick) {
-        self.leases.entry(lessee).or_default().insert((task, token), now);
+        self.leases.entry(lessee).or_default().insert(task, (token, now));
     }
 
     pub(super) fn closed(&mut self, lessee: Lessee, task: TaskId, token: Token) {
         if let Some(leases) = self.leases.get_mut(&lessee) {
-            leases.remove(&(task, token));
+            if let Entry::Occupied(lease) = leases.entry(task)
+                && lease.get().0 == token
+            {
+                lease.remove();
+            }
             if leases.is_empty() {
                 self.leases.remove(&lessee);
             }
@@ -58,7 +69,7 @@ impl Lessees {
 
     pub(super) fn forget(&mut self, partition: PartitionId) {
         for leases in self.leases.values_mut() {
-            leases.retain(|(task, _), _| task.partition() != partition);
+            leases.retain(|task, _| task.partition() != partition);
         }
         self.leases.retain(|_, leases| !leases.is_empty());
         for partitions in self.unheard.values_mut() {
@@ -86,9 +97,9 @@ impl Lessees {
         let leases = self.leases.get(&lessee);
         leases
             .into_iter()
-            .flat_map(BTreeMap::keys)
+            .flatten()
             .filter(|(task, _)| task.partition() == partition)
-            .copied()
+            .map(|(task, (token, _))| (*task, *token))
             .collect()
     }
 }
@@ -135,8 +146,10 @@ impl Scheduler {
     fn beat(&mut self, lessee: Lessee, held: &[(TaskId, Token)]) {
         let now = self.now.tick;
         if let Some(leases) = self.lessees.leases.get_mut(&lessee) {
-            for run in held {
-                if let Some(seen_at) = leases.get_mut(run) {
+            for (task, token) in held {
+                if let Some((leased, seen_at)) = leases.get_mut(task)
+                    && leased == token
+                {
                     *seen_at = now;
                 }
             }
@@ -179,7 +192,7 @@ impl Scheduler {
         let now = self.now.tick;
         let mut again = Vec::new();
         for (lessee, leases) in &mut self.lessees.leases {
-            for ((task, token), seen_at) in leases {
+            for (task, (token, seen_at)) in leases {
                 if now.since(*seen_at) > DISPATCH_AGAIN {
                     *seen_at = now;
                     again.push((*lessee, *task, *token));
@@ -195,6 +208,7 @@ impl Scheduler {
 
     fn outcomes(&mut self, lessee: Lessee, outcomes: Vec<(TaskId, Token, Outcome)>) {
         let mut elsewhere = BTreeSet::new();
+        let mut reports: BTreeMap<PartitionId, Vec<Report>> = BTreeMap::new();
         for (task, token, outcome) in outcomes {
             let known = self.knows_of(task, token);
             let Some(partition) = self.owned(task.partition()).filter(|_| known) else {
@@ -208,8 +222,11 @@ impl Scheduler {
                 self.outbox.closed(lessee.node, task, token);
                 continue;
             }
-            if let Some(line) = self.line(task.partition()) {
-                line.reports.entry(lessee).or_default().push(Report { task, token, outcome });
+            reports.entry(task.partition()).or_default().push(Report { task, token, outcome });
+        }
+        for (partition, mut reports) in reports {
+            if let Some(line) = self.line(partition) {
+                line.reports.entry(lessee).or_default().append(&mut reports);
             }
         }
         for partition in elsewhere {
@@ -282,7 +299,7 @@ impl Scheduler {
                 .get(&lessee)
                 .into_iter()
                 .flat_map(BTreeMap::keys)
-                .map(|(task, _)| task.partition())
+                .map(|task| task.partition())
                 .collect();
             for partition in partitions {
                 self.lose(lessee, loss, partition);

@@ -75,7 +75,10 @@ impl Outbox {
 impl Scheduler {
     /// Hands over all that was gathered.
     pub(super) fn flush_outbox(&mut self, effects: &mut Vec<Effect>) {
-        effects.append(&mut self.outbox.effects);
+        let own = mem::take(&mut self.outbox.effects);
+        let is_answer = |effect: &Effect| matches!(effect, Effect::Answer { .. });
+        let (answers, others): (Vec<Effect>, Vec<Effect>) = own.into_iter().partition(is_answer);
+        effects.extend(others);
         for (node, runs) in mem::take(&mut self.outbox.closed) {
             self.tell_executor(node, OwnerSays::Closed { runs }, effects);
         }
@@ -96,6 +99,8 @@ impl Scheduler {
         for (to, messages) in mem::take(&mut self.outbox.messages) {
             effects.push(Effect::Send { to, urgent: false, messages });
         }
+        // Runs start and copies are written while clients are answered.
+        effects.extend(answers);
     }
 
     fn tell_executor(&mut self, node: NodeId, says: OwnerSays, effects: &mut Vec<Effect>) {

@@ -1,8 +1,10 @@
 //! Tasks that wait for a slot: an index over records, rebuilt at each takeover.
 //!
 //! Tasks of one queue and one name form a *class*: whatever executor may run one of them may run
-//! all. Within a class the order is priority, then first come first served.
+//! all. The order is priority, then first come first served, within a class and between classes
+//! that take the same slots: a long line of one name must not keep another from its turn.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::{PartitionId, TaskId};
@@ -19,8 +21,18 @@ pub(super) struct Ready {
     classes: Vec<Class>,
     places: BTreeMap<String, BTreeMap<String, usize>>,
     len: usize,
+    /// Numbers those who join a line.
+    last: u64,
     /// How many were left when tasks that do not wait any more were last swept out.
     swept: usize,
+}
+
+/// The first in line of a class; the greatest of several is to be served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Head {
+    priority: usize,
+    came: Reverse<u64>,
+    pub(super) class: usize,
 }
 
 /// Waiting tasks that the same executors may run.
@@ -28,7 +40,7 @@ pub(super) struct Ready {
 pub(super) struct Class {
     pub(super) queue: String,
     pub(super) name: String,
-    lines: [VecDeque<TaskId>; PRIORITIES],
+    lines: [VecDeque<(u64, TaskId)>; PRIORITIES],
     len: usize,
 }
 
@@ -55,12 +67,14 @@ impl Ready {
     pub(super) fn push(&mut self, template: &Template, task: TaskId) {
         let place = self.class(template);
         let priority = usize::from(template.options.priority()).min(PRIORITIES - 1);
+        self.last += 1;
+        let came = self.last;
         let class = self.classes.get_mut(place);
         if let Some(line) = class.and_then(|class| {
             class.len += 1;
             class.lines.get_mut(priority)
         }) {
-            line.push_back(task);
+            line.push_back((came, task));
             self.len += 1;
         }
     }
@@ -68,15 +82,24 @@ impl Ready {
     /// The first waiting task of a class.
     pub(super) fn pop(&mut self, class: usize) -> Option<TaskId> {
         let class = self.classes.get_mut(class)?;
-        let task = class.lines.iter_mut().rev().find_map(VecDeque::pop_front)?;
+        let (_, task) = class.lines.iter_mut().rev().find_map(VecDeque::pop_front)?;
         class.len -= 1;
         self.len -= 1;
         Some(task)
     }
 
-    /// The highest priority among waiting tasks of a class.
-    pub(super) fn priority(&self, class: usize) -> Option<usize> {
-        self.classes.get(class)?.lines.iter().rposition(|line| !line.is_empty())
+    /// The first in line of a class.
+    pub(super) fn head(&self, class: usize) -> Option<Head> {
+        let mut lines = self.classes.get(class)?.lines.iter().enumerate().rev();
+        lines.find_map(|(priority, line)| {
+            let (came, _) = line.front()?;
+            Some(Head { priority, came: Reverse(*came), class })
+        })
+    }
+
+    /// The first in line of each class in which anybody waits.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Head> {
+        (0..self.classes.len()).filter_map(|class| self.head(class))
     }
 
     /// How many tasks of a class wait.
@@ -112,7 +135,7 @@ impl Ready {
     fn retain(&mut self, keep: impl Fn(TaskId) -> bool) {
         for class in &mut self.classes {
             for line in &mut class.lines {
-                line.retain(|task| keep(*task));
+                line.retain(|(_, task)| keep(*task));
             }
             class.len = class.lines.iter().map(VecDeque::len).sum();
         }

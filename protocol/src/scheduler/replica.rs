@@ -1,10 +1,12 @@
 //! The copies of groups on this node, and where messages between copies go.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 
 use bytes::Bytes;
 
 use super::asks::Origin;
+use super::dispatch::SlotCount;
 use super::read::Read;
 use super::submit::Submission;
 use super::{Now, Scheduler};
@@ -12,7 +14,7 @@ use crate::durable::{GroupWrite, StoredGroup};
 use crate::group::{Body, Group, GroupMessage, RaftKind, Role, Roster};
 use crate::id::{GroupId, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
 use crate::meta::{Meta, MetaCommand};
-use crate::partition::{Command, Partition, Report};
+use crate::partition::{Command, Partition, Proposal, Report};
 use crate::time::Tick;
 
 /// One copy of a group.
@@ -63,8 +65,8 @@ pub(super) struct Line {
     pub(super) reports: BTreeMap<Lessee, Vec<Report>>,
     pub(super) commands: Vec<Command>,
     pub(super) leases: BTreeMap<Lessee, Vec<TaskId>>,
-    /// Slots that those leases and the grants of submissions take.
-    pub(super) slots: Vec<(Lessee, usize, u32)>,
+    /// Slots that those leases take.
+    pub(super) slots: Vec<SlotCount>,
     pub(super) submissions: Vec<Submission>,
     pub(super) cancels: Vec<(Origin, TaskId)>,
     pub(super) meta: Vec<MetaCommand>,
@@ -74,14 +76,23 @@ pub(super) struct Line {
 #[derive(Default)]
 pub(super) struct InFlight {
     pub(super) index: u64,
+    /// What the entry holds, so that it need not be decoded here.
+    pub(super) proposal: Proposal,
     pub(super) submissions: Vec<Submission>,
     pub(super) cancels: Vec<(Origin, TaskId)>,
-    /// Slots that it takes if it is applied.
-    pub(super) slots: Vec<(Lessee, usize, u32)>,
-    /// Executors whose loss it notes.
-    pub(super) losses: Vec<Lessee>,
-    /// Whether it forgets finished tasks.
-    pub(super) forgets: bool,
+    /// Slots that its leases take if it is applied.
+    pub(super) slots: Vec<SlotCount>,
+}
+
+impl InFlight {
+    /// All slots that it takes if it is applied.
+    pub(super) fn take_slots(&mut self) -> Vec<SlotCount> {
+        let mut slots = mem::take(&mut self.slots);
+        for submission in &mut self.submissions {
+            slots.append(&mut submission.slots);
+        }
+        slots
+    }
 }
 
 impl Line {
@@ -111,6 +122,27 @@ impl Owner {
             moved_at: Tick::START,
             forgetting: false,
         }
+    }
+
+    /// The entry at `index` is being applied: what was in flight for it.
+    pub(super) fn applied(&mut self, index: u64) -> Option<InFlight> {
+        let in_flight = self.in_flight.pop_front_if(|oldest| oldest.index == index)?;
+        for command in &in_flight.proposal.commands {
+            match command {
+                Command::Forget { .. } => self.forgetting = false,
+                Command::Lose { lessee, .. } => {
+                    self.losing.remove(lessee);
+                }
+                Command::Accept { .. }
+                | Command::Lease { .. }
+                | Command::Report { .. }
+                | Command::Release { .. }
+                | Command::Pardon { .. }
+                | Command::Cancel { .. }
+                | Command::Expire { .. } => {}
+            }
+        }
+        Some(in_flight)
     }
 }
 
@@ -318,6 +350,17 @@ impl Scheduler {
     /// Follows what the group decided about who leads it.
     pub(super) fn follow_role(&mut self, id: GroupId) {
         let now = self.now.tick;
+        let as_before = |replica: &Replica| match &replica.owner {
+            Some(owner) => {
+                owner.is_settled
+                    && owner.term == replica.group.term()
+                    && replica.group.role() == Role::Leader
+            }
+            None => replica.group.role() != Role::Leader,
+        };
+        if self.replicas.get(&id).is_none_or(as_before) {
+            return;
+        }
         let Some(mut replica) = self.replicas.remove(&id) else {
             return;
         };

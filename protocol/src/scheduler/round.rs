@@ -11,7 +11,7 @@ use super::replica::{InFlight, Line, Machine, Owner};
 use super::{Effect, Scheduler};
 use crate::durable::{GroupWrite, WriteBatch};
 use crate::group::{Drained, ProposeError, Role};
-use crate::id::{GroupId, Lessee, ReplicaId};
+use crate::id::{GroupId, ReplicaId};
 use crate::limits::{BATCH_BYTES_MAX, GATHERED_BYTES_MAX};
 use crate::partition::{Command, Proposal};
 use crate::wire::{RequestError, encode};
@@ -196,13 +196,20 @@ impl Scheduler {
         self.refuse_line(too_large);
     }
 
-    /// What would not fit into an entry is refused, with all that waits for it.
+    /// What would not fit into an entry is refused, with all that waits for it. Whatever is not a
+    /// caller's says itself again.
     fn refuse_line(&mut self, line: Line) {
-        let Line { submissions, cancels, slots, .. } = line;
+        let Line { submissions, cancels, mut slots, commands, .. } = line;
         let mut origins: Vec<Origin> = cancels.into_iter().map(|(origin, _)| origin).collect();
-        for submission in submissions {
+        for mut submission in submissions {
             self.leave_line(&submission);
+            slots.append(&mut submission.slots);
             origins.push(submission.origin);
+        }
+        for command in commands {
+            if let Command::Lease { tasks, .. } = command {
+                tasks.into_iter().for_each(|task| self.index_ready(task));
+            }
         }
         for (lessee, pool, count) in slots {
             self.hold_again(lessee, pool, count);
@@ -227,67 +234,94 @@ fn propose_meta(group: &mut crate::group::Group, line: Line) -> Option<Line> {
 fn propose_commands(
     group: &mut crate::group::Group,
     owner: &mut Owner,
-    mut line: Line,
+    line: Line,
     at: crate::time::Wall,
     too_large: &mut Line,
 ) -> Option<Line> {
+    let term = owner.term;
+    let Line { reports, commands: others, leases, slots, submissions, cancels, meta: _ } = line;
     let mut commands = Vec::new();
     let mut gathered = 0;
-    for (lessee, reports) in mem::take(&mut line.reports) {
+    for (lessee, reports) in reports {
         gathered += reports.iter().map(|report| report.outcome.weight()).sum::<usize>();
         commands.push(Command::Report { lessee, reports });
     }
     if gathered >= GATHERED_BYTES_MAX {
         // Large results have entries of their own: an entry must fit into a frame.
-        commands = propose_reports(group, owner.term, at, commands);
+        commands = propose_reports(group, term, at, commands);
     }
-    commands.append(&mut line.commands);
-    commands.extend(line.cancels.iter().map(|(_, task)| Command::Cancel { task: *task }));
-    for (lessee, tasks) in mem::take(&mut line.leases) {
-        commands.push(Command::Lease { lessee, tasks });
-    }
-    let mut submissions = Vec::new();
-    let mut waiting = mem::take(&mut line.submissions).into_iter().peekable();
-    let mut cancels = mem::take(&mut line.cancels);
-    let mut slots = mem::take(&mut line.slots);
+    commands.extend(others);
+    commands.extend(cancels.iter().map(|(_, task)| Command::Cancel { task: *task }));
+    commands.extend(leases.into_iter().map(|(lessee, tasks)| Command::Lease { lessee, tasks }));
+    let mut next = InFlight { cancels, slots, ..InFlight::default() };
+    let mut waiting = submissions.into_iter().peekable();
     loop {
         let mut bytes = 0;
         while let Some(submission) =
             waiting.next_if(|next| bytes == 0 || bytes + next.bytes <= BATCH_BYTES_MAX)
         {
             bytes += submission.bytes;
-            commands.push(Command::Accept {
-                batch: submission.batch.clone(),
-                grants: submission.grants.clone(),
-            });
-            submissions.push(submission);
+            commands.push(submission.accept());
+            next.submissions.push(submission);
         }
         if commands.is_empty() {
             return None;
         }
-        let proposal = Proposal { term: owner.term, at, commands: mem::take(&mut commands) };
-        match group.propose(encode(&proposal)) {
-            Ok(index) => owner.in_flight.push_back(InFlight {
-                index,
-                losses: losses_of(&proposal),
-                forgets: proposal.commands.iter().any(|c| matches!(c, Command::Forget { .. })),
-                submissions: mem::take(&mut submissions),
-                cancels: mem::take(&mut cancels),
-                slots: mem::take(&mut slots),
-            }),
-            // All that is gathered is counted, so this is only met by far too many small commands.
+        next.proposal = Proposal { term, at, commands: mem::take(&mut commands) };
+        match group.propose(encode(&next.proposal)) {
+            Ok(index) => owner.in_flight.push_back(InFlight { index, ..mem::take(&mut next) }),
+            // All that is large is counted, so this is only met by far too many small commands.
             Err(ProposeError::TooLarge { .. }) => {
-                too_large.submissions.append(&mut submissions);
-                too_large.cancels.append(&mut cancels);
-                too_large.slots.append(&mut slots);
+                propose_singly(group, owner, mem::take(&mut next), too_large);
             }
             Err(ProposeError::Full | ProposeError::NotLeader) => {
+                let InFlight { proposal, mut submissions, cancels, slots, .. } = next;
                 submissions.extend(waiting);
                 let kept = proposal.commands.into_iter().filter(|command| {
                     !matches!(command, Command::Accept { .. } | Command::Cancel { .. })
                 });
                 let commands = kept.collect();
                 return Some(Line { commands, submissions, cancels, slots, ..Line::default() });
+            }
+        }
+    }
+}
+
+/// Proposes each command of what does not fit into one entry in an entry of its own; what is not
+/// taken even so goes to `too_large`.
+fn propose_singly(
+    group: &mut crate::group::Group,
+    owner: &mut Owner,
+    whole: InFlight,
+    too_large: &mut Line,
+) {
+    let InFlight { index: _, proposal, submissions, cancels, mut slots } = whole;
+    let Proposal { term, at, commands } = proposal;
+    let mut submissions = submissions.into_iter();
+    let mut cancels = cancels.into_iter();
+    for command in commands {
+        let mut next = InFlight::default();
+        match &command {
+            Command::Accept { .. } => next.submissions.extend(submissions.next()),
+            Command::Cancel { .. } => next.cancels.extend(cancels.next()),
+            Command::Lease { lessee, .. } => {
+                next.slots = slots.extract_if(.., |(holder, ..)| holder == lessee).collect();
+            }
+            Command::Report { .. }
+            | Command::Release { .. }
+            | Command::Lose { .. }
+            | Command::Pardon { .. }
+            | Command::Expire { .. }
+            | Command::Forget { .. } => {}
+        }
+        next.proposal = Proposal { term, at, commands: vec![command] };
+        match group.propose(encode(&next.proposal)) {
+            Ok(index) => owner.in_flight.push_back(InFlight { index, ..next }),
+            Err(_) => {
+                too_large.submissions.append(&mut next.submissions);
+                too_large.cancels.append(&mut next.cancels);
+                too_large.slots.append(&mut next.slots);
+                too_large.commands.append(&mut next.proposal.commands);
             }
         }
     }
@@ -324,20 +358,4 @@ fn propose_reports(
         }
     }
     left
-}
-
-/// The executors that `proposal` takes to be gone.
-fn losses_of(proposal: &Proposal) -> Vec<Lessee> {
-    let losses = proposal.commands.iter().filter_map(|command| match command {
-        Command::Lose { lessee, .. } => Some(*lessee),
-        Command::Accept { .. }
-        | Command::Lease { .. }
-        | Command::Report { .. }
-        | Command::Release { .. }
-        | Command::Pardon { .. }
-        | Command::Cancel { .. }
-        | Command::Expire { .. }
-        | Command::Forget { .. } => None,
-    });
-    losses.collect()
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::Scheduler;
 use super::asks::Origin;
+use super::dispatch::SlotCount;
 use crate::id::{GroupId, PartitionId};
 use crate::limits::{
     SUBMISSION_BYTES_IN_FLIGHT_MAX, SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX,
 };
-use crate::partition::{Grant, Refusal};
+use crate::partition::{Command, Grant, Refusal};
 use crate::task::Batch;
 use crate::wire::{Answer, RequestError};
 
@@ -18,7 +19,19 @@ pub(super) struct Submission {
     pub(super) batch: Arc<Batch>,
     pub(super) bytes: usize,
     pub(super) wait: bool,
-    pub(super) grants: Vec<Grant>,
+    /// Slots that its first rows are leased to as they are taken in.
+    pub(super) slots: Vec<SlotCount>,
+}
+
+impl Submission {
+    /// What is asked of the partition.
+    pub(super) fn accept(&self) -> Command {
+        let grant = |(lessee, _, rows): &SlotCount| Grant { lessee: *lessee, rows: *rows };
+        Command::Accept {
+            batch: Arc::clone(&self.batch),
+            grants: self.slots.iter().map(grant).collect(),
+        }
+    }
 }
 
 /// How much is on its way.
@@ -34,7 +47,10 @@ pub(super) struct OnTheWay {
 impl Scheduler {
     /// Puts a submission in line, if this node owns its partition.
     pub(super) fn submit(&mut self, origin: Origin, batch: Arc<Batch>, wait: bool) {
-        if let Err(error) = batch.check() {
+        // Requests of this node's own callers were checked when they came.
+        if let Origin::Peer(..) = origin
+            && let Err(error) = batch.check()
+        {
             return self.answer(origin, Answer::Failed(error.into()));
         }
         let Some(partition) = batch.rows.first().map(|row| row.id.partition()) else {
@@ -53,8 +69,7 @@ impl Scheduler {
         self.on_the_way.submissions += 1;
         self.on_the_way.tasks += batch.rows.len();
         self.on_the_way.bytes += passed_on;
-        let grants = Vec::new();
-        let submission = Submission { origin, batch, bytes, wait, grants };
+        let submission = Submission { origin, batch, bytes, wait, slots: Vec::new() };
         if let Some(line) = self.line(partition) {
             line.submissions.push(submission);
         }
@@ -109,7 +124,8 @@ impl Scheduler {
         });
         self.answer(origin, Answer::Submitted { refused, known });
         if let Some(tasks) = waits_for {
-            self.wait_for_all(origin, tasks);
+            // What was taken in only now cannot have ended.
+            self.wait_for_all(origin, tasks, known == 0);
         }
     }
 

@@ -133,8 +133,9 @@ impl Scheduler {
             free.append(&mut entry.slots);
             origins.extend(entry.cancels.iter().map(|(origin, _)| *origin));
         }
-        for submission in all {
+        for mut submission in all {
             self.leave_line(&submission);
+            free.append(&mut submission.slots);
             origins.push(submission.origin);
         }
         for (lessee, pool, count) in free {

@@ -1,10 +1,34 @@
-//! Effect tests of the scheduler.
+//! Effect tests: what happens to one scheduler or a few, and all that they want done then.
 
+mod answering;
 mod beating;
+mod cancelling;
+mod clocks;
+mod ending;
 mod entries;
+mod founding;
+mod leasing;
+mod limits;
 mod loads;
 mod lone_owner;
+mod losing;
+mod naming;
+mod network;
+mod node;
 mod noise;
+mod owning;
+mod passing;
+mod restarting;
 mod retaining;
+mod said;
+mod slots;
+mod submitting;
 mod sweeping;
+mod taking_over;
+mod waiting;
 mod weighing;
+
+use self::network::Network;
+use self::node::{DEADLINE, Node, PARTITIONS, SESSION, Step};
+use self::said::*;
+use super::{Caller, Effect, Event};

@@ -18,7 +18,7 @@ pub struct Record {
     pub args: Bytes,
     /// When it was accepted, in partition time.
     pub accepted_at: Wall,
-    /// Its place in the line of the partition: it grows each time a task becomes ready.
+    /// Its place in the line of the partition: a task that waits again stands where it stood.
     pub order: u64,
     /// Where it is in its life.
     phase: Phase,
@@ -135,6 +135,18 @@ impl Record {
         }
     }
 
+    /// Runs that were lost with their node, as far as is known.
+    #[must_use]
+    pub fn crashes(&self) -> u16 {
+        self.history.as_ref().map_or(0, |history| history.crashes)
+    }
+
+    /// Whether it may not start any more at `now`.
+    #[must_use]
+    pub fn is_overdue(&self, now: Wall) -> bool {
+        self.template.options.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+
     /// What happened so far, to be added to.
     pub fn history_mut(&mut self) -> &mut History {
         self.history.get_or_insert_default()
@@ -167,4 +179,4 @@ const HISTORY_WEIGHT: usize = 72;
 /// One run that has ended.
 const RUN_WEIGHT: usize = 80;
 /// The run that goes on.
-pub(crate) const LEASE_WEIGHT: usize = 80;
+const LEASE_WEIGHT: usize = 80;

@@ -17,8 +17,16 @@ fn options() -> impl Options + Copy {
 /// Never for our own types: all of them can be written and memory is the only sink.
 #[must_use]
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    options().serialize(value).expect("types of ours are always writable to memory")
+    // Growing a buffer a few times is cheaper than measuring the value first.
+    let mut bytes = Vec::with_capacity(BYTES_FIRST);
+    options()
+        .serialize_into(&mut bytes, value)
+        .expect("types of ours are always writable to memory");
+    bytes
 }
+
+/// Room for most of what is not a batch.
+const BYTES_FIRST: usize = 512;
 
 /// The value that `bytes` hold, all of them.
 ///

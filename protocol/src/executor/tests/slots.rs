@@ -1,0 +1,144 @@
+//! Whose slots are: home's while nobody else wants them, and counted anew at every introduction.
+
+use super::*;
+
+#[test]
+fn home_gets_all_slots_when_it_is_introduced() {
+    let mut host = Host::unheard(4);
+    assert_eq!(host.step(Event::Reached(HOME)), [introduce(HOME, 4), grant(HOME, &[4, 1])]);
+    assert_eq!(host.executor.free(), [4, 1]);
+}
+
+#[test]
+fn other_nodes_get_no_slots_for_being_reached() {
+    let mut host = Host::new(4);
+    assert_eq!(host.step(Event::Reached(OTHER)), [introduce(OTHER, 4)]);
+}
+
+#[test]
+fn slots_are_kept_for_nobody_while_home_is_not_there() {
+    let mut host = Host::unheard(4);
+    assert_eq!(host.demand(OTHER, &[3, 0]), [grant(OTHER, &[3, 0])]);
+    assert_eq!(host.step(Event::Reached(HOME)), [introduce(HOME, 4), grant(HOME, &[1, 1])]);
+}
+
+#[test]
+fn a_wish_recalls_what_home_does_not_use() {
+    let mut host = Host::new(4);
+    assert_eq!(host.demand(OTHER, &[2, 0]), [recall(&[2, 0])]);
+    assert_eq!(host.give_back(HOME, &[2, 0]), [grant(OTHER, &[2, 0])]);
+    // That was all that was wanted.
+    assert_eq!(host.give_back(HOME, &[1, 0]), [grant(HOME, &[1, 0])]);
+}
+
+#[test]
+fn no_more_is_recalled_than_home_has_idle() {
+    let mut host = Host::busy(3);
+    host.finish(&[1]);
+    assert_eq!(host.demand(OTHER, &[256, 0]), [recall(&[1, 0])]);
+}
+
+#[test]
+fn what_home_gives_back_beyond_the_wish_is_its_own_again() {
+    let mut host = Host::new(4);
+    host.demand(OTHER, &[1, 0]);
+    assert_eq!(host.give_back(HOME, &[3, 0]), [grant(HOME, &[2, 0]), grant(OTHER, &[1, 0])]);
+}
+
+#[test]
+fn home_is_not_asked_for_slots_that_it_wants_itself() {
+    let mut host = Host::new(4);
+    assert_eq!(host.demand(HOME, &[1, 0]), []);
+    assert_eq!(host.demand(OTHER, &[2, 0]), []);
+}
+
+#[test]
+fn wishes_of_several_nodes_are_added_up_and_met_in_part() {
+    let mut host = Host::new(4);
+    host.demand(OTHER, &[1, 0]);
+    assert_eq!(host.demand(THIRD, &[2, 0]), [recall(&[3, 0])]);
+    let granted = host.give_back(HOME, &[2, 0]);
+    // One of the three is still wanted.
+    assert_eq!(granted, [grant(OTHER, &[1, 0]), grant(THIRD, &[1, 0]), recall(&[1, 0])]);
+}
+
+#[test]
+fn pools_are_apart() {
+    let mut host = Host::new(4);
+    assert_eq!(host.demand(OTHER, &[0, 5]), [recall(&[0, 1])]);
+    assert_eq!(host.give_back(HOME, &[0, 1]), [grant(OTHER, &[0, 1]),]);
+    let own = Template { queue: "own".to_owned(), ..Template::new("zip") };
+    let says = OwnerSays::Dispatch { lessee: ME, templates: vec![own], runs: vec![run(1)] };
+    assert_eq!(host.hear(OTHER, says).len(), 1, "it starts");
+    assert_eq!(host.executor.free(), [4, 0]);
+}
+
+#[test]
+fn nobody_gives_back_more_than_it_holds() {
+    let mut host = Host::new(4);
+    assert_eq!(host.give_back(THIRD, &[2, 0]), []);
+    host.demand(OTHER, &[1, 0]);
+    host.give_back(HOME, &[1, 0]);
+    assert_eq!(host.give_back(OTHER, &[9, 9]), [grant(HOME, &[1, 0])]);
+    assert_eq!(host.executor.free(), [4, 1]);
+}
+
+#[test]
+fn slots_of_another_that_are_not_used_come_back() {
+    let mut host = Host::new(4);
+    host.demand(OTHER, &[2, 0]);
+    host.give_back(HOME, &[2, 0]);
+    assert_eq!(host.pass(Span::from_millis(5_000)), []);
+    assert_eq!(host.pass(Span::from_millis(1_000)), [grant(HOME, &[2, 0])]);
+    // Too late to give them back.
+    assert_eq!(host.give_back(OTHER, &[2, 0]), []);
+}
+
+#[test]
+fn a_dispatch_shows_that_the_slots_of_another_are_used() {
+    let mut host = Host::new(4);
+    host.demand(OTHER, &[2, 0]);
+    host.give_back(HOME, &[2, 0]);
+    host.pass(Span::from_millis(4_500));
+    assert_eq!(host.dispatch(OTHER, vec![run(1)]), [start(&run(1))]);
+    let beats = vec![beat(OTHER, &[1]); 5];
+    assert_eq!(host.pass(Span::from_millis(5_000)), beats);
+    assert_eq!(host.pass(Span::from_millis(1_000)), [beat(OTHER, &[1]), grant(HOME, &[1, 0])]);
+}
+
+#[test]
+fn an_introduction_counts_the_slots_of_a_node_anew() {
+    let mut host = Host::new(4);
+    host.demand(OTHER, &[3, 0]);
+    host.give_back(HOME, &[2, 0]);
+    // It holds two and wants one more; whoever is introduced to has heard of neither.
+    let effects = host.step(Event::Reached(OTHER));
+    assert_eq!(effects, [introduce(OTHER, 4), grant(HOME, &[2, 0])]);
+    assert_eq!(host.demand(OTHER, &[1, 0]), [recall(&[1, 0])]);
+}
+
+#[test]
+fn an_introduction_to_home_grants_it_what_is_idle_and_not_what_runs() {
+    let mut host = Host::new(4);
+    host.dispatch(HOME, vec![run(1)]);
+    assert_eq!(host.step(Event::Reached(HOME)), [introduce(HOME, 4), grant(HOME, &[3, 1])]);
+    assert_eq!(host.executor.free(), [3, 1]);
+}
+
+#[test]
+fn what_is_meant_for_an_earlier_start_is_answered_with_an_introduction() {
+    let earlier = Lessee { executor: 1, ..ME };
+    let says = [
+        OwnerSays::Ask { lessee: earlier, partition: PartitionId(0), term: 99 },
+        OwnerSays::Demand { lessee: earlier, wanted: vec![2, 0] },
+        OwnerSays::Dispatch { lessee: earlier, templates: vec![template()], runs: vec![run(1)] },
+        OwnerSays::Return { lessee: earlier, slots: vec![2, 0] },
+    ];
+    let mut host = Host::new(4);
+    for says in says {
+        assert_eq!(host.hear(OTHER, says.clone()), [introduce(OTHER, 4)], "{says:?}");
+    }
+    // None of it had any other effect.
+    assert_eq!(host.executor.held(), 0);
+    assert_eq!(host.dispatch(HOME, vec![run(1)]), [start(&run(1))]);
+}

@@ -1,0 +1,331 @@
+//! Generated logs: what owners might write, right and wrong, of few tasks and few executors.
+//!
+//! Entries are generated as wishes whose numbers choose among what is there when they are written
+//! down, so that most of a log has an effect, and shrinking one leaves a log that makes sense.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::super::Grant;
+use super::*;
+
+/// One committed entry.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) index: u64,
+    pub(super) term: u64,
+    pub(super) proposal: Proposal,
+}
+
+/// Whole logs.
+pub(super) fn logs() -> impl Strategy<Value = Vec<Entry>> {
+    vec(wish(), 1..120).prop_map(|wishes| {
+        let mut scribe = Scribe::default();
+        wishes.iter().map(|wish| scribe.write(wish)).collect()
+    })
+}
+
+/// What goes into one entry.
+#[derive(Clone, Debug)]
+struct Wish {
+    clock: Clock,
+    author: Author,
+    deeds: Vec<Deed>,
+}
+
+#[derive(Clone, Debug)]
+enum Clock {
+    Forward(u64),
+    Back(u64),
+}
+
+/// Who proposed an entry, and when it got into the log.
+#[derive(Clone, Copy, Debug)]
+enum Author {
+    /// The owner.
+    Owner,
+    /// One that has just become the owner.
+    Successor,
+    /// One that was the owner in an earlier term.
+    Predecessor,
+    /// One that lost its partition before the entry was in the log.
+    Deposed,
+}
+
+#[derive(Clone, Debug)]
+enum Deed {
+    Accept { rows: Vec<Id>, slots: Vec<(u8, u32)> },
+    Lease { lessee: u8, tasks: Vec<u8> },
+    Report { runs: Vec<(Which, Outcome)>, by_stranger: bool },
+    Release { runs: Vec<Which> },
+    Lose { lessee: u8, loss: Loss },
+    Pardon { lessee: u8 },
+    Cancel { task: u8 },
+    Expire { tasks: Vec<u8> },
+    Forget { finished: u32, floor: Floor },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Id {
+    New { kind: u8 },
+    Again(u8),
+    AsAnother(u8),
+    Ahead,
+    BelowFloor,
+    OfAnotherPartition,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Present(u8),
+    AnyEver(u8),
+    Invented(u8),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Floor {
+    Stays,
+    Behind(u64),
+    Crowded(u8),
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let clock = prop_oneof![
+        6 => (0..3_000_u64).prop_map(Clock::Forward),
+        3 => (3_000..60_000_u64).prop_map(Clock::Forward),
+        1 => (590_000..610_000_u64).prop_map(Clock::Forward),
+        1 => (1..100_000_u64).prop_map(Clock::Back),
+    ];
+    let author = prop_oneof![
+        20 => Just(Author::Owner),
+        1 => Just(Author::Successor),
+        1 => Just(Author::Predecessor),
+        1 => Just(Author::Deposed),
+    ];
+    (clock, author, vec(deed(), 0..4)).prop_map(|(clock, author, deeds)| Wish {
+        clock,
+        author,
+        deeds,
+    })
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let tasks = || vec(any::<u8>(), 1..6);
+    let loss = prop_oneof![2 => Just(Loss::Unheard), 1 => Just(Loss::Restarted)];
+    let floor = prop_oneof![
+        2 => Just(Floor::Stays),
+        1 => (0..900_000_u64).prop_map(Floor::Behind),
+        1 => (0..4_u8).prop_map(Floor::Crowded),
+    ];
+    prop_oneof![
+        4 => (vec(id(), 1..4), vec((any::<u8>(), 1..3_u32), 0..2))
+            .prop_map(|(rows, slots)| Deed::Accept { rows, slots }),
+        8 => (any::<u8>(), tasks()).prop_map(|(lessee, tasks)| Deed::Lease { lessee, tasks }),
+        5 => (vec((which(), outcome()), 1..4), any::<u8>())
+            .prop_map(|(runs, by)| Deed::Report { runs, by_stranger: by < 25 }),
+        1 => vec(which(), 1..3).prop_map(|runs| Deed::Release { runs }),
+        6 => (any::<u8>(), loss).prop_map(|(lessee, loss)| Deed::Lose { lessee, loss }),
+        1 => any::<u8>().prop_map(|lessee| Deed::Pardon { lessee }),
+        1 => any::<u8>().prop_map(|task| Deed::Cancel { task }),
+        1 => tasks().prop_map(|tasks| Deed::Expire { tasks }),
+        1 => (0..4_u32, floor).prop_map(|(finished, floor)| Deed::Forget { finished, floor }),
+    ]
+}
+
+fn id() -> impl Strategy<Value = Id> {
+    prop_oneof![
+        12 => (0..KINDS).prop_map(|kind| Id::New { kind }),
+        6 => any::<u8>().prop_map(Id::Again),
+        2 => any::<u8>().prop_map(Id::AsAnother),
+        1 => Just(Id::Ahead),
+        1 => Just(Id::BelowFloor),
+        1 => Just(Id::OfAnotherPartition),
+    ]
+}
+
+fn which() -> impl Strategy<Value = Which> {
+    prop_oneof![
+        6 => any::<u8>().prop_map(Which::Present),
+        2 => any::<u8>().prop_map(Which::AnyEver),
+        1 => any::<u8>().prop_map(Which::Invented),
+    ]
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        3 => (0..40_usize).prop_map(|len| Outcome::Succeeded(Bytes::from(vec![b'0'; len]))),
+        4 => Just(failed(FailureKind::Error)),
+        1 => Just(failed(FailureKind::Permanent)),
+        2 => Just(Outcome::Cancelled),
+    ]
+}
+
+const KINDS: u8 = 6;
+
+/// The specification of kind `kind` of a task made at `made_at`.
+fn template(kind: u8, made_at: Wall) -> Template {
+    match kind % KINDS {
+        0 => plain(),
+        1 => delayed(ms(20_000)),
+        2 => tried(1),
+        3 => with(Options {
+            attempts_max: Some(4),
+            backoff_first: Some(ms(500)),
+            backoff_max: Some(ms(1_500)),
+            ..Options::default()
+        }),
+        4 => expiring(made_at + ms(40_000)),
+        _ => Template { queue: "mail".to_owned(), ..tried(9) },
+    }
+}
+
+/// Three starts of executors on two nodes.
+fn lessee(number: u8) -> Lessee {
+    let restarted = Lessee { incarnation: Incarnation(2), ..executor(1) };
+    [executor(1), executor(2), restarted][usize::from(number % 3)]
+}
+
+/// Writes wishes down as they can be meant at that place of the log.
+struct Scribe {
+    /// A replica that has applied all that is written.
+    owner: Owner,
+    /// All tasks that were ever handed in, with their kinds.
+    tasks: Vec<(TaskId, u8)>,
+    /// All runs that were ever granted.
+    runs: Vec<(TaskId, Token, Lessee)>,
+}
+
+impl Default for Scribe {
+    fn default() -> Self {
+        Self { owner: Owner::new(), tasks: Vec::new(), runs: Vec::new() }
+    }
+}
+
+impl Scribe {
+    fn write(&mut self, wish: &Wish) -> Entry {
+        let owner = &mut self.owner;
+        owner.clock = match wish.clock {
+            Clock::Forward(millis) => owner.clock + ms(millis),
+            Clock::Back(millis) => owner.clock - ms(millis),
+        };
+        owner.index += 1;
+        let written = match wish.author {
+            Author::Owner => owner.term,
+            Author::Successor => owner.term + 1,
+            Author::Predecessor => owner.term - 1,
+            Author::Deposed => owner.term,
+        };
+        owner.term += u64::from(matches!(wish.author, Author::Successor | Author::Deposed));
+        let commands = wish.deeds.iter().map(|deed| self.command(deed)).collect();
+        let proposal = Proposal { term: written, at: self.owner.clock, commands };
+        let Owner { index, term, .. } = self.owner;
+        let mut changes = Vec::new();
+        self.owner.partition.apply(index, term, proposal.clone(), &mut changes);
+        self.runs.extend(changes.iter().filter_map(|change| match change {
+            Change::Leased { task, token, lessee } => Some((*task, *token, *lessee)),
+            _ => None,
+        }));
+        Entry { index, term, proposal }
+    }
+
+    fn command(&mut self, deed: &Deed) -> Command {
+        match deed {
+            Deed::Accept { rows, slots } => {
+                let rows: Vec<_> = rows.iter().map(|id| self.row(*id)).collect();
+                let rows: Vec<_> = rows.iter().map(|(id, template)| (*id, template)).collect();
+                let slots =
+                    slots.iter().map(|(by, rows)| Grant { lessee: lessee(*by), rows: *rows });
+                Command::Accept { batch: Arc::new(batch(&rows)), grants: slots.collect() }
+            }
+            Deed::Lease { lessee: by, tasks } => {
+                Command::Lease { lessee: lessee(*by), tasks: self.tasks(tasks) }
+            }
+            Deed::Report { runs, by_stranger } => {
+                let mut by = lessee(0);
+                let mut reports = Vec::new();
+                for (which, outcome) in runs.iter().rev() {
+                    let (task, token, ran_on) = self.run(*which);
+                    reports.push(Report { task, token, outcome: outcome.clone() });
+                    by = ran_on;
+                }
+                by.executor += u32::from(*by_stranger);
+                Command::Report { lessee: by, reports }
+            }
+            Deed::Release { runs } => {
+                let runs = runs.iter().map(|which| self.run(*which));
+                Command::Release { runs: runs.map(|(task, token, _)| (task, token)).collect() }
+            }
+            Deed::Lose { lessee: by, loss } => Command::Lose { lessee: lessee(*by), loss: *loss },
+            Deed::Pardon { lessee: by } => Command::Pardon { lessee: lessee(*by) },
+            Deed::Cancel { task } => Command::Cancel { task: self.task(*task).0 },
+            Deed::Expire { tasks } => Command::Expire { tasks: self.tasks(tasks) },
+            Deed::Forget { finished, floor } => {
+                let partition = &self.owner.partition;
+                let floor = match floor {
+                    Floor::Stays => Wall::EPOCH,
+                    Floor::Behind(millis) => partition.now() - ms(*millis),
+                    Floor::Crowded(stubs) => {
+                        partition.stub_floor(usize::from(*stubs)).unwrap_or(Wall::EPOCH)
+                    }
+                };
+                Command::Forget { finished: *finished, floor }
+            }
+        }
+    }
+
+    fn row(&mut self, id: Id) -> (TaskId, Template) {
+        let (task, kind) = match id {
+            Id::New { kind } => {
+                self.tasks.push((self.owner.id(), kind));
+                *self.tasks.last().unwrap()
+            }
+            Id::Again(number) => self.task(number),
+            Id::AsAnother(number) => {
+                let (task, kind) = self.task(number);
+                (task, kind + 1)
+            }
+            Id::Ahead => (TaskId::new(self.owner.clock + ms(900_000), PARTITION, 1), 0),
+            Id::BelowFloor => (TaskId::new(self.owner.partition.dedup_floor(), PARTITION, 1), 0),
+            Id::OfAnotherPartition => (TaskId::new(self.owner.clock, PartitionId(1), 1), 0),
+        };
+        (task, template(kind, task.made_at()))
+    }
+
+    /// One of the tasks that were handed in, more likely one of the last.
+    fn task(&self, number: u8) -> (TaskId, u8) {
+        let recent = if number < 200 { 8 } else { usize::MAX };
+        choose(self.tasks.iter().rev().take(recent), number)
+            .copied()
+            .unwrap_or_else(|| (TaskId::new(START, PARTITION, 0), 0))
+    }
+
+    fn tasks(&self, numbers: &[u8]) -> Vec<TaskId> {
+        numbers.iter().map(|number| self.task(*number).0).collect()
+    }
+
+    fn run(&self, which: Which) -> (TaskId, Token, Lessee) {
+        let nothing = Token { term: 0, index: 0, position: 0 };
+        match which {
+            Which::Present(number) => {
+                let records = self.owner.partition.records();
+                let leases = records.filter_map(|(id, record)| match record.phase() {
+                    Phase::Leased(lease) => Some((id, lease.token, lease.lessee)),
+                    _ => None,
+                });
+                let leases: Vec<_> = leases.collect();
+                choose(leases.iter(), number).copied()
+            }
+            Which::AnyEver(number) => choose(self.runs.iter(), number).copied(),
+            Which::Invented(number) => {
+                let token = Token { term: self.owner.term, index: self.owner.index, position: 99 };
+                Some((self.task(number).0, token, lessee(number)))
+            }
+        }
+        .unwrap_or_else(|| (self.task(0).0, nothing, lessee(0)))
+    }
+}
+
+fn choose<'a, T>(mut among: impl Iterator<Item = &'a T> + Clone, number: u8) -> Option<&'a T> {
+    let count = among.clone().count();
+    among.nth(usize::from(number).checked_rem(count)?)
+}

@@ -1,0 +1,149 @@
+//! What becomes of a task when its executor tells how the run ended.
+
+use super::*;
+use crate::task::Run;
+
+#[test]
+fn a_success_ends_the_task_with_its_result() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let (task, token) = owner.run(&plain(), lessee);
+    owner.wait(ms(20));
+    let changes = owner.report(lessee, task, token, succeeded());
+    assert_eq!(changes, [Change::Finished { task }, Change::Closed { task, token, lessee }]);
+    let Phase::Succeeded(result) = owner.record(task).phase() else { panic!() };
+    assert_eq!(Outcome::Succeeded(result.clone()), succeeded());
+    let finished_at = START + ms(20);
+    let end = RunEnd::Succeeded;
+    let history = History {
+        starts: 1,
+        runs: vec![Run { lessee, token, started_at: START, finished_at, end }],
+        finished_at: Some(finished_at),
+        finish_order: 1,
+        ..History::default()
+    };
+    assert_eq!(*owner.history(task), history);
+    let fill = owner.partition.fill();
+    assert_eq!((fill.open, fill.finished), (0, 1));
+}
+
+#[test]
+fn a_failure_that_may_pass_is_tried_again() {
+    use FailureKind::{Crashed, Error, Panicked, TimedOut};
+    for kind in [Crashed, Error, Panicked, TimedOut] {
+        let mut owner = Owner::new();
+        let lessee = executor(1);
+        let (task, token) = owner.run(&plain(), lessee);
+        let changes = owner.report(lessee, task, token, failed(kind));
+        let not_before = owner.not_before(task);
+        let scheduled = Change::Scheduled { task, not_before };
+        assert_eq!(changes, [scheduled, Change::Closed { task, token, lessee }]);
+        assert_eq!(owner.ends(task), [RunEnd::Failed(kind)]);
+        assert_eq!((owner.history(task).failures, owner.history(task).crashes), (1, 0));
+    }
+}
+
+#[test]
+fn a_failure_that_cannot_pass_is_final() {
+    use FailureKind::{BadArguments, Permanent, TooLarge};
+    for kind in [BadArguments, Permanent, TooLarge] {
+        let mut owner = Owner::new();
+        let lessee = executor(1);
+        let (task, token) = owner.run(&tried(1_000), lessee);
+        let changes = owner.report(lessee, task, token, failed(kind));
+        assert_eq!(changes, [Change::Finished { task }, Change::Closed { task, token, lessee }]);
+        assert_eq!(*owner.record(task).phase(), Phase::Dead(Box::new(failure(kind))));
+    }
+}
+
+#[test]
+fn the_last_attempt_leaves_its_failure() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let task = owner.submit(&tried(3));
+    for kind in [FailureKind::Error, FailureKind::Panicked, FailureKind::TimedOut] {
+        assert!(!owner.state(task).is_final());
+        owner.wait(ms(600_000));
+        let token = owner.lease(task, lessee);
+        owner.report(lessee, task, token, failed(kind));
+    }
+    let last = failure(FailureKind::TimedOut);
+    assert_eq!(*owner.record(task).phase(), Phase::Dead(Box::new(last)));
+    assert_eq!(owner.history(task).failures, 3);
+    assert_eq!(owner.history(task).starts, 3);
+}
+
+#[test]
+fn a_run_that_stopped_by_itself_is_no_failure() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let task = owner.submit(&tried(1));
+    for _ in 0..5 {
+        let token = owner.lease(task, lessee);
+        let changes = owner.report(lessee, task, token, Outcome::Cancelled);
+        assert_eq!(changes, [Change::Ready { task }, Change::Closed { task, token, lessee }]);
+    }
+    assert_eq!((owner.history(task).failures, owner.history(task).crashes), (0, 0));
+    assert_eq!(owner.ends(task), [RunEnd::Cancelled; 5]);
+}
+
+#[test]
+fn a_task_that_waits_again_stands_where_it_stood() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let (first, token) = owner.run(&plain(), lessee);
+    let second = owner.submit(&plain());
+    let place = owner.record(first).order;
+    assert!(place < owner.record(second).order);
+    owner.report(lessee, first, token, Outcome::Cancelled);
+    assert_eq!(owner.record(first).order, place);
+    let token = owner.lease(first, lessee);
+    owner.report(lessee, first, token, failed(FailureKind::Error));
+    owner.wait(ms(1_000));
+    owner.crash(first, lessee, Loss::Unheard);
+    assert_eq!(owner.record(first).order, place);
+}
+
+#[test]
+fn one_report_may_close_many_runs() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let runs: Vec<_> = (0..3).map(|_| owner.run(&plain(), lessee)).collect();
+    let outcomes = [succeeded(), failed(FailureKind::Permanent), Outcome::Cancelled];
+    let reports = runs.iter().zip(outcomes);
+    let reports =
+        reports.map(|((task, token), outcome)| Report { task: *task, token: *token, outcome });
+    let changes = owner.order(Command::Report { lessee, reports: reports.collect() });
+    let closed = |at: usize| Change::Closed { task: runs[at].0, token: runs[at].1, lessee };
+    assert_eq!(
+        changes,
+        [
+            Change::Finished { task: runs[0].0 },
+            closed(0),
+            Change::Finished { task: runs[1].0 },
+            closed(1),
+            Change::Ready { task: runs[2].0 },
+            closed(2),
+        ]
+    );
+    let orders = [0, 1].map(|at: usize| owner.history(runs[at].0).finish_order);
+    assert_eq!(orders, [1, 2]);
+}
+
+#[test]
+fn a_record_remembers_its_last_runs_and_counts_all() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let task = owner.submit(&plain());
+    let total = RUNS_KEPT_MAX + 5;
+    let mut tokens = Vec::new();
+    for _ in 0..total {
+        let token = owner.lease(task, lessee);
+        tokens.push(token);
+        owner.report(lessee, task, token, Outcome::Cancelled);
+    }
+    let history = owner.history(task);
+    assert_eq!(history.starts as usize, total);
+    let kept: Vec<Token> = history.runs.iter().map(|run| run.token).collect();
+    assert_eq!(kept, tokens[5..]);
+}

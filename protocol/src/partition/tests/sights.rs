@@ -1,0 +1,207 @@
+//! What happens in a log: a generator that reaches little shows here.
+
+use std::collections::BTreeMap;
+
+use super::history::Entry;
+use super::*;
+
+/// All that generated logs must bring about for what they prove to mean anything.
+pub(super) const WANTED: [&str; 34] = [
+    "a cancelled task",
+    "a clock that goes back",
+    "a conflict",
+    "a death after the hold",
+    "a death by explanation",
+    "a death of failures",
+    "a death of proved crashes",
+    "a delay",
+    "a hold",
+    "a lease in vain",
+    "a pardon from the hold",
+    "a proposal of another term",
+    "a retry",
+    "a run in doubt",
+    "a run that failed",
+    "a run that is to stop",
+    "a run that never was",
+    "a run that stopped",
+    "a run that succeeded",
+    "a run that was cut off",
+    "a run that was lost",
+    "a slot on acceptance",
+    "a slot without a row",
+    "a success",
+    "a success before the stop",
+    "a success that stops a run",
+    "a task that is known",
+    "a task too old to be known",
+    "an end forgotten at once",
+    "an expired task",
+    "an id of another partition",
+    "an id too early",
+    "an id too old",
+    "stubs that go",
+];
+
+/// What has been seen, and how often.
+#[derive(Default)]
+pub(super) struct Sights {
+    pub(super) seen: BTreeMap<&'static str, u32>,
+}
+
+/// What one replica has been through, as far as a later sight depends on it.
+#[derive(Default)]
+pub(super) struct Past {
+    now: Wall,
+    stubs: usize,
+    tasks: BTreeSet<TaskId>,
+    held: BTreeSet<TaskId>,
+}
+
+impl Sights {
+    /// Looks at `partition`, which has just applied `entry` with these `changes`.
+    pub(super) fn look(
+        &mut self,
+        past: &mut Past,
+        entry: &Entry,
+        changes: &[Change],
+        partition: &Partition,
+    ) {
+        if entry.proposal.term != entry.term {
+            self.see("a proposal of another term");
+        }
+        if entry.proposal.at < past.now {
+            self.see("a clock that goes back");
+        }
+        past.now = partition.now();
+        let stubs = partition.fill().stubs;
+        if stubs < std::mem::replace(&mut past.stubs, stubs) {
+            self.see("stubs that go");
+        }
+        for change in changes {
+            match change {
+                Change::Accepted { ordinal, refused, known, unused } => {
+                    let batch = batches(entry).nth(*ordinal).unwrap();
+                    self.look_at_refused(past, batch, refused);
+                    if *known > 0 {
+                        self.see("a task that is known");
+                    }
+                    if !unused.is_empty() {
+                        self.see("a slot without a row");
+                    }
+                }
+                Change::Ready { task } => {
+                    if past.held.remove(task) {
+                        self.see("a pardon from the hold");
+                    }
+                    past.tasks.insert(*task);
+                }
+                Change::Scheduled { task, .. } => {
+                    past.tasks.insert(*task);
+                    match partition.record(*task).and_then(|record| record.history.as_ref()) {
+                        None => self.see("a delay"),
+                        Some(history) if history.crashes == CRASHES_MAX => {
+                            past.held.insert(*task);
+                            self.see("a hold");
+                        }
+                        Some(_) => self.see("a retry"),
+                    }
+                }
+                Change::Leased { task, .. } => {
+                    past.tasks.insert(*task);
+                    if !is_leased_by_name(entry, *task) {
+                        self.see("a slot on acceptance");
+                    }
+                }
+                Change::NotLeased { .. } => self.see("a lease in vain"),
+                Change::Closed { task, token, .. } => self.look_at_run(partition, *task, *token),
+                Change::Stop { .. } => self.see("a run that is to stop"),
+                Change::Finished { task } => {
+                    past.held.remove(task);
+                    self.look_at_end(partition, entry, changes, *task);
+                }
+            }
+        }
+    }
+
+    fn look_at_refused(&mut self, past: &Past, batch: &Batch, refused: &[(u32, Refusal)]) {
+        for (row, refusal) in refused {
+            let is_past = past.tasks.contains(&batch.rows[*row as usize].id);
+            self.see(match refusal {
+                Refusal::Conflict => "a conflict",
+                Refusal::Overloaded => "an overload",
+                Refusal::TooOld if is_past => "a task too old to be known",
+                Refusal::TooOld => "an id too old",
+                Refusal::TooEarly => "an id too early",
+                Refusal::WrongPartition => "an id of another partition",
+            });
+        }
+    }
+
+    fn look_at_run(&mut self, partition: &Partition, task: TaskId, token: Token) {
+        let history = partition.record(task).and_then(|record| record.history.as_ref());
+        let runs = history.map_or(&[][..], |history| &history.runs);
+        if let Some(run) = runs.iter().find(|run| run.token == token) {
+            self.see(match run.end {
+                RunEnd::Cancelled => "a run that stopped",
+                RunEnd::CutOff => "a run that was cut off",
+                RunEnd::Failed(_) => "a run that failed",
+                RunEnd::Lost => "a run that was lost",
+                RunEnd::NeverHad => "a run that never was",
+                RunEnd::Succeeded => "a run that succeeded",
+                RunEnd::Unheard => "a run in doubt",
+            });
+        }
+    }
+
+    fn look_at_end(
+        &mut self,
+        partition: &Partition,
+        entry: &Entry,
+        changes: &[Change],
+        task: TaskId,
+    ) {
+        let Some(record) = partition.record(task) else {
+            return self.see("an end forgotten at once");
+        };
+        let was_closed = changes
+            .iter()
+            .any(|change| matches!(change, Change::Closed { task: closed, .. } if *closed == task));
+        let was_stopped = changes
+            .iter()
+            .any(|change| matches!(change, Change::Stop { task: stopped, .. } if *stopped == task));
+        self.see(match record.phase() {
+            Phase::Succeeded(_) if was_stopped => "a success that stops a run",
+            Phase::Succeeded(_) if record.history.as_ref().unwrap().cancelled => {
+                "a success before the stop"
+            }
+            Phase::Succeeded(_) => "a success",
+            Phase::Dead(failure) if failure.kind != FailureKind::Crashed => "a death of failures",
+            Phase::Dead(_) if is_leased_by_name(entry, task) => "a death after the hold",
+            Phase::Dead(_) if was_closed => "a death of proved crashes",
+            Phase::Dead(_) => "a death by explanation",
+            Phase::Cancelled => "a cancelled task",
+            Phase::Expired => "an expired task",
+            Phase::Scheduled { .. } | Phase::Ready | Phase::Leased(_) => "an end that is none",
+        });
+    }
+
+    fn see(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+}
+
+fn batches(entry: &Entry) -> impl Iterator<Item = &Batch> {
+    entry.proposal.commands.iter().filter_map(|command| match command {
+        Command::Accept { batch, .. } => Some(&**batch),
+        _ => None,
+    })
+}
+
+fn is_leased_by_name(entry: &Entry, task: TaskId) -> bool {
+    entry
+        .proposal
+        .commands
+        .iter()
+        .any(|command| matches!(command, Command::Lease { tasks, .. } if tasks.contains(&task)))
+}

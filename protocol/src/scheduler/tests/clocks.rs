@@ -1,0 +1,86 @@
+//! Partition time: no clock that is wrong by itself can move it ahead.
+
+use super::*;
+use crate::task::{Options, State};
+use crate::time::{Span, Wall};
+
+/// Partition of task 1.
+const HERE: crate::id::PartitionId = crate::id::PartitionId(0);
+const YEAR: Span = ms(365 * 24 * 3_600_000);
+const HOUR: Span = ms(3_600_000);
+
+/// When task `n`, submitted now, is taken in by partition time.
+fn accepted_at(network: &mut Network, n: u64) -> Wall {
+    let owner = network.owner(HERE);
+    network.ask(owner, n, submit(&[n]));
+    let record = network.nodes[owner].record(task(n));
+    record.expect("it is taken in").accepted_at
+}
+
+/// The time by a clock that is right.
+fn true_time(network: &Network) -> Wall {
+    START + network.nodes[0].now.tick.since(crate::time::Tick::START)
+}
+
+#[test]
+fn an_owner_whose_clock_is_ahead_takes_the_time_of_the_others() {
+    let mut network = Network::formed(3, 3);
+    let owner = network.owner(HERE);
+    let now = &mut network.nodes[owner].now;
+    now.wall = now.wall + YEAR;
+    assert_eq!(accepted_at(&mut network, 1), true_time(&network));
+}
+
+#[test]
+fn an_owner_whose_clock_is_behind_takes_its_own() {
+    let mut network = Network::formed(3, 3);
+    network.pass(HOUR);
+    let owner = network.owner(HERE);
+    let now = &mut network.nodes[owner].now;
+    now.wall = now.wall - ms(20_000);
+    let late = true_time(&network) - ms(20_000);
+    assert_eq!(accepted_at(&mut network, 1), late);
+}
+
+#[test]
+fn one_voter_whose_clock_is_wrong_changes_nothing() {
+    for ahead in [true, false] {
+        let mut network = Network::formed(3, 3);
+        network.pass(HOUR);
+        let wrong = network.others(HERE)[0];
+        let now = &mut network.nodes[wrong].now;
+        now.wall = if ahead { now.wall + YEAR } else { now.wall - HOUR };
+        network.pass(ms(20_000));
+        // It has been heard of.
+        network.ask(wrong, 1, submit(&[1]));
+        assert_eq!(accepted_at(&mut network, 2), true_time(&network), "ahead: {ahead}");
+    }
+}
+
+#[test]
+fn partition_time_never_goes_back() {
+    let mut network = Network::formed(3, 3);
+    network.pass(HOUR);
+    let before = accepted_at(&mut network, 1);
+    for node in &mut network.nodes {
+        node.now.wall = node.now.wall - ms(30_000);
+    }
+    assert_eq!(accepted_at(&mut network, 2), before);
+}
+
+#[test]
+fn a_clock_that_jumps_starts_nothing_before_its_time() {
+    let mut network = Network::formed(3, 3);
+    let owner = network.owner(HERE);
+    let lessee = network.lessee(owner);
+    network.executor(owner, granted(lessee, 1));
+    let later = Options { delay: HOUR, ..Options::default() };
+    network.ask(owner, 1, submit_with(later, 1));
+    let now = &mut network.nodes[owner].now;
+    now.wall = now.wall + YEAR;
+    network.pass(ms(3_000_000));
+    let state = |network: &Network| network.nodes[owner].record(task(1)).unwrap().state();
+    assert_eq!(state(&network), State::Scheduled);
+    network.pass(ms(700_000));
+    assert_eq!(state(&network), State::Leased);
+}

@@ -1,0 +1,95 @@
+//! Waits last as long as somebody waits, and no longer.
+
+use super::*;
+use crate::wire::{Ask, PeerMessage};
+
+fn wait(n: u64) -> Ask {
+    Ask::Wait { task: task(n) }
+}
+
+/// A node on which a task runs, and a second one waits.
+fn running() -> Node {
+    let mut node = Node::alone(1);
+    node.ask_and_settle(1, submit(&[1, 2]));
+    node
+}
+
+/// Node 1 waits for a task, under the number 5.
+fn wait_from_afar(node: &mut Node, ask: Ask) {
+    node.peer(id(1), vec![PeerMessage::Ask { id: 5, deadline: DEADLINE, ask }]);
+    node.settle();
+}
+
+/// How many messages node 1 is sent.
+fn told(step: &Step) -> usize {
+    let told = step.said.iter().filter_map(|effect| match effect {
+        Effect::Send { to, messages, .. } if *to == id(1) => Some(messages.len()),
+        _ => None,
+    });
+    told.sum()
+}
+
+#[test]
+fn a_wait_that_another_node_repeats_is_one_wait() {
+    let mut node = running();
+    for _ in 0..3 {
+        wait_from_afar(&mut node, wait(1));
+        assert_eq!(node.scheduler.awaited(), 1);
+    }
+    node.executor(ended(lessee(0), 1, token(1), success()));
+    assert_eq!(told(&node.settle()), 1);
+    assert_eq!(node.scheduler.awaited(), 0);
+}
+
+#[test]
+fn a_submission_that_another_node_repeats_waits_once() {
+    let mut node = Node::alone(1);
+    for _ in 0..3 {
+        wait_from_afar(&mut node, submit_and_wait(&[1]));
+        assert_eq!(node.scheduler.awaited(), 1);
+    }
+    node.executor(ended(lessee(0), 1, token(1), success()));
+    assert_eq!(told(&node.settle()), 1);
+}
+
+#[test]
+fn a_wait_of_another_node_lasts_while_it_is_repeated() {
+    let mut node = running();
+    for _ in 0..20 {
+        wait_from_afar(&mut node, wait(1));
+        node.pass(ms(10_000));
+    }
+    assert_eq!(node.scheduler.awaited(), 1);
+    node.pass(ms(60_000));
+    assert_eq!(node.scheduler.awaited(), 0, "whoever asked is gone");
+}
+
+#[test]
+fn a_wait_ends_with_its_request() {
+    let mut node = running();
+    node.ask_within(ms(1_000), 2, wait(1));
+    node.ask_within(ms(9_000), 3, wait(2));
+    assert_eq!(node.scheduler.awaited(), 2);
+    node.pass(ms(3_000));
+    assert_eq!(node.scheduler.awaited(), 1, "the deadline of the first has passed");
+    node.step(Event::CallerGone { session: SESSION });
+    node.pass(ms(2_000));
+    assert_eq!(node.scheduler.awaited(), 0);
+}
+
+#[test]
+fn waits_that_are_over_make_room_for_others() {
+    let mut node = running();
+    for request in 0..5_000 {
+        node.ask(2 + request, wait(1 + request % 2));
+        if request % 100 == 99 {
+            node.step(Event::CallerGone { session: SESSION });
+            node.pass(ms(1_100));
+            assert_eq!(node.scheduler.awaited(), 0);
+        }
+    }
+    node.ask(9_999, wait(1));
+    node.executor(ended(lessee(0), 1, token(1), success()));
+    let step = node.settle();
+    assert_eq!(answers(&step).len(), 1, "{step:?}");
+}
