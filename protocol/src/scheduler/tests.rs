@@ -25,6 +25,7 @@ mod slots;
 mod submitting;
 mod sweeping;
 mod taking_over;
+mod unheard;
 mod waiting;
 mod weighing;
 

@@ -57,6 +57,7 @@ impl Scheduler {
             self.ask_for_introductions();
             self.ask_for_strays();
             self.ask_to_join();
+            self.tend_waits();
             self.sweep_indexes();
         }
     }
@@ -82,6 +83,7 @@ impl Scheduler {
             }
             self.ask_executors(id);
             if slow {
+                self.note_time(id);
                 self.retain(id);
             }
         }
