@@ -28,6 +28,7 @@ mod founding;
 mod inspect;
 mod lessees;
 mod list;
+mod loads;
 mod loss;
 mod meta;
 mod names;
@@ -60,6 +61,7 @@ pub use self::event::{Caller, Event, Found, Now};
 pub use self::inspect::CopyView;
 use self::lessees::Lessees;
 use self::list::Listings;
+use self::loads::Loads;
 use self::outbox::Outbox;
 use self::read::Read;
 use self::ready::Ready;
@@ -126,6 +128,7 @@ pub struct Scheduler {
     ready: Ready,
     timers: Timers,
     slots: Slots,
+    loads: Loads,
 
     // Who waits for what.
     asks: Asks,
@@ -175,6 +178,7 @@ impl Scheduler {
             ready: Ready::default(),
             timers: Timers::default(),
             slots: Slots::default(),
+            loads: Loads::default(),
             asks: Asks::new(settings.incarnation, settings.scheduler),
             waits: Waits::default(),
             next_read: 1,
@@ -245,6 +249,7 @@ impl Scheduler {
             Event::Due => self.due(),
             Event::Executor(says) => self.executor_says(says),
             Event::Found(found) => self.found(&found),
+            Event::Load { node, load } => self.loads.told(node, load),
             Event::Liveness { node, incarnation, liveness } => {
                 self.heard_of(node, incarnation, liveness);
             }

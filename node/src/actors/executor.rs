@@ -1,8 +1,9 @@
 //! The Executor actor.
 //!
 //! *Owns* the executor machine and the runs that it has started. *Receives* what owners say, and the
-//! ends of runs. *Sends* grants, beats and outcomes to owners. *Never* runs a task on its own
-//! thread: runs are futures of the runtime, and a panic in one is its outcome.
+//! ends of runs. *Sends* grants, beats and outcomes to owners, and its free slots to gossip. *Never*
+//! runs a task on its own thread: runs are futures of the runtime, and a panic in one is its
+//! outcome.
 
 use std::collections::HashMap;
 use std::mem;
@@ -23,6 +24,7 @@ use umbel_protocol::wire::{OwnerSays, PeerMessage};
 
 use super::Happened;
 use super::alarm::{Alarm, Driven};
+use super::gossip::Free;
 use super::runs::Tie;
 use super::supervisor::{Bell, Handles};
 use crate::clock::Clock;
@@ -167,6 +169,8 @@ impl Driven for Executor {
     fn due(&mut self, ctx: &mut Context<Self>) {
         self.step(Event::Due);
         self.perform(ctx);
+        // Once a second is often enough for gossip, and the next one says it again.
+        drop(self.handles.gossip.try_send(Free(self.machine.free())));
     }
 
     fn pass_on(&mut self) -> bool {

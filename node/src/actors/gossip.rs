@@ -1,7 +1,7 @@
 //! The Gossip actor.
 //!
-//! *Owns* the membership machine. *Receives* datagrams, and what is known of connections. *Sends*
-//! datagrams, and what it finds out to the scheduler. *Never* shares its thread: a probe that is
+//! *Owns* the membership machine. *Receives* datagrams, what is known of connections, and what this
+//! node can take. *Sends* datagrams, and what it finds out to the scheduler. *Never* shares its thread: a probe that is
 //! answered late makes a healthy node look dead.
 
 use std::mem;
@@ -10,7 +10,7 @@ use actix::{Actor, Context, Handler, Message, MessageResult};
 use tracing::{debug, info, warn};
 use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::MAILBOX_MAX;
-use umbel_protocol::membership::{Effect, Event, Liveness, Membership};
+use umbel_protocol::membership::{Effect, Event, Liveness, Load, Membership};
 use umbel_protocol::scheduler;
 use umbel_protocol::time::Tick;
 
@@ -24,6 +24,8 @@ pub struct Gossip {
     machine: Membership,
     clock: Clock,
     handles: Handles,
+    /// What this node can take, as far as its other actors have told.
+    load: Load,
     for_scheduler: Vec<scheduler::Event>,
     effects: Vec<Effect>,
     alarm: Alarm,
@@ -34,6 +36,16 @@ pub struct Gossip {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Gossiped(pub(crate) Event);
+
+/// Slots of this node's executor that no run takes, by pool.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Free(pub(crate) Vec<u32>);
+
+/// Tasks of this node's partitions that wait for a slot.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Waiting(pub(crate) usize);
 
 /// Tells everything again that was told before: a new scheduler knows nothing.
 #[derive(Debug, Message)]
@@ -56,6 +68,7 @@ impl Gossip {
             machine,
             clock,
             handles,
+            load: Load::default(),
             for_scheduler: Vec::new(),
             effects: Vec::new(),
             alarm: Alarm::new(clock),
@@ -80,7 +93,9 @@ impl Gossip {
                 self.handles.transport.note_incarnation(node, incarnation);
                 self.for_scheduler.push(scheduler::Event::Liveness { node, incarnation, liveness });
             }
-            Effect::Load { node, load, .. } => debug!(?node, ?load, "load"),
+            Effect::Load { node, load, .. } => {
+                self.for_scheduler.push(scheduler::Event::Load { node, load });
+            }
             Effect::Rejected { from, why } => debug!(?from, %why, "a datagram was ignored"),
             Effect::Rejoined { .. } => {
                 warn!("this node was taken to be down and has rejoined");
@@ -137,6 +152,28 @@ impl Handler<Gossiped> for Gossip {
     fn handle(&mut self, Gossiped(event): Gossiped, ctx: &mut Self::Context) {
         self.make_way(ctx);
         self.step(event, ctx);
+    }
+}
+
+impl Handler<Free> for Gossip {
+    type Result = ();
+
+    fn handle(&mut self, Free(free): Free, ctx: &mut Self::Context) {
+        // Queues with slots of their own come last, and are not told of.
+        for (told, free) in self.load.free.iter_mut().zip(free) {
+            *told = u16::try_from(free).unwrap_or(u16::MAX);
+        }
+        self.load.clock = self.clock.now().wall;
+        self.step(Event::LoadChanged(self.load), ctx);
+    }
+}
+
+impl Handler<Waiting> for Gossip {
+    type Result = ();
+
+    fn handle(&mut self, Waiting(tasks): Waiting, _: &mut Self::Context) {
+        // It goes with what the executor tells next, which is once a second.
+        self.load.backlog = u32::try_from(tasks).unwrap_or(u32::MAX);
     }
 }
 

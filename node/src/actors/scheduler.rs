@@ -21,6 +21,7 @@ use umbel_protocol::wire::{Answer, OwnerSays, Request};
 
 use super::OwnerSpoke;
 use super::alarm::{Alarm, Driven};
+use super::gossip::Waiting;
 use super::supervisor::{Bell, Handles, NodeError};
 use crate::clock::Clock;
 use crate::store::WriterHandle;
@@ -38,6 +39,8 @@ pub struct Scheduler {
     handles: Handles,
     /// What the executor had no room for.
     for_executor: VecDeque<OwnerSays>,
+    /// How many tasks wait for slots, as gossip was told last.
+    told_waiting: usize,
     effects: Vec<Effect>,
     alarm: Alarm,
     callers: HashMap<u64, mpsc::Sender<Answer>>,
@@ -75,6 +78,7 @@ impl Scheduler {
             writer,
             handles,
             for_executor: VecDeque::new(),
+            told_waiting: 0,
             effects: Vec::new(),
             alarm: Alarm::new(clock),
             callers: HashMap::new(),
@@ -95,6 +99,13 @@ impl Scheduler {
         }
         self.effects = effects;
         self.settle(ctx);
+    }
+
+    fn tell_waiting(&mut self) {
+        let waiting = self.machine.backlog();
+        if waiting != self.told_waiting && self.handles.gossip.try_send(Waiting(waiting)).is_ok() {
+            self.told_waiting = waiting;
+        }
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -154,6 +165,7 @@ impl Driven for Scheduler {
 
     fn due(&mut self, ctx: &mut Context<Self>) {
         self.step(Event::Due, ctx);
+        self.tell_waiting();
     }
 
     fn pass_on(&mut self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::replica::Replica;
 use super::{Now, Scheduler};
 use crate::id::{GroupId, NodeId};
 use crate::time::{Span, Tick, Wall};
@@ -29,16 +30,46 @@ impl Scheduler {
     /// only delays.
     ///
     /// A voter that was not heard of has no say, and neither has one that only learns. While a
-    /// majority is not known time goes no further than it has surely passed since this node became
-    /// the owner, and so far it goes in any case: then even a clock that stands, of the only other
-    /// voter that is there, stops nobody.
+    /// majority is not known time goes little further than it has surely passed since one was; and
+    /// so far it goes in any case, so that a clock that stands, of the only other voter that is
+    /// there, stops nobody.
     pub(super) fn partition_time(&self, group: GroupId) -> Wall {
         let own = self.now.wall;
         let Some(replica) = self.replicas.get(&group) else {
             return own;
         };
-        let clock = |node: NodeId| {
-            if node == self.node() { Some(own) } else { self.clocks.estimate(node, self.now) }
+        let passed =
+            replica.owner.as_ref().and_then(|owner| owner.sure_of).map(|at| self.run_on(at));
+        let latest = match self.median(replica) {
+            Some(median) => Some(median).max(passed),
+            None => passed.map(|passed| passed + JUMP_MAX),
+        };
+        latest.map_or(own, |latest| own.min(latest))
+    }
+
+    /// Notes the time in a group that is owned here, if it can be told.
+    pub(super) fn note_time(&mut self, group: GroupId) {
+        let now = self.now;
+        let Some(replica) = self.replicas.get(&group).filter(|replica| replica.is_settled()) else {
+            return;
+        };
+        let Some(median) = self.median(replica) else {
+            return;
+        };
+        let wall = now.wall.min(median);
+        let before = replica.owner.as_ref().and_then(|owner| owner.sure_of);
+        if before.is_none_or(|before| self.run_on(before) < wall)
+            && let Some(owner) = self.replicas.get_mut(&group).and_then(Replica::settled)
+        {
+            owner.sure_of = Some(Now { tick: now.tick, wall });
+        }
+    }
+
+    /// The median of the voters' clocks, the earlier of two, if those of a majority are known.
+    fn median(&self, replica: &Replica) -> Option<Wall> {
+        let clock = |node: NodeId| match node {
+            node if node == self.node() => Some(self.now.wall),
+            node => self.clocks.estimate(node, self.now),
         };
         let mut voters = 0;
         let mut clocks: Vec<Wall> = (replica.group.roster().iter())
@@ -47,17 +78,13 @@ impl Scheduler {
             .filter_map(|(_, node)| clock(node))
             .collect();
         clocks.sort_unstable();
-        let median = clocks.get(clocks.len().saturating_sub(1) / 2).copied();
-        let passed = replica.owner.as_ref().and_then(|owner| owner.settled_at).map(|at| {
-            let Now { tick, wall } = at;
-            wall + self.now.tick.since(tick)
-        });
-        let latest = match (median, passed) {
-            (Some(median), passed) if clocks.len() > voters / 2 => Some(median).max(passed),
-            (_, Some(passed)) => Some(passed + JUMP_MAX),
-            (_, None) => None,
-        };
-        latest.map_or(own, |latest| own.min(latest))
+        let middle = clocks.len().saturating_sub(1) / 2;
+        clocks.get(middle).copied().filter(|_| clocks.len() > voters / 2)
+    }
+
+    /// What was `at` shows by now.
+    fn run_on(&self, at: Now) -> Wall {
+        at.wall + self.now.tick.since(at.tick)
     }
 }
 

@@ -23,9 +23,13 @@ use crate::wire::OwnerSays;
 
 /// Slots asked of one other executor at a time.
 const ASK_SLOTS_MAX: usize = 256;
-/// How many other executors are asked at a time: the better of two random ones is nearly as good
-/// as the best, without all owners running to the same (Mitzenmacher, 2001).
+/// How many other executors are asked at a time, at the least. Each is the better of two random
+/// ones: that is nearly as good as the best, without all owners running to the same (Mitzenmacher,
+/// 2001).
 const ASK_EXECUTORS: usize = 2;
+/// As many as this are asked while those before have not so many slots free as there are tasks that
+/// wait. A wish lives for ten rounds, so eighty executors can serve one owner.
+const ASK_EXECUTORS_MAX: usize = 8;
 /// How often the wish for slots of others is renewed.
 const ASK_AGAIN: Span = Span::from_millis(100);
 /// Slots of others that were not used for so long are given back.
@@ -35,6 +39,9 @@ const KEEP: Span = Span::from_millis(500);
 const POOLS_MAX: usize = 256;
 /// Timers that fire in one round at most: what they ask for must fit into an entry.
 const TIMERS_PER_ROUND: usize = 16_384;
+
+/// A pool of an executor's slots.
+type Choice = (Lessee, usize);
 
 /// Slots that this owner holds and has not leased to.
 #[derive(Debug, Default)]
@@ -262,21 +269,59 @@ impl Scheduler {
         self.slots.asked_at = self.now.tick;
         let home = self.node();
         // Several classes may use the same slots, and a wish replaces the one before.
-        let mut wishes: BTreeMap<(Lessee, usize), usize> = BTreeMap::new();
+        let mut wishes: BTreeMap<Choice, usize> = BTreeMap::new();
         for class in self.classes_by_priority() {
             let waiting = self.ready.waiting(class);
             let mut others = self.executors_for(class);
             if let Some(own) = others.first().copied().filter(|(l, _)| l.node == home) {
                 *wishes.entry(own).or_default() += waiting;
             }
-            others.retain(|(lessee, _)| lessee.node != home);
-            for _ in 0..ASK_EXECUTORS.min(others.len()) {
-                let pick = self.rng.random_range(0..others.len());
-                *wishes.entry(others.swap_remove(pick)).or_default() += waiting;
+            others
+                .retain(|(lessee, _)| lessee.node != home && !self.loads.is_draining(lessee.node));
+            let mut found = 0;
+            for asked in 0..ASK_EXECUTORS_MAX {
+                if others.is_empty() || (asked >= ASK_EXECUTORS && found >= waiting) {
+                    break;
+                }
+                let other = self.pick(&mut others, &wishes);
+                // Of those that have not told it is not known that they are not enough.
+                let is_known = self.loads.free(other.0, other.1).is_some();
+                let free = if is_known { self.told_free(other, &wishes) } else { waiting };
+                found = found.saturating_add(free);
+                *wishes.entry(other).or_default() += waiting;
             }
         }
+        let mut lessees: Vec<Lessee> = Vec::new();
         for ((lessee, pool), waiting) in wishes {
             self.want(lessee, pool, waiting);
+            lessees.push(lessee);
+        }
+        lessees.dedup();
+        for lessee in lessees {
+            if let Some(held) = self.slots.held.get(&lessee) {
+                let wanted = held.wanted.clone();
+                self.tell(lessee.node, OwnerSays::Demand { lessee, wanted });
+            }
+        }
+    }
+
+    /// Takes the better of two random ones out of `others`.
+    fn pick(&mut self, others: &mut Vec<Choice>, wishes: &BTreeMap<Choice, usize>) -> Choice {
+        let one = self.rng.random_range(0..others.len());
+        let two = self.rng.random_range(0..others.len());
+        let free = |at: usize| others.get(at).map(|choice| self.told_free(*choice, wishes));
+        let better = if free(two) > free(one) { two } else { one };
+        others.swap_remove(better)
+    }
+
+    /// Slots that an executor has free beyond what it is asked for already, as far as gossip tells.
+    /// One that has not told is worth a try, so it comes before those that have none.
+    fn told_free(&self, choice: Choice, wishes: &BTreeMap<Choice, usize>) -> usize {
+        let (lessee, pool) = choice;
+        let wished = wishes.get(&choice).copied().unwrap_or(0);
+        match self.loads.free(lessee, pool) {
+            Some(free) => usize::try_from(free).unwrap_or(usize::MAX).saturating_sub(wished),
+            None => 1,
         }
     }
 
@@ -289,8 +334,6 @@ impl Scheduler {
         if let Some(known) = held.wanted.get_mut(pool) {
             *known = wanted;
         }
-        let wanted = held.wanted.clone();
-        self.tell(lessee.node, OwnerSays::Demand { lessee, wanted });
     }
 
     /// Gives back slots of others that are not used, and takes back wishes that are void.

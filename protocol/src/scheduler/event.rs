@@ -1,7 +1,7 @@
 //! What happens to a scheduler.
 
 use crate::id::{ClusterId, Incarnation, NodeId};
-use crate::membership::Liveness;
+use crate::membership::{Liveness, Load};
 use crate::time::{Tick, Wall};
 use crate::wire::{Envelope, ExecutorSays, Request};
 
@@ -57,6 +57,13 @@ pub enum Event {
     Executor(ExecutorSays),
     /// This node is to form a cluster. Ignored if it belongs to one.
     Found(Found),
+    /// Gossip tells how loaded a node is.
+    Load {
+        /// Which.
+        node: NodeId,
+        /// What it told last.
+        load: Load,
+    },
     /// Gossip tells of a node.
     Liveness {
         /// Which.

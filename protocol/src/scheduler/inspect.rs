@@ -94,6 +94,12 @@ impl Scheduler {
         (self.slots.idle(), self.ready.len(), self.timers.len())
     }
 
+    /// Tasks of partitions owned here that wait for a slot: what gossip tells of this node's load.
+    #[must_use]
+    pub const fn backlog(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Tasks whose end somebody waits for here, once for each.
     #[must_use]
     pub const fn awaited(&self) -> usize {

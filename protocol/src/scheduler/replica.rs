@@ -37,8 +37,8 @@ pub(super) struct Owner {
     pub(super) term: u64,
     /// Whether an entry of its own term is applied: from then on it grants and answers.
     pub(super) is_settled: bool,
-    /// When it settled, and what partition time was then.
-    pub(super) settled_at: Option<Now>,
+    /// When it was last sure what time it was, and what time.
+    pub(super) sure_of: Option<Now>,
     pub(super) line: Line,
     /// What was proposed and is not applied, oldest first.
     pub(super) in_flight: VecDeque<InFlight>,
@@ -113,7 +113,7 @@ impl Owner {
         Self {
             term,
             is_settled: false,
-            settled_at: None,
+            sure_of: None,
             line: Line::default(),
             in_flight: VecDeque::new(),
             reads: BTreeMap::new(),

@@ -30,7 +30,7 @@ impl Scheduler {
             return self.learn_own_meta();
         };
         let partition_id = partition.id();
-        owner.settled_at = Some(Now { tick: now, wall: partition.now() });
+        owner.sure_of = Some(Now { tick: now, wall: partition.now() });
         let mut ready = Vec::new();
         let mut scheduled = Vec::new();
         for (task, record) in partition.records() {

@@ -9,6 +9,7 @@ mod entries;
 mod founding;
 mod leasing;
 mod limits;
+mod loads;
 mod lone_owner;
 mod losing;
 mod naming;
@@ -24,6 +25,7 @@ mod slots;
 mod submitting;
 mod sweeping;
 mod taking_over;
+mod unheard;
 mod waiting;
 mod weighing;
 

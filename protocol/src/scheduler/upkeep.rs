@@ -84,6 +84,7 @@ impl Scheduler {
             }
             self.ask_executors(id);
             if slow {
+                self.note_time(id);
                 self.retain(id);
             }
         }
