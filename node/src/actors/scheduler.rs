@@ -298,3 +298,22 @@ impl Handler<Panic> for Scheduler {
         panic!("a bug in the scheduler");
     }
 }
+
+/// Keeps the actor's mailbox from ever being empty while anybody holds what this points to.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Flood(pub(crate) std::sync::Weak<()>);
+
+#[cfg(test)]
+impl Handler<Flood> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, Flood(held): Flood, ctx: &mut Self::Context) {
+        use actix::AsyncContext as _;
+        if held.upgrade().is_some() {
+            ctx.address().try_send(Happened(Vec::new())).expect("a new address has room");
+            ctx.address().try_send(Flood(held)).expect("a new address has room");
+        }
+    }
+}
