@@ -58,12 +58,7 @@ pub(crate) struct TellAll;
 pub struct Members;
 
 impl Gossip {
-    pub(crate) fn new(
-        machine: Membership,
-        clock: Clock,
-        handles: Handles,
-        bell: Bell,
-    ) -> Self {
+    pub(crate) fn new(machine: Membership, clock: Clock, handles: Handles, bell: Bell) -> Self {
         Self {
             machine,
             clock,

@@ -50,7 +50,7 @@ fn promises_what_is_kept(world: &World, host: usize, message: &GroupMessage) -> 
         Body::Slept { term, index } => {
             claim(*term <= hard_state.term && last >= *index, "sleeps on what is not synced")
         }
-        Body::Sleep { .. } | Body::Gone | Body::Stray => Ok(()),
+        Body::Sleep { .. } | Body::Gone | Body::Lost | Body::Stray => Ok(()),
     }
 }
 

@@ -33,9 +33,9 @@ impl Pair {
                 join: join(NODES[at]),
                 seed: 5,
                 replace_after: YEAR,
-            limits: crate::limits::Limits::default(),
-            has_seeds: true,
-            scheduler: 1,
+                limits: crate::limits::Limits::default(),
+                has_seeds: true,
+                scheduler: 1,
             };
             let now = Now { tick: Tick::START, wall: START };
             let mut meta = Meta::new(ClusterId(7), "test".to_owned(), 1, 3, 3);
