@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use umbel::actors::{Ask, Held, Members};
+use umbel::protocol::time::Span;
+use umbel::protocol::wire::{self, Answer, Request, Status};
 use umbel::{Call, Node};
-use umbel_protocol::time::Span;
-use umbel_protocol::wire::{self, Answer, Request, Status};
 
 /// What an order's confirmation takes: somebody else's mail server, say.
 async fn confirm(order: u64) -> Result<String, std::io::Error> {

@@ -102,6 +102,7 @@ fn what_is_typed_wrong_is_told_before_anything_is_done() {
         (&["submit", "a", "--time-limit", "0s"], "longer than no time"),
         (&["node", "--join", "a"], "the port is missing"),
         (&["node", "--listen", "7400"], "the port is missing"),
+        (&["node", "--listen", "localhost:http"], "is not a port"),
         (&["node", "--name", "../x"], "use 1 to 63 lower-case letters"),
         (&["node", "--name", ""], "use 1 to 63 lower-case letters"),
         (&["dev", "--base-port", "0"], "0 is not in 1..=65535"),

@@ -1,11 +1,13 @@
 //! `umbel node`: one node, until it is told to stop.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use tokio::net::lookup_host;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -13,7 +15,6 @@ use tracing_subscriber::EnvFilter;
 use super::{Done, out};
 use crate::Node;
 use crate::config::{Config, HostPort};
-use crate::former::resolve;
 use crate::local::{self, Announced, Local};
 
 #[derive(Debug, Args)]
@@ -25,8 +26,8 @@ pub(super) struct NodeArgs {
     #[arg(long)]
     name: Option<String>,
     /// Where to listen [default: what the file says]
-    #[arg(long, value_name = "HOST:PORT")]
-    listen: Option<HostPort>,
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen_at)]
+    listen: Option<(String, u16)>,
     /// Directory for its data [default: one of its name below what the file says]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -104,8 +105,8 @@ async fn start(args: NodeArgs) -> anyhow::Result<(Node, String)> {
         builder = builder.name(name);
     }
     if let Some(listen) = listen {
-        let at = resolve(&listen).await;
-        let at = at.map_err(|why| anyhow!("cannot look up {listen} to listen on: {why}"))?;
+        let at = look_up(&listen).await;
+        let at = at.with_context(|| format!("cannot listen on {}:{}", listen.0, listen.1))?;
         builder = builder.listen(at);
     }
     if let Some(data) = data {
@@ -116,6 +117,22 @@ async fn start(args: NodeArgs) -> anyhow::Result<(Node, String)> {
     }
     let node = builder.start().await.context("cannot start the node")?;
     Ok((node, cluster))
+}
+
+/// Reads where to listen. Unlike where others are reached, that may be any free port.
+fn listen_at(text: &str) -> Result<(String, u16), String> {
+    let (host, port) = text.rsplit_once(':').ok_or("the port is missing: HOST:PORT")?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() {
+        return Err("the host is missing: write localhost:PORT, or 0.0.0.0:PORT for all".to_owned());
+    }
+    let port = port.parse().map_err(|_| format!("{port:?} is not a port: use 0 to 65535"))?;
+    Ok((host.to_owned(), port))
+}
+
+async fn look_up((host, port): &(String, u16)) -> io::Result<SocketAddr> {
+    let mut found = lookup_host((host.as_str(), *port)).await?;
+    found.next().ok_or_else(|| io::Error::other("the name stands for no address"))
 }
 
 /// Makes a node findable on its host. It works without.
@@ -156,4 +173,19 @@ fn log() {
         .with_writer(io::stderr)
         .with_ansi(out::is_watched())
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_listen_is_read() {
+        let of = |host: &str, port| Ok((host.to_owned(), port));
+        assert_eq!(listen_at("localhost:7400"), of("localhost", 7400));
+        assert_eq!(listen_at("[::1]:0"), of("::1", 0));
+        for bad in ["7400", ":7400", "a:b", "a:70000"] {
+            assert!(listen_at(bad).is_err(), "{bad}");
+        }
+    }
 }

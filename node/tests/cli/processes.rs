@@ -37,8 +37,12 @@ impl<'a> Nodes<'a> {
         let config = program.path("cluster.toml");
         fs::write(&config, text).unwrap();
         let mut nodes = Self { program, config, ports, children: BTreeMap::new() };
-        NAMES.map(|name| nodes.spawn(name));
-        NAMES.map(|name| nodes.ready(name));
+        for name in NAMES {
+            nodes.spawn(name);
+        }
+        for name in NAMES {
+            nodes.ready(name);
+        }
         nodes.shared();
         nodes
     }
@@ -48,8 +52,8 @@ impl<'a> Nodes<'a> {
         let listen = format!("127.0.0.1:{}", self.ports[place]);
         let args = ["node", "-c", &self.config, "--name", name, "--listen", &listen, "--tethered"];
         let mut command = self.program.command(&args);
-        let log = fs::File::options().append(true).create(true);
-        let log = log.open(self.program.path(&format!("{name}.log"))).unwrap();
+        let log = self.program.path(&format!("{name}.log"));
+        let log = fs::File::options().append(true).create(true).open(log).unwrap();
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         self.children.insert(name, piped.spawn().unwrap());
     }
@@ -162,9 +166,15 @@ fn what_was_acknowledged_finishes_after_all_nodes_were_killed() {
     let ids: BTreeSet<_> =
         ran.json().iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids.len(), 200);
-    NAMES.map(|name| nodes.kill(name));
-    NAMES.map(|name| nodes.spawn(name));
-    NAMES.map(|name| nodes.ready(name));
+    for name in NAMES {
+        nodes.kill(name);
+    }
+    for name in NAMES {
+        nodes.spawn(name);
+    }
+    for name in NAMES {
+        nodes.ready(name);
+    }
     eventually("all tasks have succeeded", || nodes.succeeded().is_superset(&ids));
 }
 
