@@ -6,19 +6,26 @@
 //!
 //! | actor | arbiter | owns | mailbox | when it is full | on panic |
 //! |---|---|---|---|---|---|
-//! | [`Supervisor`] | its own | the others, the store's writer | [`MAILBOX_MAX`] | callers wait | the node ends |
+//! | [`Supervisor`] | its own | the others, the store's writer, the lock on the directory | [`MAILBOX_MAX`] | callers wait | the node ends |
 //! | [`Scheduler`] | `work` | all groups, requests | [`MAILBOX_MAX`] | network and callers wait | the store is opened anew, a new one is built from it |
-//! | [`Executor`] | `work` | runs and slots | [`MAILBOX_MAX`] | the scheduler keeps what it has for it | its runs are dropped, a new one introduces itself |
+//! | [`Executor`] | `work` | runs and slots | [`MAILBOX_MAX`] | the scheduler keeps what it has for it | its runs are dropped and its process groups killed, a new one introduces itself |
 //! | [`Gossip`] | `gossip` | membership | [`MAILBOX_MAX`] | datagrams are dropped | a new one asks the members it is told of |
 //!
 //! Scheduler and executor share a thread: what they say to each other is on the way of every task.
-//! Gossip has its own, so that no load ever delays a probe.
+//! Gossip has its own, so that no load ever delays a probe. The network has threads of its own, too,
+//! which run no code of tasks; that runs on the runtime of whoever started the node. Where actors
+//! share a thread each makes way for the others after some messages.
 //!
 //! [`MAILBOX_MAX`]: umbel_protocol::limits::MAILBOX_MAX
 
+mod alarm;
+#[cfg(test)]
+mod answer_tests;
 mod executor;
 mod gossip;
+mod ground;
 mod post;
+mod runs;
 mod scheduler;
 mod supervisor;
 #[cfg(test)]
@@ -27,10 +34,11 @@ mod tests;
 pub use self::executor::{Executor, Held};
 pub use self::gossip::{Gossip, Members};
 pub use self::post::{Post, PostError};
-pub use self::scheduler::{Ask, Scheduler};
+pub use self::scheduler::{Ask, CopiesHere, CopyStatus, Scheduler};
 pub use self::supervisor::{NodeError, Supervisor, Which};
 
 pub(crate) use self::executor::{OwnerSpoke, Reached};
 pub(crate) use self::gossip::Gossiped;
+pub(crate) use self::ground::Directory;
 pub(crate) use self::scheduler::Happened;
 pub(crate) use self::supervisor::{Handles, Setup, Stop};

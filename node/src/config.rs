@@ -254,7 +254,7 @@ impl Default for Slots {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cores = u32::try_from(cores).unwrap_or(SLOTS_MAX).min(SLOTS_MAX / 2);
         // Commands often wait for something else, and one that hangs must not stop all others.
-        Self { asynchronous: 1024, blocking: cores, command: 2 * cores, webhook: 64 }
+        Self { asynchronous: 4096, blocking: cores, command: 2 * cores, webhook: 64 }
     }
 }
 

@@ -36,7 +36,8 @@ impl DataDir {
     /// Opens the directory of the node called `node`, or makes it. If `cluster` names a cluster,
     /// the directory must belong to that one or to none yet.
     pub fn open(path: &Path, node: &str, cluster: Option<&str>) -> Result<Self, DataDirError> {
-        fs::create_dir_all(path).map_err(|source| DataDirError::io("create", path, source))?;
+        durable_file::create_dir(path)
+            .map_err(|source| DataDirError::io("create", path, source))?;
         let lock = lock(path)?;
         let identity_path = path.join(IDENTITY);
         let mut identity = match fs::read(&identity_path) {

@@ -84,7 +84,8 @@ impl Former {
     ) {
         let (seeds, answers, handles) = (Arc::clone(seeds), answers.clone(), self.handles.clone());
         let me = self.me;
-        self.handles.runtime.spawn(async move {
+        let spawner = self.handles.clone();
+        spawner.spawn(async move {
             let Some(address) = seeds.get(seed) else {
                 return;
             };

@@ -13,8 +13,11 @@ pub mod config;
 pub mod data_dir;
 mod former;
 pub mod local;
+#[cfg(all(test, feature = "cli"))]
+mod log_capture;
 pub mod node;
 mod router;
+mod seeker;
 pub mod store;
 pub mod tls;
 pub mod transport;

@@ -4,10 +4,11 @@ mod builder;
 mod definitions;
 mod error;
 mod profile;
+mod runtime;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -20,8 +21,9 @@ use umbel_protocol::wire::{Answer, Request};
 pub use self::builder::NodeBuilder;
 pub use self::definitions::InvalidTask;
 pub use self::error::StartError;
+use self::runtime::OwnRuntime;
 use crate::actors::{
-    Ask, Executor, Gossip, Handles, NodeError, Post, Scheduler, Setup, Stop, Supervisor,
+    Ask, Directory, Executor, Gossip, Handles, NodeError, Post, Scheduler, Setup, Stop, Supervisor,
 };
 use crate::client::Client;
 use crate::client::local::LocalRequest;
@@ -55,8 +57,8 @@ pub struct Node {
     supervisor: Addr<Supervisor>,
     /// Ends the actors' thread.
     system: Option<actix_rt::System>,
-    /// Held for the lock on the directory.
-    data_dir: Arc<std::sync::Mutex<DataDir>>,
+    /// There until this is dropped.
+    runtime: Option<OwnRuntime>,
 }
 
 impl Node {
@@ -128,10 +130,12 @@ impl Node {
     }
 
     /// Asks this node, without a network. All answers come through the receiver: one, or two for a
-    /// submission that waits.
+    /// submission that waits. None come from a node that has stopped.
     pub async fn ask(&self, request: Request) -> mpsc::Receiver<Answer> {
         let (answers, receiver) = mpsc::channel(2);
-        self.handles.scheduler.deliver(Ask { request, answers }).await;
+        let asked = self.handles.scheduler.deliver(Ask { request, answers });
+        // If it stops meanwhile nobody has the other end any more.
+        let _ = self.handles.stopping.run_until_cancelled(asked).await;
         receiver
     }
 
@@ -155,10 +159,11 @@ impl Node {
         fatal(self.handles.fatal.subscribe()).await
     }
 
-    /// Ends it: what was acknowledged is on disk, connections are closed.
+    /// Ends it: runs have ended or are told to and, after 5 s, made to; what was acknowledged is on
+    /// disk, connections are closed, the directory and the port are free.
     pub async fn stop(mut self) {
         let (done, stopped) = oneshot::channel();
-        if self.supervisor.send(Stop { done }).await.is_ok() {
+        if self.supervisor.send(Stop { at_once: false, done }).await.is_ok() {
             // An error means that it was gone already.
             drop(stopped.await);
         }
@@ -167,8 +172,11 @@ impl Node {
             system.stop();
         }
         self.handles.stopping.cancel();
-        let (name, address) = (self.name.clone(), self.address);
+        let (name, address, runtime) = (self.name.clone(), self.address, self.runtime.take());
         drop(self);
+        if let Some(runtime) = runtime {
+            runtime.end().await;
+        }
         free(address).await;
         info!(name, "stopped");
     }
@@ -178,10 +186,16 @@ impl Node {
     pub fn client(&self) -> Client {
         let (requests, mut inbox) = mpsc::channel::<LocalRequest>(LOCAL_REQUESTS_MAX);
         let scheduler = self.handles.scheduler.clone();
-        self.handles.spawn(async move {
-            while let Some(LocalRequest { request, answers }) = inbox.recv().await {
-                scheduler.deliver(Ask { request, answers }).await;
-            }
+        let stopping = self.handles.stopping.clone();
+        // Beside the caller: what it asks goes from its thread to the scheduler's.
+        self.handles.tasks.spawn(async move {
+            let pump = async {
+                while let Some(LocalRequest { request, answers }) = inbox.recv().await {
+                    scheduler.deliver(Ask { request, answers }).await;
+                }
+            };
+            // Cancelled or done, there is nothing to tell.
+            let _ = stopping.run_until_cancelled(pump).await;
         });
         Client::local(requests)
     }
@@ -197,12 +211,16 @@ impl Node {
         tls_dir: PathBuf,
         address: SocketAddr,
         data_dir: DataDir,
+        runtime: OwnRuntime,
     ) -> Result<Self, StartError> {
         let (id, handles) = (setup.settings.node, setup.handles.clone());
+        let directory: Directory = Arc::new(Mutex::new(data_dir));
+        // Whoever only notes something there must not keep it locked.
+        let noted = Arc::downgrade(&directory);
         let (started, has_started) = std::sync::mpsc::channel();
         let thread = thread::Builder::new().name("umbel-system".to_owned()).spawn(move || {
             let system = actix_rt::System::new();
-            let supervisor = system.block_on(async { Supervisor::new(setup).start() });
+            let supervisor = system.block_on(async { Supervisor::new(setup, directory).start() });
             // Whoever waits for this has not gone: it waits without a limit.
             drop(started.send((supervisor, actix_rt::System::current())));
             system.run()
@@ -211,7 +229,6 @@ impl Node {
         let (supervisor, system) = has_started
             .recv()
             .map_err(|_| StartError::Thread(std::io::Error::other("the actors' thread ended")))?;
-        let data_dir = Arc::new(std::sync::Mutex::new(data_dir));
         let node = Self {
             name,
             id,
@@ -220,17 +237,17 @@ impl Node {
             handles,
             supervisor,
             system: Some(system),
-            data_dir,
+            runtime: Some(runtime),
         };
-        node.note_cluster();
+        node.note_cluster(noted);
         node.stop_when_it_must();
         Ok(node)
     }
 
     /// Keeps the cluster's id on disk, and tells peers, once there is one.
-    fn note_cluster(&self) {
+    fn note_cluster(&self, directory: Weak<Mutex<DataDir>>) {
         let mut cluster = self.handles.cluster.subscribe();
-        let (handles, data_dir) = (self.handles.clone(), Arc::clone(&self.data_dir));
+        let handles = self.handles.clone();
         self.handles.spawn(async move {
             let Ok(id) = cluster.wait_for(Option::is_some).await.map(|id| *id) else {
                 return;
@@ -243,12 +260,12 @@ impl Node {
             let name = own.cluster_name.clone();
             handles.transport.set_own(own);
             let noted = tokio::task::spawn_blocking(move || {
-                let mut data_dir =
-                    data_dir.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                data_dir.join_cluster(id, &name)
+                let Some(directory) = directory.upgrade() else { return Ok(()) };
+                let mut directory = directory.lock().unwrap_or_else(PoisonError::into_inner);
+                directory.join_cluster(id, &name)
             });
             if let Ok(Err(why)) = noted.await {
-                handles.fail(NodeError::Outdated(why.to_string()));
+                handles.fail(NodeError::DataDir(why));
             }
         });
     }
@@ -256,15 +273,18 @@ impl Node {
     /// A node that must not go on says nothing more.
     fn stop_when_it_must(&self) {
         let why = fatal(self.handles.fatal.subscribe());
-        let supervisor = self.supervisor.clone();
-        let transport = self.handles.transport.clone();
-        self.handles.spawn(async move {
-            why.await;
+        let (supervisor, handles) = (self.supervisor.clone(), self.handles.clone());
+        self.handles.runtime.spawn(async move {
+            if handles.stopping.run_until_cancelled(why).await.is_none() {
+                return;
+            }
             let (done, stopped) = oneshot::channel();
-            if supervisor.send(Stop { done }).await.is_ok() {
+            if supervisor.send(Stop { at_once: true, done }).await.is_ok() {
                 drop(stopped.await);
             }
-            transport.close().await;
+            handles.transport.close().await;
+            // Nobody is left to whom anything could be delivered.
+            handles.stopping.cancel();
         });
     }
 }

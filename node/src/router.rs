@@ -10,7 +10,7 @@ use umbel_protocol::wire::hello::{NodeHello, Refusal};
 use umbel_protocol::wire::{ClientFrame, Envelope, PeerMessage, decode};
 
 use crate::actors::{Gossiped, Handles, Happened, NodeError, OwnerSpoke, Reached};
-use crate::transport::{Inbound, Inbox, Lane};
+use crate::transport::{Inbound, Inbox, Lane, Throttle};
 
 /// Frames that are handed over as one message.
 const TOGETHER_MAX: usize = 64;
@@ -25,10 +25,11 @@ pub(crate) fn route(inbox: Inbox, handles: &Handles) {
 
 async fn pump(mut inbox: Receiver<Inbound>, handles: Handles) {
     let mut waiting = Vec::with_capacity(TOGETHER_MAX);
+    let unreadable = Throttle::default();
     while inbox.recv_many(&mut waiting, TOGETHER_MAX).await > 0 {
         let mut events = Vec::with_capacity(waiting.len());
         for inbound in waiting.drain(..) {
-            take(inbound, &handles, &mut events).await;
+            take(inbound, &handles, &unreadable, &mut events).await;
         }
         if !events.is_empty() {
             handles.scheduler.deliver(Happened(events)).await;
@@ -36,14 +37,15 @@ async fn pump(mut inbox: Receiver<Inbound>, handles: Handles) {
     }
 }
 
-async fn take(inbound: Inbound, handles: &Handles, events: &mut Vec<Event>) {
+async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, events: &mut Vec<Event>) {
     match inbound {
+        Inbound::Broken { what } => handles.fail(NodeError::Panicked { what }),
         Inbound::ClientCame { session, name, from, .. } => {
             debug!(session, name, %from, "a client came");
         }
         Inbound::ClientFrame { session, frame } => client_frame(session, &frame, handles, events),
         Inbound::ClientGone { session } => events.push(Event::CallerGone { session }),
-        Inbound::Connected { node, hello } => connected(node, &hello, handles, events).await,
+        Inbound::Connected { node, hello } => connected(node, &hello, handles, events),
         Inbound::Datagram { from, bytes } => {
             let event = membership::Event::Received { from: Some(from), data: bytes };
             if handles.gossip.try_send(Gossiped(event)).is_err() {
@@ -52,11 +54,19 @@ async fn take(inbound: Inbound, handles: &Handles, events: &mut Vec<Event>) {
         }
         Inbound::Disconnected { node, why } => {
             info!(?node, why, "a connection ended");
-            handles.gossip.deliver(Gossiped(membership::Event::Silent { node })).await;
+            handles.tell(&handles.gossip, Gossiped(membership::Event::Silent { node }));
         }
-        Inbound::Frame { from, lane, frame } => {
-            node_frame(from, lane, &frame, handles, events).await;
-        }
+        Inbound::Frame { from, lane, frame } => match decode(&frame, lane.bytes_max()) {
+            Ok(envelope) => node_says(from, envelope, handles, events).await,
+            Err(why) => {
+                if let Some(suppressed) = unreadable.pass() {
+                    warn!(
+                        ?from, ?lane, %why, suppressed,
+                        "a frame of a node cannot be read; is it another version?"
+                    );
+                }
+            }
+        },
         Inbound::Refused { node, addr, refusal } => refused(node, addr, refusal, handles),
     }
 }
@@ -74,29 +84,18 @@ fn client_frame(session: u64, frame: &[u8], handles: &Handles, events: &mut Vec<
     }
 }
 
-async fn connected(node: NodeId, hello: &NodeHello, handles: &Handles, events: &mut Vec<Event>) {
+/// Waits for nobody: votes of other nodes may be behind this, and an actor that is just being built
+/// hears of it later.
+fn connected(node: NodeId, hello: &NodeHello, handles: &Handles, events: &mut Vec<Event>) {
     info!(?node, name = hello.name, address = %hello.listen, "connected");
     let to = membership::Peer { node, address: hello.listen };
-    handles.gossip.deliver(Gossiped(membership::Event::Announce { to })).await;
-    handles.gossip.deliver(Gossiped(membership::Event::Heard { node })).await;
-    handles.executor.deliver(Reached(node)).await;
+    handles.tell(&handles.gossip, Gossiped(membership::Event::Announce { to }));
+    handles.tell(&handles.gossip, Gossiped(membership::Event::Heard { node }));
+    handles.tell(&handles.executor, Reached(node));
     events.push(Event::Reached(node));
 }
 
-async fn node_frame(
-    from: NodeId,
-    lane: Lane,
-    frame: &[u8],
-    handles: &Handles,
-    events: &mut Vec<Event>,
-) {
-    let envelope: Envelope = match decode(frame, lane.bytes_max()) {
-        Ok(envelope) => envelope,
-        Err(why) => {
-            warn!(?from, ?lane, %why, "a frame of a node cannot be read; is it another version?");
-            return;
-        }
-    };
+async fn node_says(from: NodeId, envelope: Envelope, handles: &Handles, events: &mut Vec<Event>) {
     let Envelope { clock, messages } = envelope;
     let mut for_executor = Vec::new();
     let mut for_scheduler = Vec::with_capacity(messages.len());
@@ -106,7 +105,8 @@ async fn node_frame(
             other => for_scheduler.push(other),
         }
     }
-    if !for_executor.is_empty() {
+    // It was said to an executor that is no more, if there is none: its successor introduces itself.
+    if !for_executor.is_empty() && handles.executor.addr().is_some() {
         handles.executor.deliver(OwnerSpoke { from, says: for_executor }).await;
     }
     if !for_scheduler.is_empty() {
@@ -122,5 +122,64 @@ fn refused(node: NodeId, addr: std::net::SocketAddr, refusal: Refusal, handles: 
             handles.fail(NodeError::Outdated(refusal.to_string()));
         }
         _ => warn!(?node, %addr, %refusal, "refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use umbel_protocol::id::Incarnation;
+
+    use super::*;
+    use crate::Node;
+
+    async fn lone(dir: &std::path::Path) -> Node {
+        let node = Node::builder().name("a").data(dir.join("a"));
+        node.listen(([127, 0, 0, 1], 0).into()).start().await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_new_connection_waits_for_no_actor_that_is_being_built() {
+        let dir = tempfile::tempdir().unwrap();
+        let node = lone(dir.path()).await;
+        let handles = node.handles();
+        handles.executor.empty();
+        handles.gossip.empty();
+        let hello = NodeHello {
+            node: NodeId(7),
+            incarnation: Incarnation(1),
+            start: 1,
+            name: "b".to_owned(),
+            listen: node.address(),
+            cluster: None,
+            cluster_name: "test".to_owned(),
+        };
+        let (node, hello) = (NodeId(7), Box::new(hello));
+        let mut events = Vec::new();
+        for inbound in [
+            Inbound::Connected { node, hello },
+            Inbound::Disconnected { node, why: "a test".to_owned() },
+        ] {
+            let unreadable = Throttle::default();
+            let taken = take(inbound, handles, &unreadable, &mut events).now_or_never();
+            assert!(taken.is_some(), "what comes behind it waits");
+        }
+        assert!(matches!(events[..], [Event::Reached(NodeId(7))]));
+    }
+
+    #[cfg(feature = "cli")]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn frames_that_cannot_be_read_are_told_of_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let node = lone(dir.path()).await;
+        let log = crate::log_capture::LogCapture::begin();
+        let (unreadable, mut events) = (Throttle::default(), Vec::new());
+        for _ in 0..100 {
+            let (from, lane, frame) = (NodeId(7), Lane::Work, vec![255; 3].into());
+            let inbound = Inbound::Frame { from, lane, frame };
+            take(inbound, node.handles(), &unreadable, &mut events).await;
+        }
+        assert_eq!(log.lines("cannot be read").len(), 1);
+        node.stop().await;
     }
 }

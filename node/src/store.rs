@@ -8,10 +8,10 @@
 //! what cannot be vouched for when a store is opened is never handed out as if it were whole.
 //! Deciding what to write is deliberately absent.
 
+mod census;
 mod disk;
 mod error;
 mod known;
-mod ledger;
 mod memory;
 mod probe;
 mod reading;
@@ -58,10 +58,6 @@ pub trait Store: Send + 'static {
 
     /// Takes the result of a chore; it counts from the next write on.
     fn finish(&mut self, done: ChoreDone);
-
-    /// Groups that hold on to old log files since the last call: a checkpoint of each would set
-    /// space free.
-    fn crowding(&mut self) -> Vec<GroupId>;
 }
 
 /// Work of a store that may be done on another thread than its writes.
@@ -92,8 +88,8 @@ pub struct ChoreDone(Done);
 
 #[derive(Debug)]
 enum Done {
-    /// Old log files are gone; these groups kept others from going.
-    Purged(Vec<GroupId>),
+    /// Old log files are gone.
+    Purged,
     /// The state of a copy is safe and waits to be named by the log.
     Saved(SavedCheckpoint),
 }

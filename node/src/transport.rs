@@ -30,13 +30,16 @@ mod throttle;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use quinn::Endpoint;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use umbel_protocol::id::{Incarnation, NodeId};
 use umbel_protocol::limits;
@@ -48,7 +51,9 @@ use self::close::{Code, close};
 pub use self::error::{ReplyError, SendError, TransportError};
 pub use self::inbox::{Inbound, Inbox};
 use self::inbox::{Outlet, channels};
+pub(crate) use self::throttle::Throttle;
 use crate::tls::TlsFiles;
+use crate::work::panicked;
 
 /// What a transport needs to begin.
 #[derive(Debug)]
@@ -80,7 +85,7 @@ struct Inner {
     outlet: Outlet,
     /// Bulk messages that are taken in at a time.
     bulk_places: Semaphore,
-    warnings: throttle::Throttle,
+    warnings: Throttle,
     runtime: Handle,
     closing: CancellationToken,
 }
@@ -118,11 +123,11 @@ impl Transport {
             sessions: clients::Sessions::default(),
             outlet,
             bulk_places: Semaphore::new(BULK_PLACES),
-            warnings: throttle::Throttle::default(),
-            runtime: runtime.clone(),
+            warnings: Throttle::default(),
+            runtime,
             closing: closing.clone(),
         });
-        runtime.spawn(accept::accept(Arc::clone(&inner)));
+        inner.spawn(accept::accept(Arc::clone(&inner)));
         Ok((Self { inner, _guard: Arc::new(closing.drop_guard()) }, inbox))
     }
 
@@ -174,24 +179,10 @@ impl Transport {
         };
         if begin {
             let inner = Arc::clone(&self.inner);
-            self.inner.runtime.spawn(dialer::keep_connected(peer, inner));
+            self.inner.spawn(dialer::keep_connected(peer, inner));
         } else {
             peer.changed.notify_one();
         }
-    }
-
-    /// Ends the connection with `node` and calls it no more. All that was known of it is forgotten.
-    pub fn forget_peer(&self, node: NodeId) {
-        let Some(peer) = self.inner.peers.remove(node) else { return };
-        let link = {
-            let mut state = peer.state();
-            state.forgotten = true;
-            state.link.clone()
-        };
-        if let Some(link) = link {
-            close(&link.connection, Code::Dropped, "the node was forgotten");
-        }
-        peer.changed.notify_one();
     }
 
     /// Takes note of a start of `node` that others know of: earlier ones are refused.
@@ -229,6 +220,11 @@ impl Transport {
         self.inner.peers.link(to).ok_or(SendError::NotConnected)?.send(lane, frame)
     }
 
+    /// Whether any other node is connected.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.inner.peers.all().iter().any(|peer| peer.state().link.is_some())
+    }
+
     /// Sends `bytes` to `to` in one packet, which may get lost.
     ///
     /// # Errors
@@ -249,18 +245,14 @@ impl Transport {
         self.inner.sessions.reply(session, frame)
     }
 
-    /// Waits for room and queues `frame` for the client of `session`. For whoever has nothing
-    /// better to do than to wait for this one client.
-    ///
-    /// # Errors
-    /// When the session is gone, or the frame is too long.
-    pub async fn reply_wait(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
-        self.inner.sessions.reply_wait(session, frame).await
-    }
-
     /// Ends a session; its client is told `why`.
     pub fn close_session(&self, session: u64, why: &str) {
         self.inner.sessions.close(session, why);
+    }
+
+    /// Ends all sessions; their clients are told `why`, and may come again.
+    pub(crate) fn close_sessions(&self, why: &str) {
+        self.inner.sessions.close_all(why);
     }
 
     /// What `node` says of itself, and the round-trip time, while it is connected.
@@ -308,6 +300,17 @@ impl Inner {
             Who::Node(own) => own.node,
             Who::Client { .. } => unreachable!("a transport belongs to a node"),
         }
+    }
+
+    /// Runs a task of the transport. If it panics whoever listens is told: a part of the transport is
+    /// deaf or mute from then on.
+    fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let inner = Arc::clone(self);
+        self.runtime.spawn(async move {
+            if let Err(payload) = AssertUnwindSafe(task).catch_unwind().await {
+                inner.tell(Inbound::Broken { what: panicked(&*payload).message }).await;
+            }
+        })
     }
 
     /// Tells what happened to a connection.

@@ -1,10 +1,11 @@
 //! Frames to other nodes: cut where they would be too long, on the lane where they belong.
 
-use tracing::{debug, error, trace};
+use bytes::Bytes;
+use tracing::{debug, error, trace, warn};
 use umbel_protocol::group::{Body, GroupMessage};
 use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::FRAME_BYTES_MAX;
-use umbel_protocol::wire::{Envelope, PeerMessage, encode};
+use umbel_protocol::wire::{Answer, Envelope, PeerMessage, RequestError, ServerFrame, encode};
 
 use crate::clock::wall;
 use crate::transport::{Lane, Transport};
@@ -34,13 +35,8 @@ fn send(transport: &Transport, to: NodeId, lane: Lane, messages: Vec<PeerMessage
     let envelope = Envelope { clock: wall(), messages };
     let frame = encode(&envelope);
     if frame.len() > FRAME_BYTES_MAX && lane != Lane::Bulk {
-        let parts = halves(envelope.messages);
-        if parts.is_empty() {
-            // It would be dropped again each time it is repeated.
-            error!(?to, ?lane, bytes = frame.len(), "a message that fits no frame was dropped");
-        }
-        for half in parts {
-            send(transport, to, lane, half);
+        for part in parts(envelope.messages, frame.len()) {
+            send(transport, to, lane, part);
         }
         return;
     }
@@ -48,6 +44,20 @@ fn send(transport: &Transport, to: NodeId, lane: Lane, messages: Vec<PeerMessage
     if let Err(why) = transport.send(to, lane, frame.into()) {
         debug!(?to, ?lane, %why, "a frame was dropped");
     }
+}
+
+/// What a client is answered: that the answer is too long, if it is.
+pub(crate) fn answer_frame(id: u64, answer: Answer) -> Bytes {
+    let frame = encode(&ServerFrame { id, answer });
+    if frame.len() <= FRAME_BYTES_MAX {
+        return frame.into();
+    }
+    warn!(id, bytes = frame.len(), "an answer does not fit into a frame");
+    encode(&ServerFrame { id, answer: too_long(frame.len()) }).into()
+}
+
+fn too_long(bytes: usize) -> Answer {
+    Answer::Failed(RequestError::TooLong { bytes: u64::try_from(bytes).unwrap_or(u64::MAX) })
 }
 
 /// Takes out what travels alone.
@@ -74,9 +84,9 @@ fn is_bulk(message: &GroupMessage) -> bool {
         if raft.snapshot.as_ref().is_some_and(|state| state.data.len() > BULK_BYTES_MIN))
 }
 
-/// Two parts of what does not fit into one frame. One message alone always fits: whoever makes one
-/// keeps it to a batch.
-fn halves(mut messages: Vec<PeerMessage>) -> Vec<Vec<PeerMessage>> {
+/// Smaller parts of what takes `bytes` and does not fit into one frame. An answer that cannot be
+/// made smaller becomes an error that says so.
+fn parts(mut messages: Vec<PeerMessage>, bytes: usize) -> Vec<Vec<PeerMessage>> {
     if messages.len() > 1 {
         let second = messages.split_off(messages.len() / 2);
         return vec![messages, second];
@@ -86,6 +96,94 @@ fn halves(mut messages: Vec<PeerMessage>) -> Vec<Vec<PeerMessage>> {
             let second = group.split_off(group.len() / 2);
             vec![vec![PeerMessage::Group(group)], vec![PeerMessage::Group(second)]]
         }
-        _ => Vec::new(),
+        Some(PeerMessage::Answer { id, answer }) => {
+            warn!(id, bytes, answer = kind(&answer), "an answer does not fit into a frame");
+            vec![vec![PeerMessage::Answer { id, answer: too_long(bytes) }]]
+        }
+        // Whoever makes one of the others keeps it to a batch: this is a bug of ours.
+        Some(message) => {
+            error!(bytes, message = what(&message), "a message does not fit into a frame");
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+const fn kind(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Failed(_) => "failed",
+        Answer::Finished(_) => "finished",
+        Answer::Status(_) => "status",
+        Answer::Submitted { .. } => "submitted",
+        Answer::Tasks(_) => "tasks",
+        Answer::View(_) => "view",
+        Answer::Welcome(_) => "welcome",
+    }
+}
+
+const fn what(message: &PeerMessage) -> &'static str {
+    match message {
+        PeerMessage::Answer { .. } => "answer",
+        PeerMessage::Ask { .. } => "ask",
+        PeerMessage::FromExecutor(_) => "from-executor",
+        PeerMessage::Group(_) => "group",
+        PeerMessage::Join(_) => "join",
+        PeerMessage::Joined(_) => "joined",
+        PeerMessage::Meta(_) => "meta",
+        PeerMessage::MetaVersion(_) => "meta-version",
+        PeerMessage::ToExecutor(_) => "to-executor",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use umbel_protocol::id::{PartitionId, TaskId};
+    use umbel_protocol::task::{Failure, FailureKind, State};
+    use umbel_protocol::wire::{Ending, decode};
+
+    use super::*;
+
+    /// The ends of so many tasks that no frame holds them.
+    fn long() -> Answer {
+        let ending = |n: u64| Ending {
+            task: TaskId::new(wall(), PartitionId(1), n),
+            state: State::Dead,
+            result: None,
+            error: Some(Failure::new(FailureKind::Error, "x".repeat(8_000))),
+        };
+        Answer::Finished((0..1_100).map(ending).collect())
+    }
+
+    #[test]
+    fn a_client_is_told_that_its_answer_is_too_long() {
+        let frame = answer_frame(7, long());
+        let ServerFrame { id, answer } = decode(&frame, FRAME_BYTES_MAX).expect("it fits");
+        assert_eq!(id, 7);
+        assert!(
+            matches!(answer, Answer::Failed(RequestError::TooLong { bytes }) if bytes > 8_800_000),
+            "{answer:?}"
+        );
+    }
+
+    #[test]
+    fn a_node_is_told_so_too_and_gets_all_else() {
+        let others = [PeerMessage::MetaVersion(1), PeerMessage::MetaVersion(2)];
+        let [one, two] = others.clone();
+        let mut left = vec![vec![one, PeerMessage::Answer { id: 7, answer: long() }, two]];
+        let mut sent = Vec::new();
+        while let Some(messages) = left.pop() {
+            let bytes = encode(&messages).len();
+            if bytes > FRAME_BYTES_MAX {
+                left.extend(parts(messages, bytes));
+            } else {
+                sent.extend(messages);
+            }
+        }
+        assert_eq!(sent.len(), 3);
+        assert!(others.iter().all(|other| sent.contains(other)));
+        let told = |message: &PeerMessage| {
+            matches!(message, PeerMessage::Answer { id: 7, answer: Answer::Failed(_) })
+        };
+        assert!(sent.iter().any(told), "{sent:?}");
     }
 }

@@ -47,6 +47,7 @@ pub use self::context::Context;
 pub use self::declare::{Task, TaskReturn};
 pub use self::definition::{Definition, Kind};
 pub use self::error::TaskError;
+pub(crate) use self::error::{chain, panicked};
 pub use self::handler::{AsyncHandler, BlockingHandler, NoArgs};
 pub use self::ledger::{Ledger, LedgerError};
 pub use self::registry::{RegisterError, Registry};

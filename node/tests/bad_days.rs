@@ -2,6 +2,8 @@
 
 mod cluster;
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +13,11 @@ use umbel::config::Config;
 use umbel::data_dir::DataDirError;
 use umbel::node::StartError;
 use umbel::transport::TransportError;
+use umbel_protocol::id::TaskId;
 use umbel_protocol::limits::ARGS_BYTES_MAX;
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::task::{Batch, InvalidBatch, State};
-use umbel_protocol::wire::{Answer, Ask, RequestError};
+use umbel_protocol::wire::{Answer, Ask, RequestError, Status};
 
 use self::cluster::{
     Cluster, PATIENCE, batch, next, request, request_within, submit_and_wait, until,
@@ -23,6 +26,17 @@ use self::cluster::{
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_majority_nothing_is_acknowledged_and_with_one_again_work_goes_on() {
     let mut cluster = Cluster::start(3).await;
+    let mut acknowledged = Vec::new();
+    for partition in 0..16 {
+        let endings = submit_and_wait(cluster.node(0), batch("double", 10, partition)).await;
+        acknowledged.extend(endings.iter().map(|ending| ending.task));
+    }
+    // These are acknowledged and run on: they end once there is a majority again.
+    let open = batch("double", 500, 3);
+    let ask = Ask::Submit { batch: Arc::clone(&open), wait: true };
+    let mut open_ends = cluster.node(0).ask(request_within(ask, 300_000)).await;
+    let answer = next(&mut open_ends).await;
+    assert!(matches!(answer, Answer::Submitted { .. }), "{answer:?}");
     cluster.stop(1).await;
     cluster.stop(2).await;
     let alone = cluster.node(0);
@@ -44,7 +58,108 @@ async fn without_a_majority_nothing_is_acknowledged_and_with_one_again_work_goes
     let endings = submit_and_wait(cluster.node(0), work).await;
     assert_eq!(endings.len(), 1, "the same submission is taken once a majority is back");
     assert_eq!(endings[0].state, State::Succeeded);
+    match next(&mut open_ends).await {
+        Answer::Finished(endings) => assert_eq!(endings.len(), open.rows.len()),
+        other => panic!("what was acknowledged before is lost: {other:?}"),
+    }
+    acknowledged.extend(open.rows.iter().map(|row| row.id));
+    // Not even by the loss of the node that lived on.
+    cluster.restart(2).await;
+    until(cluster.node(1), "all are back", |status| {
+        status.members.iter().all(|member| member.liveness == Liveness::Alive)
+    })
+    .await;
+    cluster.stop(0).await;
+    all_succeeded(cluster.node(1), &acknowledged).await;
     cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_on_the_port_of_a_node_disturbs_neither_it_nor_its_work() {
+    let cluster = Cluster::start(3).await;
+    let targets: Vec<_> = (0..3).map(|place| cluster.node(place).address()).collect();
+    let thrower = std::thread::spawn(move || {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        for number in 0..6_000_usize {
+            let mut garbage = vec![0; 1 + number % 1_400];
+            rand::fill(&mut garbage[..]);
+            if number % 3 == 0 {
+                // What looks like the first packet of a connection, up to a point.
+                garbage.resize(1_200, 0);
+                garbage[0] |= 0xc0;
+                garbage[1..5].copy_from_slice(&1_u32.to_be_bytes());
+            }
+            // A full buffer of the receiver is no concern of ours.
+            drop(socket.send_to(&garbage, targets[number % 3]));
+        }
+    });
+    let mut acknowledged = Vec::new();
+    for partition in 0..16 {
+        let endings = submit_and_wait(cluster.node(0), batch("double", 20, partition)).await;
+        acknowledged.extend(endings.iter().map(|ending| ending.task));
+    }
+    thrower.join().expect("all is thrown");
+    until(cluster.node(1), "all live on", |status| {
+        status.partitions_owned == 16
+            && status.members.iter().all(|member| member.liveness == Liveness::Alive)
+    })
+    .await;
+    all_succeeded(cluster.node(2), &acknowledged).await;
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_have_all_moved_find_each_other_by_a_seed_that_answers_late() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let start = |name: &str, listen: SocketAddr, seed: Option<SocketAddr>| {
+        let node = Node::builder().name(name).listen(listen).data(dir.path().join(name));
+        match seed {
+            Some(seed) => node.join(seed.to_string().parse().expect("an address")).start(),
+            None => node.start(),
+        }
+    };
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let both = |status: &Status| {
+        status.members.len() == 2
+            && status.members.iter().all(|member| member.liveness == Liveness::Alive)
+    };
+    let a = start("a", any, None).await.expect("it starts");
+    let b = start("b", any, Some(a.address())).await.expect("it starts");
+    until(&a, "both are there", both).await;
+    a.stop().await;
+    b.stop().await;
+
+    // Held for a while by somebody who does not answer.
+    let held = std::net::UdpSocket::bind(any).expect("a port");
+    let seed = held.local_addr().expect("it is bound");
+    let a = start("a", any, Some(seed)).await.expect("it starts");
+    held.set_read_timeout(Some(PATIENCE)).expect("it can be set");
+    let asked = tokio::task::spawn_blocking(move || {
+        let (mut calls, mut packet) = (BTreeSet::new(), [0; 1_500]);
+        while calls.len() < 2 {
+            let bytes = held.recv(&mut packet).expect("it is asked again in time");
+            // The first packets of a connection begin so; the id is drawn for each anew.
+            let [kind, _, _, _, _, id_bytes, rest @ ..] = &packet[..bytes] else { continue };
+            if kind & 0x80 != 0 {
+                calls.extend(rest.get(..usize::from(*id_bytes)).map(<[u8]>::to_vec));
+            }
+        }
+    });
+    asked.await.expect("it is asked twice");
+    let b = start("b", seed, None).await.expect("it starts where the seed is");
+    until(&a, "both are there again", both).await;
+    a.stop().await;
+    b.stop().await;
+}
+
+/// Each of `tasks` is on record as succeeded.
+async fn all_succeeded(node: &Node, tasks: &[TaskId]) {
+    for task in tasks {
+        match next(&mut node.ask(request(Ask::Show { task: *task })).await).await {
+            Answer::View(view) => assert_eq!(view.state, State::Succeeded, "{task}"),
+            other => panic!("{task} is lost: {other:?}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

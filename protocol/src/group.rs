@@ -32,7 +32,7 @@ use self::quiescence::Quiescence;
 use crate::durable::{Copies, Snapshot, StoredGroup};
 use crate::id::{GroupId, NodeId, ReplicaId};
 use crate::limits::{
-    APPEND_BYTES_MAX, APPENDS_IN_FLIGHT_MAX, ENTRY_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX,
+    APPEND_BYTES_MAX, APPENDS_IN_FLIGHT_MAX, ENTRY_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX, Limits,
 };
 use crate::time::Span;
 
@@ -73,6 +73,8 @@ pub struct Group {
     farewell: Option<(u64, u64)>,
     /// Ticks since a leader last spoke to this copy.
     silent_ticks: u32,
+    /// How much of the log is kept.
+    limits: Limits,
     /// The highest index for which the driver has been given all entries.
     applied: u64,
 }
@@ -176,9 +178,15 @@ impl Group {
             gone: VecDeque::new(),
             farewell: None,
             silent_ticks: 0,
+            limits: Limits::default(),
             applied,
         };
         (group, data)
+    }
+
+    /// Keeps as much of the log as `limits` say.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Which group.
@@ -330,7 +338,7 @@ impl Group {
             }
             Body::Sleep { term, index } => self.asked_to_sleep(from, term, index),
             Body::Slept { term, index } => self.copy_sleeps(from, term, index),
-            Body::Gone | Body::Stray => {}
+            Body::Gone | Body::Stray | Body::Lost => {}
         }
     }
 }

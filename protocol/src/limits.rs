@@ -5,7 +5,7 @@
 //!
 //! **Some are part of the log's meaning**: every replica applies them, and replicas that apply an
 //! entry under other values are not replicas any more. [`PARTITION_BYTES_MAX`],
-//! [`PARTITION_TASKS_MAX`], [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`CRASH_HOLD`], [`RUNS_KEPT_MAX`],
+//! [`PARTITION_TASKS_MAX`], [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`],
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
 //! a [record](crate::task::Record::weight) weighs. They stay as they are for as long as there are
 //! logs that were written under them; another value is another command, which says so. All others
@@ -116,6 +116,53 @@ pub const FORWARDS_MAX: usize = 65_536;
 pub const LIST_MAX: usize = 10_000;
 /// Messages in an actor's mailbox. A message is a batch, so this is far from the number of tasks.
 pub const MAILBOX_MAX: usize = 1_024;
+
+/// Log bytes that stay in memory behind the last applied entry, for a follower that is a little
+/// behind.
+pub const LOG_TAIL_BYTES: usize = 64 * 1024;
+/// The log may outgrow the state this many times before the state is saved anew: saving costs time
+/// in proportion to the state, a longer log costs disk and time at the next start.
+pub const LOG_PER_STATE: usize = 4;
+
+/// The limits that a simulated cluster draws others for, so that what happens at them happens within
+/// seconds. All that copies must agree on is decided by the owner and written into commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// See [`CRASH_HOLD`].
+    pub crash_hold: Span,
+    /// See [`DEDUP_WINDOW`].
+    pub dedup_window: Span,
+    /// See [`FINISHED_BYTES_MAX`].
+    pub finished_bytes_max: usize,
+    /// See [`FINISHED_KEPT_MAX`].
+    pub finished_kept_max: usize,
+    /// See [`LOG_BYTES_MIN`].
+    pub log_bytes_min: usize,
+    /// See [`LOG_PER_STATE`].
+    pub log_per_state: usize,
+    /// See [`LOG_TAIL_BYTES`].
+    pub log_tail_bytes: usize,
+    /// See [`RETENTION`].
+    pub retention: Span,
+    /// See [`STUBS_MAX`].
+    pub stubs_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            crash_hold: CRASH_HOLD,
+            dedup_window: DEDUP_WINDOW,
+            finished_bytes_max: FINISHED_BYTES_MAX,
+            finished_kept_max: FINISHED_KEPT_MAX,
+            log_bytes_min: LOG_BYTES_MIN,
+            log_per_state: LOG_PER_STATE,
+            log_tail_bytes: LOG_TAIL_BYTES,
+            retention: RETENTION,
+            stubs_max: STUBS_MAX,
+        }
+    }
+}
 
 const _: () = {
     assert!(PARTITIONS_DEFAULT <= PARTITIONS_MAX);

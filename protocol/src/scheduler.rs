@@ -10,10 +10,12 @@
 //! 4. [`applied`] turns what was applied into dispatches and answers;
 //! 5. [`dispatch`] matches waiting tasks with free slots, [`ready`] and [`timers`] keep the lines;
 //! 6. [`lessees`] takes the ends of runs, and decides when an executor is gone;
-//! 7. [`takeover`] begins anew when a group gets a new owner.
+//! 7. [`takeover`] begins anew when a group gets a new owner;
+//! 8. [`loss`] has copies replaced whose storage is gone.
 //!
-//! **Contract.** [`Scheduler::step`] is called with times that never go back and one event; all
-//! effects are to be carried out in order. A [`Effect::Persist`] is answered with
+//! **Contract.** [`Scheduler::step`] is called with times that never go back and one event (or
+//! [`step_all`](Scheduler::step_all) with those that came together); all effects are to be carried
+//! out in order. A [`Effect::Persist`] is answered with
 //! [`Event::Persisted`]; no second one comes before.
 
 mod applied;
@@ -27,6 +29,7 @@ mod inspect;
 mod lessees;
 mod list;
 mod loads;
+mod loss;
 mod meta;
 mod names;
 mod outbox;
@@ -52,7 +55,7 @@ use rand::rngs::ChaCha8Rng;
 use self::asks::Asks;
 use self::clocks::Clocks;
 use self::dispatch::Slots;
-pub use self::effect::Effect;
+pub use self::effect::{Effect, Loss};
 pub use self::event::{Caller, Event, Found, Now};
 pub use self::inspect::CopyView;
 use self::lessees::Lessees;
@@ -68,6 +71,7 @@ use self::timers::Timers;
 use self::waits::Waits;
 use crate::durable::StoredGroup;
 use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId};
+use crate::limits::Limits;
 use crate::membership::Liveness;
 use crate::meta::{Join, Meta};
 use crate::time::{Span, Tick};
@@ -85,6 +89,12 @@ pub struct Settings {
     pub seed: u64,
     /// How long a member may be away before others take over its copies.
     pub replace_after: Span,
+    /// How much is kept, and for how long.
+    pub limits: Limits,
+    /// Whether it was told of other nodes that may know more than it does.
+    pub has_seeds: bool,
+    /// Counts the schedulers of this start of the node.
+    pub scheduler: u32,
 }
 
 /// Drives the groups of a node.
@@ -131,8 +141,6 @@ pub struct Scheduler {
     on_the_way: OnTheWay,
     listings: Listings,
     joins: BTreeMap<NodeId, Join>,
-    /// Copies that are known to have lost their storage.
-    lost_copies: BTreeSet<(GroupId, ReplicaId)>,
 
     outbox: Outbox,
     tick_at: Tick,
@@ -170,7 +178,7 @@ impl Scheduler {
             timers: Timers::default(),
             slots: Slots::default(),
             loads: Loads::default(),
-            asks: Asks::new(settings.incarnation),
+            asks: Asks::new(settings.incarnation, settings.scheduler),
             waits: Waits::default(),
             next_read: 1,
             unconfirmed: BTreeSet::new(),
@@ -178,7 +186,6 @@ impl Scheduler {
             on_the_way: OnTheWay::default(),
             listings: Listings::default(),
             joins: BTreeMap::new(),
-            lost_copies: BTreeSet::new(),
             outbox: Outbox::default(),
             tick_at: now.tick + crate::group::TICK,
             upkeep_turn: 0,
@@ -215,8 +222,26 @@ impl Scheduler {
 
     /// Takes an event and appends what is to be done to `effects`.
     pub fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
+        self.step_all(now, [event], effects);
+    }
+
+    /// As [`step`](Self::step), with events that came together: what follows from all of them is
+    /// written together, too.
+    pub fn step_all(
+        &mut self,
+        now: Now,
+        events: impl IntoIterator<Item = Event>,
+        effects: &mut Vec<Effect>,
+    ) {
         debug_assert!(now.tick >= self.now.tick, "time goes back");
         self.now = now;
+        for event in events {
+            self.take(event);
+        }
+        self.round(effects);
+    }
+
+    fn take(&mut self, event: Event) {
         match event {
             Event::Asked { caller, request } => self.asked(caller, request),
             Event::CallerGone { session } => self.asks.forget_session(session),
@@ -231,7 +256,6 @@ impl Scheduler {
             Event::Persisted { number } => self.persisted(number),
             Event::Reached(node) => self.reached(node),
         }
-        self.round(effects);
     }
 
     fn liveness(&self, node: NodeId) -> Liveness {

@@ -1,33 +1,36 @@
 //! Clients: they submit, ask, wait and cancel at random nodes, and try again until they are told.
 
-use std::collections::BTreeSet;
+mod answers;
+
 use std::sync::Arc;
 
 use umbel_protocol::id::{PartitionId, TaskId};
-use umbel_protocol::partition::Refusal;
 use umbel_protocol::scheduler::{Caller, Event};
 use umbel_protocol::task::{Batch, Row};
 use umbel_protocol::time::Span;
-use umbel_protocol::wire::{Answer, Ask, Request, RequestError};
+use umbel_protocol::wire::{Ask, Request};
 
 use crate::host::Local;
-use crate::invariants::finished_stays;
-use crate::plan::{MS, SECOND, Sabotage};
+use crate::plan::{MS, SECOND};
 use crate::work::{Script, draw_template};
 use crate::world::{What, World};
+
+/// So far ahead a clock is that is refused: more than a minute, however long a client tries.
+const TOO_FAR_AHEAD: u64 = 600 * SECOND;
 
 /// All clients together.
 #[derive(Debug, Default)]
 pub struct Clients {
     ops: Vec<Op>,
     marks: u64,
-    acknowledged: Vec<TaskId>,
 }
 
 #[derive(Debug)]
 struct Op {
     kind: Kind,
     attempt: u64,
+    /// When that was.
+    tried_at: u64,
     /// Whether a submission was acknowledged.
     acknowledged: bool,
     done: bool,
@@ -38,8 +41,30 @@ enum Kind {
     Cancel(TaskId),
     List,
     Show(TaskId),
-    Submit { batch: Arc<Batch>, marks: Vec<u64>, wait: bool },
+    Submit(Submission),
     Wait(TaskId),
+}
+
+/// Tasks that a client submits.
+#[derive(Clone, Debug)]
+struct Submission {
+    batch: Arc<Batch>,
+    marks: Vec<u64>,
+    wait: bool,
+    sort: Sort,
+}
+
+/// What is special about a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    /// It is new.
+    New,
+    /// It was acknowledged long ago, and its client does not know.
+    Again,
+    /// Its ids are those of other tasks.
+    Impostor,
+    /// Its client's clock is far ahead.
+    Early,
 }
 
 impl Clients {
@@ -49,8 +74,8 @@ impl Clients {
         let open = self.ops.iter().enumerate().find(|(_, op)| !op.done);
         open.map(|(place, op)| {
             let what = match &op.kind {
-                Kind::Submit { marks, wait, .. } => {
-                    format!("submission of #{marks:?} (wait: {wait}, {})", op.acknowledged)
+                Kind::Submit(Submission { marks, wait, sort, .. }) => {
+                    format!("{sort:?} #{marks:?} (wait: {wait}, {})", op.acknowledged)
                 }
                 Kind::Cancel(_) | Kind::List | Kind::Show(_) | Kind::Wait(_) => {
                     format!("{:?}", op.kind)
@@ -64,14 +89,22 @@ impl Clients {
 impl World {
     /// Spreads the workload over the storm and a little after.
     pub fn plan_work(&mut self) {
-        for _ in 0..self.plan.submissions {
-            let at = self.now + self.between(SECOND, self.plan.storm + 2 * SECOND);
+        let (from, until) = (self.now + SECOND, self.now + self.plan.storm + 2 * SECOND);
+        self.submit_within(from, until, self.plan.submissions);
+    }
+
+    /// Spreads `submissions` over a time.
+    pub fn submit_within(&mut self, from: u64, until: u64, submissions: u64) {
+        for _ in 0..submissions {
+            let at = self.between(from, until);
             let rows = self.between(1, u64::from(self.plan.batch_max));
             let partition = PartitionId(
                 u16::try_from(self.between(0, u64::from(self.plan.partitions) - 1))
                     .expect("few partitions"),
             );
-            let wall = self.hosts[0].wall(at);
+            let sort = if self.flip(0.03) { Sort::Early } else { Sort::New };
+            let ahead = if sort == Sort::Early { TOO_FAR_AHEAD } else { 0 };
+            let wall = self.hosts[0].wall(at + ahead);
             let templates =
                 (0..self.between(1, 2)).map(|_| draw_template(wall, &mut self.rng)).collect();
             let mut batch = Batch { templates, rows: Vec::new() };
@@ -83,18 +116,24 @@ impl World {
                 let last = batch.templates.len() as u64 - 1;
                 let template = u16::try_from(self.between(0, last)).expect("few templates");
                 batch.rows.push(Row { id, template, args: script.to_args() });
-                self.ledger.tasks.entry(script.mark).or_default().ids.push(id);
+                self.ledger.submits(script.mark, id);
                 marks.push(script.mark);
             }
             let wait = self.flip(0.3);
             let batch = Arc::new(batch);
-            self.begin(at, Kind::Submit { batch, marks, wait });
+            self.begin(at, Kind::Submit(Submission { batch, marks, wait, sort }));
         }
     }
 
     fn begin(&mut self, at: u64, kind: Kind) {
         let op = self.clients.ops.len() as u64;
-        self.clients.ops.push(Op { kind, attempt: 0, acknowledged: false, done: false });
+        self.clients.ops.push(Op {
+            kind,
+            attempt: 0,
+            tried_at: 0,
+            acknowledged: false,
+            done: false,
+        });
         self.push(at, What::Try(op));
     }
 
@@ -108,8 +147,9 @@ impl World {
             return;
         }
         self.op(op).attempt += 1;
+        self.op(op).tried_at = self.now;
         let attempt = self.op(op).attempt;
-        if self.plan.sabotage == Some(Sabotage::NoDedup) && attempt > 1 {
+        if self.renames_retries() && attempt > 1 {
             self.rename(op);
         }
         let host = usize::try_from(self.random() % self.hosts.len() as u64).expect("few hosts");
@@ -117,10 +157,21 @@ impl World {
             return self.try_later(op);
         }
         let ask = match self.op(op).kind.clone() {
-            Kind::Cancel(task) => Ask::Cancel { task },
+            Kind::Cancel(task) => {
+                if let Some(log) = self.ledger.log_mut(task) {
+                    log.cancel_asked = true;
+                }
+                Ask::Cancel { task }
+            }
             Kind::List => Ask::List { state: None, queue: None, limit: 100 },
             Kind::Show(task) => Ask::Show { task },
-            Kind::Submit { batch, wait, .. } => Ask::Submit { batch, wait },
+            Kind::Submit(Submission { batch, marks, wait, .. }) => {
+                for mark in marks {
+                    let log = self.ledger.tasks.entry(mark).or_default();
+                    log.first_try.get_or_insert(self.now);
+                }
+                Ask::Submit { batch, wait }
+            }
             Kind::Wait(task) => Ask::Wait { task },
         };
         let deadline = self.between(SECOND, 6 * SECOND);
@@ -139,7 +190,7 @@ impl World {
     /// The submission is tried again as if it were another one.
     fn rename(&mut self, op: u64) {
         let random = self.random();
-        let Kind::Submit { batch, marks, .. } = &mut self.op(op).kind else {
+        let Kind::Submit(Submission { batch, marks, .. }) = &mut self.op(op).kind else {
             return;
         };
         let mut renamed = (**batch).clone();
@@ -149,7 +200,7 @@ impl World {
         let marks = marks.clone();
         *batch = Arc::new(renamed.clone());
         for (mark, row) in marks.iter().zip(&renamed.rows) {
-            self.ledger.tasks.entry(*mark).or_default().ids.push(row.id);
+            self.ledger.submits(*mark, row.id);
         }
     }
 
@@ -165,117 +216,5 @@ impl World {
             return;
         }
         self.try_later(op);
-    }
-
-    /// A client is answered, perhaps late.
-    pub fn answered(&mut self, op: u64, answer: Answer) {
-        self.trace(|| format!("operation {op} is answered {}", brief(&answer)));
-        if let Answer::Failed(error) = &answer
-            && !matches!(error, RequestError::Unknown | RequestError::Forming { .. })
-        {
-            self.trace(|| format!("operation {op}: {error}"));
-        }
-        let kind = self.op(op).kind.clone();
-        match (kind, answer) {
-            (Kind::Submit { batch, marks, wait }, Answer::Submitted { refused, .. }) => {
-                self.submitted(op, &batch, &marks, wait, &refused);
-            }
-            (Kind::Submit { .. }, Answer::Finished(endings)) => {
-                for ending in endings {
-                    let result = ending.result.map(|result| result.to_vec());
-                    finished_stays::told(self, ending.task, ending.state, result);
-                }
-                self.op(op).done = true;
-            }
-            (Kind::Submit { .. }, Answer::Failed(_)) if self.op(op).acknowledged => {
-                self.op(op).done = true;
-            }
-            (kind, Answer::View(view)) => {
-                if view.state.is_final() {
-                    let result = view.result.map(|result| result.to_vec());
-                    finished_stays::told(self, view.id, view.state, result);
-                } else if matches!(kind, Kind::Wait(_)) {
-                    self.violate(format!(
-                        "a wait for {} ends while it is {:?}",
-                        view.id, view.state
-                    ));
-                }
-                if let Kind::Cancel(task) = kind
-                    && let Some(mark) = self.ledger.mark_of(task)
-                {
-                    self.ledger.tasks.entry(mark).or_default().cancelled = true;
-                }
-                self.op(op).done = true;
-            }
-            (Kind::Show(task) | Kind::Wait(task) | Kind::Cancel(task), Answer::Failed(error)) => {
-                self.failed(op, task, &error);
-            }
-            (Kind::List, _) => self.op(op).done = true,
-            (Kind::Submit { .. }, Answer::Failed(_)) => {
-                if !self.op(op).done {
-                    self.try_later(op);
-                }
-            }
-            (kind, answer) => self.violate(format!("{kind:?} is answered {}", brief(&answer))),
-        }
-    }
-
-    fn failed(&mut self, op: u64, task: TaskId, error: &RequestError) {
-        if matches!(error, RequestError::NotFound { .. }) {
-            return self.violate(format!("{task} was acknowledged and is not found"));
-        }
-        if !self.op(op).done {
-            self.try_later(op);
-        }
-    }
-
-    fn submitted(
-        &mut self,
-        op: u64,
-        batch: &Batch,
-        marks: &[u64],
-        wait: bool,
-        refused: &[(u32, Refusal)],
-    ) {
-        self.progress_at = self.now;
-        if let Some((_, refusal)) = refused.first() {
-            return self.violate(format!("a submission is refused: {refusal}"));
-        }
-        let first = !std::mem::replace(&mut self.op(op).acknowledged, true);
-        if !wait {
-            self.op(op).done = true;
-        }
-        if !first {
-            return;
-        }
-        let mut seen = BTreeSet::new();
-        for (mark, row) in marks.iter().zip(&batch.rows) {
-            let log = self.ledger.tasks.entry(*mark).or_default();
-            log.acknowledged.get_or_insert(row.id);
-            seen.insert(row.id);
-            self.clients.acknowledged.push(row.id);
-        }
-        for task in seen {
-            let at = self.now + self.between(0, 3 * SECOND);
-            match self.between(0, 19) {
-                0 => self.begin(at, Kind::Cancel(task)),
-                1 => self.begin(at, Kind::Show(task)),
-                2 => self.begin(at, Kind::Wait(task)),
-                3 if self.flip(0.2) => self.begin(at, Kind::List),
-                _ => {}
-            }
-        }
-    }
-}
-
-fn brief(answer: &Answer) -> String {
-    match answer {
-        Answer::Failed(error) => format!("{error:?}").chars().take(80).collect(),
-        Answer::Finished(endings) => format!("finished: {}", endings.len()),
-        Answer::Submitted { refused, known } => {
-            format!("submitted, {} refused, {known} known", refused.len())
-        }
-        Answer::View(view) => format!("{:?}", view.state),
-        Answer::Status(_) | Answer::Tasks(_) | Answer::Welcome(_) => "at length".to_owned(),
     }
 }

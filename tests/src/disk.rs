@@ -1,9 +1,12 @@
 //! A node's disk: what was synced survives a crash, whole batches only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::durable::{GroupWrite, HardState, LogEntry, Snapshot, StoredGroup, WriteBatch};
-use umbel_protocol::id::{ClusterId, GroupId, Incarnation, ReplicaId};
+use umbel_protocol::id::{ClusterId, GroupId, Incarnation, ReplicaId, TaskId};
+use umbel_protocol::limits::FRAME_BYTES_MAX;
+use umbel_protocol::partition::{Command, Proposal};
+use umbel_protocol::wire::decode;
 
 /// What a node keeps.
 #[derive(Debug, Default)]
@@ -13,6 +16,8 @@ pub struct Disk {
     /// The cluster that it belongs to.
     pub cluster: Option<ClusterId>,
     groups: BTreeMap<GroupId, Stored>,
+    /// Where tasks were taken in, by entries that were ever durable here.
+    accepts: BTreeMap<TaskId, BTreeSet<(u64, u64)>>,
     /// Written and not synced.
     unsynced: Vec<WriteBatch>,
     /// Batches that were made durable.
@@ -75,6 +80,36 @@ impl Disk {
             .collect()
     }
 
+    /// What is durable of copy `replica` of `group`: its votes, and the last index.
+    #[must_use]
+    pub fn synced(&self, group: GroupId, replica: ReplicaId) -> (HardState, u64) {
+        let stored = self.groups.get(&group).filter(|stored| stored.replica == replica);
+        stored.map_or_else(Default::default, |stored| {
+            let snapshot = stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.index);
+            let last = stored.entries.last().map_or(snapshot, |entry| entry.index);
+            (stored.hard_state, last)
+        })
+    }
+
+    /// Index and term of entries that were durable here at some time and take `task` in.
+    pub fn accepted(&self, task: TaskId) -> impl Iterator<Item = (u64, u64)> {
+        self.accepts.get(&task).into_iter().flatten().copied()
+    }
+
+    fn note_accepts(&mut self, group: GroupId, entry: &LogEntry) {
+        if group.partition().is_none() || !entry.is_commands() || entry.data.is_empty() {
+            return;
+        }
+        let proposal: Proposal = decode(&entry.data, FRAME_BYTES_MAX).expect("it was proposed");
+        for command in proposal.commands {
+            if let Command::Accept { batch, .. } = command {
+                for row in &batch.rows {
+                    self.accepts.entry(row.id).or_default().insert((entry.index, entry.term));
+                }
+            }
+        }
+    }
+
     /// Whether the entry at `index` of `term` is durable here, in copy `replica` of `group`.
     #[must_use]
     pub fn holds(&self, group: GroupId, replica: ReplicaId, index: u64, term: u64) -> bool {
@@ -123,6 +158,10 @@ impl Disk {
             stored.snapshot = Some(snapshot);
             stored.entries.clear();
         }
+        for entry in &entries {
+            self.note_accepts(group, entry);
+        }
+        let stored = self.groups.get_mut(&group).expect("it was just there");
         if let Some(first) = entries.first() {
             let from = first.index;
             stored.entries.retain(|entry| entry.index < from);

@@ -12,6 +12,8 @@ pub enum Fault {
     Restart(usize),
     /// Nothing is blocked any more.
     Heal,
+    /// A minority dies for good.
+    Lose,
     /// The storm is over: all that is broken heals.
     Calm,
 }
@@ -41,11 +43,12 @@ impl World {
                 self.next_fault();
             }
             Fault::Restart(host) => {
-                if self.hosts[host].process.is_none() {
+                if self.hosts[host].process.is_none() && !self.hosts[host].is_dead {
                     self.start(host);
                 }
             }
             Fault::Heal => self.heal(),
+            Fault::Lose => self.lose_minority(),
             Fault::Calm => self.calm(),
         }
     }
@@ -101,6 +104,7 @@ impl World {
     }
 
     fn break_one(&mut self, kind: usize) {
+        self.is_troubled = true;
         let host = self.some_host();
         match kind {
             0 => self.crash_for_a_while(host),

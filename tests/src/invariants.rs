@@ -5,9 +5,14 @@ pub mod every_task_ends;
 pub mod exactly_one_run;
 pub mod finished_stays;
 pub mod leased_runs_only;
+pub mod nothing_goes_back;
+pub mod nothing_is_left;
+pub mod nothing_unsynced_is_promised;
 pub mod one_owner;
 pub mod replicas_converge;
 pub mod second_run_after_loss;
+pub mod starts_in_place;
+pub mod submitted_once;
 
 use umbel_protocol::id::{GroupId, Lessee, PartitionId, TaskId, Token};
 use umbel_protocol::partition::Partition;
@@ -17,15 +22,60 @@ use crate::world::World;
 
 /// A run starts.
 pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee: Lessee) {
-    let result = leased_runs_only::on_start(world, task, token)
-        .and_then(|()| exactly_one_run::on_start(world, mark))
-        .and_then(|()| second_run_after_loss::on_start(world, mark, task, token, lessee));
-    if let Err(what) = result {
-        world.violate(what);
-    }
+    world.must("leased_runs_only", leased_runs_only::on_start(world, task, token));
+    world.must("submitted_once", submitted_once::on_start(world, mark));
+    world.must("exactly_one_run", exactly_one_run::on_start(world, mark));
+    let after_loss = second_run_after_loss::on_start(world, mark, task, token, lessee);
+    world.must("second_run_after_loss", after_loss);
     let at = world.now;
     let start = StartLog { at, task, token, lessee, end: None };
     world.ledger.tasks.entry(mark).or_default().starts.push(start);
+}
+
+/// Makes `result` say which promise was broken.
+///
+/// # Errors
+/// As in `result`.
+pub fn named<T>(invariant: &str, result: Result<T, String>) -> Result<T, String> {
+    result.map_err(|what| format!("{invariant}: {what}"))
+}
+
+/// What is compared all the while.
+///
+/// # Errors
+/// What is not as it was promised.
+pub fn check(world: &mut World) -> Result<(), String> {
+    let World { hosts, images, furthest, ledger, looked_at, .. } = world;
+    let mut ended = Vec::new();
+    for (host, one) in hosts.iter().enumerate() {
+        let copies = one.process.iter().flat_map(|process| process.scheduler.copies());
+        for copy in copies {
+            let seen = (one.life, copy.applied());
+            if looked_at.insert((host, copy.group()), seen) == Some(seen) {
+                continue;
+            }
+            named("replicas_converge", replicas_converge::check_copy(images, host, &copy))?;
+            if let Some(partition) = copy.partition() {
+                named("nothing_goes_back", furthest.check_copy(&copy, partition))?;
+                let fresh = finished_stays::check_copy(ledger, &copy, partition);
+                for task in named("finished_stays", fresh)? {
+                    ended.push((host, task));
+                }
+            }
+        }
+    }
+    if !ended.is_empty() {
+        world.progress_at = world.now;
+    }
+    for (host, task) in ended {
+        let group = GroupId::of(task.partition());
+        let process = world.hosts[host].process.as_ref();
+        let copy = process.and_then(|process| process.scheduler.copy(group));
+        if let Some(record) = copy.and_then(|copy| copy.partition()?.record(task)) {
+            named("every_task_ends", every_task_ends::judge(world, task, record))?;
+        }
+    }
+    named("nothing_goes_back", nothing_goes_back::check_metas(world))
 }
 
 /// All has come to rest.
@@ -33,9 +83,9 @@ pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee
 /// # Errors
 /// What is not as it was promised.
 pub fn at_end(world: &World) -> Result<(), String> {
-    acknowledged_is_kept::at_end(world)?;
-    every_task_ends::at_end(world)?;
-    leased_runs_only::at_end(world)
+    named("acknowledged_is_kept", acknowledged_is_kept::at_end(world))?;
+    named("every_task_ends", every_task_ends::at_end(world))?;
+    named("leased_runs_only", leased_runs_only::at_end(world))
 }
 
 /// The partition, as its settled owner has it.
@@ -44,6 +94,12 @@ pub fn owned(world: &World, partition: PartitionId) -> Option<&Partition> {
     let processes = world.hosts.iter().filter_map(|host| host.process.as_ref());
     let copies = processes.filter_map(|p| p.scheduler.copy(GroupId::of(partition)));
     copies.filter(|copy| copy.is_settled()).max_by_key(|copy| copy.term())?.partition()
+}
+
+/// Whether the partition has known `task`, and has it no more because it ended long ago.
+#[must_use]
+pub fn is_forgotten(partition: &Partition, task: TaskId) -> bool {
+    partition.stub(task).is_some() || task.made_at() <= partition.dedup_floor()
 }
 
 /// All partitions.

@@ -1,8 +1,8 @@
 //! What was seen from outside: what clients were told, what ran where, who was thought lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use umbel_protocol::id::{Incarnation, Lessee, NodeId, TaskId, Token};
+use umbel_protocol::id::{GroupId, Incarnation, Lessee, NodeId, TaskId, Token};
 use umbel_protocol::task::{Outcome, State};
 
 /// All that was seen.
@@ -10,6 +10,9 @@ use umbel_protocol::task::{Outcome, State};
 pub struct Ledger {
     /// By the mark of the task's arguments.
     pub tasks: BTreeMap<u64, TaskLog>,
+    /// Tasks of each group that were seen to have ended.
+    pub ended_tasks: BTreeMap<GroupId, BTreeSet<TaskId>>,
+    marks: BTreeMap<TaskId, u64>,
     /// Who took which start of a node to be down, from when until when.
     down: Vec<(usize, NodeId, Incarnation, u64, u64)>,
     /// When each run was first sent to its executor.
@@ -25,8 +28,16 @@ pub struct TaskLog {
     pub ids: Vec<TaskId>,
     /// Whether a client was told that it is durable, and under which id.
     pub acknowledged: Option<TaskId>,
-    /// Whether its cancellation was acknowledged.
-    pub cancelled: bool,
+    /// Whether it was submitted under the id of another task: then it must never run.
+    pub impostor: bool,
+    /// When it was first submitted.
+    pub first_try: Option<u64>,
+    /// When a client was last shown it: whether it had ended, and how many of its runs.
+    pub viewed: Option<(u64, (bool, usize))>,
+    /// Whether any client has asked for it to be stopped.
+    pub cancel_asked: bool,
+    /// Whether a client was told that it will be stopped: it had not ended then.
+    pub stopped: bool,
     /// Its starts, in order.
     pub starts: Vec<StartLog>,
     /// The lowest index at which a copy had it as ended.
@@ -77,21 +88,36 @@ impl Ledger {
         }
     }
 
+    /// The task `mark` is going to be submitted under `id`.
+    pub fn submits(&mut self, mark: u64, id: TaskId) {
+        self.tasks.entry(mark).or_default().ids.push(id);
+        self.marks.insert(id, mark);
+    }
+
     /// A run ended.
     pub fn ended_run(&mut self, task: TaskId, token: Token, now: u64, outcome: &Outcome) {
-        for log in self.tasks.values_mut() {
-            for start in &mut log.starts {
-                if (start.task, start.token) == (task, token) {
-                    start.end = Some((now, outcome.clone()));
-                }
-            }
+        let starts = self.log_mut(task).into_iter().flat_map(|log| &mut log.starts);
+        for start in starts.filter(|start| (start.task, start.token) == (task, token)) {
+            start.end = Some((now, outcome.clone()));
         }
     }
 
     /// The mark of the task that was submitted under `id`.
     #[must_use]
     pub fn mark_of(&self, id: TaskId) -> Option<u64> {
-        self.tasks.iter().find(|(_, log)| log.ids.contains(&id)).map(|(mark, _)| *mark)
+        self.marks.get(&id).copied()
+    }
+
+    /// What was seen of the task that was submitted under `id`.
+    #[must_use]
+    pub fn log_of(&self, id: TaskId) -> Option<&TaskLog> {
+        self.tasks.get(&self.mark_of(id)?)
+    }
+
+    /// As [`log_of`](Self::log_of), to be added to.
+    pub fn log_mut(&mut self, id: TaskId) -> Option<&mut TaskLog> {
+        let mark = self.mark_of(id)?;
+        self.tasks.get_mut(&mark)
     }
 
     /// Whether `lessee` was lost, or taken to be, between the two times.

@@ -14,12 +14,15 @@ pub mod faults;
 pub mod host;
 pub mod invariants;
 pub mod ledger;
+pub mod loss;
 pub mod network;
 pub mod plan;
 pub mod runner;
+pub mod sabotage;
 pub mod work;
 pub mod world;
 
-pub use self::plan::{Plan, Sabotage};
+pub use self::plan::Plan;
 pub use self::runner::{Report, Violation, run};
+pub use self::sabotage::Sabotage;
 pub use self::world::World;

@@ -73,6 +73,12 @@ impl Network {
         !self.blocked.contains(&(a, b)) && !self.blocked.contains(&(b, a))
     }
 
+    /// The longest that a message of some connection takes.
+    #[must_use]
+    pub const fn slowest(&self) -> u64 {
+        25 * MS
+    }
+
     /// Whether `epoch` is the connection that the two have.
     #[must_use]
     pub fn is_current(&self, a: usize, b: usize, epoch: u64) -> bool {

@@ -2,6 +2,10 @@
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use umbel_protocol::limits::Limits;
+use umbel_protocol::time::Span;
+
+use crate::sabotage::Sabotage;
 
 /// A microsecond of virtual time.
 pub const US: u64 = 1;
@@ -24,13 +28,17 @@ pub struct Plan {
     /// Copies of each.
     pub replicas: u8,
     /// Submissions of all clients together.
-    pub submissions: usize,
+    pub submissions: u64,
     /// Most tasks of one submission.
     pub batch_max: u32,
     /// How long things are broken for.
     pub storm: u64,
     /// What may go wrong.
     pub faults: FaultPlan,
+    /// How much nodes keep.
+    pub limits: Limits,
+    /// Whether a minority dies for good when all else is done.
+    pub loses_minority: bool,
     /// A bug put in on purpose, to see that it is found.
     pub sabotage: Option<Sabotage>,
 }
@@ -62,21 +70,6 @@ pub struct FaultPlan {
     pub unruly: bool,
 }
 
-/// A known bug, put in by the simulator around the real code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {
-    /// A disk says that writes are durable before they are, and loses them in a crash.
-    EarlyDisk,
-    /// A disk says that writes are durable and now and then keeps nothing of them.
-    ForgetfulDisk,
-    /// Executors that are asked what they hold say: nothing.
-    LostHolds,
-    /// A submission that is tried again counts as a new one.
-    NoDedup,
-    /// Executors start what they are sent twice.
-    DoubleStart,
-}
-
 impl Plan {
     /// The plan of `seed`: kinds of faults take turns, so that any range of seeds has all.
     #[must_use]
@@ -95,8 +88,31 @@ impl Plan {
             batch_max: [1, 4, 20][rng.random_range(0..3)],
             storm: rng.random_range(10..30) * SECOND,
             faults,
+            limits: draw_limits(&mut rng),
+            loses_minority: hosts >= 3 && rng.random_bool(0.5),
             sabotage: None,
         }
+    }
+}
+
+/// Limits that are met within seconds, in three worlds of four.
+fn draw_limits(rng: &mut ChaCha8Rng) -> Limits {
+    let span = |rng: &mut ChaCha8Rng| Span::from_millis(rng.random_range(2_000..60_000));
+    let hold = Limits { crash_hold: Span::from_millis(5_000), ..Limits::default() };
+    if rng.random_bool(0.25) {
+        return hold;
+    }
+    let size = |rng: &mut ChaCha8Rng, low: u32, high: u32| 1 << rng.random_range(low..=high);
+    Limits {
+        dedup_window: span(rng),
+        finished_bytes_max: size(rng, 12, 23),
+        finished_kept_max: size(rng, 1, 12),
+        log_bytes_min: size(rng, 10, 18),
+        log_per_state: rng.random_range(0..3),
+        log_tail_bytes: if rng.random_bool(0.3) { 0 } else { size(rng, 8, 16) },
+        retention: span(rng),
+        stubs_max: size(rng, 2, 14),
+        ..hold
     }
 }
 
@@ -130,9 +146,9 @@ impl FaultPlan {
         }
     }
 
-    /// Whether nothing goes wrong at all.
+    /// Whether something goes wrong from the first moment on.
     #[must_use]
-    pub const fn is_calm(&self) -> bool {
-        self.every == 0 && self.datagram_loss == 0 && self.clock_skew == 0 && !self.unruly
+    pub const fn is_troubled_at_once(&self) -> bool {
+        self.datagram_loss > 0 || self.clock_skew > 0 || self.unruly
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use umbel_protocol::id::NodeId;
+use umbel_protocol::id::{GroupId, NodeId};
 use umbel_protocol::membership::{self, Peer};
 use umbel_protocol::wire::Answer;
 use umbel_protocol::{executor, scheduler};
@@ -15,6 +15,7 @@ use crate::faults::Fault;
 use crate::host::{Host, Local, address};
 use crate::invariants;
 use crate::ledger::Ledger;
+use crate::loss::Loss;
 use crate::network::Network;
 use crate::plan::{MS, Plan, SECOND};
 use crate::work;
@@ -50,12 +51,20 @@ pub struct World {
     pub ledger: Ledger,
     /// What copies looked like.
     pub images: invariants::replicas_converge::Images,
+    /// How far everything was.
+    pub furthest: invariants::nothing_goes_back::Furthest,
+    /// The life of each host and what each of its copies had applied when it was last looked at.
+    pub looked_at: BTreeMap<(usize, GroupId), (u64, u64)>,
     /// Who was seen to own what.
     pub owners: invariants::one_owner::Owners,
     /// Of a thousand datagrams, so many get lost now.
     pub datagram_loss: u32,
     /// How long members may be away.
     pub replace_after_ms: u64,
+    /// How the last loss goes.
+    pub loss: Loss,
+    /// Whether anything has gone wrong yet.
+    pub is_troubled: bool,
     /// When everything was healed.
     pub healed_at: Option<u64>,
     /// When anything last went on.
@@ -80,6 +89,8 @@ pub enum What {
     Answer {
         /// Its operation.
         op: u64,
+        /// Which attempt of it.
+        attempt: u64,
         /// What.
         answer: Answer,
     },
@@ -148,9 +159,13 @@ impl World {
             clients: Clients::default(),
             ledger: Ledger::default(),
             images: Default::default(),
+            furthest: Default::default(),
+            looked_at: BTreeMap::new(),
             owners: Default::default(),
             datagram_loss: plan.faults.datagram_loss,
             replace_after_ms: if rng.random_bool(0.5) { 5_000 } else { 30_000 },
+            loss: Loss::default(),
+            is_troubled: plan.faults.is_troubled_at_once(),
             healed_at: None,
             progress_at: 0,
             violation: None,
@@ -202,14 +217,25 @@ impl World {
     }
 
     fn is_over(&mut self) -> Result<bool, String> {
-        invariants::replicas_converge::check(self)?;
-        invariants::finished_stays::check(self)?;
+        invariants::check(self)?;
+        invariants::named("taken_over_in_time", self.check_loss())?;
         let Some(healed_at) = self.healed_at else {
             return Ok(false);
         };
         let open = self.clients.open().or_else(|| invariants::every_task_ends::open(self));
-        let unsettled = invariants::replicas_converge::unsettled(self);
+        let unsettled = invariants::replicas_converge::unsettled(self)
+            .map(|what| format!("replicas_converge: {what}"))
+            .or_else(|| {
+                let left = invariants::nothing_is_left::left(self);
+                left.map(|what| format!("nothing_is_left: {what}"))
+            });
         if open.is_none() && unsettled.is_none() {
+            if self.begin_loss() {
+                return Ok(false);
+            }
+            if self.loss.begun && self.loss.at.is_none() {
+                return Ok(false);
+            }
             invariants::at_end(self)?;
             return Ok(true);
         }
@@ -219,19 +245,21 @@ impl World {
                 process.map(|p| (p.executor.held(), p.executor.free(), p.scheduler.idle()))
             };
             let slots: Vec<_> = self.hosts.iter().map(slots).collect();
-            return Err(format!("nothing goes on, but {open}; held, free, idle: {slots:?}"));
+            return Err(format!(
+                "every_task_ends: nothing goes on, but {open}; held, free, idle: {slots:?}"
+            ));
         }
         if let Some(unsettled) =
             unsettled.filter(|_| self.now > self.progress_at.max(healed_at) + SETTLED)
         {
-            return Err(format!("long after everything was healed {unsettled}"));
+            return Err(format!("{unsettled}, long after everything was healed"));
         }
         Ok(false)
     }
 
     fn happen(&mut self, what: What) {
         match what {
-            What::Answer { op, answer } => self.answered(op, answer),
+            What::Answer { op, attempt, answer } => self.answered(op, attempt, answer),
             What::Breaks { a, b, epoch } => {
                 if self.network.is_current(a, b, epoch) {
                     self.cut_link(a, b);
@@ -330,6 +358,13 @@ impl World {
     /// Something is wrong; the first such thing counts.
     pub fn violate(&mut self, what: String) {
         self.violation.get_or_insert(what);
+    }
+
+    /// What has just been checked must hold.
+    pub fn must(&mut self, invariant: &str, result: Result<(), String>) {
+        if let Err(what) = invariants::named(invariant, result) {
+            self.violate(what);
+        }
     }
 
     /// Notes what happens, for people.

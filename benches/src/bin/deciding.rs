@@ -14,6 +14,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use umbel_protocol::executor::{self, Executor};
 use umbel_protocol::id::{ClusterId, Incarnation, Lessee, NodeId, PartitionId, TaskId};
+use umbel_protocol::limits::Limits;
 use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{self, Caller, Found, Now, Scheduler, Settings};
 use umbel_protocol::task::{Batch, Options, Outcome, Row, Template};
@@ -50,6 +51,9 @@ impl Lone {
             join,
             seed: 1,
             replace_after: Span::from_millis(30_000),
+            limits: Limits::default(),
+            has_seeds: false,
+            scheduler: 1,
         };
         let declaration = Declaration {
             name: NAME.to_owned(),
@@ -114,6 +118,7 @@ impl Lone {
                     }
                     scheduler::Effect::Answer { .. }
                     | scheduler::Effect::Joined(_)
+                    | scheduler::Effect::Lost(_)
                     | scheduler::Effect::Meet { .. }
                     | scheduler::Effect::Refused(_)
                     | scheduler::Effect::Send { .. } => {}

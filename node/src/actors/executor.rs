@@ -7,9 +7,11 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use umbel_protocol::executor::{self, Effect, Event, Start};
@@ -21,15 +23,17 @@ use umbel_protocol::time::Tick;
 use umbel_protocol::wire::{OwnerSays, PeerMessage};
 
 use super::Happened;
+use super::alarm::{Alarm, Driven};
 use super::gossip::Free;
+use super::runs::Tie;
 use super::supervisor::{Bell, Handles};
 use crate::clock::Clock;
 use crate::wire_out::send_envelopes;
-use crate::work::{Registry, RunRequest, Runner, Started};
+use crate::work::{Registry, RunRequest, Runner, Started, panicked};
 
-/// Runs that one spawned future starts one after the other. A run that computes before it first
-/// waits delays those behind it, so a batch is spread over all threads first.
-const STARTS_PER_FUTURE: usize = 64;
+/// Runs that ended at once and are told together; also how many are started before other tasks of
+/// the thread have their turn.
+const TOGETHER_MAX: usize = 64;
 
 /// Runs tasks in slots. See the [module](self).
 pub struct Executor {
@@ -42,7 +46,8 @@ pub struct Executor {
     /// What the scheduler of this node had no room for.
     for_scheduler: Vec<scheduler::Event>,
     effects: Vec<Effect>,
-    alarm: Option<(Tick, SpawnHandle)>,
+    alarm: Alarm,
+    tie: Tie,
     _bell: Bell,
 }
 
@@ -64,6 +69,11 @@ pub(crate) struct RunnersEnded(pub(crate) Vec<(TaskId, Token, Outcome)>);
 #[rtype(result = "()")]
 pub(crate) struct Reached(pub(crate) NodeId);
 
+/// Ends this executor, and tells its runs to end.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Retire;
+
 /// How many runs are held: started, or ended and not yet on record.
 #[derive(Debug, Message)]
 #[rtype(result = "usize")]
@@ -76,6 +86,7 @@ impl Executor {
         registry: Arc<Registry>,
         runner: Runner,
         handles: Handles,
+        tie: Tie,
         bell: Bell,
     ) -> Self {
         Self {
@@ -87,7 +98,8 @@ impl Executor {
             running: HashMap::new(),
             for_scheduler: Vec::new(),
             effects: Vec::new(),
-            alarm: None,
+            alarm: Alarm::new(clock),
+            tie,
             _bell: bell,
         }
     }
@@ -120,87 +132,137 @@ impl Executor {
             send_envelopes(&self.handles.transport, to, false, messages);
         }
         self.start(starts, ctx);
-        self.pass_on();
-        self.set_alarm(ctx);
+        self.settle(ctx);
     }
 
     fn start(&mut self, starts: Vec<Start>, ctx: &Context<Self>) {
         if starts.is_empty() {
             return;
         }
-        let spread = starts.len().div_ceil(self.handles.threads).clamp(1, STARTS_PER_FUTURE);
-        let mut starts = starts.into_iter().peekable();
-        while starts.peek().is_some() {
-            let some: Vec<(Start, CancellationToken)> = (starts.by_ref().take(spread))
-                .map(|start| {
-                    let cancel = CancellationToken::new();
-                    self.running.insert((start.task, start.token), cancel.clone());
-                    (start, cancel)
-                })
-                .collect();
+        let waiting: Vec<(Start, CancellationToken)> = starts
+            .into_iter()
+            .map(|start| {
+                let cancel = CancellationToken::new();
+                self.running.insert((start.task, start.token), cancel.clone());
+                (start, cancel)
+            })
+            .collect();
+        let threads = self.handles.threads.min(waiting.len());
+        let line = Arc::new(Line { waiting, next: AtomicUsize::new(0), ended: Mutex::default() });
+        for _ in 0..threads {
             let (registry, runner) = (Arc::clone(&self.registry), self.runner.clone());
-            let to = ctx.address();
-            self.handles.runtime.spawn(run(some, registry, runner, to));
+            let (line, to, tie) = (Arc::clone(&line), ctx.address(), self.tie.clone());
+            self.handles.tasks.spawn(run(line, registry, runner, to, tie));
         }
     }
+}
 
-    /// Gives the scheduler of this node what there is for it, in order.
-    fn pass_on(&mut self) {
+impl Driven for Executor {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn deadline(&self) -> Tick {
+        self.machine.next_deadline()
+    }
+
+    fn due(&mut self, ctx: &mut Context<Self>) {
+        self.step(Event::Due);
+        self.perform(ctx);
+        // Once a second is often enough for gossip, and the next one says it again.
+        drop(self.handles.gossip.try_send(Free(self.machine.free())));
+    }
+
+    fn pass_on(&mut self) -> bool {
         if self.for_scheduler.is_empty() {
-            return;
+            return true;
         }
         let events = mem::take(&mut self.for_scheduler);
         if let Err((_, Happened(events))) = self.handles.scheduler.try_send(Happened(events)) {
             self.for_scheduler = events;
         }
-    }
-
-    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
-        let deadline = self.machine.next_deadline();
-        if self.alarm.is_some_and(|(at, _)| at <= deadline) {
-            return;
-        }
-        if let Some((_, alarm)) = self.alarm.take() {
-            ctx.cancel_future(alarm);
-        }
-        let alarm = ctx.run_later(self.clock.until(deadline), |actor, ctx| {
-            actor.alarm = None;
-            actor.step(Event::Due);
-            actor.perform(ctx);
-            // Once a second is often enough for gossip, and the next one says it again.
-            drop(actor.handles.gossip.try_send(Free(actor.machine.free())));
-        });
-        self.alarm = Some((deadline, alarm));
+        self.for_scheduler.is_empty()
     }
 }
 
-/// Starts some runs. Those that end at once are told together, the others each by itself.
+/// Runs that are to be started, by any thread that is free: one that computes before it first waits
+/// holds up its own thread and none of the others in line.
+struct Line {
+    waiting: Vec<(Start, CancellationToken)>,
+    /// The first that nobody has taken.
+    next: AtomicUsize,
+    /// Those that ended at once and are not told yet. Whoever comes to the end of the line tells of
+    /// all, because others may be held up.
+    ended: Mutex<Vec<(TaskId, Token, Outcome)>>,
+}
+
+impl Line {
+    /// Keeps an end; all of them, when there are enough to be told.
+    fn keep(&self, end: (TaskId, Token, Outcome)) -> Option<Vec<(TaskId, Token, Outcome)>> {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.push(end);
+        (ended.len() >= TOGETHER_MAX).then(|| mem::take(&mut *ended))
+    }
+
+    fn rest(&self) -> Vec<(TaskId, Token, Outcome)> {
+        mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Starts runs. Those that end at once are told together, the others each by itself.
 async fn run(
-    starts: Vec<(Start, CancellationToken)>,
+    line: Arc<Line>,
     registry: Arc<Registry>,
     runner: Runner,
     to: actix::Addr<Executor>,
+    tie: Tie,
 ) {
-    let mut ended = Vec::with_capacity(starts.len());
-    for (start, cancel) in starts {
+    while !tie.is_cut() {
+        let Some((start, cancel)) = line.waiting.get(line.next.fetch_add(1, Ordering::Relaxed))
+        else {
+            break;
+        };
         let (task, token) = (start.task, start.token);
-        match begin(&start, &registry, &runner, cancel) {
-            Started::Ready(outcome) => ended.push((task, token, outcome)),
+        match begin(start, &registry, &runner, cancel.clone()) {
+            Started::Ready(outcome) => {
+                if let Some(ended) = line.keep((task, token, outcome)) {
+                    report(&to, ended).await;
+                    tokio::task::yield_now().await;
+                }
+            }
             Started::Running(run) => {
-                let to = to.clone();
+                let (to, tie) = (to.clone(), tie.clone());
                 tokio::spawn(async move {
-                    let outcome = run.await;
-                    report(&to, vec![(task, token, outcome)]).await;
+                    let held = tie.clone();
+                    if let Some(outcome) = tie.hold(run).await {
+                        report(&to, vec![(task, token, outcome)]).await;
+                    }
+                    drop(held);
                 });
+                // What was spawned last cannot be taken over by another thread: it goes first, in
+                // case that the next run computes for long.
+                tokio::task::yield_now().await;
             }
         }
     }
+    let ended = line.rest();
     if !ended.is_empty() {
         report(&to, ended).await;
     }
 }
 
+/// Starts one run. Whatever goes wrong is its outcome: a run that is never told of is held for ever.
 fn begin(
+    start: &Start,
+    registry: &Registry,
+    runner: &Runner,
+    cancel: CancellationToken,
+) -> Started {
+    catch_unwind(AssertUnwindSafe(|| try_begin(start, registry, runner, cancel)))
+        .unwrap_or_else(|payload| Started::Ready(Outcome::Failed(panicked(&*payload))))
+}
+
+fn try_begin(
     start: &Start,
     registry: &Registry,
     runner: &Runner,
@@ -223,7 +285,12 @@ fn begin(
 }
 
 async fn report(to: &actix::Addr<Executor>, ended: Vec<(TaskId, Token, Outcome)>) {
-    if to.send(RunnersEnded(ended)).await.is_err() {
+    // Nobody need wait until it was handled, unless there is no room.
+    let told = match to.try_send(RunnersEnded(ended)) {
+        Err(actix::prelude::SendError::Full(message)) => to.send(message).await.is_ok(),
+        told => told.is_ok(),
+    };
+    if !told {
         // The executor that started them is gone, and its leases with it.
         debug!("runs ended after their executor");
     }
@@ -241,7 +308,8 @@ impl Actor for Executor {
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        // A successor may be dispatched to at once: nothing of this one may go on beside it.
+        // Nobody hears any more how they end; what does not do so soon is ended by the supervisor,
+        // before it builds a successor.
         for cancel in self.running.values() {
             cancel.cancel();
         }
@@ -255,6 +323,7 @@ impl Handler<OwnerSpoke> for Executor {
     type Result = ();
 
     fn handle(&mut self, OwnerSpoke { from, says }: OwnerSpoke, ctx: &mut Self::Context) {
+        self.make_way(ctx);
         for says in says {
             self.step(Event::Owner { from, says });
         }
@@ -266,6 +335,7 @@ impl Handler<RunnersEnded> for Executor {
     type Result = ();
 
     fn handle(&mut self, RunnersEnded(ended): RunnersEnded, ctx: &mut Self::Context) {
+        self.make_way(ctx);
         for (task, token, _) in &ended {
             self.running.remove(&(*task, *token));
         }
@@ -280,6 +350,14 @@ impl Handler<Reached> for Executor {
     fn handle(&mut self, Reached(node): Reached, ctx: &mut Self::Context) {
         self.step(Event::Reached(node));
         self.perform(ctx);
+    }
+}
+
+impl Handler<Retire> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
+        ctx.stop();
     }
 }
 
@@ -303,5 +381,32 @@ impl Handler<Panic> for Executor {
 
     fn handle(&mut self, _: Panic, _: &mut Self::Context) {
         panic!("a bug in the executor");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use umbel_protocol::task::Template;
+
+    use super::*;
+    use crate::work::Ledger;
+
+    #[test]
+    fn a_run_that_cannot_be_begun_has_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let runner = Runner::new("a", Ledger::open(dir.path()).unwrap());
+        let mut registry = Registry::declared().unwrap();
+        registry.register_blocking("block", |(): ()| Ok::<_, std::io::Error>(())).unwrap();
+        let start = Start {
+            task: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
+            token: Token { term: 1, index: 2, position: 3 },
+            attempt: 1,
+            template: Arc::new(Template::new("block")),
+            args: "null".into(),
+        };
+        // There is no runtime that could have a thread for it.
+        let started = begin(&start, &registry, &runner, CancellationToken::new());
+        let Started::Ready(Outcome::Failed(failure)) = started else { panic!("{started:?}") };
+        assert_eq!(failure.kind, FailureKind::Panicked);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::mem;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle};
+use actix::{Actor, Context, Handler, Message, MessageResult};
 use tracing::{debug, info, warn};
 use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::MAILBOX_MAX;
@@ -15,6 +15,7 @@ use umbel_protocol::scheduler;
 use umbel_protocol::time::Tick;
 
 use super::Happened;
+use super::alarm::{Alarm, Driven};
 use super::supervisor::{Bell, Handles, NodeError};
 use crate::clock::Clock;
 
@@ -27,7 +28,7 @@ pub struct Gossip {
     load: Load,
     for_scheduler: Vec<scheduler::Event>,
     effects: Vec<Effect>,
-    alarm: Option<(Tick, SpawnHandle)>,
+    alarm: Alarm,
     _bell: Bell,
 }
 
@@ -70,7 +71,7 @@ impl Gossip {
             load: Load::default(),
             for_scheduler: Vec::new(),
             effects: Vec::new(),
-            alarm: None,
+            alarm: Alarm::new(clock),
             _bell: bell,
         }
     }
@@ -80,8 +81,7 @@ impl Gossip {
         for effect in mem::take(&mut self.effects) {
             self.perform(effect);
         }
-        self.pass_on();
-        self.set_alarm(ctx);
+        self.settle(ctx);
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -89,6 +89,8 @@ impl Gossip {
             Effect::Changed { identity, liveness } => {
                 info!(node = ?identity.node, ?liveness, "a node is {liveness:?}");
                 let (node, incarnation) = (identity.node, identity.incarnation);
+                // Whoever has not met that start itself refuses earlier ones all the same.
+                self.handles.transport.note_incarnation(node, incarnation);
                 self.for_scheduler.push(scheduler::Event::Liveness { node, incarnation, liveness });
             }
             Effect::Load { node, load, .. } => {
@@ -108,30 +110,30 @@ impl Gossip {
             }
         }
     }
+}
 
-    fn pass_on(&mut self) {
+impl Driven for Gossip {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn deadline(&self) -> Tick {
+        self.machine.next_deadline()
+    }
+
+    fn due(&mut self, ctx: &mut Context<Self>) {
+        self.step(Event::Tick, ctx);
+    }
+
+    fn pass_on(&mut self) -> bool {
         if self.for_scheduler.is_empty() {
-            return;
+            return true;
         }
         let events = mem::take(&mut self.for_scheduler);
         if let Err((_, Happened(events))) = self.handles.scheduler.try_send(Happened(events)) {
             self.for_scheduler = events;
         }
-    }
-
-    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
-        let deadline = self.machine.next_deadline();
-        if self.alarm.is_some_and(|(at, _)| at <= deadline) {
-            return;
-        }
-        if let Some((_, alarm)) = self.alarm.take() {
-            ctx.cancel_future(alarm);
-        }
-        let alarm = ctx.run_later(self.clock.until(deadline), |actor, ctx| {
-            actor.alarm = None;
-            actor.step(Event::Tick, ctx);
-        });
-        self.alarm = Some((deadline, alarm));
+        self.for_scheduler.is_empty()
     }
 }
 
@@ -148,6 +150,7 @@ impl Handler<Gossiped> for Gossip {
     type Result = ();
 
     fn handle(&mut self, Gossiped(event): Gossiped, ctx: &mut Self::Context) {
+        self.make_way(ctx);
         self.step(event, ctx);
     }
 }
@@ -177,14 +180,14 @@ impl Handler<Waiting> for Gossip {
 impl Handler<TellAll> for Gossip {
     type Result = ();
 
-    fn handle(&mut self, _: TellAll, _: &mut Self::Context) {
+    fn handle(&mut self, _: TellAll, ctx: &mut Self::Context) {
         let all = self.machine.nodes().map(|(identity, liveness)| scheduler::Event::Liveness {
             node: identity.node,
             incarnation: identity.incarnation,
             liveness,
         });
         self.for_scheduler.extend(all);
-        self.pass_on();
+        self.settle(ctx);
     }
 }
 
@@ -209,5 +212,20 @@ impl Handler<Panic> for Gossip {
 
     fn handle(&mut self, _: Panic, _: &mut Self::Context) {
         panic!("a bug in gossip");
+    }
+}
+
+/// Makes the actor stand still until the gate is opened.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Hold(pub(crate) super::tests::Gate);
+
+#[cfg(test)]
+impl Handler<Hold> for Gossip {
+    type Result = ();
+
+    fn handle(&mut self, Hold(gate): Hold, _: &mut Self::Context) {
+        gate.pass();
     }
 }

@@ -8,20 +8,25 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, Context, Handler, Message, MessageResult};
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
+use umbel_protocol::durable::Copies;
+use umbel_protocol::group::Role;
+use umbel_protocol::id::{GroupId, ReplicaId};
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::scheduler::{self, Caller, Effect, Event};
 use umbel_protocol::time::Tick;
-use umbel_protocol::wire::{Answer, OwnerSays, Request, ServerFrame, encode};
+use umbel_protocol::wire::{Answer, OwnerSays, Request};
 
 use super::OwnerSpoke;
+use super::alarm::{Alarm, Driven};
 use super::gossip::Waiting;
-use super::supervisor::{Bell, Handles};
+use super::supervisor::{Bell, Handles, NodeError};
 use crate::clock::Clock;
-use crate::store::{SubmitError, WriterHandle};
-use crate::wire_out::send_envelopes;
+use crate::store::WriterHandle;
+use crate::transport::ReplyError;
+use crate::wire_out::{answer_frame, send_envelopes};
 
 /// Sessions of this process itself; the transport counts its own from one.
 const SESSION_HERE: u64 = 0;
@@ -37,7 +42,7 @@ pub struct Scheduler {
     /// How many tasks wait for slots, as gossip was told last.
     told_waiting: usize,
     effects: Vec<Effect>,
-    alarm: Option<(Tick, SpawnHandle)>,
+    alarm: Alarm,
     callers: HashMap<u64, mpsc::Sender<Answer>>,
     last_caller: u64,
     /// Rings when this actor is gone.
@@ -75,7 +80,7 @@ impl Scheduler {
             for_executor: VecDeque::new(),
             told_waiting: 0,
             effects: Vec::new(),
-            alarm: None,
+            alarm: Alarm::new(clock),
             callers: HashMap::new(),
             last_caller: 0,
             _bell: bell,
@@ -83,28 +88,31 @@ impl Scheduler {
     }
 
     fn step(&mut self, event: Event, ctx: &mut Context<Self>) {
-        self.machine.step(self.clock.now(), event, &mut self.effects);
+        self.step_all([event], ctx);
+    }
+
+    fn step_all(&mut self, events: impl IntoIterator<Item = Event>, ctx: &mut Context<Self>) {
+        self.machine.step_all(self.clock.now(), events, &mut self.effects);
         let mut effects = mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             self.perform(effect);
         }
         self.effects = effects;
-        self.pass_on();
-        self.set_alarm(ctx);
+        self.settle(ctx);
     }
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Answer { caller, answer } => self.answer(caller, answer),
+            Effect::Answer { caller, answer, is_last } => self.answer(caller, answer, is_last),
             Effect::Execute(says) => self.for_executor.push_back(says),
             Effect::Joined(cluster) => self.handles.joined(cluster),
+            Effect::Lost(loss) => self.handles.fail(NodeError::Lost(loss)),
             Effect::Meet { node, address } => self.handles.meet(node, address),
             Effect::Persist(batch) => {
-                if let Err(error) = self.writer.submit(batch) {
-                    // One batch is on its way at a time, so it is never full; a closed store has
-                    // told the supervisor why.
-                    let closed = matches!(error, SubmitError::Closed(_));
-                    debug!(closed, "a batch was not taken by the store");
+                if let Err(why) = self.writer.submit(batch) {
+                    // The machine would wait for this batch for ever. A store that has failed has
+                    // told why before, and the first reason counts.
+                    self.handles.fail(NodeError::Unwritten(why.to_string()));
                 }
             }
             Effect::Refused(refusal) => self.handles.fail(refusal.into()),
@@ -114,9 +122,8 @@ impl Scheduler {
         }
     }
 
-    fn answer(&mut self, caller: Caller, answer: Answer) {
+    fn answer(&mut self, caller: Caller, answer: Answer, is_last: bool) {
         let Caller { session, request } = caller;
-        let is_last = !matches!(answer, Answer::Submitted { .. });
         if session == SESSION_HERE {
             if let Some(answers) = self.callers.get(&request)
                 && answers.try_send(answer).is_err()
@@ -128,18 +135,38 @@ impl Scheduler {
             }
             return;
         }
-        let frame = encode(&ServerFrame { id: request, answer });
+        let frame = answer_frame(request, answer);
         if let Err(why) = self.handles.transport.reply(session, frame.into()) {
+            if why == ReplyError::Gone {
+                return debug!(session, "a client went away before its answer");
+            }
             // A client that does not read its answers is cut off rather than buffered for.
             warn!(session, %why, "an answer could not be sent to a client");
             self.handles.transport.close_session(session, "answers are not taken");
         }
     }
+}
 
-    /// Gives the executor what there is for it, in order.
-    fn pass_on(&mut self) {
+impl Driven for Scheduler {
+    fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    fn deadline(&self) -> Tick {
+        self.machine.next_deadline()
+    }
+
+    fn due(&mut self, ctx: &mut Context<Self>) {
+        self.step(Event::Due, ctx);
+        let waiting = self.machine.backlog();
+        if waiting != self.told_waiting && self.handles.gossip.try_send(Waiting(waiting)).is_ok() {
+            self.told_waiting = waiting;
+        }
+    }
+
+    fn pass_on(&mut self) -> bool {
         if self.for_executor.is_empty() {
-            return;
+            return true;
         }
         let says = mem::take(&mut self.for_executor).into();
         let home = self.machine.node();
@@ -148,29 +175,7 @@ impl Scheduler {
         {
             self.for_executor = says.into();
         }
-    }
-
-    fn tell_waiting(&mut self) {
-        let waiting = self.machine.backlog();
-        if waiting != self.told_waiting && self.handles.gossip.try_send(Waiting(waiting)).is_ok() {
-            self.told_waiting = waiting;
-        }
-    }
-
-    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
-        let deadline = self.machine.next_deadline();
-        if self.alarm.is_some_and(|(at, _)| at <= deadline) {
-            return;
-        }
-        if let Some((_, alarm)) = self.alarm.take() {
-            ctx.cancel_future(alarm);
-        }
-        let alarm = ctx.run_later(self.clock.until(deadline), |actor, ctx| {
-            actor.alarm = None;
-            actor.step(Event::Due, ctx);
-            actor.tell_waiting();
-        });
-        self.alarm = Some((deadline, alarm));
+        self.for_executor.is_empty()
     }
 }
 
@@ -193,9 +198,8 @@ impl Handler<Happened> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, Happened(events): Happened, ctx: &mut Self::Context) {
-        for event in events {
-            self.step(event, ctx);
-        }
+        self.make_way(ctx);
+        self.step_all(events, ctx);
     }
 }
 
@@ -203,10 +207,76 @@ impl Handler<Ask> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, Ask { request, answers }: Ask, ctx: &mut Self::Context) {
+        self.make_way(ctx);
         self.last_caller += 1;
         let caller = Caller { session: SESSION_HERE, request: self.last_caller };
         self.callers.insert(self.last_caller, answers);
         self.step(Event::Asked { caller, request }, ctx);
+    }
+}
+
+/// Asks which copies of groups there are on this node.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<CopyStatus>")]
+pub struct CopiesHere;
+
+/// One copy of a group on this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyStatus {
+    /// The group.
+    pub group: GroupId,
+    /// The copy.
+    pub replica: ReplicaId,
+    /// Whether it leads its group.
+    pub leads: bool,
+    /// The last entry that its state includes.
+    pub applied: u64,
+    /// Who votes and who learns, as far as it knows.
+    pub copies: Copies,
+}
+
+impl Handler<CopiesHere> for Scheduler {
+    type Result = MessageResult<CopiesHere>;
+
+    fn handle(&mut self, _: CopiesHere, _: &mut Self::Context) -> Self::Result {
+        let copies = self.machine.copies().map(|copy| CopyStatus {
+            group: copy.group(),
+            replica: copy.replica(),
+            leads: copy.role() == Role::Leader,
+            applied: copy.applied(),
+            copies: copy.copies(),
+        });
+        MessageResult(copies.collect())
+    }
+}
+
+/// Asks how many requests of this process are open.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct Callers;
+
+#[cfg(test)]
+impl Handler<Callers> for Scheduler {
+    type Result = usize;
+
+    fn handle(&mut self, _: Callers, _: &mut Self::Context) -> usize {
+        self.callers.len()
+    }
+}
+
+/// Asks how many waits for ends of tasks are open.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct Waiters;
+
+#[cfg(test)]
+impl Handler<Waiters> for Scheduler {
+    type Result = usize;
+
+    fn handle(&mut self, _: Waiters, _: &mut Self::Context) -> usize {
+        self.machine.waiting().1
     }
 }
 

@@ -1,37 +1,47 @@
 //! The Supervisor actor.
 //!
-//! *Owns* the other actors and the store's write thread. *Receives* word that an actor is gone.
+//! *Owns* the other actors, the store's write thread, and the lock on the directory. *Receives* word
+//! that an actor is gone.
 //! *Sends* nothing. *Never* lets a panicked actor stay away: actix only restarts an actor that asks
 //! for it, so each carries a [`Bell`] that rings when it is dropped, and a successor is built from
 //! the store, after a pause that grows if that happens again and again.
 
+use std::any::Any;
+use std::io;
+use std::mem;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix::dev::{MessageResponse, ToEnvelope};
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
-use actix_rt::{Arbiter, ArbiterHandle};
+use actix_rt::ArbiterHandle;
 use dashmap::DashMap;
+use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use umbel_protocol::executor;
 use umbel_protocol::id::{ClusterId, Lessee, NodeId};
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::membership::{self, Identity, Membership};
 use umbel_protocol::meta::JoinRefusal;
-use umbel_protocol::scheduler::{self, Event, Settings};
+use umbel_protocol::scheduler::{self, Event, Loss, Settings};
 use umbel_protocol::wire::Profile;
 
-use super::executor::Reached;
+use super::executor::{Reached, Retire};
 use super::gossip::TellAll;
+use super::ground::{Directory, Ground};
+use super::runs::Runs;
 use super::{Executor, Gossip, Gossiped, Happened, Post, Scheduler};
 use crate::clock::Clock;
+use crate::data_dir::DataDirError;
 use crate::store::{DiskStore, Recovered, StoreError, Writer};
 use crate::transport::Transport;
-use crate::work::{Registry, Runner};
+use crate::work::{Registry, Runner, chain, panicked};
 
 /// First pause before an actor is built again; it doubles up to the limit.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
@@ -55,9 +65,29 @@ pub enum Which {
 /// Why a node stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
+    /// Its data directory cannot be written.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// A peer told that this process must not go on.
+    #[error("{0}")]
+    Outdated(String),
+    /// A part of it that cannot be built anew broke down: a bug of ours. What was acknowledged is on
+    /// disk, and peers take over.
+    #[error("a part of this node broke down ({what}): start it again, and report this")]
+    Panicked {
+        /// What was said.
+        what: String,
+    },
     /// The cluster does not take it in.
     #[error("the cluster refuses this node: {0}")]
     Refused(#[from] JoinRefusal),
+    /// It is a cluster by itself, and its disk has lost what only it had.
+    #[error(
+        "the disk of this node has lost {}, and no other node has a copy: put back a copy of its \
+         data directory, or empty that to begin anew",
+        lost(*.0)
+    )]
+    Lost(Loss),
     /// Its disk failed; peers take over.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -70,9 +100,20 @@ pub enum NodeError {
         /// Where it is.
         address: SocketAddr,
     },
-    /// A peer told that this process must not go on.
-    #[error("{0}")]
-    Outdated(String),
+    /// The system has no thread for it.
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
+    /// Its store takes no more.
+    #[error("a batch was not taken by the store: {0}")]
+    Unwritten(String),
+}
+
+fn lost(loss: Loss) -> String {
+    match loss {
+        Loss::Cluster => "all that it knew of its cluster".to_owned(),
+        Loss::Partitions(1) => "the tasks of one partition".to_owned(),
+        Loss::Partitions(partitions) => format!("the tasks of {partitions} partitions"),
+    }
 }
 
 /// What the actors are built of.
@@ -93,8 +134,11 @@ pub(crate) struct Setup {
 #[derive(Clone)]
 pub(crate) struct Handles {
     pub(crate) transport: Transport,
+    /// The node's own threads: they run no code of tasks.
     pub(crate) runtime: Handle,
-    /// Threads that run tasks.
+    /// Where tasks run: on the threads of whoever started the node.
+    pub(crate) tasks: Handle,
+    /// How many those are.
     pub(crate) threads: usize,
     pub(crate) scheduler: Post<Scheduler>,
     pub(crate) executor: Post<Executor>,
@@ -130,18 +174,40 @@ impl Handles {
         drop(self.gossip.try_send(Gossiped(membership::Event::Announce { to })));
     }
 
-    /// Runs `task` for as long as the node does.
+    /// Runs `task` for as long as the node does. If it panics the node ends: nobody else would do
+    /// what it did.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let stopping = self.stopping.clone();
+        let handles = self.clone();
         self.runtime.spawn(async move {
-            // Cancelled or done, there is nothing to tell.
-            let _ = stopping.run_until_cancelled(task).await;
+            let task = AssertUnwindSafe(task).catch_unwind();
+            if let Some(Err(payload)) = handles.stopping.run_until_cancelled(task).await {
+                handles.panicked(&*payload);
+            }
         });
+    }
+
+    /// Has `message` delivered without waiting for it.
+    pub(crate) fn tell<A, M>(&self, post: &Post<A>, message: M)
+    where
+        A: Actor<Context = Context<A>> + Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+        M: Message + Send + 'static,
+        M::Result: Send + MessageResponse<A, M>,
+    {
+        if let Err((_, message)) = post.try_send(message) {
+            let post = post.clone();
+            self.spawn(async move { post.deliver(message).await });
+        }
+    }
+
+    /// The node must stop for a panic with `payload`.
+    pub(crate) fn panicked(&self, payload: &(dyn Any + Send)) {
+        self.fail(NodeError::Panicked { what: panicked(payload).message });
     }
 
     /// The node must stop. The first reason counts.
     pub(crate) fn fail(&self, why: NodeError) {
-        error!(%why, "this node stops");
+        error!(why = chain(&why), "this node stops");
         self.fatal.send_if_modified(|known| {
             let first = known.is_none();
             known.get_or_insert_with(|| Arc::new(why));
@@ -172,39 +238,55 @@ struct Fallen {
     lived: Duration,
 }
 
-/// Ends all actors, the store last.
+/// Ends all runs and all actors, the store last.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Stop {
+    /// Runs are not given the time to end in order, and nothing waits for them.
+    pub(crate) at_once: bool,
     pub(crate) done: oneshot::Sender<()>,
 }
 
 /// Starts, watches and restarts the other actors. See the [module](self).
 pub struct Supervisor {
-    setup: Setup,
+    /// There until the node is over.
+    ground: Option<Ground>,
     work: ArbiterHandle,
     gossip: ArbiterHandle,
-    writer: Option<Writer>,
+    setup: Setup,
+    /// Those of the present executor.
+    runs: Option<Runs>,
     executors: u32,
+    schedulers: u32,
     pauses: [Duration; 3],
+    /// What is under way and must come to its end before the node is over: the store is being
+    /// opened, runs are being ended.
+    under_way: u32,
     stopping: bool,
-    /// Held so that the threads live as long as this actor.
-    _arbiters: (Arbiter, Arbiter),
+    at_once: bool,
+    is_over: bool,
+    /// Who waits until it is.
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 impl Supervisor {
     /// To be called within an actix system.
-    pub(crate) fn new(setup: Setup) -> Self {
-        let (work, gossip) = (Arbiter::new(), Arbiter::new());
+    pub(crate) fn new(setup: Setup, directory: Directory) -> Self {
+        let mut ground = Ground::new(directory);
         Self {
+            work: ground.arbiter(),
+            gossip: ground.arbiter(),
+            ground: Some(ground),
             setup,
-            work: work.handle(),
-            gossip: gossip.handle(),
-            writer: None,
+            runs: None,
             executors: 0,
+            schedulers: 0,
             pauses: [PAUSE_FIRST; 3],
+            under_way: 0,
             stopping: false,
-            _arbiters: (work, gossip),
+            at_once: false,
+            is_over: false,
+            waiting: Vec::new(),
         }
     }
 
@@ -217,10 +299,48 @@ impl Supervisor {
             return;
         }
         match which {
-            Which::Executor => self.build_executor(ctx),
+            Which::Executor => self.replace_executor(ctx),
             Which::Gossip => self.build_gossip(ctx),
             Which::Scheduler => self.open_store(ctx),
         }
+    }
+
+    /// Builds an executor when nothing of its predecessor goes on: owners lease to it at once what
+    /// that one had.
+    fn replace_executor(&mut self, ctx: &mut Context<Self>) {
+        let Some(runs) = self.runs.take() else {
+            return self.build_executor(ctx);
+        };
+        let dropped = runs.drop_all(self.setup.runner.clone());
+        self.meanwhile(dropped, ctx, |(), actor, ctx| {
+            if !actor.stopping {
+                actor.build_executor(ctx);
+            }
+        });
+    }
+
+    /// Does `work` on the node's threads, then goes on with what came of it. The node is not over
+    /// before that.
+    fn meanwhile<T: Send + 'static>(
+        &mut self,
+        work: impl Future<Output = T> + Send + 'static,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(T, &mut Self, &mut Context<Self>) + 'static,
+    ) {
+        self.under_way += 1;
+        let done = self.setup.handles.runtime.spawn(work);
+        ctx.spawn(done.into_actor(self).map(|done, actor, ctx| {
+            actor.under_way -= 1;
+            match done {
+                Ok(done) => then(done, actor, ctx),
+                Err(why) => {
+                    if let Ok(payload) = why.try_into_panic() {
+                        actor.setup.handles.panicked(&*payload);
+                    }
+                }
+            }
+            actor.end_if_done(ctx);
+        }));
     }
 
     fn build_executor(&mut self, ctx: &Context<Self>) {
@@ -233,9 +353,11 @@ impl Supervisor {
         };
         let machine = executor::Executor::new(me, profile, clock.tick());
         let bell = Self::bell(ctx, Which::Executor);
+        let (runs, tie) = Runs::none();
+        self.runs = Some(runs);
         let post = handles.executor.clone();
         post.fill(Executor::start_in_arbiter(&self.work, move |_| {
-            Executor::new(machine, clock, registry, runner, handles, bell)
+            Executor::new(machine, clock, registry, runner, handles, tie, bell)
         }));
     }
 
@@ -255,24 +377,35 @@ impl Supervisor {
 
     /// Opens the store, which ends the writer that had it before, and then builds the scheduler.
     fn open_store(&mut self, ctx: &mut Context<Self>) {
-        let before = self.writer.take();
+        let Some(ground) = &mut self.ground else {
+            return;
+        };
+        let before = ground.writer.take();
+        let directory = Arc::clone(&ground.directory);
         let path = self.setup.store.clone();
-        let opened = self.setup.handles.runtime.spawn_blocking(move || {
-            drop(before);
-            DiskStore::open(&path)
-        });
-        ctx.spawn(opened.into_actor(self).map(|opened, actor, ctx| match opened {
-            Ok(Ok((store, recovered))) => actor.build_scheduler(store, recovered, ctx),
-            Ok(Err(why)) => actor.setup.handles.fail(why.into()),
-            Err(panicked) => {
-                let why = format!("opening the store failed: {panicked}");
-                actor.setup.handles.fail(NodeError::Outdated(why));
+        let opening = async move {
+            let opened = tokio::task::spawn_blocking(move || {
+                drop(before);
+                // The lock is held for as long as the store is open, whoever still wants it.
+                (DiskStore::open(&path), directory)
+            });
+            opened.await.map_err(|why| why.try_into_panic().ok())
+        };
+        self.meanwhile(opening, ctx, |opened, actor, ctx| match opened {
+            Ok((Ok((store, recovered)), _)) if !actor.stopping => {
+                actor.build_scheduler(store, recovered, ctx);
             }
-        }));
+            Ok((Ok(_), _)) => debug!("the store is not needed any more"),
+            Ok((Err(why), _)) => actor.setup.handles.fail(why.into()),
+            Err(Some(payload)) => actor.setup.handles.panicked(&*payload),
+            Err(None) => debug!("the store was not opened: the node ends"),
+        });
     }
 
-    fn build_scheduler(&mut self, store: DiskStore, recovered: Recovered, ctx: &Context<Self>) {
-        let Setup { settings, clock, handles, .. } = self.setup.clone();
+    fn build_scheduler(&mut self, store: DiskStore, recovered: Recovered, ctx: &mut Context<Self>) {
+        let Setup { mut settings, clock, handles, .. } = self.setup.clone();
+        self.schedulers += 1;
+        settings.scheduler = self.schedulers;
         for doubt in &recovered.doubtful {
             let (group, damage) = (doubt.group, &doubt.damage);
             warn!(%group, %damage, "a copy cannot be vouched for and is given up");
@@ -281,35 +414,62 @@ impl Supervisor {
         let on_fatal = move |why: StoreError| fatal.fail(why.into());
         let writer = match Writer::start(store, BATCHES_MAX, on_fatal) {
             Ok(writer) => writer,
-            Err(why) => {
-                let why = format!("the store's thread cannot be started: {why}");
-                return handles.fail(NodeError::Outdated(why));
-            }
+            Err(why) => return handles.fail(NodeError::Thread(why)),
         };
         let post = handles.scheduler.clone();
         let batches = writer.handle(move |persisted| {
             let number = persisted.number;
-            let mut events = vec![Event::Persisted { number }];
-            // The scheduler always reads its mailbox: it waits for nobody. If it has fallen, its
-            // successor learns from the store itself what is durable.
-            while let Err((super::PostError::Full, Happened(back))) =
-                post.try_send(Happened(events))
-            {
-                events = back;
-                std::thread::yield_now();
+            // An address that was just made has room for one message, however full the mailbox is.
+            // If the scheduler has fallen, its successor learns from the store what is durable.
+            if let Some(scheduler) = post.addr() {
+                drop(scheduler.try_send(Happened(vec![Event::Persisted { number }])));
             }
         });
-        self.writer = Some(writer);
-        let machine = scheduler::Scheduler::new(settings, clock.now(), recovered.groups);
+        if let Some(ground) = &mut self.ground {
+            ground.writer = Some(writer);
+        }
         let bell = Self::bell(ctx, Which::Scheduler);
-        let node = machine.node();
-        let scheduler = handles.clone();
-        handles.scheduler.fill(Scheduler::start_in_arbiter(&self.work, move |_| {
-            Scheduler::new(machine, clock, batches, scheduler, bell)
-        }));
-        // A new scheduler knows neither who is alive nor what its executor can do.
-        drop(handles.gossip.try_send(TellAll));
-        drop(handles.executor.try_send(Reached(node)));
+        // Where it will live: decoding all that was stored takes its time, and may panic.
+        self.work.spawn_fn(move || {
+            let node = settings.node;
+            let built = catch_unwind(AssertUnwindSafe(|| {
+                scheduler::Scheduler::new(settings, clock.now(), recovered.groups)
+            }));
+            let machine = match built {
+                Ok(machine) => machine,
+                Err(payload) => return handles.panicked(&*payload),
+            };
+            let scheduler = Scheduler::new(machine, clock, batches, handles.clone(), bell);
+            handles.scheduler.fill(scheduler.start());
+            // A new scheduler knows neither who is alive nor what its executor can do.
+            handles.tell(&handles.gossip, TellAll);
+            handles.tell(&handles.executor, Reached(node));
+        });
+    }
+
+    /// The node is over when its runs are, and its ground is gone. If it must go at once it says
+    /// nothing more, whatever its runs still do.
+    fn end_if_done(&mut self, ctx: &mut Context<Self>) {
+        if !self.stopping || (self.under_way > 0 && !self.at_once) {
+            return;
+        }
+        if let Some(ground) = self.ground.take() {
+            self.setup.handles.scheduler.empty();
+            self.setup.handles.executor.empty();
+            self.setup.handles.gossip.empty();
+            let gone = async move {
+                // It fails only if the runtime ends, and with it all that is waited for.
+                drop(tokio::task::spawn_blocking(move || drop(ground)).await);
+            };
+            return self.meanwhile(gone, ctx, |(), _, _| {});
+        }
+        if self.under_way == 0 {
+            self.is_over = true;
+            for done in self.waiting.drain(..) {
+                // Whoever waited for it may have gone.
+                let _ = done.send(());
+            }
+        }
     }
 }
 
@@ -318,9 +478,9 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
-        self.build_gossip(ctx);
-        self.build_executor(ctx);
-        self.open_store(ctx);
+        self.build(Which::Gossip, ctx);
+        self.build(Which::Executor, ctx);
+        self.build(Which::Scheduler, ctx);
     }
 }
 
@@ -333,9 +493,18 @@ impl Handler<Fallen> for Supervisor {
         }
         let handles = &self.setup.handles;
         match which {
-            Which::Executor => handles.executor.empty(),
+            Which::Executor => {
+                handles.executor.empty();
+                if let Some(runs) = &self.runs {
+                    runs.give_up();
+                }
+            }
             Which::Gossip => handles.gossip.empty(),
-            Which::Scheduler => handles.scheduler.empty(),
+            Which::Scheduler => {
+                handles.scheduler.empty();
+                // Nobody else knows what was asked: whoever waits for an answer asks again.
+                handles.transport.close_sessions("what was asked is to be asked again");
+            }
         }
         let Some(pause) = self.pauses.get_mut(which as usize) else {
             return;
@@ -353,19 +522,61 @@ impl Handler<Fallen> for Supervisor {
 impl Handler<Stop> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Stop { done }: Stop, _: &mut Self::Context) {
-        self.stopping = true;
-        info!("this node stops");
-        let writer = self.writer.take();
-        self.setup.handles.scheduler.empty();
-        self.setup.handles.executor.empty();
-        self.setup.handles.gossip.empty();
-        self.work.stop();
-        self.gossip.stop();
-        self.setup.handles.runtime.spawn_blocking(move || {
-            drop(writer);
-            // Whoever waited for it may have gone.
-            let _ = done.send(());
-        });
+    fn handle(&mut self, Stop { at_once, done }: Stop, ctx: &mut Self::Context) {
+        self.waiting.push(done);
+        self.at_once |= at_once;
+        if !mem::replace(&mut self.stopping, true) {
+            info!("this node stops");
+            // The runs end while others still hear of this node: if they took it to be down, they
+            // would run its tasks beside them.
+            if let Some(executor) = self.setup.handles.executor.addr() {
+                self.setup.handles.executor.empty();
+                executor.do_send(Retire);
+            }
+            if let Some(runs) = self.runs.take() {
+                let runner = self.setup.runner.clone();
+                if at_once {
+                    self.meanwhile(runs.drop_all(runner), ctx, |(), _, _| {});
+                } else {
+                    self.meanwhile(runs.end(runner), ctx, |(), _, _| {});
+                }
+            }
+        }
+        self.end_if_done(ctx);
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        let handles = &self.setup.handles;
+        if !self.stopping && !handles.stopping.is_cancelled() {
+            handles.fail(NodeError::Panicked { what: "the supervisor is gone".to_owned() });
+        }
+    }
+}
+
+/// Ways to break a node, as bugs of ours would.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) enum Break {
+    /// Stands still until the gate is opened.
+    Hold(super::tests::Gate),
+    /// Panics.
+    Panic,
+    /// Closes the store under the scheduler.
+    Writer,
+}
+
+#[cfg(test)]
+impl Handler<Break> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, what: Break, _: &mut Self::Context) {
+        match what {
+            Break::Hold(gate) => gate.pass(),
+            Break::Panic => panic!("a bug in the supervisor"),
+            Break::Writer => self.ground.as_mut().expect("it runs").writer = None,
+        }
     }
 }

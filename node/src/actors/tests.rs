@@ -1,29 +1,126 @@
-//! Each actor is made to panic, and a successor takes over what it did.
+//! Whole nodes, from within: what happens when a part of one breaks, blocks or floods another.
 
-use std::sync::Arc;
+mod ends;
+mod falls;
+mod flow;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 use umbel_protocol::id::{PartitionId, TaskId};
+use umbel_protocol::membership::Liveness;
 use umbel_protocol::task::{Batch, Row, State, Template};
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Answer, Ask, Request};
 
-use super::{Members, Post, executor, gossip, scheduler};
+use super::supervisor::Break;
+use super::{Members, NodeError, Post, executor, gossip, scheduler};
 use crate::clock::wall;
-use crate::{Node, Registry};
+use crate::config::Config;
+use crate::{Node, NodeBuilder, Registry};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn lone(dir: &std::path::Path) -> Node {
+fn builder(dir: &Path) -> NodeBuilder {
     let node = Node::builder().name("a").data(dir.join("a"));
     let node = node.listen(([127, 0, 0, 1], 0).into());
-    let node = node.register("wait", |(): ()| std::future::pending::<Result<(), std::io::Error>>());
+    node.register("wait", |(): ()| std::future::pending::<Result<(), std::io::Error>>())
+}
+
+async fn started(node: NodeBuilder) -> Node {
     let node = node.start().await.expect("it starts");
     timeout(PATIENCE, node.joined()).await.expect("in time").expect("it forms a cluster");
     node
+}
+
+async fn lone(dir: &Path) -> Node {
+    started(builder(dir)).await
+}
+
+/// Three nodes that know each other.
+async fn three(dir: &Path) -> [Node; 3] {
+    static NEXT: AtomicU16 = AtomicU16::new(7_400);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let host = Ipv4Addr::new(127, 64 + high, middle, low);
+    let addresses: [SocketAddr; 3] =
+        std::array::from_fn(|_| (host, NEXT.fetch_add(1, Ordering::Relaxed)).into());
+    let seeds = addresses.map(|address| format!("\"{address}\"")).join(", ");
+    let text = format!("[cluster]\nseeds = [{seeds}]\npartitions = 8\n");
+    let config = Config::parse("cluster.toml", &text).expect("it is valid");
+    let mut nodes = Vec::new();
+    for (name, address) in ["a", "b", "c"].into_iter().zip(addresses) {
+        let node = Node::builder().config(config.clone()).name(name).data(dir.join(name));
+        nodes.push(node.listen(address).start().await.expect("it starts"));
+    }
+    for node in &nodes {
+        timeout(PATIENCE, node.joined()).await.expect("in time").expect("it joins");
+        all_alive(node).await;
+    }
+    nodes.try_into().map_err(|_| "three").expect("they are three")
+}
+
+/// Waits until the scheduler of `node` takes all three for alive.
+async fn all_alive(node: &Node) {
+    until("all are alive", async || match ask(node, Ask::Status).await {
+        Answer::Status(status) => {
+            status.members.len() == 3
+                && status.members.iter().all(|member| member.liveness == Liveness::Alive)
+        }
+        _ => false,
+    })
+    .await;
+}
+
+async fn ask(node: &Node, ask: Ask) -> Answer {
+    next(&mut node.ask(Request { deadline: Span::from_millis(20_000), ask }).await).await
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let met = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(timeout(PATIENCE, met).await.is_ok(), "{what} within {PATIENCE:?}");
+}
+
+async fn falls_with(node: &Node) -> Arc<NodeError> {
+    timeout(PATIENCE, node.failed()).await.expect("the node stops in time")
+}
+
+/// Holds up threads until it is opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate(Arc<(Mutex<(usize, bool)>, Condvar)>);
+
+/// Opens a gate when the test ends, however it does.
+struct Opener(Gate);
+
+impl Gate {
+    pub(crate) fn pass(&self) {
+        let (state, opened) = &*self.0;
+        let mut state = state.lock().expect("nobody panics here");
+        state.0 += 1;
+        drop(opened.wait_while(state, |(_, open)| !*open));
+    }
+
+    /// How many have come to it.
+    fn reached(&self) -> usize {
+        self.0.0.lock().expect("nobody panics here").0
+    }
+}
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        let (state, opened) = &*self.0.0;
+        state.lock().expect("nobody panics here").1 = true;
+        opened.notify_all();
+    }
 }
 
 fn task(name: &str, n: u64) -> Arc<Batch> {
@@ -48,10 +145,14 @@ async fn submit(node: &Node, batch: &Arc<Batch>, wait: bool) -> Receiver<Answer>
     answers
 }
 
+/// Whether a no-op task runs to its end.
+async fn works(node: &Node) -> bool {
+    let mut waiting = submit(node, &task(Registry::NOOP, rand::random()), true).await;
+    matches!(next(&mut waiting).await, Answer::Finished(_))
+}
+
 async fn state_of(node: &Node, task: TaskId) -> State {
-    let ask = Ask::Show { task };
-    let mut answers = node.ask(Request { deadline: Span::from_millis(20_000), ask }).await;
-    match next(&mut answers).await {
+    match ask(node, Ask::Show { task }).await {
         Answer::View(view) => view.state,
         other => panic!("not shown: {other:?}"),
     }
@@ -68,64 +169,4 @@ async fn successor<A: Actor<Context = Context<A>>>(post: &Post<A>, fallen: &Addr
         }
     });
     found.await.expect("a successor in time")
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_fallen_scheduler_is_built_anew_from_the_store() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let node = lone(dir.path()).await;
-    let (before, held) = (task(Registry::NOOP, 1), task("wait", 2));
-    let mut waiting = submit(&node, &before, true).await;
-    assert!(matches!(next(&mut waiting).await, Answer::Finished(_)));
-    drop(submit(&node, &held, false).await);
-
-    let fallen = node.scheduler().expect("there is one");
-    assert!(fallen.send(scheduler::Panic).await.is_err(), "it falls");
-    successor(&node.scheduler_post(), &fallen).await;
-
-    assert_eq!(state_of(&node, before.rows[0].id).await, State::Succeeded);
-    assert_eq!(state_of(&node, held.rows[0].id).await, State::Leased);
-    let mut waiting = submit(&node, &task(Registry::NOOP, 3), true).await;
-    assert!(matches!(next(&mut waiting).await, Answer::Finished(_)), "it goes on");
-    node.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_fallen_executor_gives_its_runs_back() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let node = lone(dir.path()).await;
-    let held = task("wait", 1);
-    drop(submit(&node, &held, false).await);
-    let fallen = node.executor().expect("there is one");
-    let running = timeout(PATIENCE, async {
-        while fallen.send(super::Held).await.expect("it answers") == 0 {
-            tokio::task::yield_now().await;
-        }
-    });
-    running.await.expect("it runs in time");
-
-    assert!(fallen.send(executor::Panic).await.is_err(), "it falls");
-    let present = successor(&node.handles().executor, &fallen).await;
-    let running_again = timeout(PATIENCE, async {
-        while present.send(super::Held).await.expect("it answers") == 0 {
-            tokio::task::yield_now().await;
-        }
-    });
-    running_again.await.expect("the task runs again");
-    let mut waiting = submit(&node, &task(Registry::NOOP, 2), true).await;
-    assert!(matches!(next(&mut waiting).await, Answer::Finished(_)), "it goes on");
-    node.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_fallen_gossip_is_replaced() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let node = lone(dir.path()).await;
-    let fallen = node.gossip().expect("there is one");
-    assert!(fallen.send(gossip::Panic).await.is_err(), "it falls");
-    let present = successor(&node.handles().gossip, &fallen).await;
-    assert_eq!(present.send(Members).await.expect("it answers"), []);
-    let mut waiting = submit(&node, &task(Registry::NOOP, 1), true).await;
-    assert!(matches!(next(&mut waiting).await, Answer::Finished(_)), "work goes on");
-    node.stop().await;
 }

@@ -85,7 +85,10 @@ pub(super) async fn run(args: BenchArgs) -> anyhow::Result<Done> {
     if clients.is_empty() {
         clients.push(first);
     }
-    let mut trips = round_trips(&clients[0], args.latency).await?;
+    // In a task, as in any service: the main thread is woken by others only.
+    let (client, tasks) = (clients[0].clone(), args.latency);
+    let trips = tokio::spawn(async move { round_trips(&client, tasks).await });
+    let mut trips = trips.await.context("the one who measures panicked")??;
     let payload = payload(args.payload);
     let seconds = throughput(&clients, &args, payload).await?.as_secs_f64();
     trips.sort_unstable();

@@ -195,6 +195,7 @@ const fn may_pass(error: &RequestError) -> bool {
         | RequestError::Unknown => true,
         RequestError::Invalid(_)
         | RequestError::NotFound { .. }
+        | RequestError::TooLong { .. }
         | RequestError::UnknownTask { .. }
         | RequestError::UnknownQueue { .. } => false,
     }

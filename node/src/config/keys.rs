@@ -47,7 +47,7 @@ pub(super) const TLS: Section =
 pub(super) const SLOTS: Section = Section {
     name: "slots",
     path: "slots",
-    keys: &[key("async", "1024"), key("blocking", "4"), key("command", "8"), key("webhook", "64")],
+    keys: &[key("async", "4096"), key("blocking", "4"), key("command", "8"), key("webhook", "64")],
 };
 
 pub(super) const QUEUES: Section = Section {

@@ -9,6 +9,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::ClusterId;
+use umbel_protocol::limits::Limits;
 use umbel_protocol::membership::Identity;
 use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{Found, Settings};
@@ -17,6 +18,7 @@ use umbel_protocol::wire::hello::NodeHello;
 
 use super::definitions::add_configured;
 use super::profile::profile;
+use super::runtime::OwnRuntime;
 use super::{Node, StartError};
 use crate::actors::{Handles, Post, Setup};
 use crate::clock::Clock;
@@ -24,6 +26,7 @@ use crate::config::{Config, HostPort};
 use crate::data_dir::DataDir;
 use crate::former::{Former, draw_cluster_id, resolve};
 use crate::router::route;
+use crate::seeker::seek;
 use crate::tls::{Role, TlsFiles, ensure_local};
 use crate::transport::{self, Transport};
 use crate::work::{AsyncHandler, BlockingHandler, Ledger, RegisterError, Registry, Runner, Task};
@@ -147,8 +150,8 @@ impl NodeBuilder {
     /// When something that it needs is not there; nothing is left running.
     pub async fn start(self) -> Result<Node, StartError> {
         let Self { mut config, name, listen, data, join, tasks, replace_after } = self;
-        let runtime = Handle::try_current().map_err(|_| StartError::Runtime)?;
-        if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+        let tasks_on = Handle::try_current().map_err(|_| StartError::Runtime)?;
+        if tasks_on.runtime_flavor() == RuntimeFlavor::CurrentThread {
             return Err(StartError::Runtime);
         }
         if let Some(listen) = listen {
@@ -175,9 +178,10 @@ impl NodeBuilder {
             cluster: known,
             cluster_name: cluster_name.clone(),
         };
+        let runtime = OwnRuntime::start().map_err(StartError::Thread)?;
         let bind = config.node.listen;
         let (transport, inbox) =
-            Transport::bind(transport::Config { bind, own, tls, runtime: runtime.clone() })?;
+            Transport::bind(transport::Config { bind, own, tls, runtime: runtime.handle() })?;
         let address = transport.local_addr().map_err(StartError::Thread)?;
         let advertised = advertise(&config, &name, address).await?;
         let mut own = transport.own();
@@ -185,15 +189,22 @@ impl NodeBuilder {
         transport.set_own(own);
 
         let ledger = Ledger::open(data.join("runs"))?;
-        let swept = ledger.sweep()?;
+        let (ledger, swept) = tokio::task::spawn_blocking(move || {
+            let swept = ledger.sweep();
+            (ledger, swept)
+        })
+        .await
+        .map_err(|why| StartError::Thread(why.into()))?;
+        let swept = swept?;
         if swept > 0 {
             tracing::warn!(swept, "processes that the last start left behind were ended");
         }
 
         let handles = Handles {
             transport,
-            threads: runtime.metrics().num_workers().max(1),
-            runtime: runtime.clone(),
+            threads: tasks_on.metrics().num_workers().max(1),
+            runtime: runtime.handle(),
+            tasks: tasks_on,
             scheduler: Post::default(),
             executor: Post::default(),
             gossip: Post::default(),
@@ -203,6 +214,7 @@ impl NodeBuilder {
             fatal: watch::Sender::new(None),
         };
         let clock = Clock::start();
+        let own_seed = advertised.to_string();
         let join_as =
             Join { node: data_dir.node(), name: name.clone(), address: advertised, cluster_name };
         let setup = Setup {
@@ -212,6 +224,9 @@ impl NodeBuilder {
                 join: join_as,
                 seed: data_dir.start(),
                 replace_after,
+                limits: Limits::default(),
+                has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
+                scheduler: 0,
             },
             identity: Identity::new(
                 data_dir.node(),
@@ -228,7 +243,7 @@ impl NodeBuilder {
         };
         route(inbox, &handles);
         let me = data_dir.node();
-        let node = Node::start(setup, name, tls_dir, address, data_dir)?;
+        let node = Node::start(setup, name, tls_dir, address, data_dir, runtime)?;
         form(&config, me, join, known, clock, handles);
         Ok(node)
     }
@@ -244,7 +259,7 @@ fn form(
     handles: Handles,
 ) {
     let may_found = join.is_empty();
-    let seeds = if may_found { config.cluster.seeds.clone() } else { join };
+    let seeds = seeds_of(config, &join).to_vec();
     let found = Found {
         cluster: draw_cluster_id(),
         partitions: config.cluster.partitions,
@@ -258,13 +273,12 @@ fn form(
         return;
     }
     // A member finds the others by what it knows of them; a seed is one more way if all have moved.
-    spawner.spawn(async move {
-        for seed in seeds {
-            if let Ok(address) = resolve(&seed).await {
-                drop(handles.transport.greet(address).await);
-            }
-        }
-    });
+    spawner.spawn(seek(seeds, handles));
+}
+
+/// The nodes to ask first.
+fn seeds_of<'a>(config: &'a Config, join: &'a [HostPort]) -> &'a [HostPort] {
+    if join.is_empty() { &config.cluster.seeds } else { join }
 }
 
 /// Where the certificates are: a cluster of one host makes its own.

@@ -2,7 +2,7 @@
 //!
 //! One log batch of the engine carries all of a [`Store::write`] and is synced once; it is there
 //! whole after a crash or not at all. The order of things within a write is what recovery rests
-//! on: files of received snapshots, then the ledger if it does not know a copy yet, then the log,
+//! on: files of received snapshots, then the census if it does not know a copy yet, then the log,
 //! then the watermark, and only then are old files removed.
 //!
 //! The engine panics when a sync fails, and must not be used or even dropped after that: from the
@@ -19,9 +19,9 @@ use raft_engine::{Command, LogBatch};
 use umbel_protocol::durable::{GroupWrite, Snapshot, WriteBatch};
 use umbel_protocol::id::{GroupId, ReplicaId};
 
+use super::census::{Census, Row};
 use super::error::{Misuse, StoreError};
 use super::known::Known;
-use super::ledger::{Ledger, Row};
 use super::probe::Engine;
 #[cfg(test)]
 use super::probe::Probe;
@@ -30,7 +30,7 @@ use super::record::{
 };
 use super::snapshot_file::SnapshotDir;
 use super::watermark::Watermark;
-use super::{Chore, ChoreDone, Done, Recovered, SavedCheckpoint, Store, record, recovery};
+use super::{Chore, ChoreDone, Done, Recovered, SavedCheckpoint, Store, recovery};
 
 /// Batches of one write that are put into one record of the log: larger ones would only make
 /// recovery hold more in memory.
@@ -67,7 +67,7 @@ pub struct DiskStore {
     pub(super) probe: Arc<Probe>,
     pub(super) log_path: PathBuf,
     pub(super) snapshots: SnapshotDir,
-    pub(super) ledger: Ledger,
+    pub(super) census: Census,
     pub(super) watermark: Watermark,
     /// The last write.
     pub(super) counter: u64,
@@ -79,7 +79,6 @@ pub struct DiskStore {
     pub(super) written_bytes: u64,
     /// Whether they are being cleared away now.
     pub(super) purging: bool,
-    pub(super) crowding: Vec<GroupId>,
 }
 
 /// What the log holds of a group.
@@ -154,28 +153,28 @@ impl DiskStore {
         Ok(plan)
     }
 
-    /// Lets the ledger know of copies before the log does.
+    /// Lets the census know of copies before the log does.
     fn enter_copies(&mut self, next: &BTreeMap<GroupId, Known>) -> Result<(), StoreError> {
         let mut changed = false;
         for (group, known) in next {
-            let row = self.ledger.rows.entry(*group);
+            let row = self.census.rows.entry(*group);
             let row = row.or_insert(Row { replica: ReplicaId(0), stamp: 0 });
             if row.replica < known.replica {
                 row.replica = known.replica;
                 changed = true;
             }
         }
-        if changed { self.save_ledger() } else { Ok(()) }
+        if changed { self.save_census() } else { Ok(()) }
     }
 
-    /// Writes the ledger with all that is durable now.
-    pub(super) fn save_ledger(&mut self) -> Result<(), StoreError> {
+    /// Writes the census with all that is durable now.
+    pub(super) fn save_census(&mut self) -> Result<(), StoreError> {
         for (group, held) in &self.known {
-            if let Some(row) = self.ledger.rows.get_mut(group) {
+            if let Some(row) = self.census.rows.get_mut(group) {
                 row.stamp = held.stamp;
             }
         }
-        self.ledger.save()
+        self.census.save()
     }
 
     /// Writes and syncs one record of the log and moves the watermark up to it.
@@ -246,8 +245,8 @@ impl Store for DiskStore {
         }
         let Some(engine) = self.engine.clone() else { return Err(StoreError::Poisoned) };
         self.written_bytes = 0;
-        // Damage to what is rewritten shows only by comparison with what the ledger remembers.
-        if let Err(error) = self.watermark.sync().and_then(|()| self.save_ledger()) {
+        // Damage to what is rewritten shows only by comparison with what the census remembers.
+        if let Err(error) = self.watermark.sync().and_then(|()| self.save_census()) {
             self.poison();
             return Err(error);
         }
@@ -259,25 +258,22 @@ impl Store for DiskStore {
             if !matches!(purged, Ok(Ok(_))) {
                 mem::forget(engine);
             }
-            let crowding = purged
-                .map_err(|payload| StoreError::panicked(&*payload))?
-                .map_err(|error| StoreError::engine(&log_path, error))?;
-            Ok(ChoreDone(Done::Purged(crowding.into_iter().filter_map(record::group).collect())))
+            // The groups that it names keep old files from going; after a few rounds it copies what
+            // they need of these by itself.
+            drop(
+                purged
+                    .map_err(|payload| StoreError::panicked(&*payload))?
+                    .map_err(|error| StoreError::engine(&log_path, error))?,
+            );
+            Ok(ChoreDone(Done::Purged))
         })))
     }
 
     fn finish(&mut self, done: ChoreDone) {
         match done.0 {
-            Done::Purged(crowding) => {
-                self.purging = false;
-                self.crowding.extend(crowding);
-            }
+            Done::Purged => self.purging = false,
             Done::Saved(saved) => self.saved.push(saved),
         }
-    }
-
-    fn crowding(&mut self) -> Vec<GroupId> {
-        mem::take(&mut self.crowding)
     }
 }
 

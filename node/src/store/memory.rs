@@ -88,13 +88,9 @@ impl Store for MemoryStore {
 
     fn finish(&mut self, done: ChoreDone) {
         match done.0 {
-            Done::Purged(_) => {}
+            Done::Purged => {}
             Done::Saved(saved) => self.saved.push(saved),
         }
-    }
-
-    fn crowding(&mut self) -> Vec<GroupId> {
-        Vec::new()
     }
 }
 

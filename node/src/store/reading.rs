@@ -12,9 +12,9 @@ use raft::eraftpb::Entry;
 use umbel_protocol::durable::{HardState, LogEntry, StoredGroup};
 use umbel_protocol::id::{GroupId, ReplicaId};
 
+use super::census::Row;
 use super::error::panic_text;
 use super::known::Point;
-use super::ledger::Row;
 use super::probe::{Engine, Probe};
 use super::record::{self, Entries, RECORD_KEY, Record};
 use super::snapshot_file::SnapshotDir;
@@ -63,7 +63,7 @@ enum Verdict {
 }
 
 impl Reader<'_> {
-    /// Reads all groups that the log or the ledger names.
+    /// Reads all groups that the log or the census names.
     pub(super) fn read_all(&self, rows: &BTreeMap<GroupId, Row>) -> Groups {
         thread::scope(|scope| scope.spawn(|| self.read_here(rows)).join())
             .unwrap_or_else(|payload| resume_unwind(payload))
@@ -82,7 +82,7 @@ impl Reader<'_> {
             match self.judge(record, row) {
                 Verdict::Absent => {}
                 Verdict::Doubtful(damage) => {
-                    // Whatever is damaged was named by the log or by the ledger.
+                    // Whatever is damaged was named by the log or by the census.
                     if let Some(replica) = replica.max(row.map(|row| row.replica)) {
                         groups.give_up(group, replica, stamp, damage);
                     }
@@ -127,7 +127,7 @@ impl Reader<'_> {
             return Verdict::Doubtful(Damage::Stale { found, known: row.stamp });
         }
         match record {
-            // Then the ledger only tells of a write that never came about.
+            // Then the census only tells of a write that never came about.
             None => Verdict::Absent,
             Some(record) if record.destroyed => Verdict::Gone(record.replica),
             Some(record) => Verdict::Promising(record),

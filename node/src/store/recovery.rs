@@ -10,7 +10,7 @@
 //! | a cut or a flipped bit in the last file, which the engine takes for a torn write | the watermark, or markers behind the cut |
 //! | a flipped bit in an older file | the engine, which refuses; the log is put aside |
 //! | a flipped bit in entries | their checksum when they are read: one group is lost |
-//! | a lost end of the rewritten log | records older than the ledger knows; entries that do not follow each other |
+//! | a lost end of the rewritten log | records older than the census knows; entries that do not follow each other |
 //! | a snapshot file missing or damaged | its checksum: one group is lost |
 //!
 //! The engine's other modes do not serve: the strict one refuses every torn write, the lax one
@@ -25,10 +25,10 @@ use std::sync::Arc;
 
 use raft_engine::{Command, Config, LogBatch, ReadableSize, RecoveryMode};
 
+use super::census::{Census, Row};
 use super::disk::{DiskStore, Held, Sizes, put};
 use super::error::{StoreError, panic_text};
 use super::known::Known;
-use super::ledger::{Ledger, Row};
 use super::probe::{Engine, Probe, ProbingFiles};
 use super::reading::{Groups, Reader};
 use super::record::{self, COMMON_REGION, COUNTER_KEY, RECORD_KEY, Record};
@@ -39,21 +39,21 @@ use crate::data_dir::durable_file;
 
 const LOG: &str = "log";
 const LOG_ASIDE: &str = "log.damaged";
-const LEDGER: &str = "copies";
+const CENSUS: &str = "copies";
 const SNAPSHOTS: &str = "snapshots";
 const WATERMARK: &str = "watermark";
 
 /// See [`DiskStore::open_with`].
 pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), StoreError> {
-    fs::create_dir_all(dir).map_err(|error| StoreError::io("create", dir, error))?;
-    let ledger_path = dir.join(LEDGER);
+    durable_file::create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
+    let census_path = dir.join(CENSUS);
     // First, because it also tells whether this is a version's files that we understand.
-    let ledger = Ledger::load(&ledger_path)?;
+    let census = Census::load(&census_path)?;
     let mark = Watermark::load(&dir.join(WATERMARK))?;
     let snapshots = SnapshotDir::open(dir.join(SNAPSHOTS))?;
     let log_path = dir.join(LOG);
     let last_file = last_log_file(&log_path)?;
-    let blank = ledger.is_none() && mark.is_none() && last_file.is_none();
+    let blank = census.is_none() && mark.is_none() && last_file.is_none();
 
     let nonce: Nonce = mark.as_ref().map_or_else(rand::random, |mark| mark.nonce);
     let marked = match &last_file {
@@ -79,7 +79,7 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
         }
         Err(what) => {
             let damage = Damage::Log(what);
-            if ledger.is_none() {
+            if census.is_none() {
                 return Err(beyond_repair(dir, &damage));
             }
             // An empty log below this mark is as doubtful as the one that is put aside.
@@ -91,15 +91,15 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
         }
     };
     if let Some(damage) = &doubt
-        && ledger.is_none()
+        && census.is_none()
     {
         return Err(beyond_repair(dir, damage));
     }
 
-    let ledger = ledger.unwrap_or_else(|| Ledger::new(ledger_path));
+    let census = census.unwrap_or_else(|| Census::new(census_path));
     let doubted = doubt.is_some();
     let reader = Reader { engine: &engine, probe: &probe, snapshots: &snapshots, doubt };
-    let Groups { stored, doubtful } = reader.read_all(&ledger.rows);
+    let Groups { stored, doubtful } = reader.read_all(&census.rows);
 
     let counter = found.max(completed);
     // A doubt lasts until it has been settled by the next write.
@@ -115,7 +115,7 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
         probe,
         log_path,
         snapshots,
-        ledger,
+        census,
         watermark,
         counter,
         known,
@@ -123,7 +123,6 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
         sizes,
         written_bytes: 0,
         purging: false,
-        crowding: Vec::new(),
     };
     store.settle(&doubtful)?;
     let groups = stored.into_iter().map(|(stored, _)| stored).collect();
@@ -160,13 +159,13 @@ impl DiskStore {
         for (group, held) in &self.known {
             let row = Row { replica: held.known.replica, stamp: held.stamp };
             let row = self
-                .ledger
+                .census
                 .rows
                 .insert(*group, row)
                 .map_or(row, |old| Row { replica: row.replica.max(old.replica), ..row });
-            self.ledger.rows.insert(*group, row);
+            self.census.rows.insert(*group, row);
         }
-        self.save_ledger()
+        self.save_census()
     }
 }
 

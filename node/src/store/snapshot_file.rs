@@ -39,7 +39,7 @@ pub(super) struct SnapshotDir {
 
 impl SnapshotDir {
     pub(super) fn open(path: PathBuf) -> Result<Self, StoreError> {
-        fs::create_dir_all(&path).map_err(|error| StoreError::io("create", &path, error))?;
+        durable_file::create_dir(&path).map_err(|error| StoreError::io("create", &path, error))?;
         Ok(Self { path, next_unfinished: Arc::default() })
     }
 

@@ -24,7 +24,6 @@ use std::thread::{self, JoinHandle};
 use std::{io, mem};
 
 use umbel_protocol::durable::WriteBatch;
-use umbel_protocol::id::GroupId;
 
 use super::error::StoreError;
 use super::{Chore, ChoreDone, Store};
@@ -38,9 +37,6 @@ const CHORES_MAX: usize = 4;
 pub struct Persisted {
     /// The highest number among them: all batches of the same handle up to it are durable.
     pub number: u64,
-    /// Groups whose checkpoint would set disk space free. A hint, given once, to whichever handle
-    /// is answered next.
-    pub crowding: Vec<GroupId>,
 }
 
 /// A batch was not taken, and is given back.
@@ -211,9 +207,8 @@ impl<S: Store> Desk<S> {
             states.extend(write.checkpoint.take().map(|state| (write.group, write.replica, state)));
         }
         self.store.write(&round.batches)?;
-        let mut crowding = self.store.crowding();
         for (callback, number) in round.answers {
-            callback(Persisted { number, crowding: mem::take(&mut crowding) });
+            callback(Persisted { number });
         }
         // Only now, as a checkpoint must not be named before the entries that led to it.
         for (group, replica, state) in states {

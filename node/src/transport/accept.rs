@@ -26,7 +26,7 @@ pub(super) async fn accept(inner: Arc<Inner>) {
             incoming.ignore();
             continue;
         };
-        inner.runtime.spawn(serve(incoming, Arc::clone(&inner), place));
+        inner.spawn(serve(incoming, Arc::clone(&inner), place));
     }
     inner.endpoint.close(Code::Bye.into(), b"the process ends");
 }

@@ -46,10 +46,6 @@ impl Sessions {
         Ok(self.outbox(session, &frame)?.push(frame)?)
     }
 
-    pub(super) async fn reply_wait(&self, session: u64, frame: Bytes) -> Result<(), ReplyError> {
-        Ok(self.outbox(session, &frame)?.push_wait(frame).await?)
-    }
-
     /// Where `frame` would go; nothing of the table is held afterwards.
     fn outbox(&self, session: u64, frame: &Bytes) -> Result<Arc<Outbox>, ReplyError> {
         if frame.len() > FRAME_BYTES_MAX {
@@ -58,6 +54,12 @@ impl Sessions {
         }
         let session = self.by_id.get(&session).ok_or(ReplyError::Gone)?;
         Ok(Arc::clone(&session.outbox))
+    }
+
+    pub(super) fn close_all(&self, why: &str) {
+        for session in &self.by_id {
+            close(&session.connection, Code::Dropped, why);
+        }
     }
 
     pub(super) fn close(&self, session: u64, why: &str) {
@@ -103,7 +105,7 @@ impl Place {
         let session = self.session;
         let outbox = Arc::new(Outbox::new(SESSION_BYTES_MAX));
         let writing = write_frames(connection.clone(), send, Arc::clone(&outbox));
-        let writer = inner.runtime.spawn(writing);
+        let writer = inner.spawn(writing);
         let entry = Session { connection: connection.clone(), outbox: Arc::clone(&outbox), writer };
         inner.sessions.by_id.insert(session, entry);
         let from = connection.remote_address();

@@ -19,7 +19,7 @@ pub(super) enum Code {
     Duplicate = 2,
     /// The peer broke a limit or the order of things.
     Violation = 3,
-    /// The node was forgotten, or the session closed by its owner.
+    /// The session was closed by its owner.
     Dropped = 4,
 }
 

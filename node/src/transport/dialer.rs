@@ -73,7 +73,7 @@ async fn try_reach(
     }
 }
 
-/// Keeps `peer` connected for as long as it has an address and is not forgotten.
+/// Keeps `peer` connected for as long as it has an address.
 pub(super) async fn keep_connected(peer: Arc<Peer>, inner: Arc<Inner>) {
     let mut failures = 0;
     let mut told = None;
@@ -82,7 +82,7 @@ pub(super) async fn keep_connected(peer: Arc<Peer>, inner: Arc<Inner>) {
     loop {
         let addr = {
             let mut state = peer.state();
-            if state.forgotten || inner.closing.is_cancelled() {
+            if inner.closing.is_cancelled() {
                 state.dialing = false;
                 return;
             }

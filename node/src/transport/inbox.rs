@@ -13,6 +13,11 @@ use crate::tls::Identity;
 /// What came in, or happened.
 #[derive(Debug)]
 pub enum Inbound {
+    /// A task of the transport panicked: a part of it does nothing any more.
+    Broken {
+        /// What was said.
+        what: String,
+    },
     /// A client opened a session.
     ClientCame {
         /// Its number, never used again by this process.

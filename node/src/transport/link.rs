@@ -79,13 +79,12 @@ impl Link {
 
     /// Starts moving traffic; all tasks end with the connection.
     pub(super) fn start(self: &Arc<Self>, inner: &Arc<Inner>) {
-        let runtime = &inner.runtime;
         let writers = [Lane::Consensus, Lane::Work]
-            .map(|lane| runtime.spawn(Arc::clone(self).write_lane(lane)));
+            .map(|lane| inner.spawn(Arc::clone(self).write_lane(lane)));
         self.writers().extend(writers);
-        runtime.spawn(Arc::clone(self).write_bulk());
-        runtime.spawn(Arc::clone(self).read_datagrams(inner.outlet.gossip.clone()));
-        runtime.spawn(Arc::clone(self).accept_streams(Arc::clone(inner)));
+        inner.spawn(Arc::clone(self).write_bulk());
+        inner.spawn(Arc::clone(self).read_datagrams(inner.outlet.gossip.clone()));
+        inner.spawn(Arc::clone(self).accept_streams(Arc::clone(inner)));
     }
 
     /// Takes no more frames. The tasks end when those taken have arrived.
@@ -157,12 +156,12 @@ impl Link {
             }
             match Lane::from_first_byte(first[0]) {
                 Some(Lane::Bulk) => {
-                    inner.runtime.spawn(Arc::clone(&self).read_bulk(recv, Arc::clone(&inner)));
+                    inner.spawn(Arc::clone(&self).read_bulk(recv, Arc::clone(&inner)));
                 }
                 Some(lane) if !open.contains(&lane) => {
                     open.push(lane);
                     let reading = Arc::clone(&self).read_lane(recv, lane, Arc::clone(&inner));
-                    inner.runtime.spawn(reading);
+                    inner.spawn(reading);
                 }
                 Some(_) => {
                     return self.violated(&inner, "it opened a second stream of the same kind");

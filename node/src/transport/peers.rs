@@ -44,7 +44,6 @@ pub(super) struct State {
     pub(super) addr: Option<SocketAddr>,
     /// A dialer runs.
     pub(super) dialing: bool,
-    pub(super) forgotten: bool,
     pub(super) link: Option<Arc<Link>>,
 }
 
@@ -78,10 +77,6 @@ impl Peers {
             self.by_node.remove(&idle);
         }
         Some(Arc::clone(&self.by_node.entry(node).or_insert_with(|| Arc::new(Peer::new(node)))))
-    }
-
-    pub(super) fn remove(&self, node: NodeId) -> Option<Arc<Peer>> {
-        self.by_node.remove(&node).map(|(_, peer)| peer)
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Peer>> {
@@ -176,7 +171,7 @@ impl Joined {
             inner.tell(Inbound::Connected { node: hello.node, hello }).await;
         }
         link.start(inner);
-        inner.runtime.spawn(watch(peer, link, Arc::clone(inner)));
+        inner.spawn(watch(peer, link, Arc::clone(inner)));
         drop(telling);
     }
 }

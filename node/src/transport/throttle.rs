@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 /// Counts warnings that would only repeat.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     state: Mutex<(Option<Instant>, u64)>,
 }
 
 impl Throttle {
     /// Whether to warn now, and then how many warnings were held back since the last one.
-    pub(super) fn pass(&self) -> Option<u64> {
+    pub(crate) fn pass(&self) -> Option<u64> {
         let mut state = self.state.lock().expect("nothing panics while it holds this lock");
         let (last, suppressed) = &mut *state;
         if last.is_some_and(|last| last.elapsed() < PAUSE) {

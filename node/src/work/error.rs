@@ -84,7 +84,7 @@ pub(super) fn failure(error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure
 }
 
 /// The failure that a panic with `payload` stands for.
-pub(super) fn panicked(payload: &(dyn std::any::Any + Send)) -> Failure {
+pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Failure {
     let message = payload
         .downcast_ref::<&str>()
         .copied()
@@ -95,7 +95,7 @@ pub(super) fn panicked(payload: &(dyn std::any::Any + Send)) -> Failure {
 
 /// `error` and its sources in one line. A source that the text already ends with is not repeated:
 /// many error types print theirs.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -23,7 +23,7 @@ use super::context::Context;
 use super::definition::{Body, Definition};
 use super::error::panicked;
 use super::handler::Work;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, LedgerError};
 
 /// How long a run may go on after it was told to end.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
@@ -78,6 +78,16 @@ impl Runner {
     pub const fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
+    }
+
+    /// How long a run may go on after it was told to end.
+    pub(crate) const fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    /// Kills the process groups of runs that were dropped, and waits until they are gone. Blocks.
+    pub(crate) fn sweep(&self) -> Result<usize, LedgerError> {
+        self.ledger.sweep()
     }
 
     /// Starts a run. An async handler is polled once right here, so that one which has nothing to

@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test program uses its share")]
 
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -25,7 +27,7 @@ const PARTITIONS: u16 = 16;
 pub(crate) struct Cluster {
     nodes: Vec<Option<Node>>,
     config: Config,
-    ports: Vec<u16>,
+    addresses: Vec<SocketAddr>,
     dir: TempDir,
 }
 
@@ -33,19 +35,13 @@ impl Cluster {
     /// Starts `count` nodes and waits until they share the partitions.
     pub(crate) async fn start(count: usize) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        // Held together, so that all differ; free again a moment later.
-        let sockets: Vec<std::net::UdpSocket> =
-            (0..count).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").expect("a port")).collect();
-        let ports: Vec<u16> = (sockets.iter())
-            .map(|socket| socket.local_addr().expect("it is bound").port())
-            .collect();
-        drop(sockets);
-        let seeds: Vec<String> = ports.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+        let addresses: Vec<SocketAddr> = (0..count).map(|_| address()).collect();
+        let seeds: Vec<String> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
         let text =
             format!("[cluster]\nseeds = [{}]\npartitions = {PARTITIONS}\n", seeds.join(", "));
         let config = Config::parse("cluster.toml", &text).expect("it is valid");
         let nodes = (0..count).map(|_| None).collect();
-        let mut cluster = Self { nodes, config, ports, dir };
+        let mut cluster = Self { nodes, config, addresses, dir };
         for place in 0..count {
             cluster.restart(place).await;
         }
@@ -87,7 +83,7 @@ impl Cluster {
         let node = Node::builder()
             .config(self.config.clone())
             .name(name(place))
-            .listen(([127, 0, 0, 1], self.ports[place]).into())
+            .listen(self.addresses[place])
             .data(self.data(place))
             .register("double", |n: u64| async move { Ok::<_, std::io::Error>(n * 2) })
             .register("grow", |n: u64| async move {
@@ -111,6 +107,16 @@ impl Cluster {
         then().await;
         drop(dir);
     }
+}
+
+/// An address that nobody else uses: each process has a loopback address of its own, and nodes find
+/// each other at theirs again after a restart.
+fn address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(7_400);
+    // Linux has no process beyond 2^22.
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let host = Ipv4Addr::new(127, 64 + high, middle, low);
+    (host, NEXT.fetch_add(1, Ordering::Relaxed)).into()
 }
 
 fn name(place: usize) -> &'static str {

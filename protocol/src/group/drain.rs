@@ -10,13 +10,8 @@ use super::message::{Body, GroupMessage};
 use super::{Group, Roster, translate};
 use crate::durable::{EntryKind, GroupWrite, LogEntry, Snapshot};
 use crate::id::{NodeId, ReplicaId};
-use crate::limits::{LOG_BYTES_MIN, LOG_MEMORY_BYTES_MAX};
+use crate::limits::LOG_MEMORY_BYTES_MAX;
 
-/// Applied entries that stay in memory for a follower that is a little behind.
-const TAIL_BYTES: usize = 64 * 1024;
-/// The log may outgrow the state this many times before the state is saved anew: saving costs time
-/// in proportion to the state, a longer log costs disk and time at the next start.
-const LOG_PER_STATE: usize = 4;
 /// Ticks after which a snapshot that was sent and not acknowledged is taken to be lost.
 const SNAPSHOT_TICKS_MAX: u32 = 50;
 
@@ -164,8 +159,9 @@ impl Group {
     /// should be saved.
     #[must_use]
     pub fn wants_checkpoint(&self, state_bytes: usize) -> bool {
-        self.log_bytes > LOG_BYTES_MIN.max(state_bytes.saturating_mul(LOG_PER_STATE))
-            && self.writes.is_empty()
+        let limits = &self.limits;
+        let least = limits.log_bytes_min.max(state_bytes.saturating_mul(limits.log_per_state));
+        self.log_bytes > least && self.writes.is_empty()
     }
 
     /// The machine's state at the last applied entry, to be saved in place of the log before it.
@@ -300,8 +296,9 @@ impl Group {
             .map(|(_, progress)| progress.matched)
             .min()
             .unwrap_or(applied);
-        if self.raw.store().bytes() > TAIL_BYTES {
-            self.raw.mut_store().trim(applied.min(needed), TAIL_BYTES);
+        let tail = self.limits.log_tail_bytes;
+        if self.raw.store().bytes() > tail {
+            self.raw.mut_store().trim(applied.min(needed), tail);
             self.raw.mut_store().trim(applied, LOG_MEMORY_BYTES_MAX);
         }
     }

@@ -45,6 +45,9 @@ pub enum Body {
     /// To every member, from a copy that has heard no leader for long: am I still one? A leader that
     /// has removed it answers [`Body::Gone`]; it means nothing to all others.
     Stray,
+    /// The answer to a leader that speaks to a copy that is destroyed: it will never vote nor
+    /// acknowledge again, replace it. Repeated for as long as the leader speaks to it.
+    Lost,
 }
 
 /// One message of the Raft algorithm; see the Raft thesis and `raft::eraftpb::Message`.
@@ -125,7 +128,7 @@ impl Body {
                 | RaftKind::VoteResponse => false,
             },
             Self::Sleep { .. } => true,
-            Self::Slept { .. } | Self::Gone | Self::Stray => false,
+            Self::Slept { .. } | Self::Gone | Self::Stray | Self::Lost => false,
         }
     }
 }

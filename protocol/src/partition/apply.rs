@@ -27,7 +27,7 @@ impl Partition {
                 }
                 Command::Report { lessee, reports } => self.report(lessee, reports, changes),
                 Command::Release { runs } => self.release(&runs, changes),
-                Command::Lose { lessee, loss } => self.lose(lessee, loss, changes),
+                Command::Lose { lessee, loss, hold } => self.lose(lessee, loss, hold, changes),
                 Command::Pardon { lessee } => self.pardon(lessee, changes),
                 Command::Cancel { task } => self.cancel(task, changes),
                 Command::Expire { tasks } => self.expire(&tasks, changes),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Lessee, TaskId, Token};
 use crate::limits::{DEDUP_WINDOW, ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
 use crate::task::{Batch, Outcome};
-use crate::time::Wall;
+use crate::time::{Span, Wall};
 
 /// What one log entry holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,8 @@ pub enum Command {
         lessee: Lessee,
         /// How this is known.
         loss: Loss,
+        /// How long a task is held whose crashes are used up by a doubtful one.
+        hold: Span,
     },
     /// An executor that was taken to be gone was only out of reach: its lost runs were no crashes.
     Pardon {

@@ -4,20 +4,27 @@ use super::hand::Hand;
 use super::lease::poison;
 use super::{Change, Loss, Partition};
 use crate::id::{Lessee, TaskId};
-use crate::limits::{CRASH_HOLD, CRASHES_MAX};
+use crate::limits::CRASHES_MAX;
 use crate::task::{History, Lease, Phase, Record, RunEnd, State, Transition};
+use crate::time::Span;
 
 impl Partition {
     /// Closes all runs of `lessee` and counts each as a crash of its task.
     ///
     /// A task that has used up its crashes dies if all of them are beyond doubt. If some of its
     /// nodes only fell silent it is held for a while first: they may come back and be pardoned.
-    pub(super) fn lose(&mut self, lessee: Lessee, loss: Loss, changes: &mut Vec<Change>) {
+    pub(super) fn lose(
+        &mut self,
+        lessee: Lessee,
+        loss: Loss,
+        hold: Span,
+        changes: &mut Vec<Change>,
+    ) {
         let holds = |record: &Record| matches!(record.phase(), Phase::Leased(lease) if lease.lessee == lessee);
         for task in self.tasks_where(holds) {
             self.take(task, changes, |hand| {
                 if let Some(lease) = hand.lease() {
-                    lose_one(hand, &lease, loss);
+                    lose_one(hand, &lease, loss, hold);
                 }
             });
         }
@@ -62,7 +69,7 @@ impl Partition {
     }
 }
 
-fn lose_one(hand: &mut Hand<'_>, lease: &Lease, loss: Loss) {
+fn lose_one(hand: &mut Hand<'_>, lease: &Lease, loss: Loss, hold: Span) {
     hand.tell_closed(lease);
     let end = match loss {
         Loss::Restarted => RunEnd::Lost,
@@ -77,7 +84,7 @@ fn lose_one(hand: &mut Hand<'_>, lease: &Lease, loss: Loss) {
         (true, _, _) => hand.finish(Transition::Cancel, Phase::Cancelled),
         (false, false, _) => hand.requeue(),
         (false, true, true) => hand.finish(Transition::Die, Phase::Dead(Box::new(poison()))),
-        (false, true, false) => hand.retry(CRASH_HOLD),
+        (false, true, false) => hand.retry(hold),
     }
 }
 

@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 use super::{Change, Command, Loss, Partition, Proposal, Refusal, Report};
 use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
-use crate::limits::{CRASHES_MAX, RUNS_KEPT_MAX};
+use crate::limits::{CRASH_HOLD, CRASHES_MAX, RUNS_KEPT_MAX};
 use crate::task::{
     Batch, Failure, FailureKind, History, Lease, Options, Outcome, Phase, Record, Row, RunEnd,
     State, Template,
@@ -130,7 +130,7 @@ impl Owner {
     /// Leases `task` and loses the run.
     fn crash(&mut self, task: TaskId, lessee: Lessee, loss: Loss) -> Vec<Change> {
         self.lease(task, lessee);
-        self.order(Command::Lose { lessee, loss })
+        self.order(Command::Lose { lessee, loss, hold: CRASH_HOLD })
     }
 
     fn report(

@@ -20,8 +20,12 @@ const REPEAT_AFTER: Span = Span::from_millis(2_000);
 /// How long a request waits for a member that may know its task name.
 const NAME_WAIT: Span = Span::from_millis(3_000);
 
-/// A start of a node makes fewer requests than fit in so many bits.
-const REQUESTS_BITS: u32 = 40;
+/// A scheduler makes fewer requests than fit in so many bits: what full load makes in ten days.
+const REQUESTS_BITS: u32 = 36;
+/// So many bits of the number of a scheduler among those of one start go into its requests'
+/// numbers. What is cut off comes round after days of falling, when nobody answers the first any
+/// more.
+const SCHEDULERS_BITS: u32 = 14;
 
 /// Whom to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,10 +73,16 @@ enum Place {
 }
 
 impl Asks {
-    /// For this start of the node: an answer to a request of an earlier one must not be taken for
-    /// the answer to another of this one.
-    pub(super) fn new(incarnation: Incarnation) -> Self {
-        Self { last: incarnation.0 << REQUESTS_BITS, ..Self::default() }
+    /// For this scheduler of this start of the node: an answer to a request of an earlier one must
+    /// not be taken for the answer to another of this one.
+    pub(super) fn new(incarnation: Incarnation, scheduler: u32) -> Self {
+        let scheduler = u64::from(scheduler) % (1 << SCHEDULERS_BITS);
+        let start = (incarnation.0 << SCHEDULERS_BITS) | scheduler;
+        Self { last: start << REQUESTS_BITS, ..Self::default() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
     }
 
     pub(super) fn next_deadline(&self) -> Tick {
@@ -131,7 +141,8 @@ impl Scheduler {
     /// A client asks something.
     pub(super) fn asked(&mut self, caller: Caller, request: Request) {
         let Request { deadline, ask } = request;
-        let fail = |error| super::Effect::Answer { caller, answer: Answer::Failed(error) };
+        let fail =
+            |error| super::Effect::Answer { caller, answer: Answer::Failed(error), is_last: true };
         if self.asks.open.len() >= FORWARDS_MAX {
             let what = "open requests".to_owned();
             self.outbox.effects.push(fail(RequestError::Overloaded { what }));
@@ -297,13 +308,18 @@ impl Scheduler {
         if !goes_on {
             self.asks.remove(id);
         }
-        self.outbox.effects.push(super::Effect::Answer { caller, answer });
+        self.outbox.effects.push(super::Effect::Answer { caller, answer, is_last: !goes_on });
     }
 
     /// An answer came from the node that was asked.
     pub(super) fn answered(&mut self, from: NodeId, id: u64, answer: Answer) {
         if let Answer::Tasks(tasks) = answer {
             return self.listed(from, id, tasks);
+        }
+        if let Answer::Failed(error @ RequestError::TooLong { .. }) = &answer
+            && self.cannot_list(from, id)
+        {
+            return self.answer(Origin::Here(id), Answer::Failed(error.clone()));
         }
         let expected = self
             .asks
@@ -372,7 +388,8 @@ impl Scheduler {
             }
         };
         let answer = Answer::Failed(error);
-        self.outbox.effects.push(super::Effect::Answer { caller: open.caller, answer });
+        let caller = open.caller;
+        self.outbox.effects.push(super::Effect::Answer { caller, answer, is_last: true });
     }
 
     /// The node that owns a partition, as far as is known here.
@@ -394,5 +411,21 @@ impl Scheduler {
         let meta = self.meta.as_ref()?;
         let alive = meta.members.keys().copied().filter(|node| self.is_alive(*node));
         crate::placement::ranking(GroupId::of(partition), alive).first().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_schedulers_number_a_request_alike() {
+        let firsts: BTreeSet<u64> = (1..=50)
+            .flat_map(|start| (1..=50).map(move |scheduler| (Incarnation(start), scheduler)))
+            .map(|(start, scheduler)| Asks::new(start, scheduler).last)
+            .collect();
+        assert_eq!(firsts.len(), 50 * 50);
+        let apart = firsts.iter().zip(firsts.iter().skip(1)).map(|(one, next)| next - one).min();
+        assert_eq!(apart, Some(1 << REQUESTS_BITS));
     }
 }

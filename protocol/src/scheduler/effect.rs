@@ -8,6 +8,15 @@ use crate::id::{ClusterId, NodeId};
 use crate::meta::JoinRefusal;
 use crate::wire::{Answer, OwnerSays, PeerMessage};
 
+/// What a lone node has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The facts of the cluster: without them nothing else can be used.
+    Cluster,
+    /// So many partitions.
+    Partitions(usize),
+}
+
 /// What a scheduler wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -17,11 +26,16 @@ pub enum Effect {
         caller: Caller,
         /// What.
         answer: Answer,
+        /// Whether nothing more will be said to this request.
+        is_last: bool,
     },
     /// Tell the executor of this node.
     Execute(OwnerSays),
     /// This node belongs to this cluster now: to be kept on disk.
     Joined(ClusterId),
+    /// This node held the only copies of these groups and has lost them: it must stop, as nobody
+    /// can bring them back.
+    Lost(Loss),
     /// A node may be reached at this address.
     Meet {
         /// Which.

@@ -106,6 +106,12 @@ impl Scheduler {
         self.waits.waiting()
     }
 
+    /// Requests that this node keeps, waits for ends, and submissions on their way into a log.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize, usize) {
+        (self.asks.len(), self.waits.len(), self.on_the_way.submissions)
+    }
+
     /// All copies of groups on this node.
     pub fn copies(&self) -> impl Iterator<Item = CopyView<'_>> {
         self.replicas.values().map(|replica| CopyView { replica })

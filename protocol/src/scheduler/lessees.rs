@@ -305,11 +305,14 @@ impl Scheduler {
                 self.lose(lessee, loss, partition);
             }
         }
+        let hold = self.settings.limits.crash_hold;
         let doubted: Vec<Lessee> = self.lessees.unheard.keys().copied().collect();
         for lessee in doubted {
             let command = match self.standing(lessee) {
                 Standing::Present => Command::Pardon { lessee },
-                Standing::Gone(Loss::Restarted) => Command::Lose { lessee, loss: Loss::Restarted },
+                Standing::Gone(Loss::Restarted) => {
+                    Command::Lose { lessee, loss: Loss::Restarted, hold }
+                }
                 Standing::Gone(Loss::Unheard) | Standing::Unknown => continue,
             };
             for partition in self.lessees.unheard.remove(&lessee).unwrap_or_default() {
@@ -325,8 +328,9 @@ impl Scheduler {
         if !fresh {
             return;
         }
+        let hold = self.settings.limits.crash_hold;
         if let Some(line) = self.line(partition) {
-            line.commands.push(Command::Lose { lessee, loss });
+            line.commands.push(Command::Lose { lessee, loss, hold });
         }
         if loss == Loss::Unheard {
             self.lessees.unheard(lessee, partition);

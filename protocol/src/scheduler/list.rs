@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+
 use super::asks::Origin;
 use super::replica::Replica;
 use super::{Caller, Effect, Scheduler};
 use crate::group::Role;
 use crate::id::{NodeId, PartitionId};
 use crate::limits::{GATHERED_BYTES_MAX, LIST_MAX};
-use crate::task::{State, View};
+use crate::task::{Failure, State, View};
 use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ask, MemberStatus, PeerMessage, RequestError, Status, Welcome};
 
@@ -78,13 +80,10 @@ impl Scheduler {
             .collect();
         found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
         found.truncate(limit);
-        let mut bytes = 0;
+        let mut room = Room::new(GATHERED_BYTES_MAX);
         let shown = found.into_iter().map(|(id, record)| {
             let mut view = View::of(id, record);
-            bytes += view.result.as_ref().map_or(0, bytes::Bytes::len);
-            if bytes > GATHERED_BYTES_MAX {
-                view.result = None;
-            }
+            room.fit(&mut view.result, view.error.as_mut());
             view
         });
         shown.collect()
@@ -97,6 +96,13 @@ impl Scheduler {
             listing.tasks.extend(tasks);
             self.try_finish_listing(id);
         }
+    }
+
+    /// A node has more to list than fits into a frame: whether this ends a listing.
+    pub(super) fn cannot_list(&mut self, from: NodeId, id: u64) -> bool {
+        let is_missing = |listing: &Listing| listing.missing.contains(&from);
+        self.listings.open.get(&id).is_some_and(is_missing)
+            && self.listings.open.remove(&id).is_some()
     }
 
     /// Ends listings that wait for members that do not answer.
@@ -129,7 +135,7 @@ impl Scheduler {
     pub(super) fn finish_listing(&mut self, id: u64, caller: Caller) {
         if let Some(listing) = self.listings.open.remove(&id) {
             let answer = Answer::Tasks(listing.complete());
-            self.outbox.effects.push(Effect::Answer { caller, answer });
+            self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });
         }
     }
 
@@ -223,6 +229,61 @@ impl Listing {
         self.tasks.sort_unstable_by_key(|view| std::cmp::Reverse(view.id));
         self.tasks.dedup_by_key(|view| view.id);
         self.tasks.truncate(self.limit);
+        // Each node has kept to what fits, all together may not.
+        let mut room = Room::new(GATHERED_BYTES_MAX);
+        for view in &mut self.tasks {
+            room.fit(&mut view.result, view.error.as_mut());
+        }
         self.tasks
+    }
+}
+
+/// Room for what tasks returned, in an answer about many.
+pub(super) struct Room {
+    left: usize,
+}
+
+impl Room {
+    pub(super) const fn new(bytes: usize) -> Self {
+        Self { left: bytes }
+    }
+
+    /// Leaves a result, and the text of an error, out once the room is used up.
+    pub(super) fn fit(&mut self, result: &mut Option<Bytes>, error: Option<&mut Failure>) {
+        let bytes = result.as_ref().map_or(0, Bytes::len)
+            + error.as_ref().map_or(0, |error| error.message.len());
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => {
+                self.left = 0;
+                *result = None;
+                if let Some(error) = error {
+                    LEFT_OUT.clone_into(&mut error.message);
+                }
+            }
+        }
+    }
+}
+
+/// What stands for the text of an error that did not fit.
+const LEFT_OUT: &str = "[left out]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::FailureKind;
+
+    #[test]
+    fn errors_take_room_as_results_do() {
+        let mut room = Room::new(10);
+        let mut shown = Vec::new();
+        for text in ["12345678", "123", "1"] {
+            let mut failure = Failure { kind: FailureKind::Error, message: text.to_owned() };
+            let mut result = Some(Bytes::from_static(b"1"));
+            room.fit(&mut result, Some(&mut failure));
+            shown.push((result.is_some(), failure.message));
+        }
+        let of = |kept: bool, text: &str| (kept, text.to_owned());
+        assert_eq!(shown, [of(true, "12345678"), of(false, LEFT_OUT), of(false, LEFT_OUT)]);
     }
 }

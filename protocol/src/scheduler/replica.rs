@@ -57,6 +57,8 @@ pub(super) struct Owner {
     pub(super) moved_at: Tick,
     /// Whether a command to forget is on its way into the log.
     pub(super) forgetting: bool,
+    /// Copies of the group that are known to have lost their storage.
+    pub(super) lost: BTreeSet<ReplicaId>,
 }
 
 /// What waits to be proposed.
@@ -121,6 +123,7 @@ impl Owner {
             best: None,
             moved_at: Tick::START,
             forgetting: false,
+            lost: BTreeSet::new(),
         }
     }
 
@@ -234,6 +237,7 @@ impl Scheduler {
             return;
         }
         let (mut group, data) = Group::open(stored);
+        group.set_limits(self.settings.limits);
         let machine = data
             .map(|data| Machine::from_bytes(id, &data).expect("the store checks what it returns"));
         let alone = group.copies().voters == [group.replica()];
@@ -262,10 +266,15 @@ impl Scheduler {
         if message.body == Body::Stray {
             return self.dismiss(from, &message);
         }
+        if message.body == Body::Lost {
+            return self.note_loss(from, &message);
+        }
         match here {
             Some(here) if here == message.to => {}
-            Some(here) if here > message.to => return,
-            _ if !may_begin(&message) || self.was_destroyed(id, message.to) => return,
+            _ if here > Some(message.to) || self.was_destroyed(id, message.to) => {
+                return self.tell_loss(from, &message);
+            }
+            _ if !may_begin(&message) => return,
             here => {
                 if here.is_some() {
                     self.destroy_replica(id);

@@ -59,6 +59,7 @@ impl Scheduler {
             self.ask_to_join();
             self.tend_waits();
             self.sweep_indexes();
+            self.mourn();
         }
     }
 
@@ -139,13 +140,15 @@ impl Scheduler {
         if group.is_changing() && !group.copies().is_joint() {
             return;
         }
-        let lost = &self.lost_copies;
+        // What was replaced is not remembered.
+        owner.lost.retain(|copy| group.roster().node(*copy).is_some());
+        let lost = &owner.lost;
         let change = next_change(
             &group.copies(),
             group.roster(),
             &aim,
             |copy| group.is_caught_up(copy),
-            |copy| lost.contains(&(id, copy)),
+            |copy| lost.contains(&copy),
         );
         let Some(mut change) = change else {
             return;
@@ -292,7 +295,7 @@ impl Scheduler {
             Origin::Here(id) => {
                 if let Some(caller) = self.asks.close(id) {
                     let answer = Answer::Failed(error);
-                    self.outbox.effects.push(Effect::Answer { caller, answer });
+                    self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });
                 }
             }
             Origin::Peer(..) => self.answer(origin, Answer::Failed(error)),

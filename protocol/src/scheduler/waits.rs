@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
 use super::Scheduler;
 use super::asks::Origin;
+use super::list::Room;
 use crate::id::TaskId;
 use crate::limits::{BATCH_BYTES_MAX, WAITERS_MAX};
 use crate::partition::Partition;
@@ -58,6 +57,10 @@ impl Waits {
         let (_, id) = *self.by_task.range((task, 0)..=(task, u64::MAX)).next()?;
         self.by_task.remove(&(task, id));
         Some(id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
     }
 
     pub(super) const fn waiting(&self) -> usize {
@@ -166,12 +169,9 @@ impl Scheduler {
 
 /// The ends of many tasks, in one frame: results beyond what fits are left out and must be asked for.
 fn finished(mut endings: Vec<Ending>) -> Answer {
-    let mut bytes = 0;
+    let mut room = Room::new(BATCH_BYTES_MAX);
     for ending in &mut endings {
-        bytes += ending.result.as_ref().map_or(0, Bytes::len);
-        if bytes > BATCH_BYTES_MAX {
-            ending.result = None;
-        }
+        room.fit(&mut ending.result, ending.error.as_mut());
     }
     Answer::Finished(endings)
 }

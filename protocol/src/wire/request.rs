@@ -80,7 +80,8 @@ pub enum Answer {
         /// How many were known already.
         known: u32,
     },
-    /// Some tasks. Results are left out beyond what fits; a task asked for by itself has it.
+    /// Some tasks. Results, and the texts of errors, are left out beyond what fits; a task asked for
+    /// by itself has both.
     Tasks(Vec<View>),
     /// One task.
     View(Box<View>),
@@ -98,7 +99,7 @@ pub struct Ending {
     /// What it returned, JSON; absent also when it is no longer kept, or when the results of all
     /// tasks of the answer are too much for one: then ask for the task itself.
     pub result: Option<Bytes>,
-    /// Why it is dead.
+    /// Why it is dead. Its text, too, is left out where the answer would be too much.
     pub error: Option<Failure>,
 }
 
@@ -216,6 +217,15 @@ pub enum RequestError {
         name: String,
         /// Names that are alike.
         known: Vec<String>,
+    },
+    /// The answer is longer than a frame. The request was carried out; asking for less helps.
+    #[error(
+        "the answer takes {bytes} bytes, more than fits into one; ask for fewer tasks at a time, \
+         for example with `--limit`"
+    )]
+    TooLong {
+        /// What it would take.
+        bytes: u64,
     },
 }
 

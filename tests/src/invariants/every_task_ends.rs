@@ -1,8 +1,15 @@
-//! Every task that was taken in ends, and as it should.
+//! Every task that was taken in ends, and exactly as it should.
+//!
+//! What a task does is scripted, so that its end follows from its script, its options, what its
+//! client asked for and which of its nodes were lost. Nothing here believes the record: what it
+//! says of itself is compared with what was seen.
 
-use umbel_protocol::task::{FailureKind, Phase};
+use umbel_protocol::id::{Lessee, TaskId};
+use umbel_protocol::limits::CRASHES_MAX;
+use umbel_protocol::task::{FailureKind, History, Phase, Record, Run, RunEnd};
 
 use super::{owned, partitions};
+use crate::ledger::TaskLog;
 use crate::work::Script;
 use crate::world::World;
 
@@ -29,35 +36,121 @@ pub fn open(world: &World) -> Option<String> {
 pub fn at_end(world: &World) -> Result<(), String> {
     for id in partitions(world) {
         for (task, record) in owned(world, id).into_iter().flat_map(|p| p.records()) {
-            let Some(script) = Script::of(&record.args) else {
-                return Err(format!("the arguments of {task} have changed"));
-            };
-            let log = &world.ledger.tasks[&script.mark];
-            let ends = log.starts.iter().filter_map(|start| start.end.as_ref());
-            let succeeded = ends
-                .clone()
-                .any(|(_, outcome)| matches!(outcome, umbel_protocol::task::Outcome::Succeeded(_)));
-            let ok = match record.phase() {
-                Phase::Succeeded(result) => {
-                    succeeded && **result == *script.mark.to_string().as_bytes()
-                }
-                Phase::Cancelled => log.cancelled || was_asked_to_stop(record),
-                Phase::Dead(failure) => match failure.kind {
-                    FailureKind::Crashed => world.plan.faults.every > 0,
-                    _ => ends.count() > 0,
-                },
-                Phase::Expired => record.template.options.expires_at.is_some(),
-                Phase::Scheduled { .. } | Phase::Ready | Phase::Leased(_) => false,
-            };
-            if !ok {
-                return Err(format!("#{} {task} ended as {:?}", script.mark, record.phase()));
-            }
+            judge(world, task, record)?;
         }
     }
     Ok(())
 }
 
-/// A wish to cancel may be on record though its answer was lost.
-fn was_asked_to_stop(record: &umbel_protocol::task::Record) -> bool {
-    record.history.as_ref().is_some_and(|history| history.cancelled)
+/// Judges how the task of `record` ended.
+///
+/// # Errors
+/// How it should have ended.
+pub fn judge(world: &World, task: TaskId, record: &Record) -> Result<(), String> {
+    let Some(script) = Script::of(&record.args) else {
+        return Err(format!("the arguments of {task} have changed"));
+    };
+    let Some(log) = world.ledger.tasks.get(&script.mark) else {
+        return Err(format!("{task} was never submitted"));
+    };
+    let nothing = History::default();
+    let history = record.history.as_deref().unwrap_or(&nothing);
+    let verdict = ended_as_scripted(record, history, &script, log)
+        .and_then(|()| counted_right(world, record, history));
+    verdict.map_err(|should| {
+        format!("#{} {task} ended as {:?}, but {should}: {history:?}", script.mark, record.phase())
+    })
+}
+
+fn ended_as_scripted(
+    record: &Record,
+    history: &History,
+    script: &Script,
+    log: &TaskLog,
+) -> Result<(), String> {
+    let attempts_max = record.template.options.attempts_max();
+    // Its own failures are always tried again, up to the last one that it may have.
+    let fails = if script.permanent { 1 } else { script.failures };
+    let is_doomed = script.permanent || script.failures >= u32::from(attempts_max);
+    let failures = u32::from(history.failures);
+    let claim = |holds: bool, should: &str| if holds { Ok(()) } else { Err(should.to_owned()) };
+    match record.phase() {
+        Phase::Succeeded(result) => {
+            claim(**result == *script.mark.to_string().as_bytes(), "it returned something else")?;
+            claim(!is_doomed, "none of its runs can succeed")?;
+            claim(failures == fails, "it fails another number of times first")?;
+        }
+        Phase::Dead(failure) => {
+            claim(!log.stopped, "its cancellation was acknowledged")?;
+            match failure.kind {
+                FailureKind::Crashed => {
+                    claim(history.crashes >= CRASHES_MAX, "too few of its nodes were lost")?;
+                }
+                FailureKind::Permanent => {
+                    claim(script.permanent && failures == 1, "it fails otherwise")?;
+                }
+                FailureKind::Error => {
+                    claim(is_doomed && !script.permanent, "its last attempt succeeds")?;
+                    claim(failures == u32::from(attempts_max), "it has other attempts")?;
+                }
+                other => return Err(format!("none of its runs ends so: {other:?}")),
+            }
+        }
+        Phase::Cancelled => {
+            claim(log.cancel_asked, "nobody asked for it")?;
+            claim(history.cancelled, "the wish is not on record")?;
+        }
+        Phase::Expired => {
+            claim(!log.stopped, "its cancellation was acknowledged")?;
+            let expires_at = record.template.options.expires_at;
+            let in_time = expires_at.is_some_and(|at| history.finished_at >= Some(at));
+            claim(in_time, "it does not expire, or not yet")?;
+        }
+        Phase::Scheduled { .. } | Phase::Ready | Phase::Leased(_) => {
+            return Err("it has not ended".to_owned());
+        }
+    }
+    claim(failures <= fails.min(u32::from(attempts_max)), "it does not fail so often")
+}
+
+/// What is counted is what is listed, and what is listed has happened.
+fn counted_right(world: &World, record: &Record, history: &History) -> Result<(), String> {
+    let expires_at = record.template.options.expires_at;
+    for run in &history.runs {
+        if run.end == RunEnd::Lost && !has_ended(world, run.lessee) {
+            return Err(format!("{:?} lives", run.lessee));
+        }
+        if expires_at.is_some_and(|at| run.started_at >= at) {
+            return Err(format!("{} began after it had expired", run.token));
+        }
+    }
+    if history.starts as usize != history.runs.len() {
+        // Older ones were dropped from the list.
+        return Ok(());
+    }
+    let count = |is_so: &dyn Fn(&Run) -> bool| history.runs.iter().filter(|r| is_so(r)).count();
+    let failed = count(&|run| has_failed(&run.end));
+    // One that fails after it was asked to stop is its last, and does not count.
+    let is_cancelled = matches!(record.phase(), Phase::Cancelled);
+    let uncounted = is_cancelled && history.runs.last().is_some_and(|r| has_failed(&r.end));
+    let counted = usize::from(history.failures);
+    if !(counted..=counted + usize::from(uncounted)).contains(&failed) {
+        return Err(format!("{failed} of its runs failed"));
+    }
+    let lost = count(&|run| matches!(run.end, RunEnd::Lost | RunEnd::Unheard));
+    // A run that was lost first and succeeded late stays counted.
+    let late = count(&|run| run.end == RunEnd::Succeeded);
+    if !(lost..=lost + late).contains(&usize::from(history.crashes)) {
+        return Err(format!("{lost} of its runs were lost"));
+    }
+    Ok(())
+}
+
+const fn has_failed(end: &RunEnd) -> bool {
+    matches!(end, RunEnd::Failed(_))
+}
+
+/// Whether the process of `lessee` has come to its end.
+fn has_ended(world: &World, lessee: Lessee) -> bool {
+    world.ledger.ended.contains_key(&(lessee.node, lessee.incarnation))
 }

@@ -9,7 +9,7 @@ use crate::world::World;
 /// # Errors
 /// If nothing has failed and an earlier run has not.
 pub fn on_start(world: &World, mark: u64) -> Result<(), String> {
-    if !world.plan.faults.is_calm() {
+    if world.is_troubled {
         return Ok(());
     }
     let starts = world.ledger.tasks.get(&mark).map_or(&[][..], |log| &log.starts);

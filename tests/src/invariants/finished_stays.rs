@@ -1,64 +1,84 @@
 //! What has finished stays as it finished.
 
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::{Phase, State};
+use umbel_protocol::partition::Partition;
+use umbel_protocol::scheduler::CopyView;
+use umbel_protocol::task::{Phase, Record, State};
 
-use super::partitions;
+use super::is_forgotten;
+use crate::ledger::Ledger;
 use crate::work::Script;
-use crate::world::World;
 
-/// Somebody is told how a task ended.
-pub fn told(world: &mut World, task: TaskId, state: State, result: Option<Vec<u8>>) {
-    let Some(mark) = world.ledger.mark_of(task) else {
-        return;
-    };
-    let log = world.ledger.tasks.entry(mark).or_default();
-    if log.ids.len() > 1 {
-        return;
-    }
-    match &log.ending {
-        None => {
-            log.ending = Some((state, result));
-            world.progress_at = world.now;
-        }
-        Some(ending) if *ending == (state, result.clone()) => {}
-        Some(ending) => {
-            let what = format!("#{mark} {task} ended as {ending:?}, then as {state:?} {result:?}");
-            world.violate(what);
-        }
-    }
-}
-
-/// No copy of a partition takes back what one that had applied no more had as finished.
+/// Somebody is told how a task ended. Of a forgotten one only the state is told.
 ///
 /// # Errors
-/// The first task that has ended in two ways.
-pub fn check(world: &mut World) -> Result<(), String> {
-    let mut endings = Vec::new();
-    let groups: Vec<_> = partitions(world).map(umbel_protocol::id::GroupId::of).collect();
-    let processes = world.hosts.iter().filter_map(|host| host.process.as_ref());
-    for copy in processes.flat_map(|p| groups.iter().filter_map(|g| p.scheduler.copy(*g))) {
-        for (task, record) in copy.partition().into_iter().flat_map(|p| p.records()) {
-            let result = match record.phase() {
-                Phase::Succeeded(result) => Some(result.to_vec()),
-                _ => None,
-            };
-            if let Some(script) = Script::of(&record.args) {
-                endings.push((script.mark, task, copy.applied(), record.state(), result));
-            }
+/// If somebody was told otherwise.
+pub fn told(
+    ledger: &mut Ledger,
+    task: TaskId,
+    state: State,
+    result: Option<Vec<u8>>,
+) -> Result<(), String> {
+    let Some(log) = ledger.log_mut(task).filter(|log| log.ids.len() == 1) else {
+        return Ok(());
+    };
+    match &mut log.ending {
+        ending @ None => *ending = Some((state, result)),
+        Some((known, _)) if *known == state && result.is_none() => {}
+        Some((known, kept @ None)) if *known == state => *kept = result,
+        Some(ending) if *ending == (state, result.clone()) => {}
+        Some(ending) => {
+            return Err(format!("{task} ended as {ending:?}, then as {state:?} {result:?}"));
         }
     }
-    for (mark, task, index, state, result) in endings {
-        let log = world.ledger.tasks.entry(mark).or_default();
+    Ok(())
+}
+
+/// Looks at a copy; tells which tasks are seen to have ended for the first time.
+///
+/// # Errors
+/// The first task that has ended in two ways, or was lost after it had ended.
+pub fn check_copy(
+    ledger: &mut Ledger,
+    copy: &CopyView<'_>,
+    partition: &Partition,
+) -> Result<Vec<TaskId>, String> {
+    let index = copy.applied();
+    let mut fresh = Vec::new();
+    for (task, record) in partition.records() {
+        let Some(log) = Script::of(&record.args).and_then(|s| ledger.tasks.get_mut(&s.mark)) else {
+            return Err(format!("{task} was never submitted"));
+        };
         if log.ids.len() > 1 {
             continue;
         }
-        if state.is_final() {
-            log.final_at = Some(log.final_at.map_or(index, |at| at.min(index)));
-            told(world, task, state, result);
-        } else if log.final_at.is_some_and(|at| at <= index) {
-            return Err(format!("{task} had ended as {:?} and is {state:?} again", log.ending));
+        if !record.state().is_final() {
+            if log.final_at.is_some_and(|at| at <= index) {
+                let state = record.state();
+                return Err(format!("{task} had ended as {:?} and is {state:?}", log.ending));
+            }
+            continue;
+        }
+        if log.final_at.is_none() {
+            fresh.push(task);
+            ledger.ended_tasks.entry(copy.group()).or_default().insert(task);
+        }
+        log.final_at = Some(log.final_at.map_or(index, |at| at.min(index)));
+        told(ledger, task, record.state(), result_of(record))?;
+    }
+    for task in ledger.ended_tasks.get(&copy.group()).into_iter().flatten() {
+        let final_at = ledger.log_of(*task).and_then(|log| log.final_at);
+        let gone = partition.record(*task).is_none() && !is_forgotten(partition, *task);
+        if gone && final_at.is_some_and(|at| at <= index) {
+            return Err(format!("{task} had ended and is unknown at {index}"));
         }
     }
-    world.violation.take().map_or(Ok(()), Err)
+    Ok(fresh)
+}
+
+fn result_of(record: &Record) -> Option<Vec<u8>> {
+    match record.phase() {
+        Phase::Succeeded(result) => Some(result.to_vec()),
+        _ => None,
+    }
 }

@@ -2,44 +2,79 @@
 
 use umbel_protocol::id::{GroupId, ReplicaId, TaskId, Token};
 use umbel_protocol::limits::RUNS_KEPT_MAX;
-use umbel_protocol::task::RunEnd;
+use umbel_protocol::task::{Phase, RunEnd};
 
 use super::owned;
 use crate::host::Host;
 use crate::world::World;
 
-/// A run starts.
+/// A dispatch leaves `host` for the first time.
 ///
 /// # Errors
-/// If its lease is not durable in a majority of the copies.
-pub fn on_start(world: &World, task: TaskId, token: Token) -> Result<(), String> {
+/// If its lease is not applied there, not durable in a majority of the copies, or was made after a
+/// client was told that the task would be stopped.
+pub fn on_dispatch(world: &World, host: usize, task: TaskId, token: Token) -> Result<(), String> {
     let group = GroupId::of(task.partition());
-    let processes = world.hosts.iter().filter_map(|host| host.process.as_ref());
-    let copies = processes.filter_map(|p| p.scheduler.copy(group));
-    let Some(newest) = copies.max_by_key(|copy| copy.applied()) else {
-        // All who could tell have crashed since.
-        return Ok(());
+    let process = world.hosts[host].process.as_ref();
+    let Some(copy) = process.and_then(|process| process.scheduler.copy(group)) else {
+        return Err(format!("host {host} sends {task} {token} and has no copy of its group"));
     };
-    if newest.applied() < token.index {
-        return Ok(());
+    if copy.applied() < token.index {
+        let applied = copy.applied();
+        return Err(format!("{task} {token} is sent before its lease is applied: {applied}"));
     }
-    let copies = newest.copies();
-    let holds = |replica: &&ReplicaId| {
-        world.hosts.iter().any(|host| host.disk.holds(group, **replica, token.index, token.term))
-    };
-    // While two configurations hold, the one that is being left decided all that was committed before
-    // they did, and still decides with the other: its majority is the one that there must be.
-    let voters = if copies.is_joint() { &copies.voters_outgoing } else { &copies.voters };
-    let have = voters.iter().filter(holds).count();
-    if have * 2 <= voters.len() {
+    let (have, voters) = durable(world, host, group, token.index, token.term);
+    if have * 2 <= voters {
         let tell = |host: &Host| host.disk.tell(group);
         let disks: Vec<String> = world.hosts.iter().map(tell).collect();
         return Err(format!(
-            "{task} {token} runs, and {have} of {} voters have its lease on disk: {disks:?}",
-            voters.len()
+            "{task} {token} runs, and {have} of {voters} voters have its lease on disk: {disks:?}"
         ));
     }
-    Ok(())
+    let record = copy.partition().and_then(|partition| partition.record(task));
+    let stopped = world.ledger.log_of(task).is_some_and(|log| log.stopped);
+    match record.map(|record| record.phase()) {
+        Some(Phase::Leased(lease)) if lease.token == token && stopped && !lease.cancelling => {
+            Err(format!("{task} {token} was leased after its cancellation was acknowledged"))
+        }
+        // What came of it may be applied in the same step.
+        _ => Ok(()),
+    }
+}
+
+/// How many voters have the entry at `index` of `term` on disk, and how many there are, as `host`
+/// knows them.
+///
+/// While two configurations hold, the one that is being left decided all that was committed before
+/// they did, and still decides with the other: its majority is the one that there must be.
+pub fn durable(
+    world: &World,
+    host: usize,
+    group: GroupId,
+    index: u64,
+    term: u64,
+) -> (usize, usize) {
+    let process = world.hosts[host].process.as_ref();
+    let Some(copy) = process.and_then(|process| process.scheduler.copy(group)) else {
+        return (0, 0);
+    };
+    let copies = copy.copies();
+    let holds = |replica: &&ReplicaId| {
+        world.hosts.iter().any(|host| host.disk.holds(group, **replica, index, term))
+    };
+    let voters = if copies.is_joint() { &copies.voters_outgoing } else { &copies.voters };
+    (voters.iter().filter(holds).count(), voters.len())
+}
+
+/// A run starts.
+///
+/// # Errors
+/// If nobody has sent it.
+pub fn on_start(world: &World, task: TaskId, token: Token) -> Result<(), String> {
+    if world.ledger.leased.contains_key(&(task, token)) {
+        return Ok(());
+    }
+    Err(format!("{task} {token} runs and nobody has sent it"))
 }
 
 /// Every run that started is on record, and not as one that never was.
@@ -49,8 +84,13 @@ pub fn on_start(world: &World, task: TaskId, token: Token) -> Result<(), String>
 pub fn at_end(world: &World) -> Result<(), String> {
     for (mark, log) in &world.ledger.tasks {
         for start in &log.starts {
-            let record = owned(world, start.task.partition()).and_then(|p| p.record(start.task));
-            let Some(record) = record else {
+            let Some(partition) = owned(world, start.task.partition()) else {
+                continue;
+            };
+            let Some(record) = partition.record(start.task) else {
+                if super::is_forgotten(partition, start.task) {
+                    continue;
+                }
                 return Err(format!("#{mark} {} ran and is not on record", start.task));
             };
             let runs = record.history.as_ref().map(|history| history.runs.as_slice());

@@ -22,6 +22,6 @@ pub fn check(world: &mut World, host: usize) {
         }
     }
     if let Some((group, term, owner)) = both {
-        world.violate(format!("{owner} and {host} both own {group} in term {term}"));
+        world.violate(format!("one_owner: {owner} and {host} both own {group} in term {term}"));
     }
 }

@@ -3,40 +3,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::id::GroupId;
-use umbel_protocol::placement::voters_of;
+use umbel_protocol::partition::{Fill, Partition};
+use umbel_protocol::scheduler::CopyView;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::partitions;
 use crate::world::World;
 
 /// What the state of each group was at each index that was seen.
-pub type Images = BTreeMap<(GroupId, u64), (usize, u64)>;
+pub type Images = BTreeMap<(GroupId, u64), (usize, (u64, Fill))>;
 
-/// Compares all copies with what was seen before.
+/// Compares a copy of `host` with what was seen of its group before, and with what it would be if it
+/// came from its own bytes: what is derived from records decides as well.
 ///
 /// # Errors
-/// The first two that differ.
-pub fn check(world: &mut World) -> Result<(), String> {
-    for (host, one) in world.hosts.iter().enumerate() {
-        let Some(process) = &one.process else {
-            continue;
-        };
-        for copy in process.scheduler.copies() {
-            let Some(bytes) = copy.to_bytes() else {
-                continue;
-            };
-            let hash = xxh3_64(&bytes);
-            let key = (copy.group(), copy.applied());
-            let (first, known) = *world.images.entry(key).or_insert((host, hash));
-            if known != hash {
-                return Err(format!(
-                    "{} and {} differ on {} at {}",
-                    first,
-                    host,
-                    copy.group(),
-                    copy.applied()
-                ));
-            }
+/// If two differ.
+pub fn check_copy(images: &mut Images, host: usize, copy: &CopyView<'_>) -> Result<(), String> {
+    let Some(bytes) = copy.to_bytes() else {
+        return Ok(());
+    };
+    let (group, applied) = (copy.group(), copy.applied());
+    let image = (xxh3_64(&bytes), copy.partition().map(Partition::fill).unwrap_or_default());
+    let (first, known) = *images.entry((group, applied)).or_insert((host, image));
+    if known != image {
+        return Err(format!(
+            "{first} and {host} differ on {group} at {applied}: {known:?}, {image:?}"
+        ));
+    }
+    if let Some(partition) = copy.partition() {
+        let again = Partition::from_bytes(&bytes).map(|again| again.fill());
+        if again != Ok(partition.fill()) {
+            return Err(format!("{group} at {applied} is {image:?} and would be {again:?}"));
         }
     }
     Ok(())
@@ -59,6 +56,9 @@ fn unsettled_group(world: &World, group: GroupId) -> Option<String> {
     };
     let wanted = limit.min(world.hosts.len());
     for (host, one) in world.hosts.iter().enumerate() {
+        if one.is_dead {
+            continue;
+        }
         let Some(process) = &one.process else {
             return Some(format!("host {host} is down"));
         };
@@ -71,7 +71,7 @@ fn unsettled_group(world: &World, group: GroupId) -> Option<String> {
         if copy.is_settled() {
             let copies = copy.copies();
             let (voters, learners) = (copies.voters.len(), copies.learners.len());
-            if voters != voters_of(wanted) || voters + learners != wanted || copies.is_joint() {
+            if !world.has_its_copies(wanted, voters, learners) || copies.is_joint() {
                 return Some(format!("{group} has {voters} voters and {learners} learners"));
             }
         }
@@ -79,7 +79,7 @@ fn unsettled_group(world: &World, group: GroupId) -> Option<String> {
     if owners != 1 {
         return Some(format!("{group} has {owners} owners"));
     }
-    if held != wanted {
+    if held != wanted && held != world.living() {
         return Some(format!("{group} has {held} copies instead of {wanted}"));
     }
     (applied.len() != 1).then(|| format!("the copies of {group} stand at {applied:?}"))

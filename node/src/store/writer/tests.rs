@@ -47,10 +47,6 @@ impl Store for Gated {
     fn finish(&mut self, done: ChoreDone) {
         self.inner.finish(done);
     }
-
-    fn crowding(&mut self) -> Vec<GroupId> {
-        vec![GroupId(9)]
-    }
 }
 
 struct Rig {
@@ -106,9 +102,9 @@ fn batches_that_arrive_during_a_sync_share_the_next_and_are_answered_once() {
     assert_eq!(rig.asked(), [2, 1, 3]);
     rig.verdicts.send(Verdict::Pass).unwrap();
     let told = one_told.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(told, Persisted { number: 3, crowding: vec![GroupId(9)] });
+    assert_eq!(told, Persisted { number: 3 });
     let told = two_told.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(told, Persisted { number: 1, crowding: vec![] });
+    assert_eq!(told, Persisted { number: 1 });
     rig.verdicts.send(Verdict::Pass).unwrap();
     rig.verdicts.send(Verdict::Pass).unwrap();
     rig.writer.stop();

@@ -58,7 +58,7 @@ fn a_success_that_comes_before_the_stop_wins() {
 fn a_success_of_an_earlier_run_wins_over_the_stop_of_the_present_one() {
     let mut owner = Owner::new();
     let (task, early) = owner.run(&plain(), executor(1));
-    owner.order(Command::Lose { lessee: executor(1), loss: Loss::Unheard });
+    owner.order(Command::Lose { lessee: executor(1), loss: Loss::Unheard, hold: CRASH_HOLD });
     owner.lease(task, executor(2));
     owner.cancel(task);
     owner.report(executor(1), task, early, succeeded());

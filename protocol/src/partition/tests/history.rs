@@ -255,7 +255,9 @@ impl Scribe {
                 let runs = runs.iter().map(|which| self.run(*which));
                 Command::Release { runs: runs.map(|(task, token, _)| (task, token)).collect() }
             }
-            Deed::Lose { lessee: by, loss } => Command::Lose { lessee: lessee(*by), loss: *loss },
+            Deed::Lose { lessee: by, loss } => {
+                Command::Lose { lessee: lessee(*by), loss: *loss, hold: CRASH_HOLD }
+            }
             Deed::Pardon { lessee: by } => Command::Pardon { lessee: lessee(*by) },
             Deed::Cancel { task } => Command::Cancel { task: self.task(*task).0 },
             Deed::Expire { tasks } => Command::Expire { tasks: self.tasks(tasks) },

@@ -5,7 +5,7 @@ use super::*;
 /// A task whose first run was taken to be lost; the run comes after all.
 fn cut_off(owner: &mut Owner, lessee: Lessee) -> (TaskId, Token) {
     let (task, token) = owner.run(&plain(), lessee);
-    owner.order(Command::Lose { lessee, loss: Loss::Unheard });
+    owner.order(Command::Lose { lessee, loss: Loss::Unheard, hold: CRASH_HOLD });
     assert_eq!(owner.state(task), State::Ready);
     (task, token)
 }

@@ -1,7 +1,6 @@
 //! Executors that are gone, or were taken to be: what it costs the tasks that they ran.
 
 use super::*;
-use crate::limits::CRASH_HOLD;
 
 const RESTARTED: Loss = Loss::Restarted;
 const UNHEARD: Loss = Loss::Unheard;
@@ -18,7 +17,7 @@ fn held(losses: [Loss; 2]) -> (Owner, TaskId) {
 }
 
 fn lose(owner: &mut Owner, lessee: Lessee, loss: Loss) -> Vec<Change> {
-    owner.order(Command::Lose { lessee, loss })
+    owner.order(Command::Lose { lessee, loss, hold: CRASH_HOLD })
 }
 
 #[track_caller]
@@ -223,7 +222,7 @@ fn a_pardon_leaves_a_retry_its_pause() {
 fn nothing_known_later_of_a_loss_moves_a_task_that_has_ended() {
     for command in [
         Command::Pardon { lessee: executor(3) },
-        Command::Lose { lessee: executor(3), loss: RESTARTED },
+        Command::Lose { lessee: executor(3), loss: RESTARTED, hold: CRASH_HOLD },
     ] {
         let (mut owner, task) = held([RESTARTED, RESTARTED]);
         owner.cancel(task);

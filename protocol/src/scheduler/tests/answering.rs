@@ -18,7 +18,7 @@ fn wait(n: u64) -> Ask {
 #[track_caller]
 fn assert_shows(step: &Step, request: u64, n: u64, state: State) {
     let views = step.said.iter().filter_map(|effect| match effect {
-        Effect::Answer { caller, answer: Answer::View(view) } => {
+        Effect::Answer { caller, answer: Answer::View(view), is_last: _ } => {
             Some((caller.request, view.id, view.state))
         }
         _ => None,
@@ -155,7 +155,7 @@ fn nothing_is_answered_to_whoever_is_gone() {
     node.step(Event::CallerGone { session: SESSION });
     let known = Answer::Submitted { refused: Vec::new(), known: 1 };
     let started = Execute(dispatch(lessee(0), &[(1, token(1))]));
-    let told = Effect::Answer { caller: other, answer: known };
+    let told = Effect::Answer { caller: other, answer: known, is_last: true };
     assert_eq!(node.settle().said, [started, told], "what was submitted is done all the same");
     node.ask(2, wait(1));
     node.step(Event::CallerGone { session: SESSION });

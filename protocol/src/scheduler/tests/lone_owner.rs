@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::durable::WriteBatch;
 use crate::group::Group;
 use crate::id::{ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::limits::Limits;
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::membership::Liveness;
 use crate::meta::{Join, Meta};
@@ -62,6 +63,9 @@ impl LoneOwner {
             join,
             seed: 3,
             replace_after: Span::from_millis(30_000),
+            limits: Limits::default(),
+            has_seeds: false,
+            scheduler: 1,
         };
         let now = Now { tick: Tick::START, wall: START };
         let mut owner = Self {
@@ -165,7 +169,7 @@ impl LoneOwner {
     /// What request `number` was answered with, so far.
     pub(super) fn answers(&self, number: u64) -> Vec<&Answer> {
         let own = self.said.iter().filter_map(|effect| match effect {
-            Effect::Answer { caller, answer } if caller.request == number => Some(answer),
+            Effect::Answer { caller, answer, .. } if caller.request == number => Some(answer),
             _ => None,
         });
         own.collect()

@@ -14,7 +14,7 @@ const TICK: crate::time::Span = ms(100);
 const NOTHING: [Vec<Command>; 0] = [];
 
 const fn lose(lessee: Lessee, loss: Loss) -> Command {
-    Command::Lose { lessee, loss }
+    Command::Lose { lessee, loss, hold: CRASH_HOLD }
 }
 
 const fn pardon(lessee: Lessee) -> Command {

@@ -99,7 +99,7 @@ impl Network {
         step.extend(self.nodes[at].settle());
         for effect in step.said {
             match effect {
-                Effect::Answer { caller, answer } => {
+                Effect::Answer { caller, answer, is_last: _ } => {
                     self.answers.push((at, caller.request, answer));
                 }
                 Effect::Execute(says) => self.told.push((at, at, says)),
@@ -108,7 +108,9 @@ impl Network {
                     self.on_the_way.push_back((at, to, messages));
                 }
                 Effect::Joined(_) | Effect::Meet { .. } => {}
-                Effect::Persist(_) | Effect::Refused(_) => panic!("at {at}: {effect:?}"),
+                Effect::Lost(_) | Effect::Persist(_) | Effect::Refused(_) => {
+                    panic!("at {at}: {effect:?}")
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use super::said::{CLUSTER, START, id, join, ms};
 use crate::durable::{GroupWrite, StoredGroup, WriteBatch};
 use crate::group::Group;
 use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId};
+use crate::limits::Limits;
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::membership::Liveness;
 use crate::partition::{Command, Proposal};
@@ -66,6 +67,9 @@ impl Node {
             join: join(n),
             seed: 42,
             replace_after: ms(30_000),
+            limits: Limits::default(),
+            has_seeds: true,
+            scheduler: 1,
         };
         let scheduler = Scheduler::new(settings, now, disk.values().cloned().collect());
         Self { scheduler, now, is_stuck: false, writing: None, disk }
@@ -90,6 +94,10 @@ impl Node {
                     assert!(self.writing.is_none(), "one batch at a time");
                     step.entries.extend(batch.groups.iter().flat_map(commands));
                     self.writing = Some(batch);
+                }
+                // Which of two answers is the last follows from them; see the tests beside `asks`.
+                Effect::Answer { caller, answer, is_last: _ } => {
+                    step.said.push(Effect::Answer { caller, answer, is_last: true });
                 }
                 other => step.said.push(other),
             }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{Incarnation, Lessee, Token};
-use crate::limits::CRASHES_MAX;
+use crate::limits::{CRASH_HOLD, CRASHES_MAX};
 use crate::membership::Liveness;
 use crate::partition::{Command, Loss};
 use crate::task::{Options, State};
@@ -96,7 +96,7 @@ fn what_ran_in_the_earlier_process_is_lost() {
     let (mut node, _) = restarted(node);
     node.introduce(AGAIN, 1);
     let step = node.pass(ms(100));
-    let lost = Command::Lose { lessee: lessee(0), loss: Loss::Restarted };
+    let lost = Command::Lose { lessee: lessee(0), loss: Loss::Restarted, hold: CRASH_HOLD };
     assert_eq!(step.entries, [[lost], [lease(AGAIN, &[1])]]);
     assert_eq!(node.record(task(1)).unwrap().history.as_ref().unwrap().crashes, 1);
 }
@@ -164,7 +164,7 @@ fn an_answer_says_nothing_of_runs_that_were_leased_after_the_question() {
 fn an_executor_that_is_never_heard_of_again_is_lost_after_a_while() {
     let mut node = restarted_while_another_runs();
     assert_eq!(node.pass(ms(10_000)).entries, Vec::<Vec<_>>::new());
-    let lost = Command::Lose { lessee: lessee(1), loss: Loss::Unheard };
+    let lost = Command::Lose { lessee: lessee(1), loss: Loss::Unheard, hold: CRASH_HOLD };
     let step = node.pass(ms(100));
     assert_eq!(step.entries, [[lost]]);
     assert_eq!(count(&node.pass(ms(5_000)), &question()), 0, "nobody waits for its answer");
@@ -175,7 +175,7 @@ fn an_executor_that_began_anew_meanwhile_has_lost_its_runs() {
     let mut node = restarted_while_another_runs();
     node.hear_of(lessee(1), Liveness::Alive);
     node.introduce(Lessee { executor: 2, ..lessee(1) }, 0);
-    let lost = Command::Lose { lessee: lessee(1), loss: Loss::Restarted };
+    let lost = Command::Lose { lessee: lessee(1), loss: Loss::Restarted, hold: CRASH_HOLD };
     let step = node.pass(ms(2_000));
     assert_eq!(step.entries, [[lost]]);
     assert_eq!(count(&step, &question()), 0);

@@ -140,7 +140,7 @@ pub(super) fn ended(lessee: Lessee, n: u64, token: Token, outcome: Outcome) -> E
 }
 
 pub(super) const fn answer(request: u64, answer: Answer) -> Effect {
-    Effect::Answer { caller: Caller { session: SESSION, request }, answer }
+    Effect::Answer { caller: Caller { session: SESSION, request }, answer, is_last: true }
 }
 
 pub(super) const fn failed(request: u64, error: RequestError) -> Effect {

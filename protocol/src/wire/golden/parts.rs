@@ -18,7 +18,7 @@ use crate::task::{FailureKind, InvalidBatch, Lease, Outcome, Phase, RunEnd, Stat
 use crate::time::{Span, Wall};
 
 golden! {
-    Body { Raft, Sleep, Slept, Gone, Stray }
+    Body { Raft, Sleep, Slept, Gone, Stray, Lost }
     RaftKind {
         Append, AppendResponse, Heartbeat, HeartbeatResponse, PreVote, PreVoteResponse, ReadIndex,
         ReadIndexResponse, Snapshot, TimeoutNow, TransferLeader, Vote, VoteResponse,
@@ -46,6 +46,7 @@ fn between_copies() {
         Body::Slept { term: 3, index: 1_000 },
         Body::Gone,
         Body::Stray,
+        Body::Lost,
     ]);
     check_struct("GroupMessage", &group_message(Body::Gone));
     check(&[
@@ -77,7 +78,7 @@ fn in_the_log_of_a_partition() {
         Command::Lease { lessee: LESSEE, tasks: vec![task(1), task(2)] },
         Command::Report { lessee: LESSEE, reports },
         Command::Release { runs },
-        Command::Lose { lessee: LESSEE, loss: Loss::Unheard },
+        Command::Lose { lessee: LESSEE, loss: Loss::Unheard, hold: Span::from_millis(600_000) },
         Command::Pardon { lessee: LESSEE },
         Command::Cancel { task: task(1) },
         Command::Expire { tasks: vec![task(1)] },

@@ -27,7 +27,7 @@ golden! {
     Answer { Failed, Finished, Status, Submitted, Tasks, View, Welcome }
     RequestError {
         Invalid, Forming, NoQuorum, NotFound, NotOwner, Overloaded, TimedOut, Unknown, UnknownTask,
-        UnknownQueue,
+        UnknownQueue, TooLong,
     }
 }
 
@@ -183,5 +183,6 @@ fn refused_to_callers() {
         RequestError::Unknown,
         RequestError::UnknownTask { name: "ad".into(), known: known.clone() },
         RequestError::UnknownQueue { name: "report".into(), known },
+        RequestError::TooLong { bytes: 9_000_000 },
     ]);
 }

@@ -32,12 +32,12 @@ pub(super) struct Row {
 
 /// The file.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct Census {
     path: PathBuf,
     pub(super) rows: BTreeMap<GroupId, Row>,
 }
 
-impl Ledger {
+impl Census {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, rows: BTreeMap::new() }
     }
@@ -118,13 +118,13 @@ mod tests {
     fn what_was_saved_is_loaded_and_damage_is_noticed() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("copies");
-        assert!(Ledger::load(&path).unwrap().is_none());
+        assert!(Census::load(&path).unwrap().is_none());
 
-        let mut ledger = Ledger::new(path.clone());
-        ledger.rows.insert(GroupId(1), Row { replica: ReplicaId(10), stamp: 100 });
-        ledger.rows.insert(GroupId::META, Row { replica: ReplicaId(u64::MAX), stamp: 0 });
-        ledger.save().unwrap();
-        assert_eq!(Ledger::load(&path).unwrap().unwrap().rows, ledger.rows);
+        let mut census = Census::new(path.clone());
+        census.rows.insert(GroupId(1), Row { replica: ReplicaId(10), stamp: 100 });
+        census.rows.insert(GroupId::META, Row { replica: ReplicaId(u64::MAX), stamp: 0 });
+        census.save().unwrap();
+        assert_eq!(Census::load(&path).unwrap().unwrap().rows, census.rows);
 
         let whole = fs::read(&path).unwrap();
         for at in 0..whole.len() * 8 {
@@ -147,6 +147,6 @@ mod tests {
         let crc = crc32fast::hash(&bytes[..body]).to_le_bytes();
         bytes[body..].copy_from_slice(&crc);
         fs::write(&path, &bytes).unwrap();
-        assert!(matches!(Ledger::load(&path), Err(StoreError::Format { .. })));
+        assert!(matches!(Census::load(&path), Err(StoreError::Format { .. })));
     }
 }

@@ -1,0 +1,156 @@
+//! Each part of a node is made to panic: a successor takes over what it did, or the node ends.
+
+use std::panic::panic_any;
+
+use umbel_protocol::durable::{Copies, GroupWrite, Snapshot, WriteBatch};
+use umbel_protocol::id::{GroupId, ReplicaId};
+
+use super::*;
+use crate::actors::Held;
+use crate::store::{DiskStore, Store};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallen_scheduler_is_built_anew_from_the_store() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = lone(dir.path()).await;
+    let (before, held) = (task(Registry::NOOP, 1), task("wait", 2));
+    let mut waiting = submit(&node, &before, true).await;
+    assert!(matches!(next(&mut waiting).await, Answer::Finished(_)));
+    drop(submit(&node, &held, false).await);
+
+    let fallen = node.scheduler().expect("there is one");
+    assert!(fallen.send(scheduler::Panic).await.is_err(), "it falls");
+    successor(&node.scheduler_post(), &fallen).await;
+
+    assert_eq!(state_of(&node, before.rows[0].id).await, State::Succeeded);
+    assert_eq!(state_of(&node, held.rows[0].id).await, State::Leased);
+    assert!(works(&node).await, "it goes on");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallen_executor_gives_its_runs_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = lone(dir.path()).await;
+    let held = task("wait", 1);
+    drop(submit(&node, &held, false).await);
+    let fallen = node.executor().expect("there is one");
+    let running = timeout(PATIENCE, async {
+        while fallen.send(Held).await.expect("it answers") == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    running.await.expect("it runs in time");
+
+    assert!(fallen.send(executor::Panic).await.is_err(), "it falls");
+    let present = successor(&node.handles().executor, &fallen).await;
+    let running_again = timeout(PATIENCE, async {
+        while present.send(Held).await.expect("it answers") == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    running_again.await.expect("the task runs again");
+    assert!(works(&node).await, "it goes on");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallen_gossip_finds_the_others_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nodes = three(dir.path()).await;
+    let node = &nodes[0];
+    let fallen = node.gossip().expect("there is one");
+    assert!(fallen.send(gossip::Panic).await.is_err(), "it falls");
+    let present = successor(&node.handles().gossip, &fallen).await;
+    until("it knows all others", async || {
+        let members = present.send(Members).await.expect("it answers");
+        nodes[1..].iter().all(|other| members.contains(&(other.id(), Liveness::Alive)))
+    })
+    .await;
+    for node in &nodes {
+        all_alive(node).await;
+        assert!(works(node).await, "work goes on");
+    }
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_scheduler_hears_who_is_alive_although_gossip_has_no_room() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nodes = three(dir.path()).await;
+    let (node, gate) = (&nodes[0], Gate::default());
+    let opener = Opener(gate.clone());
+    let post = &node.handles().gossip;
+    post.try_send(gossip::Hold(gate.clone())).map_err(|(why, _)| why).expect("it is taken");
+    until("it stands still", async || gate.reached() == 1).await;
+    while post.try_send(gossip::Hold(gate.clone())).is_ok() {}
+
+    let fallen = node.scheduler().expect("there is one");
+    assert!(fallen.send(scheduler::Panic).await.is_err(), "it falls");
+    successor(&node.scheduler_post(), &fallen).await;
+    drop(opener);
+    all_alive(node).await;
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_supervisor_a_node_ends() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = lone(dir.path()).await;
+    assert!(node.supervisor().send(Break::Panic).await.is_err(), "it falls");
+    let why = falls_with(&node).await;
+    assert!(matches!(&*why, NodeError::Panicked { .. }), "{why}");
+    node.stop().await;
+    lone(dir.path()).await.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_cannot_be_read_ends_the_node() {
+    let dir = tempfile::tempdir().expect("a directory");
+    lone(dir.path()).await.stop().await;
+    let (mut store, _) = DiskStore::open(&dir.path().join("a/store")).expect("it is there");
+    let copies = Copies::default();
+    let garbage = Snapshot { index: 5, term: 1, copies, data: "of another version".into() };
+    let write = GroupWrite {
+        group: GroupId::of(PartitionId(3)),
+        replica: ReplicaId(u64::MAX),
+        destroy: false,
+        snapshot: Some(garbage),
+        entries: Vec::new(),
+        hard_state: None,
+        checkpoint: None,
+    };
+    store.write(&[WriteBatch { number: 1, groups: vec![write] }]).expect("it is written");
+    drop(store);
+
+    let node = builder(dir.path()).start().await.expect("it starts");
+    let why = falls_with(&node).await;
+    assert!(matches!(&*why, NodeError::Panicked { .. }), "{why}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_without_its_store_ends_the_node() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = lone(dir.path()).await;
+    node.supervisor().send(Break::Writer).await.expect("it is taken");
+    let ask = Ask::Submit { batch: task(Registry::NOOP, 1), wait: false };
+    let _answers = node.ask(Request { deadline: Span::from_millis(20_000), ask }).await;
+    let why = falls_with(&node).await;
+    assert!(matches!(&*why, NodeError::Unwritten(_)), "{why}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_of_the_node_that_panics_ends_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = lone(dir.path()).await;
+    node.handles().spawn(async { panic_any("a bug in a pump") });
+    let why = falls_with(&node).await;
+    assert!(matches!(&*why, NodeError::Panicked { what } if what == "a bug in a pump"), "{why}");
+    node.stop().await;
+}

@@ -1,0 +1,190 @@
+//! What clients make of answers: each must be right, and agree with all that was said before.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use umbel_protocol::id::TaskId;
+use umbel_protocol::partition::Refusal;
+use umbel_protocol::task::{Batch, View};
+use umbel_protocol::wire::{Answer, RequestError};
+
+use super::{Kind, Sort, Submission};
+use crate::invariants::{finished_stays, nothing_unsynced_is_promised, submitted_once};
+use crate::plan::SECOND;
+use crate::work::Script;
+use crate::world::World;
+
+impl World {
+    /// A client is answered, perhaps late: what it asked at its `attempt`.
+    pub fn answered(&mut self, op: u64, attempt: u64, answer: Answer) {
+        self.trace(|| format!("operation {op} is answered {}", brief(&answer)));
+        let kind = self.op(op).kind.clone();
+        match (kind, answer) {
+            (Kind::Submit(submission), Answer::Submitted { refused, .. }) => {
+                self.submitted(op, &submission, &refused);
+            }
+            (Kind::Submit(submission), Answer::Finished(endings)) => {
+                let rows = submission.batch.rows.len();
+                if endings.is_empty() || endings.len() > rows {
+                    let count = endings.len();
+                    self.violate(format!("finished_stays: {count} endings of {rows} tasks"));
+                }
+                for ending in endings {
+                    let result = ending.result.map(|result| result.to_vec());
+                    let told =
+                        finished_stays::told(&mut self.ledger, ending.task, ending.state, result);
+                    self.must("finished_stays", told);
+                }
+                self.op(op).done = true;
+            }
+            (Kind::Submit(_), Answer::Failed(_)) if self.op(op).acknowledged => {
+                self.op(op).done = true;
+            }
+            (kind, Answer::View(view)) => self.viewed(op, attempt, &kind, *view),
+            (Kind::Show(task) | Kind::Wait(task) | Kind::Cancel(task), Answer::Failed(error)) => {
+                self.failed(op, task, &error);
+            }
+            (Kind::List, _) => self.op(op).done = true,
+            (Kind::Submit(_), Answer::Failed(_)) => {
+                if !self.op(op).done {
+                    self.try_later(op);
+                }
+            }
+            (kind, answer) => self.violate(format!("{kind:?} is answered {}", brief(&answer))),
+        }
+    }
+
+    fn viewed(&mut self, op: u64, attempt: u64, kind: &Kind, view: View) {
+        let View { id, state, .. } = view;
+        // What is told of a task never goes back: runs that are over stay over, and so does it.
+        let over = view.runs.iter().filter(|run| run.finished_at.is_some()).count();
+        let (now, is_latest) = (self.now, self.op(op).attempt == attempt);
+        let tried_at = self.op(op).tried_at;
+        if let Some(log) = self.ledger.log_mut(id) {
+            let seen = (state.is_final(), over);
+            let (told_at, told) = log.viewed.unwrap_or((0, (false, 0)));
+            if is_latest && tried_at > told_at && seen < told {
+                self.violate(format!("views_never_go_back: {id} was {told:?}, then {seen:?}"));
+            } else if seen >= told {
+                log.viewed = Some((now, seen));
+            }
+        }
+        if state.is_final() {
+            let result = view.result.map(|result| result.to_vec());
+            let told = finished_stays::told(&mut self.ledger, id, state, result);
+            self.must("finished_stays", told);
+        } else if matches!(kind, Kind::Wait(_)) {
+            self.violate(format!("finished_stays: a wait for {id} ends with {state:?}"));
+        } else if matches!(kind, Kind::Cancel(_))
+            && let Some(log) = self.ledger.log_mut(id)
+        {
+            log.stopped = true;
+        }
+        self.op(op).done = true;
+    }
+
+    fn failed(&mut self, op: u64, task: TaskId, error: &RequestError) {
+        if matches!(error, RequestError::NotFound { .. }) {
+            if !submitted_once::was_forgotten(self, task) {
+                self.violate(format!("acknowledged_is_kept: {task} is not found"));
+            }
+            self.op(op).done = true;
+        }
+        if !self.op(op).done {
+            self.try_later(op);
+        }
+    }
+
+    fn submitted(&mut self, op: u64, submission: &Submission, refused: &[(u32, Refusal)]) {
+        self.progress_at = self.now;
+        let Submission { batch, marks, wait, sort } = submission;
+        let mut left_out = BTreeSet::new();
+        for (place, refusal) in refused {
+            let place = usize::try_from(*place).expect("few rows");
+            let (impostor, early) = (*sort == Sort::Impostor, *sort == Sort::Early);
+            let task = batch.rows[place].id;
+            let right = submitted_once::on_refused(self, task, *refusal, impostor, early);
+            self.must("submitted_once", right);
+            left_out.insert(place);
+        }
+        if *sort == Sort::Early && refused.len() < batch.rows.len() {
+            self.violate(format!("submitted_once: {marks:?} come from the future"));
+        }
+        let taken: Vec<(u64, TaskId)> = (marks.iter().zip(&batch.rows).enumerate())
+            .filter(|(place, _)| !left_out.contains(place))
+            .map(|(_, (mark, row))| (*mark, row.id))
+            .collect();
+        for (_, task) in &taken {
+            let kept = nothing_unsynced_is_promised::on_submitted(self, *task);
+            self.must("nothing_unsynced_is_promised", kept);
+        }
+        let first = !std::mem::replace(&mut self.op(op).acknowledged, true);
+        if !wait || taken.is_empty() {
+            self.op(op).done = true;
+        }
+        if first && *sort == Sort::New {
+            self.follow_up(batch, marks, &taken);
+        }
+    }
+
+    /// What clients do with tasks that were taken in.
+    fn follow_up(&mut self, batch: &Arc<Batch>, marks: &[u64], taken: &[(u64, TaskId)]) {
+        for (mark, task) in taken {
+            let log = self.ledger.tasks.entry(*mark).or_default();
+            log.acknowledged.get_or_insert(*task);
+        }
+        for (_, task) in taken {
+            let task = *task;
+            let at = self.now + self.between(0, 3 * SECOND);
+            match self.between(0, 19) {
+                0 => self.begin(at, Kind::Cancel(task)),
+                1 => self.begin(at, Kind::Show(task)),
+                2 => self.begin(at, Kind::Wait(task)),
+                3 if self.flip(0.2) => self.begin(at, Kind::List),
+                4 if self.flip(0.5) => {
+                    // Somebody looks twice.
+                    self.begin(at, Kind::Show(task));
+                    let later = at + self.between(0, 2 * SECOND);
+                    self.begin(later, Kind::Show(task));
+                }
+                _ => {}
+            }
+        }
+        let at = self.now + self.between(0, 30 * SECOND);
+        if self.flip(0.1) {
+            let (batch, marks) = (Arc::clone(batch), marks.to_vec());
+            let again = Submission { batch, marks, wait: self.flip(0.3), sort: Sort::Again };
+            self.begin(at, Kind::Submit(again));
+        } else if self.flip(0.05) {
+            self.impersonate(at, batch);
+        }
+    }
+
+    /// Another task is submitted under the ids of these.
+    fn impersonate(&mut self, at: u64, batch: &Batch) {
+        let mut other = batch.clone();
+        let mut marks = Vec::new();
+        for row in &mut other.rows {
+            self.clients.marks += 1;
+            let script = Script::draw(self.clients.marks, &mut self.rng);
+            row.args = script.to_args();
+            self.ledger.tasks.entry(script.mark).or_default().impostor = true;
+            marks.push(script.mark);
+        }
+        let sort = Sort::Impostor;
+        let impostor = Submission { batch: Arc::new(other), marks, wait: false, sort };
+        self.begin(at, Kind::Submit(impostor));
+    }
+}
+
+fn brief(answer: &Answer) -> String {
+    match answer {
+        Answer::Failed(error) => error.to_string().chars().take(80).collect(),
+        Answer::Finished(endings) => format!("finished: {}", endings.len()),
+        Answer::Submitted { refused, known } => {
+            format!("submitted, {} refused, {known} known", refused.len())
+        }
+        Answer::View(view) => format!("{:?}", view.state),
+        Answer::Status(_) | Answer::Tasks(_) | Answer::Welcome(_) => "at length".to_owned(),
+    }
+}

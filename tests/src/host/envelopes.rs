@@ -1,0 +1,87 @@
+//! What hosts say to each other, as bytes, as `node` writes it out and routes it in.
+
+use umbel_protocol::id::NodeId;
+use umbel_protocol::limits::FRAME_BYTES_MAX;
+use umbel_protocol::wire::{Envelope, OwnerSays, PeerMessage, decode, encode};
+use umbel_protocol::{executor, membership, scheduler};
+
+use super::Local;
+use crate::invariants::{leased_runs_only, nothing_unsynced_is_promised};
+use crate::network::Fate;
+use crate::world::{What, World};
+
+impl World {
+    /// Something leaves the owner `host` for an executor.
+    pub(super) fn note_leases(&mut self, host: usize, says: &OwnerSays) {
+        let OwnerSays::Dispatch { runs, .. } = says else {
+            return;
+        };
+        for run in runs {
+            let key = (run.task, run.token);
+            if self.ledger.leased.contains_key(&key) {
+                continue;
+            }
+            self.ledger.leased.insert(key, self.now);
+            let leased = leased_runs_only::on_dispatch(self, host, run.task, run.token);
+            self.must("leased_runs_only", leased);
+        }
+    }
+
+    /// Puts messages on their way, as bytes.
+    pub(super) fn send(
+        &mut self,
+        host: usize,
+        to: NodeId,
+        urgent: bool,
+        messages: Vec<PeerMessage>,
+    ) {
+        let Some(other) = self.index.get(&to).copied() else {
+            return self.violate(format!("host {host} speaks to nobody"));
+        };
+        for message in &messages {
+            if let PeerMessage::ToExecutor(says) = message {
+                self.note_leases(host, says);
+            }
+            let kept = nothing_unsynced_is_promised::on_send(self, host, message);
+            self.must("nothing_unsynced_is_promised", kept);
+        }
+        let clock = self.hosts[host].wall(self.now);
+        let bytes = self.said_abroad(encode(&Envelope { clock, messages }));
+        let times = if self.network.unruly && urgent && self.flip(0.03) { 2 } else { 1 };
+        for _ in 0..times {
+            match self.network.send(host, other, urgent, self.now, &mut self.rng) {
+                Fate::Arrives { at, epoch } => {
+                    let bytes = bytes.clone();
+                    self.push(at, What::Envelope { from: host, to: other, epoch, bytes });
+                }
+                Fate::Dooms { at, epoch } => {
+                    self.push(at, What::Breaks { a: host, b: other, epoch });
+                }
+                Fate::Lost => {}
+            }
+        }
+    }
+
+    /// An envelope arrives.
+    pub fn received(&mut self, from: usize, host: usize, bytes: &[u8]) {
+        let sender = self.hosts[from].node;
+        let Envelope { clock, messages } =
+            decode(bytes, FRAME_BYTES_MAX).expect("what is sent can be read");
+        let mut for_scheduler = Vec::new();
+        for message in messages {
+            match message {
+                PeerMessage::ToExecutor(says) => {
+                    let event = executor::Event::Owner { from: sender, says };
+                    self.local(host, Local::Executor(event));
+                }
+                other => for_scheduler.push(other),
+            }
+        }
+        if !for_scheduler.is_empty() {
+            let envelope = Envelope { clock, messages: for_scheduler };
+            let event = scheduler::Event::Peer { from: sender, envelope };
+            self.local(host, Local::Scheduler(event));
+        }
+        self.local(host, Local::Membership(membership::Event::Heard { node: sender }));
+    }
+}

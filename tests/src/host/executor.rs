@@ -1,0 +1,87 @@
+//! The executor of a host and the runs that it starts, as `node`'s executor actor wires them.
+
+use umbel_protocol::executor;
+use umbel_protocol::id::{TaskId, Token};
+use umbel_protocol::scheduler;
+use umbel_protocol::task::Outcome;
+use umbel_protocol::wire::PeerMessage;
+
+use super::{EXECUTOR, Local};
+use crate::invariants::{self, starts_in_place};
+use crate::plan::MS;
+use crate::work::Script;
+use crate::world::{What, World};
+
+impl World {
+    pub(super) fn step_executor(&mut self, host: usize, event: executor::Event) {
+        let me = self.hosts[host].node;
+        let tick = self.tick(host);
+        let mut effects = Vec::new();
+        self.process(host).executor.step(tick, event, &mut effects);
+        for effect in effects {
+            match effect {
+                executor::Effect::Send { to, says } if to == me => {
+                    let says = self.said_at_home(says);
+                    self.local(host, Local::Scheduler(scheduler::Event::Executor(says)));
+                }
+                executor::Effect::Send { to, says } => {
+                    self.send(host, to, false, vec![PeerMessage::FromExecutor(says)]);
+                }
+                executor::Effect::Start(start) => self.run_starts(host, &start),
+                executor::Effect::Stop { task, token } => {
+                    if self.flip(0.8) {
+                        let script = Script { mark: 0, takes: 0, failures: 0, permanent: false };
+                        let at = self.now + self.between(MS, 50 * MS);
+                        let life = self.hosts[host].life;
+                        let ended = Local::Ended(task, token, script, true);
+                        self.push(at, What::Inside(host, life, ended));
+                    }
+                }
+            }
+        }
+        self.plan_wake(host, EXECUTOR);
+    }
+
+    fn run_starts(&mut self, host: usize, start: &executor::Start) {
+        let script = Script::of(&start.args).expect("arguments arrive as they were given");
+        let lessee = self.process(host).executor.me();
+        self.trace(|| {
+            let (task, token, mark) = (start.task, start.token, script.mark);
+            format!("host {host} starts #{mark} {task} {token} attempt {}", start.attempt)
+        });
+        for _ in 0..self.starts_of_a_run() {
+            invariants::on_start(self, script.mark, start.task, start.token, lessee);
+        }
+        let in_place = starts_in_place::on_start(self, host, script.mark, start);
+        self.must("starts_in_place", in_place);
+        self.progress_at = self.now;
+        let pool = self.hosts[host].profile.pool(&start.template.queue, &start.template.name);
+        let run = (start.attempt, pool.unwrap_or_default());
+        let known = self.process(host).runs.insert((start.task, start.token), run);
+        if known.is_some() {
+            self.violate(format!("host {host} starts {} {} again", start.task, start.token));
+        }
+        let at = self.now + script.takes;
+        let life = self.hosts[host].life;
+        let ended = Local::Ended(start.task, start.token, script, false);
+        self.push(at, What::Inside(host, life, ended));
+    }
+
+    pub(super) fn run_ended(
+        &mut self,
+        host: usize,
+        task: TaskId,
+        token: Token,
+        script: &Script,
+        stopped: bool,
+    ) {
+        let Some((attempt, _)) = self.process(host).runs.remove(&(task, token)) else {
+            return;
+        };
+        let outcome = if stopped { Outcome::Cancelled } else { script.outcome(attempt) };
+        self.trace(|| format!("host {host} ends {task} {token}: {outcome:?}"));
+        self.progress_at = self.now;
+        self.ledger.ended_run(task, token, self.now, &outcome);
+        self.step_executor(host, executor::Event::Finished(vec![(task, token, outcome)]));
+    }
+}

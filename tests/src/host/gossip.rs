@@ -1,0 +1,55 @@
+//! The membership of a host, as `node`'s gossip actor wires it.
+
+use bytes::Bytes;
+use umbel_protocol::id::NodeId;
+use umbel_protocol::membership::{self, Identity, Liveness};
+use umbel_protocol::scheduler;
+
+use super::{Local, MEMBERSHIP};
+use crate::plan::MS;
+use crate::world::{What, World};
+
+impl World {
+    pub(super) fn step_membership(&mut self, host: usize, event: membership::Event) {
+        let tick = self.tick(host);
+        let mut effects = Vec::new();
+        self.process(host).membership.step(tick, event, &mut effects);
+        for effect in effects {
+            match effect {
+                membership::Effect::Changed { identity, liveness } => {
+                    let Identity { node, incarnation, .. } = identity;
+                    self.trace(|| format!("host {host} finds {node:?} {liveness:?}"));
+                    let down = liveness == Liveness::Down;
+                    self.ledger.opinion(host, (node, incarnation), down, self.now);
+                    let event = scheduler::Event::Liveness { node, incarnation, liveness };
+                    self.local(host, Local::Scheduler(event));
+                }
+                membership::Effect::SendDatagram { to, data } => {
+                    self.send_datagram(host, to.node, data);
+                }
+                membership::Effect::Superseded { by } => {
+                    self.violate(format!("host {host} is superseded by {by:?}"));
+                }
+                membership::Effect::Load { .. }
+                | membership::Effect::Rejected { .. }
+                | membership::Effect::Rejoined { .. } => {}
+            }
+        }
+        self.plan_wake(host, MEMBERSHIP);
+    }
+
+    fn send_datagram(&mut self, host: usize, to: NodeId, data: Bytes) {
+        let Some(other) = self.index.get(&to).copied() else {
+            return;
+        };
+        let lost = f64::from(self.datagram_loss) / 1_000.0;
+        if self.network.blocked.contains(&(host, other)) || self.flip(lost) {
+            return;
+        }
+        let times = if self.flip(0.01) { 2 } else { 1 };
+        for _ in 0..times {
+            let at = self.now + self.between(MS / 10, 5 * MS);
+            self.push(at, What::Datagram { from: host, to: other, data: data.clone() });
+        }
+    }
+}

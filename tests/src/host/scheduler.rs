@@ -1,0 +1,90 @@
+//! The scheduler of a host and its disk, as `node`'s scheduler actor and store wire them.
+
+use umbel_protocol::membership::Peer;
+use umbel_protocol::scheduler::{self, Effect, Now};
+use umbel_protocol::{executor, formation, membership};
+
+use super::{Local, SCHEDULER};
+use crate::invariants;
+use crate::plan::MS;
+use crate::world::{What, World};
+
+impl World {
+    pub(super) fn step_scheduler(&mut self, host: usize, event: scheduler::Event) {
+        let now = Now { tick: self.tick(host), wall: self.hosts[host].wall(self.now) };
+        let mut effects = Vec::new();
+        self.process(host).scheduler.step(now, event, &mut effects);
+        for effect in effects {
+            self.perform(host, effect);
+        }
+        invariants::one_owner::check(self, host);
+        self.plan_wake(host, SCHEDULER);
+    }
+
+    fn perform(&mut self, host: usize, effect: Effect) {
+        let me = self.hosts[host].node;
+        match effect {
+            Effect::Answer { caller, answer, is_last: _ } => {
+                let at = self.now + self.between(MS / 10, MS);
+                self.push(at, What::Answer { op: caller.session, attempt: caller.request, answer });
+            }
+            Effect::Execute(says) => {
+                self.note_leases(host, &says);
+                self.local(host, Local::Executor(executor::Event::Owner { from: me, says }));
+            }
+            Effect::Joined(cluster) => {
+                self.trace(|| format!("host {host} belongs to {cluster:?}"));
+                let known = *self.hosts[host].disk.cluster.get_or_insert(cluster);
+                if known != cluster {
+                    self.violate(format!("host {host} joins a second cluster"));
+                }
+                self.local(host, Local::Formation(formation::Event::Joined));
+            }
+            Effect::Meet { node, address } => {
+                if let Some(other) = self.index.get(&node).copied() {
+                    self.process(host).knows.insert(other);
+                    let to = Peer { node, address };
+                    self.local(host, Local::Membership(membership::Event::Announce { to }));
+                }
+            }
+            Effect::Persist(batch) => {
+                let number = batch.number;
+                assert!(!self.process(host).is_writing, "one batch at a time");
+                self.process(host).is_writing = true;
+                self.hosts[host].disk.write(batch);
+                let slow = self.hosts[host].slow_until > self.now;
+                let fsync = if slow {
+                    self.between(50 * MS, 400 * MS)
+                } else {
+                    self.between(MS / 5, 4 * MS)
+                };
+                let life = self.hosts[host].life;
+                if self.answers_early() {
+                    let event = scheduler::Event::Persisted { number };
+                    self.push(self.now, What::Inside(host, life, Local::Scheduler(event)));
+                }
+                self.push(self.now + fsync, What::Inside(host, life, Local::Synced(number)));
+                if self.answers_early() {
+                    self.process(host).is_writing = false;
+                }
+            }
+            Effect::Lost(loss) => self.violate(format!("host {host} has lost {loss:?}")),
+            Effect::Refused(refusal) => self.violate(format!("host {host} is refused: {refusal}")),
+            Effect::Send { to, urgent, messages } => self.send(host, to, urgent, messages),
+        }
+    }
+
+    pub(super) fn synced(&mut self, host: usize, number: u64) {
+        let forgets = self.forgets();
+        let disk = &mut self.hosts[host].disk;
+        if forgets {
+            disk.forget(number);
+        } else {
+            disk.sync(number);
+        }
+        if !self.answers_early() {
+            self.process(host).is_writing = false;
+            self.step_scheduler(host, scheduler::Event::Persisted { number });
+        }
+    }
+}

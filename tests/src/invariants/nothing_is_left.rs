@@ -1,0 +1,32 @@
+//! At rest nothing is held, no slot is missing, nobody waits, and all know the same cluster.
+
+use crate::world::World;
+
+/// What is left over, if anything.
+#[must_use]
+pub fn left(world: &World) -> Option<String> {
+    let mut version = None;
+    for (host, one) in world.hosts.iter().enumerate().filter(|(_, one)| !one.is_dead) {
+        let Some(process) = &one.process else {
+            continue;
+        };
+        let held = process.executor.held();
+        if held != 0 {
+            return Some(format!("host {host} holds {held} runs that have ended"));
+        }
+        let free = process.executor.free();
+        if free != one.profile.pools {
+            return Some(format!("host {host} has {free:?} free of {:?}", one.profile.pools));
+        }
+        let waiting = process.scheduler.waiting();
+        if waiting != (0, 0, 0) {
+            return Some(format!("host {host} keeps requests, waits, submissions: {waiting:?}"));
+        }
+        let meta = process.scheduler.meta()?;
+        let is_member = meta.members.contains_key(&one.node);
+        if !is_member || *version.get_or_insert(meta.version) != meta.version {
+            return Some(format!("host {host} knows version {} of the cluster", meta.version));
+        }
+    }
+    None
+}

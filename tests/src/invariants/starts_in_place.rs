@@ -1,0 +1,52 @@
+//! A run starts where and when it may: not before its time, on a node that knows its task, in a
+//! slot that is free.
+
+use umbel_protocol::executor::Start;
+use umbel_protocol::task::Outcome;
+
+use crate::ledger::TaskLog;
+use crate::plan::MS;
+use crate::world::World;
+
+/// A run starts on `host`.
+///
+/// # Errors
+/// What it should have waited for.
+pub fn on_start(world: &World, host: usize, mark: u64, start: &Start) -> Result<(), String> {
+    let one = &world.hosts[host];
+    let template = &start.template;
+    let Some(pool) = one.profile.pool(&template.queue, &template.name) else {
+        return Err(format!("host {host} runs {} and does not know it", template.name));
+    };
+    let running = one.process.as_ref().map_or(0, |process| process.running(pool));
+    if running >= one.profile.pools[pool] {
+        return Err(format!("host {host} runs {running} tasks in pool {pool} already"));
+    }
+    let Some(log) = world.ledger.tasks.get(&mark) else {
+        return Ok(());
+    };
+    let early = earliest(log, start).filter(|earliest| {
+        // Partition time is that of clocks which may be off, each against each, and are known as they
+        // were when a message left.
+        let off = 2 * world.plan.faults.clock_skew * MS + world.network.slowest();
+        world.now + off < *earliest
+    });
+    match early {
+        Some(earliest) => Err(format!("#{mark} starts {} us too early", earliest - world.now)),
+        None => Ok(()),
+    }
+}
+
+/// Before when the run cannot start, if clocks were right.
+fn earliest(log: &TaskLog, start: &Start) -> Option<u64> {
+    let options = &start.template.options;
+    let delayed = log.first_try.map(|at| at + options.delay.as_micros());
+    let failed = log.starts.iter().filter_map(|start| match &start.end {
+        Some((at, Outcome::Failed(_))) => Some(*at),
+        _ => None,
+    });
+    // At least half of the first pause; walls count in milliseconds.
+    let pause = (options.backoff_first().as_micros() / 2).saturating_sub(2_000);
+    let retried = failed.max().filter(|_| start.attempt > 1).map(|at| at + pause);
+    delayed.map(|at| at.saturating_sub(2_000)).max(retried)
+}

@@ -1,0 +1,127 @@
+//! After all has come to rest, a minority dies for good while there is new work.
+//!
+//! Whatever a storm breaks comes back, so it shows that nothing gets lost, not that anybody takes
+//! over. Here nobody comes back: who lives must notice, own what the dead owned, end their runs and
+//! replace their copies, all in time.
+
+use umbel_protocol::id::GroupId;
+use umbel_protocol::placement::voters_of;
+use umbel_protocol::task::Phase;
+
+use crate::faults::Fault;
+use crate::invariants::partitions;
+use crate::plan::SECOND;
+use crate::world::{What, World};
+
+/// So long after a death every group has an owner that lives.
+const OWNED_WITHIN: u64 = 10 * SECOND;
+/// So long after it no run is left to the dead.
+const RELEASED_WITHIN: u64 = 15 * SECOND;
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Loss {
+    /// Whether it has been planned.
+    pub begun: bool,
+    /// When it happened.
+    pub at: Option<u64>,
+}
+
+impl World {
+    /// Plans a last loss, if this world has one; whether there is more to come.
+    pub fn begin_loss(&mut self) -> bool {
+        if !self.plan.loses_minority || self.loss.begun {
+            return false;
+        }
+        self.loss.begun = true;
+        self.trace(|| "a minority is about to die".to_owned());
+        let at = self.now + self.between(SECOND, 4 * SECOND);
+        self.push(at, What::Fault(Fault::Lose));
+        let submissions = self.between(10, 30);
+        self.submit_within(self.now, at + 2 * SECOND, submissions);
+        self.progress_at = at;
+        self.healed_at = Some(at);
+        true
+    }
+
+    /// A random minority dies: of the hosts, and of the voters of each group.
+    pub fn lose_minority(&mut self) {
+        let most = (self.hosts.len() - 1) / 2;
+        let wanted = usize::try_from(self.between(1, most as u64)).expect("few hosts");
+        for _ in 0..4 * self.hosts.len() {
+            let host = usize::try_from(self.random() % self.hosts.len() as u64).expect("few hosts");
+            if self.hosts.iter().filter(|one| one.is_dead).count() == wanted {
+                break;
+            }
+            if !self.hosts[host].is_dead && self.can_do_without(host) {
+                self.crash(host);
+                self.hosts[host].is_dead = true;
+            }
+        }
+        self.is_troubled = true;
+        self.loss.at = Some(self.now);
+    }
+
+    /// Whether each group keeps a majority and each task somebody that may run it.
+    fn can_do_without(&self, host: usize) -> bool {
+        let lives = |one: usize| !self.hosts[one].is_dead && one != host;
+        // Only even hosts run all tasks.
+        if !(0..self.hosts.len()).any(|one| one.is_multiple_of(2) && lives(one)) {
+            return false;
+        }
+        let groups = partitions(self).map(GroupId::of).chain([GroupId::META]);
+        let copies = |group: GroupId| {
+            let processes = self.hosts.iter().filter_map(|one| one.process.as_ref());
+            processes.filter_map(move |process| process.scheduler.copy(group))
+        };
+        groups.flat_map(copies).all(|copy| {
+            let known = copy.copies();
+            [&known.voters, &known.voters_outgoing].into_iter().all(|voters| {
+                let nodes = voters.iter().filter_map(|voter| copy.node_of(*voter));
+                let living = nodes.filter(|node| lives(self.index[node])).count();
+                voters.is_empty() || living * 2 > voters.len()
+            })
+        })
+    }
+
+    /// What the dead still have after so long, if anything.
+    ///
+    /// # Errors
+    /// What nobody has taken over.
+    pub fn check_loss(&self) -> Result<(), String> {
+        let Some(age) = self.loss.at.map(|at| self.now - at) else {
+            return Ok(());
+        };
+        for partition in partitions(self) {
+            let owned = crate::invariants::owned(self, partition);
+            if age < OWNED_WITHIN {
+                continue;
+            }
+            let Some(owned) = owned else {
+                return Err(format!("{partition} has no owner {age} us after a death"));
+            };
+            let left = owned.records().find(|(_, record)| match record.phase() {
+                Phase::Leased(lease) => self.hosts[self.index[&lease.lessee.node]].is_dead,
+                _ => false,
+            });
+            if let Some((task, _)) = left.filter(|_| age >= RELEASED_WITHIN) {
+                return Err(format!("{task} is left to a node that died {age} us ago"));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many hosts live.
+    #[must_use]
+    pub fn living(&self) -> usize {
+        self.hosts.iter().filter(|host| !host.is_dead).count()
+    }
+
+    /// Whether a group of `wanted` copies has `voters` and `learners` as it should.
+    #[must_use]
+    pub fn has_its_copies(&self, wanted: usize, voters: usize, learners: usize) -> bool {
+        // Where not enough others can stand in, the dead keep their votes.
+        let complete = voters + learners == wanted || self.living() < wanted;
+        voters == voters_of(wanted) && complete
+    }
+}

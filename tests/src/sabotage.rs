@@ -1,0 +1,75 @@
+//! Known bugs, put in around the real code to see that they are found: each where it would be.
+
+use umbel_protocol::limits::FRAME_BYTES_MAX;
+use umbel_protocol::wire::{Envelope, ExecutorSays, PeerMessage, decode, encode};
+
+use crate::world::World;
+
+/// A known bug, put in by the simulator around the real code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// A disk says that writes are durable before they are, and loses them in a crash.
+    EarlyDisk,
+    /// A disk says that writes are durable and now and then keeps nothing of them.
+    ForgetfulDisk,
+    /// Executors that are asked what they hold say: nothing.
+    LostHolds,
+    /// A submission that is tried again counts as a new one.
+    NoDedup,
+    /// Executors start what they are sent twice.
+    DoubleStart,
+}
+
+impl World {
+    fn has(&self, sabotage: Sabotage) -> bool {
+        self.plan.sabotage == Some(sabotage)
+    }
+
+    /// Whether disks answer before they have written.
+    pub(crate) fn answers_early(&self) -> bool {
+        self.has(Sabotage::EarlyDisk)
+    }
+
+    /// Whether a disk forgets what it has just been given.
+    pub(crate) fn forgets(&mut self) -> bool {
+        self.has(Sabotage::ForgetfulDisk) && self.flip(0.2)
+    }
+
+    /// How often a run is started.
+    pub(crate) fn starts_of_a_run(&self) -> usize {
+        if self.has(Sabotage::DoubleStart) { 2 } else { 1 }
+    }
+
+    /// Whether a submission gets new ids when it is tried again.
+    pub(crate) fn renames_retries(&self) -> bool {
+        self.has(Sabotage::NoDedup)
+    }
+
+    /// What an executor says to the owner on its own node.
+    pub(crate) fn said_at_home(&self, says: ExecutorSays) -> ExecutorSays {
+        if self.has(Sabotage::LostHolds) { without_runs(says) } else { says }
+    }
+
+    /// What is sent to another node.
+    pub(crate) fn said_abroad(&self, bytes: Vec<u8>) -> Vec<u8> {
+        if !self.has(Sabotage::LostHolds) {
+            return bytes;
+        }
+        let mut envelope: Envelope = decode(&bytes, FRAME_BYTES_MAX).expect("just encoded");
+        for message in &mut envelope.messages {
+            if let PeerMessage::FromExecutor(says) = message {
+                *says = without_runs(says.clone());
+            }
+        }
+        encode(&envelope)
+    }
+}
+
+fn without_runs(says: ExecutorSays) -> ExecutorSays {
+    match says {
+        ExecutorSays::Holds { lessee, partition, term, .. } => {
+            ExecutorSays::Holds { lessee, partition, term, runs: Vec::new() }
+        }
+        other => other,
+    }
+}
