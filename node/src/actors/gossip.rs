@@ -58,7 +58,7 @@ pub(crate) struct TellAll;
 pub struct Members;
 
 impl Gossip {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         machine: Membership,
         clock: Clock,
         handles: Handles,
