@@ -14,6 +14,7 @@ mod demo;
 mod dev;
 mod failure;
 mod fleet;
+mod interrupt;
 mod json_text;
 mod names;
 mod node;
@@ -35,6 +36,7 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::Badly) => ExitCode::FAILURE,
+        Ok(Done::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             // A reader that has seen enough is no failure of ours to talk about.
             if !out::is_closed(&error) {
@@ -51,7 +53,6 @@ pub fn main() -> ExitCode {
 #[command(
     name = "umbel",
     version,
-    disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "\
@@ -104,7 +105,12 @@ enum Done {
     Well,
     /// Not so, which has been told.
     Badly,
+    /// By a signal; what goes on without it has been told.
+    Interrupted,
 }
+
+/// What shells say of a program that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
 
 fn run(command: Command) -> anyhow::Result<Done> {
     match command {

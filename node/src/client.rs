@@ -49,7 +49,7 @@ use umbel_protocol::wire::{Answer, Ask, Ending, Status};
 pub use self::builder::ClientBuilder;
 use self::directory::Directory;
 pub use self::error::{ClientError, TaskFailed, Tried};
-use self::exchange::{Exchange, Until};
+use self::exchange::{Exchange, Limits, Until};
 pub use self::handle::Handle;
 use self::link::Link;
 use self::local::LocalRequest;
@@ -65,6 +65,7 @@ struct Inner {
     link: Link,
     directory: Arc<Directory>,
     patience: Duration,
+    limits: Limits,
     _guard: DropGuard,
 }
 
@@ -77,6 +78,16 @@ pub struct Filter {
     pub queue: Option<String>,
     /// At most so many, the newest.
     pub limit: u32,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The tasks, newest first.
+    pub tasks: Vec<View>,
+    /// Partitions whose tasks are missing, because nobody who owns them could tell. With 0 the
+    /// listing is complete.
+    pub partitions_missing: u16,
 }
 
 impl Default for Filter {
@@ -117,7 +128,15 @@ impl Client {
     }
 
     fn new(link: Link, directory: Arc<Directory>, patience: Duration, guard: DropGuard) -> Self {
-        Self { inner: Arc::new(Inner { link, directory, patience, _guard: guard }) }
+        Self {
+            inner: Arc::new(Inner {
+                link,
+                directory,
+                patience,
+                limits: Limits::default(),
+                _guard: guard,
+            }),
+        }
     }
 
     /// Submits a task. When this returns, the task is on the disks of a majority.
@@ -182,6 +201,15 @@ impl Client {
             answers.insert(position, Err(error));
         }
         answers
+    }
+
+    /// Gives ids to those of `submissions` that have none: with them whoever submits can find out
+    /// what became of tasks whose acknowledgement was lost.
+    ///
+    /// # Errors
+    /// Nothing is known of the cluster yet.
+    pub async fn number(&self, submissions: &mut [Submission]) -> Result<(), ClientError> {
+        bulk::number(&self.inner.directory, submissions, self.deadline()).await
     }
 
     /// As [`Client::submit_batch`], for tasks whose results have no type here.
@@ -261,11 +289,13 @@ impl Client {
     ///
     /// # Errors
     /// Nobody answers.
-    pub async fn list(&self, filter: Filter) -> Result<Vec<View>, ClientError> {
+    pub async fn list(&self, filter: Filter) -> Result<Listing, ClientError> {
         let limit = filter.limit.min(u32::try_from(LIST_MAX).unwrap_or(u32::MAX));
         let ask = Ask::List { state: filter.state, queue: filter.queue, limit };
         match self.exchange().one(&ask, self.within()).await? {
-            Answer::Tasks(tasks) => Ok(tasks),
+            Answer::Tasks { tasks, partitions_missing } => {
+                Ok(Listing { tasks, partitions_missing })
+            }
             other => Err(ClientError::unexpected(&other)),
         }
     }
@@ -323,7 +353,11 @@ impl Client {
     }
 
     fn exchange(&self) -> Exchange<'_> {
-        Exchange { link: &self.inner.link, directory: &self.inner.directory }
+        Exchange {
+            link: &self.inner.link,
+            directory: &self.inner.directory,
+            limits: self.inner.limits,
+        }
     }
 
     /// Until when an answer is waited for that should come at once.

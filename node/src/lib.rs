@@ -1,4 +1,41 @@
 //! umbel: a distributed task queue without a broker.
+//!
+//! Every host runs the same program; any node takes tasks, keeps them on a majority of several disks
+//! and runs them wherever a slot is free.
+//!
+//! ```no_run
+//! use umbel::{Node, TaskError};
+//!
+//! #[umbel::task]
+//! async fn add(a: u64, b: u64) -> Result<u64, TaskError> {
+//!     a.checked_add(b).ok_or_else(|| TaskError::permanent("the sum is too large"))
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::builder().name("hello").start().await?;
+//! node.joined().await?;
+//! let sum = node.client().run(add::call(1, 2)).await?;
+//! println!("1 + 2 = {sum}");
+//! node.stop().await;
+//! # Ok(()) }
+//! ```
+//!
+//! # Where to begin
+//!
+//! - A service that does the work, or some of it, embeds a [`Node`]: [`Node::builder`] sets it up,
+//!   [`#[umbel::task]`](macro@task) makes a task of a function, [`NodeBuilder::register`] of a
+//!   closure and [`NodeBuilder::define`] of either with options.
+//! - A service that only submits and waits has a [`Client`]: [`Client::connect`].
+//! - Programs and web hooks are tasks without any code: [`config`] reads the `cluster.toml` that
+//!   declares them.
+//! - To talk to a node's actors, see [`actors`].
+//!
+//! # Words
+//!
+//! A *task* is one piece of work with an id; its *name* says what code it is; it waits in a *queue*.
+//! A *run* is one start of it, in a *slot* of a node; an *attempt* is a run that counts. Tasks live in
+//! *partitions*; each has *copies* on several nodes, of which one is its *owner*. A *token* orders the
+//! runs of a task, so that others can refuse one that is late. [`protocol`] has the rest.
 
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -25,7 +62,11 @@ mod wire_out;
 pub mod work;
 
 pub use umbel_macros::task;
+/// What nodes decide, and the types that programs and nodes tell each other.
+pub use umbel_protocol as protocol;
+pub use umbel_protocol::id::TaskId;
+pub use umbel_protocol::task::{Options, State, View};
 
 pub use self::client::{Client, ClientError, Handle, TaskFailed};
 pub use self::node::{Node, NodeBuilder};
-pub use self::work::{Call, Context, Registry, Task, TaskError};
+pub use self::work::{Call, Context, Definition, Registry, Task, TaskError};

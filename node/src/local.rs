@@ -21,6 +21,8 @@ pub struct Local {
     pub node: String,
     /// What its cluster is called.
     pub cluster: String,
+    /// Its id: two clusters may be called the same.
+    pub cluster_id: String,
     /// Where it listens.
     pub address: SocketAddr,
     /// Directory of certificates, a client's among them.
@@ -49,7 +51,14 @@ impl Drop for Announced {
 /// # Errors
 /// The directory cannot be used. The node works without.
 pub fn announce(local: &Local) -> io::Result<Announced> {
-    announce_in(&directory()?, local)
+    let mut refused = None;
+    for dir in directories() {
+        match own(&dir).and_then(|()| announce_in(&dir, local)) {
+            Ok(announced) => return Ok(announced),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.unwrap_or_else(|| io::Error::other("there is no directory for it")))
 }
 
 /// The nodes of this host and user that can be found, by cluster and name.
@@ -57,7 +66,24 @@ pub fn announce(local: &Local) -> io::Result<Announced> {
 /// # Errors
 /// The directory cannot be used.
 pub fn discover() -> io::Result<Vec<Local>> {
-    discover_in(&directory()?)
+    let mut found: Vec<Local> = Vec::new();
+    let mut refused = None;
+    let mut seen = 0;
+    for dir in directories() {
+        match trusted(&dir).and_then(|()| discover_in(&dir)) {
+            Ok(more) => {
+                seen += 1;
+                found.extend(more);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => seen += 1,
+            Err(error) => refused = Some(error),
+        }
+    }
+    sort(&mut found);
+    match refused {
+        Some(error) if seen == 0 => Err(error),
+        _ => Ok(found),
+    }
 }
 
 fn announce_in(dir: &Path, local: &Local) -> io::Result<Announced> {
@@ -100,36 +126,53 @@ fn discover_in(dir: &Path) -> io::Result<Vec<Local>> {
             }
         }
     }
-    found.sort_by(|a, b| (&a.cluster, &a.tls, &a.node).cmp(&(&b.cluster, &b.tls, &b.node)));
+    sort(&mut found);
     Ok(found)
 }
 
-/// The directory, made if there is none.
-fn directory() -> io::Result<PathBuf> {
-    let user = Uid::effective();
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_absolute());
-    let dir = match runtime {
-        Some(runtime) => Path::new(&runtime).join("umbel"),
-        None => std::env::temp_dir().join(format!("umbel-{user}")),
-    };
-    own(&dir, user.as_raw())?;
-    Ok(dir)
+fn sort(found: &mut [Local]) {
+    found.sort_by(|a, b| {
+        (&a.cluster, &a.cluster_id, &a.node).cmp(&(&b.cluster, &b.cluster_id, &b.node))
+    });
 }
 
-/// Makes `dir` for this user only. In a directory that everybody may write to, somebody else may
-/// have made it first, to tell this user of nodes of his own.
-fn own(dir: &Path, user: u32) -> io::Result<()> {
+/// Where nodes may be announced, the best place first. A node that was started by the system and a
+/// shell of the same user may not agree which it is, so all are looked into.
+fn directories() -> Vec<PathBuf> {
+    let user = Uid::effective();
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let runtime = runtime.filter(|dir| dir.is_absolute()).map(|dir| dir.join("umbel"));
+    let shared = std::env::temp_dir().join(format!("umbel-{user}"));
+    runtime.into_iter().chain([shared]).collect()
+}
+
+/// Makes `dir` for this user only.
+fn own(dir: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+        Err(error) => return Err(about(dir, &error)),
     }
-    let found = fs::symlink_metadata(dir)?;
+    trusted(dir)
+}
+
+/// In a directory that everybody may write to, somebody else may have made `dir` first, to tell this
+/// user of nodes of his own.
+fn trusted(dir: &Path) -> io::Result<()> {
+    trusted_by(dir, Uid::effective().as_raw())
+}
+
+fn trusted_by(dir: &Path, user: u32) -> io::Result<()> {
+    let found = fs::symlink_metadata(dir).map_err(|error| about(dir, &error))?;
     if !found.is_dir() || found.uid() != user || found.mode() & 0o022 != 0 {
         let why = format!("{} belongs to somebody else, or others may write to it", dir.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     Ok(())
+}
+
+fn about(dir: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", dir.display()))
 }
 
 #[cfg(test)]
@@ -142,6 +185,7 @@ mod tests {
         Local {
             node: node.to_owned(),
             cluster: "test".to_owned(),
+            cluster_id: "1".to_owned(),
             address: "127.0.0.1:7400".parse().unwrap(),
             tls: "/tls".into(),
             pid: 7,
@@ -173,11 +217,13 @@ mod tests {
     fn a_directory_of_others_is_not_trusted() {
         let dir = tempfile::tempdir().unwrap();
         let (path, user) = (dir.path().join("umbel"), Uid::effective().as_raw());
-        own(&path, user).unwrap();
-        own(&path, user).unwrap();
+        own(&path).unwrap();
+        own(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
-        assert!(own(&path, user + 1).is_err());
+        assert!(trusted_by(&path, user + 1).is_err());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(own(&path, user).is_err());
+        assert!(own(&path).is_err());
+        let error = own(&dir.path().join("none/umbel")).unwrap_err();
+        assert!(error.to_string().contains("none/umbel"), "{error}");
     }
 }

@@ -115,8 +115,9 @@ const fn kind(answer: &Answer) -> &'static str {
         Answer::Finished(_) => "finished",
         Answer::Status(_) => "status",
         Answer::Submitted { .. } => "submitted",
-        Answer::Tasks(_) => "tasks",
+        Answer::Tasks { .. } => "tasks",
         Answer::View(_) => "view",
+        Answer::Waiting => "waiting",
         Answer::Welcome(_) => "welcome",
     }
 }

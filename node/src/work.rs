@@ -27,6 +27,7 @@
 //!
 //! Nothing here decides whether a task is tried again, or talks to other nodes.
 
+mod arguments;
 mod call;
 mod command;
 mod context;
@@ -41,6 +42,7 @@ mod registry;
 mod run;
 mod webhook;
 
+pub use self::arguments::{Argument, Arguments};
 pub use self::call::{Call, InvalidCall, Submission};
 pub use self::command::{CommandSpec, Environment, Expand, Program};
 pub use self::context::Context;

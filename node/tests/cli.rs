@@ -4,6 +4,10 @@
 
 #[path = "cli/cluster.rs"]
 mod cluster;
+#[path = "cli/dev.rs"]
+mod dev;
+#[path = "cli/processes.rs"]
+mod processes;
 #[path = "cli/program.rs"]
 mod program;
 
@@ -51,6 +55,15 @@ fn a_configuration_is_checked() {
     assert!(!ran.ok && ran.out.is_empty());
     assert!(ran.err.contains(&format!("--> {file}:2:1")), "{}", ran.err);
     assert!(ran.err.contains("name"), "{}", ran.err);
+    // Whoever starts a node with it is told the same, once.
+    for command in ["node", "dev"] {
+        let ran = program.run(&[command, "-c", &file]);
+        assert!(!ran.ok && ran.err.contains(&format!("--> {file}:2:1")), "{}", ran.err);
+        assert!(!ran.err.contains("error: error"), "{}", ran.err);
+    }
+    fs::write(&file, "[tasks.\"umbel.noop\"]\ncommand = [\"true\"]\n").unwrap();
+    let ran = program.run(&["config", "check", &file]);
+    assert!(!ran.ok && ran.err.contains("are umbel's own"), "{}", ran.err);
     let ran = program.run(&["config", "check", &program.path("none.toml")]);
     assert!(!ran.ok && ran.err.contains("  why: No such file"), "{}", ran.err);
 }
@@ -86,7 +99,12 @@ fn what_is_typed_wrong_is_told_before_anything_is_done() {
         (&["submit", "a", "--priority", "10"], "10 is not in 0..=9"),
         (&["submit", "a", "--id", "1"], "not a task id"),
         (&["task", "list", "--state", "done"], "[possible values: scheduled, ready, leased,"),
+        (&["submit", "a", "--time-limit", "0s"], "longer than no time"),
         (&["node", "--join", "a"], "the port is missing"),
+        (&["node", "--listen", "7400"], "the port is missing"),
+        (&["node", "--name", "../x"], "use 1 to 63 lower-case letters"),
+        (&["node", "--name", ""], "use 1 to 63 lower-case letters"),
+        (&["dev", "--base-port", "0"], "0 is not in 1..=65535"),
         (&["bench", "--payload", "2000000"], "1048576 bytes"),
     ] {
         let ran = program.run(args);
@@ -107,6 +125,15 @@ fn where_there_is_no_cluster_it_is_said_how_to_get_one() {
     let ran = program.run(&["cluster", "status", "--connect", "127.0.0.1:1", "--tls", &dir]);
     assert!(!ran.ok && ran.err.contains("no client certificate at"), "{}", ran.err);
     assert!(program.run(&["ca", "issue", "me", "--dir", &dir, "--client"]).ok);
+    assert!(program.run(&["ca", "issue", "you", "--dir", &dir, "--client"]).ok);
+    let ask = ["cluster", "status", "--connect", "127.0.0.1:1", "--tls", &dir];
+    let ran = program.run(&ask);
+    assert!(!ran.ok && ran.err.contains("with `--cert NAME`"), "{}", ran.err);
+    let dir = program.path("me");
+    fs::create_dir(&dir).unwrap();
+    for file in ["ca.pem", "me.pem", "me.key"] {
+        fs::copy(program.path(&format!("ca/{file}")), format!("{dir}/{file}")).unwrap();
+    }
     // A port that is held and never answers.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();

@@ -98,10 +98,12 @@ async fn whole(
         loop {
             let mut nodes = Vec::new();
             for place in 0..3 {
-                let scheduler = cluster.node(place).scheduler().expect("there is one");
-                nodes.push(scheduler.send(CopiesHere).await.expect("it answers"));
+                // One that was just started may not have opened its store yet.
+                if let Some(scheduler) = cluster.node(place).scheduler() {
+                    nodes.push(scheduler.send(CopiesHere).await.expect("it answers"));
+                }
             }
-            if is_whole(&nodes, before) {
+            if nodes.len() == 3 && is_whole(&nodes, before) {
                 return nodes[2].iter().map(|copy| (copy.group, copy.replica)).collect();
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -33,6 +33,7 @@ mod loss;
 mod meta;
 mod names;
 mod outbox;
+mod quorum;
 mod read;
 mod ready;
 mod replica;

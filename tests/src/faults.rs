@@ -66,6 +66,7 @@ impl World {
         self.progress_at = self.now;
         self.heal();
         self.network.unruly = false;
+        self.network.lags = false;
         self.datagram_loss = 0;
         for host in 0..self.hosts.len() {
             self.hosts[host].slow_until = self.now;

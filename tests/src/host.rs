@@ -22,9 +22,9 @@ use umbel_protocol::time::{Span, Tick, Wall};
 use umbel_protocol::wire::Profile;
 
 use crate::disk::Disk;
-use crate::plan::MS;
+use crate::plan::{MS, SECOND};
 use crate::work::Script;
-use crate::world::World;
+use crate::world::{What, World};
 
 /// 2027-01-15, as good as any.
 const EPOCH_MS: u64 = 1_800_000_000_000;
@@ -194,6 +194,11 @@ impl World {
             lanes: [now; 4],
             is_writing: false,
         });
+        for other in 0..self.hosts.len() {
+            if other != host {
+                self.cut_link(host, other);
+            }
+        }
         self.trace(|| format!("host {host} starts as incarnation {}", incarnation.0));
         let me = self.hosts[host].node;
         self.local(host, Local::Executor(ExecutorEvent::Reached(me)));
@@ -219,8 +224,19 @@ impl World {
         self.ledger.observer_gone(host, self.now);
         self.trace(|| format!("host {host} crashes"));
         for other in 0..self.hosts.len() {
-            if other != host {
-                self.cut_link(host, other);
+            if other == host {
+                continue;
+            }
+            // A process that ends says so; a machine that loses power does not, and what it sent
+            // still arrives. Whoever speaks to it notices after a while, or when it is back.
+            let silent = self.flip(0.5).then(|| self.network.silence(other, host)).flatten();
+            match silent {
+                Some(epoch) => {
+                    self.saw("silent crash");
+                    let at = self.now + self.between(0, 5 * SECOND);
+                    self.push(at, What::Breaks { a: host, b: other, epoch });
+                }
+                None => self.cut_link(host, other),
             }
         }
     }

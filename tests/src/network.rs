@@ -1,9 +1,10 @@
 //! Streams and datagrams between hosts, and what goes wrong with them.
 //!
 //! Two hosts have at most one connection. What is sent on it arrives in order, in two classes of
-//! which neither waits for the other; when it breaks, all that is under way is lost, and both sides
-//! are told of the new one. A message that does not get through dooms its connection: a stream
-//! never leaves a gap.
+//! which neither waits for the other; when it breaks, what is under way is lost, but for what its
+//! receiver had already taken in and not yet looked at: that may come late, even behind the word that
+//! there is a new connection. Both sides are told of that. A message that does not get through dooms
+//! its connection: a stream never leaves a gap. Each direction and class is slow at times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,9 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
 use crate::plan::{MS, SECOND};
+
+/// Later than that no message comes, unless its receiver stands still.
+const LAG_MAX: u64 = 3 * SECOND;
 
 /// All connections.
 #[derive(Debug, Default)]
@@ -20,6 +24,9 @@ pub struct Network {
     pub blocked: BTreeSet<(usize, usize)>,
     /// Whether consensus messages are reordered, doubled and lost.
     pub unruly: bool,
+    /// Whether messages are late at times.
+    pub lags: bool,
+    lagged: bool,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +40,10 @@ struct Link {
     doomed: BTreeSet<usize>,
     /// When the last message of each direction and class arrives.
     arrives: BTreeMap<(usize, bool), u64>,
+    /// Until when what was sent in each direction and class before the last cut is still looked at.
+    grace: BTreeMap<(usize, bool), u64>,
+    /// How long messages of each direction and class take, and until when.
+    lag: BTreeMap<(usize, bool), (u64, u64)>,
 }
 
 /// What becomes of a message.
@@ -60,11 +71,27 @@ const fn pair(a: usize, b: usize) -> (usize, usize) {
     if a < b { (a, b) } else { (b, a) }
 }
 
+impl Link {
+    /// How long messages take now, at the least.
+    fn lag_of(&mut self, to: usize, urgent: bool, now: u64, rng: &mut ChaCha8Rng) -> u64 {
+        let (lag, until) = self.lag.entry((to, urgent)).or_default();
+        if *until <= now {
+            *until = now + rng.random_range(SECOND..8 * SECOND);
+            *lag = match rng.random_range(0..12) {
+                0..8 => MS / 10,
+                8..11 => rng.random_range(MS..100 * MS),
+                _ => rng.random_range(200 * MS..LAG_MAX),
+            };
+        }
+        *lag
+    }
+}
+
 impl Network {
     /// Nobody is connected yet.
     #[must_use]
-    pub fn new(unruly: bool) -> Self {
-        Self { unruly, ..Self::default() }
+    pub fn new(unruly: bool, lags: bool) -> Self {
+        Self { unruly, lags, lagged: lags, ..Self::default() }
     }
 
     /// Whether something may pass both ways.
@@ -76,13 +103,31 @@ impl Network {
     /// The longest that a message of some connection takes.
     #[must_use]
     pub const fn slowest(&self) -> u64 {
-        25 * MS
+        if self.lagged { 2 * LAG_MAX } else { 25 * MS }
     }
 
     /// Whether `epoch` is the connection that the two have.
     #[must_use]
     pub fn is_current(&self, a: usize, b: usize, epoch: u64) -> bool {
         self.links.get(&pair(a, b)).is_some_and(|link| link.up && link.epoch == epoch)
+    }
+
+    /// Whether what was sent on connection `epoch` still gets to `to`.
+    #[must_use]
+    pub fn arrives(&self, from: usize, to: usize, epoch: u64, urgent: bool, now: u64) -> bool {
+        let Some(link) = self.links.get(&pair(from, to)) else {
+            return false;
+        };
+        let is_last = if link.up { epoch + 1 == link.epoch } else { epoch == link.epoch };
+        let in_time = link.grace.get(&(to, urgent)).is_some_and(|until| now <= *until);
+        (link.up && link.epoch == epoch) || (is_last && in_time)
+    }
+
+    /// Nothing gets to `to` any more, though nobody has noticed; which connection that is.
+    pub fn silence(&mut self, from: usize, to: usize) -> Option<u64> {
+        let link = self.links.get_mut(&pair(from, to)).filter(|link| link.up)?;
+        link.doomed.insert(to);
+        Some(link.epoch)
     }
 
     /// Whether the two are connected.
@@ -107,9 +152,24 @@ impl Network {
     }
 
     /// The connection is gone; whether there was one.
-    pub fn cut(&mut self, a: usize, b: usize, retry_at: u64) -> bool {
+    pub fn cut(
+        &mut self,
+        a: usize,
+        b: usize,
+        now: u64,
+        retry_at: u64,
+        rng: &mut ChaCha8Rng,
+    ) -> bool {
         let link = self.links.entry(pair(a, b)).or_default();
         link.retry_at = retry_at;
+        if link.up {
+            for to in [a, b] {
+                for urgent in [false, true] {
+                    let grace = if rng.random_bool(0.5) { rng.random_range(0..50 * MS) } else { 0 };
+                    link.grace.insert((to, urgent), now + grace);
+                }
+            }
+        }
         std::mem::take(&mut link.up)
     }
 
@@ -141,8 +201,9 @@ impl Network {
             }
             return Fate::Arrives { at: now + rng.random_range(MS / 10..20 * MS), epoch };
         }
+        let lag = if self.lags { link.lag_of(to, urgent, now, rng) } else { MS / 10 };
         let latest = link.arrives.entry((to, urgent)).or_default();
-        let at = (now + rng.random_range(MS / 10..3 * MS)).max(*latest);
+        let at = (now + rng.random_range(lag..lag + 3 * MS)).max(*latest);
         *latest = at;
         Fate::Arrives { at, epoch }
     }

@@ -68,6 +68,8 @@ pub struct FaultPlan {
     pub clock_skew: u64,
     /// Whether messages of consensus are reordered, doubled and lost one by one.
     pub unruly: bool,
+    /// Whether messages of a connection are seconds late at times.
+    pub lags: bool,
 }
 
 impl Plan {
@@ -120,16 +122,18 @@ impl FaultPlan {
     fn of(seed: u64, rng: &mut ChaCha8Rng) -> Self {
         let every = rng.random_range(500..4_000) * MS;
         let calm = Self { kind: "calm", ..Self::default() };
+        let lags = rng.random_bool(0.5);
+        let broken = Self { every, lags, ..calm.clone() };
         match seed % 10 {
             0 => calm,
-            1 => Self { kind: "crashes", every, crash: 1, ..calm },
-            2 => Self { kind: "partitions", every, partition: 1, ..calm },
-            3 => Self { kind: "links", every, relink: 1, datagram_loss: 100, ..calm },
-            4 => Self { kind: "disks", every, slow_disk: 2, crash: 1, ..calm },
-            5 => Self { kind: "clocks", every, crash: 1, clock_skew: 5_000, ..calm },
-            6 => Self { kind: "blackouts", every: every * 3, blackout: 1, ..calm },
-            7 => Self { kind: "pauses", every, pause: 2, partition: 1, ..calm },
-            8 => Self { kind: "unruly", every, relink: 1, partition: 1, unruly: true, ..calm },
+            1 => Self { kind: "crashes", crash: 1, ..broken },
+            2 => Self { kind: "partitions", partition: 1, ..broken },
+            3 => Self { kind: "links", relink: 1, datagram_loss: 100, ..broken },
+            4 => Self { kind: "disks", slow_disk: 2, crash: 1, ..broken },
+            5 => Self { kind: "clocks", crash: 1, clock_skew: 5_000, ..broken },
+            6 => Self { kind: "blackouts", every: every * 3, blackout: 1, ..broken },
+            7 => Self { kind: "pauses", pause: 2, partition: 1, ..broken },
+            8 => Self { kind: "unruly", relink: 1, partition: 1, unruly: true, ..broken },
             _ => Self {
                 kind: "everything",
                 datagram_loss: 50,
@@ -142,6 +146,7 @@ impl FaultPlan {
                 pause: 2,
                 clock_skew: 2_000,
                 unruly: rng.random_bool(0.5),
+                lags,
             },
         }
     }
@@ -149,6 +154,6 @@ impl FaultPlan {
     /// Whether something goes wrong from the first moment on.
     #[must_use]
     pub const fn is_troubled_at_once(&self) -> bool {
-        self.datagram_loss > 0 || self.clock_skew > 0 || self.unruly
+        self.datagram_loss > 0 || self.clock_skew > 0 || self.unruly || self.lags
     }
 }

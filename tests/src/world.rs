@@ -63,6 +63,8 @@ pub struct World {
     pub replace_after_ms: u64,
     /// How the last loss goes.
     pub loss: Loss,
+    /// What happened how often.
+    pub seen: BTreeMap<&'static str, u64>,
     /// Whether anything has gone wrong yet.
     pub is_troubled: bool,
     /// When everything was healed.
@@ -124,6 +126,8 @@ pub enum What {
         to: usize,
         /// On which connection.
         epoch: u64,
+        /// In which class.
+        urgent: bool,
         /// What.
         bytes: Vec<u8>,
     },
@@ -155,7 +159,7 @@ impl World {
             now: SECOND,
             hosts,
             index,
-            network: Network::new(plan.faults.unruly),
+            network: Network::new(plan.faults.unruly, plan.faults.lags),
             clients: Clients::default(),
             ledger: Ledger::default(),
             images: Default::default(),
@@ -165,6 +169,7 @@ impl World {
             datagram_loss: plan.faults.datagram_loss,
             replace_after_ms: if rng.random_bool(0.5) { 5_000 } else { 30_000 },
             loss: Loss::default(),
+            seen: BTreeMap::new(),
             is_troubled: plan.faults.is_troubled_at_once(),
             healed_at: None,
             progress_at: 0,
@@ -275,12 +280,15 @@ impl World {
                 let event = membership::Event::Received { from: sender, data };
                 self.local(to, Local::Membership(event));
             }
-            What::Envelope { from, to, epoch, bytes } => {
-                if !self.network.is_current(from, to, epoch) {
+            What::Envelope { from, to, epoch, urgent, bytes } => {
+                if !self.network.arrives(from, to, epoch, urgent, self.now) {
                     return;
                 }
                 if let Some(until) = self.standing_still(to) {
-                    return self.push(until, What::Envelope { from, to, epoch, bytes });
+                    return self.push(until, What::Envelope { from, to, epoch, urgent, bytes });
+                }
+                if !self.network.is_current(from, to, epoch) {
+                    self.saw("frame of an old connection");
                 }
                 if self.hosts[to].process.is_some() {
                     self.received(from, to, &bytes);
@@ -332,15 +340,22 @@ impl World {
             let to = Peer { node, address: address(other) };
             self.local(one, Local::Membership(membership::Event::Announce { to }));
             self.local(one, Local::Membership(membership::Event::Heard { node }));
-            self.local(one, Local::Scheduler(scheduler::Event::Reached(node)));
-            self.local(one, Local::Executor(executor::Event::Reached(node)));
+            // Two machines are told by two ways; what was said may overtake either.
+            let life = self.hosts[one].life;
+            for what in [
+                Local::Scheduler(scheduler::Event::Reached(node)),
+                Local::Executor(executor::Event::Reached(node)),
+            ] {
+                let at = self.now + if self.flip(0.3) { self.between(0, 20 * MS) } else { 0 };
+                self.push(at, What::Inside(one, life, what));
+            }
         }
     }
 
     /// The connection of two hosts breaks; both notice.
     pub fn cut_link(&mut self, a: usize, b: usize) {
-        let retry_at = self.now + self.between(50 * MS, 500 * MS);
-        if self.network.cut(a, b, retry_at) {
+        let retry_at = self.now + self.between(0, 500 * MS);
+        if self.network.cut(a, b, self.now, retry_at, &mut self.rng) {
             self.trace(|| format!("{a} and {b} lose each other"));
             for (one, other) in [(a, b), (b, a)] {
                 let node = self.hosts[other].node;
@@ -365,6 +380,11 @@ impl World {
         if let Err(what) = invariants::named(invariant, result) {
             self.violate(what);
         }
+    }
+
+    /// Something happened that must happen in some seed, else the seeds prove nothing about it.
+    pub fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
     }
 
     /// Notes what happens, for people.

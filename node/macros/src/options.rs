@@ -68,6 +68,9 @@ fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
             format!("not usable as a name: use 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 _ - . : /");
         return Err(Error::new(literal.span(), message));
     }
+    if text.starts_with("umbel.") {
+        return Err(Error::new(literal.span(), "names that begin with `umbel.` are umbel's own"));
+    }
     Ok(text)
 }
 

@@ -101,6 +101,13 @@ impl Scheduler {
         self.settle(ctx);
     }
 
+    fn tell_waiting(&mut self) {
+        let waiting = self.machine.backlog();
+        if waiting != self.told_waiting && self.handles.gossip.try_send(Waiting(waiting)).is_ok() {
+            self.told_waiting = waiting;
+        }
+    }
+
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Answer { caller, answer, is_last } => self.answer(caller, answer, is_last),
@@ -158,10 +165,7 @@ impl Driven for Scheduler {
 
     fn due(&mut self, ctx: &mut Context<Self>) {
         self.step(Event::Due, ctx);
-        let waiting = self.machine.backlog();
-        if waiting != self.told_waiting && self.handles.gossip.try_send(Waiting(waiting)).is_ok() {
-            self.told_waiting = waiting;
-        }
+        self.tell_waiting();
     }
 
     fn pass_on(&mut self) -> bool {
@@ -292,5 +296,24 @@ impl Handler<Panic> for Scheduler {
 
     fn handle(&mut self, _: Panic, _: &mut Self::Context) {
         panic!("a bug in the scheduler");
+    }
+}
+
+/// Keeps the actor's mailbox from ever being empty while anybody holds what this points to.
+#[cfg(test)]
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Flood(pub(crate) std::sync::Weak<()>);
+
+#[cfg(test)]
+impl Handler<Flood> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, Flood(held): Flood, ctx: &mut Self::Context) {
+        use actix::AsyncContext as _;
+        if held.upgrade().is_some() {
+            ctx.address().try_send(Happened(Vec::new())).expect("a new address has room");
+            ctx.address().try_send(Flood(held)).expect("a new address has room");
+        }
     }
 }

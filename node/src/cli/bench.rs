@@ -40,8 +40,9 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     latency: usize,
     /// Submissions on their way at a time to each node
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    window: usize,
+    #[arg(long, value_name = "N", default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    window: u16,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -183,7 +184,7 @@ async fn throughput(
     let mut senders = JoinSet::new();
     let began = Instant::now();
     for client in clients {
-        for _ in 0..args.window.max(1) {
+        for _ in 0..args.window {
             let sender = Sender {
                 client: client.clone(),
                 left: Arc::clone(&left),
@@ -239,12 +240,13 @@ impl Sender {
     }
 }
 
-/// Arguments of so many bytes, JSON.
+/// Arguments of so many bytes, JSON. No arguments are `null`.
 fn payload(bytes: usize) -> Bytes {
-    if bytes < 4 {
-        return Bytes::from_static(b"null");
+    match bytes {
+        0 => Bytes::from_static(b"null"),
+        1 => Bytes::from_static(b"0"),
+        _ => Bytes::from(format!("\"{}\"", "x".repeat(bytes - 2))),
     }
-    Bytes::from(format!("\"{}\"", "x".repeat(bytes - 2)))
 }
 
 fn progress(tasks: usize) -> ProgressBar {
@@ -268,9 +270,9 @@ mod tests {
     #[test]
     fn a_payload_is_json_of_its_length() {
         assert_eq!(payload(0), "null");
-        for bytes in [4, 5, 1000] {
+        for bytes in [1, 2, 3, 4, 1000] {
             assert_eq!(payload(bytes).len(), bytes);
-            serde_json::from_slice::<String>(&payload(bytes)).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&payload(bytes)).unwrap();
         }
     }
 }

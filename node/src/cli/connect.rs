@@ -1,11 +1,12 @@
 //! Which cluster a command talks to.
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::client::Client;
+use crate::client::{Client, ClientBuilder};
 use crate::local::{self, Local};
 
 /// Where the cluster is
@@ -24,6 +25,9 @@ pub(super) struct ConnectArgs {
     /// Directory with ca.pem and a client certificate [default: that of the cluster on this host]
     #[arg(long, value_name = "DIR", env = "UMBEL_TLS", hide_env_values = true)]
     tls: Option<PathBuf>,
+    /// Name of the client certificate, if the directory has several
+    #[arg(long, value_name = "NAME", env = "UMBEL_CERT", hide_env_values = true)]
+    cert: Option<String>,
 }
 
 /// A cluster to talk to.
@@ -31,6 +35,7 @@ pub(super) struct ConnectArgs {
 pub(super) struct Target {
     addresses: Vec<String>,
     tls: PathBuf,
+    cert: Option<String>,
 }
 
 impl ConnectArgs {
@@ -41,38 +46,52 @@ impl ConnectArgs {
 
     /// Finds the cluster.
     pub(super) fn target(&self) -> anyhow::Result<Target> {
-        if let (false, Some(tls)) = (self.connect.is_empty(), &self.tls) {
-            let addresses = self.connect.clone();
-            return Ok(Target { addresses, tls: tls.clone() });
+        let connect = self.connect.iter().map(|address| address.trim());
+        let connect: Vec<String> =
+            connect.filter(|address| !address.is_empty()).map(str::to_owned).collect();
+        // What is not there is told in the words of whoever looks for certificates in it.
+        let tls = self.tls.as_ref().filter(|dir| !dir.as_os_str().is_empty());
+        let tls = tls.map(|dir| dir.canonicalize().unwrap_or_else(|_| dir.clone()));
+        if let (false, Some(tls)) = (connect.is_empty(), &tls) {
+            return Ok(Target { addresses: connect, tls: tls.clone(), cert: self.cert.clone() });
         }
         let found = local::discover().context("cannot look for clusters on this host")?;
-        choose(clusters(found), &self.connect, self.tls.clone())
+        let target = choose(clusters(found), &connect, tls)?;
+        Ok(Target { cert: self.cert.clone(), ..target })
     }
 }
 
 impl Target {
     /// Nodes known beforehand.
     pub(super) const fn new(addresses: Vec<String>, tls: PathBuf) -> Self {
-        Self { addresses, tls }
+        Self { addresses, tls, cert: None }
     }
 
     pub(super) async fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client::connect(self.addresses.clone(), &self.tls).await?)
+        self.client_at(self.addresses.clone()).await
     }
 
     /// A client of one node of the cluster.
     pub(super) async fn client_of(&self, address: String) -> anyhow::Result<Client> {
-        Ok(Client::connect([address], &self.tls).await?)
+        self.client_at(vec![address]).await
+    }
+
+    async fn client_at(&self, addresses: Vec<String>) -> anyhow::Result<Client> {
+        let builder = addresses.into_iter().fold(Client::builder(), ClientBuilder::address);
+        let builder = builder.tls(&self.tls);
+        let builder = match &self.cert {
+            Some(cert) => builder.certificate(cert),
+            None => builder,
+        };
+        Ok(builder.connect().await?)
     }
 }
 
-/// Nodes with the same authority are one cluster.
+/// The nodes of each cluster.
 fn clusters(found: Vec<Local>) -> Vec<Vec<Local>> {
     let mut clusters: Vec<Vec<Local>> = Vec::new();
     for local in found {
-        let known = clusters.iter_mut().find(|nodes| {
-            nodes.iter().any(|node| (&node.cluster, &node.tls) == (&local.cluster, &local.tls))
-        });
+        let known = clusters.iter_mut().find(|nodes| nodes[0].cluster_id == local.cluster_id);
         match known {
             Some(nodes) => nodes.push(local),
             None => clusters.push(vec![local]),
@@ -87,11 +106,16 @@ fn choose(
     tls: Option<PathBuf>,
 ) -> anyhow::Result<Target> {
     if let Some(tls) = &tls {
-        clusters.retain(|nodes| nodes[0].tls == *tls);
+        let is_meant = |node: &Local| node.tls.canonicalize().is_ok_and(|own| own == *tls);
+        clusters.retain(|nodes| nodes.iter().any(|node| node.tls == *tls || is_meant(node)));
     }
     if !connect.is_empty() {
-        clusters
-            .retain(|nodes| nodes.iter().any(|node| connect.contains(&node.address.to_string())));
+        // Names are looked up: `localhost` is as good as its address.
+        let meant: Vec<SocketAddr> = connect
+            .iter()
+            .flat_map(|address| address.to_socket_addrs().into_iter().flatten())
+            .collect();
+        clusters.retain(|nodes| nodes.iter().any(|node| meant.contains(&node.address)));
         if clusters.len() != 1 {
             bail!(
                 "no certificates to talk to {}; name a directory that holds ca.pem and a client \
@@ -99,6 +123,15 @@ fn choose(
                 connect.join(",")
             );
         }
+    }
+    if clusters.is_empty()
+        && let Some(tls) = &tls
+    {
+        bail!(
+            "no node on this host has its certificates in {}; name one elsewhere with --connect \
+             HOST:PORT",
+            tls.display()
+        );
     }
     if clusters.len() > 1 {
         let list: String = clusters.iter().map(|nodes| describe(nodes)).collect();
@@ -115,7 +148,7 @@ fn choose(
     } else {
         connect.to_vec()
     };
-    Ok(Target { addresses, tls: nodes[0].tls.clone() })
+    Ok(Target { addresses, tls: nodes[0].tls.clone(), cert: None })
 }
 
 fn describe(nodes: &[Local]) -> String {
@@ -137,6 +170,7 @@ mod tests {
         Local {
             node: node.to_owned(),
             cluster: "umbel".to_owned(),
+            cluster_id: tls.to_owned(),
             address: ([127, 0, 0, 1], port).into(),
             tls: tls.into(),
             pid: 1,
@@ -164,5 +198,29 @@ mod tests {
         assert_eq!(target.tls, PathBuf::from("/x"));
         let error = choose(found(), &["10.0.0.1:1".into()], None).unwrap_err();
         assert!(error.to_string().contains("--tls DIR"), "{error}");
+        let target = choose(found(), &["localhost:2".into()], None).unwrap();
+        assert_eq!((target.addresses, target.tls), (vec!["localhost:2".into()], "/y".into()));
+        let error = choose(found(), &[], Some("/z".into())).unwrap_err();
+        assert!(error.to_string().contains("certificates in /z"), "{error}");
+    }
+
+    #[test]
+    fn clusters_of_the_same_name_and_directory_are_told_apart() {
+        let one = |id: &str, port| Local { cluster_id: id.to_owned(), ..local("a", port, "/x") };
+        let found = clusters(vec![one("1", 1), one("2", 2), one("1", 3)]);
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+        let error = choose(found, &[], None).unwrap_err();
+        assert!(error.to_string().contains("several clusters"), "{error}");
+    }
+
+    #[test]
+    fn what_is_empty_is_not_said_and_spaces_mean_nothing() {
+        let args = |connect: &[&str]| ConnectArgs {
+            connect: connect.iter().map(|&text| text.to_owned()).collect(),
+            tls: Some("/nowhere".into()),
+            cert: None,
+        };
+        let target = args(&["a:1", " b:2", ""]).target().unwrap();
+        assert_eq!(target.addresses, ["a:1", "b:2"]);
     }
 }

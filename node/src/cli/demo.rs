@@ -15,7 +15,6 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, interval};
 use umbel_protocol::id::TaskId;
@@ -24,7 +23,8 @@ use umbel_protocol::task::{Template, View};
 
 use self::files::{Files, find};
 use self::report::Report;
-use super::fleet::{Fleet, Home, free_ports};
+use super::fleet::{Fleet, Home, Listed, free_ports};
+use super::interrupt::Interrupts;
 use super::names::Names;
 use super::{Done, out};
 use crate::client::{Client, ClientError};
@@ -44,14 +44,12 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) async fn run(args: DemoArgs) -> anyhow::Result<Done> {
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupts = Interrupts::listen()?;
     let home = Home::temporary("demo")?;
     let mut fleet = None;
     let played = tokio::select! {
         played = play(&args, &home, &mut fleet) => played,
-        _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted")),
-        _ = terminated.recv() => Err(anyhow::anyhow!("interrupted")),
+        () = interrupts.any() => Err(anyhow::anyhow!("interrupted")),
     };
     if let Some(fleet) = fleet {
         fleet.stop().await;
@@ -79,7 +77,8 @@ async fn play(args: &DemoArgs, home: &Home, kept: &mut Option<Fleet>) -> anyhow:
     let files =
         spawn_blocking(move || find(&over)).await.context("looking for files panicked")??;
     out::note(format!("{files} in {}", args.over.display()));
-    let fleet = kept.insert(Fleet::start(home, &free_ports(args.nodes)?, &configuration()?)?);
+    let fleet =
+        kept.insert(Fleet::start(home, &free_ports(args.nodes)?, &configuration()?, Listed::No)?);
     fleet.ready().await.context("the local cluster did not start")?;
     let told: Vec<_> =
         fleet.members.iter().map(|m| format!("{} (pid {})", m.name, m.pid)).collect();

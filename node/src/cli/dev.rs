@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 
-use super::fleet::{Fleet, Home, ports_from};
+use super::fleet::{FILE, Fleet, Home, Listed, ports_from};
+use super::interrupt::Interrupts;
 use super::{Done, out};
 use crate::config::Config;
 
 #[derive(Debug, Args)]
 pub(super) struct DevArgs {
-    /// How many nodes
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
-    nodes: u16,
+    /// How many nodes [default: as many as DIR has; 3 if it is new]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    nodes: Option<u16>,
     /// A cluster.toml with tasks and queues; seeds, data and certificates in it are not used
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -26,33 +26,49 @@ pub(super) struct DevArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// UDP port of the first node; the others follow
-    #[arg(long, value_name = "PORT", default_value_t = 7400)]
+    #[arg(long, value_name = "PORT", default_value_t = 7400,
+        value_parser = clap::value_parser!(u16).range(1..))]
     base_port: u16,
 }
 
 pub(super) async fn run(args: DevArgs) -> anyhow::Result<Done> {
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupts = Interrupts::listen()?;
     let home = match &args.data {
         Some(dir) => Home::lasting(dir)?,
         None => Home::temporary("dev")?,
     };
+    let nodes = nodes(args.nodes, &home)?;
     let base = base(args.config, &home)?;
-    let ports = ports_from(args.base_port, args.nodes)?;
-    let mut fleet = Fleet::start(&home, &ports, &base)?;
+    let ports = ports_from(args.base_port, nodes)?;
+    let mut fleet = Fleet::start(&home, &ports, &base, Listed::Yes)?;
     let ended = tokio::select! {
         ended = watch(&mut fleet, &home) => ended,
-        _ = interrupted.recv() => Ok(Done::Well),
-        _ = terminated.recv() => Ok(Done::Well),
+        () = interrupts.any() => Ok(Done::Well),
     };
     out::note("stopping");
     fleet.stop().await;
     ended
 }
 
+/// How many nodes to start. With fewer than before, partitions might lack a majority of their copies.
+fn nodes(asked: Option<u16>, home: &Home) -> anyhow::Result<u16> {
+    let present = home.nodes();
+    let nodes = asked.unwrap_or(if present == 0 { NODES_DEFAULT } else { present });
+    if nodes < present {
+        bail!(
+            "{} holds a cluster of {present} nodes: start it with --nodes {present} or more, or a \
+             smaller one in another directory",
+            home.path().display()
+        );
+    }
+    Ok(nodes)
+}
+
+const NODES_DEFAULT: u16 = 3;
+
 /// The configuration to begin with: the given one, or that of the last time.
 fn base(config: Option<PathBuf>, home: &Home) -> anyhow::Result<String> {
-    let last = home.path().join("cluster.toml");
+    let last = home.path().join(FILE);
     let Some(file) = config.or_else(|| last.exists().then_some(last)) else {
         return Ok(String::new());
     };
@@ -86,7 +102,7 @@ async fn watch(fleet: &mut Fleet, home: &Home) -> anyhow::Result<Done> {
         for place in fleet.newly_ended() {
             let member = &fleet.members[place];
             out::note(format!(
-                "{}\nThe others go on. To start it again:\n  umbel node -c {dir}/cluster.toml \
+                "{}\nThe others go on. To start it again:\n  umbel node -c {dir}/{FILE} \
                  --name {} --listen {}",
                 fleet.obituary(&place),
                 member.name,
@@ -94,7 +110,11 @@ async fn watch(fleet: &mut Fleet, home: &Home) -> anyhow::Result<Done> {
             ));
         }
         if !fleet.is_alive() {
-            bail!("all nodes have ended; their logs are in {dir}");
+            // Of a temporary directory the logs go with it; what they said last was shown.
+            bail!(
+                "all nodes have ended{}",
+                if home.stays() { format!("; their logs are in {dir}") } else { String::new() }
+            );
         }
     }
 }

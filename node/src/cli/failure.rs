@@ -3,10 +3,13 @@
 use anyhow::Error;
 
 use crate::client::ClientError;
+use crate::config::ConfigError;
 
 /// Three parts, as far as they are known.
 pub(super) fn told(error: &Error) -> String {
-    let mut text = format!("error: {error}");
+    // A report on a file brings its own beginning, as many of them as there are problems.
+    let is_report = error.downcast_ref::<ConfigError>().is_some_and(ConfigError::is_report);
+    let mut text = if is_report { error.to_string() } else { format!("error: {error}") };
     let mut said = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
@@ -24,6 +27,8 @@ pub(super) fn told(error: &Error) -> String {
 
 fn next(error: &Error) -> Option<&'static str> {
     error.chain().find_map(|cause| match cause.downcast_ref::<ClientError>()? {
+        // A node that answers and refuses says itself what to do.
+        ClientError::NoNode { tried } if tried.iter().any(|tried| !tried.is_silent) => None,
         ClientError::NoNode { .. } => Some(
             "start a node with `umbel node`, or a local cluster with `umbel dev`; for a cluster \
              elsewhere use --connect HOST:PORT --tls DIR",
@@ -55,7 +60,11 @@ mod tests {
         let tried = Tried {
             address: "127.0.0.1:7400".into(),
             why: "nobody answers at 127.0.0.1:7400".into(),
+            is_silent: true,
         };
+        let refusing = Tried { is_silent: false, ..tried.clone() };
+        let refused = told(&ClientError::NoNode { tried: vec![tried.clone(), refusing] }.into());
+        assert!(!refused.contains("next:"), "{refused}");
         let error = Err::<(), _>(ClientError::NoNode { tried: vec![tried] })
             .context("cannot submit \"add\"")
             .unwrap_err();

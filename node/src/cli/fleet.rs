@@ -1,6 +1,6 @@
 //! A cluster of processes on this host, for `umbel dev` and `umbel demo`.
 //!
-//! Everything is in one directory: what the nodes are told (`cluster.toml`), their certificates,
+//! Everything is in one directory: what the nodes are told (`dev.toml`), their certificates,
 //! data and logs. The nodes stop when this process does, however it ends: each holds one end of a
 //! pipe, and goes when the other end is gone.
 
@@ -21,7 +21,8 @@ use tokio::time::{Instant, interval, timeout};
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::wire::Status;
 
-pub(super) use self::home::{Home, cluster_toml};
+use self::home::node_name;
+pub(super) use self::home::{FILE, Home, cluster_toml};
 use super::connect::Target;
 use crate::client::Client;
 use crate::tls::ensure_local;
@@ -30,6 +31,13 @@ use crate::tls::ensure_local;
 pub(super) struct Fleet {
     pub(super) members: Vec<Member>,
     target: Target,
+}
+
+/// Whether commands find its nodes by themselves.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Listed {
+    Yes,
+    No,
 }
 
 /// One of its nodes.
@@ -45,17 +53,21 @@ pub(super) struct Member {
 
 impl Fleet {
     /// Starts nodes in `home` on these ports. `base` is a cluster.toml to begin with.
-    pub(super) fn start(home: &Home, ports: &[u16], base: &str) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        home: &Home,
+        ports: &[u16],
+        base: &str,
+        listed: Listed,
+    ) -> anyhow::Result<Self> {
         let dir = home.path();
         let addresses: Vec<_> =
             ports.iter().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, *port))).collect();
-        let file = dir.join("cluster.toml");
-        let text = cluster_toml(base, dir, &addresses)?;
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        let file = dir.join(FILE);
+        home.write(&cluster_toml(base, dir, &addresses)?)?;
         ensure_local(&dir.join("tls"))?;
         let mut members = Vec::new();
-        for (number, address) in (1..).zip(&addresses) {
-            members.push(Member::start(dir, &file, format!("node-{number}"), *address)?);
+        for (number, address) in (1_u16..).zip(&addresses) {
+            members.push(Member::start(dir, &file, node_name(number), *address, listed)?);
         }
         let texts = addresses.iter().map(SocketAddr::to_string).collect();
         Ok(Self { members, target: Target::new(texts, dir.join("tls")) })
@@ -164,16 +176,27 @@ impl Fleet {
 }
 
 impl Member {
-    fn start(dir: &Path, file: &Path, name: String, address: SocketAddr) -> anyhow::Result<Self> {
+    fn start(
+        dir: &Path,
+        file: &Path,
+        name: String,
+        address: SocketAddr,
+        listed: Listed,
+    ) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot tell where this program is")?;
         let log = dir.join(format!("{name}.log"));
         let output = File::options().append(true).create(true).open(&log);
         let output = output.with_context(|| format!("cannot write {}", log.display()))?;
+        let unlisted = match listed {
+            Listed::Yes => None,
+            Listed::No => Some("--unlisted"),
+        };
         let child = Command::new(program)
             .arg("node")
             .arg("--config")
             .arg(file)
             .args(["--name", &name, "--listen", &address.to_string(), "--tethered"])
+            .args(unlisted)
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)

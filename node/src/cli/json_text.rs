@@ -3,7 +3,8 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The bytes of `text` if it is JSON.
 pub(super) fn args(text: &str) -> Result<Bytes, NotJson> {
@@ -12,7 +13,7 @@ pub(super) fn args(text: &str) -> Result<Bytes, NotJson> {
 }
 
 /// What `text` says.
-pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, NotJson> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, NotJson> {
     serde_json::from_str(text).map_err(|error| NotJson::new(text, &error))
 }
 

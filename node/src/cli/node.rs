@@ -1,7 +1,6 @@
 //! `umbel node`: one node, until it is told to stop.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
 
@@ -14,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Done, out};
 use crate::Node;
 use crate::config::{Config, HostPort};
+use crate::former::resolve;
 use crate::local::{self, Announced, Local};
 
 #[derive(Debug, Args)]
@@ -25,8 +25,8 @@ pub(super) struct NodeArgs {
     #[arg(long)]
     name: Option<String>,
     /// Where to listen [default: what the file says]
-    #[arg(long, value_name = "IP:PORT")]
-    listen: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<HostPort>,
     /// Directory for its data [default: one of its name below what the file says]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -36,6 +36,9 @@ pub(super) struct NodeArgs {
     /// Stop when stdin ends: whoever started this node is gone
     #[arg(long, hide = true)]
     tethered: bool,
+    /// Not to be found by commands on this host
+    #[arg(long, hide = true)]
+    unlisted: bool,
 }
 
 pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
@@ -43,7 +46,7 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
     // Before anything is started: a signal that comes meanwhile must not be lost.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let tethered = args.tethered;
+    let (tethered, unlisted) = (args.tethered, args.unlisted);
     let stopping = async {
         tokio::select! {
             _ = interrupted.recv() => {}
@@ -53,7 +56,7 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
     };
     tokio::pin!(stopping);
 
-    let (node, announced) = tokio::select! {
+    let (node, cluster) = tokio::select! {
         started = start(args) => started?,
         () = &mut stopping => return Ok(Done::Well),
     };
@@ -65,25 +68,32 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
         None => Ok(()),
         Some(Err(why)) => Err(why),
         Some(Ok(())) => {
-            out::line(format!(
+            let announced = if unlisted { None } else { announce(&node, cluster) };
+            // Whoever started it may not listen: no reason to stop.
+            let ready = out::line(format!(
                 "node {} is ready on {} (pid {})",
                 node.name(),
                 node.address(),
                 std::process::id()
-            ))?;
-            tokio::select! {
+            ));
+            if let Err(error) = ready {
+                tracing::info!(%error, "nobody reads that this node is ready");
+            }
+            let ended = tokio::select! {
                 () = &mut stopping => Ok(()),
                 why = node.failed() => Err(why),
-            }
+            };
+            drop(announced);
+            ended
         }
     };
-    drop(announced);
     node.stop().await;
     ended.map(|()| Done::Well).map_err(|why| anyhow!(why).context("the node had to stop"))
 }
 
-async fn start(args: NodeArgs) -> anyhow::Result<(Node, Option<Announced>)> {
-    let NodeArgs { config: file, name, listen, data, join, tethered: _ } = args;
+/// The node, and what its cluster is called.
+async fn start(args: NodeArgs) -> anyhow::Result<(Node, String)> {
+    let NodeArgs { config: file, name, listen, data, join, tethered: _, unlisted: _ } = args;
     let config = match &file {
         Some(file) => Config::load(file)?,
         None => Config::default(),
@@ -94,7 +104,9 @@ async fn start(args: NodeArgs) -> anyhow::Result<(Node, Option<Announced>)> {
         builder = builder.name(name);
     }
     if let Some(listen) = listen {
-        builder = builder.listen(listen);
+        let at = resolve(&listen).await;
+        let at = at.map_err(|why| anyhow!("cannot look up {listen} to listen on: {why}"))?;
+        builder = builder.listen(at);
     }
     if let Some(data) = data {
         builder = builder.data(data);
@@ -103,8 +115,7 @@ async fn start(args: NodeArgs) -> anyhow::Result<(Node, Option<Announced>)> {
         builder = builder.join(through);
     }
     let node = builder.start().await.context("cannot start the node")?;
-    let announced = announce(&node, cluster);
-    Ok((node, announced))
+    Ok((node, cluster))
 }
 
 /// Makes a node findable on its host. It works without.
@@ -115,6 +126,7 @@ fn announce(node: &Node, cluster: String) -> Option<Announced> {
     let local = Local {
         node: node.name().to_owned(),
         cluster,
+        cluster_id: node.cluster()?.to_string(),
         address: node.address(),
         tls: std::path::absolute(node.tls_dir()).ok()?,
         pid: std::process::id(),

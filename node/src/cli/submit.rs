@@ -2,23 +2,29 @@
 
 mod file;
 mod line;
+mod tally;
 
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fs, io};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use tokio::time::timeout;
 use umbel_protocol::id::TaskId;
+use umbel_protocol::membership::Liveness;
 use umbel_protocol::task::{State, Template};
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::RequestError;
 
 use self::line::Settings;
+use self::tally::Report;
 use super::connect::ConnectArgs;
+use super::interrupt::Interrupts;
 use super::names::Names;
 use super::task_line::{IdLine, TaskLine, summary};
 use super::{Done, json_text, out, time};
-use crate::client::ClientError;
+use crate::client::{Client, ClientError};
 use crate::work::Submission;
 
 #[derive(Debug, Args)]
@@ -26,13 +32,13 @@ pub(super) struct SubmitArgs {
     /// Name of the task
     #[arg(required_unless_present = "from", conflicts_with = "from")]
     name: Option<String>,
-    /// Its arguments, JSON [default: null]
-    #[arg(value_name = "JSON")]
+    /// Its arguments, JSON; @FILE is what a file holds, - is stdin [default: null]
+    #[arg(value_name = "JSON", allow_negative_numbers = true)]
     args: Option<String>,
     /// Submit a task for each line of a file; - is stdin
     ///
     /// A line is {"task": NAME, "args": JSON} and, as wished, "queue", "id", "delay", "priority",
-    /// "attempts" and "timeout". Lines with an id may be submitted again without harm.
+    /// "attempts" and "time_limit". Lines with an id may be submitted again without harm.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Wait until it has ended; fails if it did not succeed
@@ -54,8 +60,9 @@ pub(super) struct SubmitArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     attempts: Option<u16>,
     /// How long one run may take
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
-    timeout: Option<Duration>,
+    #[arg(long = "time-limit", alias = "timeout", value_name = "TIME",
+        value_parser = time::parse_some)]
+    time_limit: Option<Duration>,
     /// Its id; submitting a task twice under one id is submitting it once
     #[arg(long, conflicts_with = "from")]
     id: Option<TaskId>,
@@ -70,16 +77,16 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
         delay: args.delay,
         priority: args.priority,
         attempts: args.attempts,
-        timeout: args.timeout,
+        time_limit: args.time_limit,
     };
     // What is typed wrong is told before anybody is called.
-    let typed = json_args.as_deref().unwrap_or("null");
-    let json_args = json_text::args(typed)
+    let typed = written(json_args.as_deref().unwrap_or("null"))?;
+    let json_args = json_text::args(typed.trim())
         .map_err(|error| anyhow!("the arguments are not JSON: {error}\n{QUOTE}"))?;
     let target = connect.target()?;
     if let Some(path) = from {
         let client = target.client().await?;
-        let report = file::Report { json: *json, wait: *wait };
+        let report = Report { json: *json, wait: *wait };
         return file::run(client, path, settings, report).await;
     }
     let Some(name) = name else { return Err(anyhow!("name a task, or a file with --from")) };
@@ -91,22 +98,27 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     };
     let submission =
         Submission { template: settings.template(name), args: json_args, id: Some(id) };
-    let submitted = client.submit_all(vec![submission]).await.pop();
-    submitted.context("one task has one answer")?.map_err(|error| {
+    let mut interrupts = Interrupts::listen()?;
+    let submitted = tokio::select! {
+        submitted = client.submit_all(vec![submission]) => submitted,
+        () = interrupts.any() => {
+            out::note(unknown(id));
+            return Ok(Done::Interrupted);
+        }
+    };
+    if let Err(error) = submitted.into_iter().next().context("one task has one answer")? {
         let is_unknown = matches!(
             error,
             ClientError::NoAnswer { .. } | ClientError::Request(RequestError::Unknown)
         );
         let error = anyhow!(error).context(cannot());
         // Only with its id can anybody find out.
-        if is_unknown {
-            error.context(format!(
-                "it is not known whether task {id} was taken in; submit it again with --id {id}"
-            ))
+        return Err(if is_unknown {
+            error.context(format!("{}{}", unknown(id), absent(&client).await))
         } else {
             error
-        }
-    })?;
+        });
+    }
     if !wait {
         let mut results = out::Results::new();
         if *json {
@@ -117,9 +129,17 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
         results.flush()?;
         return Ok(Done::Well);
     }
-    let view = client
-        .wait(id, None)
-        .await
+    let waited = tokio::select! {
+        waited = client.wait(id, None) => waited,
+        () = interrupts.any() => {
+            out::note(format!(
+                "task {id} goes on; `umbel task wait {id}` waits for it, `umbel task cancel {id}` \
+                 stops it"
+            ));
+            return Ok(Done::Interrupted);
+        }
+    };
+    let view = waited
         .with_context(|| format!("task {id} was submitted, but its end could not be learned"))?;
     let mut results = out::Results::new();
     if *json {
@@ -131,6 +151,41 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     results.flush()?;
     Ok(if view.state == State::Succeeded { Done::Well } else { Done::Badly })
 }
+
+/// Arguments that are too long to be typed are somewhere else.
+fn written(typed: &str) -> anyhow::Result<String> {
+    if typed == "-" {
+        return io::read_to_string(io::stdin()).context("cannot read the arguments from stdin");
+    }
+    match typed.strip_prefix('@') {
+        Some(file) => fs::read_to_string(file)
+            .with_context(|| format!("cannot read the arguments from {file}")),
+        None => Ok(typed.to_owned()),
+    }
+}
+
+fn unknown(id: TaskId) -> String {
+    format!("it is not known whether task {id} was taken in; submit it again with --id {id}")
+}
+
+/// Members that may be why there is no answer.
+async fn absent(client: &Client) -> String {
+    let Ok(Ok(status)) = timeout(ABSENT_WAIT, client.status()).await else { return String::new() };
+    let absent = status.members.iter().filter(|member| member.liveness != Liveness::Alive);
+    let absent: Vec<_> = absent.map(|member| member.name.as_str()).collect();
+    if absent.is_empty() {
+        return String::new();
+    }
+    format!(
+        " (not heard of: {} of {} nodes, {})",
+        absent.len(),
+        status.members.len(),
+        absent.join(", ")
+    )
+}
+
+/// Who is asked why nobody answers gets little time for it.
+const ABSENT_WAIT: Duration = Duration::from_secs(1);
 
 impl Settings {
     /// How the task called `name` is to be treated; the node that takes it fills in what is not
@@ -144,7 +199,7 @@ impl Settings {
         options.delay = self.delay.map_or(options.delay, span);
         options.priority = self.priority;
         options.attempts_max = self.attempts;
-        options.time_limit = self.timeout.map(span);
+        options.time_limit = self.time_limit.map(span);
         template
     }
 }

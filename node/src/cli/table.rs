@@ -40,6 +40,11 @@ pub(super) fn brief(text: &str, max: usize) -> String {
     shown
 }
 
+/// `text` without what terminals obey; its lines stay.
+pub(super) fn printable(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), "\u{fffd}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use super::table::{brief, table};
 use super::task_line::{TaskLine, details};
 use super::time::{parse, stamp};
 use super::{Done, out};
-use crate::client::{Client, Filter};
+use crate::client::{Client, Filter, Listing};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskCommand {
@@ -117,7 +117,8 @@ async fn list(args: ListArgs) -> anyhow::Result<Done> {
     let ListArgs { state, queue, limit, json, connect } = args;
     let state = state.and_then(|word| State::ALL.into_iter().find(|state| state.as_str() == word));
     let client = connect.client().await?;
-    let tasks = client.list(Filter { state, queue, limit }).await.context("cannot list tasks")?;
+    let listing = client.list(Filter { state, queue, limit }).await.context("cannot list tasks")?;
+    let Listing { tasks, partitions_missing } = listing;
     let names = Names::ask(&client).await;
     let mut results = out::Results::new();
     if json {
@@ -133,6 +134,13 @@ async fn list(args: ListArgs) -> anyhow::Result<Done> {
     results.flush()?;
     if !json && tasks.len() == limit as usize {
         out::note(format!("the newest {limit}; --limit N shows more"));
+    }
+    if partitions_missing > 0 {
+        out::note(format!(
+            "this is not all: nobody can tell of the tasks of {partitions_missing} partitions, \
+             which have no owner at the moment; see `umbel cluster status`"
+        ));
+        return Ok(Done::Badly);
     }
     Ok(Done::Well)
 }

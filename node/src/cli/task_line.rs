@@ -1,17 +1,20 @@
 //! A task as it is printed: as one line of JSON, or for people.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::task::{RunEnd, RunView, State, View};
 
 use super::names::Names;
-use super::table::{brief, facts};
+use super::table::{brief, facts, printable};
 use super::time::{between, stamp};
 
 /// A task in JSON.
 #[derive(Debug, Serialize)]
-pub(super) struct TaskLine {
+pub(super) struct TaskLine<'a> {
     id: String,
     task: String,
     queue: String,
@@ -19,7 +22,7 @@ pub(super) struct TaskLine {
     attempts: u32,
     runs: Vec<RunLine>,
     node: Option<String>,
-    result: Option<Value>,
+    result: Option<Shown<'a>>,
     error: Option<String>,
     error_kind: Option<&'static str>,
     submitted_at: String,
@@ -36,8 +39,8 @@ struct RunLine {
     outcome: Option<&'static str>,
 }
 
-impl TaskLine {
-    pub(super) fn of(view: &View, names: &Names) -> Self {
+impl<'a> TaskLine<'a> {
+    pub(super) fn of(view: &'a View, names: &Names) -> Self {
         Self {
             id: view.id.to_string(),
             task: view.task.clone(),
@@ -67,10 +70,22 @@ impl RunLine {
     }
 }
 
-/// What a task returned. Nodes only keep JSON.
-fn result(json: &[u8]) -> Value {
-    serde_json::from_slice(json)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(json).into_owned()))
+/// What a task returned, to the last digit. Nodes only keep JSON.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Shown<'a> {
+    Json(&'a RawValue),
+    /// JSON of several lines, which is to be one.
+    Lines(Value),
+    Text(Cow<'a, str>),
+}
+
+fn result(json: &[u8]) -> Shown<'_> {
+    match serde_json::from_slice(json) {
+        Ok(json) if !RawValue::get(json).contains(['\n', '\r']) => Shown::Json(json),
+        Ok(json) => serde_json::from_str(json.get()).map_or(Shown::Json(json), Shown::Lines),
+        Err(_) => Shown::Text(String::from_utf8_lossy(json)),
+    }
 }
 
 /// The word for how a run ended.
@@ -144,10 +159,11 @@ pub(super) fn summary(view: &View) -> String {
 
 fn ended(view: &View) -> Option<(&'static str, String)> {
     if let Some(failure) = &view.error {
-        return Some(("error", format!("{}: {}", failure.kind.as_str(), failure.message)));
+        let message = printable(&failure.message);
+        return Some(("error", format!("{}: {message}", failure.kind.as_str())));
     }
     match (&view.result, view.state) {
-        (Some(json), _) => Some(("result", String::from_utf8_lossy(json).into_owned())),
+        (Some(json), _) => Some(("result", printable(&String::from_utf8_lossy(json)))),
         (None, State::Succeeded) => Some(("result", "no longer kept".to_owned())),
         (None, _) => None,
     }
@@ -184,7 +200,7 @@ mod tests {
                 },
             ],
             node: Some(NodeId(2)),
-            result: Some(r#"{"exit_code": 0}"#.into()),
+            result: Some(r#"{"exit_code":0,"b":1.10,"a":12345678901234567890123}"#.into()),
             error: None,
             submitted_at: at(1_700_000_000_001),
             not_before: None,
@@ -205,7 +221,8 @@ mod tests {
                 r#"{"node":"00000000000000000000000000000002","#,
                 r#""started_at":"2023-11-14T22:13:21.003Z","#,
                 r#""finished_at":"2023-11-14T22:13:21.005Z","outcome":"succeeded"}],"#,
-                r#""node":"00000000000000000000000000000002","result":{"exit_code":0},"#,
+                r#""node":"00000000000000000000000000000002","#,
+                r#""result":{"exit_code":0,"b":1.10,"a":12345678901234567890123},"#,
                 r#""error":null,"error_kind":null,"submitted_at":"2023-11-14T22:13:20.001Z","#,
                 r#""not_before":null,"finished_at":"2023-11-14T22:13:21.005Z"}"#,
             )
@@ -224,5 +241,9 @@ mod tests {
             summary(&view),
             "018bcfe5-6800-7003-8000-000000000007  dead  timed-out: took too long"
         );
+        // What a program wrote for a terminal does nothing to this one.
+        view.error = Some(Failure::new(FailureKind::Error, "\u{1b}[31mred\u{9b}2J\nline"));
+        let shown = details(&view, &Names::default()).join("\n");
+        assert!(shown.contains("error: \u{fffd}[31mred\u{fffd}2J\n"), "{shown}");
     }
 }

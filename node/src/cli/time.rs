@@ -38,6 +38,16 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     span(text).map(duration).ok_or_else(|| SPAN_HELP.to_owned())
 }
 
+/// As [`parse`], but not nothing.
+pub(super) fn parse_some(text: &str) -> Result<Duration, String> {
+    let length = parse(text)?;
+    if length.is_zero() {
+        Err("it must be longer than no time at all".to_owned())
+    } else {
+        Ok(length)
+    }
+}
+
 fn duration(span: Span) -> Duration {
     Duration::from_micros(span.as_micros())
 }
@@ -73,6 +83,7 @@ mod tests {
     #[test]
     fn lengths_are_read() {
         assert_eq!(parse("1m30s"), Ok(Duration::from_secs(90)));
+        assert!(parse_some("0s").is_err() && parse_some("1ms").is_ok());
         assert!(parse("soon").unwrap_err().contains("1m30s"));
     }
 }

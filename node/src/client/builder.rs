@@ -19,6 +19,7 @@ use crate::tls::{Role, TlsFiles};
 pub struct ClientBuilder {
     addresses: Vec<String>,
     tls: Option<PathBuf>,
+    certificate: Option<String>,
     name: Option<String>,
     patience: Option<Duration>,
 }
@@ -35,6 +36,13 @@ impl ClientBuilder {
     /// makes it.
     pub fn tls(mut self, dir: impl AsRef<Path>) -> Self {
         self.tls = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// Which certificate of that directory to use; it need not be said if there is only one for
+    /// clients.
+    pub fn certificate(mut self, name: impl Into<String>) -> Self {
+        self.certificate = Some(name.into());
         self
     }
 
@@ -64,7 +72,7 @@ impl ClientBuilder {
                 .map_err(|source| ClientError::Address { address: address.clone(), source })?;
         }
         let dir = self.tls.ok_or(ClientError::NoTls)?;
-        let tls = Arc::new(TlsFiles::load(&dir, Role::Client, None)?);
+        let tls = Arc::new(TlsFiles::load(&dir, Role::Client, self.certificate.as_deref())?);
         let name = self.name.unwrap_or_else(|| tls.identity().name.clone());
         let first = dial(self.addresses.clone(), &tls, &name)
             .await

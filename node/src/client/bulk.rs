@@ -29,31 +29,38 @@ pub(super) struct Cut {
     bytes: usize,
 }
 
-/// Cuts `submissions` into batches of one partition each. Those without an id are given one; a few
-/// partitions share them.
+/// Gives ids to those of `submissions` that have none; a few partitions share them.
+pub(super) async fn number(
+    directory: &Directory,
+    submissions: &mut [Submission],
+    deadline: Instant,
+) -> Result<(), ClientError> {
+    let share = submissions.len().div_ceil(SHARES).clamp(SHARE_MIN, BATCH_TASKS_MAX);
+    let mut turn: Option<(PartitionId, usize)> = None;
+    for submission in submissions.iter_mut().filter(|submission| submission.id.is_none()) {
+        let (partition, left) = match turn {
+            Some((partition, left)) if left > 0 => (partition, left),
+            Some(_) | None => (directory.next_partition(deadline).await?, share),
+        };
+        turn = Some((partition, left - 1));
+        submission.id = Some(TaskId::new(now(), partition, rand::random()));
+    }
+    Ok(())
+}
+
+/// Cuts `submissions` into batches of one partition each. Those without an id are given one.
 pub(super) async fn cut(
     directory: &Directory,
-    submissions: Vec<Submission>,
+    mut submissions: Vec<Submission>,
     deadline: Instant,
 ) -> Result<Cuts, ClientError> {
-    let share = submissions.len().div_ceil(SHARES).clamp(SHARE_MIN, BATCH_TASKS_MAX);
+    number(directory, &mut submissions, deadline).await?;
     let mut cuts = Cuts::default();
     let mut open: BTreeMap<PartitionId, Cut> = BTreeMap::new();
     let mut checked: Option<Template> = None;
-    let mut turn: Option<(PartitionId, usize)> = None;
     for (position, Submission { template, args, id }) in submissions.into_iter().enumerate() {
         let bytes = args.len();
-        let id = match id {
-            Some(id) => id,
-            None => {
-                let (partition, left) = match turn {
-                    Some((partition, left)) if left > 0 => (partition, left),
-                    Some(_) | None => (directory.next_partition(deadline).await?, share),
-                };
-                turn = Some((partition, left - 1));
-                TaskId::new(now(), partition, rand::random())
-            }
-        };
+        let id = id.expect("all have one by now");
         let legal = check(&mut checked, &template).and(if bytes > ARGS_BYTES_MAX {
             Err(InvalidBatch::ArgsTooLarge { row: id, bytes })
         } else {

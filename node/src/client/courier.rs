@@ -16,6 +16,7 @@ use super::directory::{Directory, PAUSE, REFRESH};
 use super::link::Connection;
 use super::session::Session;
 use crate::tls::TlsFiles;
+use crate::transport::DialError;
 use crate::transport::dial::{ClientLink, ClientReceiver};
 
 /// Keeps a client connected.
@@ -48,7 +49,7 @@ impl Courier {
             self.connection.send_replace(Connection::Up(Arc::clone(&session)));
             let why = self.serve(&session, receiver).await;
             tracing::info!(%address, why, "lost the connection to the node");
-            let tried = Tried { address: address.clone(), why };
+            let tried = Tried { address: address.clone(), why, is_silent: true };
             self.connection.send_replace(Connection::Down(Arc::from([tried])));
             session.lose();
             link = self.find(&address).await;
@@ -141,7 +142,7 @@ pub(super) async fn dial(
             sleep(STAGGER * place).await;
             match call(&address, &tls, &name).await {
                 Ok((at, link)) => Ok(Dialled { address, at, link }),
-                Err(why) => Err((place, Tried { address, why })),
+                Err((why, is_silent)) => Err((place, Tried { address, why, is_silent })),
             }
         });
     }
@@ -157,20 +158,22 @@ pub(super) async fn dial(
     Err(tried.into_iter().map(|(_, tried)| tried).collect())
 }
 
-/// Calls the addresses that a name stands for, in turn.
+/// Calls the addresses that a name stands for, in turn. An error tells whether nobody has answered.
 async fn call(
     address: &str,
     tls: &TlsFiles,
     name: &str,
-) -> Result<(SocketAddr, ClientLink), String> {
+) -> Result<(SocketAddr, ClientLink), (String, bool)> {
     let found = timeout(LOOKUP, tokio::net::lookup_host(address)).await;
-    let found = found.map_err(|_| "its name could not be looked up in time".to_owned())?;
-    let found = found.map_err(|error| format!("its name cannot be looked up: {error}"))?;
-    let mut why = "its name stands for no address".to_owned();
+    let found = found.map_err(|_| ("its name could not be looked up in time".to_owned(), true))?;
+    let found = found.map_err(|error| (format!("its name cannot be looked up: {error}"), true))?;
+    let mut why = ("its name stands for no address".to_owned(), true);
     for at in found {
         match ClientLink::connect(at, tls, name).await {
             Ok(link) => return Ok((at, link)),
-            Err(error) => why = with_sources(&error),
+            Err(error) => {
+                why = (with_sources(&error), matches!(error, DialError::NoAnswer { .. }));
+            }
         }
     }
     Err(why)

@@ -84,8 +84,9 @@ impl ClientError {
             Answer::Finished(_) => "the ends of tasks",
             Answer::Status(_) => "its status",
             Answer::Submitted { .. } => "a receipt",
-            Answer::Tasks(_) => "tasks",
+            Answer::Tasks { .. } => "tasks",
             Answer::View(_) => "a task",
+            Answer::Waiting => "a note to other nodes",
             Answer::Welcome(_) => "a welcome",
         };
         Self::Unexpected { answer }
@@ -111,13 +112,15 @@ pub struct Tried {
     pub address: String,
     /// Why it will not do.
     pub why: String,
+    /// Whether nobody has answered there; otherwise somebody did, and that was the trouble.
+    pub is_silent: bool,
 }
 
 struct Trials<'a>(&'a [Tried]);
 
 impl fmt::Display for Trials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, Tried { address, why }) in self.0.iter().enumerate() {
+        for (position, Tried { address, why, .. }) in self.0.iter().enumerate() {
             f.write_str(if position == 0 { ": " } else { "; " })?;
             // Most reasons begin with the address themselves.
             if why.contains(address.as_str()) {

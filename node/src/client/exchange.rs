@@ -20,6 +20,22 @@ use super::link::Link;
 pub(super) struct Exchange<'a> {
     pub(super) link: &'a Link,
     pub(super) directory: &'a Directory,
+    pub(super) limits: Limits,
+}
+
+/// Limits of requests without a deadline.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Of one try: a node that forgot who waits is asked again after it.
+    pub(super) slice: Duration,
+    /// Of meeting nothing but trouble: then it is given up.
+    pub(super) trouble: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { slice: Duration::from_secs(30), trouble: Duration::from_secs(15) }
+    }
 }
 
 /// How long an answer is waited for.
@@ -48,11 +64,11 @@ impl Until {
     }
 
     /// Until when the present try may take.
-    fn of_try(self) -> Instant {
-        let slice = Instant::now() + SLICE;
+    fn of_try(self, slice: Duration) -> Instant {
+        let end = Instant::now() + slice;
         match self {
-            Self::Answered => slice,
-            Self::At(deadline, _) => deadline.min(slice),
+            Self::Answered => end,
+            Self::At(deadline, _) => deadline.min(end),
         }
     }
 
@@ -108,7 +124,9 @@ impl Exchange<'_> {
         let mut last = None;
         loop {
             let began = Instant::now();
-            match self.attempt(ask, until.of_try(), &mut hear).await {
+            let mut progress = false;
+            match self.attempt(ask, until.of_try(self.limits.slice), &mut hear, &mut progress).await
+            {
                 Ok(heard) => return Ok(heard),
                 // Nothing is wrong, the task just takes longer than one try.
                 Err(Missed::Answer(RequestError::TimedOut)) if !until.is_over() => {
@@ -124,16 +142,22 @@ impl Exchange<'_> {
                         (error, _) => error,
                     });
                 }
-                Err(Missed::Lost) => {}
+                // The node was there and well until it went.
+                Err(Missed::Lost) => progress |= began.elapsed() >= PAUSE_MAX,
+                Err(Missed::Silent) => {}
             }
-            // Whatever happened before has long been over.
-            if began.elapsed() >= PAUSE_MAX {
+            // Whatever happened before is over. A try that came to nothing was trouble from its
+            // beginning, else one without a deadline would go on for ever.
+            let begin = if progress {
                 troubled_since = None;
                 pause = PAUSE_MIN;
-            }
-            let since = *troubled_since.get_or_insert_with(Instant::now);
+                Instant::now()
+            } else {
+                began
+            };
+            let since = *troubled_since.get_or_insert(begin);
             let (deadline, after) = match until {
-                Until::Answered => (since + TROUBLE_MAX, TROUBLE_MAX),
+                Until::Answered => (since + self.limits.trouble, self.limits.trouble),
                 Until::At(deadline, after) => (deadline, after),
             };
             if Instant::now() + pause >= deadline {
@@ -146,12 +170,13 @@ impl Exchange<'_> {
         }
     }
 
-    /// Asks once.
+    /// Asks once; sets `progress` when something was heard that is not all yet.
     async fn attempt<T>(
         &self,
         ask: &Ask,
         deadline: Instant,
         hear: &mut impl FnMut(Answer) -> Option<T>,
+        progress: &mut bool,
     ) -> Result<T, Missed> {
         let left = deadline.saturating_duration_since(Instant::now());
         let span = Span::from_micros(u64::try_from(left.as_micros()).unwrap_or(u64::MAX));
@@ -167,8 +192,10 @@ impl Exchange<'_> {
                     if let Some(heard) = hear(answer) {
                         return Ok(heard);
                     }
+                    *progress = true;
                 }
-                Ok(None) | Err(_) => return Err(Missed::Lost),
+                Ok(None) => return Err(Missed::Lost),
+                Err(_) => return Err(Missed::Silent),
             }
         }
     }
@@ -180,8 +207,10 @@ enum Missed {
     Answer(RequestError),
     /// There was no node to ask.
     Link(ClientError),
-    /// The link was lost, or the node says nothing.
+    /// The link was lost.
     Lost,
+    /// The node says nothing.
+    Silent,
 }
 
 /// Whether asking again may help.
@@ -201,10 +230,6 @@ const fn may_pass(error: &RequestError) -> bool {
     }
 }
 
-/// One try of a request without a deadline: a node that forgot who waits is asked again after it.
-const SLICE: Duration = Duration::from_secs(30);
-/// A request without a deadline that meets nothing but trouble is given up after this.
-const TROUBLE_MAX: Duration = Duration::from_secs(15);
 /// What an answer that was sent in time may need to arrive.
 const GRACE: Duration = Duration::from_millis(500);
 const PAUSE_MIN: Duration = Duration::from_millis(10);

@@ -18,6 +18,7 @@ use super::quantity::{self, SPAN_HELP};
 use super::raw::{RawCluster, RawConfig, RawNode, RawQueue, RawSlots, RawTls, Text};
 use super::report::Problems;
 use super::{Cluster, Config, Node, Queue, SLOTS_MAX, Slots, Tls};
+use crate::work::Registry;
 
 mod task;
 
@@ -136,6 +137,12 @@ fn check_name(what: &str, name: &Text, problems: &mut Problems<'_>) {
             name.span(),
             format!("{shown:?} cannot be the name of a {what}"),
             format!("use 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 _ - . : /"),
+        );
+    } else if what == "task" && text.starts_with(Registry::OURS) {
+        problems.add(
+            name.span(),
+            format!("names that begin with `{}` are umbel's own", Registry::OURS),
+            "choose another one",
         );
     }
 }

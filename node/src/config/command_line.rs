@@ -14,7 +14,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use serde_json::Value;
+use crate::work::{Argument, Arguments};
 
 /// A program and its arguments, with places for the arguments of the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl CommandLine {
     ///
     /// # Errors
     /// An argument is missing or cannot be passed; see [`ExpandError`].
-    pub fn expand(&self, args: &Value) -> Result<Vec<String>, ExpandError> {
+    pub fn expand(&self, args: &Arguments) -> Result<Vec<String>, ExpandError> {
         self.elements.iter().map(|element| element.expand(args)).collect()
     }
 
@@ -123,7 +123,7 @@ impl Pattern {
     ///
     /// # Errors
     /// An argument is missing or cannot be passed; see [`ExpandError`].
-    pub fn expand(&self, args: &Value) -> Result<String, ExpandError> {
+    pub fn expand(&self, args: &Arguments) -> Result<String, ExpandError> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
@@ -166,23 +166,21 @@ impl fmt::Debug for Pattern {
     }
 }
 
-fn push_argument(text: &mut String, key: &str, args: &Value) -> Result<(), ExpandError> {
+fn push_argument(text: &mut String, key: &str, args: &Arguments) -> Result<(), ExpandError> {
     let key_owned = || key.to_owned();
-    let Value::Object(args) = args else {
+    if !args.are_named() {
         return Err(ExpandError::NotAnObject { key: key_owned() });
-    };
+    }
     match args.get(key) {
         None => return Err(ExpandError::Missing { key: key_owned() }),
         // Programs know no null: neither an empty string nor the word would be what was meant.
-        Some(Value::Null) => return Err(ExpandError::Null { key: key_owned() }),
-        Some(Value::String(value)) if value.contains('\0') => {
+        Some(Argument::Null) => return Err(ExpandError::Null { key: key_owned() }),
+        Some(Argument::String(value)) if value.contains('\0') => {
             return Err(ExpandError::Nul { key: key_owned() });
         }
-        Some(Value::String(value)) => text.push_str(value),
-        // Compact JSON escapes control characters, so there is no NUL in it.
-        Some(value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
-            text.push_str(&value.to_string())
-        }
+        Some(Argument::String(value)) => text.push_str(&value),
+        // JSON escapes control characters, so there is no NUL in it.
+        Some(Argument::Other(value)) => text.push_str(&value),
     }
     Ok(())
 }

@@ -36,6 +36,14 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Whether it is a report, which begins with `error:` itself.
+    #[must_use]
+    pub const fn is_report(&self) -> bool {
+        matches!(self, Self::Invalid(_))
+    }
+}
+
 /// A node would listen where other hosts reach it, with certificates that only its own host has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}; {OPEN_HELP}", self.problem())]
@@ -55,5 +63,5 @@ impl OpenWithoutTls {
 }
 
 /// What to do about it.
-pub(super) const OPEN_HELP: &str =
-    "run `umbel ca init DIR`, copy DIR to every host and set dir = \"DIR\" in [tls]";
+pub(super) const OPEN_HELP: &str = "make certificates with `umbel ca init` and `umbel ca issue`; copy ca.pem, NAME.pem and NAME.key, \
+     never ca.key, to each host and set their directory as dir in [tls]";

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use reqwest::Url;
-use serde_json::Value;
 use umbel_protocol::task::{Options, Template};
 use umbel_protocol::time::Span;
 
 use super::command_line::{CommandLine, ExpandError, Pattern};
+use crate::work::Arguments;
 
 /// A command or webhook that runs under the name of a task, and how its tasks are treated unless
 /// their submission says otherwise.
@@ -92,7 +92,7 @@ impl Command {
     ///
     /// # Errors
     /// An argument is missing or cannot be passed; another attempt fails in the same way.
-    pub fn invocation(&self, args: &Value) -> Result<Invocation, ExpandError> {
+    pub fn invocation(&self, args: &Arguments) -> Result<Invocation, ExpandError> {
         let argv = match &self.program {
             Program::CommandLine(line) => line.expand(args)?,
             Program::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text.clone()],

@@ -43,7 +43,7 @@ fn the_reference_serves_three_nodes_of_one_host() {
     assert_eq!(seeds, ["127.0.0.1:7401", "127.0.0.1:7402", "127.0.0.1:7403"]);
     assert!(config.node.listen.ip().is_loopback() && config.tls.dir.is_none());
     let Work::Command(sha256) = &config.tasks["sha256"].work else { panic!("not a command") };
-    let Invocation { argv, .. } = sha256.invocation(&json!({"path": "/a b"})).unwrap();
+    let Invocation { argv, .. } = sha256.invocation(&(&json!({"path": "/a b"})).into()).unwrap();
     assert_eq!(argv, ["sha256sum", "--", "/a b"]);
 }
 
@@ -163,11 +163,11 @@ fn commands_of_a_shell_are_never_written_by_arguments() {
     );
     let Work::Command(command) = &config.tasks["t"].work else { panic!("not a command") };
     assert!(matches!(command.program, Program::Shell(_)) && command.capture_bytes == 0);
-    let invocation = command.invocation(&json!({"path": "$(reboot)"})).unwrap();
+    let invocation = command.invocation(&(&json!({"path": "$(reboot)"})).into()).unwrap();
     assert_eq!(invocation.argv, ["/bin/sh", "-c", "awk '{print $1}' \"$FILE\" {path}"]);
     let env = [("BRACES".to_owned(), "{}".to_owned()), ("FILE".to_owned(), "$(reboot)".to_owned())];
     assert_eq!(invocation.env, env);
-    assert!(command.invocation(&json!({})).is_err());
+    assert!(command.invocation(&(&json!({})).into()).is_err());
 }
 
 #[test]
@@ -213,7 +213,8 @@ fn a_node_listens_to_others_only_with_certificates() {
     assert_eq!(
         error.to_string(),
         "other hosts can reach 0.0.0.0:7400, but there are no certificates that they could share; \
-         run `umbel ca init DIR`, copy DIR to every host and set dir = \"DIR\" in [tls]"
+         make certificates with `umbel ca init` and `umbel ca issue`; copy ca.pem, NAME.pem and \
+         NAME.key, never ca.key, to each host and set their directory as dir in [tls]"
     );
     assert_eq!(config.node.listen.to_string(), "[::1]:7401");
     config.tls.dir = Some("tls".into());

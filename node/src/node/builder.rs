@@ -27,9 +27,11 @@ use crate::data_dir::DataDir;
 use crate::former::{Former, draw_cluster_id, resolve};
 use crate::router::route;
 use crate::seeker::seek;
-use crate::tls::{Role, TlsFiles, ensure_local};
+use crate::tls::{Role, TlsFiles, ca, ensure_local};
 use crate::transport::{self, Transport};
-use crate::work::{AsyncHandler, BlockingHandler, Ledger, RegisterError, Registry, Runner, Task};
+use crate::work::{
+    AsyncHandler, BlockingHandler, Definition, Ledger, RegisterError, Registry, Runner, Task,
+};
 
 /// How long a member may be away before others take over its copies.
 const REPLACE_AFTER: Span = Span::from_millis(30_000);
@@ -133,6 +135,12 @@ impl NodeBuilder {
         self.with(|tasks| tasks.register_blocking(name, handler).map(drop))
     }
 
+    /// Adds a task with options of its own: queue, attempts, backoff, time limit, priority.
+    #[must_use]
+    pub fn define(self, definition: Definition) -> Self {
+        self.with(|tasks| tasks.add(definition).map(drop))
+    }
+
     /// The first error is kept and told by [`start`](Self::start).
     fn with(mut self, add: impl FnOnce(&mut Registry) -> Result<(), RegisterError>) -> Self {
         if let Ok(tasks) = &mut self.tasks
@@ -162,10 +170,17 @@ impl NodeBuilder {
         let registry = Arc::new(registry);
 
         let name = name.unwrap_or_else(host_name);
+        // It becomes the name of a directory and, for others to check, of a certificate.
+        if ca::check_name(&name).is_err() {
+            return Err(StartError::Name { name });
+        }
+        // Nodes that keep their data in one place share certificates; one that has a place of its
+        // own keeps to that.
+        let shared = data.clone().unwrap_or_else(|| config.node.data.clone());
         let data = data.unwrap_or_else(|| config.node.data.join(&name));
         let cluster_name = config.cluster.name.clone();
         let data_dir = DataDir::open(&data, &name, Some(&cluster_name))?;
-        let tls_dir = tls_dir(&config, &data)?;
+        let tls_dir = tls_dir(&config, &shared)?;
         let tls = node_certificate(&config, &tls_dir, &name)?;
 
         let known = data_dir.cluster().map(|cluster| cluster.id);
@@ -282,11 +297,10 @@ fn seeds_of<'a>(config: &'a Config, join: &'a [HostPort]) -> &'a [HostPort] {
 }
 
 /// Where the certificates are: a cluster of one host makes its own.
-fn tls_dir(config: &Config, data: &std::path::Path) -> Result<PathBuf, StartError> {
+fn tls_dir(config: &Config, shared: &std::path::Path) -> Result<PathBuf, StartError> {
     if let Some(dir) = &config.tls.dir {
         return Ok(dir.clone());
     }
-    let shared = data.parent().unwrap_or(data);
     let dir = shared.join("tls");
     ensure_local(&dir)?;
     Ok(dir)
@@ -317,9 +331,33 @@ async fn advertise(
     resolve(&address).await.map_err(|why| StartError::AdvertiseUnknown { address, why })
 }
 
-/// The name of this host.
+/// The name of this host, as far as a node may be called that.
 fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "node".to_owned() } else { name.to_owned() }
+    node_name(&std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default())
+}
+
+fn node_name(host: &str) -> String {
+    let name = host.trim().to_ascii_lowercase();
+    if ca::check_name(&name).is_ok() { name } else { "node".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_called_as_its_host_if_that_will_do() {
+        assert_eq!(node_name("Web-1.example.net\n"), "web-1.example.net");
+        assert_eq!(node_name("(none)"), "node");
+        assert_eq!(node_name(""), "node");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn names_that_lead_elsewhere_are_refused() {
+        let long = "a".repeat(64);
+        for name in ["", "../x", "a/b", "a\u{1b}[31mb", "ca", "A", long.as_str()] {
+            let started = Node::builder().name(name).start().await.map(drop);
+            assert!(matches!(started, Err(StartError::Name { .. })), "{name:?}");
+        }
+    }
 }

@@ -27,6 +27,15 @@ pub enum StartError {
     /// Process groups cannot be remembered.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// It cannot be called that.
+    #[error(
+        "{name:?} cannot be the name of a node: use 1 to 63 lower-case letters, digits, `-`, `_` and \
+         `.`, beginning and ending with a letter or digit, and not `ca`"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
     /// It would listen for other hosts without certificates of its own.
     #[error(transparent)]
     Open(#[from] OpenWithoutTls),

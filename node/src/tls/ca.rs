@@ -124,7 +124,7 @@ pub(super) fn key_path(dir: &Path, name: &str) -> PathBuf {
 }
 
 /// A name becomes a DNS name and a file name: it must do as both.
-pub(super) fn check_name(name: &str) -> Result<(), TlsError> {
+pub(crate) fn check_name(name: &str) -> Result<(), TlsError> {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_');
     let label = |label: &str| {
         let ends = |c: Option<&u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());

@@ -11,8 +11,8 @@ use super::Role;
 pub enum TlsError {
     /// Several certificates would do and none was named.
     #[error(
-        "several {role} certificates in {}: {}; say which one with `tls.name`",
-        dir.display(), names.join(", ")
+        "several {role} certificates in {}: {}; {}",
+        dir.display(), names.join(", "), choose(*role)
     )]
     Ambiguous {
         /// Where.
@@ -39,15 +39,17 @@ pub enum TlsError {
     },
     /// The time of the certificate is over.
     #[error(
-        "certificate {} expired at {not_after}: issue a new one with \
-         `umbel ca issue {name} --dir DIR`",
-        path.display()
+        "certificate {} expired at {not_after}: where the authority is, move {name}.pem and \
+         {name}.key away, make new ones with `umbel ca issue {name} --dir DIR{}`, and copy them here",
+        path.display(), flag(*role)
     )]
     Expired {
         /// The certificate.
         path: PathBuf,
         /// Whom it names.
         name: String,
+        /// What it is for.
+        role: Role,
         /// When it ended.
         not_after: jiff::Timestamp,
     },
@@ -161,5 +163,22 @@ impl TlsError {
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+}
+
+/// How to say which of several is meant.
+const fn choose(role: Role) -> &'static str {
+    match role {
+        Role::Client => {
+            "say which one with `--cert NAME`, in a program with `ClientBuilder::certificate`"
+        }
+        Role::Node => "none is called as this node: start it under the name of one of them",
+    }
+}
+
+const fn flag(role: Role) -> &'static str {
+    match role {
+        Role::Client => " --client",
+        Role::Node => "",
     }
 }

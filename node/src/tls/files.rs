@@ -186,7 +186,12 @@ impl TlsFiles {
             Ok(_) => Ok(()),
             Err(Error::InvalidCertificate(error)) => Err(match error {
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    TlsError::Expired { path: path.to_owned(), name: name.to_owned(), not_after }
+                    TlsError::Expired {
+                        path: path.to_owned(),
+                        name: name.to_owned(),
+                        role: self.identity.role,
+                        not_after,
+                    }
                 }
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     TlsError::NotYetValid { path: path.to_owned(), not_before }

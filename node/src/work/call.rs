@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -90,8 +90,10 @@ impl<R> Call<R> {
     }
 
     /// Gives it up if it has not started by then.
-    pub fn expires_at(mut self, at: Wall) -> Self {
-        self.template.options.expires_at = Some(at);
+    pub fn expires_at(mut self, at: SystemTime) -> Self {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        self.template.options.expires_at = Some(Wall::from_millis(millis));
         self
     }
 

@@ -16,12 +16,13 @@ use bytes::Bytes;
 use futures_util::future::maybe_done;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use umbel_protocol::limits::CAPTURE_BYTES_MAX;
 use umbel_protocol::task::{Failure, FailureKind, Outcome};
 
+use super::arguments::Arguments;
 use super::context::Context;
 use super::definition::Body;
 use super::error::chain;
@@ -39,10 +40,11 @@ const LINGER: Duration = Duration::from_secs(1);
 const QUOTED_BYTES_MAX: usize = 4 * 1024;
 
 /// Makes a program and its arguments of a task's arguments, or says why those do not fit.
-pub type Expand = Box<dyn Fn(&Value) -> Result<Vec<String>, String> + Send + Sync>;
+pub type Expand = Box<dyn Fn(&Arguments) -> Result<Vec<String>, String> + Send + Sync>;
 
 /// Makes variables of a task's arguments, or says why those do not fit.
-pub type Environment = Box<dyn Fn(&Value) -> Result<Vec<(String, String)>, String> + Send + Sync>;
+pub type Environment =
+    Box<dyn Fn(&Arguments) -> Result<Vec<(String, String)>, String> + Send + Sync>;
 
 /// What a command runs.
 pub enum Program {
@@ -194,7 +196,7 @@ fn start(
     ledger: &Ledger,
 ) -> Result<(Child, Group), Failure> {
     let bad = |message: String| Failure::new(FailureKind::BadArguments, message);
-    let value: Value = serde_json::from_slice(args)
+    let value = Arguments::parse(args)
         .map_err(|error| bad(format!("the arguments are not JSON: {error}")))?;
     let argv = match &spec.program {
         Program::Argv(expand) => expand(&value).map_err(bad)?,

@@ -23,6 +23,9 @@ impl Registry {
     /// A task that does nothing and returns `null`, known everywhere: for probes and benchmarks.
     pub const NOOP: &'static str = "umbel.noop";
 
+    /// Names that begin with this are umbel's own.
+    pub const OURS: &'static str = "umbel.";
+
     /// Only [`Registry::NOOP`].
     #[must_use]
     pub fn new() -> Self {
@@ -87,6 +90,9 @@ impl Registry {
         let template = definition.template();
         // What submissions are checked by, so that no definition promises what they cannot keep.
         Batch { templates: vec![template.clone()], rows: Vec::new() }.check()?;
+        if template.name.starts_with(Self::OURS) {
+            return Err(RegisterError::Reserved { name: template.name.clone() });
+        }
         match self.definitions.get(&template.name) {
             Some(known) if known.is_same_declaration(&definition) => {}
             Some(known) => {
@@ -146,6 +152,12 @@ pub enum RegisterError {
     /// The name or an option breaks a limit.
     #[error(transparent)]
     Invalid(#[from] InvalidBatch),
+    /// The name is kept for umbel's own tasks.
+    #[error("task {name:?} cannot be called that: names that begin with `umbel.` are umbel's own")]
+    Reserved {
+        /// The name.
+        name: String,
+    },
     /// The URL of a webhook is not an absolute `http://` or `https://` one.
     #[error("{url:?} of webhook {name:?} is not an http:// or https:// address")]
     Url {
@@ -200,5 +212,7 @@ mod tests {
             assert!(matches!(registry.add(definition), Err(RegisterError::Invalid(_))));
         }
         assert!(registry.get("a").is_none());
+        let error = registry.register("umbel.mine", double).unwrap_err();
+        assert!(matches!(error, RegisterError::Reserved { .. }), "{error}");
     }
 }

@@ -45,7 +45,7 @@ pub struct WebhookSpec {
 
 impl WebhookSpec {
     /// The time limit of webhooks that set none.
-    pub const TIME_LIMIT_DEFAULT: Duration = Duration::from_secs(60);
+    pub const TIME_LIMIT_DEFAULT: Duration = Duration::from_secs(30);
 }
 
 impl std::fmt::Debug for WebhookSpec {

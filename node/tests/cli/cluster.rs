@@ -4,7 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 
-use crate::program::{Program, Ran};
+use nix::sys::signal::Signal;
+
+use crate::program::{Program, Ran, eventually, output, tell};
 
 /// A node of a process of its own, which goes when the test does.
 struct Node(Child);
@@ -43,6 +45,8 @@ command = ["false"]
 attempts = 1
 [tasks.nap]
 command = ["sleep", "600"]
+[tasks.echo]
+command = ["cat"]
 [queues.words]
 "#;
 
@@ -78,10 +82,31 @@ fn tasks_are_submitted_shown_waited_for_and_cancelled() {
     let other = program.run(&["submit", "say", r#"{"what": "ho"}"#, "--id", id]);
     assert!(!other.ok && other.err.contains("was used for another task"), "{other:?}");
 
+    fs::write(program.path("args.json"), "{\"what\": \"much\"}\n").unwrap();
+    let ran = program.run(&["submit", "say", "@args.json", "--wait"]);
+    assert!(ran.ok && ran.out.contains("much"), "{ran:?}");
+    let ran = pipe(&program, &["submit", "say", "-", "--wait"], "{\"what\": \"more\"}");
+    assert!(ran.ok && ran.out.contains("more"), "{ran:?}");
+    let ran = program.run(&["submit", "umbel.noop", "-1", "--wait"]);
+    assert!(ran.ok, "{ran:?}");
+
     let ran = program.run(&["submit", "fail", "--wait"]);
     assert!(!ran.ok && ran.out.contains("  dead  error: exited with code 1"), "{ran:?}");
     let ran = program.run(&["submit", "sya"]);
     assert!(!ran.ok && ran.err.contains("did you mean say?"), "{ran:?}");
+
+    // Ctrl-C ends the waiting, not the task.
+    let mut waiting = program.command(&["submit", "nap", "--wait"]);
+    let waiting = waiting.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let waiting = waiting.spawn().unwrap();
+    let running = ["task", "list", "--state", "leased", "--json"];
+    eventually("it runs", || program.run(&running).out.contains("\"nap\""));
+    tell(&waiting, Signal::SIGINT);
+    let ran = output(waiting);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(130), ""), "{ran:?}");
+    let id = program.run(&running).json()[0]["id"].as_str().unwrap().to_owned();
+    assert!(ran.err.starts_with(&format!("task {id} goes on; `umbel task wait {id}`")), "{ran:?}");
+    assert!(program.run(&["task", "cancel", &id]).ok);
 
     let nap = program.run(&["submit", "nap"]).out.trim_end().to_owned();
     let ran = program.run(&["task", "wait", &nap, "--timeout", "50ms"]);
@@ -124,8 +149,21 @@ fn a_file_of_tasks_is_submitted_line_by_line() {
     fs::write(program.path("bad.jsonl"), bad).unwrap();
     let ran = program.run(&["submit", "--from", "bad.jsonl"]);
     assert!(!ran.ok && ran.out.starts_with("2 tasks acknowledged"), "{ran:?}");
-    assert!(ran.err.contains("the 2 tasks of the lines before it were acknowledged"), "{ran:?}");
+    assert!(ran.err.contains("2 tasks of the lines before it were acknowledged"), "{ran:?}");
     assert!(ran.err.contains("bad.jsonl:4:"), "{ran:?}");
+    let ran = program.run(&["submit", "--from", "tmp"]);
+    assert!(!ran.ok && ran.err.starts_with("error: cannot read tmp\n"), "{ran:?}");
+    let exact = r#"{"n":123456789012345678901234567890,"x":1.10,"b":1,"a":2}"#;
+    let marked = format!("\u{feff}{{\"task\":\"echo\",\"args\":{exact}}}\n");
+    let ran = pipe(&program, &["submit", "--from", "-", "--wait", "--json"], &marked);
+    assert!(ran.ok && ran.json()[0]["result"]["stdout"] == exact, "{ran:?}");
+
+    // An id of a partition that this cluster does not have.
+    let foreign = "018bcfe5-6800-73ff-8000-000000000007";
+    for args in [&["submit", "say", "--id", foreign][..], &["task", "show", foreign]] {
+        let ran = program.run(args);
+        assert!(!ran.ok && ran.err.contains("this cluster has 16 partitions"), "{ran:?}");
+    }
 
     let ran = pipe(
         &program,
@@ -170,6 +208,37 @@ fn a_second_node_on_the_same_data_or_port_is_refused() {
 }
 
 #[test]
+fn two_clusters_are_told_apart_and_keep_to_their_directories() {
+    let program = Program::new();
+    let start = |name: &str| {
+        let args =
+            ["node", "--name", name, "--listen", "localhost:0", "--data", name, "--tethered"];
+        let mut command = program.command(&args);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = piped.spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let address = ready.split(' ').nth(5).unwrap().to_owned();
+        (Node(child), address)
+    };
+    let ((one, address), (other, _)) = (start("one"), start("other"));
+    for name in ["one", "other"] {
+        assert!(fs::exists(program.path(&format!("{name}/tls/ca.key"))).unwrap(), "{name}");
+    }
+    assert!(!fs::exists(program.path("tls")).unwrap());
+    let ran = program.run(&["submit", "umbel.noop"]);
+    assert!(!ran.ok && ran.err.contains("several clusters on this host"), "{ran:?}");
+    // Relative, and by name: what is meant is found.
+    let port = address.split(':').next_back().unwrap();
+    for args in [["--tls", "one/tls"], ["--connect", &format!("localhost:{port}")]] {
+        let ran = program.run(&[&["cluster", "status", "--json"][..], &args].concat());
+        assert!(ran.ok && ran.json()[0]["name"] == "one", "{ran:?}");
+    }
+    one.stop();
+    other.stop();
+}
+
+#[test]
 fn the_demo_loses_a_node_and_no_task_and_leaves_nothing() {
     let program = Program::new();
     fs::create_dir(program.path("files")).unwrap();
@@ -184,5 +253,6 @@ fn the_demo_loses_a_node_and_no_task_and_leaves_nothing() {
     assert!(report["done_before"].as_u64() < Some(600), "{report}");
     assert!(ran.err.contains("killing node-1"), "{}", ran.err);
     assert_eq!(fs::read_dir(program.path("tmp")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(program.path("run")).unwrap().count(), 0);
     assert_eq!(program.run(&["cluster", "status"]).out, "");
 }

@@ -1,7 +1,10 @@
 //! Running the binary in a world of its own.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// The binary, which finds nothing but what the test put into its directory.
@@ -13,6 +16,8 @@ pub(crate) struct Program {
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) ok: bool,
+    /// Absent if a signal has ended it.
+    pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
@@ -51,7 +56,13 @@ impl Program {
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+        let status = output.status;
+        Self {
+            ok: status.success(),
+            code: status.code(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
     }
 }
 
@@ -61,3 +72,25 @@ impl Ran {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
+
+/// What comes of a program that runs.
+pub(crate) fn output(child: Child) -> Ran {
+    child.wait_with_output().unwrap().into()
+}
+
+/// Sends a signal to a program that runs.
+pub(crate) fn tell(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+}
+
+/// Looks until something is so.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "{what} within {PATIENCE:?}");
+    }
+}
+
+/// Far longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);

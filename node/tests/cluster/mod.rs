@@ -37,8 +37,11 @@ impl Cluster {
         let dir = tempfile::tempdir().expect("a directory");
         let addresses: Vec<SocketAddr> = (0..count).map(|_| address()).collect();
         let seeds: Vec<String> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
-        let text =
-            format!("[cluster]\nseeds = [{}]\npartitions = {PARTITIONS}\n", seeds.join(", "));
+        let text = format!(
+            "[cluster]\nseeds = [{}]\npartitions = {PARTITIONS}\n[node]\ndata = {:?}\n",
+            seeds.join(", "),
+            dir.path()
+        );
         let config = Config::parse("cluster.toml", &text).expect("it is valid");
         let nodes = (0..count).map(|_| None).collect();
         let mut cluster = Self { nodes, config, addresses, dir };
@@ -84,7 +87,6 @@ impl Cluster {
             .config(self.config.clone())
             .name(name(place))
             .listen(self.addresses[place])
-            .data(self.data(place))
             .register("double", |n: u64| async move { Ok::<_, std::io::Error>(n * 2) })
             .register("grow", |n: u64| async move {
                 Ok::<_, std::io::Error>("x".repeat(900_000 + usize::try_from(n).unwrap_or(0)))

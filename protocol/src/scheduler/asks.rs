@@ -10,6 +10,7 @@ use super::{Caller, Scheduler};
 use crate::id::{GroupId, Incarnation, NodeId, PartitionId};
 use crate::limits::FORWARDS_MAX;
 use crate::membership::Liveness;
+use crate::task::InvalidBatch;
 use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ask, PeerMessage, Request, RequestError};
 
@@ -59,7 +60,9 @@ struct Open {
     at: Place,
     /// Whether an owner may have acted on it.
     tried: bool,
-    /// Whether the submission was acknowledged and only the end is waited for.
+    /// Whether an owner may have acted on it more than once.
+    repeated: bool,
+    /// Whether an owner has said that the end of its tasks is waited for.
     acknowledged: bool,
 }
 
@@ -167,6 +170,7 @@ impl Scheduler {
             deadline: now + deadline.min(DEADLINE_MAX),
             at: Place::Parked,
             tried: false,
+            repeated: false,
             acknowledged: false,
         };
         let id = self.asks.insert(open);
@@ -201,13 +205,19 @@ impl Scheduler {
             let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
             return self.answer(origin, answer);
         };
+        if let Some(partitions) = self.meta.as_ref().map(|meta| meta.partitions)
+            && partition.0 >= partitions
+        {
+            let invalid = InvalidBatch::Partition { partition, partitions };
+            return self.answer(origin, Answer::Failed(invalid.into()));
+        }
         let owner = self.owner_of(partition);
         let ask = open.ask.clone();
         let deadline = open.deadline.since(self.now.tick);
         if owner == Some(self.node()) {
             if let Some(open) = self.asks.open.get_mut(&id) {
                 open.at = Place::Here;
-                open.tried = true;
+                open.repeated = std::mem::replace(&mut open.tried, true);
             }
             self.asks.parked.remove(&id);
             self.serve(origin, ask);
@@ -217,7 +227,7 @@ impl Scheduler {
             Some(owner) => {
                 if let Some(open) = self.asks.open.get_mut(&id) {
                     open.at = Place::Peer(owner, self.now.tick);
-                    open.tried = true;
+                    open.repeated = std::mem::replace(&mut open.tried, true);
                 }
                 self.asks.parked.remove(&id);
                 self.outbox.send(owner, PeerMessage::Ask { id, deadline, ask });
@@ -239,6 +249,8 @@ impl Scheduler {
     fn park(&mut self, id: u64) {
         if let Some(open) = self.asks.open.get_mut(&id) {
             open.at = Place::Parked;
+            // Whoever kept an eye on the task does so no longer.
+            open.acknowledged &= !matches!(open.ask, Ask::Wait { .. });
             self.asks.parked.insert(id);
         }
     }
@@ -252,6 +264,20 @@ impl Scheduler {
             let owner = self.owner_of(partition);
             return self
                 .answer(origin, Answer::Failed(RequestError::NotOwner { partition, owner }));
+        }
+        // Ends are on record for good; all else needs a majority, and waiting for one is the
+        // caller's choice.
+        let needs_majority = match &ask {
+            Ask::Cancel { .. } | Ask::Submit { .. } => true,
+            Ask::Show { task } | Ask::Wait { task } => !self.has_ended(*task),
+            Ask::List { .. } | Ask::Status | Ask::Welcome => false,
+        };
+        if let Some(partition) = partition
+            && needs_majority
+            && self.lacks_majority(partition)
+        {
+            let error = RequestError::NoQuorum { partition };
+            return self.answer(origin, Answer::Failed(error));
         }
         match ask {
             Ask::Cancel { task } => self.cancel(origin, task),
@@ -287,6 +313,14 @@ impl Scheduler {
                 // The next upkeep finds the owner, or the deadline comes.
                 return self.park(id);
             }
+            // The first try may have come through when this one could not.
+            Answer::Failed(RequestError::NoQuorum { .. }) if open.repeated && open.ask.acts() => {
+                return self.answer(origin, Answer::Failed(RequestError::Unknown));
+            }
+            Answer::Waiting => {
+                open.acknowledged = true;
+                return;
+            }
             Answer::Submitted { refused, .. } => {
                 let Ask::Submit { batch, wait } = &open.ask else {
                     return;
@@ -301,7 +335,7 @@ impl Scheduler {
             Answer::Failed(_)
             | Answer::Finished(_)
             | Answer::Status(_)
-            | Answer::Tasks(_)
+            | Answer::Tasks { .. }
             | Answer::View(_)
             | Answer::Welcome(_) => false,
         };
@@ -313,8 +347,8 @@ impl Scheduler {
 
     /// An answer came from the node that was asked.
     pub(super) fn answered(&mut self, from: NodeId, id: u64, answer: Answer) {
-        if let Answer::Tasks(tasks) = answer {
-            return self.listed(from, id, tasks);
+        if let Answer::Tasks { tasks, partitions_missing } = answer {
+            return self.listed(from, id, tasks, partitions_missing);
         }
         if let Answer::Failed(error @ RequestError::TooLong { .. }) = &answer
             && self.cannot_list(from, id)
@@ -376,10 +410,13 @@ impl Scheduler {
         };
         let partition = open.ask.partition().unwrap_or(PartitionId(0));
         let error = match &open.ask {
-            Ask::Wait { .. } => RequestError::TimedOut,
             Ask::Submit { .. } if open.acknowledged => RequestError::TimedOut,
+            // Only an owner can know that the task has not ended.
+            Ask::Wait { .. } if open.acknowledged && !self.lacks_majority(partition) => {
+                RequestError::TimedOut
+            }
             Ask::Submit { .. } | Ask::Cancel { .. } if open.tried => RequestError::Unknown,
-            Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } => {
+            Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {
                 RequestError::NoQuorum { partition }
             }
             Ask::List { .. } => return self.finish_listing(id, open.caller),

@@ -262,7 +262,10 @@ impl Scheduler {
         match liveness {
             Liveness::Alive => self.wake_groups_with(node),
             Liveness::Suspect => {}
-            Liveness::Down => self.loads.forget(node),
+            Liveness::Down => {
+                self.loads.forget(node);
+                self.wake_groups_cut_off();
+            }
         }
     }
 

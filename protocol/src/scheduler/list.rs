@@ -26,6 +26,8 @@ pub(super) struct Listings {
 struct Listing {
     missing: BTreeSet<NodeId>,
     tasks: Vec<View>,
+    /// Partitions that nobody has told of yet.
+    partitions_missing: u16,
     limit: usize,
     since: Tick,
 }
@@ -51,7 +53,11 @@ impl Scheduler {
             self.outbox.send(*node, PeerMessage::Ask { id, deadline: WAIT_MAX, ask });
         }
         let since = self.now.tick;
-        self.listings.open.insert(id, Listing { missing: others, tasks, limit: limit_here, since });
+        let partitions_missing = self.partitions_missing();
+        self.listings.open.insert(
+            id,
+            Listing { missing: others, tasks, partitions_missing, limit: limit_here, since },
+        );
         self.try_finish_listing(id);
     }
 
@@ -65,7 +71,20 @@ impl Scheduler {
     ) {
         let limit = usize::try_from(limit).unwrap_or(LIST_MAX).min(LIST_MAX);
         let tasks = self.list_owned(state, queue, limit);
-        self.answer(origin, Answer::Tasks(tasks));
+        let partitions_missing = self.partitions_missing();
+        self.answer(origin, Answer::Tasks { tasks, partitions_missing });
+    }
+
+    fn partitions(&self) -> u16 {
+        self.meta.as_ref().map_or(0, |meta| meta.partitions)
+    }
+
+    /// Partitions of whose tasks this node cannot tell for sure.
+    fn partitions_missing(&self) -> u16 {
+        let told = (self.replicas.values())
+            .filter(|replica| replica.partition().is_some() && replica.is_settled())
+            .filter(|replica| !self.is_cut_off(replica));
+        self.partitions().saturating_sub(u16::try_from(told.count()).unwrap_or(u16::MAX))
     }
 
     fn list_owned(&self, state: Option<State>, queue: &Option<String>, limit: usize) -> Vec<View> {
@@ -89,11 +108,19 @@ impl Scheduler {
         shown.collect()
     }
 
-    pub(super) fn listed(&mut self, from: NodeId, id: u64, tasks: Vec<View>) {
+    pub(super) fn listed(
+        &mut self,
+        from: NodeId,
+        id: u64,
+        tasks: Vec<View>,
+        partitions_missing: u16,
+    ) {
+        let told = self.partitions().saturating_sub(partitions_missing);
         if let Some(listing) = self.listings.open.get_mut(&id)
             && listing.missing.remove(&from)
         {
             listing.tasks.extend(tasks);
+            listing.partitions_missing = listing.partitions_missing.saturating_sub(told);
             self.try_finish_listing(id);
         }
     }
@@ -127,14 +154,14 @@ impl Scheduler {
         if self.listings.open.get(&id).is_some_and(|listing| listing.missing.is_empty())
             && let Some(listing) = self.listings.open.remove(&id)
         {
-            self.answer(Origin::Here(id), Answer::Tasks(listing.complete()));
+            self.answer(Origin::Here(id), listing.complete());
         }
     }
 
     /// The deadline of a listing has come: what is here is told.
     pub(super) fn finish_listing(&mut self, id: u64, caller: Caller) {
         if let Some(listing) = self.listings.open.remove(&id) {
-            let answer = Answer::Tasks(listing.complete());
+            let answer = listing.complete();
             self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });
         }
     }
@@ -145,8 +172,9 @@ impl Scheduler {
         };
         let members = self.member_statuses();
         let settled = |replica: &&Replica| {
-            replica.is_settled()
-                || (replica.group.role() == Role::Follower && replica.group.leader().is_some())
+            !self.is_cut_off(replica)
+                && (replica.is_settled()
+                    || (replica.group.role() == Role::Follower && replica.group.leader().is_some()))
         };
         let here: Vec<&Replica> =
             self.replicas.values().filter(|r| r.partition().is_some()).collect();
@@ -225,7 +253,7 @@ impl Scheduler {
 }
 
 impl Listing {
-    fn complete(mut self) -> Vec<View> {
+    fn complete(mut self) -> Answer {
         self.tasks.sort_unstable_by_key(|view| std::cmp::Reverse(view.id));
         self.tasks.dedup_by_key(|view| view.id);
         self.tasks.truncate(self.limit);
@@ -234,7 +262,7 @@ impl Listing {
         for view in &mut self.tasks {
             room.fit(&mut view.result, view.error.as_mut());
         }
-        self.tasks
+        Answer::Tasks { tasks: self.tasks, partitions_missing: self.partitions_missing }
     }
 }
 

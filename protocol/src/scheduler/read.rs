@@ -23,11 +23,7 @@ pub(super) struct Read {
 impl Scheduler {
     /// Shows a task, or waits until it has ended.
     pub(super) fn read(&mut self, origin: Origin, task: TaskId, wait: bool) {
-        let ended = self
-            .owned(task.partition())
-            .and_then(|partition| partition.record(task))
-            .is_some_and(|record| record.state().is_final());
-        if ended {
+        if self.has_ended(task) {
             return self.show(origin, task);
         }
         let now = self.now.tick;
@@ -42,6 +38,12 @@ impl Scheduler {
             waits: wait,
         });
         self.unconfirmed.insert(GroupId::of(task.partition()));
+    }
+
+    /// Whether a task of a partition that this node owns has ended.
+    pub(super) fn has_ended(&self, task: TaskId) -> bool {
+        let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
+        record.is_some_and(|record| record.state().is_final())
     }
 
     /// Asks for the confirmation of reads that came since the last round.

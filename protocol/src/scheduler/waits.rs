@@ -75,6 +75,7 @@ impl Scheduler {
             return self.show(origin, task);
         }
         self.add_wait(origin, vec![task], true, false);
+        self.answer(origin, Answer::Waiting);
     }
 
     /// Answers once all of `tasks` have ended. None of them has if `are_new`.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::id::TaskId;
+use crate::id::{PartitionId, TaskId};
 use crate::limits::{
     ARGS_BYTES_MAX, ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT,
     BATCH_BYTES_MAX, BATCH_TASKS_MAX, DELAY_MAX, NAME_BYTES_MAX,
@@ -263,5 +263,16 @@ pub enum InvalidBatch {
     TooManyTasks {
         /// How many it holds.
         tasks: usize,
+    },
+    /// The id belongs to a partition that the cluster does not have.
+    #[error(
+        "no task can be called that here: the id belongs to {partition}, and this cluster has \
+         {partitions} partitions; is it of another cluster?"
+    )]
+    Partition {
+        /// The partition of the id.
+        partition: PartitionId,
+        /// How many there are.
+        partitions: u16,
     },
 }

@@ -82,11 +82,19 @@ pub enum Answer {
     },
     /// Some tasks. Results, and the texts of errors, are left out beyond what fits; a task asked for
     /// by itself has both.
-    Tasks(Vec<View>),
+    Tasks {
+        /// The tasks.
+        tasks: Vec<View>,
+        /// Partitions whose tasks are not among them, or not for sure: they have no owner, it did
+        /// not answer, or it lacks a majority.
+        partitions_missing: u16,
+    },
     /// One task.
     View(Box<View>),
     /// Where to submit.
     Welcome(Box<Welcome>),
+    /// The task has not ended; an owner waits for that and will say so. Only nodes see this.
+    Waiting,
 }
 
 /// How a task ended.
@@ -166,8 +174,7 @@ pub enum RequestError {
     },
     /// No majority of the partition's copies answers; try again when nodes are back.
     #[error(
-        "no majority of the copies of partition {partition} can be reached; nothing was \
-         acknowledged; see `umbel cluster status` for nodes that are down, then try again"
+        "no majority of the copies of partition {partition} can be reached; see `umbel cluster status` for nodes that are down, then try again"
     )]
     NoQuorum {
         /// The partition.
@@ -238,6 +245,16 @@ fn suggest(known: &[String]) -> String {
 }
 
 impl Ask {
+    /// Whether it changes anything.
+    #[must_use]
+    pub const fn acts(&self) -> bool {
+        match self {
+            Self::Cancel { .. } | Self::Submit { .. } => true,
+            Self::List { .. } | Self::Show { .. } | Self::Status => false,
+            Self::Wait { .. } | Self::Welcome => false,
+        }
+    }
+
     /// The partition that it concerns, if it concerns one.
     #[must_use]
     pub fn partition(&self) -> Option<PartitionId> {

@@ -52,7 +52,7 @@ impl World {
             match self.network.send(host, other, urgent, self.now, &mut self.rng) {
                 Fate::Arrives { at, epoch } => {
                     let bytes = bytes.clone();
-                    self.push(at, What::Envelope { from: host, to: other, epoch, bytes });
+                    self.push(at, What::Envelope { from: host, to: other, epoch, urgent, bytes });
                 }
                 Fate::Dooms { at, epoch } => {
                     self.push(at, What::Breaks { a: host, b: other, epoch });

@@ -186,7 +186,11 @@ impl Report {
             ("takeover", takeover),
             (
                 "throughput",
-                format!("{} tasks/s over {:.2} s", count(self.tasks_per_s as u64), self.seconds),
+                format!(
+                    "{} tasks/s over {:.2} s, each a process of its own",
+                    count(self.tasks_per_s as u64),
+                    self.seconds
+                ),
             ),
         ]);
         lines.extend(self.complaints.iter().cloned());

@@ -4,30 +4,25 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use futures_util::{Stream, StreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc;
+use umbel_protocol::id::TaskId;
 use umbel_protocol::limits::ARGS_BYTES_MAX;
-use umbel_protocol::task::{State, View};
+use umbel_protocol::wire::RequestError;
 
 use super::line::{self, Settings};
+use super::tally::{Fate, Report, Row, Tally, count_tasks};
+use crate::cli::interrupt::Interrupts;
 use crate::cli::names::Names;
-use crate::cli::task_line::{IdLine, TaskLine, summary};
-use crate::cli::time::{count, length};
 use crate::cli::{Done, out};
 use crate::client::{Client, ClientError};
 use crate::work::Submission;
-
-/// What is printed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Report {
-    pub(super) json: bool,
-    /// Whether the ends are waited for.
-    pub(super) wait: bool,
-}
 
 /// Tasks that are submitted together.
 struct Piece {
@@ -36,26 +31,12 @@ struct Piece {
     submissions: Vec<Submission>,
 }
 
-/// What became of one line.
-struct Row {
-    line: u64,
-    answer: Result<Fate, ClientError>,
-}
-
-enum Fate {
-    Acknowledged(umbel_protocol::id::TaskId),
-    Ended(Box<View>),
-    /// It was acknowledged, but its end could not be learned.
-    Unknown(umbel_protocol::id::TaskId, ClientError),
-}
-
-/// What became of all lines so far.
+/// What happens meanwhile, told by those who submit to whoever counts.
 #[derive(Default)]
-struct Tally {
-    acknowledged: u64,
-    refused: u64,
-    failed: u64,
-    told: u64,
+struct Progress {
+    acknowledged: AtomicU64,
+    /// Set when it makes no sense to submit more.
+    stop: AtomicBool,
 }
 
 pub(super) async fn run(
@@ -66,6 +47,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Done> {
     let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
     let input = open(path).with_context(|| format!("cannot read {name}"))?;
+    let mut interrupts = Interrupts::listen()?;
     let names =
         if report.wait && report.json { Names::ask(&client).await } else { Names::default() };
     let (pieces, arriving) = mpsc::channel(2);
@@ -78,17 +60,29 @@ pub(super) async fn run(
     let began = Instant::now();
     let mut results = out::Results::new();
     let mut tally = Tally::default();
-    let mut broken = None;
+    let progress = Progress::default();
     let in_flight = if report.wait { WAITED_MAX } else { SENT_MAX };
-    let mut done =
-        receive(arriving).map(|piece| submit(&client, piece, report.wait)).buffered(in_flight);
-    'all: while let Some(rows) = done.next().await {
+    let mut done = receive(arriving, &progress.stop)
+        .map(|piece| submit(&client, piece, report.wait, &progress))
+        .buffered(in_flight);
+    let mut interrupted = false;
+    loop {
+        let rows = tokio::select! {
+            biased;
+            () = interrupts.any() => {
+                interrupted = true;
+                break;
+            }
+            rows = done.next() => rows,
+        };
+        let Some(rows) = rows else { break };
         for row in rows {
             bar.inc(1);
-            if let Err(error) = tally.print(&row, &name, report, &names, &mut results)? {
-                broken = Some(error);
-                break 'all;
-            }
+            tally.print(&row, &name, report, &names, &mut results)?;
+        }
+        if tally.is_broken() {
+            // What is on its way is still told of, each line with its id.
+            progress.stop.store(true, Ordering::Relaxed);
         }
         if report.json {
             results.flush()?;
@@ -96,157 +90,109 @@ pub(super) async fn run(
     }
     drop(done);
     bar.finish_and_clear();
-    tally.conclude(report, &began.elapsed(), &mut results)?;
-    let acknowledged = count(tally.acknowledged);
-    if let Some(error) = broken {
-        return Err(anyhow!(error).context(format!(
-            "{acknowledged} tasks were acknowledged, then the cluster was lost; of the next lines \
-             some may have been taken in: those with an id can be submitted again without harm"
-        )));
+    if interrupted {
+        results.flush()?;
+        let acknowledged = count_tasks(progress.acknowledged.load(Ordering::Relaxed));
+        out::note(format!(
+            "interrupted: {acknowledged} acknowledged and {} on; lines after these may have been \
+             taken in as well",
+            if progress.acknowledged.load(Ordering::Relaxed) == 1 { "goes" } else { "go" }
+        ));
+        return Ok(Done::Interrupted);
     }
+    tally.conclude(report, &began.elapsed(), &mut results)?;
+    if let Some(lost) = tally.lost(report) {
+        return Err(lost);
+    }
+    let acknowledged = count_tasks(tally.acknowledged);
     let read = reading.await.context("reading the file panicked")?;
     read.map_err(|error| {
+        if error.downcast_ref::<io::Error>().is_some() {
+            return error;
+        }
         error.context(format!(
-            "stopped at a bad line: the {acknowledged} tasks of the lines before it were \
-             acknowledged, nothing after it was submitted"
+            "stopped at a bad line: {acknowledged} of the lines before it {} acknowledged, nothing \
+             after it was submitted",
+            if tally.acknowledged == 1 { "was" } else { "were" }
         ))
     })?;
     Ok(if tally.refused + tally.failed == 0 { Done::Well } else { Done::Badly })
 }
 
-impl Tally {
-    /// Prints what became of a line; an inner error means that it makes no sense to go on.
-    fn print(
-        &mut self,
-        row: &Row,
-        name: &str,
-        report: Report,
-        names: &Names,
-        results: &mut out::Results,
-    ) -> io::Result<Result<(), ClientError>> {
-        match &row.answer {
-            Ok(fate) => {
-                self.acknowledged += 1;
-                match fate {
-                    Fate::Acknowledged(id) if report.json => {
-                        results.json(&IdLine::taken(*id))?;
-                    }
-                    Fate::Acknowledged(_) => {}
-                    Fate::Ended(view) => {
-                        self.failed += u64::from(view.state != State::Succeeded);
-                        if report.json {
-                            results.json(&TaskLine::of(view, names))?;
-                        } else {
-                            results.line(summary(view))?;
-                        }
-                    }
-                    Fate::Unknown(id, error) => {
-                        self.failed += 1;
-                        if report.json {
-                            results.json(&IdLine::failed(Some(*id), error))?;
-                        }
-                        self.complain(name, row.line, error);
-                    }
-                }
-            }
-            Err(error) if concerns_one_task(error) => {
-                self.refused += 1;
-                if report.json {
-                    results.json(&IdLine::failed(None, error))?;
-                }
-                self.complain(name, row.line, error);
-            }
-            Err(error) => return Ok(Err(error.clone())),
-        }
-        Ok(Ok(()))
-    }
-
-    fn complain(&mut self, name: &str, line: u64, error: &ClientError) {
-        self.told += 1;
-        if self.told <= TOLD_MAX {
-            out::note(format!("{name}:{line}: {error}"));
-        }
-    }
-
-    fn conclude(
-        &self,
-        report: Report,
-        took: &std::time::Duration,
-        results: &mut out::Results,
-    ) -> io::Result<()> {
-        let Self { acknowledged, refused, failed, told } = *self;
-        if told > TOLD_MAX {
-            out::note(format!("and {} more", count(told - TOLD_MAX)));
-        }
-        let rate = acknowledged as f64 / took.as_secs_f64().max(1e-6);
-        let mut text = format!(
-            "{} tasks acknowledged in {} ({} a second)",
-            count(acknowledged),
-            length(*took),
-            count(rate as u64)
-        );
-        if refused > 0 {
-            text.push_str(&format!(", {} refused", count(refused)));
-        }
-        if report.wait {
-            text.push_str(&format!(", {} did not succeed", count(failed)));
-        }
-        if report.json || report.wait {
-            out::note(text);
-        } else {
-            results.line(text)?;
-        }
-        results.flush()
-    }
-}
-
-/// Whether other tasks may fare better.
-const fn concerns_one_task(error: &ClientError) -> bool {
-    use umbel_protocol::wire::RequestError;
-    match error {
-        ClientError::Refused { .. } | ClientError::Call(_) => true,
-        ClientError::Request(error) => matches!(
-            error,
-            RequestError::Invalid(_)
-                | RequestError::UnknownQueue { .. }
-                | RequestError::UnknownTask { .. }
-        ),
-        ClientError::Address { .. }
-        | ClientError::Closed
-        | ClientError::NoAddress
-        | ClientError::NoAnswer { .. }
-        | ClientError::NoNode { .. }
-        | ClientError::NoTls
-        | ClientError::Tls(_)
-        | ClientError::Unexpected { .. } => false,
-    }
-}
-
-async fn submit(client: &Client, piece: Piece, wait: bool) -> Vec<Row> {
-    let answers = client.submit_all(piece.submissions).await;
+async fn submit(client: &Client, piece: Piece, wait: bool, progress: &Progress) -> Vec<Row> {
+    let Piece { lines, mut submissions } = piece;
+    // With ids of our own making it can be found out what became of each, whatever happens.
+    let numbered = client.number(&mut submissions).await;
+    let ids: Vec<_> = submissions.iter().map(|submission| submission.id).collect();
+    let answers = match numbered {
+        Ok(()) => submit_patiently(client, submissions).await,
+        Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
+    };
+    let acknowledged = answers.iter().filter(|answer| answer.is_ok()).count();
+    progress.acknowledged.fetch_add(acknowledged as u64, Ordering::Relaxed);
     let fates = stream::iter(answers.into_iter().map(|answer| async {
         let id = answer?;
         if !wait {
-            return Ok(Fate::Acknowledged(id));
+            return Ok(Fate::Acknowledged);
         }
         Ok(match client.wait(id, None).await {
             Ok(view) => Fate::Ended(Box::new(view)),
-            Err(error) => Fate::Unknown(id, error),
+            Err(error) => Fate::Unknown(error),
         })
     }));
     let fates = fates.buffered(PIECE_TASKS).collect::<Vec<_>>().await;
-    piece.lines.into_iter().zip(fates).map(|(line, answer)| Row { line, answer }).collect()
+    let rows = lines.into_iter().zip(ids).zip(fates);
+    rows.map(|((line, id), answer)| Row { line, id, answer }).collect()
 }
 
-fn receive<T>(mut receiver: mpsc::Receiver<T>) -> impl Stream<Item = T> {
-    stream::poll_fn(move |context| receiver.poll_recv(context))
+/// Submits, and what a busy cluster does not take at once, again.
+async fn submit_patiently(
+    client: &Client,
+    submissions: Vec<Submission>,
+) -> Vec<Result<TaskId, ClientError>> {
+    let mut answers = client.submit_all(submissions.clone()).await;
+    for _ in 0..BUSY_TRIES {
+        let busy: Vec<usize> = (answers.iter().enumerate())
+            .filter(|(_, answer)| is_busy(answer))
+            .map(|(place, _)| place)
+            .collect();
+        if busy.is_empty() {
+            break;
+        }
+        let again = busy.iter().map(|place| submissions[*place].clone()).collect();
+        for (place, answer) in busy.into_iter().zip(client.submit_all(again).await) {
+            answers[place] = answer;
+        }
+    }
+    answers
+}
+
+const fn is_busy(answer: &Result<TaskId, ClientError>) -> bool {
+    matches!(answer, Err(ClientError::Request(RequestError::Overloaded { .. })))
+}
+
+/// What arrives until `stop` is set.
+fn receive<'a, T>(
+    mut receiver: mpsc::Receiver<T>,
+    stop: &'a AtomicBool,
+) -> impl Stream<Item = T> + use<'a, T> {
+    stream::poll_fn(move |context| {
+        if stop.load(Ordering::Relaxed) {
+            return Poll::Ready(None);
+        }
+        receiver.poll_recv(context)
+    })
 }
 
 fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin()));
     }
-    Ok(Box::new(File::open(path)?))
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(Box::new(file))
 }
 
 /// Reads until the end, a bad line, or until nobody wants more.
@@ -275,7 +221,10 @@ fn read(
                  may take {ARGS_BYTES_MAX}; put large data where both sides can reach it"
             ))
         } else {
-            match std::str::from_utf8(text.trim_ascii_end()) {
+            // Some editors begin a file with a mark that says nothing.
+            let mark = if number == 1 { "\u{feff}".as_bytes() } else { b"" };
+            let line = text.strip_prefix(mark).unwrap_or(&text);
+            match std::str::from_utf8(line.trim_ascii_end()) {
                 Ok("") => continue,
                 Ok(text) => line::parse(text, settings)
                     .map_err(|bad| anyhow!("{name}:{number}:{}: {}", bad.column, bad.what)),
@@ -323,12 +272,12 @@ fn progress() -> ProgressBar {
 const PIECE_TASKS: usize = 1_024;
 /// Bytes of arguments that are submitted together.
 const PIECE_BYTES: usize = 1024 * 1024;
+/// How often a piece is submitted again that the cluster was too busy for; each try takes seconds.
+const BUSY_TRIES: usize = 6;
 /// Pieces on their way at a time.
 const SENT_MAX: usize = 8;
 /// Pieces whose tasks are waited for at a time: a slow task must not hold many others back.
 const WAITED_MAX: usize = 64;
-/// Complaints that are shown.
-const TOLD_MAX: u64 = 10;
 /// A task with the largest arguments, written in the longest way.
 const LINE_BYTES_MAX: u64 = 8 * ARGS_BYTES_MAX as u64;
 const READ_BYTES: usize = 256 * 1024;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use umbel_protocol::id::TaskId;
 
 use crate::cli::json_text;
@@ -18,27 +18,34 @@ pub(super) struct Settings {
     pub(super) delay: Option<Duration>,
     pub(super) priority: Option<u8>,
     pub(super) attempts: Option<u16>,
-    pub(super) timeout: Option<Duration>,
+    pub(super) time_limit: Option<Duration>,
 }
 
 /// A line as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct Line<'a> {
     task: String,
-    #[serde(default)]
-    args: Value,
+    /// As it is written, to the last digit.
+    #[serde(borrow)]
+    args: Option<&'a RawValue>,
     queue: Option<String>,
     id: Option<String>,
     delay: Option<String>,
     priority: Option<u8>,
     attempts: Option<u16>,
-    timeout: Option<String>,
+    #[serde(alias = "timeout")]
+    time_limit: Option<String>,
 }
 
 /// The task that a line asks for; where it says nothing, `settings` do.
 pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLine> {
-    let line: Line = json_text::parse(text).map_err(|error| BadLine {
+    if !text.trim_start().starts_with('{') {
+        // Lists would be taken for objects without their keys.
+        let what = r#"a line is an object: {"task": NAME, "args": JSON}"#.to_owned();
+        return Err(BadLine { column: 1, what });
+    }
+    let line: Line<'_> = json_text::parse(text).map_err(|error| BadLine {
         column: error.column(),
         what: format!("{}\n{}", error.what(), error.excerpt()),
     })?;
@@ -47,6 +54,9 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         what: format!("{key}: {why}"),
     };
     let length = |key: &str, text: Option<String>| match text {
+        Some(text) if key == "time_limit" => {
+            time::parse_some(&text).map(Some).map_err(|why| bad(key, why))
+        }
         Some(text) => time::parse(&text).map(Some).map_err(|why| bad(key, why)),
         None => Ok(None),
     };
@@ -59,9 +69,10 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         delay: length("delay", line.delay)?.or(settings.delay),
         priority: line.priority.or(settings.priority),
         attempts: line.attempts.or(settings.attempts),
-        timeout: length("timeout", line.timeout)?.or(settings.timeout),
+        time_limit: length("time_limit", line.time_limit)?.or(settings.time_limit),
     };
-    let args = Bytes::from(line.args.to_string());
+    let args = line.args.map_or("null", RawValue::get);
+    let args = Bytes::copy_from_slice(args.as_bytes());
     Ok(Submission { template: settings.template(&line.task), args, id })
 }
 
@@ -91,7 +102,7 @@ mod tests {
         assert_eq!((submission.template.name.as_str(), submission.id), ("sha256", None));
         assert_eq!(submission.template.options.priority, Some(4));
         let submission = read(
-            r#"{"task":"a","queue":"q","delay":"1m","priority":0,"attempts":9,"timeout":"5s",
+            r#"{"task":"a","queue":"q","delay":"1m","priority":0,"attempts":9,"time_limit":"5s",
                 "id":"018bcfe5-6800-7003-8000-000000000007"}"#,
         )
         .unwrap();
@@ -116,5 +127,16 @@ mod tests {
         let error = read(r#"{"args":1}"#).unwrap_err();
         assert!(error.what.contains("missing field `task`"), "{error:?}");
         assert_eq!(read("").unwrap_err().column, 1);
+        let error = read(r#"["a"]"#).unwrap_err();
+        assert!(error.what.starts_with("a line is an object"), "{error:?}");
+        let error = read(r#"{"task":"a","time_limit":"0s"}"#).unwrap_err();
+        assert!(error.what.starts_with("time_limit: it must be longer"), "{error:?}");
+    }
+
+    #[test]
+    fn arguments_are_passed_on_as_they_are_written() {
+        let args = r#"{"n":123456789012345678901234567890, "x":1.10,"z":1,"a":2}"#;
+        let submission = read(&format!(r#"{{"task":"a","args":{args} }}"#)).unwrap();
+        assert_eq!(submission.args, args);
     }
 }

@@ -85,6 +85,43 @@ async fn trouble_that_lasts_is_told() {
 }
 
 #[tokio::test]
+async fn a_request_without_a_deadline_gives_up_when_all_of_its_tries_fail() {
+    let (mut client, mut node) = pair(PATIENCE);
+    // As long as one try takes, nobody can tell whether anything is wrong.
+    let slice = Duration::from_millis(1_200);
+    let limits = Limits { slice, trouble: Duration::from_millis(1_000) };
+    Arc::get_mut(&mut client.inner).unwrap().limits = limits;
+    for silent in [false, true] {
+        let client = client.clone();
+        let mut asking = tokio::spawn(async move { client.run(add()).await });
+        let mut kept = Vec::new();
+        let error = patiently(async {
+            loop {
+                tokio::select! {
+                    (request, answers) = node.next() => {
+                        let late = Duration::from_micros(request.deadline.as_micros());
+                        if silent {
+                            kept.push(answers);
+                            continue;
+                        }
+                        tokio::time::timeout(late, answers.closed()).await.unwrap_err();
+                        answers.send(Answer::Failed(RequestError::Unknown)).await.unwrap();
+                    }
+                    ran = &mut asking => break ran.unwrap().unwrap_err(),
+                }
+            }
+        })
+        .await;
+        let TaskFailed::Client(error) = error else { panic!("{error:?}") };
+        match error {
+            ClientError::NoAnswer { .. } => assert!(silent),
+            ClientError::Request(RequestError::Unknown) => assert!(!silent),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_does_not_come_is_told() {
     let (client, mut node) = pair(Duration::from_millis(50));
     let asking = tokio::spawn(async move { client.show(some_task()).await });

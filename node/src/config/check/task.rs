@@ -319,6 +319,6 @@ const WEBHOOK_TIME_LIMIT: Span = Span::from_millis(30_000);
 const CAPTURE_BYTES_DEFAULT: usize = 64 * 1024;
 const HEADERS_OF_OURS: [&str; 5] =
     ["connection", "content-length", "content-type", "host", "transfer-encoding"];
-const HEADER_PREFIX_OF_OURS: &str = "umbel-";
+const HEADER_PREFIX_OF_OURS: &str = "x-umbel-";
 const VARIABLE_HELP: &str = "use A-Z a-z 0-9 and _, not starting with a digit";
 const URL_HELP: &str = "write https://HOST/PATH";

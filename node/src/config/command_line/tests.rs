@@ -10,7 +10,7 @@ fn line(elements: &[&str]) -> Result<CommandLine, InvalidCommandLine> {
 }
 
 fn expand(elements: &[&str], args: &Value) -> Result<Vec<String>, ExpandError> {
-    line(elements).unwrap().expand(args)
+    line(elements).unwrap().expand(&args.into())
 }
 
 #[test]
@@ -107,7 +107,7 @@ proptest! {
         elements.extend((0..others).map(|_| "{other}".to_owned()));
         elements.push(format!("{before}{{k}}{after}"));
         let command = CommandLine::parse(&elements).unwrap();
-        let argv = command.expand(&json!({"k": value, "other": "o"})).unwrap();
+        let argv = command.expand(&(&json!({"k": value, "other": "o"})).into()).unwrap();
         prop_assert_eq!(argv.len(), elements.len());
         prop_assert_eq!(&argv[others + 1], &format!("{before}{value}{after}"));
     }

@@ -260,7 +260,7 @@ error: other hosts can reach 0.0.0.0:7400, but there are no certificates that th
   |
 2 | listen = "0.0.0.0:7400"
   |          ^^^^^^^^^^^^^^
-  = help: run `umbel ca init DIR`, copy DIR to every host and set dir = "DIR" in [tls]"#,
+  = help: make certificates with `umbel ca init` and `umbel ca issue`; copy ca.pem, NAME.pem and NAME.key, never ca.key, to each host and set their directory as dir in [tls]"#,
         ),
         (
             r#"[node]

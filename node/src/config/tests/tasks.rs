@@ -350,41 +350,41 @@ error: the secret cannot be in two places
         (
             r#"[tasks.a]
 webhook = "https://a"
-headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", umbel-x = "y", b = "\n" }"#,
+headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", X-Umbel-X = "y", b = "\n" }"#,
             r#"
 error: "a b" cannot be a header
  --> cluster.toml:3:13
   |
-3 | headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", umbel-x = "y", b = "\n" }
+3 | headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", X-Umbel-X = "y", b = "\n" }
   |             ^^^^^
   = help: use letters, digits and -
 
 error: header `x-a` is given twice
  --> cluster.toml:3:37
   |
-3 | headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", umbel-x = "y", b = "\n" }
+3 | headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", X-Umbel-X = "y", b = "\n" }
   |                                     ^^^
   = help: header names are the same in upper and lower case
 
 error: header `host` is set by umbel
  --> cluster.toml:3:48
   |
-3 | headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", umbel-x = "y", b = "\n" }
+3 | headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", X-Umbel-X = "y", b = "\n" }
   |                                                ^^^^
   = help: remove it
 
-error: header `umbel-x` is set by umbel
+error: header `x-umbel-x` is set by umbel
  --> cluster.toml:3:60
   |
-3 | headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", umbel-x = "y", b = "\n" }
-  |                                                            ^^^^^^^
+3 | headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", X-Umbel-X = "y", b = "\n" }
+  |                                                            ^^^^^^^^^
   = help: remove it
 
 error: header `b` cannot have this value
- --> cluster.toml:3:79
+ --> cluster.toml:3:81
   |
-3 | headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", umbel-x = "y", b = "\n" }
-  |                                                                               ^^^^
+3 | headers = { "a b" = "c", X-A = "1", x-a = "2", Host = "h", X-Umbel-X = "y", b = "\n" }
+  |                                                                                 ^^^^
   = help: use printable ASCII characters
 
 5 problems in cluster.toml"#,

@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::Token;
 
+use super::super::arguments::Argument;
 use super::*;
 use crate::work::definition::Definition;
 use crate::work::run::{RunRequest, Runner};
@@ -85,7 +86,7 @@ fn argv(argv: &[&str]) -> CommandSpec {
 
 fn output(outcome: Outcome) -> (String, String) {
     let Outcome::Succeeded(json) = outcome else { panic!("it did not succeed: {outcome:?}") };
-    let json: Value = serde_json::from_slice(&json).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["exit_code"], 0);
     (json["stdout"].as_str().unwrap().to_owned(), json["stderr"].as_str().unwrap().to_owned())
 }
@@ -115,9 +116,9 @@ async fn a_program_gets_its_arguments_in_every_way() {
 
 #[tokio::test]
 async fn arguments_are_words_and_never_code() {
-    let expand: Expand = Box::new(|args| match args["name"].as_str() {
-        Some(name) => Ok(vec!["printf".to_owned(), "<%s>".to_owned(), name.to_owned()]),
-        None => Err("`name` is missing".to_owned()),
+    let expand: Expand = Box::new(|args| match args.get("name") {
+        Some(Argument::String(name)) => Ok(vec!["printf".to_owned(), "<%s>".to_owned(), name]),
+        Some(Argument::Null | Argument::Other(_)) | None => Err("`name` is missing".to_owned()),
     });
     let echo = Arc::new(expand);
     let definition = || {

@@ -134,6 +134,14 @@ impl Life {
         let history = record.history.as_deref().unwrap_or(&none);
         let starts = history.starts as usize + usize::from(record.state() == State::Leased);
         assert_eq!(starts, self.tokens.len(), "{id}: starts");
+        let obeys = match record.phase() {
+            Phase::Leased(lease) => lease.cancelling == history.cancelled,
+            Phase::Succeeded(_) | Phase::Cancelled => true,
+            Phase::Scheduled { .. } | Phase::Ready | Phase::Dead(_) | Phase::Expired => {
+                !history.cancelled
+            }
+        };
+        assert!(obeys, "{id} was to stop and is {:?}", record.state());
         if record.state().is_final() {
             let end = *self.end.get_or_insert_with(|| record.state());
             assert_eq!(record.state(), end, "{id} has left its final state");

@@ -189,7 +189,7 @@ fn tasks_are_listed_newest_first() {
     let mut listed = |state, queue: Option<&str>, limit| -> Vec<u64> {
         let ask = Ask::List { state, queue: queue.map(str::to_owned), limit };
         let said = node.ask(9, ask).said;
-        let [Effect::Answer { answer: Answer::Tasks(views), .. }] = &said[..] else {
+        let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
             panic!("no list: {said:?}");
         };
         let all = [1, 2, 3, 4, 101];

@@ -220,7 +220,7 @@ fn a_list_holds_what_all_owners_have() {
     for at in 0..4 {
         network.ask(at, 3, Ask::List { state: None, queue: None, limit: 9 });
         let told = network.take_answers();
-        let [(_, 3, Answer::Tasks(views))] = &told[..] else {
+        let [(_, 3, Answer::Tasks { tasks: views, .. })] = &told[..] else {
             panic!("no list: {told:?}");
         };
         assert_eq!(views.iter().map(|view| view.id).collect::<Vec<_>>(), [task(101), task(1)]);
@@ -240,5 +240,8 @@ fn a_list_goes_without_a_member_that_does_not_answer() {
     assert_eq!(network.take_answers(), []);
     network.pass(ms(100));
     let told = network.take_answers();
-    assert!(matches!(&told[..], [(_, 3, Answer::Tasks(views))] if views.len() == 1), "{told:?}");
+    assert!(
+        matches!(&told[..], [(_, 3, Answer::Tasks { tasks: views, .. })] if views.len() == 1),
+        "{told:?}"
+    );
 }

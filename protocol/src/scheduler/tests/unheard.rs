@@ -7,7 +7,6 @@ use super::{Network, ms, submit};
 use crate::durable::{Copies, HardState, Snapshot, StoredGroup};
 use crate::group::{Change, Roster};
 use crate::id::{ClusterId, GroupId, Incarnation, NodeId, ReplicaId, TaskId};
-use crate::limits::Limits;
 use crate::membership::Liveness;
 use crate::meta::Meta;
 use crate::partition::Partition;
@@ -34,9 +33,9 @@ impl Pair {
                 join: join(NODES[at]),
                 seed: 5,
                 replace_after: YEAR,
-                limits: Limits::default(),
-                has_seeds: false,
-                scheduler: 1,
+            limits: crate::limits::Limits::default(),
+            has_seeds: true,
+            scheduler: 1,
             };
             let now = Now { tick: Tick::START, wall: START };
             let mut meta = Meta::new(ClusterId(7), "test".to_owned(), 1, 3, 3);

@@ -35,7 +35,7 @@ golden! {
     Phase { Scheduled, Ready, Leased, Succeeded, Dead, Cancelled, Expired }
     State { Scheduled, Ready, Leased, Succeeded, Dead, Cancelled, Expired }
     RunEnd { Cancelled, CutOff, Failed, Lost, NeverHad, Succeeded, Unheard }
-    InvalidBatch { ArgsTooLarge, Name, NoTemplate, Option, TooManyBytes, TooManyTasks }
+    InvalidBatch { ArgsTooLarge, Name, NoTemplate, Option, TooManyBytes, TooManyTasks, Partition }
 }
 
 #[test]
@@ -150,6 +150,7 @@ fn of_a_task() {
         InvalidBatch::Option { what: "priority".into(), range: "0 to 9".into() },
         InvalidBatch::TooManyBytes { bytes: 5_000_000 },
         InvalidBatch::TooManyTasks { tasks: 5_000 },
+        InvalidBatch::Partition { partition: PARTITION, partitions: 256 },
     ]);
 }
 

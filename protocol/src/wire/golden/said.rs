@@ -24,7 +24,7 @@ golden! {
     OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop }
     ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall }
     Ask { Cancel, List, Show, Status, Submit, Wait, Welcome }
-    Answer { Failed, Finished, Status, Submitted, Tasks, View, Welcome }
+    Answer { Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting }
     RequestError {
         Invalid, Forming, NoQuorum, NotFound, NotOwner, Overloaded, TimedOut, Unknown, UnknownTask,
         UnknownQueue, TooLong,
@@ -161,9 +161,10 @@ fn answered_to_callers() {
         Answer::Finished(vec![ending]),
         Answer::Status(Box::new(status())),
         Answer::Submitted { refused: vec![(1, Refusal::TooOld)], known: 2 },
-        Answer::Tasks(vec![view()]),
+        Answer::Tasks { tasks: vec![view()], partitions_missing: 2 },
         Answer::View(Box::new(view())),
         Answer::Welcome(Box::new(welcome())),
+        Answer::Waiting,
     ]);
     let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
     check_struct("ServerFrame", &ServerFrame { id: 300, answer });

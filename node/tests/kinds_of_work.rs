@@ -1,0 +1,190 @@
+//! What `cluster.toml` declares, run by a whole node: webhooks, retries, time limits, delays, and
+//! tasks that are stopped.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::timeout;
+use umbel::config::Config;
+use umbel::{Client, Node};
+use umbel_protocol::id::TaskId;
+use umbel_protocol::task::{FailureKind, Options, RunEnd, State, View};
+use umbel_protocol::time::Span;
+
+/// Far longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Alone {
+    node: Node,
+    client: Client,
+    _dir: TempDir,
+}
+
+impl Alone {
+    async fn start(tasks: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = Config::parse("cluster.toml", tasks).expect("it is valid");
+        let node = Node::builder().config(config).name("a").data(dir.path().join("a"));
+        let node = node.listen(([127, 0, 0, 1], 0).into()).start().await.expect("it starts");
+        timeout(PATIENCE, node.joined()).await.expect("in time").expect("it forms a cluster");
+        let client = node.client();
+        Self { node, client, _dir: dir }
+    }
+
+    /// Submits and waits for the end.
+    async fn end_of(&self, name: &str, args: serde_json::Value, options: Options) -> View {
+        let task = self.client.submit_named(name, &args, options).await.expect("it is taken");
+        self.wait(task.id()).await
+    }
+
+    async fn wait(&self, task: TaskId) -> View {
+        self.client.wait(task, Some(PATIENCE)).await.expect("it ends")
+    }
+
+    /// Waits until the task is in `state`.
+    async fn until(&self, task: TaskId, state: State) {
+        let reached = timeout(PATIENCE, async {
+            while self.client.show(task).await.expect("it is known").state != state {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+        reached.await.expect("in time");
+    }
+}
+
+/// Pauses between the end of each run and the start of the next.
+fn pauses(view: &View) -> Vec<Span> {
+    let ends = view.runs.iter().filter_map(|run| run.finished_at);
+    let starts = view.runs.iter().skip(1).map(|run| run.started_at);
+    starts.zip(ends).map(|(start, end)| start.since(end)).collect()
+}
+
+/// A server that answers with each of `answers` once; what it was sent.
+fn server(answers: Vec<&'static str>) -> (String, Receiver<(String, String)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("it is bound"));
+    let (told, sent) = channel();
+    thread::spawn(move || {
+        for answer in answers {
+            let (stream, _) = listener.accept().expect("somebody calls");
+            told.send(answer_one(stream, answer)).expect("the test listens");
+        }
+    });
+    (url, sent)
+}
+
+fn answer_one(mut stream: TcpStream, answer: &str) -> (String, String) {
+    let mut reader = BufReader::new(stream.try_clone().expect("another handle"));
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a line");
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a number");
+        }
+        if line == "\r\n" {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("the body");
+    stream.write_all(answer.as_bytes()).expect("it is taken");
+    (head, String::from_utf8(body).expect("text"))
+}
+
+const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\ndone";
+const BAD: &str = "HTTP/1.1 503 Busy\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_posted_again_until_it_is_taken() {
+    let (url, sent) = server(vec![BAD, GOOD]);
+    let tasks = format!(
+        "[tasks.notify]\nwebhook = {url:?}\nbackoff_first = \"100ms\"\nheaders = {{ x-team = \
+         \"billing\" }}\n"
+    );
+    let alone = Alone::start(&tasks).await;
+    let args = json!({ "invoice": 7 });
+    let view = alone.end_of("notify", args.clone(), Options::default()).await;
+    assert_eq!((view.state, view.attempts), (State::Succeeded, 2), "{view:?}");
+    assert_eq!(view.runs[0].end, Some(RunEnd::Failed(FailureKind::Error)));
+    assert_eq!(view.runs[1].end, Some(RunEnd::Succeeded));
+    for attempt in 1..=2 {
+        let (head, body) = sent.recv_timeout(PATIENCE).expect("it was called twice");
+        assert!(head.starts_with("POST /hook HTTP/1.1"), "{head}");
+        assert!(head.contains("x-team: billing"), "{head}");
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!((&body["args"], &body["attempt"]), (&args, &attempt.into()), "{body}");
+        assert_eq!((&body["task"], &body["id"]), (&"notify".into(), &view.id.to_string().into()));
+    }
+    alone.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_fails_is_tried_again_after_growing_pauses() {
+    let tasks = "[tasks.fail]\ncommand = [\"false\"]\nattempts = 4\nbackoff_first = \"100ms\"\n\
+                 backoff_max = \"200ms\"\n";
+    let alone = Alone::start(tasks).await;
+    let view = alone.end_of("fail", json!(null), Options::default()).await;
+    assert_eq!((view.state, view.attempts), (State::Dead, 4), "{view:?}");
+    assert_eq!(view.error.as_ref().expect("it says why").kind, FailureKind::Error);
+    // At least half of each pause: the other half is drawn.
+    let least: Vec<u64> = vec![50, 100, 100];
+    let pauses = pauses(&view);
+    assert_eq!(pauses.len(), 3);
+    for (pause, least) in pauses.iter().zip(least) {
+        assert!(*pause >= Span::from_millis(least), "{pauses:?}");
+    }
+    alone.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_too_long_is_stopped_and_told() {
+    let tasks =
+        "[tasks.nap]\ncommand = [\"sleep\", \"600\"]\nattempts = 1\ntime_limit = \"200ms\"\n";
+    let alone = Alone::start(tasks).await;
+    let view = alone.end_of("nap", json!(null), Options::default()).await;
+    assert_eq!(view.state, State::Dead);
+    assert_eq!(view.error.as_ref().expect("it says why").kind, FailureKind::TimedOut);
+    let [run] = &view.runs[..] else { panic!("{view:?}") };
+    let took = run.finished_at.expect("it has ended").since(run.started_at);
+    assert!(took >= Span::from_millis(200) && took < Span::from_millis(60_000), "{took:?}");
+    alone.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_task_starts_when_it_is_time_and_not_before() {
+    let alone = Alone::start("[tasks.go]\ncommand = [\"true\"]\n").await;
+    let delay = Span::from_millis(700);
+    let options = Options { delay, ..Options::default() };
+    let task = alone.client.submit_named("go", &json!(null), options).await.expect("it is taken");
+    let view = alone.client.show(task.id()).await.expect("it is known");
+    assert_eq!(view.state, State::Scheduled, "{view:?}");
+    let view = alone.wait(task.id()).await;
+    assert_eq!(view.state, State::Succeeded);
+    assert!(view.runs[0].started_at.since(view.submitted_at) >= delay, "{view:?}");
+    alone.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_task_is_stopped_or_never_starts() {
+    let alone = Alone::start("[tasks.nap]\ncommand = [\"sleep\", \"600\"]\n").await;
+    let submit = |options| alone.client.submit_named("nap", &json!(null), options);
+    let running = submit(Options::default()).await.expect("it is taken");
+    alone.until(running.id(), State::Leased).await;
+    running.cancel().await.expect("the wish is kept");
+    let view = alone.wait(running.id()).await;
+    assert_eq!(view.state, State::Cancelled);
+    assert_eq!(view.runs[0].end, Some(RunEnd::Cancelled), "{view:?}");
+
+    let delay = Span::from_millis(600_000);
+    let waiting = submit(Options { delay, ..Options::default() }).await.expect("it is taken");
+    let view = waiting.cancel().await.expect("the wish is kept");
+    assert_eq!((view.state, view.runs.len()), (State::Cancelled, 0), "{view:?}");
+    alone.node.stop().await;
+}
