@@ -5,7 +5,7 @@
 //!
 //! **Some are part of the log's meaning**: every replica applies them, and replicas that apply an
 //! entry under other values are not replicas any more. [`PARTITION_BYTES_MAX`],
-//! [`PARTITION_TASKS_MAX`], [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`CRASH_HOLD`], [`RUNS_KEPT_MAX`],
+//! [`PARTITION_TASKS_MAX`], [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`],
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
 //! a [record](crate::task::Record::weight) weighs. They stay as they are for as long as there are
 //! logs that were written under them; another value is another command, which says so. All others
