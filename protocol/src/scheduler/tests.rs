@@ -3,6 +3,7 @@
 mod answering;
 mod cancelling;
 mod clocks;
+mod cutting_off;
 mod ending;
 mod founding;
 mod leasing;
