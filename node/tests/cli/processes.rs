@@ -54,8 +54,8 @@ impl<'a> Nodes<'a> {
         let mut command = self.program.command(&args);
         let log = self.program.path(&format!("{name}.log"));
         let log = fs::File::options().append(true).create(true).open(log).unwrap();
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-        self.children.insert(name, piped.spawn().unwrap());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        self.children.insert(name, command.spawn().unwrap());
     }
 
     fn ready(&mut self, name: &str) {

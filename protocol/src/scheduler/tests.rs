@@ -4,6 +4,7 @@ mod answering;
 mod beating;
 mod cancelling;
 mod clocks;
+mod cutting_off;
 mod ending;
 mod entries;
 mod founding;

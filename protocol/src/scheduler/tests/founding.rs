@@ -38,6 +38,15 @@ fn a_member_forms_no_other_cluster() {
 }
 
 #[test]
+fn whoever_was_taken_into_a_cluster_forms_no_other() {
+    let mut node = Node::blank(1);
+    node.peer(id(0), vec![PeerMessage::Meta(Box::new(meta(2)))]);
+    node.found(1, 1);
+    assert!(!node.is_writing());
+    assert_eq!(node.scheduler.meta(), Some(&meta(2)));
+}
+
+#[test]
 fn nothing_is_acknowledged_before_all_founders_hold_copies() {
     let mut node = Node::blank(0);
     node.found(3, 3);

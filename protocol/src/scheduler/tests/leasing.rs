@@ -179,6 +179,25 @@ fn the_slots_of_an_executor_that_begins_anew_are_counted_anew() {
 }
 
 #[test]
+fn the_slots_of_an_executor_that_introduces_itself_again_are_counted_anew() {
+    let mut node = Node::alone(5);
+    node.introduce(lessee(0), 1);
+    assert_eq!(node.ask(1, submit(&[1, 2])).entries, [[accept(&[1, 2], lessee(0), 1)]]);
+}
+
+#[test]
+fn only_the_slots_of_tasks_that_were_not_leased_stay_free() {
+    let mut node = Node::alone(0);
+    node.ask_and_settle(1, submit(&[1, 2, 3, 4]));
+    node.ask(2, submit(&[101]));
+    node.ask(3, Ask::Cancel { task: task(1) });
+    node.executor(granted(lessee(0), 2));
+    let entries = node.settle().entries;
+    let cancel = crate::partition::Command::Cancel { task: task(1) };
+    assert_eq!(entries, [vec![cancel, lease(lessee(0), &[1, 2])], vec![lease(lessee(0), &[3])]]);
+}
+
+#[test]
 fn a_slot_whose_task_is_cancelled_in_the_same_entry_stays_free() {
     let mut node = Node::alone(0);
     node.ask_and_settle(1, submit(&[1, 2]));

@@ -110,7 +110,7 @@ fn a_loss_is_noted_once_though_the_disk_takes_its_time() {
     node.hear_of(lessee(1), Liveness::Down);
     assert_eq!(node.pass(ms(2_000)).entries, [[lose(lessee(1), Loss::Unheard)]]);
     node.is_stuck = false;
-    node.settle();
+    assert_eq!(node.settle().entries, NOTHING);
     assert_eq!(node.pass(ms(2_000)).entries, NOTHING);
     assert_eq!(history(&node).crashes, 1);
 }
@@ -124,6 +124,20 @@ fn a_node_that_is_heard_again_has_not_crashed() {
     assert_eq!(node.pass(TICK).entries[..1], [[pardon(lessee(1))]]);
     assert_eq!((ends(&node), history(&node).crashes), (vec![RunEnd::CutOff], 0));
     assert_eq!(node.pass(TICK).entries, NOTHING, "it is pardoned once");
+}
+
+#[test]
+fn a_node_may_fall_silent_more_than_once() {
+    let mut node = leased_to_another();
+    for _ in 0..5 {
+        node.hear_of(lessee(1), Liveness::Down);
+        assert_eq!(node.pass(TICK).entries, [[lose(lessee(1), Loss::Unheard)]]);
+        node.hear_of(lessee(1), Liveness::Alive);
+        assert_eq!(node.pass(TICK).entries, [[pardon(lessee(1))]]);
+        assert_eq!(node.far_executor(granted(lessee(1), 1)).entries, [[lease(lessee(1), &[1])]]);
+        node.settle();
+    }
+    assert_eq!(history(&node).crashes, 0);
 }
 
 #[test]

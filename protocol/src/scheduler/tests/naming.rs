@@ -112,3 +112,19 @@ fn a_name_that_is_not_introduced_in_time_is_unknown() {
     assert_eq!(answers(&node.pass(ms(2_900))), []);
     assert_eq!(answers(&node.pass(ms(100))), [failed(1, unknown_task("add", &[]))]);
 }
+
+#[test]
+fn what_the_node_itself_declares_comes_before_what_others_do() {
+    let mut node = Node::blank(1);
+    node.found(1, 1);
+    node.settle();
+    let declared_at = |n: u16| {
+        let mut profile = profile(0);
+        profile.tasks[0].options.attempts_max = Some(10 + n);
+        ExecutorSays::Introduce { lessee: lessee(n), profile }
+    };
+    node.far_executor(declared_at(0));
+    node.executor(declared_at(1));
+    let step = node.ask(1, submit_as("add", ""));
+    assert_eq!(written(&step)[0].options.attempts_max, Some(11));
+}

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::id::GroupId;
-use crate::membership::Liveness;
 use crate::placement::ranking;
 use crate::wire::{Answer, Ask, RequestError};
 
@@ -104,32 +103,6 @@ fn what_has_ended_is_shown_without_asking_anybody() {
     network.ask(owner, 2, Ask::Cancel { task: task(1) });
     let step = network.nodes[owner].ask(3, Ask::Show { task: task(1) });
     assert_eq!(answers(&step).len(), 1);
-}
-
-#[test]
-fn an_owner_that_is_cut_off_acknowledges_nothing_and_finds_its_successor() {
-    let mut network = Network::formed(3, 3);
-    let owner = network.owner(HERE);
-    let lessee = network.lessee(owner);
-    network.executor(owner, granted(lessee, 5));
-    network.apart.insert(owner);
-    network.ask(owner, 1, submit(&[1]));
-    network.all_hear(owner, Liveness::Suspect);
-    network.pass(ms(5_000));
-    let successor = network.owner(HERE);
-    assert_ne!(successor, owner);
-    assert_eq!((network.take_answers(), network.dispatched(owner)), (Vec::new(), Vec::new()));
-    network.ask(successor, 2, submit(&[2]));
-    assert_eq!(network.take_answers().len(), 1, "the majority goes on");
-
-    network.apart.clear();
-    network.all_hear(owner, Liveness::Alive);
-    network.pass(ms(3_000));
-    let taken_in = Answer::Submitted { refused: Vec::new(), known: 0 };
-    assert_eq!(network.take_answers(), [(owner, 1, taken_in)]);
-    for node in &network.nodes {
-        assert!(node.record(task(1)).is_some() && node.record(task(2)).is_some());
-    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::id::{GroupId, NodeId};
 use crate::membership::Liveness;
 use crate::partition::Refusal;
 use crate::placement::ranking;
+use crate::task::View;
 use crate::wire::{Answer, Ask, PeerMessage, RequestError};
 
 /// Partition of task 1.
@@ -71,7 +72,7 @@ fn any_node_takes_any_request() {
         assert_eq!(network.take_answers(), [(at, 1, TAKEN_IN)]);
         network.ask(at, 2, Ask::Show { task: task(n) });
         let submitted_at = network.nodes[0].now.wall;
-        let shown = Answer::View(Box::new(crate::task::View { submitted_at, ..view(n) }));
+        let shown = Answer::View(Box::new(View { submitted_at, ..view(n) }));
         assert_eq!(network.take_answers(), [(at, 2, shown)]);
         network.ask(at, 3, Ask::Show { task: task(99) });
         let missing = Answer::Failed(RequestError::NotFound { task: task(99) });
@@ -224,6 +225,13 @@ fn a_list_holds_what_all_owners_have() {
             panic!("no list: {told:?}");
         };
         assert_eq!(views.iter().map(|view| view.id).collect::<Vec<_>>(), [task(101), task(1)]);
+        network.ask(at, 4, Ask::List { state: None, queue: None, limit: 1 });
+        let told = network.take_answers();
+        let is_newest = |views: &[View]| views.len() == 1 && views[0].id == task(101);
+        assert!(
+            matches!(&told[..], [(_, 4, Answer::Tasks(views))] if is_newest(views)),
+            "{told:?}"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! Slots of other nodes: asked for while there is work, given back when there is none.
 
 use super::*;
+use crate::partition::Command;
 use crate::scheduler::Effect::Execute;
 use crate::task::{Options, Template};
 use crate::time::Span;
@@ -102,13 +103,15 @@ fn what_is_recalled_and_idle_is_given_back_at_once() {
 fn a_delayed_task_takes_no_slot_before_its_time() {
     let mut node = Node::alone(1);
     let later = Options { delay: ms(1_000), ..Options::default() };
-    let step = node.ask_and_settle(1, submit_with(later.clone(), 1));
+    let delayed = Template { options: later.clone(), ..template() };
+    let step = node.ask_and_settle(1, submit_with(later, 1));
+    let accept = Command::Accept { batch: batch_of(delayed.clone(), &[1]), grants: vec![] };
+    assert_eq!(step.entries, [[accept]]);
     assert_eq!(step.said, [submitted(1)]);
     assert_eq!(node.record(task(1)).unwrap().state(), crate::task::State::Scheduled);
     assert_eq!(node.pass(ms(999)).said, []);
     let step = node.pass(ms(1));
     assert_eq!(step.entries, [[lease(lessee(0), &[1])]]);
-    let delayed = Template { options: later, ..template() };
     let started = dispatch_of(lessee(0), delayed, vec![run(1, token(2))]);
     assert_eq!(step.said, [Execute(started)]);
 }

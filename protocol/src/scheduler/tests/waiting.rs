@@ -1,7 +1,8 @@
 //! Waits last as long as somebody waits, and no longer.
 
 use super::*;
-use crate::wire::{Ask, PeerMessage};
+use crate::partition::Refusal;
+use crate::wire::{Answer, Ask, PeerMessage};
 
 fn wait(n: u64) -> Ask {
     Ask::Wait { task: task(n) }
@@ -92,4 +93,25 @@ fn waits_that_are_over_make_room_for_others() {
     node.executor(ended(lessee(0), 1, token(1), success()));
     let step = node.settle();
     assert_eq!(answers(&step).len(), 1, "{step:?}");
+}
+
+#[test]
+fn nobody_waits_for_what_was_refused() {
+    let mut node = Node::alone(2);
+    node.ask_and_settle(1, submit(&[1]));
+    let mut rows = crate::task::Batch::clone(&batch(&[1, 2]));
+    rows.rows[0].args = args(9);
+    let step = node.ask_and_settle(2, Ask::Submit { batch: rows.into(), wait: true });
+    assert_eq!(answers(&step), [refused(2, &[(0, Refusal::Conflict)])]);
+    assert_eq!(node.scheduler.awaited(), 1);
+    node.executor(ended(lessee(0), 2, token(2), success()));
+    let told = answers(&node.settle());
+    assert!(
+        matches!(
+            &told[..],
+            [Effect::Answer { answer: Answer::Finished(ends), .. }]
+                if ends.iter().map(|ending| ending.task).eq([task(2)])
+        ),
+        "{told:?}"
+    );
 }
