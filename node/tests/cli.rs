@@ -4,8 +4,12 @@
 
 #[path = "cli/cluster.rs"]
 mod cluster;
+#[path = "cli/full_disk.rs"]
+mod full_disk;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/strangers.rs"]
+mod strangers;
 
 use std::fs;
 
