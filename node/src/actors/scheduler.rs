@@ -128,7 +128,7 @@ impl Scheduler {
             return;
         }
         let frame = answer_frame(request, answer);
-        if let Err(why) = self.handles.transport.reply(session, frame.into()) {
+        if let Err(why) = self.handles.transport.reply(session, frame) {
             // A client that does not read its answers is cut off rather than buffered for.
             warn!(session, %why, "an answer could not be sent to a client");
             self.handles.transport.close_session(session, "answers are not taken");
