@@ -6,10 +6,14 @@
 mod cluster;
 #[path = "cli/dev.rs"]
 mod dev;
+#[path = "cli/full_disk.rs"]
+mod full_disk;
 #[path = "cli/processes.rs"]
 mod processes;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/strangers.rs"]
+mod strangers;
 
 use std::fs;
 

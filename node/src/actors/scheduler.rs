@@ -143,7 +143,7 @@ impl Scheduler {
             return;
         }
         let frame = answer_frame(request, answer);
-        if let Err(why) = self.handles.transport.reply(session, frame.into()) {
+        if let Err(why) = self.handles.transport.reply(session, frame) {
             if why == ReplyError::Gone {
                 return debug!(session, "a client went away before its answer");
             }

@@ -42,7 +42,7 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    sync_dir(parent.unwrap_or(Path::new(".")))
+    sync_dir(parent.unwrap_or_else(|| Path::new(".")))
 }
 
 /// Makes durable which files `dir` holds.

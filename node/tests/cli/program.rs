@@ -41,8 +41,14 @@ impl Program {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_umbel"));
+        self.command_by(env!("CARGO_BIN_EXE_umbel"), &[], args)
+    }
+
+    /// The same by way of another program.
+    pub(crate) fn command_by(&self, program: &str, before: &[&str], args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
+            .args(before)
             .args(args)
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("TMPDIR", self.path("tmp"))

@@ -229,7 +229,7 @@ fn a_list_holds_what_all_owners_have() {
         let told = network.take_answers();
         let is_newest = |views: &[View]| views.len() == 1 && views[0].id == task(101);
         assert!(
-            matches!(&told[..], [(_, 4, Answer::Tasks(views))] if is_newest(views)),
+            matches!(&told[..], [(_, 4, Answer::Tasks { tasks: views, .. })] if is_newest(views)),
             "{told:?}"
         );
     }
