@@ -20,6 +20,18 @@ pub enum Sabotage {
     DoubleStart,
 }
 
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::EarlyDisk, Self::ForgetfulDisk, Self::LostHolds, Self::NoDedup, Self::DoubleStart];
+
+    /// The one that is called so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sabotage| format!("{sabotage:?}") == name)
+    }
+}
+
 impl World {
     fn has(&self, sabotage: Sabotage) -> bool {
         self.plan.sabotage == Some(sabotage)
