@@ -149,3 +149,18 @@ fn finds_submissions_that_count_twice() {
 fn finds_runs_that_start_twice() {
     finds(Sabotage::DoubleStart, &["second_run_after_loss", "exactly_one_run"]);
 }
+
+#[test]
+fn finds_answers_that_come_too_early() {
+    finds(Sabotage::EagerAnswer, &["nothing_unsynced_is_promised"]);
+}
+
+#[test]
+fn finds_failures_that_are_told_as_successes() {
+    finds(Sabotage::FalseSuccess, &["every_task_ends"]);
+}
+
+#[test]
+fn finds_votes_that_are_given_twice() {
+    finds(Sabotage::FreeVotes, &["one_owner"]);
+}
