@@ -8,7 +8,7 @@ use umbel_protocol::id::{PartitionId, TaskId};
 use umbel_protocol::scheduler::{Caller, Event};
 use umbel_protocol::task::{Batch, Row};
 use umbel_protocol::time::Span;
-use umbel_protocol::wire::{Ask, Request};
+use umbel_protocol::wire::{Answer, Ask, Request};
 
 use crate::host::Local;
 use crate::plan::{MS, SECOND};
@@ -175,6 +175,10 @@ impl World {
             Kind::Wait(task) => Ask::Wait { task },
         };
         let deadline = self.between(SECOND, 6 * SECOND);
+        if self.answers_at_once() && matches!(ask, Ask::Submit { .. }) {
+            let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
+            self.push(self.now, What::Answer { op, attempt, answer });
+        }
         let caller = Caller { session: op, request: attempt };
         let request = Request { deadline: Span::from_micros(deadline), ask };
         self.local(host, Local::Scheduler(Event::Asked { caller, request }));

@@ -107,6 +107,8 @@ impl World {
     fn break_one(&mut self, kind: usize) {
         self.is_troubled = true;
         let host = self.some_host();
+        let names = ["crash", "blackout", "cut", "connection breaks", "slow disk", "pause"];
+        self.saw(names[kind.min(names.len() - 1)]);
         match kind {
             0 => self.crash_for_a_while(host),
             1 => {

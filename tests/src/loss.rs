@@ -58,6 +58,7 @@ impl World {
                 self.hosts[host].is_dead = true;
             }
         }
+        self.saw("last loss");
         self.is_troubled = true;
         self.loss.at = Some(self.now);
     }

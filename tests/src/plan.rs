@@ -39,6 +39,8 @@ pub struct Plan {
     pub limits: Limits,
     /// Whether a minority dies for good when all else is done.
     pub loses_minority: bool,
+    /// Whether its report tells a fingerprint of all that happened.
+    pub is_fingerprinted: bool,
     /// A bug put in on purpose, to see that it is found.
     pub sabotage: Option<Sabotage>,
 }
@@ -92,6 +94,7 @@ impl Plan {
             faults,
             limits: draw_limits(&mut rng),
             loses_minority: hosts >= 3 && rng.random_bool(0.5),
+            is_fingerprinted: false,
             sabotage: None,
         }
     }

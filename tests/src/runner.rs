@@ -1,12 +1,13 @@
 //! Running the world of one seed, and telling how to see a failure again.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::plan::{Plan, SECOND};
 use crate::world::World;
 
 /// What a world that kept all promises did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Tasks submitted.
     pub tasks: usize,
@@ -16,6 +17,10 @@ pub struct Report {
     pub steps: u64,
     /// Virtual seconds that passed.
     pub seconds: u64,
+    /// What happened how often that must happen in some seed.
+    pub seen: BTreeMap<&'static str, u64>,
+    /// Of all that happened, if the plan wanted one.
+    pub fingerprint: u64,
 }
 
 /// A promise was broken.
@@ -33,12 +38,14 @@ impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { plan, at, what } = self;
         let Plan { seed, hosts, partitions, faults, .. } = plan;
+        let sabotage = plan.sabotage.map(|it| format!("UMBEL_SABOTAGE={it:?} "));
+        let sabotage = sabotage.unwrap_or_default();
         writeln!(f, "seed {seed} ({hosts} hosts, {partitions} partitions, {})", faults.kind)?;
         writeln!(f, "after {:.3} s: {what}", *at as f64 / SECOND as f64)?;
         write!(
             f,
-            "see it again: UMBEL_SEED={seed} cargo test -p umbel-tests --test simulation replay \
-             -- --nocapture"
+            "see it again: {sabotage}UMBEL_SEED={seed} cargo test -p umbel-tests --test simulation \
+             replay -- --nocapture"
         )
     }
 }
@@ -57,6 +64,8 @@ pub fn run(plan: Plan, prints: bool) -> Result<Report, Box<Violation>> {
                 runs: world.ledger.tasks.values().map(|log| log.starts.len()).sum(),
                 steps: world.steps,
                 seconds: world.now / SECOND,
+                seen: world.seen,
+                fingerprint: world.fingerprint.digest(),
             });
         }
         Ok(Err(what)) => what,

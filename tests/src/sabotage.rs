@@ -1,6 +1,8 @@
 //! Known bugs, put in around the real code to see that they are found: each where it would be.
 
+use umbel_protocol::group::{Body, RaftKind};
 use umbel_protocol::limits::FRAME_BYTES_MAX;
+use umbel_protocol::task::Outcome;
 use umbel_protocol::wire::{Envelope, ExecutorSays, PeerMessage, decode, encode};
 
 use crate::world::World;
@@ -18,6 +20,32 @@ pub enum Sabotage {
     NoDedup,
     /// Executors start what they are sent twice.
     DoubleStart,
+    /// Submissions are acknowledged when they are taken.
+    EagerAnswer,
+    /// Runs that failed are told to have succeeded.
+    FalseSuccess,
+    /// Votes are told to be granted that were refused.
+    FreeVotes,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::EarlyDisk,
+        Self::ForgetfulDisk,
+        Self::LostHolds,
+        Self::NoDedup,
+        Self::DoubleStart,
+        Self::EagerAnswer,
+        Self::FalseSuccess,
+        Self::FreeVotes,
+    ];
+
+    /// The one that is called so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sabotage| format!("{sabotage:?}") == name)
+    }
 }
 
 impl World {
@@ -45,6 +73,21 @@ impl World {
         self.has(Sabotage::NoDedup)
     }
 
+    /// Whether clients are told that what they submit is durable before it is.
+    pub(crate) fn answers_at_once(&self) -> bool {
+        self.has(Sabotage::EagerAnswer)
+    }
+
+    /// How the run of the task `mark` is told to have ended.
+    pub(crate) fn told_end(&self, mark: u64, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Failed(_) if self.has(Sabotage::FalseSuccess) => {
+                Outcome::Succeeded(mark.to_string().into())
+            }
+            outcome => outcome,
+        }
+    }
+
     /// What an executor says to the owner on its own node.
     pub(crate) fn said_at_home(&self, says: ExecutorSays) -> ExecutorSays {
         if self.has(Sabotage::LostHolds) { without_runs(says) } else { says }
@@ -52,16 +95,32 @@ impl World {
 
     /// What is sent to another node.
     pub(crate) fn said_abroad(&self, bytes: Vec<u8>) -> Vec<u8> {
-        if !self.has(Sabotage::LostHolds) {
+        if !self.has(Sabotage::LostHolds) && !self.has(Sabotage::FreeVotes) {
             return bytes;
         }
         let mut envelope: Envelope = decode(&bytes, FRAME_BYTES_MAX).expect("just encoded");
         for message in &mut envelope.messages {
-            if let PeerMessage::FromExecutor(says) = message {
-                *says = without_runs(says.clone());
+            match message {
+                PeerMessage::FromExecutor(says) if self.has(Sabotage::LostHolds) => {
+                    *says = without_runs(says.clone());
+                }
+                PeerMessage::Group(messages) if self.has(Sabotage::FreeVotes) => {
+                    for message in messages {
+                        grant_vote(&mut message.body);
+                    }
+                }
+                _ => {}
             }
         }
         encode(&envelope)
+    }
+}
+
+fn grant_vote(body: &mut Body) {
+    if let Body::Raft(raft) = body
+        && matches!(raft.kind, RaftKind::VoteResponse | RaftKind::PreVoteResponse)
+    {
+        raft.reject = false;
     }
 }
 

@@ -9,6 +9,7 @@ use umbel_protocol::id::{GroupId, NodeId};
 use umbel_protocol::membership::{self, Peer};
 use umbel_protocol::wire::Answer;
 use umbel_protocol::{executor, scheduler};
+use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::client::Clients;
 use crate::faults::Fault;
@@ -75,6 +76,8 @@ pub struct World {
     pub violation: Option<String>,
     /// Decides everything.
     pub rng: ChaCha8Rng,
+    /// Of all that happened, if the plan wants one.
+    pub fingerprint: Xxh3Default,
     /// Events so far.
     pub steps: u64,
     /// Events of this very moment.
@@ -175,6 +178,7 @@ impl World {
             progress_at: 0,
             violation: None,
             rng,
+            fingerprint: Xxh3Default::new(),
             steps: 0,
             at_once: 0,
             queue: BTreeMap::new(),
@@ -214,6 +218,9 @@ impl World {
                 self.violate(format!("time stands still at {what:?}"));
             }
             self.now = at;
+            if self.plan.is_fingerprinted {
+                self.fingerprint.update(format!("{at} {what:?}").as_bytes());
+            }
             if matches!(what, What::Check) && self.is_over()? {
                 return Ok(());
             }

@@ -174,9 +174,14 @@ impl Group {
     pub fn offer_snapshot(&mut self, data: &Bytes) {
         let state = self.state(data);
         self.raw.mut_store().offer(translate::to_snapshot(state));
+        let first = self.raw.raft.raft_log.first_index();
         let waiting: Vec<u64> = (self.raw.raft.prs().iter())
-            .filter(|(id, progress)| {
-                **id != self.replica.0 && progress.state == ProgressState::Probe
+            .filter(|(id, progress)| match progress.state {
+                _ if **id == self.replica.0 => false,
+                ProgressState::Probe => true,
+                // It answers, and what it needs next was cut meanwhile.
+                ProgressState::Replicate => progress.next_idx < first,
+                ProgressState::Snapshot => false,
             })
             .map(|(id, _)| *id)
             .collect();

@@ -88,6 +88,7 @@ impl World {
             if !submitted_once::was_forgotten(self, task) {
                 self.violate(format!("acknowledged_is_kept: {task} is not found"));
             }
+            self.saw("forgotten");
             self.op(op).done = true;
         }
         if !self.op(op).done {
@@ -103,6 +104,12 @@ impl World {
             let place = usize::try_from(*place).expect("few rows");
             let (impostor, early) = (*sort == Sort::Impostor, *sort == Sort::Early);
             let task = batch.rows[place].id;
+            match refusal {
+                Refusal::Conflict => self.saw("conflict"),
+                Refusal::TooEarly => self.saw("too early"),
+                Refusal::TooOld => self.saw("too old"),
+                Refusal::Overloaded | Refusal::WrongPartition => {}
+            }
             let right = submitted_once::on_refused(self, task, *refusal, impostor, early);
             self.must("submitted_once", right);
             left_out.insert(place);

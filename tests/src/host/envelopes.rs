@@ -1,5 +1,6 @@
 //! What hosts say to each other, as bytes, as `node` writes it out and routes it in.
 
+use umbel_protocol::group::Body;
 use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::FRAME_BYTES_MAX;
 use umbel_protocol::wire::{Envelope, OwnerSays, PeerMessage, decode, encode};
@@ -44,6 +45,15 @@ impl World {
             }
             let kept = nothing_unsynced_is_promised::on_send(self, host, message);
             self.must("nothing_unsynced_is_promised", kept);
+            if let PeerMessage::Group(messages) = message {
+                for message in messages {
+                    match &message.body {
+                        Body::Raft(raft) if raft.snapshot.is_some() => self.saw("state sent"),
+                        Body::Slept { .. } => self.saw("group asleep"),
+                        _ => {}
+                    }
+                }
+            }
         }
         let clock = self.hosts[host].wall(self.now);
         let bytes = self.said_abroad(encode(&Envelope { clock, messages }));

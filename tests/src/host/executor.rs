@@ -80,8 +80,9 @@ impl World {
         };
         let outcome = if stopped { Outcome::Cancelled } else { script.outcome(attempt) };
         self.trace(|| format!("host {host} ends {task} {token}: {outcome:?}"));
+        let told = self.told_end(script.mark, outcome.clone());
         self.progress_at = self.now;
         self.ledger.ended_run(task, token, self.now, &outcome);
-        self.step_executor(host, executor::Event::Finished(vec![(task, token, outcome)]));
+        self.step_executor(host, executor::Event::Finished(vec![(task, token, told)]));
     }
 }

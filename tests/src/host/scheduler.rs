@@ -49,6 +49,9 @@ impl World {
             }
             Effect::Persist(batch) => {
                 let number = batch.number;
+                if batch.groups.iter().any(|write| write.checkpoint.is_some()) {
+                    self.saw("checkpoint");
+                }
                 assert!(!self.process(host).is_writing, "one batch at a time");
                 self.process(host).is_writing = true;
                 self.hosts[host].disk.write(batch);

@@ -8,6 +8,7 @@ use umbel_protocol::scheduler::CopyView;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::partitions;
+use crate::host::Host;
 use crate::world::World;
 
 /// What the state of each group was at each index that was seen.
@@ -82,5 +83,14 @@ fn unsettled_group(world: &World, group: GroupId) -> Option<String> {
     if held != wanted && held != world.living() {
         return Some(format!("{group} has {held} copies instead of {wanted}"));
     }
-    (applied.len() != 1).then(|| format!("the copies of {group} stand at {applied:?}"))
+    (applied.len() != 1).then(|| {
+        let tell = |(host, one): (usize, &Host)| {
+            let copy = one.process.as_ref()?.scheduler.copy(group)?;
+            let (id, at, term) = (copy.replica().0, copy.applied(), copy.term());
+            let (role, is_asleep) = (copy.role(), copy.is_asleep());
+            Some(format!("host {host}: {id} at {at} in {term}, {role:?}, asleep: {is_asleep}"))
+        };
+        let all: Vec<_> = world.hosts.iter().enumerate().filter_map(tell).collect();
+        format!("the copies of {group} differ: {all:?}")
+    })
 }
