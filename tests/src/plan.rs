@@ -126,7 +126,7 @@ impl FaultPlan {
         let every = rng.random_range(500..4_000) * MS;
         let calm = Self { kind: "calm", ..Self::default() };
         let lags = rng.random_bool(0.5);
-        let broken = Self { every, lags, ..calm.clone() };
+        let broken = Self { every, lags, ..calm };
         match seed % 10 {
             0 => calm,
             1 => Self { kind: "crashes", crash: 1, ..broken },

@@ -1,19 +1,20 @@
 //! Virtual time: one queue of events, one generator, and the loop that takes one after the other.
 
+mod connections;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use umbel_protocol::id::{GroupId, NodeId};
-use umbel_protocol::membership::{self, Peer};
+use umbel_protocol::membership;
 use umbel_protocol::wire::Answer;
-use umbel_protocol::{executor, scheduler};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::client::Clients;
 use crate::faults::Fault;
-use crate::host::{Host, Local, address};
+use crate::host::{Host, Local};
 use crate::invariants;
 use crate::ledger::Ledger;
 use crate::loss::Loss;
@@ -21,8 +22,6 @@ use crate::network::Network;
 use crate::plan::{MS, Plan, SECOND};
 use crate::work;
 
-/// How often hosts that are not connected are looked at.
-const CONNECT_EVERY: u64 = 50 * MS;
 /// How often everything is compared.
 const CHECK_EVERY: u64 = 500 * MS;
 /// Without a start, an end or an answer for so long, something hangs: no pause of a task is longer.
@@ -319,56 +318,6 @@ impl World {
     fn standing_still(&self, host: usize) -> Option<u64> {
         let until = self.hosts[host].paused_until;
         (until > self.now).then_some(until)
-    }
-
-    fn connect_all(&mut self) {
-        self.push(self.now + CONNECT_EVERY, What::Connect);
-        for a in 0..self.hosts.len() {
-            for b in a + 1..self.hosts.len() {
-                let knows = |one: usize, other: usize| {
-                    self.hosts[one].process.as_ref().is_some_and(|p| p.knows.contains(&other))
-                };
-                let runs = |one: usize| {
-                    self.hosts[one].process.is_some() && self.hosts[one].paused_until <= self.now
-                };
-                let may = runs(a) && runs(b) && (knows(a, b) || knows(b, a));
-                if may && self.network.passes(a, b) && self.network.wants_try(a, b, self.now) {
-                    self.connect(a, b);
-                }
-            }
-        }
-    }
-
-    fn connect(&mut self, a: usize, b: usize) {
-        self.network.connect(a, b);
-        self.trace(|| format!("{a} and {b} are connected"));
-        for (one, other) in [(a, b), (b, a)] {
-            let node = self.hosts[other].node;
-            let to = Peer { node, address: address(other) };
-            self.local(one, Local::Membership(membership::Event::Announce { to }));
-            self.local(one, Local::Membership(membership::Event::Heard { node }));
-            // Two machines are told by two ways; what was said may overtake either.
-            let life = self.hosts[one].life;
-            for what in [
-                Local::Scheduler(scheduler::Event::Reached(node)),
-                Local::Executor(executor::Event::Reached(node)),
-            ] {
-                let at = self.now + if self.flip(0.3) { self.between(0, 20 * MS) } else { 0 };
-                self.push(at, What::Inside(one, life, what));
-            }
-        }
-    }
-
-    /// The connection of two hosts breaks; both notice.
-    pub fn cut_link(&mut self, a: usize, b: usize) {
-        let retry_at = self.now + self.between(0, 500 * MS);
-        if self.network.cut(a, b, self.now, retry_at, &mut self.rng) {
-            self.trace(|| format!("{a} and {b} lose each other"));
-            for (one, other) in [(a, b), (b, a)] {
-                let node = self.hosts[other].node;
-                self.local(one, Local::Membership(membership::Event::Silent { node }));
-            }
-        }
     }
 
     /// Puts an event in line.

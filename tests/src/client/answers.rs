@@ -121,7 +121,10 @@ impl World {
             .filter(|(place, _)| !left_out.contains(place))
             .map(|(_, (mark, row))| (*mark, row.id))
             .collect();
-        for (_, task) in &taken {
+        for (mark, task) in &taken {
+            if *sort == Sort::Impostor && !submitted_once::was_forgotten(self, *task) {
+                self.violate(format!("submitted_once: #{mark} is taken for {task}"));
+            }
             let kept = nothing_unsynced_is_promised::on_submitted(self, *task);
             self.must("nothing_unsynced_is_promised", kept);
         }
