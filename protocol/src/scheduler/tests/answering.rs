@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::id::PartitionId;
+use crate::partition::Refusal;
 use crate::scheduler::Effect::Execute;
-use crate::task::{RunView, State, View};
-use crate::wire::{Answer, Ask, Request, RequestError};
+use crate::task::{Batch, RunView, State, Template, View};
+use crate::wire::{Answer, Ask, ExecutorSays, Request, RequestError};
 
 fn show(n: u64) -> Ask {
     Ask::Show { task: task(n) }
@@ -79,9 +80,9 @@ fn a_submission_that_waits_has_two_answers() {
 fn a_submission_none_of_which_is_taken_in_has_one_answer() {
     let mut node = Node::alone(1);
     node.ask_and_settle(1, submit(&[1]));
-    let other = crate::task::Batch::one(task(1), template(), args(2));
+    let other = Batch::one(task(1), template(), args(2));
     let step = node.ask_and_settle(2, Ask::Submit { batch: other.into(), wait: true });
-    assert_eq!(step.said, [refused(2, &[(0, crate::partition::Refusal::Conflict)])]);
+    assert_eq!(step.said, [refused(2, &[(0, Refusal::Conflict)])]);
     assert_eq!(answers(&node.pass(DEADLINE)), []);
 }
 
@@ -89,7 +90,7 @@ fn a_submission_none_of_which_is_taken_in_has_one_answer() {
 fn a_wait_ends_at_its_deadline_and_the_task_goes_on() {
     let mut node = Node::alone(1);
     node.ask_and_settle(1, submit(&[1]));
-    node.executor(crate::wire::ExecutorSays::Beat { lessee: lessee(0), runs: vec![] });
+    node.executor(ExecutorSays::Beat { lessee: lessee(0), runs: vec![] });
     node.ask_within(ms(1_000), 2, wait(1));
     assert_eq!(node.pass(ms(999)).said, []);
     assert_eq!(node.pass(ms(1)).said, [failed(2, RequestError::TimedOut)]);
@@ -182,7 +183,7 @@ fn a_node_that_is_no_member_says_so_at_once() {
 #[test]
 fn tasks_are_listed_newest_first() {
     let mut node = Node::alone(1);
-    let mail = crate::task::Template { queue: "mail".to_owned(), ..template() };
+    let mail = Template { queue: "mail".to_owned(), ..template() };
     node.ask_and_settle(1, submit(&[1, 2, 3]));
     node.ask_and_settle(2, Ask::Submit { batch: batch_of(mail.clone(), &[4]), wait: false });
     node.ask_and_settle(3, Ask::Submit { batch: batch_of(mail, &[101]), wait: false });

@@ -4,7 +4,7 @@ use super::*;
 use crate::id::TaskId;
 use crate::partition::Command;
 use crate::scheduler::Effect::Execute;
-use crate::task::{Outcome, RunEnd, RunView, State, View};
+use crate::task::{Options, Outcome, RunEnd, RunView, State, View};
 use crate::wire::{Answer, Ask, RequestError};
 
 fn cancel(n: u64) -> Ask {
@@ -47,7 +47,7 @@ fn a_task_that_waits_is_cancelled_once_that_is_durable() {
 #[test]
 fn a_task_that_waits_for_its_time_is_cancelled_too() {
     let mut node = Node::alone(1);
-    let later = crate::task::Options { delay: ms(1_000), ..Default::default() };
+    let later = Options { delay: ms(1_000), ..Default::default() };
     node.ask_and_settle(1, submit_with(later, 1));
     node.ask_and_settle(2, cancel(1));
     assert_eq!(node.record(task(1)).unwrap().state(), State::Cancelled);

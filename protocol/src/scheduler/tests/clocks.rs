@@ -2,10 +2,8 @@
 
 use super::*;
 use crate::task::{Options, State};
-use crate::time::{Span, Wall};
+use crate::time::{Span, Tick, Wall};
 
-/// Partition of task 1.
-const HERE: crate::id::PartitionId = crate::id::PartitionId(0);
 const YEAR: Span = ms(365 * 24 * 3_600_000);
 const HOUR: Span = ms(3_600_000);
 
@@ -19,7 +17,7 @@ fn accepted_at(network: &mut Network, n: u64) -> Wall {
 
 /// The time by a clock that is right.
 fn true_time(network: &Network) -> Wall {
-    START + network.nodes[0].now.tick.since(crate::time::Tick::START)
+    START + network.nodes[0].now.tick.since(Tick::START)
 }
 
 #[test]

@@ -3,12 +3,11 @@
 use super::*;
 use crate::limits::SUBMISSIONS_IN_FLIGHT_MAX;
 use crate::membership::Liveness;
-use crate::wire::{Answer, OwnerSays};
+use crate::time::Span;
+use crate::wire::{Answer, Ask, OwnerSays};
 
-/// Partition of task 1.
-const HERE: crate::id::PartitionId = crate::id::PartitionId(0);
 /// Longer than a partition must be at rest before it goes back to the node that should own it.
-const QUIET: crate::time::Span = ms(65_000);
+const QUIET: Span = ms(65_000);
 
 const TAKEN_IN: Answer = Answer::Submitted { refused: Vec::new(), known: 0 };
 
@@ -58,7 +57,7 @@ fn whoever_waits_at_an_owner_that_is_replaced_is_told_all_the_same() {
     assert_eq!(network.take_answers(), [(owner, 1, TAKEN_IN)]);
     cut_off(&mut network);
     heal(&mut network, owner);
-    network.ask(network.owner(HERE), 2, crate::wire::Ask::Cancel { task: task(1) });
+    network.ask(network.owner(HERE), 2, Ask::Cancel { task: task(1) });
     let told = network.take_answers();
     let finished =
         told.iter().filter(|(at, _, a)| *at == owner && matches!(a, Answer::Finished(_)));

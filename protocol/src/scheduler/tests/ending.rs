@@ -1,11 +1,12 @@
 //! Ends of runs, and what becomes of their tasks.
 
 use super::*;
+use crate::id::Token;
 use crate::limits::{BACKOFF_FIRST_DEFAULT, GATHERED_BYTES_MAX};
 use crate::partition::Command;
 use crate::scheduler::Effect::Execute;
-use crate::task::{Failure, FailureKind, Options, Outcome, State};
-use crate::wire::{Answer, Dispatch, Ending};
+use crate::task::{Failure, FailureKind, Options, Outcome, State, Template};
+use crate::wire::{Answer, Ask, Dispatch, Ending};
 
 fn finished(request: u64, ending: Ending) -> Effect {
     answer(request, Answer::Finished(vec![ending]))
@@ -61,8 +62,8 @@ fn a_failed_task_is_tried_again_after_a_pause() {
 fn a_task_is_dead_when_its_attempts_are_used_up() {
     let mut node = Node::alone(2);
     let options = Options { attempts_max: Some(2), ..Options::default() };
-    let crate::wire::Ask::Submit { batch, .. } = submit_with(options, 1) else { unreachable!() };
-    node.ask_and_settle(1, crate::wire::Ask::Submit { batch, wait: true });
+    let batch = batch_of(Template { options, ..template() }, &[1]);
+    node.ask_and_settle(1, Ask::Submit { batch, wait: true });
     node.executor(ended(lessee(0), 1, token(1), Outcome::Failed(failure())));
     node.settle();
     node.pass(BACKOFF_FIRST_DEFAULT);
@@ -98,8 +99,8 @@ fn a_run_that_was_stopped_though_nobody_asked_for_it_is_repeated() {
 fn a_task_that_did_not_start_in_time_expires() {
     let mut node = Node::alone(0);
     let options = Options { expires_at: Some(START + ms(1_000)), ..Options::default() };
-    let crate::wire::Ask::Submit { batch, .. } = submit_with(options, 1) else { unreachable!() };
-    node.ask_and_settle(1, crate::wire::Ask::Submit { batch, wait: true });
+    let batch = batch_of(Template { options, ..template() }, &[1]);
+    node.ask_and_settle(1, Ask::Submit { batch, wait: true });
     let before = node.pass(ms(999));
     assert_eq!(before.entries, Vec::<Vec<_>>::new());
     let step = node.pass(ms(1));
@@ -115,7 +116,7 @@ fn the_ends_of_a_batch_are_told_when_all_are_there() {
     let mut node = Node::alone(2);
     let step = node.ask_and_settle(1, submit_and_wait(&[1, 2]));
     assert_eq!(step.said[..1], [submitted(1)]);
-    let second = crate::id::Token { position: 1, ..token(1) };
+    let second = Token { position: 1, ..token(1) };
     node.executor(ended(lessee(0), 2, second, success()));
     assert_eq!(node.settle().said, [Execute(closed(&[(2, second)]))]);
     let failure = Failure::new(FailureKind::Permanent, "never");
@@ -135,7 +136,7 @@ fn large_results_have_entries_of_their_own() {
     node.ask_and_settle(1, submit(&[1, 2, 3]));
     node.ask(2, submit(&[101]));
     let large = Outcome::Succeeded(vec![b'1'; GATHERED_BYTES_MAX].into());
-    let token = |position| crate::id::Token { position, ..token(1) };
+    let token = |position| Token { position, ..token(1) };
     for (n, position) in [(1, 0), (2, 1), (3, 2)] {
         node.executor(ended(lessee(0), n, token(position), large.clone()));
     }

@@ -1,6 +1,7 @@
 //! Forming a cluster, and being taken into one.
 
 use super::*;
+use crate::id::ClusterId;
 use crate::meta::{Join, JoinRefusal, Meta};
 use crate::scheduler::Effect::{Joined, Meet, Refused};
 use crate::wire::{Answer, PeerMessage, RequestError};
@@ -146,7 +147,7 @@ fn newer_versions_of_what_the_cluster_is_replace_older_ones() {
     assert_eq!(told(meta(2)), []);
     assert_eq!(told(meta(1)), []);
     assert_eq!(told(meta(3)), [meet(0), meet(2)]);
-    let foreign = Meta { cluster: crate::id::ClusterId(9), ..meta(5) };
+    let foreign = Meta { cluster: ClusterId(9), ..meta(5) };
     assert_eq!(told(foreign), [], "two clusters that meet stay two");
     assert_eq!(node.scheduler.meta(), Some(&meta(3)));
 }

@@ -1,11 +1,12 @@
 //! Waiting tasks and free slots find each other, in an order that can be told.
 
 use super::*;
-use crate::id::Lessee;
+use crate::id::{Incarnation, Lessee, Token};
 use crate::membership::Liveness;
+use crate::partition::Command;
 use crate::scheduler::Effect::Execute;
 use crate::task::{Options, Template};
-use crate::wire::{Ask, ExecutorSays, PeerMessage};
+use crate::wire::{Ask, ExecutorSays, OwnerSays, PeerMessage};
 
 #[test]
 fn the_end_of_a_run_and_the_next_lease_share_an_entry() {
@@ -43,14 +44,10 @@ fn higher_priorities_come_first_and_then_who_came_first() {
     node.ask_and_settle(1, submit(&[3, 1]));
     node.ask_and_settle(2, submit(&[2]));
     node.ask_and_settle(3, submit_with(urgent, 4));
-    let orders = [4, 3, 1, 2].map(|n| {
+    for n in [4, 3, 1, 2] {
         let step = node.executor(granted(lessee(0), 1));
-        let expected = vec![vec![lease(lessee(0), &[n])]];
+        assert_eq!(step.entries, [[lease(lessee(0), &[n])]]);
         node.settle();
-        (step.entries, expected)
-    });
-    for (found, expected) in orders {
-        assert_eq!(found, expected);
     }
 }
 
@@ -84,7 +81,7 @@ fn the_own_executor_comes_first() {
     let step = node.ask(1, submit(&[1, 2]));
     let both = node.settle();
     assert_eq!(step.entries.len(), 1);
-    let second = crate::id::Token { position: 1, ..token(1) };
+    let second = Token { position: 1, ..token(1) };
     assert_eq!(
         both.said,
         [
@@ -116,7 +113,7 @@ fn only_executors_that_can_run_a_task_get_it() {
     let mail = Template { queue: "mail".to_owned(), ..template() };
     let step = node.ask(1, Ask::Submit { batch: batch_of(mail, &[1]), wait: false });
     node.settle();
-    let crate::partition::Command::Accept { grants, .. } = &step.entries[0][0] else {
+    let Command::Accept { grants, .. } = &step.entries[0][0] else {
         panic!("not taken in: {step:?}");
     };
     assert_eq!(grants, &[]);
@@ -193,7 +190,7 @@ fn only_the_slots_of_tasks_that_were_not_leased_stay_free() {
     node.ask(3, Ask::Cancel { task: task(1) });
     node.executor(granted(lessee(0), 2));
     let entries = node.settle().entries;
-    let cancel = crate::partition::Command::Cancel { task: task(1) };
+    let cancel = Command::Cancel { task: task(1) };
     assert_eq!(entries, [vec![cancel, lease(lessee(0), &[1, 2])], vec![lease(lessee(0), &[3])]]);
 }
 
@@ -205,6 +202,18 @@ fn a_slot_whose_task_is_cancelled_in_the_same_entry_stays_free() {
     node.ask(3, Ask::Cancel { task: task(1) });
     node.executor(granted(lessee(0), 1));
     let step = node.settle();
-    let cancel = crate::partition::Command::Cancel { task: task(1) };
+    let cancel = Command::Cancel { task: task(1) };
     assert_eq!(step.entries, [vec![cancel, lease(lessee(0), &[1])], vec![lease(lessee(0), &[2])]]);
+}
+
+#[test]
+fn an_executor_that_has_not_introduced_itself_is_spoken_to() {
+    let mut node = Node::blank(0);
+    node.found(1, 1);
+    node.settle();
+    let nobody = Lessee { incarnation: Incarnation(0), executor: 0, ..lessee(0) };
+    let question = Execute(OwnerSays::Demand { lessee: nobody, wanted: Vec::new() });
+    assert_eq!(node.pass(ms(2_000)).said, [question.clone(), question]);
+    node.introduce(lessee(0), 1);
+    assert_eq!(node.pass(ms(2_000)).said, []);
 }

@@ -1,6 +1,7 @@
 //! What is too much is refused with an error that says so, and room comes back.
 
 use super::*;
+use crate::id::TaskId;
 use crate::limits::{
     BATCH_TASKS_MAX, FORWARDS_MAX, SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX,
 };
@@ -40,7 +41,7 @@ fn tasks_on_their_way_to_disk_are_limited() {
     let mut node = Node::alone(0);
     let full = |from: u64| {
         let row = |n: u64| Row {
-            id: crate::id::TaskId::new(START, partition(1), from + n),
+            id: TaskId::new(START, partition(1), from + n),
             template: 0,
             args: args(1),
         };

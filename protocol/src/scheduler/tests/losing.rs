@@ -6,10 +6,11 @@ use crate::limits::CRASH_HOLD;
 use crate::membership::Liveness;
 use crate::partition::{Command, Loss};
 use crate::scheduler::Effect::Execute;
-use crate::task::{FailureKind, History, Phase, RunEnd, State};
-use crate::wire::{Answer, PeerMessage};
+use crate::task::{FailureKind, History, Outcome, Phase, RunEnd, State};
+use crate::time::Span;
+use crate::wire::{Answer, Ask, ExecutorSays, PeerMessage};
 
-const TICK: crate::time::Span = ms(100);
+const TICK: Span = ms(100);
 
 const NOTHING: [Vec<Command>; 0] = [];
 
@@ -191,7 +192,7 @@ fn a_failure_of_a_lost_run_changes_nothing() {
     node.executor(granted(lessee(0), 1));
     node.hear_of(lessee(1), Liveness::Down);
     node.pass(TICK);
-    let outcome = crate::task::Outcome::Failed(failure());
+    let outcome = Outcome::Failed(failure());
     node.far_executor(ended(lessee(1), 1, token(1), outcome));
     assert_eq!(node.settle().said, [execute_at(id(1), closed(&[(1, token(1))]))]);
     assert_eq!(node.record(task(1)).unwrap().state(), State::Leased);
@@ -278,7 +279,7 @@ fn a_task_that_was_held_dies_when_a_crash_is_certain() {
 fn a_task_that_was_to_be_cancelled_is_lost_with_its_run() {
     let mut node = leased_to_another();
     node.executor(granted(lessee(0), 1));
-    node.ask_and_settle(2, crate::wire::Ask::Cancel { task: task(1) });
+    node.ask_and_settle(2, Ask::Cancel { task: task(1) });
     node.hear_of(lessee(1), Liveness::Down);
     assert_eq!(node.pass(TICK).entries, [[lose(lessee(1), Loss::Unheard)]]);
     assert_eq!(node.record(task(1)).unwrap().state(), State::Cancelled);
@@ -288,7 +289,7 @@ fn a_task_that_was_to_be_cancelled_is_lost_with_its_run() {
 fn nobody_speaks_for_the_executor_of_another_node() {
     let mut node = leased_to_another();
     let run: (_, Token) = (task(1), token(1));
-    let never = crate::wire::ExecutorSays::NeverHad { lessee: lessee(1), runs: vec![run] };
+    let never = ExecutorSays::NeverHad { lessee: lessee(1), runs: vec![run] };
     let step = node.peer(id(2), vec![PeerMessage::FromExecutor(never)]);
     assert_eq!(step.entries, NOTHING);
 }

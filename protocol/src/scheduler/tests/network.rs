@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, VecDeque};
 use super::node::Node;
 use super::said::{id, lessee, ms, profile};
 use super::{Effect, Event, Step};
-use crate::id::{GroupId, Lessee, PartitionId};
+use crate::id::{GroupId, Lessee, NodeId, PartitionId};
 use crate::membership::Liveness;
-use crate::wire::{Answer, Ask, Envelope, ExecutorSays, OwnerSays, PeerMessage};
+use crate::time::Span;
+use crate::wire::{Answer, Ask, Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage};
 
 /// Nodes whose disks and links take no time.
 pub(super) struct Network {
@@ -53,8 +54,13 @@ impl Network {
         network
     }
 
-    pub(super) fn node_id(&self, at: usize) -> crate::id::NodeId {
+    pub(super) fn node_id(&self, at: usize) -> NodeId {
         self.nodes[at].scheduler.node()
+    }
+
+    /// The node that is called `node`.
+    pub(super) fn index(&self, node: NodeId) -> usize {
+        (0..self.nodes.len()).find(|n| id(u16::try_from(*n).unwrap()) == node).unwrap()
     }
 
     pub(super) fn lessee(&self, at: usize) -> Lessee {
@@ -104,8 +110,7 @@ impl Network {
                 }
                 Effect::Execute(says) => self.told.push((at, at, says)),
                 Effect::Send { to, messages, .. } => {
-                    let to = (0..self.nodes.len()).find(|n| self.node_id(*n) == to).unwrap();
-                    self.on_the_way.push_back((at, to, messages));
+                    self.on_the_way.push_back((at, self.index(to), messages));
                 }
                 Effect::Joined(_) | Effect::Meet { .. } => {}
                 Effect::Lost(_) | Effect::Persist(_) | Effect::Refused(_) => {
@@ -115,7 +120,7 @@ impl Network {
         }
     }
 
-    pub(super) fn pass(&mut self, span: crate::time::Span) {
+    pub(super) fn pass(&mut self, span: Span) {
         let until = self.nodes[0].now.tick + span;
         loop {
             let running = (0..self.nodes.len()).filter(|at| !self.stopped.contains(at));
@@ -182,7 +187,7 @@ impl Network {
     }
 
     /// Voters of `partition`, as its owner knows them.
-    pub(super) fn voters(&self, partition: PartitionId) -> Vec<crate::id::NodeId> {
+    pub(super) fn voters(&self, partition: PartitionId) -> Vec<NodeId> {
         let copy = self.nodes[self.owner(partition)].scheduler.copy(GroupId::of(partition));
         let copy = copy.expect("the owner has a copy");
         copy.copies().voters.iter().filter_map(|voter| copy.node_of(*voter)).collect()
@@ -194,19 +199,12 @@ impl Network {
     }
 
     /// Runs that the executor of node `at` was told to start, by whom.
-    pub(super) fn dispatched(&self, at: usize) -> Vec<(usize, crate::wire::Dispatch)> {
+    pub(super) fn dispatched(&self, at: usize) -> Vec<(usize, Dispatch)> {
         let told = self.told.iter().filter(|(_, to, _)| *to == at);
         let runs = told.flat_map(|(by, _, says)| match says {
             OwnerSays::Dispatch { runs, .. } => runs.iter().map(|run| (*by, run.clone())).collect(),
             _ => Vec::new(),
         });
         runs.collect()
-    }
-}
-
-impl Network {
-    /// The node that is called `node`.
-    pub(super) fn index(&self, node: crate::id::NodeId) -> usize {
-        (0..self.nodes.len()).find(|n| id(u16::try_from(*n).unwrap()) == node).unwrap()
     }
 }

@@ -5,9 +5,6 @@ use crate::id::GroupId;
 use crate::placement::ranking;
 use crate::wire::{Answer, Ask, RequestError};
 
-/// Partition of task 1.
-const HERE: crate::id::PartitionId = crate::id::PartitionId(0);
-
 #[test]
 fn a_new_cluster_spreads_its_copies_and_owners() {
     let network = Network::formed(3, 3);

@@ -5,11 +5,8 @@ use crate::id::{GroupId, NodeId};
 use crate::membership::Liveness;
 use crate::partition::Refusal;
 use crate::placement::ranking;
-use crate::task::View;
+use crate::task::{Batch, View};
 use crate::wire::{Answer, Ask, PeerMessage, RequestError};
-
-/// Partition of task 1.
-const HERE: crate::id::PartitionId = crate::id::PartitionId(0);
 
 /// A cluster of four with one copy of everything, and the node of it that would own task 1 last.
 fn with_asker() -> (Network, usize) {
@@ -104,7 +101,7 @@ fn a_request_is_passed_on_to_the_owner_and_its_answer_back() {
 fn what_the_owner_refuses_is_told_as_it_is() {
     let (mut network, asker) = with_asker();
     network.ask(asker, 1, submit(&[1]));
-    let other = crate::task::Batch::one(task(1), template(), args(2));
+    let other = Batch::one(task(1), template(), args(2));
     network.ask(asker, 2, Ask::Submit { batch: other.into(), wait: false });
     let conflict = Answer::Submitted { refused: vec![(0, Refusal::Conflict)], known: 0 };
     assert_eq!(network.take_answers(), [(asker, 1, TAKEN_IN), (asker, 2, conflict)]);

@@ -63,6 +63,9 @@ pub(super) fn profile(slots: u32) -> Profile {
     }
 }
 
+/// The partition of task 1.
+pub(super) const HERE: PartitionId = PartitionId(0);
+
 /// Tasks up to 99 live in the first partition, those up to 199 in the second.
 pub(super) fn partition(n: u64) -> PartitionId {
     PartitionId(u16::try_from(n / 100).unwrap())

@@ -1,9 +1,10 @@
 //! Slots of other nodes: asked for while there is work, given back when there is none.
 
 use super::*;
+use crate::id::Lessee;
 use crate::partition::Command;
 use crate::scheduler::Effect::Execute;
-use crate::task::{Options, Template};
+use crate::task::{Options, State, Template};
 use crate::time::Span;
 use crate::wire::{Ask, ExecutorSays, OwnerSays, PeerMessage};
 
@@ -23,7 +24,7 @@ fn told(said: &[Effect], n: u16) -> Vec<OwnerSays> {
     told.collect()
 }
 
-fn returned(lessee: crate::id::Lessee, slots: u32) -> OwnerSays {
+fn returned(lessee: Lessee, slots: u32) -> OwnerSays {
     OwnerSays::Return { lessee, slots: vec![slots] }
 }
 
@@ -108,7 +109,7 @@ fn a_delayed_task_takes_no_slot_before_its_time() {
     let accept = Command::Accept { batch: batch_of(delayed.clone(), &[1]), grants: vec![] };
     assert_eq!(step.entries, [[accept]]);
     assert_eq!(step.said, [submitted(1)]);
-    assert_eq!(node.record(task(1)).unwrap().state(), crate::task::State::Scheduled);
+    assert_eq!(node.record(task(1)).unwrap().state(), State::Scheduled);
     assert_eq!(node.pass(ms(999)).said, []);
     let step = node.pass(ms(1));
     assert_eq!(step.entries, [[lease(lessee(0), &[1])]]);

@@ -1,7 +1,7 @@
 //! Tasks on their way in: durable before they are acknowledged or start, in as few entries as may be.
 
 use super::*;
-use crate::id::Token;
+use crate::id::{TaskId, Token};
 use crate::partition::{Command, Refusal};
 use crate::scheduler::Effect::Execute;
 use crate::task::{Batch, InvalidBatch, Row, Template};
@@ -127,7 +127,7 @@ fn the_same_id_for_another_task_is_a_conflict() {
 #[test]
 fn rows_that_do_not_belong_here_or_now_are_refused_by_themselves() {
     let mut node = Node::alone(9);
-    let early = crate::id::TaskId::new(Wall::from_millis(1 << 47), partition(1), 3);
+    let early = TaskId::new(Wall::from_millis(1 << 47), partition(1), 3);
     let mut batch = Batch::clone(&batch(&[1, 101]));
     batch.rows.push(Row { id: early, ..batch.rows[0].clone() });
     let step = node.ask_and_settle(1, Ask::Submit { batch: batch.into(), wait: false });

@@ -6,9 +6,6 @@ use crate::membership::Liveness;
 use crate::task::{RunEnd, State};
 use crate::wire::{Answer, ExecutorSays, OwnerSays};
 
-/// Partition of task 1.
-const HERE: crate::id::PartitionId = crate::id::PartitionId(0);
-
 /// A cluster whose owner of task 1 is gone while a caller waits for it at another node.
 struct Orphaned {
     network: Network,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::partition::Refusal;
+use crate::task::Batch;
 use crate::wire::{Answer, Ask, PeerMessage};
 
 fn wait(n: u64) -> Ask {
@@ -99,7 +100,7 @@ fn waits_that_are_over_make_room_for_others() {
 fn nobody_waits_for_what_was_refused() {
     let mut node = Node::alone(2);
     node.ask_and_settle(1, submit(&[1]));
-    let mut rows = crate::task::Batch::clone(&batch(&[1, 2]));
+    let mut rows = Batch::clone(&batch(&[1, 2]));
     rows.rows[0].args = args(9);
     let step = node.ask_and_settle(2, Ask::Submit { batch: rows.into(), wait: true });
     assert_eq!(answers(&step), [refused(2, &[(0, Refusal::Conflict)])]);
