@@ -38,6 +38,8 @@ pub struct Executor {
     /// Runs that were answered with "never had it", oldest first.
     refused: VecDeque<(TaskId, Token)>,
     refused_set: BTreeSet<(TaskId, Token)>,
+    /// When a way to each other node was last opened.
+    reached_at: BTreeMap<NodeId, Tick>,
     beat_at: Tick,
 }
 
@@ -109,6 +111,7 @@ impl Executor {
             fences: BTreeMap::new(),
             refused: VecDeque::new(),
             refused_set: BTreeSet::new(),
+            reached_at: BTreeMap::new(),
             beat_at: now + BEAT,
         }
     }
@@ -142,7 +145,13 @@ impl Executor {
         match event {
             Event::Finished(ends) => self.finished(now, ends, effects),
             Event::Owner { from, says } => self.owner_says(now, from, says, effects),
-            Event::Reached(node) => self.introduce(now, node, effects),
+            Event::Reached(node) => {
+                // Within a node there is one mailbox, and one order.
+                if node != self.me.node {
+                    self.reached_at.insert(node, now);
+                }
+                self.introduce(now, node, effects);
+            }
             Event::Due => {
                 self.beat_at = now + BEAT;
                 self.beat(now, effects);
@@ -166,7 +175,7 @@ impl Executor {
             OwnerSays::Ask { lessee: _, partition, term } => {
                 self.asked(now, from, partition, term, effects);
             }
-            OwnerSays::Closed { runs } => self.closed(from, &runs),
+            OwnerSays::Closed { runs } => self.closed(now, from, &runs),
             OwnerSays::Demand { lessee: _, wanted } => {
                 self.slots.demand(now, from, &wanted);
                 self.slots.allocate(now, self.me, effects);

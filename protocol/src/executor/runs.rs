@@ -8,11 +8,14 @@ use super::{BEAT, Effect, Executor, Start};
 use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::limits::GATHERED_BYTES_MAX;
 use crate::task::{Outcome, Template};
-use crate::time::Tick;
+use crate::time::{Span, Tick};
 use crate::wire::{Dispatch, ExecutorSays};
 
 /// Refusals that are remembered. A dispatch is repeated for seconds, not for so many refusals.
 const REFUSED_MAX: usize = 65_536;
+
+/// How long after a new way to a node was opened something said on the one before may still come.
+const CROSSING_MAX: Span = Span::from_millis(60_000);
 
 /// Repeats of an end to one node before others are asked who decides it.
 const REPEATS_MAX: u32 = 3;
@@ -142,7 +145,8 @@ impl Executor {
         tell_outcomes(lessee, from, outcomes, effects);
     }
 
-    pub(super) fn closed(&mut self, from: NodeId, runs: &[(TaskId, Token)]) {
+    pub(super) fn closed(&mut self, now: Tick, from: NodeId, runs: &[(TaskId, Token)]) {
+        let crosses = self.reached_at.get(&from).is_some_and(|at| now.since(*at) < CROSSING_MAX);
         for key in runs {
             let Entry::Occupied(run) = self.runs.entry(*key) else {
                 continue;
@@ -150,9 +154,11 @@ impl Executor {
             if run.get().end.is_none() {
                 continue;
             }
-            // What its dispatcher says comes in order: no dispatch follows. But another node decided
-            // this one, and the dispatcher may not know yet: it must not start it once more.
-            if run.remove().dispatcher != from {
+            // What its dispatcher says comes in order, as long as it has one connection: no dispatch
+            // follows. But an earlier one of it may still be under way on the connection before; or
+            // another node decided this one, and the dispatcher may not know yet. It must not start
+            // it once more.
+            if run.remove().dispatcher != from || crosses {
                 self.refuse(&[*key]);
             }
         }

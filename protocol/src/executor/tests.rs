@@ -1,6 +1,7 @@
 //! Effect tests: what an executor is told, and all that it wants done then.
 
 mod asked;
+mod crossing;
 mod endings;
 mod runs;
 mod slots;

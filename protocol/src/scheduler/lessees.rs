@@ -199,7 +199,13 @@ impl Scheduler {
                 }
             }
         }
-        for (lessee, task, token) in again {
+        self.outbox.again.extend(again);
+    }
+
+    /// Repeats those whose leases hold at the end of the step. A run that was closed in it is not
+    /// among them: its executor has forgotten it by then, and would start it anew.
+    pub(super) fn dispatch_again(&mut self) {
+        for (lessee, task, token) in std::mem::take(&mut self.outbox.again) {
             if self.is_present(lessee) {
                 self.dispatch(task, token, lessee);
             }

@@ -16,6 +16,8 @@ pub(super) struct Outbox {
     groups: BTreeMap<NodeId, Vec<GroupMessage>>,
     messages: BTreeMap<NodeId, Vec<PeerMessage>>,
     dispatches: BTreeMap<Lessee, Vec<Dispatches>>,
+    /// Runs that are to be dispatched once more.
+    pub(super) again: Vec<(Lessee, TaskId, Token)>,
     closed: BTreeMap<NodeId, Vec<(TaskId, Token)>>,
     stops: BTreeMap<NodeId, Vec<(TaskId, Token)>>,
     /// Answers and the like that are not for other nodes.
@@ -75,6 +77,7 @@ impl Outbox {
 impl Scheduler {
     /// Hands over all that was gathered.
     pub(super) fn flush_outbox(&mut self, effects: &mut Vec<Effect>) {
+        self.dispatch_again();
         let own = mem::take(&mut self.outbox.effects);
         let is_answer = |effect: &Effect| matches!(effect, Effect::Answer { .. });
         let (answers, others): (Vec<Effect>, Vec<Effect>) = own.into_iter().partition(is_answer);

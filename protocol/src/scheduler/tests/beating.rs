@@ -69,3 +69,20 @@ fn an_end_that_only_a_later_owner_can_know_is_not_confirmed() {
     owner.executor(ExecutorSays::Outcomes { lessee: lessee(FAR), outcomes: known });
     assert_eq!(owner.told(), [(FAR, OwnerSays::Closed { runs: vec![(task(2), token)] })]);
 }
+
+#[test]
+fn a_run_that_is_closed_in_the_same_step_is_not_dispatched_again() {
+    let (mut owner, token) = running_far_away();
+    // The executor was silent for long, so its runs are due to be dispatched once more.
+    owner.advance(Span::from_millis(10_000));
+    owner.disk_is_stuck = true;
+    let outcomes = vec![(task(1), token, Outcome::Succeeded("5".into()))];
+    owner.executor(ExecutorSays::Outcomes { lessee: lessee(FAR), outcomes });
+    owner.told();
+    owner.due_and_persisted();
+    let told = owner.told();
+    let closed = OwnerSays::Closed { runs: vec![(task(1), token)] };
+    assert!(told.contains(&(FAR, closed)), "{told:?}");
+    let dispatched = told.iter().any(|(_, says)| matches!(says, OwnerSays::Dispatch { .. }));
+    assert!(!dispatched, "it would run a second time: {told:?}");
+}

@@ -102,8 +102,19 @@ impl LoneOwner {
 
     /// One event, and what follows from it once all of it is durable.
     pub(super) fn step(&mut self, event: Event) {
+        self.step_all(vec![event]);
+    }
+
+    /// The deadline has come, and what is being written is durable: both at once.
+    pub(super) fn due_and_persisted(&mut self) {
+        let number = self.writing.take().expect("something is being written").number;
+        self.disk_is_stuck = false;
+        self.step_all(vec![Event::Due, Event::Persisted { number }]);
+    }
+
+    fn step_all(&mut self, events: Vec<Event>) {
         let mut effects = Vec::new();
-        self.scheduler.step(self.now, event, &mut effects);
+        self.scheduler.step_all(self.now, events, &mut effects);
         for effect in effects {
             match effect {
                 Effect::Persist(batch) => self.write(batch),
