@@ -1,4 +1,5 @@
 //! The owner of one partition, alone in its cluster, over any state that a test wants to begin with.
+//! The cluster has another partition, which nobody owns.
 
 use bytes::Bytes;
 
@@ -51,7 +52,7 @@ impl LoneOwner {
     /// With a partition in this state, and no executor.
     pub(super) fn over(partition: &Partition) -> Self {
         let join = join(HOME);
-        let mut meta = Meta::new(ClusterId(7), join.cluster_name.clone(), 1, 1, 1);
+        let mut meta = Meta::new(ClusterId(7), join.cluster_name.clone(), 2, 1, 1);
         meta.admit(join.clone(), START);
         let stored = vec![
             Group::founding(GroupId::META, HOME, meta.to_bytes().into()),

@@ -175,8 +175,12 @@ fn a_success_of_a_lost_run_counts_if_it_comes_first() {
     assert!(matches!(&said[0], Effect::Answer { answer: Answer::Finished(_), .. }), "{said:?}");
     assert_eq!(
         said[1..],
-        [Execute(stop(1, token(3))), execute_at(id(1), closed(&[(1, token(1))]))],
-        "the run that took its place is stopped"
+        [
+            Execute(closed(&[(1, token(3))])),
+            Execute(stop(1, token(3))),
+            execute_at(id(1), closed(&[(1, token(1))])),
+        ],
+        "the run that took its place is closed and stopped"
     );
     // Whatever that one says now changes nothing.
     let step = node.executor(ended(lessee(0), 1, token(3), success()));
@@ -198,21 +202,20 @@ fn a_failure_of_a_lost_run_changes_nothing() {
     assert_eq!(node.record(task(1)).unwrap().state(), State::Leased);
 }
 
-/// A node whose task 1 was lost with nodes 1, 2 and then 3, the last of which went as `last` says.
-fn lost_three_times(last: Loss) -> (Node, Step) {
+/// A node whose task 1 was lost with nodes 1, 2 and then 3, all of which went as `loss` says.
+fn lost_three_times(loss: Loss) -> (Node, Step) {
     let mut node = leased_to_another();
     let mut step = Step::default();
     for n in 1..=3 {
         if n < 3 {
             node.far(n + 1, 1);
         }
-        match last {
-            Loss::Restarted if n == 3 => node.hear_of(later(lessee(n)), Liveness::Alive),
-            Loss::Restarted | Loss::Unheard => node.hear_of(lessee(n), Liveness::Down),
+        match loss {
+            Loss::Restarted => node.hear_of(later(lessee(n)), Liveness::Alive),
+            Loss::Unheard => node.hear_of(lessee(n), Liveness::Down),
         };
         step = node.pass(TICK);
-        let lost = if n == 3 { last } else { Loss::Unheard };
-        assert_eq!(step.entries[0], [lose(lessee(n), lost)]);
+        assert_eq!(step.entries[0], [lose(lessee(n), loss)]);
     }
     assert_eq!(history(&node).crashes, 3);
     (node, step)
@@ -229,7 +232,7 @@ fn is_told_dead(effect: &Effect) -> bool {
 }
 
 #[test]
-fn the_third_loss_kills_a_task_if_it_is_beyond_doubt() {
+fn the_third_loss_kills_a_task_if_all_are_beyond_doubt() {
     let (node, step) = lost_three_times(Loss::Restarted);
     assert_eq!(node.record(task(1)).unwrap().state(), State::Dead);
     assert!(step.said.iter().any(is_told_dead), "{step:?}");
@@ -266,11 +269,15 @@ fn a_task_that_was_held_goes_on_when_one_of_the_lost_is_heard_again() {
 }
 
 #[test]
-fn a_task_that_was_held_dies_when_a_crash_is_certain() {
+fn a_task_that_was_held_dies_when_all_crashes_are_certain() {
     let (mut node, _) = lost_three_times(Loss::Unheard);
-    node.hear_of(later(lessee(1)), Liveness::Alive);
-    let step = node.pass(TICK);
-    assert_eq!(step.entries, [[lose(lessee(1), Loss::Restarted)]]);
+    let mut step = Step::default();
+    for n in 1..=3 {
+        assert_eq!(node.record(task(1)).unwrap().state(), State::Scheduled);
+        node.hear_of(later(lessee(n)), Liveness::Alive);
+        step = node.pass(TICK);
+        assert_eq!(step.entries, [[lose(lessee(n), Loss::Restarted)]]);
+    }
     assert_eq!(node.record(task(1)).unwrap().state(), State::Dead);
     assert!(step.said.iter().any(is_told_dead), "{step:?}");
 }
