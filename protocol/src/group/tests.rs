@@ -1,1 +1,10 @@
-//! Effect tests of one group, and of a few that talk to each other.
+//! Effect tests of one group, and of a few copies that talk to each other.
+
+mod disk;
+mod durability;
+mod elections;
+mod merge;
+mod restarts;
+mod sent;
+mod translation;
+mod world;
