@@ -1,8 +1,10 @@
 //! Effect tests of one group, and of a few copies that talk to each other.
 
+mod copies;
 mod disk;
 mod durability;
 mod elections;
+mod farewell;
 mod merge;
 mod quiescence;
 mod restarts;
