@@ -13,12 +13,12 @@ use crate::id::{NodeId, ReplicaId};
 use crate::limits::{LOG_BYTES_MIN, LOG_MEMORY_BYTES_MAX};
 
 /// Applied entries that stay in memory for a follower that is a little behind.
-const TAIL_BYTES: usize = 64 * 1024;
+pub(super) const TAIL_BYTES: usize = 64 * 1024;
 /// The log may outgrow the state this many times before the state is saved anew: saving costs time
 /// in proportion to the state, a longer log costs disk and time at the next start.
 const LOG_PER_STATE: usize = 4;
 /// Ticks after which a snapshot that was sent and not acknowledged is taken to be lost.
-const SNAPSHOT_TICKS_MAX: u32 = 50;
+pub(super) const SNAPSHOT_TICKS_MAX: u32 = 50;
 
 /// What a group wants done, in the order of the fields.
 #[derive(Debug, Default)]
