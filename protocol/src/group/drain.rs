@@ -7,7 +7,7 @@ use raft::eraftpb::{Entry, EntryType, Message};
 use raft::{ProgressState, SnapshotStatus};
 
 use super::message::{Body, GroupMessage};
-use super::{Group, Roster, translate};
+use super::{Group, Role, Roster, translate};
 use crate::durable::{EntryKind, GroupWrite, LogEntry, Snapshot};
 use crate::id::{NodeId, ReplicaId};
 use crate::limits::{LOG_BYTES_MIN, LOG_MEMORY_BYTES_MAX};
@@ -176,6 +176,12 @@ impl Group {
 
     /// Gives followers that are too far behind the machine's state.
     pub fn offer_snapshot(&mut self, data: &Bytes) {
+        if self.role() != Role::Leader {
+            // It lost the lead since a follower asked. The library would send all the same, in the
+            // name of a term that another leads.
+            self.raw.mut_store().withdraw_offer();
+            return;
+        }
         let state = self.state(data);
         self.raw.mut_store().offer(translate::to_snapshot(state));
         let waiting: Vec<u64> = (self.raw.raft.prs().iter())

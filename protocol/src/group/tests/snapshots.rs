@@ -1,7 +1,7 @@
 //! States for copies that are too far behind for entries.
 
 use super::super::drain::SNAPSHOT_TICKS_MAX;
-use super::super::{Body, ELECTION_TICKS, HEARTBEAT_TICKS, RaftKind, RaftMessage};
+use super::super::{Body, ELECTION_TICKS, HEARTBEAT_TICKS, RaftKind, RaftMessage, Role};
 use super::sent::{Sent, message, raft};
 use super::world::{A, B, C, D, E, World, copy};
 
@@ -235,4 +235,33 @@ fn a_state_takes_the_place_of_entries_that_are_on_their_way_to_the_disk() {
     world.hosts[C].disk.stalled = false;
     world.run(SOON);
     assert_eq!(world.told(C), ["x", "y", "z", "after"]);
+}
+
+#[test]
+fn who_has_just_lost_the_lead_gives_nobody_its_state() {
+    let mut world = behind();
+    world.cut.clear();
+    let is_rejection = |sent: &Sent| sent.from == C && sent.raft().is_some_and(|raft| raft.reject);
+    for at in [A, B, C] {
+        world.hosts[at].disk.stalled = false;
+    }
+    for _ in 0..HEARTBEAT_TICKS {
+        world.group(A).tick();
+    }
+    world.settle_until(|world| world.wire.iter().any(is_rejection));
+    let rejections = world.lose(is_rejection);
+    world.wire.clear();
+    for rejection in rejections {
+        world.hand(rejection);
+    }
+    // Before it gets to do anything about it, it hears of another leader.
+    let beat = raft(RaftKind::Heartbeat, world.group(A).term() + 1);
+    world.hand(message(B, A, Body::Raft(Box::new(beat))));
+    assert_eq!(world.group(A).role(), Role::Follower);
+    world.sent.clear();
+    for _ in 0..3 {
+        world.drain(A);
+        world.sync(A);
+    }
+    assert!(!world.sent.iter().any(|sent| sent.message.body.is_of_leader()), "{:?}", world.sent);
 }
