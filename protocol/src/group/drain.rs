@@ -184,9 +184,16 @@ impl Group {
         }
         let state = self.state(data);
         self.raw.mut_store().offer(translate::to_snapshot(state));
+        let first = self.raw.raft.raft_log.first_index();
         let waiting: Vec<u64> = (self.raw.raft.prs().iter())
             .filter(|(id, progress)| {
-                **id != self.replica.0 && progress.state == ProgressState::Probe
+                **id != self.replica.0
+                    && match progress.state {
+                        ProgressState::Probe => true,
+                        // One that was away while more was sent than may be under way.
+                        ProgressState::Replicate => progress.next_idx < first,
+                        ProgressState::Snapshot => false,
+                    }
             })
             .map(|(id, _)| *id)
             .collect();

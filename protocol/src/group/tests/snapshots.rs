@@ -238,6 +238,20 @@ fn a_state_takes_the_place_of_entries_that_are_on_their_way_to_the_disk() {
 }
 
 #[test]
+fn a_copy_is_sent_the_state_even_if_nothing_happens_afterwards() {
+    let mut world = World::led(3);
+    world.cut.insert(C);
+    world.run(2 * ELECTION_TICKS);
+    // More than may be on its way to one copy at a time, so the leader stops sending; what it
+    // would send next is soon gone.
+    world.fill(A, 100, 2_000);
+    world.cut.clear();
+    world.run(4 * SOON);
+    assert!(world.agree(C, A));
+    assert_eq!(world.hosts[A].asked, 1);
+}
+
+#[test]
 fn who_has_just_lost_the_lead_gives_nobody_its_state() {
     let mut world = behind();
     world.cut.clear();
