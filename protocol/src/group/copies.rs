@@ -163,6 +163,8 @@ impl Group {
             .raw
             .apply_conf_change(&to_conf_change(&change))
             .expect("the leader has checked it before it was proposed");
+        // A new copy would not find itself in a state that was made before it came.
+        self.raw.mut_store().withdraw_offer();
         let before = self.roster.clone();
         let copies = translate::from_conf_state(&state);
         self.roster.apply(&change, &copies);

@@ -1,9 +1,9 @@
 //! States for copies that are too far behind for entries.
 
 use super::super::drain::SNAPSHOT_TICKS_MAX;
-use super::super::{Body, ELECTION_TICKS, HEARTBEAT_TICKS, RaftKind, RaftMessage, Role};
+use super::super::{Body, Change, ELECTION_TICKS, HEARTBEAT_TICKS, RaftKind, RaftMessage, Role};
 use super::sent::{Sent, message, raft};
-use super::world::{A, B, C, D, E, World, copy};
+use super::world::{A, B, C, D, E, World, copy, node};
 
 /// Within which a copy that is heard again has been sent what it lacks.
 const SOON: usize = HEARTBEAT_TICKS + 1;
@@ -249,6 +249,20 @@ fn a_copy_is_sent_the_state_even_if_nothing_happens_afterwards() {
     world.run(4 * SOON);
     assert!(world.agree(C, A));
     assert_eq!(world.hosts[A].asked, 1);
+}
+
+#[test]
+fn a_copy_that_is_added_while_another_is_sent_a_state_gets_one_in_which_it_is() {
+    let mut world = behind();
+    world.join(copy(D));
+    world.cut.clear();
+    world.hosts[C].disk.stalled = true;
+    world.run(SOON);
+    assert!(world.group(A).raw.store().has_offer(), "for C");
+    let learners = vec![(copy(D), node(D))];
+    world.group(A).propose_change(&Change { learners, ..Change::default() }).unwrap();
+    world.run(SOON);
+    assert!(world.agree(D, A));
 }
 
 #[test]
