@@ -2,9 +2,10 @@
 //! rest soon after it is gone.
 
 use super::super::{
-    CAMPAIGN_TICKS, ELECTION_TICKS, Group, HEARTBEAT_TICKS, ProposeError, RaftKind, Role,
+    Body, CAMPAIGN_TICKS, Change, ELECTION_TICKS, Group, HEARTBEAT_TICKS, ProposeError, RaftKind,
+    Role,
 };
-use super::sent::raft;
+use super::sent::{message, raft};
 use super::world::{A, B, C, GROUP, World, copy, host, node, stored};
 use crate::id::{GroupId, ReplicaId};
 
@@ -245,4 +246,61 @@ fn the_founder_leads_at_once() {
     assert_eq!(world.group(A).replica(), ReplicaId::FIRST);
     assert_eq!(world.group(A).roster().iter().collect::<Vec<_>>(), [(copy(A), node(A))]);
     assert_eq!(world.group(A).leader().map(host), Some(A));
+}
+
+#[test]
+fn a_copy_whose_state_is_not_durable_does_not_campaign() {
+    let mut world = World::led(3);
+    world.cut.insert(C);
+    world.run(2 * ELECTION_TICKS);
+    world.fill(A, 20, 10_000);
+    world.cut.clear();
+    world.hosts[C].disk.stalled = true;
+    world.run(HEARTBEAT_TICKS + 1);
+    assert_eq!(world.hosts[C].restored, 1);
+    let term = world.group(A).term();
+    world.cut.insert(A);
+    world.sent.clear();
+    // Nor when a leader's word of old tells it to.
+    let now = Body::Raft(Box::new(raft(RaftKind::TimeoutNow, term)));
+    world.cut.insert(B);
+    world.group(C).step(node(A), message(A, C, now).message);
+    world.run(3 * CAMPAIGN_TICKS_MAX);
+    assert_eq!((world.group(C).role(), world.group(C).term()), (Role::Follower, term));
+    assert!(!world.sent.iter().any(|sent| sent.from == C));
+    // Its time has come long ago, it only waits for the disk.
+    world.sync(C);
+    world.cut = [A].into();
+    world.tick();
+    assert!(world.sent.iter().any(|sent| sent.from == C && sent.is(RaftKind::PreVote)));
+    world.hosts[C].disk.stalled = false;
+    world.succeed();
+    assert!(world.agree(C, B));
+}
+
+#[test]
+fn a_sole_voter_whose_entries_are_not_durable_does_not_campaign() {
+    let mut world = World::open(stored(GROUP, 1, 1));
+    world.lead(A);
+    // B alone votes from now on. It has that on disk, but not yet the entry behind it.
+    let change = Change { promoted: vec![copy(B)], removed: vec![copy(A)], ..Change::default() };
+    world.group(A).propose_change(&change).unwrap();
+    let index = world.group(A).next_index() - 1;
+    world.settle_until(|world| world.hosts[B].disk.holds(index));
+    world.hosts[B].disk.stalled = true;
+    world.run(HEARTBEAT_TICKS);
+    world.propose(A, "x").unwrap();
+    world.settle();
+    assert_eq!(world.hosts[B].disk.writing.len(), 2);
+    world.sync_one(B);
+    world.settle();
+    let copies = world.group(B).copies();
+    assert_eq!((copies.voters.clone(), copies.is_joint()), (vec![copy(B)], false));
+    assert_eq!(world.hosts[B].disk.writing.len(), 1);
+    world.cut.insert(A);
+    world.run(2 * CAMPAIGN_TICKS_MAX);
+    assert_eq!(world.group(B).role(), Role::Follower);
+    world.hosts[B].disk.stalled = false;
+    assert_eq!(world.succeed(), B);
+    assert_eq!(world.told(B), ["x"]);
 }
