@@ -276,6 +276,7 @@ impl Group {
         if !self.waits_for_disk() {
             self.raw.tick();
         }
+        self.tick_snapshots();
         self.tick_quiescence();
         self.tick_stray();
     }

@@ -103,7 +103,6 @@ impl Group {
         if self.role() != Role::Leader {
             return;
         }
-        self.tick_snapshots();
         match &mut self.quiescence.state {
             State::Asleep => {}
             State::Asking { ticks, .. } => {

@@ -234,3 +234,19 @@ fn a_saved_state_cuts_the_log_on_disk_and_a_restart_begins_with_it() {
     assert!(world.agree(B, A));
     assert!(world.group(A).is_caught_up(copy(B)));
 }
+
+#[test]
+fn who_does_not_lead_any_more_keeps_no_state_for_others() {
+    let mut world = World::led(3);
+    world.cut.insert(C);
+    world.run(2 * ELECTION_TICKS);
+    world.fill(A, 20, 10_000);
+    world.cut.clear();
+    world.hosts[C].disk.stalled = true;
+    world.run(HEARTBEAT_TICKS + 1);
+    assert!(log(&world, A).has_offer());
+    world.cut.insert(A);
+    world.run(2 * ELECTION_TICKS + 1);
+    assert!(!world.leaders().contains(&A));
+    assert!(!log(&world, A).has_offer());
+}
