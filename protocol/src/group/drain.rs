@@ -308,7 +308,9 @@ impl Group {
 
     fn trim(&mut self) {
         let applied = self.raw.raft.raft_log.applied;
+        // Only a leader knows how far the others are, and only it has to bring them further.
         let needed = (self.raw.raft.prs().iter())
+            .filter(|_| self.role() == Role::Leader)
             .filter(|(id, progress)| **id != self.replica.0 && progress.recent_active)
             .map(|(_, progress)| progress.matched)
             .min()

@@ -236,6 +236,21 @@ fn a_saved_state_cuts_the_log_on_disk_and_a_restart_begins_with_it() {
 }
 
 #[test]
+fn a_follower_that_was_brought_up_to_date_by_a_state_keeps_no_more_than_the_tail() {
+    let mut world = World::led(3);
+    world.fill(A, 4, 10_000);
+    world.cut.insert(C);
+    world.run(2 * ELECTION_TICKS);
+    world.fill(A, 20, 10_000);
+    world.cut.clear();
+    world.run(HEARTBEAT_TICKS + 1);
+    assert_eq!(world.hosts[C].restored, 1);
+    assert_eq!(log(&world, C).bytes(), 0);
+    world.fill(A, 40, 10_000);
+    assert!(log(&world, C).bytes() <= TAIL_BYTES, "{}", log(&world, C).bytes());
+}
+
+#[test]
 fn who_does_not_lead_any_more_keeps_no_state_for_others() {
     let mut world = World::led(3);
     world.cut.insert(C);
