@@ -165,7 +165,6 @@ impl Group {
     #[must_use]
     pub fn wants_checkpoint(&self, state_bytes: usize) -> bool {
         self.log_bytes > LOG_BYTES_MIN.max(state_bytes.saturating_mul(LOG_PER_STATE))
-            && self.writes.is_empty()
     }
 
     /// The machine's state at the last applied entry, to be saved in place of the log before it.

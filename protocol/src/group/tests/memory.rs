@@ -265,3 +265,22 @@ fn who_does_not_lead_any_more_keeps_no_state_for_others() {
     assert!(!world.leaders().contains(&A));
     assert!(!log(&world, A).has_offer());
 }
+
+#[test]
+fn a_copy_that_always_has_a_write_under_way_is_saved_as_well() {
+    let mut world = World::led(3);
+    world.hosts[A].disk.stalled = true;
+    for n in 0..60 {
+        // The next is proposed as soon as the last is durable, before anything else is done.
+        world.sync(A);
+        world.propose(A, &command(n, 10_000)).unwrap();
+        world.settle();
+        assert!(!world.hosts[A].disk.writing.is_empty());
+    }
+    let stored = &world.hosts[A].disk.stored;
+    assert!(stored.snapshot.as_ref().unwrap().index > 1);
+    assert!(stored.entries.len() < 40, "{}", stored.entries.len());
+    world.crash(A);
+    world.run(1);
+    assert!(world.told(A).len() > 20);
+}
