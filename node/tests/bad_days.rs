@@ -111,8 +111,10 @@ async fn garbage_on_the_port_of_a_node_disturbs_neither_it_nor_its_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn members_that_have_all_moved_find_each_other_by_a_seed_that_answers_late() {
     let dir = tempfile::tempdir().expect("a directory");
+    let text = format!("node.data = {:?}\n", dir.path());
+    let config = Config::parse("cluster.toml", &text).expect("it is valid");
     let start = |name: &str, listen: SocketAddr, seed: Option<SocketAddr>| {
-        let node = Node::builder().name(name).listen(listen).data(dir.path().join(name));
+        let node = Node::builder().config(config.clone()).name(name).listen(listen);
         match seed {
             Some(seed) => node.join(seed.to_string().parse().expect("an address")).start(),
             None => node.start(),

@@ -294,9 +294,22 @@ impl Group {
         if self.quiescence.is_asleep() {
             return;
         }
-        self.raw.tick();
+        if !self.waits_for_disk() {
+            self.raw.tick();
+        }
+        self.tick_snapshots();
         self.tick_quiescence();
         self.tick_stray();
+    }
+
+    /// Whether the next tick would make it campaign while its disk is busy. The library takes it for
+    /// granted that a copy which campaigns has all it knows on disk; and nobody would be asked for a
+    /// vote before that is so.
+    fn waits_for_disk(&self) -> bool {
+        let raft = &self.raw.raft;
+        self.role() != Role::Leader
+            && !self.writes.is_empty()
+            && raft.election_elapsed + 1 >= raft.randomized_election_timeout()
     }
 
     /// Hands the lead to the copy on `node`, if it is caught up.
@@ -326,6 +339,10 @@ impl Group {
         match body {
             Body::Raft(message) => {
                 if !message.is_sound(self.raw.raft.raft_log.last_index()) {
+                    return;
+                }
+                if message.kind == RaftKind::TimeoutNow && !self.writes.is_empty() {
+                    // As in `waits_for_disk`; it is one that comes late.
                     return;
                 }
                 self.wake();

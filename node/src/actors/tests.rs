@@ -51,11 +51,11 @@ async fn three(dir: &Path) -> [Node; 3] {
     let addresses: [SocketAddr; 3] =
         std::array::from_fn(|_| (host, NEXT.fetch_add(1, Ordering::Relaxed)).into());
     let seeds = addresses.map(|address| format!("\"{address}\"")).join(", ");
-    let text = format!("[cluster]\nseeds = [{seeds}]\npartitions = 8\n");
+    let text = format!("cluster.seeds = [{seeds}]\ncluster.partitions = 8\nnode.data = {dir:?}\n");
     let config = Config::parse("cluster.toml", &text).expect("it is valid");
     let mut nodes = Vec::new();
     for (name, address) in ["a", "b", "c"].into_iter().zip(addresses) {
-        let node = Node::builder().config(config.clone()).name(name).data(dir.join(name));
+        let node = Node::builder().config(config.clone()).name(name);
         nodes.push(node.listen(address).start().await.expect("it starts"));
     }
     for node in &nodes {

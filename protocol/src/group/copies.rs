@@ -15,9 +15,9 @@ use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::wire::{DecodeError, decode, encode};
 
 /// Removed copies that are remembered until they are told.
-const GONE_MAX: usize = 16;
+pub(super) const GONE_MAX: usize = 16;
 /// Ticks without a leader after which a copy asks whether it still is one.
-const STRAY_TICKS: u32 = 50;
+pub(super) const STRAY_TICKS: u32 = 50;
 
 /// Where the copies of a group are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +169,8 @@ impl Group {
             .raw
             .apply_conf_change(&to_conf_change(&change))
             .expect("the leader has checked it before it was proposed");
+        // A new copy would not find itself in a state that was made before it came.
+        self.raw.mut_store().withdraw_offer();
         let before = self.roster.clone();
         let copies = translate::from_conf_state(&state);
         self.roster.apply(&change, &copies);

@@ -7,13 +7,13 @@ use raft::eraftpb::{Entry, EntryType, Message};
 use raft::{ProgressState, SnapshotStatus};
 
 use super::message::{Body, GroupMessage};
-use super::{Group, Roster, translate};
+use super::{Group, Role, Roster, translate};
 use crate::durable::{EntryKind, GroupWrite, LogEntry, Snapshot};
 use crate::id::{NodeId, ReplicaId};
 use crate::limits::LOG_MEMORY_BYTES_MAX;
 
 /// Ticks after which a snapshot that was sent and not acknowledged is taken to be lost.
-const SNAPSHOT_TICKS_MAX: u32 = 50;
+pub(super) const SNAPSHOT_TICKS_MAX: u32 = 50;
 
 /// What a group wants done, in the order of the fields.
 #[derive(Debug, Default)]
@@ -160,8 +160,7 @@ impl Group {
     #[must_use]
     pub fn wants_checkpoint(&self, state_bytes: usize) -> bool {
         let limits = &self.limits;
-        let least = limits.log_bytes_min.max(state_bytes.saturating_mul(limits.log_per_state));
-        self.log_bytes > least && self.writes.is_empty()
+        self.log_bytes > limits.log_bytes_min.max(state_bytes.saturating_mul(limits.log_per_state))
     }
 
     /// The machine's state at the last applied entry, to be saved in place of the log before it.
@@ -172,6 +171,12 @@ impl Group {
 
     /// Gives followers that are too far behind the machine's state.
     pub fn offer_snapshot(&mut self, data: &Bytes) {
+        if self.role() != Role::Leader {
+            // It lost the lead since a follower asked. The library would send all the same, in the
+            // name of a term that another leads.
+            self.raw.mut_store().withdraw_offer();
+            return;
+        }
         let state = self.state(data);
         self.raw.mut_store().offer(translate::to_snapshot(state));
         let first = self.raw.raft.raft_log.first_index();
@@ -179,7 +184,8 @@ impl Group {
             .filter(|(id, progress)| match progress.state {
                 _ if **id == self.replica.0 => false,
                 ProgressState::Probe => true,
-                // It answers, and what it needs next was cut meanwhile.
+                // It was away while more was sent than may be under way, or what it needs next was
+                // cut meanwhile.
                 ProgressState::Replicate => progress.next_idx < first,
                 ProgressState::Snapshot => false,
             })
@@ -296,7 +302,9 @@ impl Group {
 
     fn trim(&mut self) {
         let applied = self.raw.raft.raft_log.applied;
+        // Only a leader knows how far the others are, and only it has to bring them further.
         let needed = (self.raw.raft.prs().iter())
+            .filter(|_| self.role() == Role::Leader)
             .filter(|(id, progress)| **id != self.replica.0 && progress.recent_active)
             .map(|(_, progress)| progress.matched)
             .min()

@@ -16,9 +16,9 @@ use super::{CAMPAIGN_TICKS, ELECTION_TICKS, Group, Role};
 use crate::id::{NodeId, ReplicaId};
 
 /// Ticks without work after which a leader asks to sleep.
-const QUIET_TICKS: u32 = 10;
+pub(super) const QUIET_TICKS: u32 = 10;
 /// Ticks for which a leader waits for all to agree before it beats again.
-const HANDSHAKE_TICKS: u32 = 5;
+pub(super) const HANDSHAKE_TICKS: u32 = 5;
 
 pub(super) struct Quiescence {
     state: State,
@@ -103,7 +103,6 @@ impl Group {
         if self.role() != Role::Leader {
             return;
         }
-        self.tick_snapshots();
         match &mut self.quiescence.state {
             State::Asleep => {}
             State::Asking { ticks, .. } => {

@@ -1,1 +1,17 @@
-//! Effect tests of one group, and of a few that talk to each other.
+//! Effect tests of one group, and of a few copies that talk to each other.
+
+mod copies;
+mod disk;
+mod durability;
+mod elections;
+mod farewell;
+mod memory;
+mod merge;
+mod quiescence;
+mod reads;
+mod restarts;
+mod sent;
+mod snapshots;
+mod translation;
+mod waking;
+mod world;

@@ -32,12 +32,15 @@ struct Writing {
 }
 
 impl Disk {
-    /// Adds to the next batch. `number` is what the group is told once it is durable.
+    /// Adds to the next batch. `number` is what the group is told once it is durable; 0 if it need
+    /// not be told.
     pub(super) fn write(&mut self, write: GroupWrite, number: u64) {
         match self.waiting.get_mut(&write.group) {
             Some((earlier, earlier_number)) => {
                 earlier.merge(write);
-                *earlier_number = number;
+                if number > 0 {
+                    *earlier_number = number;
+                }
             }
             None => {
                 self.waiting.insert(write.group, (write, number));

@@ -244,7 +244,7 @@ error: `async` must be an integer, not a boolean
   |
 4 | async = true
   |         ^^^^
-  = help: for example: async = 1024
+  = help: for example: async = 4096
 
 2 problems in cluster.toml"#,
         ),
