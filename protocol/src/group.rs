@@ -335,6 +335,11 @@ impl Group {
                 if message.carries_work() {
                     self.quiescence.on_work();
                 }
+                if self.raw.raft.leader_id == from.0 && message.seeks_term_after(self.term()) {
+                    // Its leader has started again and knows nothing of that. Those that sleep would
+                    // protect it from itself.
+                    self.raw.raft.leader_id = raft::INVALID_ID;
+                }
                 let message = translate::to_raft(from, self.replica, *message);
                 // Errors are messages from copies that are gone; they change nothing.
                 let _ = self.raw.step(message);
