@@ -145,6 +145,12 @@ impl Group {
         if self.role() != Role::Leader {
             return Err(ProposeError::NotLeader);
         }
+        // The library would take it and put an empty entry in its place.
+        if self.raw.raft.has_pending_conf()
+            || self.copies().is_joint() != (*change == Change::default())
+        {
+            return Err(ProposeError::Full);
+        }
         self.wake();
         self.quiescence.on_work();
         self.raw
