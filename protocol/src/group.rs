@@ -314,8 +314,10 @@ impl Group {
 
     /// Campaigns at once: for the first copy of a new group, which has nobody to wait for.
     pub fn campaign(&mut self) {
-        // The only error is to campaign while not a voter; then there is nothing to win.
-        let _ = self.raw.campaign();
+        // The library would let one campaign that does not vote.
+        if self.raw.raft.promotable() {
+            let _ = self.raw.campaign();
+        }
     }
 
     /// Takes a message from another copy, which came from `node`.

@@ -199,6 +199,8 @@ fn learners_and_blank_copies_never_campaign() {
     world.cut = [A, B, C, 3].into();
     world.run(100);
     for at in [C, 3] {
+        world.group(at).campaign();
+        world.settle();
         assert_eq!(world.group(at).role(), Role::Follower);
     }
     assert!(world.sent.iter().all(|sent| sent.from == A || sent.from == B));
