@@ -329,6 +329,9 @@ impl Group {
         }
         match body {
             Body::Raft(message) => {
+                if !message.is_sound() {
+                    return;
+                }
                 if message.kind == RaftKind::TimeoutNow && !self.writes.is_empty() {
                     // As in `waits_for_disk`; it is one that comes late.
                     return;

@@ -131,6 +131,33 @@ impl Body {
 }
 
 impl RaftMessage {
+    /// Whether a copy may have said it. The library takes that for granted: what is not so would
+    /// stop whoever believes it.
+    pub(super) fn is_sound(&self) -> bool {
+        match self.kind {
+            RaftKind::Append => {
+                let follows = |(place, entry): (u64, &LogEntry)| {
+                    entry.index.checked_sub(self.index) == Some(place) && entry.is_sound()
+                };
+                self.term > 0 && (1..).zip(&self.entries).all(follows)
+            }
+            // It is passed on until it meets a leader, whatever the term.
+            RaftKind::ReadIndex => self.term == 0 && self.entries.len() == 1,
+            RaftKind::Snapshot => self.term > 0 && self.snapshot.is_some(),
+            // A leader alone decides to whom it hands over.
+            RaftKind::TransferLeader => false,
+            RaftKind::AppendResponse
+            | RaftKind::Heartbeat
+            | RaftKind::HeartbeatResponse
+            | RaftKind::PreVote
+            | RaftKind::PreVoteResponse
+            | RaftKind::ReadIndexResponse
+            | RaftKind::TimeoutNow
+            | RaftKind::Vote
+            | RaftKind::VoteResponse => self.term > 0,
+        }
+    }
+
     /// Whether it asks for votes in a term after `term`.
     pub(super) const fn seeks_term_after(&self, term: u64) -> bool {
         matches!(self.kind, RaftKind::PreVote | RaftKind::Vote) && self.term > term
