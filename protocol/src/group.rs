@@ -42,9 +42,12 @@ pub const TICK: Span = Span::from_millis(100);
 const HEARTBEAT_TICKS: usize = 3;
 /// Ticks without a leader after which its followers stop protecting it.
 const ELECTION_TICKS: usize = 10;
-/// Each copy campaigns after this many ticks plus 0 to 9, fixed by its id: the generator that the
-/// library would draw from is not seeded, and copies that differ rarely collide.
+/// Each copy campaigns after this many ticks plus 0 to 9, fixed by its id and its term: the generator
+/// that the library would draw from is not seeded. Copies whose times fall together split the vote,
+/// which makes a new term, in which they do not.
 const CAMPAIGN_TICKS: usize = 13;
+/// Different times that there are.
+const CAMPAIGN_SPREAD: usize = 10;
 
 /// One copy of a group.
 pub struct Group {
@@ -160,7 +163,7 @@ impl Group {
         let log_bytes = entries.iter().map(|entry| entry.data.len()).sum();
         let log = Log::new(hard_state, snapshot, entries);
         let logger = Logger::root(Discard, o!());
-        let raw = RawNode::new(&config(group, replica, applied), log, &logger)
+        let raw = RawNode::new(&config(replica, applied), log, &logger)
             .expect("the configuration is ours and the storage cannot fail");
         let group = Self {
             id: group,
@@ -294,6 +297,7 @@ impl Group {
         if self.quiescence.is_asleep() {
             return;
         }
+        self.set_patience();
         if !self.waits_for_disk() {
             self.raw.tick();
         }
@@ -312,6 +316,12 @@ impl Group {
             && raft.election_elapsed + 1 >= raft.randomized_election_timeout()
     }
 
+    /// Fixes for how long it hears no leader before it campaigns.
+    pub(super) fn set_patience(&mut self) {
+        let patience = CAMPAIGN_TICKS + spread(self.id, self.replica, self.term());
+        self.raw.raft.set_randomized_election_timeout(patience);
+    }
+
     /// Hands the lead to the copy on `node`, if it is caught up.
     pub fn hand_over(&mut self, node: NodeId) {
         if self.role() != Role::Leader {
@@ -325,8 +335,10 @@ impl Group {
 
     /// Campaigns at once: for the first copy of a new group, which has nobody to wait for.
     pub fn campaign(&mut self) {
-        // The only error is to campaign while not a voter; then there is nothing to win.
-        let _ = self.raw.campaign();
+        // The library would let one campaign that does not vote.
+        if self.raw.raft.promotable() {
+            let _ = self.raw.campaign();
+        }
     }
 
     /// Takes a message from another copy, which came from `node`.
@@ -349,6 +361,11 @@ impl Group {
                 if message.carries_work() {
                     self.quiescence.on_work();
                 }
+                if self.raw.raft.leader_id == from.0 && message.seeks_term_after(self.term()) {
+                    // Its leader has started again and knows nothing of that. Those that sleep would
+                    // protect it from itself.
+                    self.raw.raft.leader_id = raft::INVALID_ID;
+                }
                 let message = translate::to_raft(from, self.replica, *message);
                 // Errors are messages from copies that are gone; they change nothing.
                 let _ = self.raw.step(message);
@@ -360,15 +377,13 @@ impl Group {
     }
 }
 
-fn config(group: GroupId, replica: ReplicaId, applied: u64) -> Config {
-    let spread = xxh3_64_with_seed(&replica.0.to_le_bytes(), u64::from(group.0)) % 10;
-    let campaign = CAMPAIGN_TICKS + usize::try_from(spread).expect("below ten");
+fn config(replica: ReplicaId, applied: u64) -> Config {
     Config {
         id: replica.0,
         election_tick: ELECTION_TICKS,
         heartbeat_tick: HEARTBEAT_TICKS,
-        min_election_tick: campaign,
-        max_election_tick: campaign + 1,
+        min_election_tick: CAMPAIGN_TICKS,
+        max_election_tick: CAMPAIGN_TICKS + CAMPAIGN_SPREAD,
         applied,
         max_size_per_msg: APPEND_BYTES_MAX,
         max_inflight_msgs: APPENDS_IN_FLIGHT_MAX,
@@ -377,4 +392,12 @@ fn config(group: GroupId, replica: ReplicaId, applied: u64) -> Config {
         max_uncommitted_size: GROUP_UNCOMMITTED_BYTES_MAX,
         ..Config::default()
     }
+}
+
+/// By how many ticks a copy of `group` campaigns later than it might.
+fn spread(group: GroupId, replica: ReplicaId, term: u64) -> usize {
+    let of = u128::from(replica.0) << 64 | u128::from(term);
+    let hash = xxh3_64_with_seed(&of.to_le_bytes(), u64::from(group.0));
+    let ticks = hash % CAMPAIGN_SPREAD as u64;
+    usize::try_from(ticks).expect("below ten")
 }

@@ -151,6 +151,12 @@ impl Group {
         if self.role() != Role::Leader {
             return Err(ProposeError::NotLeader);
         }
+        // The library would take it and put an empty entry in its place.
+        if self.raw.raft.has_pending_conf()
+            || self.copies().is_joint() != (*change == Change::default())
+        {
+            return Err(ProposeError::Full);
+        }
         self.wake();
         self.quiescence.on_work();
         self.raw
@@ -160,11 +166,7 @@ impl Group {
 
     /// Carries out a change that is committed.
     pub(super) fn apply_change(&mut self, data: &Bytes) {
-        let change = if data.is_empty() {
-            Change::default()
-        } else {
-            decode(data, SNAPSHOT_BYTES_MAX).expect("only changes of our own are in the log")
-        };
+        let change = Change::read(data).expect("it was checked when it arrived");
         let state = self
             .raw
             .apply_conf_change(&to_conf_change(&change))
@@ -242,6 +244,14 @@ impl Group {
 
     pub(super) fn tick_stray(&mut self) {
         self.silent_ticks = if self.role() == Role::Leader { 0 } else { self.silent_ticks + 1 };
+    }
+}
+
+impl Change {
+    /// The change that an entry holds; the library's own, which leaves a joint configuration, holds
+    /// nothing.
+    pub(super) fn read(data: &Bytes) -> Result<Self, DecodeError> {
+        if data.is_empty() { Ok(Self::default()) } else { decode(data, SNAPSHOT_BYTES_MAX) }
     }
 }
 

@@ -7,7 +7,7 @@ use raft::eraftpb::{Entry, EntryType, Message};
 use raft::{ProgressState, SnapshotStatus};
 
 use super::message::{Body, GroupMessage};
-use super::{Group, Role, Roster, translate};
+use super::{Change, Group, Role, Roster, translate};
 use crate::durable::{EntryKind, GroupWrite, LogEntry, Snapshot};
 use crate::id::{NodeId, ReplicaId};
 use crate::limits::LOG_MEMORY_BYTES_MAX;
@@ -348,6 +348,14 @@ impl GroupWrite {
 }
 
 impl LogEntry {
+    /// Whether it can be carried out once it is committed.
+    pub(super) fn is_sound(&self) -> bool {
+        match self.kind {
+            EntryKind::Commands => true,
+            EntryKind::Membership => Change::read(&self.data).is_ok(),
+        }
+    }
+
     /// Whether it holds commands.
     #[must_use]
     pub fn is_commands(&self) -> bool {

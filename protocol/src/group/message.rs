@@ -134,6 +134,11 @@ impl Body {
 }
 
 impl RaftMessage {
+    /// Whether it asks for votes in a term after `term`.
+    pub(super) const fn seeks_term_after(&self, term: u64) -> bool {
+        matches!(self.kind, RaftKind::PreVote | RaftKind::Vote) && self.term > term
+    }
+
     /// Whether something happens in the group, so that it should not fall asleep now.
     pub(super) const fn carries_work(&self) -> bool {
         match self.kind {

@@ -94,6 +94,7 @@ impl Group {
             return;
         }
         self.wake();
+        self.set_patience();
         let due = self.raw.raft.randomized_election_timeout().saturating_sub(1 + jitter.min(2));
         const { assert!(CAMPAIGN_TICKS - 3 >= ELECTION_TICKS) };
         self.raw.raft.election_elapsed = self.raw.raft.election_elapsed.max(due);

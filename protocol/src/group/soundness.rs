@@ -4,11 +4,8 @@
 //! free of bugs: one bad message must cost a repetition, not all groups of whoever receives it.
 //! Absent on purpose: what can only be told by reading the commands of entries.
 
-use super::copies::Change;
 use super::message::{RaftKind, RaftMessage};
-use crate::durable::{Copies, EntryKind, LogEntry};
-use crate::limits::SNAPSHOT_BYTES_MAX;
-use crate::wire::decode;
+use crate::durable::Copies;
 
 impl RaftMessage {
     /// Whether a copy whose log ends at `last` may be given it.
@@ -22,11 +19,11 @@ impl RaftMessage {
                 RaftKind::Append => self.entries_join(),
                 // A leader tells no more than what was acknowledged to it.
                 RaftKind::Heartbeat => self.commit <= last,
-                RaftKind::AppendResponse => self.index <= last,
                 RaftKind::Snapshot => self.snapshot.as_ref().is_some_and(|state| {
                     state.index > 0 && state.term <= self.term && are_sound(&state.copies)
                 }),
-                RaftKind::HeartbeatResponse
+                RaftKind::AppendResponse
+                | RaftKind::HeartbeatResponse
                 | RaftKind::PreVote
                 | RaftKind::PreVoteResponse
                 | RaftKind::TimeoutNow
@@ -47,18 +44,8 @@ impl RaftMessage {
             before = (entry.index, entry.term);
             index.checked_add(1) == Some(entry.index)
                 && (term..=self.term).contains(&entry.term)
-                && is_readable(entry)
+                && entry.is_sound()
         })
-    }
-}
-
-/// Whether an entry that changes the copies can be read. These are few; commands are not looked at.
-fn is_readable(entry: &LogEntry) -> bool {
-    match entry.kind {
-        EntryKind::Commands => true,
-        EntryKind::Membership => {
-            entry.data.is_empty() || decode::<Change>(&entry.data, SNAPSHOT_BYTES_MAX).is_ok()
-        }
     }
 }
 

@@ -1,5 +1,9 @@
 //! Effect tests of one group, and of a few copies that talk to each other.
 
+// Seeds are printed, for whoever has to replay one.
+#![allow(clippy::print_stdout)]
+
+mod chaos;
 mod copies;
 mod disk;
 mod durability;

@@ -208,6 +208,25 @@ fn only_a_leader_takes_changes() {
 }
 
 #[test]
+fn one_change_at_a_time() {
+    let mut world = with_learner();
+    let refused = |world: &mut World, change: &Change| {
+        let next = world.group(A).next_index();
+        assert_eq!(world.group(A).propose_change(change), Err(ProposeError::Full));
+        assert_eq!(world.group(A).next_index(), next, "nothing was proposed");
+    };
+    refused(&mut world, &Change::default());
+    world.group(A).propose_change(&exchange()).unwrap();
+    refused(&mut world, &learn(E));
+    world.settle_until(|world| world.hosts[A].group.copies().is_joint());
+    refused(&mut world, &learn(E));
+    // It is about to be left already.
+    refused(&mut world, &Change::default());
+    world.settle();
+    world.group(A).propose_change(&learn(E)).unwrap();
+}
+
+#[test]
 fn ids_are_never_used_again() {
     let mut world = World::led(3);
     let mut used = ids(&[A, B, C]);

@@ -8,6 +8,8 @@ use super::super::translate::{
     to_entry, to_hard_state, to_raft, to_snapshot,
 };
 use super::super::{Body, RaftKind, RaftMessage};
+use super::sent::message;
+use super::world::{A, B, C, World, node};
 use crate::durable::{Copies, EntryKind, HardState, LogEntry, Snapshot};
 use crate::id::ReplicaId;
 
@@ -174,4 +176,45 @@ fn copies_are_in_order_whatever_the_order_in_which_the_library_had_them() {
     let copies = from_conf_state(&raft);
     assert_eq!((copies.voters, copies.learners), (ids([1, 2]), ids([3, 9])));
     assert_eq!((copies.voters_outgoing, copies.learners_next), (ids([1, 4]), ids([4, 8])));
+}
+
+#[test]
+fn messages_that_no_copy_says_are_dropped() {
+    let of = |kind| RaftMessage { term: 2, ..raft(kind) };
+    let sound = RaftMessage { index: 2, log_term: 2, ..of(RaftKind::Append) };
+    let entries =
+        |indexes: &[u64]| indexes.iter().map(|i| entry(*i, EntryKind::Commands)).collect();
+    let change = LogEntry { term: 2, ..entry(3, EntryKind::Membership) };
+    let garbage = [
+        RaftMessage { entries: entries(&[4]), ..sound.clone() },
+        RaftMessage { entries: entries(&[3, 5]), ..sound.clone() },
+        RaftMessage { entries: entries(&[3, 3]), ..sound.clone() },
+        RaftMessage { entries: entries(&[2, 3]), ..sound.clone() },
+        RaftMessage { entries: entries(&[0]), index: u64::MAX, ..sound.clone() },
+        RaftMessage { entries: vec![change], ..sound },
+        of(RaftKind::Snapshot),
+        of(RaftKind::TransferLeader),
+        RaftMessage { term: 0, ..of(RaftKind::TransferLeader) },
+        of(RaftKind::ReadIndex),
+        RaftMessage { term: 0, ..of(RaftKind::ReadIndex) },
+        RaftMessage { entries: entries(&[0]), ..of(RaftKind::ReadIndex) },
+        RaftMessage { term: 0, entries: entries(&[0, 0]), ..of(RaftKind::ReadIndex) },
+        of(RaftKind::ReadIndexResponse),
+    ];
+    let without_term = KINDS.map(|(kind, _)| raft(kind)).into_iter();
+    for body in garbage.into_iter().chain(without_term) {
+        let mut world = World::led(3);
+        assert_eq!((world.group(A).term(), world.group(A).next_index()), (2, 3));
+        for (from, to) in [(C, A), (C, B)] {
+            world.hand(message(from, to, Body::Raft(Box::new(body.clone()))));
+            assert_eq!(world.group(to).leader(), Some(node(A)), "{body:?}");
+            world.group(to).tick();
+            world.settle();
+        }
+        world.say(A, "x");
+        let told: [Vec<&str>; 3] = [A, B, C].map(|at| world.told(at));
+        assert_eq!(told, [["x"]; 3], "{body:?}");
+        assert_eq!(world.hosts[A].reads, []);
+        assert_eq!(world.hosts[B].reads, []);
+    }
 }

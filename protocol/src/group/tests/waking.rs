@@ -2,7 +2,7 @@
 //! harm that clocks which stood still could do.
 
 use super::super::quiescence::QUIET_TICKS;
-use super::super::{CAMPAIGN_TICKS, Change, ELECTION_TICKS, RaftKind, Role};
+use super::super::{CAMPAIGN_SPREAD, CAMPAIGN_TICKS, Change, ELECTION_TICKS, RaftKind, Role};
 use super::sent::told_to;
 use super::world::{A, B, C, D, World, copy, node};
 
@@ -207,6 +207,30 @@ fn a_copy_that_restarts_wakes_the_others_and_deposes_nobody() {
     world.until(2, |world| world.hosts[B].group.leader() == Some(node(A)));
     world.until(60, |world| awake(world).is_empty());
     assert_eq!((world.leaders(), world.group(A).term()), (vec![A], term));
+}
+
+#[test]
+fn a_leader_that_restarts_while_all_sleep_is_not_protected_from_itself() {
+    let mut world = sleeping();
+    world.say(A, "x");
+    world.run(40);
+    assert_eq!(awake(&world), []);
+    world.crash(A);
+    let ticks = world.until(60, |world| !world.leaders().is_empty());
+    assert!(ticks < CAMPAIGN_TICKS + CAMPAIGN_SPREAD, "{ticks}");
+    assert_eq!(world.leaders(), [A], "it has everything, and nobody else had to wait so long");
+    assert_eq!(world.told(A), ["x"]);
+}
+
+#[test]
+fn a_question_of_old_for_votes_does_not_make_anybody_forget_the_leader() {
+    let mut world = World::of(3);
+    world.group(A).campaign();
+    world.settle();
+    let old = world.sent.iter().find(|sent| sent.to == B && sent.is(RaftKind::PreVote)).cloned();
+    world.until(40, |world| awake(world).is_empty());
+    world.hand(old.unwrap());
+    assert_eq!(world.group(B).leader(), Some(node(A)));
 }
 
 #[test]
