@@ -22,11 +22,11 @@ impl RaftMessage {
                 RaftKind::Append => self.entries_join(),
                 // A leader tells no more than what was acknowledged to it.
                 RaftKind::Heartbeat => self.commit <= last,
-                RaftKind::AppendResponse => self.index <= last,
                 RaftKind::Snapshot => self.snapshot.as_ref().is_some_and(|state| {
                     state.index > 0 && state.term <= self.term && are_sound(&state.copies)
                 }),
-                RaftKind::HeartbeatResponse
+                RaftKind::AppendResponse
+                | RaftKind::HeartbeatResponse
                 | RaftKind::PreVote
                 | RaftKind::PreVoteResponse
                 | RaftKind::TimeoutNow
