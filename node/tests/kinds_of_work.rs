@@ -50,7 +50,7 @@ impl Alone {
     async fn until(&self, task: TaskId, state: State) {
         let reached = timeout(PATIENCE, async {
             while self.client.show(task).await.expect("it is known").state != state {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                tokio::task::yield_now().await;
             }
         });
         reached.await.expect("in time");

@@ -106,7 +106,7 @@ async fn whole(
             if nodes.len() == 3 && is_whole(&nodes, before) {
                 return nodes[2].iter().map(|copy| (copy.group, copy.replica)).collect();
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::task::yield_now().await;
         }
     });
     waited.await.expect("all groups are whole in time")

@@ -83,7 +83,7 @@ async fn clients_of_a_fallen_scheduler_ask_its_successor_at_once() {
     let waiting = tokio::spawn(async move { task.result().await });
     timeout(PATIENCE, async {
         while waiters(&node).await == 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::task::yield_now().await;
         }
     })
     .await

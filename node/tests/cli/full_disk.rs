@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::program::Program;
 
 /// Far longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(20);
 /// What the small disk holds: an empty store, and a little more.
 const SMALL_KIB: usize = 16 * 1024;
 
@@ -68,14 +66,23 @@ struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command) -> Self {
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = piped.spawn().unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let words: Vec<&str> = ready.split(' ').collect();
-        assert_eq!(words.get(2..5), Some(&["is", "ready", "on"][..]), "{ready}");
-        Self { child, address: words[5].to_owned() }
+    fn start(command: Command) -> Self {
+        let [process] = Self::start_all([command]);
+        process
+    }
+
+    /// Starts all before it waits for any: none is ready before it has a cluster.
+    fn start_all<const N: usize>(commands: [Command; N]) -> [Self; N] {
+        let children = commands.map(|mut command| {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+        });
+        children.map(|mut child| {
+            let mut ready = String::new();
+            BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+            let words: Vec<&str> = ready.split(' ').collect();
+            assert_eq!(words.get(2..5), Some(&["is", "ready", "on"][..]), "{ready}");
+            Self { child, address: words[5].to_owned() }
+        })
     }
 
     fn stop(mut self) {
@@ -91,11 +98,17 @@ impl Drop for Process {
     }
 }
 
+/// Where a node listens: an address that only this process of tests uses, so that its port is free.
+fn address(node: u8) -> String {
+    let [high, low] = u16::try_from(std::process::id() % 60_000).unwrap().to_be_bytes();
+    format!("127.{}.{low}.{node}:7411", high + 1)
+}
+
+/// Looks again and again; each look starts a process, so that nothing is gained by a pause.
 fn until(what: &str, mut is_met: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_met() {
         assert!(began.elapsed() < PATIENCE, "{what} within {PATIENCE:?}");
-        thread::sleep(POLL);
     }
 }
 
@@ -103,17 +116,16 @@ fn until(what: &str, mut is_met: impl FnMut() -> bool) {
 fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
     let program = Program::new();
     let config = program.path("cluster.toml");
-    fs::write(&config, "[cluster]\npartitions = 16\n").unwrap();
+    // Formed by all three together: nothing is acknowledged before each group has three voters, so
+    // that any two of the nodes have all of it.
+    let seeds = [address(1), address(2), address(3)];
+    fs::write(&config, format!("[cluster]\npartitions = 16\nseeds = {seeds:?}\n")).unwrap();
     let mut disk = Disk::small(program.path("c"));
-    let args = |name: &'static str, join: Option<&String>| {
-        let mut args: Vec<String> = ["node", "-c", &config, "--name", name, "--tethered"]
+    let args = |name: &'static str, listen: &String| {
+        let data = program.path(name);
+        ["node", "-c", &config, "--name", name, "--tethered", "--listen", listen, "--data", &data]
             .map(str::to_owned)
-            .into_iter()
-            .chain(["--listen", "127.0.0.1:0", "--data"].map(str::to_owned))
-            .collect();
-        args.push(program.path(name));
-        args.extend(join.into_iter().flat_map(|to| ["--join".to_owned(), to.clone()]));
-        args
+            .to_vec()
     };
     let command = |args: &[String]| {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -127,9 +139,11 @@ fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
         command.stderr(fs::File::create(program.path(said)).unwrap());
         command
     };
-    let a = Process::start(command(&args("a", None)));
-    let b = Process::start(command(&args("b", Some(&a.address))));
-    let mut c = Process::start(on_disk(&disk, &args("c", Some(&a.address)), "c.log"));
+    let [a, b, mut c] = Process::start_all([
+        command(&args("a", &seeds[0])),
+        command(&args("b", &seeds[1])),
+        on_disk(&disk, &args("c", &seeds[2]), "c.log"),
+    ]);
     let tls = program.path("tls");
     // Through two of the three: the third may be gone at any time.
     let through = format!("{},{}", a.address, b.address);
@@ -170,7 +184,7 @@ fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
     acknowledged.extend(ran.json()[0]["id"].as_str().map(str::to_owned));
 
     disk.make_room();
-    c = Process::start(on_disk(&disk, &args("c", Some(&a.address)), "c-again.log"));
+    c = Process::start(on_disk(&disk, &args("c", &seeds[2]), "c-again.log"));
     until("it is back", || states() == ["alive", "alive", "alive"]);
     let kept = || {
         let args = ["task", "list", "--limit", "10000", "--state", "succeeded", "--json"];
