@@ -61,6 +61,18 @@ pub fn announce(local: &Local) -> io::Result<Announced> {
     Err(refused.unwrap_or_else(|| io::Error::other("there is no directory for it")))
 }
 
+/// A directory that is this user's alone: where his nodes are announced.
+pub(crate) fn private_directory() -> io::Result<PathBuf> {
+    let mut refused = None;
+    for dir in directories() {
+        match own(&dir) {
+            Ok(()) => return Ok(dir),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.unwrap_or_else(|| io::Error::other("there is no directory for it")))
+}
+
 /// The nodes of this host and user that can be found, by cluster and name.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ pub use umbel_protocol::wire::hello::Role;
 
 pub use self::error::TlsError;
 pub use self::files::TlsFiles;
-pub use self::local::ensure_local;
+pub use self::local::{ensure_local, share_local};
 pub use self::peer::Identity;
 
 /// What every node certificate is valid for, and therefore what dialers ask for.

@@ -1,13 +1,14 @@
 //! Setting a node up.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dashmap::DashMap;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use umbel_protocol::id::ClusterId;
 use umbel_protocol::limits::Limits;
 use umbel_protocol::membership::Identity;
@@ -25,9 +26,10 @@ use crate::clock::Clock;
 use crate::config::{Config, HostPort};
 use crate::data_dir::DataDir;
 use crate::former::{Former, draw_cluster_id, resolve};
+use crate::local::private_directory;
 use crate::router::route;
 use crate::seeker::seek;
-use crate::tls::{Role, TlsFiles, ca, ensure_local};
+use crate::tls::{Role, TlsFiles, ca, ensure_local, share_local};
 use crate::transport::{self, Transport};
 use crate::work::{
     AsyncHandler, BlockingHandler, Definition, Ledger, RegisterError, Registry, Runner, Task,
@@ -174,13 +176,11 @@ impl NodeBuilder {
         if ca::check_name(&name).is_err() {
             return Err(StartError::Name { name });
         }
-        // Nodes that keep their data in one place share certificates; one that has a place of its
-        // own keeps to that.
-        let shared = data.clone().unwrap_or_else(|| config.node.data.clone());
+        let apart = data.clone();
         let data = data.unwrap_or_else(|| config.node.data.join(&name));
         let cluster_name = config.cluster.name.clone();
         let data_dir = DataDir::open(&data, &name, Some(&cluster_name))?;
-        let tls_dir = tls_dir(&config, &shared)?;
+        let tls_dir = tls_dir(&config, apart.as_deref())?;
         let tls = node_certificate(&config, &tls_dir, &name)?;
 
         let known = data_dir.cluster().map(|cluster| cluster.id);
@@ -296,21 +296,29 @@ fn seeds_of<'a>(config: &'a Config, join: &'a [HostPort]) -> &'a [HostPort] {
     if join.is_empty() { &config.cluster.seeds } else { join }
 }
 
-/// Where the certificates are: a cluster of one host makes its own.
-fn tls_dir(config: &Config, shared: &std::path::Path) -> Result<PathBuf, StartError> {
+/// Where the certificates are: a cluster of one host makes its own. Nodes that keep their data in
+/// one place share them there; one whose data lies `apart` has a copy of its own.
+fn tls_dir(config: &Config, apart: Option<&Path>) -> Result<PathBuf, StartError> {
     if let Some(dir) = &config.tls.dir {
         return Ok(dir.clone());
     }
-    let dir = shared.join("tls");
-    ensure_local(&dir)?;
+    let Some(apart) = apart else {
+        let dir = config.node.data.join("tls");
+        ensure_local(&dir)?;
+        return Ok(dir);
+    };
+    let dir = apart.join("tls");
+    match private_directory() {
+        Ok(common) => share_local(&dir, &common.join("tls"))?,
+        Err(why) => {
+            warn!(%why, "this node has certificates that no other node of this host shares");
+            ensure_local(&dir)?;
+        }
+    }
     Ok(dir)
 }
 
-fn node_certificate(
-    config: &Config,
-    dir: &std::path::Path,
-    name: &str,
-) -> Result<TlsFiles, StartError> {
+fn node_certificate(config: &Config, dir: &Path, name: &str) -> Result<TlsFiles, StartError> {
     let own = if config.tls.dir.is_some() && dir.join(format!("{name}.pem")).exists() {
         Some(name)
     } else if config.tls.dir.is_none() {

@@ -144,7 +144,7 @@ fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
         command(&args("b", &seeds[1])),
         on_disk(&disk, &args("c", &seeds[2]), "c.log"),
     ]);
-    let tls = program.path("tls");
+    let tls = program.path("a/tls");
     // Through two of the three: the third may be gone at any time.
     let through = format!("{},{}", a.address, b.address);
     let ask =
