@@ -16,12 +16,12 @@
 //! use umbel::{Call, Registry, TaskError};
 //!
 //! #[umbel::task(attempts = 5, time_limit = "30s")]
-//! async fn add(a: u64, b: u64) -> Result<u64, TaskError> {
-//!     a.checked_add(b).ok_or_else(|| TaskError::permanent("the sum is too large"))
+//! async fn multiply(a: u64, b: u64) -> Result<u64, TaskError> {
+//!     a.checked_mul(b).ok_or_else(|| TaskError::permanent("the product is too large"))
 //! }
 //!
-//! let call: Call<u64> = add::call(1, 2).priority(7);
-//! assert!(Registry::declared()?.get("add").is_some());
+//! let call: Call<u64> = multiply::call(6, 7).priority(7);
+//! assert!(Registry::declared()?.get("multiply").is_some());
 //! # Ok::<_, umbel::work::RegisterError>(())
 //! ```
 //!

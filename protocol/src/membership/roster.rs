@@ -27,6 +27,8 @@ struct Known {
     state: State,
     /// How often this life has refuted a suspicion.
     refutations: Refutations,
+    /// Whether it was heard here since it was suspected.
+    is_heard: bool,
     reported: Option<(Identity, Liveness)>,
 }
 
@@ -57,7 +59,11 @@ impl Roster {
         let reported = known.and_then(|known| known.reported);
         let first = known.is_none();
         let (state, refutations) = (member.state(), member.incarnation());
-        self.nodes.insert(identity.node, Known { identity, state, refutations, reported });
+        // A suspicion that is new has yet to be doubted.
+        let same = known.filter(|known| known.state == state && known.refutations == refutations);
+        let is_heard = same.is_some_and(|known| known.is_heard);
+        let known = Known { identity, state, refutations, is_heard, reported };
+        self.nodes.insert(identity.node, known);
         self.touched.insert(identity.node);
         first
     }
@@ -84,7 +90,9 @@ impl Roster {
 
     /// Something came from `node`.
     pub(super) fn heard(&mut self, node: NodeId) {
-        if self.silent.remove(&node).is_some() {
+        let suspect = self.nodes.get_mut(&node).filter(|known| known.state == State::Suspect);
+        let doubted = suspect.is_some_and(|known| !std::mem::replace(&mut known.is_heard, true));
+        if self.silent.remove(&node).is_some() || doubted {
             self.touched.insert(node);
         }
     }
@@ -134,9 +142,11 @@ impl Roster {
         let known = self.nodes.get(&node)?;
         Some(match known.state {
             State::Down => Liveness::Down,
-            State::Suspect => Liveness::Suspect,
-            State::Alive if self.silent.contains_key(&node) => Liveness::Suspect,
-            State::Alive => Liveness::Alive,
+            // Whoever suspected it may be gone, and its refutation lost: the engine would suspect it
+            // for ever. But it has been heard here meanwhile, and is down only if it fails a probe.
+            State::Suspect if !known.is_heard => Liveness::Suspect,
+            State::Alive | State::Suspect if self.silent.contains_key(&node) => Liveness::Suspect,
+            State::Alive | State::Suspect => Liveness::Alive,
         })
     }
 
@@ -187,5 +197,38 @@ impl Roster {
     /// How many nodes are down.
     pub(super) fn lost(&self) -> usize {
         self.nodes.len() - self.active
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Incarnation;
+
+    #[test]
+    fn a_suspect_that_is_heard_is_alive_unless_it_is_suspected_anew_or_down() {
+        let node = NodeId(2);
+        let identity = Identity::new(node, Incarnation(1), 7, ([127, 0, 0, 1], 7_400).into());
+        let mut roster = Roster::new(NodeId(1));
+        let mut changes = |act: &dyn Fn(&mut Roster)| {
+            let mut effects = Vec::new();
+            act(&mut roster);
+            roster.report(&mut effects);
+            effects
+        };
+        let told = |liveness| [Effect::Changed { identity, liveness }];
+        let note = |refutations, state| {
+            move |roster: &mut Roster| {
+                roster.note(&Member::new(identity, refutations, state));
+            }
+        };
+        assert_eq!(changes(&note(0, State::Alive)), told(Liveness::Alive));
+        assert_eq!(changes(&note(0, State::Suspect)), told(Liveness::Suspect));
+        assert_eq!(changes(&|roster| roster.heard(node)), told(Liveness::Alive));
+        assert_eq!(changes(&note(0, State::Suspect)), [], "the same suspicion, told again");
+        assert_eq!(changes(&note(1, State::Suspect)), told(Liveness::Suspect));
+        assert_eq!(changes(&|roster| roster.heard(node)), told(Liveness::Alive));
+        assert_eq!(changes(&note(1, State::Down)), told(Liveness::Down));
+        assert_eq!(changes(&|roster| roster.heard(node)), []);
     }
 }
