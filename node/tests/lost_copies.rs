@@ -121,7 +121,10 @@ fn is_whole(nodes: &[Vec<CopyStatus>], before: &BTreeMap<GroupId, ReplicaId>) ->
             let mut there: Vec<ReplicaId> =
                 copies.clone().filter(|c| c.applied == leader.applied).map(|c| c.replica).collect();
             there.sort_unstable();
-            there.len() == 3 && there == leader.copies.voters && copies.count() == 3
+            let copies_are_all = copies.count() == 3 && there.len() == 3;
+            // While two configurations hold, the lost copy still counts in one of them.
+            let is_settled = leader.copies.voters_outgoing.is_empty();
+            copies_are_all && is_settled && there == leader.copies.voters
         })
         && nodes[2].iter().all(|copy| before.get(&copy.group) != Some(&copy.replica))
 }
