@@ -114,6 +114,9 @@ pub const WAITERS_MAX: usize = 4_194_304;
 pub const FORWARDS_MAX: usize = 65_536;
 /// Tasks of one listing.
 pub const LIST_MAX: usize = 10_000;
+/// Results and texts of errors of one listing: together with what else is told of so many tasks they
+/// fit into a frame.
+pub const LISTED_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Messages in an actor's mailbox. A message is a batch, so this is far from the number of tasks.
 pub const MAILBOX_MAX: usize = 1_024;
 
@@ -165,6 +168,7 @@ impl Default for Limits {
 }
 
 const _: () = {
+    assert!(LISTED_BYTES_MAX + LIST_MAX * 400 < FRAME_BYTES_MAX);
     assert!(PARTITIONS_DEFAULT <= PARTITIONS_MAX);
     assert!(REPLICAS_DEFAULT <= REPLICAS_MAX && REPLICAS_MAX % 2 == 1);
     assert!(ARGS_BYTES_MAX < BATCH_BYTES_MAX);

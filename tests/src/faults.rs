@@ -3,6 +3,9 @@
 use crate::plan::{MS, SECOND};
 use crate::world::{What, World};
 
+/// For how long a process stands still at most.
+pub const PAUSE_MAX: u64 = 8 * SECOND;
+
 /// Something breaks, or heals.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -129,7 +132,7 @@ impl World {
             }
             _ => {
                 self.trace(|| format!("host {host} stands still"));
-                let until = self.now + self.between(100 * MS, 8 * SECOND);
+                let until = self.now + self.between(100 * MS, PAUSE_MAX);
                 self.hosts[host].paused_until = until;
             }
         }

@@ -9,7 +9,7 @@ use super::replica::Replica;
 use super::{Caller, Effect, Scheduler};
 use crate::group::Role;
 use crate::id::{NodeId, PartitionId};
-use crate::limits::{GATHERED_BYTES_MAX, LIST_MAX};
+use crate::limits::{LIST_MAX, LISTED_BYTES_MAX};
 use crate::task::{Failure, State, View};
 use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ask, MemberStatus, PeerMessage, RequestError, Status, Welcome};
@@ -99,7 +99,7 @@ impl Scheduler {
             .collect();
         found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
         found.truncate(limit);
-        let mut room = Room::new(GATHERED_BYTES_MAX);
+        let mut room = Room::new(LISTED_BYTES_MAX);
         let shown = found.into_iter().map(|(id, record)| {
             let mut view = View::of(id, record);
             room.fit(&mut view.result, view.error.as_mut());
@@ -258,7 +258,7 @@ impl Listing {
         self.tasks.dedup_by_key(|view| view.id);
         self.tasks.truncate(self.limit);
         // Each node has kept to what fits, all together may not.
-        let mut room = Room::new(GATHERED_BYTES_MAX);
+        let mut room = Room::new(LISTED_BYTES_MAX);
         for view in &mut self.tasks {
             room.fit(&mut view.result, view.error.as_mut());
         }
