@@ -4,7 +4,9 @@
 //! over. Here nobody comes back: who lives must notice, own what the dead owned, end their runs and
 //! replace their copies, all in time.
 
-use umbel_protocol::id::GroupId;
+use std::collections::BTreeMap;
+
+use umbel_protocol::id::{GroupId, PartitionId};
 use umbel_protocol::placement::voters_of;
 use umbel_protocol::task::Phase;
 
@@ -19,12 +21,14 @@ const OWNED_WITHIN: u64 = 10 * SECOND;
 const RELEASED_WITHIN: u64 = 15 * SECOND;
 
 /// What came of it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Loss {
     /// Whether it has been planned.
     pub begun: bool,
     /// When it happened.
     pub at: Option<u64>,
+    /// Partitions without an owner, and since when they have been seen so.
+    unowned: BTreeMap<PartitionId, u64>,
 }
 
 impl World {
@@ -89,17 +93,23 @@ impl World {
     ///
     /// # Errors
     /// What nobody has taken over.
-    pub fn check_loss(&self) -> Result<(), String> {
+    pub fn check_loss(&mut self) -> Result<(), String> {
         let Some(age) = self.loss.at.map(|at| self.now - at) else {
             return Ok(());
         };
-        for partition in partitions(self) {
-            let owned = crate::invariants::owned(self, partition);
-            if age < OWNED_WITHIN {
-                continue;
+        for partition in partitions(self).collect::<Vec<_>>() {
+            if crate::invariants::owned(self, partition).is_some() {
+                self.loss.unowned.remove(&partition);
+            } else {
+                // A handover in good order has a moment without an owner, too.
+                let since = *self.loss.unowned.entry(partition).or_insert(self.now);
+                if self.now - since >= OWNED_WITHIN {
+                    let seen = self.now - since;
+                    return Err(format!("{partition} has had no owner for {seen} us"));
+                }
             }
-            let Some(owned) = owned else {
-                return Err(format!("{partition} has no owner {age} us after a death"));
+            let Some(owned) = crate::invariants::owned(self, partition) else {
+                continue;
             };
             let left = owned.records().find(|(_, record)| match record.phase() {
                 Phase::Leased(lease) => self.hosts[self.index[&lease.lessee.node]].is_dead,

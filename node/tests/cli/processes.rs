@@ -31,7 +31,7 @@ impl<'a> Nodes<'a> {
         drop(sockets);
         let seeds: Vec<_> = ports.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
         let text = format!(
-            "[cluster]\nseeds = [{}]\npartitions = 16\n[slots]\ncommand = {SLOTS}\n{TASKS}",
+            "[cluster]\nseeds = [{}]\npartitions = 64\n[slots]\ncommand = {SLOTS}\n{TASKS}",
             seeds.join(", ")
         );
         let config = program.path("cluster.toml");
@@ -77,7 +77,7 @@ impl<'a> Nodes<'a> {
             let nodes = self.program.run(&["cluster", "status", "--json"]).json();
             nodes.len() == 3
                 && nodes.iter().all(|node| node["state"] == "alive" && node["partitions"] != 0)
-                && nodes[0]["cluster_partitions_owned"] == 16
+                && nodes[0]["cluster_partitions_owned"] == 64
         });
     }
 
