@@ -199,20 +199,14 @@ impl Scheduler {
         self.refuse_line(too_large);
     }
 
-    /// What would not fit into an entry is refused, with all that waits for it. Whatever is not a
-    /// caller's says itself again.
+    /// What callers ask and would not fit into an entry is refused.
     fn refuse_line(&mut self, line: Line) {
-        let Line { submissions, cancels, mut slots, commands, .. } = line;
+        let Line { submissions, cancels, mut slots, .. } = line;
         let mut origins: Vec<Origin> = cancels.into_iter().map(|(origin, _)| origin).collect();
         for mut submission in submissions {
             self.leave_line(&submission);
             slots.append(&mut submission.slots);
             origins.push(submission.origin);
-        }
-        for command in commands {
-            if let Command::Lease { tasks, .. } = command {
-                tasks.into_iter().for_each(|task| self.index_ready(task));
-            }
         }
         for (lessee, pool, count) in slots {
             self.hold_again(lessee, pool, count);
@@ -258,6 +252,7 @@ fn propose_commands(
     commands.extend(leases.into_iter().map(|(lessee, tasks)| Command::Lease { lessee, tasks }));
     let mut next = InFlight { cancels, slots, ..InFlight::default() };
     let mut waiting = submissions.into_iter().peekable();
+    let mut kept = Line::default();
     loop {
         let mut bytes = 0;
         while let Some(submission) =
@@ -268,34 +263,36 @@ fn propose_commands(
             next.submissions.push(submission);
         }
         if commands.is_empty() {
-            return None;
+            return (!kept.is_empty()).then_some(kept);
         }
         next.proposal = Proposal { term, at, commands: mem::take(&mut commands) };
         match group.propose(encode(&next.proposal)) {
             Ok(index) => owner.in_flight.push_back(InFlight { index, ..mem::take(&mut next) }),
             // All that is large is counted, so this is only met by far too many small commands.
             Err(ProposeError::TooLarge { .. }) => {
-                propose_singly(group, owner, mem::take(&mut next), too_large);
+                propose_singly(group, owner, mem::take(&mut next), &mut kept, too_large);
             }
             Err(ProposeError::Full | ProposeError::NotLeader) => {
                 let InFlight { proposal, mut submissions, cancels, slots, .. } = next;
                 submissions.extend(waiting);
-                let kept = proposal.commands.into_iter().filter(|command| {
+                kept.commands.extend(proposal.commands.into_iter().filter(|command| {
                     !matches!(command, Command::Accept { .. } | Command::Cancel { .. })
-                });
-                let commands = kept.collect();
-                return Some(Line { commands, submissions, cancels, slots, ..Line::default() });
+                }));
+                kept.slots.extend(slots);
+                return Some(Line { submissions, cancels, ..kept });
             }
         }
     }
 }
 
-/// Proposes each command of what does not fit into one entry in an entry of its own; what is not
-/// taken even so goes to `too_large`.
+/// Proposes each command of what does not fit into one entry in an entry of its own. Of what is not
+/// taken even so, requests of callers go to `too_large`; all else, which nobody would say again, is
+/// kept for later.
 fn propose_singly(
     group: &mut crate::group::Group,
     owner: &mut Owner,
     whole: InFlight,
+    kept: &mut Line,
     too_large: &mut Line,
 ) {
     let InFlight { index: _, proposal, submissions, cancels, mut slots } = whole;
@@ -323,8 +320,10 @@ fn propose_singly(
             Err(_) => {
                 too_large.submissions.append(&mut next.submissions);
                 too_large.cancels.append(&mut next.cancels);
-                too_large.slots.append(&mut next.slots);
-                too_large.commands.append(&mut next.proposal.commands);
+                kept.slots.append(&mut next.slots);
+                kept.commands.extend(next.proposal.commands.into_iter().filter(|command| {
+                    !matches!(command, Command::Accept { .. } | Command::Cancel { .. })
+                }));
             }
         }
     }
