@@ -8,7 +8,8 @@
 //! 2. [`submit`] checks it and puts it in line for the log;
 //! 3. [`round`] proposes, writes, sends and applies;
 //! 4. [`applied`] turns what was applied into dispatches and answers;
-//! 5. [`dispatch`] matches waiting tasks with free slots, [`ready`] and [`timers`] keep the lines;
+//! 5. [`dispatch`] matches waiting tasks with free slots, which [`slots`] keeps and [`wishes`] asks
+//!    for; [`ready`] and [`timers`] keep the lines;
 //! 6. [`lessees`] takes the ends of runs, and decides when an executor is gone;
 //! 7. [`takeover`] begins anew when a group gets a new owner;
 //! 8. [`loss`] has copies replaced whose storage is gone.
@@ -39,6 +40,7 @@ mod ready;
 mod replica;
 mod retention;
 mod round;
+mod slots;
 mod submit;
 mod sweep;
 mod takeover;
@@ -47,6 +49,7 @@ mod tests;
 mod timers;
 mod upkeep;
 mod waits;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,7 +58,6 @@ use rand::rngs::ChaCha8Rng;
 
 use self::asks::Asks;
 use self::clocks::Clocks;
-use self::dispatch::Slots;
 pub use self::effect::{Effect, Loss};
 pub use self::event::{Caller, Event, Found, Now};
 pub use self::inspect::CopyView;
@@ -67,6 +69,7 @@ use self::read::Read;
 use self::ready::Ready;
 use self::replica::Replica;
 use self::round::Disk;
+use self::slots::Slots;
 use self::submit::OnTheWay;
 use self::timers::Timers;
 use self::waits::Waits;

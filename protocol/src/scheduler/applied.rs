@@ -3,8 +3,8 @@
 use std::mem;
 
 use super::Scheduler;
-use super::dispatch::SlotCount;
 use super::replica::{InFlight, Machine, Replica};
+use super::slots::SlotCount;
 use super::timers::Due;
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, TaskId, Token};

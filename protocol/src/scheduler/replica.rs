@@ -6,8 +6,8 @@ use std::mem;
 use bytes::Bytes;
 
 use super::asks::Origin;
-use super::dispatch::SlotCount;
 use super::read::Read;
+use super::slots::SlotCount;
 use super::submit::Submission;
 use super::{Now, Scheduler};
 use crate::durable::{GroupWrite, StoredGroup};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Scheduler;
 use super::asks::Origin;
-use super::dispatch::SlotCount;
+use super::slots::SlotCount;
 use crate::id::{GroupId, PartitionId};
 use crate::limits::{
     SUBMISSION_BYTES_IN_FLIGHT_MAX, SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX,

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::id::{PartitionId, TaskId};
+use super::Scheduler;
+use crate::id::{GroupId, PartitionId, TaskId};
+use crate::partition::Command;
+use crate::task::{Phase, Record, State};
 use crate::time::Wall;
 
 /// So few are not worth a sweep.
 const SLACK: usize = 1_024;
+/// Timers that fire in one round at most: what they ask for must fit into an entry.
+const TIMERS_PER_ROUND: usize = 16_384;
 
 #[derive(Debug, Default)]
 pub(super) struct Timers {
@@ -56,5 +61,58 @@ impl Timers {
 
     pub(super) fn forget(&mut self, partition: PartitionId) {
         self.due.retain(|(_, task, _)| task.partition() != partition);
+    }
+}
+
+impl Scheduler {
+    /// Tasks whose time has come join the line, or are given up. Partition time decides: it may lag
+    /// behind this node's clock, and what is proposed too early has no effect.
+    pub(super) fn fire_timers(&mut self) {
+        let wall = self.now.wall;
+        // The rest is due in the next round, when the disk is free again.
+        for _ in 0..TIMERS_PER_ROUND {
+            let Some((task, what)) = self.timers.pop(wall) else {
+                break;
+            };
+            let Some(partition) = self.owned(task.partition()) else {
+                continue;
+            };
+            let now = partition.now().max(self.partition_time(GroupId::of(task.partition())));
+            let Some(record) = partition.record(task) else {
+                continue;
+            };
+            let due = match (what, record.state()) {
+                (Due::Start, State::Scheduled) => due_at(record),
+                (Due::Expire, State::Scheduled | State::Ready) => {
+                    record.template.options.expires_at
+                }
+                (Due::Start | Due::Expire, _) => None,
+            };
+            match (due, what) {
+                (Some(due), _) if due > now => {
+                    self.timers.insert(wall + due.since(now), task, what);
+                }
+                (Some(_), Due::Start) => self.index_ready(task),
+                (Some(_), Due::Expire) => {
+                    if let Some(line) = self.line(task.partition()) {
+                        line.commands.push(Command::Expire { tasks: vec![task] });
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+    }
+}
+
+/// When a scheduled task may start.
+const fn due_at(record: &Record) -> Option<Wall> {
+    match record.phase() {
+        Phase::Scheduled { not_before } => Some(*not_before),
+        Phase::Ready
+        | Phase::Leased(_)
+        | Phase::Succeeded(_)
+        | Phase::Dead(_)
+        | Phase::Cancelled
+        | Phase::Expired => None,
     }
 }

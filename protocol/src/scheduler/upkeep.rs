@@ -46,7 +46,8 @@ impl Scheduler {
         }
         self.suspect_leaders();
         self.tend_lessees();
-        self.tend_slots();
+        self.end_wishes();
+        self.return_slots();
         self.tend_asks();
         self.tend_listings();
         self.repeat_dispatches();
