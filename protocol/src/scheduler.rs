@@ -4,10 +4,12 @@
 //! arrives while the disk is busy goes into the next few entries of few groups, all of which become
 //! durable with one sync. The way of a task through the files:
 //!
-//! 1. [`asks`] finds the owner of its partition, here or elsewhere;
+//! 1. [`asks`] keeps the request and [`route`] finds the owner of its partition, here or elsewhere,
+//!    which begins to [`serve`] it;
 //! 2. [`submit`] checks it and puts it in line for the log;
 //! 3. [`round`] proposes, writes, sends and applies;
-//! 4. [`applied`] turns what was applied into dispatches and answers;
+//! 4. [`applied`] turns what was applied into dispatches and answers, and [`answer`] has these
+//!    find their way back;
 //! 5. [`dispatch`] matches waiting tasks with free slots, which [`slots`] keeps and [`wishes`] asks
 //!    for; [`ready`] and [`timers`] keep the lines;
 //! 6. [`lessees`] takes the ends of runs, and decides when an executor is gone;
@@ -19,6 +21,7 @@
 //! out in order. A [`Effect::Persist`] is answered with
 //! [`Event::Persisted`]; no second one comes before.
 
+mod answer;
 mod applied;
 mod asks;
 mod clocks;
@@ -40,6 +43,8 @@ mod ready;
 mod replica;
 mod retention;
 mod round;
+mod route;
+mod serve;
 mod slots;
 mod submit;
 mod sweep;

@@ -1,0 +1,82 @@
+//! Answers on their way back, to a client of this node or to the node that asked for one.
+
+use super::asks::{Origin, Place};
+use super::{Effect, Scheduler};
+use crate::id::NodeId;
+use crate::wire::{Answer, Ask, PeerMessage, RequestError};
+
+impl Scheduler {
+    /// Sends an answer on its way, or asks again if it only says that somebody else should.
+    pub(super) fn answer(&mut self, origin: Origin, answer: Answer) {
+        let id = match origin {
+            Origin::Peer(node, id) => {
+                return self.outbox.send(node, PeerMessage::Answer { id, answer });
+            }
+            Origin::Here(id) => id,
+        };
+        let Some(open) = self.asks.open.get_mut(&id) else {
+            return;
+        };
+        let caller = open.caller;
+        let goes_on = match &answer {
+            Answer::Failed(RequestError::NotOwner { .. } | RequestError::Forming { .. }) => {
+                // The next upkeep finds the owner, or the deadline comes.
+                return self.park(id);
+            }
+            // The first try may have come through when this one could not.
+            Answer::Failed(RequestError::NoQuorum { .. }) if open.repeated && open.ask.acts() => {
+                return self.answer(origin, Answer::Failed(RequestError::Unknown));
+            }
+            Answer::Waiting => {
+                open.acknowledged = true;
+                return;
+            }
+            Answer::Submitted { refused, .. } => {
+                let Ask::Submit { batch, wait } = &open.ask else {
+                    return;
+                };
+                let waits = *wait && refused.len() < batch.rows.len();
+                if open.acknowledged && waits {
+                    return;
+                }
+                open.acknowledged = true;
+                waits
+            }
+            Answer::Failed(_)
+            | Answer::Finished(_)
+            | Answer::Status(_)
+            | Answer::Tasks { .. }
+            | Answer::View(_)
+            | Answer::Welcome(_) => false,
+        };
+        if !goes_on {
+            self.asks.remove(id);
+        }
+        self.outbox.effects.push(Effect::Answer { caller, answer, is_last: !goes_on });
+    }
+
+    /// An answer came from the node that was asked.
+    pub(super) fn answered(&mut self, from: NodeId, id: u64, answer: Answer) {
+        if let Answer::Tasks { tasks, partitions_missing } = answer {
+            return self.listed(from, id, tasks, partitions_missing);
+        }
+        if let Answer::Failed(error @ RequestError::TooLong { .. }) = &answer
+            && self.cannot_list(from, id)
+        {
+            return self.answer(Origin::Here(id), Answer::Failed(error.clone()));
+        }
+        let expected = self
+            .asks
+            .open
+            .get(&id)
+            .is_some_and(|open| matches!(open.at, Place::Peer(node, _) if node == from));
+        if let Answer::Failed(RequestError::NotOwner { partition, owner: Some(owner) }) = &answer
+            && *owner != from
+        {
+            self.owners.insert(*partition, *owner);
+        }
+        if expected {
+            self.answer(Origin::Here(id), answer);
+        }
+    }
+}

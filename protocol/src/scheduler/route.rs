@@ -1,0 +1,210 @@
+//! Finding who is to answer a request, as often as it takes.
+
+use super::asks::{Open, Origin, Place};
+use super::{Caller, Effect, Scheduler};
+use crate::id::{GroupId, NodeId, PartitionId};
+use crate::limits::FORWARDS_MAX;
+use crate::membership::Liveness;
+use crate::task::InvalidBatch;
+use crate::time::Span;
+use crate::wire::{Answer, Ask, PeerMessage, Request, RequestError};
+
+/// How long a request may take at most.
+const DEADLINE_MAX: Span = Span::from_millis(24 * 3_600_000);
+/// A request that was passed on and not heard of for so long is passed on again.
+const REPEAT_AFTER: Span = Span::from_millis(2_000);
+/// How long a request waits for a member that may know its task name.
+const NAME_WAIT: Span = Span::from_millis(3_000);
+
+impl Scheduler {
+    /// A client asks something.
+    pub(super) fn asked(&mut self, caller: Caller, request: Request) {
+        let Request { deadline, ask } = request;
+        let fail = |error| Effect::Answer { caller, answer: Answer::Failed(error), is_last: true };
+        if self.asks.open.len() >= FORWARDS_MAX {
+            let what = "open requests".to_owned();
+            self.outbox.effects.push(fail(RequestError::Overloaded { what }));
+            return;
+        }
+        let mut bytes = 0;
+        if let Ask::Submit { batch, .. } = &ask {
+            bytes = batch.weight();
+            if let Err(error) =
+                batch.check().map_err(Into::into).and_then(|()| self.has_room_for(bytes))
+            {
+                self.outbox.effects.push(fail(error));
+                return;
+            }
+        }
+        let now = self.now.tick;
+        let open = Open {
+            caller,
+            ask,
+            bytes,
+            since: now,
+            deadline: now + deadline.min(DEADLINE_MAX),
+            at: Place::Parked,
+            tried: false,
+            repeated: false,
+            acknowledged: false,
+        };
+        let id = self.asks.insert(open);
+        self.route(id);
+    }
+
+    /// Finds out who is to answer, and asks.
+    fn route(&mut self, id: u64) {
+        let origin = Origin::Here(id);
+        if let Err(unknown) = self.complete_ask(id) {
+            let age = self.asks.open.get(&id).map(|open| self.now.tick.since(open.since));
+            // The member that knows the name may not have introduced itself yet.
+            if self.profiles_missing() && age.is_some_and(|age| age < NAME_WAIT) {
+                return self.park(id);
+            }
+            return self.answer(origin, Answer::Failed(unknown));
+        }
+        let Some(open) = self.asks.open.get(&id) else {
+            return;
+        };
+        match &open.ask {
+            Ask::List { state, queue, limit } => {
+                let (state, queue, limit) = (*state, queue.clone(), *limit);
+                return self.list_everywhere(origin, state, queue, limit);
+            }
+            Ask::Status => return self.status(origin),
+            Ask::Welcome => return self.welcome(origin),
+            Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {}
+        }
+        let Some(partition) = open.ask.partition() else {
+            // A submission of nothing.
+            let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
+            return self.answer(origin, answer);
+        };
+        if let Some(partitions) = self.meta.as_ref().map(|meta| meta.partitions)
+            && partition.0 >= partitions
+        {
+            let invalid = InvalidBatch::Partition { partition, partitions };
+            return self.answer(origin, Answer::Failed(invalid.into()));
+        }
+        let owner = self.owner_of(partition);
+        let ask = open.ask.clone();
+        let deadline = open.deadline.since(self.now.tick);
+        if owner == Some(self.node()) {
+            if let Some(open) = self.asks.open.get_mut(&id) {
+                open.at = Place::Here;
+                open.repeated = std::mem::replace(&mut open.tried, true);
+            }
+            self.asks.parked.remove(&id);
+            self.serve(origin, ask);
+            return;
+        }
+        match owner.filter(|owner| self.is_alive(*owner)) {
+            Some(owner) => {
+                if let Some(open) = self.asks.open.get_mut(&id) {
+                    open.at = Place::Peer(owner, self.now.tick);
+                    open.repeated = std::mem::replace(&mut open.tried, true);
+                }
+                self.asks.parked.remove(&id);
+                self.outbox.send(owner, PeerMessage::Ask { id, deadline, ask });
+            }
+            None => self.park(id),
+        }
+    }
+
+    /// Fills in what a request leaves to declarations, which this node may not know yet.
+    fn complete_ask(&mut self, id: u64) -> Result<(), RequestError> {
+        let Some(mut open) = self.asks.open.remove(&id) else {
+            return Ok(());
+        };
+        let completed = if open.tried { Ok(()) } else { self.complete(&mut open.ask) };
+        self.asks.open.insert(id, open);
+        completed
+    }
+
+    /// Has a request wait for an owner to appear.
+    pub(super) fn park(&mut self, id: u64) {
+        if let Some(open) = self.asks.open.get_mut(&id) {
+            open.at = Place::Parked;
+            // Whoever kept an eye on the task does so no longer.
+            open.acknowledged &= !matches!(open.ask, Ask::Wait { .. });
+            self.asks.parked.insert(id);
+        }
+    }
+
+    /// Ends what takes too long.
+    pub(super) fn end_overdue_asks(&mut self) {
+        while let Some(id) = self.asks.overdue(self.now.tick) {
+            self.overdue(id);
+        }
+    }
+
+    /// Repeats what got lost.
+    pub(super) fn tend_asks(&mut self) {
+        let now = self.now.tick;
+        let parked: Vec<u64> = self.asks.parked.iter().copied().collect();
+        for id in parked {
+            self.route(id);
+        }
+        let lost: Vec<u64> = (self.asks.open.iter())
+            .filter(|(_, open)| match open.at {
+                Place::Peer(node, at) => {
+                    self.liveness(node) != Liveness::Alive
+                        || (now.since(at) > REPEAT_AFTER && !open.acknowledged)
+                        || (now.since(at) > REPEAT_AFTER.times(5))
+                        || open.ask.partition().and_then(|p| self.owner_of(p)) != Some(node)
+                }
+                Place::Here | Place::Parked => false,
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in lost {
+            self.route(id);
+        }
+    }
+
+    fn overdue(&mut self, id: u64) {
+        let Some(open) = self.asks.remove(id) else {
+            return;
+        };
+        let partition = open.ask.partition().unwrap_or(PartitionId(0));
+        let error = match &open.ask {
+            Ask::Submit { .. } if open.acknowledged => RequestError::TimedOut,
+            // Only an owner can know that the task has not ended.
+            Ask::Wait { .. } if open.acknowledged && !self.lacks_majority(partition) => {
+                RequestError::TimedOut
+            }
+            Ask::Submit { .. } | Ask::Cancel { .. } if open.tried => RequestError::Unknown,
+            Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {
+                RequestError::NoQuorum { partition }
+            }
+            Ask::List { .. } => return self.finish_listing(id, open.caller),
+            Ask::Status | Ask::Welcome => {
+                RequestError::Forming { missing: "this node is not a member yet".to_owned() }
+            }
+        };
+        let answer = Answer::Failed(error);
+        let caller = open.caller;
+        self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });
+    }
+
+    /// The node that owns a partition, as far as is known here.
+    pub(super) fn owner_of(&self, partition: PartitionId) -> Option<NodeId> {
+        // Hearsay: of use only while it may be true.
+        let known = (self.owners.get(&partition).copied())
+            .filter(|owner| *owner != self.node() && self.is_alive(*owner));
+        match self.replicas.get(&GroupId::of(partition)) {
+            Some(replica) if replica.is_settled() => Some(self.node()),
+            Some(replica) => {
+                replica.group.leader().filter(|leader| *leader != self.node()).or(known)
+            }
+            None => known.or_else(|| self.first_holder(partition)),
+        }
+    }
+
+    /// Who should hold a partition that has no copy here: it knows the owner.
+    fn first_holder(&self, partition: PartitionId) -> Option<NodeId> {
+        let meta = self.meta.as_ref()?;
+        let alive = meta.members.keys().copied().filter(|node| self.is_alive(*node));
+        crate::placement::ranking(GroupId::of(partition), alive).first().copied()
+    }
+}

@@ -1,0 +1,49 @@
+//! What an owner does with a request.
+
+use super::Scheduler;
+use super::asks::Origin;
+use crate::id::TaskId;
+use crate::wire::{Answer, Ask, RequestError};
+
+impl Scheduler {
+    /// Answers a request whose partition this node should own.
+    pub(super) fn serve(&mut self, origin: Origin, ask: Ask) {
+        let partition = ask.partition();
+        if let Some(partition) = partition
+            && self.owned(partition).is_none()
+        {
+            let owner = self.owner_of(partition);
+            return self
+                .answer(origin, Answer::Failed(RequestError::NotOwner { partition, owner }));
+        }
+        // Ends are on record for good; all else needs a majority, and waiting for one is the
+        // caller's choice.
+        let needs_majority = match &ask {
+            Ask::Cancel { .. } | Ask::Submit { .. } => true,
+            Ask::Show { task } | Ask::Wait { task } => !self.has_ended(*task),
+            Ask::List { .. } | Ask::Status | Ask::Welcome => false,
+        };
+        if let Some(partition) = partition
+            && needs_majority
+            && self.lacks_majority(partition)
+        {
+            let error = RequestError::NoQuorum { partition };
+            return self.answer(origin, Answer::Failed(error));
+        }
+        match ask {
+            Ask::Cancel { task } => self.cancel(origin, task),
+            Ask::Show { task } => self.read(origin, task, false),
+            Ask::Submit { batch, wait } => self.submit(origin, batch, wait),
+            Ask::Wait { task } => self.read(origin, task, true),
+            Ask::List { state, queue, limit } => self.list_here(origin, state, &queue, limit),
+            Ask::Status => self.status(origin),
+            Ask::Welcome => self.welcome(origin),
+        }
+    }
+
+    fn cancel(&mut self, origin: Origin, task: TaskId) {
+        if let Some(line) = self.line(task.partition()) {
+            line.cancels.push((origin, task));
+        }
+    }
+}
