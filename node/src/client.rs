@@ -255,8 +255,12 @@ impl Client {
         self.inner.directory.new_id(self.deadline()).await
     }
 
-    /// Ids for tasks that are to be submitted together.
-    pub(crate) async fn new_ids(&self, count: usize) -> Result<Vec<TaskId>, ClientError> {
+    /// Ids for tasks that are about to be submitted together: all of one partition, so that they
+    /// share a write to disk.
+    ///
+    /// # Errors
+    /// Nothing is known of the cluster yet.
+    pub async fn new_ids(&self, count: usize) -> Result<Vec<TaskId>, ClientError> {
         self.inner.directory.new_ids(count, self.deadline()).await
     }
 
