@@ -132,7 +132,11 @@ async fn a_command_that_fails_is_tried_again_after_growing_pauses() {
     let alone = Alone::start(tasks).await;
     let view = alone.end_of("fail", json!(null), Options::default()).await;
     assert_eq!((view.state, view.attempts), (State::Dead, 4), "{view:?}");
-    assert_eq!(view.error.as_ref().expect("it says why").kind, FailureKind::Error);
+    let failure = view.error.as_ref().expect("it says why");
+    assert_eq!(failure.kind, FailureKind::Error);
+    let left: serde_json::Value =
+        serde_json::from_slice(failure.detail().expect("it left something")).expect("JSON");
+    assert_eq!(left, json!({ "exit_code": 1, "stdout": "", "stderr": "" }));
     // At least half of each pause: the other half is drawn.
     let least: Vec<u64> = vec![50, 100, 100];
     let pauses = pauses(&view);

@@ -5,7 +5,7 @@
 //!
 //! **Some are part of the log's meaning**: every replica applies them, and replicas that apply an
 //! entry under other values are not replicas any more. [`PARTITION_BYTES_MAX`],
-//! [`PARTITION_TASKS_MAX`], [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`],
+//! [`PARTITION_TASKS_MAX`], [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`], [`DETAIL_BYTES_MAX`],
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
 //! a [record](crate::task::Record::weight) weighs. They stay as they are for as long as there are
 //! logs that were written under them; another value is another command, which says so. All others
@@ -35,6 +35,10 @@ pub const ARGS_BYTES_MAX: usize = 1024 * 1024;
 pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
 /// Most of an error message that a record keeps.
 pub const ERROR_BYTES_MAX: usize = 8 * 1024;
+/// Most that a failure carries as data besides its message: enough of what a program printed to see
+/// why it failed, a quarter of a result because that of each attempt passes the log, though only the
+/// last is kept.
+pub const DETAIL_BYTES_MAX: usize = RESULT_BYTES_MAX / 4;
 /// Most output that a command run captures, for each of stdout and stderr.
 pub const CAPTURE_BYTES_MAX: usize = 256 * 1024;
 /// Most tasks of one submission: larger ones are cut by the client.
@@ -114,9 +118,12 @@ pub const WAITERS_MAX: usize = 4_194_304;
 pub const FORWARDS_MAX: usize = 65_536;
 /// Tasks of one listing.
 pub const LIST_MAX: usize = 10_000;
-/// Results and texts of errors of one listing: together with what else is told of so many tasks they
-/// fit into a frame.
+/// Results of one listing, and what failures carry as data: together with what else is told of so
+/// many tasks they fit into a frame.
 pub const LISTED_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Texts of errors of one listing, apart from the former: a few long results are no reason not to say
+/// why tasks failed.
+pub const LISTED_TEXT_BYTES_MAX: usize = 1024 * 1024;
 /// Messages in an actor's mailbox. A message is a batch, so this is far from the number of tasks.
 pub const MAILBOX_MAX: usize = 1_024;
 
@@ -168,7 +175,10 @@ impl Default for Limits {
 }
 
 const _: () = {
-    assert!(LISTED_BYTES_MAX + LIST_MAX * 400 < FRAME_BYTES_MAX);
+    assert!(LISTED_BYTES_MAX + LISTED_TEXT_BYTES_MAX + LIST_MAX * 400 < FRAME_BYTES_MAX);
+    assert!(BATCH_BYTES_MAX + LISTED_TEXT_BYTES_MAX + BATCH_TASKS_MAX * 64 < FRAME_BYTES_MAX);
+    // Whatever carries a result can carry a failure.
+    assert!(ERROR_BYTES_MAX + DETAIL_BYTES_MAX <= RESULT_BYTES_MAX);
     assert!(PARTITIONS_DEFAULT <= PARTITIONS_MAX);
     assert!(REPLICAS_DEFAULT <= REPLICAS_MAX && REPLICAS_MAX % 2 == 1);
     assert!(ARGS_BYTES_MAX < BATCH_BYTES_MAX);

@@ -57,13 +57,16 @@ impl Script {
     /// How the run of attempt `attempt` ends.
     #[must_use]
     pub fn outcome(&self, attempt: u32) -> Outcome {
+        let mark = Bytes::from(self.mark.to_string());
+        let failed =
+            |kind| Outcome::Failed(Failure::new(kind, "as scripted").with_detail(mark.clone()));
         if self.permanent {
-            return Outcome::Failed(Failure::new(FailureKind::Permanent, "as scripted"));
+            return failed(FailureKind::Permanent);
         }
         if attempt <= self.failures {
-            return Outcome::Failed(Failure::new(FailureKind::Error, "as scripted"));
+            return failed(FailureKind::Error);
         }
-        Outcome::Succeeded(format!("{}", self.mark).into())
+        Outcome::Succeeded(mark)
     }
 }
 

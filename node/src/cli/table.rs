@@ -21,12 +21,15 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Ve
     lines
 }
 
-/// Names and what they stand for, one below the other.
+/// Names and what they stand for, one below the other. Further lines of a fact stand below its first.
 pub(super) fn facts(facts: &[(&str, String)]) -> Vec<String> {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     facts
         .iter()
-        .map(|(name, fact)| format!("{name:width$}  {fact}").trim_end().to_owned())
+        .map(|(name, fact)| {
+            let fact = fact.replace('\n', &format!("\n{:width$}  ", ""));
+            format!("{name:width$}  {fact}").trim_end().to_owned()
+        })
         .collect()
 }
 
@@ -61,7 +64,8 @@ mod tests {
                 "länger  b               x",
             ]
         );
-        assert_eq!(facts(&[("a", "1".into()), ("abc", "2".into())]), ["a    1", "abc  2"]);
+        let told = [("a", "1".into()), ("abc", "2\n3".into())];
+        assert_eq!(facts(&told), ["a    1", "abc  2\n     3"]);
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::client::{Client, Filter, Listing};
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskCommand {
     /// Show all that is known of a task
+    ///
+    /// With --json, "result" is what it returned. Of a task that is dead it is what the failure left:
+    /// of a command exit_code (or signal), stdout and stderr, of a webhook status and body.
     Show(TaskArgs),
     /// Wait until a task has ended; fails if it did not succeed
     Wait(WaitArgs),

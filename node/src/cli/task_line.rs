@@ -49,7 +49,7 @@ impl<'a> TaskLine<'a> {
             attempts: view.attempts,
             runs: view.runs.iter().map(|run| RunLine::of(run, names)).collect(),
             node: view.node.map(|node| names.name(node)),
-            result: view.result.as_deref().map(result),
+            result: left(view).map(result),
             error: view.error.as_ref().map(|failure| failure.message.clone()),
             error_kind: view.error.as_ref().map(|failure| failure.kind.as_str()),
             submitted_at: stamp(view.submitted_at),
@@ -68,6 +68,12 @@ impl RunLine {
             outcome: run.end.map(outcome),
         }
     }
+}
+
+/// What a task left, JSON: what it returned, or what its failure carries.
+fn left(view: &View) -> Option<&[u8]> {
+    let detail = || view.error.as_ref()?.detail();
+    view.result.as_ref().or_else(detail).map(|json| &json[..])
 }
 
 /// What a task returned, to the last digit. Nodes only keep JSON.
@@ -147,9 +153,48 @@ pub(super) fn details(view: &View, names: &Names) -> Vec<String> {
         };
         told.push((name, format!("{node}  {start}  {end}")));
     }
-    told.extend(ended(view));
+    if view.error.is_some() {
+        told.extend(ended(view));
+    }
+    match (left(view), left(view).and_then(parts)) {
+        (_, Some(parts)) => told.extend(parts),
+        (Some(json), None) if view.error.is_some() => {
+            told.push(("detail", printable(&String::from_utf8_lossy(json))));
+        }
+        (_, None) if view.error.is_none() => told.extend(ended(view)),
+        (_, None) => {}
+    }
     facts(&told)
 }
+
+/// The parts of what a command or a webhook left, line by line as they came; nothing if it is of
+/// another shape.
+fn parts(json: &[u8]) -> Option<Vec<(&'static str, String)>> {
+    let Value::Object(left) = serde_json::from_slice(json).ok()? else { return None };
+    let names = COMMAND_PARTS.iter().chain(WEBHOOK_PARTS);
+    let (command, webhook) =
+        (left.contains_key("stdout") && left.contains_key("stderr"), left.contains_key("body"));
+    let known = left.keys().all(|key| names.clone().any(|(name, _)| name == key));
+    if !known || command == webhook {
+        return None;
+    }
+    let shown = names.filter_map(|(key, name)| {
+        let text = match left.get(*key)? {
+            Value::Null => return None,
+            Value::String(text) if text.is_empty() => return None,
+            Value::String(text) => printable(text.trim_end_matches('\n')),
+            other => other.to_string(),
+        };
+        Some((*name, text))
+    });
+    Some(shown.collect())
+}
+
+/// What commands leave, and how that is called.
+const COMMAND_PARTS: &[(&str, &str)] =
+    &[("exit_code", "exit code"), ("signal", "signal"), ("stdout", "stdout"), ("stderr", "stderr")];
+/// What webhooks leave whose answers are no JSON, or no success.
+const WEBHOOK_PARTS: &[(&str, &str)] = &[("status", "status"), ("body", "body")];
 
 /// How a task ended, in one line for people.
 pub(super) fn summary(view: &View) -> String {
@@ -233,6 +278,9 @@ mod tests {
     fn for_people() {
         let mut view = view();
         let shown = details(&view, &Names::default()).join("\n");
+        assert!(
+            shown.ends_with(r#"result     {"exit_code":0,"b":1.10,"a":12345678901234567890123}"#)
+        );
         assert!(shown.contains("finished   2023-11-14T22:13:21.005Z (1.00 s)"), "{shown}");
         assert!(shown.contains("2023-11-14T22:13:20.002Z  lost after 1.00 s"), "{shown}");
         view.state = State::Dead;
@@ -245,5 +293,50 @@ mod tests {
         view.error = Some(Failure::new(FailureKind::Error, "\u{1b}[31mred\u{9b}2J\nline"));
         let shown = details(&view, &Names::default()).join("\n");
         assert!(shown.contains("error: \u{fffd}[31mred\u{fffd}2J\n"), "{shown}");
+    }
+
+    fn dead(detail: &'static str) -> View {
+        let failure = Failure::new(FailureKind::Error, "exited with code 3: full");
+        let error = Some(failure.with_detail(detail.into()));
+        View { state: State::Dead, result: None, error, ..view() }
+    }
+
+    #[test]
+    fn what_a_failure_left_is_its_result() {
+        let view = dead(r#"{"exit_code":3,"stdout":"a\nb\n","stderr":"full\n"}"#);
+        let line = serde_json::to_value(TaskLine::of(&view, &Names::default())).unwrap();
+        assert_eq!(line["result"]["exit_code"], 3);
+        assert_eq!(
+            (&line["error"], &line["error_kind"]),
+            (&"exited with code 3: full".into(), &"error".into())
+        );
+        let shown = details(&view, &Names::default());
+        let place = shown.iter().position(|line| line.starts_with("error")).unwrap();
+        assert_eq!(
+            shown[place..],
+            [
+                "error      error: exited with code 3: full",
+                "exit code  3",
+                "stdout     a\n           b",
+                "stderr     full",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_others_left_is_shown_by_its_parts_if_it_has_known_ones() {
+        for (detail, expected) in [
+            (r#"{"status":503,"body":"busy"}"#, "status     503\nbody       busy"),
+            (
+                r#"{"exit_code":null,"signal":"SIGKILL","stdout":"","stderr":""}"#,
+                "signal     SIGKILL",
+            ),
+            (r#"{"code":51}"#, r#"detail     {"code":51}"#),
+            (r#"{"body":"x","more":1}"#, r#"detail     {"body":"x","more":1}"#),
+            (r#"[1]"#, "detail     [1]"),
+        ] {
+            let shown = details(&dead(detail), &Names::default()).join("\n");
+            assert!(shown.ends_with(&format!("full\n{expected}")), "{shown}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::partition::Refusal;
 use umbel_protocol::task::Failure;
@@ -145,7 +146,8 @@ pub enum TaskFailed {
     /// Its end could not be learned; the task may go on.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// It used up its attempts, or its failure was final.
+    /// It used up its attempts, or its failure was final. What the failure carries as data, say the
+    /// exit code and the output of a command, is its [detail](TaskFailed::detail).
     #[error("task {task} failed ({}): {}", failure.kind.as_str(), failure.message)]
     Dead {
         /// The task.
@@ -174,4 +176,28 @@ pub enum TaskFailed {
         #[source]
         source: Arc<serde_json::Error>,
     },
+}
+
+impl TaskFailed {
+    /// Why the task is dead, if it is.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Dead { failure, .. } => Some(failure),
+            Self::Cancelled { .. }
+            | Self::Client(_)
+            | Self::Expired { .. }
+            | Self::Forgotten { .. }
+            | Self::Result { .. } => None,
+        }
+    }
+
+    /// What the task told about its failure besides the message, if that is a `T`: of a command
+    /// `{"exit_code", "signal", "stdout", "stderr"}`, where exit code or signal is missing as the case
+    /// may be; of a webhook that was answered `{"status", "body"}`; of a handler what it gave to
+    /// [`TaskError::with_detail`](crate::TaskError::with_detail). Only the last attempt's is kept.
+    #[must_use]
+    pub fn detail<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(self.failure()?.detail()?).ok()
+    }
 }

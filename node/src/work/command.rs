@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
-use umbel_protocol::limits::CAPTURE_BYTES_MAX;
+use umbel_protocol::limits::{CAPTURE_BYTES_MAX, DETAIL_BYTES_MAX, RESULT_BYTES_MAX};
 use umbel_protocol::task::{Failure, FailureKind, Outcome};
 
 use super::arguments::Arguments;
@@ -36,8 +36,8 @@ const ENV_BYTES_MAX: usize = 128 * 1024;
 /// How long the rest of a group may go on, and output be read, after the program itself has ended:
 /// the last member of a pipeline needs a moment, a daemon that was left behind does not get more.
 const LINGER: Duration = Duration::from_secs(1);
-/// How much of the end of its output the failure of a run quotes.
-const QUOTED_BYTES_MAX: usize = 4 * 1024;
+/// How much of the end of its output the message of a failure quotes; its detail has more.
+const QUOTED_BYTES_MAX: usize = 1024;
 
 /// Makes a program and its arguments of a task's arguments, or says why those do not fit.
 pub type Expand = Box<dyn Fn(&Arguments) -> Result<Vec<String>, String> + Send + Sync>;
@@ -125,7 +125,7 @@ pub(super) async fn run(
         Err(failure) => return Outcome::Failed(failure),
     };
     let kept = spec.capture_bytes.min(CAPTURE_BYTES_MAX);
-    let (mut stdout, mut stderr) = (Excerpt::new(kept), Excerpt::new(kept));
+    let mut printed = Printed { kept, stdout: Excerpt::new(kept), stderr: Excerpt::new(kept) };
     let ended = {
         let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feed = async move {
@@ -134,8 +134,8 @@ pub(super) async fn run(
                 let _ = stdin.write_all(&args).await;
             }
         };
-        let pipes =
-            async { tokio::join!(feed, capture(out, &mut stdout), capture(err, &mut stderr)) };
+        let Printed { stdout, stderr, .. } = &mut printed;
+        let pipes = async { tokio::join!(feed, capture(out, stdout), capture(err, stderr)) };
         // Polled on after its end, again and again, and stays ready.
         let mut pipes = pin!(maybe_done(pipes));
         let ended = alongside(&mut pipes, until_ended(&mut child, &context)).await;
@@ -158,11 +158,16 @@ pub(super) async fn run(
     };
     group.close();
     match ended {
-        Ok(End::Exited(status)) => outcome(status, kept, &stdout, &stderr),
+        Ok(End::Exited(status)) if status.success() => Outcome::of_result(printed.success()),
+        Ok(End::Exited(status)) => {
+            Outcome::Failed(printed.failure(FailureKind::Error, how(status), Some(status)))
+        }
         Ok(End::Cancelled) => Outcome::Cancelled,
         Ok(End::TimedOut) => {
             let failure = timed_out(limit);
-            Outcome::Failed(quote(failure.kind, failure.message, &stdout, &stderr))
+            // It is gone: this only asks how.
+            let status = child.try_wait().ok().flatten();
+            Outcome::Failed(printed.failure(failure.kind, failure.message, status))
         }
         Err(error) => Outcome::Failed(Failure::new(
             FailureKind::Error,
@@ -291,27 +296,58 @@ fn not_started(error: &std::io::Error, program: &str, spec: &CommandSpec) -> Fai
     Failure::new(kind, format!("cannot start {program:?}: {why}"))
 }
 
-fn outcome(status: ExitStatus, kept: usize, stdout: &Excerpt, stderr: &Excerpt) -> Outcome {
-    if status.success() {
-        return Outcome::of_result(fit(
-            kept,
-            |limit| json!({ "exit_code": 0, "stdout": stdout.text(limit), "stderr": stderr.text(limit) }),
-        ));
-    }
-    let how = match (status.code(), status.signal().map(Signal::try_from)) {
+/// How a program ended that did not end well, in words.
+fn how(status: ExitStatus) -> String {
+    match (status.code(), signal_name(status)) {
         (Some(code), _) => format!("exited with code {code}"),
-        (None, Some(Ok(signal))) => format!("killed by {signal}"),
-        (None, Some(Err(_)) | None) => format!("ended with {status}"),
-    };
-    Outcome::Failed(quote(FailureKind::Error, how, stdout, stderr))
+        (None, Some(name)) => format!("killed by {name}"),
+        (None, None) => format!("ended with {status}"),
+    }
 }
 
-/// A failure that says `how`, and what the program said last: many complain on standard output.
-fn quote(kind: FailureKind, how: String, stdout: &Excerpt, stderr: &Excerpt) -> Failure {
-    let said = [stderr, stdout].map(|output| output.last(QUOTED_BYTES_MAX));
-    match said.into_iter().find(|said| !said.is_empty()) {
-        Some(said) => Failure::new(kind, format!("{how}: {said}")),
-        None => Failure::new(kind, how),
+/// The signal that ended it: those of real time have no names, only numbers.
+fn signal_name(status: ExitStatus) -> Option<String> {
+    let number = status.signal()?;
+    Some(Signal::try_from(number).map_or_else(|_| number.to_string(), |signal| signal.to_string()))
+}
+
+/// What a program has printed.
+struct Printed {
+    /// How much of each output may be told.
+    kept: usize,
+    stdout: Excerpt,
+    stderr: Excerpt,
+}
+
+impl Printed {
+    fn success(&self) -> Bytes {
+        fit(RESULT_BYTES_MAX, self.kept, |limit| {
+            json!({
+                "exit_code": 0,
+                "stdout": self.stdout.text(limit),
+                "stderr": self.stderr.text(limit),
+            })
+        })
+    }
+
+    /// A failure that says `how`, quotes what the program said last (many complain on standard
+    /// output), and tells the same as data, in the shape of a success.
+    fn failure(&self, kind: FailureKind, how: String, status: Option<ExitStatus>) -> Failure {
+        let said = [&self.stderr, &self.stdout].map(|output| output.last(QUOTED_BYTES_MAX));
+        let failure = match said.into_iter().find(|said| !said.is_empty()) {
+            Some(said) => Failure::new(kind, format!("{how}: {said}")),
+            None => Failure::new(kind, how),
+        };
+        let signal = status.and_then(signal_name);
+        failure.with_detail(fit(DETAIL_BYTES_MAX, self.kept, |limit| {
+            let mut detail = json!({ "exit_code": status.and_then(|status| status.code()) });
+            if let Some(name) = &signal {
+                detail["signal"] = name.as_str().into();
+            }
+            detail["stdout"] = self.stdout.text(limit).into();
+            detail["stderr"] = self.stderr.text(limit).into();
+            detail
+        }))
     }
 }
 

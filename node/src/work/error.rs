@@ -6,6 +6,8 @@
 use std::error::Error;
 use std::fmt;
 
+use bytes::Bytes;
+use serde::Serialize;
 use umbel_protocol::limits::ERROR_BYTES_MAX;
 use umbel_protocol::task::{Failure, FailureKind};
 
@@ -25,6 +27,7 @@ pub struct TaskError {
 struct Reason {
     kind: FailureKind,
     message: String,
+    detail: Bytes,
 }
 
 impl TaskError {
@@ -40,6 +43,27 @@ impl TaskError {
         Self::of_kind(FailureKind::Permanent, error)
     }
 
+    /// The same with `detail`: data for whoever asks for the result, besides the message for people.
+    /// They find it as [`TaskFailed::detail`](crate::TaskFailed::detail), and `--json` shows it as the
+    /// `result` of the task. It is kept up to
+    /// [256 KiB](umbel_protocol::limits::DETAIL_BYTES_MAX), of the last attempt only.
+    ///
+    /// ```
+    /// use umbel::TaskError;
+    /// # #[derive(serde::Serialize)]
+    /// # struct Declined { code: u16 }
+    /// let error = TaskError::permanent("the card was declined").with_detail(&Declined { code: 51 });
+    /// ```
+    #[must_use]
+    pub fn with_detail(mut self, detail: &impl Serialize) -> Self {
+        self.reason.detail = match serde_json::to_vec(detail) {
+            Ok(json) => json.into(),
+            // The error itself is what matters.
+            Err(why) => serde_json::json!({ "left_out": why.to_string() }).to_string().into(),
+        };
+        self
+    }
+
     /// Whether another attempt is pointless.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
@@ -47,7 +71,7 @@ impl TaskError {
     }
 
     fn of_kind(kind: FailureKind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { reason: Reason { kind, message: chain(&*error.into()) } }
+        Self { reason: Reason { kind, message: chain(&*error.into()), detail: Bytes::new() } }
     }
 }
 
@@ -78,7 +102,7 @@ impl fmt::Debug for TaskError {
 /// The failure that a handler's error stands for.
 pub(super) fn failure(error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
     match error.into().downcast::<Reason>() {
-        Ok(reason) => Failure::new(reason.kind, reason.message),
+        Ok(reason) => Failure::new(reason.kind, reason.message).with_detail(reason.detail),
         Err(other) => Failure::new(FailureKind::Error, chain(&*other)),
     }
 }
@@ -137,6 +161,20 @@ mod tests {
         let failure = failure(TaskError::permanent(Outer(inner())));
         assert_eq!(failure.kind, FailureKind::Permanent);
         assert_eq!(failure.message, "cannot charge the card: no route to host");
+    }
+
+    #[test]
+    fn carries_data_through_the_box() {
+        let error = TaskError::new("declined").with_detail(&serde_json::json!({ "code": 51 }));
+        let told = failure(error);
+        assert_eq!(told.message, "declined");
+        assert_eq!(told.detail().map(|json| &json[..]), Some(&br#"{"code":51}"#[..]));
+        // What JSON cannot say costs nothing but itself.
+        let odd = std::collections::BTreeMap::from([((1, 2), 3)]);
+        let told = failure(TaskError::permanent("declined").with_detail(&odd));
+        assert_eq!((told.kind, told.message.as_str()), (FailureKind::Permanent, "declined"));
+        let json = String::from_utf8_lossy(told.detail().unwrap()).into_owned();
+        assert!(json.starts_with(r#"{"left_out":"key must be a string"#), "{json}");
     }
 
     #[test]

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use umbel_protocol::limits::RESULT_BYTES_MAX;
 
 /// Up to `limit` bytes of an output: all of it, or its first and its last half that many.
 pub(super) struct Excerpt {
@@ -75,21 +74,24 @@ fn whole_start(bytes: &[u8]) -> &[u8] {
     &bytes[rest..]
 }
 
-/// The JSON that `render` makes with the most bytes of output that fit a result. JSON can take six
-/// times the bytes of what it quotes, and a run must not fail for having printed binary data.
-pub(super) fn fit(limit: usize, render: impl Fn(usize) -> serde_json::Value) -> Bytes {
+/// The JSON of at most `max` bytes that `render` makes with about the most bytes of output, `limit` at
+/// most. JSON can take six times the bytes of what it quotes, and a run must not fail for having
+/// printed binary data.
+pub(super) fn fit(max: usize, limit: usize, render: impl Fn(usize) -> serde_json::Value) -> Bytes {
     let mut limit = limit;
     loop {
         let json = render(limit).to_string();
-        if json.len() <= RESULT_BYTES_MAX || limit == 0 {
+        if json.len() <= max || limit == 0 {
             return Bytes::from(json);
         }
-        limit /= 2;
+        limit = limit / 4 * 3;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use umbel_protocol::limits::RESULT_BYTES_MAX;
+
     use super::*;
 
     fn excerpt(limit: usize, chunks: &[&str]) -> Excerpt {
@@ -126,7 +128,9 @@ mod tests {
     #[test]
     fn shrinks_until_the_result_fits() {
         let excerpt = excerpt(RESULT_BYTES_MAX, &[&"\u{1}".repeat(RESULT_BYTES_MAX)]);
-        let json = fit(RESULT_BYTES_MAX, |limit| excerpt.text(limit).into());
-        assert!(json.len() <= RESULT_BYTES_MAX && json.len() > RESULT_BYTES_MAX / 4);
+        for max in [RESULT_BYTES_MAX, RESULT_BYTES_MAX / 10] {
+            let json = fit(max, RESULT_BYTES_MAX, |limit| excerpt.text(limit).into());
+            assert!(json.len() <= max && json.len() > max / 2, "{}", json.len());
+        }
     }
 }

@@ -16,7 +16,7 @@ use reqwest::{Client, StatusCode, Url};
 use ring::hmac;
 use serde::de::IgnoredAny;
 use serde_json::json;
-use umbel_protocol::limits::{CAPTURE_BYTES_MAX, RESULT_BYTES_MAX};
+use umbel_protocol::limits::{CAPTURE_BYTES_MAX, DETAIL_BYTES_MAX, RESULT_BYTES_MAX};
 use umbel_protocol::task::{Failure, FailureKind};
 
 use super::context::Context;
@@ -29,8 +29,8 @@ use super::registry::RegisterError;
 /// How long a server may take to accept a connection: well below any sensible time limit, so that
 /// an unreachable one is told apart from a slow one.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// How much of an answer that is an error is quoted.
-const QUOTED_BYTES_MAX: usize = 4 * 1024;
+/// How much of an answer that is an error its message quotes; its detail has more.
+const QUOTED_BYTES_MAX: usize = 1024;
 
 /// A task that is an HTTP request.
 #[derive(Clone, Default)]
@@ -128,8 +128,7 @@ impl Webhook {
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if !status.is_success() {
-            let said = quote(&mut response).await;
-            return Err(Failure::new(kind(status), format!("the server answered {status}{said}")));
+            return Err(refusal(&mut response).await);
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
@@ -147,11 +146,13 @@ impl Webhook {
         }
         let mut text = Excerpt::new(CAPTURE_BYTES_MAX);
         text.push(&body);
-        Ok(fit(
-            CAPTURE_BYTES_MAX,
-            |limit| json!({ "status": status.as_u16(), "body": text.text(limit) }),
-        ))
+        Ok(fit(RESULT_BYTES_MAX, CAPTURE_BYTES_MAX, |limit| told(status, &text.text(limit))))
     }
+}
+
+/// An answer as data.
+fn told(status: StatusCode, body: &str) -> serde_json::Value {
+    json!({ "status": status.as_u16(), "body": body })
 }
 
 fn body(context: &Context, args: &[u8]) -> Result<Bytes, Failure> {
@@ -193,18 +194,25 @@ fn kind(status: StatusCode) -> FailureKind {
     }
 }
 
-/// The beginning of what the server said about its refusal.
-async fn quote(response: &mut reqwest::Response) -> String {
+/// What an answer that is no success amounts to: its message quotes the beginning of what the server
+/// said, its detail has as much of it as may be kept.
+async fn refusal(response: &mut reqwest::Response) -> Failure {
+    let status = response.status();
     let mut said = Vec::new();
-    while said.len() < QUOTED_BYTES_MAX
+    while said.len() < DETAIL_BYTES_MAX
         && let Ok(Some(chunk)) = response.chunk().await
     {
-        said.extend_from_slice(&chunk[..chunk.len().min(QUOTED_BYTES_MAX - said.len())]);
+        said.extend_from_slice(&chunk[..chunk.len().min(DETAIL_BYTES_MAX - said.len())]);
     }
-    match String::from_utf8_lossy(&said).trim() {
-        "" => String::new(),
-        said => format!(": {said}"),
-    }
+    let quoted = String::from_utf8_lossy(&said[..said.len().min(QUOTED_BYTES_MAX)]);
+    let message = match quoted.trim() {
+        "" => format!("the server answered {status}"),
+        quoted => format!("the server answered {status}: {quoted}"),
+    };
+    let mut text = Excerpt::new(DETAIL_BYTES_MAX);
+    text.push(&said);
+    let detail = fit(DETAIL_BYTES_MAX, DETAIL_BYTES_MAX, |limit| told(status, &text.text(limit)));
+    Failure::new(kind(status), message).with_detail(detail)
 }
 
 /// A request that got no answer. The URL is left out: it may hold a password.

@@ -118,6 +118,11 @@ fn tasks_are_submitted_shown_waited_for_and_cancelled() {
     assert!(ran.ok && ran.out.contains("state      cancelled"), "{ran:?}");
     let dead = program.run(&["task", "list", "--state", "dead", "--json"]).json();
     assert_eq!((dead.len(), &dead[0]["task"]), (1, &"fail".into()));
+    // A program that fails leaves what one that succeeds does; for people it is put apart.
+    let left = serde_json::json!({ "exit_code": 1, "stdout": "", "stderr": "" });
+    assert_eq!((&dead[0]["result"], &dead[0]["error"]), (&left, &"exited with code 1".into()));
+    let ran = program.run(&["task", "show", dead[0]["id"].as_str().unwrap()]);
+    assert!(ran.out.contains("\nerror      error: exited with code 1\nexit code  1\n"), "{ran:?}");
     node.stop();
     assert_eq!(fs::read_dir(program.path("run/umbel")).unwrap().count(), 0);
 }
@@ -142,7 +147,9 @@ fn a_file_of_tasks_is_submitted_line_by_line() {
         &[say("a"), say("b"), "{\"task\":\"fail\"}\n".into(), say("c")].concat(),
     );
     let said: Vec<_> = ran.json().iter().map(|task| task["result"]["stdout"].clone()).collect();
-    assert_eq!(said, ["a".into(), "b".into(), serde_json::Value::Null, "c".into()]);
+    assert_eq!(said, ["a", "b", "", "c"]);
+    let ended: Vec<_> = ran.json().iter().map(|task| task["result"]["exit_code"].clone()).collect();
+    assert_eq!(ended, [0, 0, 1, 0]);
     assert!(!ran.ok && ran.err.contains("1 did not succeed"), "{}", ran.err);
 
     let bad = [line(1), line(2), "\n{\"task\": 3}\n".into(), line(4)].concat();

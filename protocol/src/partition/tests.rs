@@ -278,6 +278,7 @@ fn failed(kind: FailureKind) -> Outcome {
 
 fn failure(kind: FailureKind) -> Failure {
     Failure::new(kind, "the mail server does not answer")
+        .with_detail(Bytes::from_static(b"{\"status\":503}"))
 }
 
 const fn ms(millis: u64) -> Span {

@@ -9,7 +9,7 @@ use super::replica::Replica;
 use super::{Caller, Effect, Scheduler};
 use crate::group::Role;
 use crate::id::{NodeId, PartitionId};
-use crate::limits::{LIST_MAX, LISTED_BYTES_MAX};
+use crate::limits::{LIST_MAX, LISTED_BYTES_MAX, LISTED_TEXT_BYTES_MAX};
 use crate::task::{Failure, State, View};
 use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ask, MemberStatus, PeerMessage, RequestError, Status, Welcome};
@@ -266,31 +266,43 @@ impl Listing {
     }
 }
 
-/// Room for what tasks returned, in an answer about many.
+/// Room for what tasks returned or why they failed, in an answer about many.
 pub(super) struct Room {
-    left: usize,
+    data: usize,
+    texts: usize,
 }
 
 impl Room {
-    pub(super) const fn new(bytes: usize) -> Self {
-        Self { left: bytes }
+    /// Room for so much of results and details of failures, and for what else a listing says.
+    pub(super) const fn new(data: usize) -> Self {
+        Self { data, texts: LISTED_TEXT_BYTES_MAX }
     }
 
-    /// Leaves a result, and the text of an error, out once the room is used up.
+    /// Leaves a result, or the detail of a failure, out once the room for them is used up, and the
+    /// text of an error once that for texts is.
     pub(super) fn fit(&mut self, result: &mut Option<Bytes>, error: Option<&mut Failure>) {
-        let bytes = result.as_ref().map_or(0, Bytes::len)
-            + error.as_ref().map_or(0, |error| error.message.len());
-        match self.left.checked_sub(bytes) {
-            Some(left) => self.left = left,
-            None => {
-                self.left = 0;
-                *result = None;
-                if let Some(error) = error {
-                    LEFT_OUT.clone_into(&mut error.message);
-                }
-            }
+        if let Some(bytes) = result
+            && !take(&mut self.data, bytes.len())
+        {
+            *result = None;
+        }
+        let Some(error) = error else { return };
+        if let Some(detail) = error.detail()
+            && !take(&mut self.data, detail.len())
+        {
+            error.strip();
+        }
+        if !take(&mut self.texts, error.message.len()) {
+            LEFT_OUT.clone_into(&mut error.message);
         }
     }
+}
+
+/// Takes `bytes` of what is left, or nothing any more: the newest have what there is room for.
+fn take(left: &mut usize, bytes: usize) -> bool {
+    let rest = left.checked_sub(bytes);
+    *left = rest.unwrap_or(0);
+    rest.is_some()
 }
 
 /// What stands for the text of an error that did not fit.
@@ -301,17 +313,30 @@ mod tests {
     use super::*;
     use crate::task::FailureKind;
 
+    /// What is left of a result, a detail and the text of an error.
+    fn fit(room: &mut Room, text: &str) -> (bool, bool, String) {
+        let detail = Bytes::from_static(b"12");
+        let mut failure = Failure::new(FailureKind::Error, text).with_detail(detail);
+        let mut result = Some(Bytes::from_static(b"1"));
+        room.fit(&mut result, Some(&mut failure));
+        (result.is_some(), failure.detail().is_some(), failure.message)
+    }
+
     #[test]
-    fn errors_take_room_as_results_do() {
-        let mut room = Room::new(10);
-        let mut shown = Vec::new();
-        for text in ["12345678", "123", "1"] {
-            let mut failure = Failure { kind: FailureKind::Error, message: text.to_owned() };
-            let mut result = Some(Bytes::from_static(b"1"));
-            room.fit(&mut result, Some(&mut failure));
-            shown.push((result.is_some(), failure.message));
-        }
-        let of = |kept: bool, text: &str| (kept, text.to_owned());
-        assert_eq!(shown, [of(true, "12345678"), of(false, LEFT_OUT), of(false, LEFT_OUT)]);
+    fn the_newest_have_what_there_is_room_for() {
+        let mut room = Room { data: 5, texts: 10 };
+        let shown = ["12345678", "123", "1"].map(|text| fit(&mut room, text));
+        let of = |result, detail, text: &str| (result, detail, text.to_owned());
+        assert_eq!(
+            shown,
+            [of(true, true, "12345678"), of(true, false, LEFT_OUT), of(false, false, LEFT_OUT)]
+        );
+    }
+
+    #[test]
+    fn long_details_do_not_leave_out_why_tasks_failed() {
+        let mut room = Room { data: 0, texts: 100 };
+        let shown = ["why", "wherefore"].map(|text| fit(&mut room, text));
+        assert_eq!(shown.map(|(.., text)| text), ["why", "wherefore"]);
     }
 }

@@ -1,9 +1,9 @@
 //! How a run ended, as its executor tells it.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::limits::{ERROR_BYTES_MAX, RESULT_BYTES_MAX};
+use crate::limits::{DETAIL_BYTES_MAX, ERROR_BYTES_MAX, RESULT_BYTES_MAX};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +21,11 @@ pub enum Outcome {
 pub struct Failure {
     /// What kind of failure.
     pub kind: FailureKind,
-    /// What the code, the command or the node said about it.
+    /// What the code, the command or the node said about it, for people.
     pub message: String,
+    /// The same as data, JSON; empty if there is none. Never longer than [`DETAIL_BYTES_MAX`].
+    #[serde(deserialize_with = "bounded")]
+    detail: Bytes,
 }
 
 /// What kind of failure.
@@ -82,8 +85,47 @@ impl Failure {
             message.truncate(end);
             message.push_str(" [cut]");
         }
-        Self { kind, message }
+        Self { kind, message, detail: Bytes::new() }
     }
+
+    /// The same with `detail`, JSON. An outcome is never refused: a detail that is longer than
+    /// [`DETAIL_BYTES_MAX`] is replaced by one that says so.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Bytes) -> Self {
+        self.detail = kept(detail);
+        self
+    }
+
+    /// What the failure carries besides its message, JSON: of a command its exit code and what it
+    /// printed, of a webhook the answer, of a handler what it chose to tell.
+    #[must_use]
+    pub fn detail(&self) -> Option<&Bytes> {
+        Some(&self.detail).filter(|detail| !detail.is_empty())
+    }
+
+    /// Takes the detail out.
+    pub fn strip(&mut self) -> Option<Bytes> {
+        Some(std::mem::take(&mut self.detail)).filter(|detail| !detail.is_empty())
+    }
+
+    /// How many bytes it carries.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        self.message.len() + self.detail.len()
+    }
+}
+
+/// `detail`, if it is not too long. What is read is cut as what is made: all copies agree on it.
+fn kept(detail: Bytes) -> Bytes {
+    if detail.len() <= DETAIL_BYTES_MAX {
+        return detail;
+    }
+    let bytes = detail.len();
+    Bytes::from(format!(r#"{{"left_out":"{bytes} bytes, {DETAIL_BYTES_MAX} are kept"}}"#))
+}
+
+fn bounded<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    Bytes::deserialize(from).map(kept)
 }
 
 impl Outcome {
@@ -92,7 +134,7 @@ impl Outcome {
     pub fn weight(&self) -> usize {
         match self {
             Self::Cancelled => 0,
-            Self::Failed(failure) => failure.message.len(),
+            Self::Failed(failure) => failure.weight(),
             Self::Succeeded(result) => result.len(),
         }
     }
@@ -111,5 +153,41 @@ impl Outcome {
             ));
         }
         Self::Succeeded(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::FRAME_BYTES_MAX;
+    use crate::wire::{decode, encode};
+
+    fn failure() -> Failure {
+        Failure::new(FailureKind::Error, "exited with code 3")
+    }
+
+    #[test]
+    fn a_detail_weighs_and_travels() {
+        let bare = failure();
+        assert_eq!((bare.detail(), bare.weight()), (None, 18));
+        let mut whole = failure().with_detail(Bytes::from_static(br#"{"exit_code":3}"#));
+        assert_eq!(whole.weight(), 18 + 15);
+        assert_eq!(Outcome::Failed(whole.clone()).weight(), whole.weight());
+        assert_eq!(decode::<Failure>(&encode(&whole), FRAME_BYTES_MAX).as_ref(), Ok(&whole));
+        assert_eq!(whole.strip().as_deref(), Some(&br#"{"exit_code":3}"#[..]));
+        assert_eq!(whole, bare);
+    }
+
+    #[test]
+    fn a_detail_that_is_too_long_is_cut_when_made_and_when_read() {
+        let longest = Bytes::from(vec![b'1'; DETAIL_BYTES_MAX]);
+        assert_eq!(failure().with_detail(longest.clone()).detail(), Some(&longest));
+        let longer = Bytes::from(vec![b'1'; DETAIL_BYTES_MAX + 1]);
+        let cut = failure().with_detail(longer.clone());
+        let told = cut.detail().map(|detail| String::from_utf8_lossy(detail).into_owned());
+        assert_eq!(told.as_deref(), Some(r#"{"left_out":"262145 bytes, 262144 are kept"}"#));
+        // Whoever does not keep to the limit: the outcome is read all the same.
+        let liar = Failure { detail: longer, ..failure() };
+        assert_eq!(decode::<Failure>(&encode(&liar), FRAME_BYTES_MAX), Ok(cut));
     }
 }

@@ -161,7 +161,7 @@ impl Record {
             .map_or(0, |history| HISTORY_WEIGHT + history.runs.len() * RUN_WEIGHT);
         let phase = match &self.phase {
             Phase::Succeeded(result) => result.len(),
-            Phase::Dead(failure) => failure.message.len(),
+            Phase::Dead(failure) => failure.weight(),
             Phase::Leased(_) => LEASE_WEIGHT,
             Phase::Scheduled { .. } | Phase::Ready | Phase::Cancelled | Phase::Expired => 0,
         };

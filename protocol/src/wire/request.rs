@@ -80,8 +80,8 @@ pub enum Answer {
         /// How many were known already.
         known: u32,
     },
-    /// Some tasks. Results, and the texts of errors, are left out beyond what fits; a task asked for
-    /// by itself has both.
+    /// Some tasks. Results, and the texts and details of errors, are left out beyond what fits; a
+    /// task asked for by itself has them.
     Tasks {
         /// The tasks.
         tasks: Vec<View>,
@@ -107,7 +107,7 @@ pub struct Ending {
     /// What it returned, JSON; absent also when it is no longer kept, or when the results of all
     /// tasks of the answer are too much for one: then ask for the task itself.
     pub result: Option<Bytes>,
-    /// Why it is dead. Its text, too, is left out where the answer would be too much.
+    /// Why it is dead. Its detail and its text, too, are left out where the answer would be too much.
     pub error: Option<Failure>,
 }
 

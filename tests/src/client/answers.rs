@@ -30,9 +30,9 @@ impl World {
                     self.violate(format!("finished_stays: {count} endings of {rows} tasks"));
                 }
                 for ending in endings {
-                    let result = ending.result.map(|result| result.to_vec());
+                    let left = finished_stays::left(ending.result.as_ref(), ending.error.as_ref());
                     let told =
-                        finished_stays::told(&mut self.ledger, ending.task, ending.state, result);
+                        finished_stays::told(&mut self.ledger, ending.task, ending.state, left);
                     self.must("finished_stays", told);
                 }
                 self.op(op).done = true;
@@ -70,8 +70,8 @@ impl World {
             }
         }
         if state.is_final() {
-            let result = view.result.map(|result| result.to_vec());
-            let told = finished_stays::told(&mut self.ledger, id, state, result);
+            let left = finished_stays::left(view.result.as_ref(), view.error.as_ref());
+            let told = finished_stays::told(&mut self.ledger, id, state, left);
             self.must("finished_stays", told);
         } else if matches!(kind, Kind::Wait(_)) {
             self.violate(format!("finished_stays: a wait for {id} ends with {state:?}"));

@@ -1,9 +1,10 @@
 //! What has finished stays as it finished.
 
+use bytes::Bytes;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::partition::Partition;
 use umbel_protocol::scheduler::CopyView;
-use umbel_protocol::task::{Phase, Record, State};
+use umbel_protocol::task::{Failure, Phase, Record, State};
 
 use super::is_forgotten;
 use crate::ledger::Ledger;
@@ -17,18 +18,18 @@ pub fn told(
     ledger: &mut Ledger,
     task: TaskId,
     state: State,
-    result: Option<Vec<u8>>,
+    left: Option<Vec<u8>>,
 ) -> Result<(), String> {
     let Some(log) = ledger.log_mut(task).filter(|log| log.ids.len() == 1) else {
         return Ok(());
     };
     match &mut log.ending {
-        ending @ None => *ending = Some((state, result)),
-        Some((known, _)) if *known == state && result.is_none() => {}
-        Some((known, kept @ None)) if *known == state => *kept = result,
-        Some(ending) if *ending == (state, result.clone()) => {}
+        ending @ None => *ending = Some((state, left)),
+        Some((known, _)) if *known == state && left.is_none() => {}
+        Some((known, kept @ None)) if *known == state => *kept = left,
+        Some(ending) if *ending == (state, left.clone()) => {}
         Some(ending) => {
-            return Err(format!("{task} ended as {ending:?}, then as {state:?} {result:?}"));
+            return Err(format!("{task} ended as {ending:?}, then as {state:?} {left:?}"));
         }
     }
     Ok(())
@@ -64,7 +65,7 @@ pub fn check_copy(
             ledger.ended_tasks.entry(copy.group()).or_default().insert(task);
         }
         log.final_at = Some(log.final_at.map_or(index, |at| at.min(index)));
-        told(ledger, task, record.state(), result_of(record))?;
+        told(ledger, task, record.state(), left_by(record))?;
     }
     for task in ledger.ended_tasks.get(&copy.group()).into_iter().flatten() {
         let final_at = ledger.log_of(*task).and_then(|log| log.final_at);
@@ -76,9 +77,16 @@ pub fn check_copy(
     Ok(fresh)
 }
 
-fn result_of(record: &Record) -> Option<Vec<u8>> {
+/// What a task left: what it returned, or what its last failure carries.
+#[must_use]
+pub fn left(result: Option<&Bytes>, error: Option<&Failure>) -> Option<Vec<u8>> {
+    result.or_else(|| error?.detail()).map(|left| left.to_vec())
+}
+
+fn left_by(record: &Record) -> Option<Vec<u8>> {
     match record.phase() {
-        Phase::Succeeded(result) => Some(result.to_vec()),
+        Phase::Succeeded(result) => left(Some(result), None),
+        Phase::Dead(failure) => left(None, Some(failure)),
         _ => None,
     }
 }

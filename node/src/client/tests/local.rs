@@ -1,5 +1,8 @@
 //! What a client asks, and what it makes of the answers.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use umbel_protocol::partition::Refusal;
 use umbel_protocol::task::{Failure, FailureKind};
 use umbel_protocol::wire::RequestError;
@@ -161,13 +164,18 @@ async fn errors_have_types() {
     });
     let (.., answers) = node.submission().await;
     answers.send(receipt()).await.unwrap();
-    let failure = Failure::new(FailureKind::Panicked, "too large");
+    let failure = Failure::new(FailureKind::Panicked, "too large")
+        .with_detail(Bytes::from_static(br#"{"limit":7}"#));
     let ending =
         Ending { task: id, state: State::Dead, result: None, error: Some(failure.clone()) };
     answers.send(Answer::Finished(vec![ending])).await.unwrap();
     let error = asking.await.unwrap().unwrap_err();
     assert!(matches!(&error, TaskFailed::Dead { failure: told, .. } if *told == failure));
     assert_eq!(error.to_string(), format!("task {id} failed (panicked): too large"));
+    assert_eq!(error.failure(), Some(&failure));
+    assert_eq!(error.detail::<BTreeMap<String, u64>>().unwrap()["limit"], 7);
+    assert_eq!(error.detail::<String>(), None, "it is of another type");
+    assert_eq!(TaskFailed::Cancelled { task: id }.detail::<serde_json::Value>(), None);
 
     let large = Call::<()>::named("add", &"x".repeat(2 * 1024 * 1024));
     let error = client.submit(large).await.unwrap_err();

@@ -91,6 +91,12 @@ fn output(outcome: Outcome) -> (String, String) {
     (json["stdout"].as_str().unwrap().to_owned(), json["stderr"].as_str().unwrap().to_owned())
 }
 
+/// What a failure says as data.
+fn detail(outcome: &Outcome) -> serde_json::Value {
+    let Outcome::Failed(failure) = outcome else { panic!("it did not fail: {outcome:?}") };
+    serde_json::from_slice(failure.detail().expect("it has data")).unwrap()
+}
+
 fn failure(outcome: Outcome) -> (FailureKind, String) {
     let Outcome::Failed(failure) = outcome else { panic!("it did not fail: {outcome:?}") };
     (failure.kind, failure.message)
@@ -182,15 +188,50 @@ async fn binary_output_does_not_fail_the_run() {
 #[tokio::test]
 async fn failures_say_how_it_ended_and_what_it_said() {
     let bench = Bench::new();
-    for (text, expected) in [
-        ("echo fine; echo disk full >&2; exit 3", "exited with code 3: disk full"),
-        ("echo only this; exit 1", "exited with code 1: only this"),
-        ("exit 9", "exited with code 9"),
-        ("kill -KILL $$", "killed by SIGKILL"),
+    for (text, expected, data) in [
+        (
+            "echo fine; echo disk full >&2; exit 3",
+            "exited with code 3: disk full",
+            json!({ "exit_code": 3, "stdout": "fine\n", "stderr": "disk full\n" }),
+        ),
+        (
+            "echo only this; exit 1",
+            "exited with code 1: only this",
+            json!({ "exit_code": 1, "stdout": "only this\n", "stderr": "" }),
+        ),
+        ("exit 9", "exited with code 9", json!({ "exit_code": 9, "stdout": "", "stderr": "" })),
+        (
+            "echo gone; kill -KILL $$",
+            "killed by SIGKILL: gone",
+            json!({ "exit_code": null, "signal": "SIGKILL", "stdout": "gone\n", "stderr": "" }),
+        ),
+        (
+            "kill -40 $$",
+            "killed by 40",
+            json!({ "exit_code": null, "signal": "40", "stdout": "", "stderr": "" }),
+        ),
     ] {
         let outcome = bench.run(bench.shell(text), "null").await;
+        assert_eq!(detail(&outcome), data);
         assert_eq!(failure(outcome), (FailureKind::Error, expected.to_owned()));
     }
+}
+
+#[tokio::test]
+async fn a_failure_keeps_of_its_output_what_fits() {
+    let bench = Bench::new();
+    let text = "for out in 1 2; do echo first >&$out; head -c 1000000 /dev/zero >&$out; echo last \
+                >&$out; done; exit 1";
+    let outcome = bench.run(bench.shell(text), "null").await;
+    let data = detail(&outcome);
+    for output in ["stdout", "stderr"] {
+        let said = data[output].as_str().unwrap();
+        assert!(said.starts_with("first\n") && said.ends_with("last\n"), "{output}");
+        assert!(said.contains("bytes cut]"), "{output}");
+    }
+    let Outcome::Failed(failure) = outcome else { panic!("it did not fail") };
+    let kept = failure.detail().expect("it has data").len();
+    assert!((DETAIL_BYTES_MAX / 2..=DETAIL_BYTES_MAX).contains(&kept), "{kept}");
 }
 
 #[tokio::test]
@@ -227,6 +268,9 @@ async fn a_time_limit_ends_the_whole_group() {
         }
     };
     let expected = format!("it took longer than its limit of {limit:?}: working");
+    let data =
+        json!({ "exit_code": null, "signal": "SIGTERM", "stdout": "working\n", "stderr": "" });
+    assert_eq!(detail(&outcome), data);
     assert_eq!(failure(outcome), (FailureKind::TimedOut, expected));
     assert!(!lives(child));
 }

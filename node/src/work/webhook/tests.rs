@@ -84,6 +84,12 @@ async fn answered(answer: &[u8]) -> Outcome {
     tokio::join!(run, serve(&listener, answer)).0
 }
 
+/// What a failure says as data.
+fn detail(outcome: &Outcome) -> serde_json::Value {
+    let Outcome::Failed(failure) = outcome else { panic!("it did not fail: {outcome:?}") };
+    serde_json::from_slice(failure.detail().expect("it has data")).unwrap()
+}
+
 fn failure(outcome: Outcome) -> (FailureKind, String) {
     let Outcome::Failed(failure) = outcome else { panic!("it did not fail: {outcome:?}") };
     (failure.kind, failure.message)
@@ -157,8 +163,21 @@ async fn refusals_are_tried_again_or_not() {
         ("404 Not Found", FailureKind::Permanent),
     ] {
         let expected = format!("the server answered {status}: because");
-        assert_eq!(failure(answered(&answer(status, "because\n")).await), (kind, expected));
+        let outcome = answered(&answer(status, "because\n")).await;
+        let number: u16 = status[..3].parse().unwrap();
+        assert_eq!(detail(&outcome), json!({ "status": number, "body": "because\n" }));
+        assert_eq!(failure(outcome), (kind, expected));
     }
+}
+
+#[tokio::test]
+async fn of_a_long_refusal_what_fits_is_kept() {
+    let mut endless = b"HTTP/1.1 500 Oh\r\ncontent-length: 99999999999\r\n\r\n".to_vec();
+    endless.resize(endless.len() + DETAIL_BYTES_MAX + 1, 1);
+    let outcome = answered(&endless).await;
+    let body = detail(&outcome)["body"].as_str().unwrap().len();
+    let (_, message) = failure(outcome);
+    assert!(message.len() < 2 * QUOTED_BYTES_MAX && body > DETAIL_BYTES_MAX / 12, "{body}");
 }
 
 #[tokio::test]

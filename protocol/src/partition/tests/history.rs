@@ -154,7 +154,10 @@ fn which() -> impl Strategy<Value = Which> {
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         3 => (0..40_usize).prop_map(|len| Outcome::Succeeded(Bytes::from(vec![b'0'; len]))),
-        4 => Just(failed(FailureKind::Error)),
+        4 => (0..40_usize).prop_map(|len| {
+            let detail = Bytes::from(vec![b'1'; len]);
+            Outcome::Failed(failure(FailureKind::Error).with_detail(detail))
+        }),
         1 => Just(failed(FailureKind::Permanent)),
         2 => Just(Outcome::Cancelled),
     ]

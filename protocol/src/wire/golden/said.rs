@@ -46,8 +46,17 @@ pub(super) fn envelope() -> Envelope {
         PeerMessage::Group(vec![group_message(Body::Raft(Box::new(raft_message())))]),
         PeerMessage::ToExecutor(dispatch()),
         PeerMessage::MetaVersion(1),
+        PeerMessage::FromExecutor(outcomes()),
     ];
     Envelope { clock: AT, messages }
+}
+
+fn outcomes() -> ExecutorSays {
+    let outcomes = vec![
+        (task(1), TOKEN, Outcome::Succeeded(Bytes::from_static(b"3"))),
+        (task(2), TOKEN, Outcome::Failed(failure())),
+    ];
+    ExecutorSays::Outcomes { lessee: LESSEE, outcomes }
 }
 
 pub(super) fn client_frame() -> ClientFrame {
@@ -119,17 +128,13 @@ fn from_executors_to_owners() {
         queues: vec![queue("default", None, None), queue("reports", Some(1), Some(5))],
         pid: 4_321,
     };
-    let outcomes = vec![
-        (task(1), TOKEN, Outcome::Succeeded(Bytes::from_static(b"3"))),
-        (task(2), TOKEN, Outcome::Failed(failure())),
-    ];
     check(&[
         beat(),
         ExecutorSays::Grant { lessee: LESSEE, slots: vec![4, 0] },
         ExecutorSays::Holds { lessee: LESSEE, partition: PARTITION, term: 3, runs: runs.clone() },
         ExecutorSays::Introduce { lessee: LESSEE, profile },
         ExecutorSays::NeverHad { lessee: LESSEE, runs },
-        ExecutorSays::Outcomes { lessee: LESSEE, outcomes },
+        outcomes(),
         ExecutorSays::Recall { lessee: LESSEE, wanted: vec![0, 9] },
     ]);
 }

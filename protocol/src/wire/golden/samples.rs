@@ -52,6 +52,7 @@ pub(super) fn batch() -> Arc<Batch> {
 
 pub(super) fn failure() -> Failure {
     Failure::new(FailureKind::TimedOut, "too slow")
+        .with_detail(Bytes::from_static(br#"{"exit_code":3}"#))
 }
 
 pub(super) fn meta() -> Meta {
