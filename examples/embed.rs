@@ -9,7 +9,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use umbel::actors::{Ask, Held, Members};
+use umbel::actors::{Ask, Health, Held, Members};
 use umbel::protocol::time::Span;
 use umbel::protocol::wire::{self, Answer, Request, Status};
 use umbel::{Call, Node};
@@ -54,11 +54,17 @@ impl Shop {
         let running = executor.send(Held).await?;
         let gossip = self.node.gossip().ok_or("gossip is being restarted")?;
         let others = gossip.send(Members).await?;
+        // The supervisor is never restarted, and says of the others how often they were.
+        let parts = self.node.supervisor().send(Health).await?;
+        let restarts: u32 = parts.iter().map(|part| part.restarts).sum();
+        let up = parts.iter().filter(|part| part.running_for.is_some()).count();
         Ok(format!(
-            "{} open tasks, {running} held here, {} partitions have an owner, {} other nodes",
+            "{} open tasks, {running} held here, {} partitions have an owner, {} other nodes, \
+             {up} of {} actors run, {restarts} restarts",
             status.open,
             status.partitions_owned,
             others.len(),
+            parts.len(),
         ))
     }
 

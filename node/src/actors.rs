@@ -16,6 +16,10 @@
 //! which run no code of tasks; that runs on the runtime of whoever started the node. Where actors
 //! share a thread each makes way for the others after some messages.
 //!
+//! Whoever embeds a node may ask each of them: the Scheduler any request of a client ([`Ask`]) and
+//! which copies are here ([`CopiesHere`]), the Executor how many runs it holds ([`Held`]), Gossip who
+//! is alive ([`Members`]), the Supervisor how the others fare ([`Health`]). `examples/embed.rs` does.
+//!
 //! [`MAILBOX_MAX`]: umbel_protocol::limits::MAILBOX_MAX
 
 mod alarm;
@@ -24,6 +28,7 @@ mod answer_tests;
 mod executor;
 mod gossip;
 mod ground;
+mod health;
 mod post;
 mod runs;
 mod scheduler;
@@ -33,6 +38,7 @@ mod tests;
 
 pub use self::executor::{Executor, Held};
 pub use self::gossip::{Gossip, Members};
+pub use self::health::{Health, PartHealth};
 pub use self::post::{Post, PostError};
 pub use self::scheduler::{Ask, CopiesHere, CopyStatus, Scheduler};
 pub use self::supervisor::{NodeError, Supervisor, Which};

@@ -117,7 +117,8 @@ impl Node {
         self.handles.gossip.addr()
     }
 
-    /// The actor that watches the others.
+    /// The actor that watches the others. It stays the same for as long as the node lives;
+    /// [`Health`](crate::actors::Health) asks it how they fare.
     #[must_use]
     pub fn supervisor(&self) -> Addr<Supervisor> {
         self.supervisor.clone()

@@ -1,7 +1,7 @@
 //! The Supervisor actor.
 //!
 //! *Owns* the other actors, the store's write thread, and the lock on the directory. *Receives* word
-//! that an actor is gone.
+//! that an actor is gone, and questions how they fare.
 //! *Sends* nothing. *Never* lets a panicked actor stay away: actix only restarts an actor that asks
 //! for it, so each carries a [`Bell`] that rings when it is dropped, and a successor is built from
 //! the store, after a pause that grows if that happens again and again.
@@ -35,6 +35,7 @@ use umbel_protocol::wire::Profile;
 use super::executor::{Reached, Retire};
 use super::gossip::TellAll;
 use super::ground::{Directory, Ground};
+use super::health::{Health, Part, PartHealth};
 use super::runs::Runs;
 use super::{Executor, Gossip, Gossiped, Happened, Post, Scheduler};
 use crate::clock::Clock;
@@ -60,6 +61,11 @@ pub enum Which {
     Gossip,
     /// The [`Scheduler`].
     Scheduler,
+}
+
+impl Which {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Executor, Self::Gossip, Self::Scheduler];
 }
 
 /// Why a node stopped by itself.
@@ -247,7 +253,8 @@ pub(crate) struct Stop {
     pub(crate) done: oneshot::Sender<()>,
 }
 
-/// Starts, watches and restarts the other actors. See the [module](self).
+/// Starts, watches and restarts the other actors. See the [module](self). Ask it how they fare with
+/// [`Health`].
 pub struct Supervisor {
     /// There until the node is over.
     ground: Option<Ground>,
@@ -258,7 +265,7 @@ pub struct Supervisor {
     runs: Option<Runs>,
     executors: u32,
     schedulers: u32,
-    pauses: [Duration; 3],
+    parts: [Part; Which::ALL.len()],
     /// What is under way and must come to its end before the node is over: the store is being
     /// opened, runs are being ended.
     under_way: u32,
@@ -281,7 +288,7 @@ impl Supervisor {
             runs: None,
             executors: 0,
             schedulers: 0,
-            pauses: [PAUSE_FIRST; 3],
+            parts: [Part::new(PAUSE_FIRST); Which::ALL.len()],
             under_way: 0,
             stopping: false,
             at_once: false,
@@ -290,8 +297,16 @@ impl Supervisor {
         }
     }
 
-    fn bell(ctx: &Context<Self>, which: Which) -> Bell {
-        Bell { supervisor: ctx.address(), which, since: Instant::now() }
+    const fn part(&mut self, which: Which) -> &mut Part {
+        match which {
+            Which::Executor => &mut self.parts[0],
+            Which::Gossip => &mut self.parts[1],
+            Which::Scheduler => &mut self.parts[2],
+        }
+    }
+
+    fn bell(&mut self, ctx: &Context<Self>, which: Which) -> Bell {
+        Bell { supervisor: ctx.address(), which, since: self.part(which).built() }
     }
 
     fn build(&mut self, which: Which, ctx: &mut Context<Self>) {
@@ -352,7 +367,7 @@ impl Supervisor {
             executor: self.executors,
         };
         let machine = executor::Executor::new(me, profile, clock.tick());
-        let bell = Self::bell(ctx, Which::Executor);
+        let bell = self.bell(ctx, Which::Executor);
         let (runs, tie) = Runs::none();
         self.runs = Some(runs);
         let post = handles.executor.clone();
@@ -361,11 +376,11 @@ impl Supervisor {
         }));
     }
 
-    fn build_gossip(&self, ctx: &Context<Self>) {
+    fn build_gossip(&mut self, ctx: &Context<Self>) {
         let Setup { settings, identity, clock, handles, .. } = self.setup.clone();
         let config = membership::Config::default();
         let machine = Membership::new(config, identity, settings.seed);
-        let bell = Self::bell(ctx, Which::Gossip);
+        let bell = self.bell(ctx, Which::Gossip);
         let gossip = handles.clone();
         handles.gossip.fill(Gossip::start_in_arbiter(&self.gossip, move |_| {
             Gossip::new(machine, clock, gossip, bell)
@@ -428,7 +443,7 @@ impl Supervisor {
         if let Some(ground) = &mut self.ground {
             ground.writer = Some(writer);
         }
-        let bell = Self::bell(ctx, Which::Scheduler);
+        let bell = self.bell(ctx, Which::Scheduler);
         // Where it will live: decoding all that was stored takes its time, and may panic.
         self.work.spawn_fn(move || {
             let node = settings.node;
@@ -506,16 +521,32 @@ impl Handler<Fallen> for Supervisor {
                 handles.transport.close_sessions("what was asked is to be asked again");
             }
         }
-        let Some(pause) = self.pauses.get_mut(which as usize) else {
-            return;
-        };
+        let part = self.part(which);
+        part.fell();
         if lived > STEADY {
-            *pause = PAUSE_FIRST;
+            part.pause = PAUSE_FIRST;
         }
-        let wait = *pause;
-        *pause = (*pause * 2).min(PAUSE_MAX);
+        let wait = part.pause;
+        part.pause = (wait * 2).min(PAUSE_MAX);
         error!(?which, ?lived, ?wait, "an actor fell and is built anew");
         ctx.run_later(wait, move |actor, ctx| actor.build(which, ctx));
+    }
+}
+
+impl Handler<Health> for Supervisor {
+    type Result = Vec<PartHealth>;
+
+    fn handle(&mut self, Health: Health, _: &mut Self::Context) -> Self::Result {
+        let handles = self.setup.handles.clone();
+        let health = Which::ALL.map(|which| {
+            let is_running = match which {
+                Which::Executor => handles.executor.addr().is_some(),
+                Which::Gossip => handles.gossip.addr().is_some(),
+                Which::Scheduler => handles.scheduler.addr().is_some(),
+            };
+            self.part(which).health(which, is_running)
+        });
+        health.to_vec()
     }
 }
 

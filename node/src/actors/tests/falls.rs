@@ -6,7 +6,7 @@ use umbel_protocol::durable::{Copies, GroupWrite, Snapshot, WriteBatch};
 use umbel_protocol::id::{GroupId, ReplicaId};
 
 use super::*;
-use crate::actors::Held;
+use crate::actors::{Health, Held, PartHealth, Which};
 use crate::store::{DiskStore, Store};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,6 +25,33 @@ async fn a_fallen_scheduler_is_built_anew_from_the_store() {
     assert_eq!(state_of(&node, before.rows[0].id).await, State::Succeeded);
     assert_eq!(state_of(&node, held.rows[0].id).await, State::Leased);
     assert!(works(&node).await, "it goes on");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_supervisor_tells_how_the_others_fare() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = lone(dir.path()).await;
+    let health = async || node.supervisor().send(Health).await.expect("it answers");
+    let restarts = |parts: &[PartHealth]| -> Vec<(Which, u32)> {
+        parts.iter().map(|part| (part.which, part.restarts)).collect()
+    };
+    let parts = health().await;
+    assert_eq!(restarts(&parts), Which::ALL.map(|which| (which, 0)));
+    assert!(parts.iter().all(|part| part.running_for.is_some()), "{parts:?}");
+    let lived = parts[2].running_for;
+
+    for _ in 0..2 {
+        let fallen = node.scheduler().expect("there is one");
+        assert!(fallen.send(scheduler::Panic).await.is_err(), "it falls");
+        successor(&node.scheduler_post(), &fallen).await;
+    }
+    let parts = health().await;
+    let counted = [(Which::Executor, 0), (Which::Gossip, 0), (Which::Scheduler, 2)];
+    assert_eq!(restarts(&parts), counted);
+    assert!(parts.iter().all(|part| part.running_for.is_some()), "{parts:?}");
+    assert!(parts[0].running_for > lived, "the others went on");
+    assert!(parts[2].running_for < parts[0].running_for, "it runs for less long than they do");
     node.stop().await;
 }
 
