@@ -16,7 +16,8 @@ use actix::{Actor, Addr};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 use umbel_protocol::id::{ClusterId, NodeId};
-use umbel_protocol::wire::{Answer, Request};
+use umbel_protocol::time::Span;
+use umbel_protocol::wire::{self, Answer, Request};
 
 pub use self::builder::NodeBuilder;
 pub use self::definitions::InvalidTask;
@@ -31,6 +32,9 @@ use crate::data_dir::DataDir;
 
 /// Requests of local clients that wait for the scheduler.
 const LOCAL_REQUESTS_MAX: usize = 256;
+/// How long a node that comes back waits to be let in by another, and how often it looks.
+const CONTACT_WAIT: Duration = Duration::from_secs(3);
+const CONTACT_POLL: Duration = Duration::from_millis(20);
 /// How long [`Node::stop`] waits for its port to be free, and how often it looks.
 const FREE_WAIT: Duration = Duration::from_secs(2);
 const FREE_POLL: Duration = Duration::from_millis(2);
@@ -55,6 +59,10 @@ pub struct Node {
     tls_dir: PathBuf,
     handles: Handles,
     supervisor: Addr<Supervisor>,
+    /// Whether it had a cluster before it was started.
+    comes_back: bool,
+    /// Whether it was told of other nodes.
+    has_seeds: bool,
     /// Ends the actors' thread.
     system: Option<actix_rt::System>,
     /// There until this is dropped.
@@ -92,7 +100,7 @@ impl Node {
         &self.tls_dir
     }
 
-    /// Its cluster, once it has one.
+    /// Its cluster, once it knows one.
     #[must_use]
     pub fn cluster(&self) -> Option<ClusterId> {
         *self.handles.cluster.borrow()
@@ -140,19 +148,49 @@ impl Node {
         receiver
     }
 
-    /// Waits until this node belongs to a cluster.
+    /// Waits until this node is a member of a cluster: it has formed one, or one has let it in. That
+    /// it was a member before its last stop counts as well.
     ///
     /// # Errors
-    /// When it stopped by itself before that.
+    /// When it stopped by itself before that, because the cluster refuses it, say.
     pub async fn joined(&self) -> Result<(), Arc<NodeError>> {
-        let mut cluster = self.handles.cluster.subscribe();
+        let mut member = self.handles.member.subscribe();
         tokio::select! {
-            joined = cluster.wait_for(Option::is_some) => {
+            joined = member.wait_for(|member| *member) => {
                 drop(joined);
                 Ok(())
             }
             why = fatal(self.handles.fatal.subscribe()) => Err(why),
         }
+    }
+
+    /// Waits until another node has let this one in again, which may have been away for long; whether
+    /// any has in time. One that is alone, or has just become a member, need not wait.
+    pub(crate) async fn met(&self) -> Result<bool, Arc<NodeError>> {
+        let met = async {
+            if !self.comes_back || (!self.has_seeds && self.is_alone().await) {
+                return true;
+            }
+            let met = async {
+                while !self.handles.transport.is_connected() {
+                    tokio::time::sleep(CONTACT_POLL).await;
+                }
+            };
+            tokio::time::timeout(CONTACT_WAIT, met).await.is_ok()
+        };
+        tokio::select! {
+            biased;
+            why = fatal(self.handles.fatal.subscribe()) => Err(why),
+            met = met => Ok(met),
+        }
+    }
+
+    /// Whether it is the only member.
+    async fn is_alone(&self) -> bool {
+        let deadline =
+            Span::from_micros(u64::try_from(CONTACT_WAIT.as_micros()).unwrap_or(u64::MAX));
+        let mut answers = self.ask(Request { deadline, ask: wire::Ask::Status }).await;
+        matches!(answers.recv().await, Some(Answer::Status(status)) if status.meta.members.len() < 2)
     }
 
     /// Waits until this node stops by itself, which it only does when it must not go on.
@@ -215,6 +253,8 @@ impl Node {
         runtime: OwnRuntime,
     ) -> Result<Self, StartError> {
         let (id, handles) = (setup.settings.node, setup.handles.clone());
+        let comes_back = handles.cluster.borrow().is_some();
+        let has_seeds = setup.settings.has_seeds;
         let directory: Directory = Arc::new(Mutex::new(data_dir));
         // Whoever only notes something there must not keep it locked.
         let noted = Arc::downgrade(&directory);
@@ -237,6 +277,8 @@ impl Node {
             tls_dir,
             handles,
             supervisor,
+            comes_back,
+            has_seeds,
             system: Some(system),
             runtime: Some(runtime),
         };

@@ -117,6 +117,7 @@ impl Lone {
                         self.events.push_back(scheduler::Event::Persisted { number });
                     }
                     scheduler::Effect::Answer { .. }
+                    | scheduler::Effect::Admitted
                     | scheduler::Effect::Joined(_)
                     | scheduler::Effect::Lost(_)
                     | scheduler::Effect::Meet { .. }

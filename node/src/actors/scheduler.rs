@@ -110,6 +110,7 @@ impl Scheduler {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
+            Effect::Admitted => self.handles.admitted(),
             Effect::Answer { caller, answer, is_last } => self.answer(caller, answer, is_last),
             Effect::Execute(says) => self.for_executor.push_back(says),
             Effect::Joined(cluster) => self.handles.joined(cluster),

@@ -151,8 +151,10 @@ pub(crate) struct Handles {
     pub(crate) gossip: Post<Gossip>,
     /// Where members were said to be: a gossip that starts anew asks them.
     pub(crate) met: Arc<DashMap<NodeId, SocketAddr>>,
-    /// The cluster of this node, once it has one.
+    /// The cluster of this node, once it knows one.
     pub(crate) cluster: watch::Sender<Option<ClusterId>>,
+    /// Whether it is a member of that, as far as it knows.
+    pub(crate) member: watch::Sender<bool>,
     /// Ends the tasks that belong to the node and to no actor.
     pub(crate) stopping: CancellationToken,
     /// Why the node must stop, if it must.
@@ -160,7 +162,12 @@ pub(crate) struct Handles {
 }
 
 impl Handles {
-    /// This node belongs to a cluster.
+    /// This node is a member of its cluster.
+    pub(crate) fn admitted(&self) {
+        self.member.send_if_modified(|member| !mem::replace(member, true));
+    }
+
+    /// This node has heard of its cluster.
     pub(crate) fn joined(&self, cluster: ClusterId) {
         self.cluster.send_if_modified(|known| known.replace(cluster) != Some(cluster));
     }

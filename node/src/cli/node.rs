@@ -61,21 +61,25 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
         started = start(args) => started?,
         () = &mut stopping => return Ok(Done::Well),
     };
+    let (name, address) = (node.name(), node.address());
+    tracing::info!(name, %address, "listening, and waiting to be a member of the cluster");
     let joined = tokio::select! {
-        joined = node.joined() => Some(joined),
+        joined = async {
+            node.joined().await?;
+            node.met().await
+        } => Some(joined),
         () = &mut stopping => None,
     };
     let ended = match joined {
         None => Ok(()),
         Some(Err(why)) => Err(why),
-        Some(Ok(())) => {
+        Some(Ok(is_met)) => {
             let announced = if unlisted { None } else { announce(&node, cluster) };
             // Whoever started it may not listen: no reason to stop.
             let ready = out::line(format!(
-                "node {} is ready on {} (pid {})",
-                node.name(),
-                node.address(),
-                std::process::id()
+                "node {name} is ready on {address} (pid {}){}",
+                std::process::id(),
+                if is_met { "" } else { ", but no other node has let it in yet" }
             ));
             if let Err(error) = ready {
                 tracing::info!(%error, "nobody reads that this node is ready");

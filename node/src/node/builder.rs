@@ -225,6 +225,7 @@ impl NodeBuilder {
             gossip: Post::default(),
             met: Arc::new(DashMap::new()),
             cluster: watch::Sender::new(known),
+            member: watch::Sender::new(false),
             stopping: CancellationToken::new(),
             fatal: watch::Sender::new(None),
         };

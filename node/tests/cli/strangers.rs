@@ -176,6 +176,15 @@ fn a_node_of_another_cluster_is_told_what_to_mend() {
     let joining = [&args[..], &["--join", &guarded.address]].concat();
     let told = said(&program, &joining, "belongs to cluster");
     assert!(told.contains("correct the seeds, or start with an empty data directory"), "{told}");
+    // It still is a cluster by itself, but does not claim to be more.
+    let mut command = program.command(&joining);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = piped.spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(ready.ends_with(", but no other node has let it in yet\n"), "{ready}");
 
     // A blank one that was told of another cluster.
     assert!(program.run(&["ca", "issue", "d", "--dir", &ca]).ok);
@@ -190,4 +199,23 @@ fn a_node_of_another_cluster_is_told_what_to_mend() {
     let status =
         program.run(&["cluster", "status", "--json", "--connect", &guarded.address, "--tls", &ca]);
     assert_eq!(status.json().len(), 1, "nobody was let in");
+}
+
+#[test]
+fn a_node_that_is_not_let_in_is_never_ready() {
+    let program = Program::new();
+    let guarded = Guarded::start(&program);
+    let ca = program.path("ca");
+
+    // Another with the name of a member, twice: what it has learned meanwhile makes it none.
+    let data = program.path("twin");
+    let args = untethered(node(&program, "a", &ca));
+    let joining = [&args[..], &["--data", &data, "--join", &guarded.address]].concat();
+    for _ in 0..2 {
+        let ran = program.run(&joining);
+        assert!(!ran.ok && ran.err.contains("belongs to another member"), "{ran:?}");
+        assert!(ran.err.contains("waiting to be a member"), "{ran:?}");
+        assert_eq!(ran.out, "", "it is not ready, and does not say so");
+    }
+    assert!(guarded.ask(&program, &ca).ok, "the node lives on");
 }

@@ -20,6 +20,8 @@ pub enum Loss {
 /// What a scheduler wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
+    /// This node is a member now, under the name and address that it gave.
+    Admitted,
     /// Answer a client.
     Answer {
         /// Whom.
@@ -31,7 +33,8 @@ pub enum Effect {
     },
     /// Tell the executor of this node.
     Execute(OwnerSays),
-    /// This node belongs to this cluster now: to be kept on disk.
+    /// This is the cluster of this node, whether it is a member already or asks to be one: to be kept
+    /// on disk.
     Joined(ClusterId),
     /// This node held the only copies of these groups and has lost them: it must stop, as nobody
     /// can bring them back.

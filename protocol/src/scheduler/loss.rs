@@ -168,6 +168,7 @@ mod tests {
                         }
                         Effect::Answer { .. }
                         | Effect::Execute(_)
+                        | Effect::Admitted
                         | Effect::Joined(_)
                         | Effect::Meet { .. } => {}
                         Effect::Refused(why) => panic!("refused: {why}"),

@@ -26,12 +26,14 @@ impl Scheduler {
                 self.outbox.effects.push(Effect::Meet { node: *node, address });
             }
         }
-        self.is_member = meta.has(&self.settings.join);
+        let was_member = mem::replace(&mut self.is_member, meta.has(&self.settings.join));
         let cluster = meta.cluster;
-        let is_new = known.is_none();
-        self.meta = Some(meta);
+        let is_new = self.meta.replace(meta).is_none();
         if is_new {
             self.outbox.effects.push(Effect::Joined(cluster));
+        }
+        if self.is_member && !was_member {
+            self.outbox.effects.push(Effect::Admitted);
         }
         if self.leads_meta() {
             self.announce_meta();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::id::ClusterId;
 use crate::meta::{Join, JoinRefusal, Meta};
-use crate::scheduler::Effect::{Joined, Meet, Refused};
+use crate::scheduler::Effect::{Admitted, Joined, Meet, Refused};
 use crate::wire::{Answer, PeerMessage, RequestError};
 
 fn meet(n: u16) -> Effect {
@@ -25,7 +25,7 @@ fn nobody_hears_of_a_cluster_before_it_is_durable() {
     let mut node = Node::blank(0);
     assert_eq!(node.found(1, 1).said, []);
     assert_eq!(node.scheduler.meta(), None);
-    assert_eq!(node.settle().said, [Joined(CLUSTER)]);
+    assert_eq!(node.settle().said, [Joined(CLUSTER), Admitted]);
     assert_eq!(node.scheduler.meta(), Some(&meta(1)));
     assert!(node.owns(partition(1)) && node.owns(partition(101)));
 }
@@ -129,6 +129,15 @@ fn a_node_that_is_refused_stops_unless_it_is_a_member() {
 }
 
 #[test]
+fn whoever_hears_of_a_cluster_is_not_admitted_yet() {
+    let mut node = Node::blank(2);
+    let mut told = |meta| node.peer(id(0), vec![PeerMessage::Meta(Box::new(meta))]).said;
+    let heard = told(meta(2));
+    assert!(heard.contains(&Joined(CLUSTER)) && !heard.contains(&Admitted), "{heard:?}");
+    assert!(told(meta(3)).contains(&Admitted));
+}
+
+#[test]
 fn a_new_node_asks_whomever_it_reaches() {
     let mut node = Node::blank(1);
     let messages = vec![PeerMessage::MetaVersion(0), PeerMessage::Join(join(1))];
@@ -143,7 +152,7 @@ fn a_new_node_asks_whomever_it_reaches() {
 fn newer_versions_of_what_the_cluster_is_replace_older_ones() {
     let mut node = Node::blank(1);
     let mut told = |meta| node.peer(id(0), vec![PeerMessage::Meta(Box::new(meta))]).said;
-    assert_eq!(told(meta(2)), [meet(0), Joined(CLUSTER)]);
+    assert_eq!(told(meta(2)), [meet(0), Joined(CLUSTER), Admitted]);
     assert_eq!(told(meta(2)), []);
     assert_eq!(told(meta(1)), []);
     assert_eq!(told(meta(3)), [meet(0), meet(2)]);
