@@ -83,7 +83,9 @@ pub struct Filter {
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The tasks, newest first.
+    /// The tasks, newest first. The newest have their results, and what their failures say, as far as
+    /// these fit into one answer (3 MiB); of the others it is said that they were
+    /// [left out](View::left_out), and [`Client::show`] tells them.
     pub tasks: Vec<View>,
     /// Partitions whose tasks are missing, because nobody who owns them could tell. With 0 the
     /// listing is complete.

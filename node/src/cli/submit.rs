@@ -19,6 +19,7 @@ use umbel_protocol::wire::RequestError;
 
 use self::line::Settings;
 use self::tally::Report;
+pub(super) use self::tally::count_tasks;
 use super::connect::ConnectArgs;
 use super::interrupt::Interrupts;
 use super::names::Names;

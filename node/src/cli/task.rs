@@ -11,6 +11,7 @@ use umbel_protocol::task::{State, View};
 
 use super::connect::ConnectArgs;
 use super::names::Names;
+use super::submit::count_tasks;
 use super::table::{brief, table};
 use super::task_line::{TaskLine, details};
 use super::time::{parse, stamp};
@@ -29,6 +30,10 @@ pub(super) enum TaskCommand {
     /// Stop a task
     Cancel(TaskArgs),
     /// List tasks, the newest first
+    ///
+    /// With --json each has its result, up to 3 MiB of results in all, and its error, up to 1 MiB in
+    /// all: the newest have theirs, any other says "left_out": true. Show a task by itself to see what
+    /// was left out. The table shows neither.
     List(ListArgs),
 }
 
@@ -135,6 +140,14 @@ async fn list(args: ListArgs) -> anyhow::Result<Done> {
         }
     }
     results.flush()?;
+    let left_out = tasks.iter().filter(|view| view.left_out).count();
+    if json && left_out > 0 {
+        out::note(format!(
+            "of {} the result or the error was left out, for want of room in one listing: \
+             `umbel task show ID` shows it",
+            count_tasks(left_out as u64)
+        ));
+    }
     if !json && tasks.len() == limit as usize {
         out::note(format!("the newest {limit}; --limit N shows more"));
     }

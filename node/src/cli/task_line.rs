@@ -23,6 +23,9 @@ pub(super) struct TaskLine<'a> {
     runs: Vec<RunLine>,
     node: Option<String>,
     result: Option<Shown<'a>>,
+    /// Only said when it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left_out: bool,
     error: Option<String>,
     error_kind: Option<&'static str>,
     submitted_at: String,
@@ -50,6 +53,7 @@ impl<'a> TaskLine<'a> {
             runs: view.runs.iter().map(|run| RunLine::of(run, names)).collect(),
             node: view.node.map(|node| names.name(node)),
             result: left(view).map(result),
+            left_out: view.left_out,
             error: view.error.as_ref().map(|failure| failure.message.clone()),
             error_kind: view.error.as_ref().map(|failure| failure.kind.as_str()),
             submitted_at: stamp(view.submitted_at),
@@ -249,6 +253,7 @@ mod tests {
             error: None,
             submitted_at: at(1_700_000_000_001),
             not_before: None,
+            left_out: false,
             finished_at: Some(at(1_700_000_001_005)),
         }
     }
@@ -272,6 +277,13 @@ mod tests {
                 r#""not_before":null,"finished_at":"2023-11-14T22:13:21.005Z"}"#,
             )
         );
+    }
+
+    #[test]
+    fn what_a_listing_left_out_is_not_taken_for_nothing() {
+        let view = View { result: None, left_out: true, ..view() };
+        let line = serde_json::to_value(TaskLine::of(&view, &Names::default())).unwrap();
+        assert_eq!((&line["result"], &line["left_out"]), (&Value::Null, &true.into()));
     }
 
     #[test]

@@ -103,6 +103,7 @@ fn view(id: TaskId, result: &'static str) -> Answer {
         error: None,
         submitted_at: Wall::from_millis(1),
         not_before: None,
+        left_out: false,
         finished_at: Some(Wall::from_millis(2)),
     }))
 }

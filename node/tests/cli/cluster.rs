@@ -47,7 +47,12 @@ attempts = 1
 command = ["sleep", "600"]
 [tasks.echo]
 command = ["cat"]
+[tasks.long]
+command = ["printf", "%262144s", "x"]
+capture_bytes = "256 KiB"
+queue = "long"
 [queues.words]
+[queues.long]
 "#;
 
 fn pipe(program: &Program, args: &[&str], input: &str) -> Ran {
@@ -164,6 +169,19 @@ fn a_file_of_tasks_is_submitted_line_by_line() {
     let marked = format!("\u{feff}{{\"task\":\"echo\",\"args\":{exact}}}\n");
     let ran = pipe(&program, &["submit", "--from", "-", "--wait", "--json"], &marked);
     assert!(ran.ok && ran.json()[0]["result"]["stdout"] == exact, "{ran:?}");
+
+    // More results than fit into one listing: the newest are there, of the others it is said.
+    let long = "{\"task\":\"long\"}\n".repeat(14);
+    assert!(pipe(&program, &["submit", "--from", "-", "--wait"], &long).ok);
+    let ran = program.run(&["task", "list", "--queue", "long", "--json"]);
+    let tasks = ran.json();
+    let full = |task: &serde_json::Value| task["result"]["stdout"].is_string();
+    assert_eq!(tasks.iter().filter(|task| full(task)).count(), 11, "{}", ran.err);
+    assert!(tasks[..11].iter().all(|task| full(task) && task["left_out"].is_null()));
+    assert!(tasks[11..].iter().all(|task| task["result"].is_null() && task["left_out"] == true));
+    assert!(ran.ok && ran.err.starts_with("of 3 tasks the result or the error was left out"));
+    let ran = program.run(&["task", "show", tasks[13]["id"].as_str().unwrap(), "--json"]);
+    assert!(full(&ran.json()[0]), "by itself it has its result");
 
     // An id of a partition that this cluster does not have.
     let foreign = "018bcfe5-6800-73ff-8000-000000000007";

@@ -102,7 +102,7 @@ impl Scheduler {
         let mut room = Room::new(LISTED_BYTES_MAX);
         let shown = found.into_iter().map(|(id, record)| {
             let mut view = View::of(id, record);
-            room.fit(&mut view.result, view.error.as_mut());
+            view.left_out = !room.fit(&mut view.result, view.error.as_mut());
             view
         });
         shown.collect()
@@ -260,7 +260,7 @@ impl Listing {
         // Each node has kept to what fits, all together may not.
         let mut room = Room::new(LISTED_BYTES_MAX);
         for view in &mut self.tasks {
-            room.fit(&mut view.result, view.error.as_mut());
+            view.left_out |= !room.fit(&mut view.result, view.error.as_mut());
         }
         Answer::Tasks { tasks: self.tasks, partitions_missing: self.partitions_missing }
     }
@@ -279,22 +279,27 @@ impl Room {
     }
 
     /// Leaves a result, or the detail of a failure, out once the room for them is used up, and the
-    /// text of an error once that for texts is.
-    pub(super) fn fit(&mut self, result: &mut Option<Bytes>, error: Option<&mut Failure>) {
+    /// text of an error once that for texts is. Whether there was room for all.
+    pub(super) fn fit(&mut self, result: &mut Option<Bytes>, error: Option<&mut Failure>) -> bool {
+        let mut all = true;
         if let Some(bytes) = result
             && !take(&mut self.data, bytes.len())
         {
             *result = None;
+            all = false;
         }
-        let Some(error) = error else { return };
+        let Some(error) = error else { return all };
         if let Some(detail) = error.detail()
             && !take(&mut self.data, detail.len())
         {
             error.strip();
+            all = false;
         }
         if !take(&mut self.texts, error.message.len()) {
             LEFT_OUT.clone_into(&mut error.message);
+            all = false;
         }
+        all
     }
 }
 
@@ -314,12 +319,15 @@ mod tests {
     use crate::task::FailureKind;
 
     /// What is left of a result, a detail and the text of an error.
+    #[track_caller]
     fn fit(room: &mut Room, text: &str) -> (bool, bool, String) {
         let detail = Bytes::from_static(b"12");
         let mut failure = Failure::new(FailureKind::Error, text).with_detail(detail);
         let mut result = Some(Bytes::from_static(b"1"));
-        room.fit(&mut result, Some(&mut failure));
-        (result.is_some(), failure.detail().is_some(), failure.message)
+        let all = room.fit(&mut result, Some(&mut failure));
+        let shown = (result.is_some(), failure.detail().is_some(), failure.message);
+        assert_eq!(all, shown.0 && shown.1 && shown.2 == text, "it says whether it left out any");
+        shown
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct View {
     pub not_before: Option<Wall>,
     /// When it reached its final state.
     pub finished_at: Option<Wall>,
+    /// Whether its result, or the text or the detail of its error, was left out of a listing that has
+    /// no room for it. Asked for by itself, the task has them.
+    pub left_out: bool,
 }
 
 /// One start of a task.
@@ -78,6 +81,7 @@ impl View {
             submitted_at: record.accepted_at,
             not_before: None,
             finished_at: history.and_then(|history| history.finished_at),
+            left_out: false,
         };
         match record.phase() {
             Phase::Scheduled { not_before } => view.not_before = Some(*not_before),

@@ -80,8 +80,8 @@ pub enum Answer {
         /// How many were known already.
         known: u32,
     },
-    /// Some tasks. Results, and the texts and details of errors, are left out beyond what fits; a
-    /// task asked for by itself has them.
+    /// Some tasks. Results, and the texts and details of errors, are left out beyond what fits,
+    /// which is said of each; a task asked for by itself has them.
     Tasks {
         /// The tasks.
         tasks: Vec<View>,

@@ -245,6 +245,7 @@ mod tests {
             error: None,
             submitted_at: Wall::from_millis(1),
             not_before: None,
+            left_out: false,
             finished_at: Some(Wall::from_millis(3)),
         }
     }

@@ -168,7 +168,7 @@ impl Tally {
 }
 
 /// `1 task`, `2 tasks`.
-pub(super) fn count_tasks(tasks: u64) -> String {
+pub(in super::super) fn count_tasks(tasks: u64) -> String {
     if tasks == 1 { "1 task".to_owned() } else { format!("{} tasks", count(tasks)) }
 }
 

@@ -209,6 +209,7 @@ pub(super) fn view(n: u64) -> View {
         error: None,
         submitted_at: START,
         not_before: None,
+        left_out: false,
         finished_at: None,
     }
 }

@@ -106,6 +106,7 @@ pub(super) fn view() -> View {
         error: Some(failure()),
         submitted_at: AT,
         not_before: Some(AT),
+        left_out: true,
         finished_at: Some(AT),
     }
 }
