@@ -1,17 +1,18 @@
 //! `umbel demo`: a local cluster computes checksums, loses a node in the middle, and loses nothing.
 
+mod course;
 mod files;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use clap::Args;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -21,11 +22,13 @@ use umbel_protocol::id::TaskId;
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::task::{Template, View};
 
+use self::course::Course;
 use self::files::{Files, find};
 use self::report::Report;
 use super::fleet::{Fleet, Home, Listed, free_ports};
 use super::interrupt::Interrupts;
 use super::names::Names;
+use super::time::length;
 use super::{Done, out};
 use crate::client::{Client, ClientError};
 use crate::work::Submission;
@@ -35,8 +38,8 @@ pub(super) struct DemoArgs {
     /// Directory whose files are summed
     #[arg(long, value_name = "DIR", default_value = ".")]
     over: PathBuf,
-    /// How many nodes
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(3..=9))]
+    /// How many nodes; with fewer than three none can be killed
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
     nodes: u16,
     /// Print the result as one line of JSON
     #[arg(long)]
@@ -84,66 +87,66 @@ async fn play(args: &DemoArgs, home: &Home, kept: &mut Option<Fleet>) -> anyhow:
         fleet.members.iter().map(|m| format!("{} (pid {})", m.name, m.pid)).collect();
     out::note(format!("cluster is ready: {}", told.join(", ")));
 
-    // The node that takes the tasks in, and so owns them, is the one that will be lost.
-    let submitting = fleet.client_of(&fleet.members[VICTIM]).await?;
-    let watching = fleet.client_of(&fleet.members[VICTIM + 1]).await?;
+    // Whoever takes a task in owns it: each node gets its share.
+    let mut clients = Vec::with_capacity(fleet.members.len());
+    for member in &fleet.members {
+        clients.push(fleet.client_of(member).await?);
+    }
+    let watching = clients.last().context("there is a node")?.clone();
     let passes = TASKS_MIN.div_ceil(files.sums.len());
     let bar = progress((files.sums.len() * passes) as u64);
-    let began = Instant::now();
-    let ids = submit(&submitting, &files, passes).await?;
-    let submitted = began.elapsed();
-    tell(&bar, format!("{} tasks acknowledged after {:.2} s", ids.len(), submitted.as_secs_f64()));
+    let mut course = Course::begin();
+    let shares = submit(&clients, &files, passes).await?;
+    let mut of_victim: BTreeSet<TaskId> = shares[VICTIM].iter().copied().collect();
+    let ids = shares.concat();
+    tell(&bar, format!("{} tasks acknowledged after {}", ids.len(), length(course.elapsed())));
 
     let mut ends: FuturesUnordered<_> = ids.iter().map(|id| end_of(&watching, *id)).collect();
     let mut views = Vec::with_capacity(ids.len());
-    let mut killed: Option<Killed> = None;
-    let mut pause = Duration::ZERO;
-    let mut last = Instant::now();
+    let mut probe: Option<JoinHandle<Option<Duration>>> = None;
     while let Some(end) = ends.next().await {
-        views.push(end.context("the end of a task could not be learned")?);
+        let view = end.context("the end of a task could not be learned")?;
+        of_victim.remove(&view.id);
+        course.ended(&view);
+        views.push(view);
         bar.inc(1);
-        match &killed {
-            // The first ends after the loss of a node tell how long nothing went on.
-            Some(_) => pause = pause.max(last.elapsed()),
-            None if views.len() * 3 >= ids.len() => {
-                let victim = &fleet.members[VICTIM];
-                tell(
-                    &bar,
-                    format!(
-                        "{} of {} tasks done: killing {} (pid {}) with SIGKILL, which owns them all",
-                        views.len(),
-                        ids.len(),
-                        victim.name,
-                        victim.pid
-                    ),
-                );
-                let (name, done) = (victim.name.clone(), views.len());
-                fleet.kill(VICTIM)?;
-                let probe = tokio::spawn(takeover(watching.clone(), name.clone(), Instant::now()));
-                killed = Some(Killed { name, done, probe });
-            }
-            None => {}
+        if probe.is_none() && can_lose_one(args.nodes) && views.len() * 3 >= ids.len() {
+            let victim = &fleet.members[VICTIM];
+            tell(
+                &bar,
+                format!(
+                    "{} of {} tasks done: killing {} (pid {}) with SIGKILL, which owns {} of the others",
+                    views.len(),
+                    ids.len(),
+                    victim.name,
+                    victim.pid,
+                    of_victim.len(),
+                ),
+            );
+            let name = victim.name.clone();
+            fleet.kill(VICTIM)?;
+            course.lost(name.clone());
+            probe = Some(tokio::spawn(takeover(watching.clone(), name, Instant::now())));
         }
-        last = Instant::now();
     }
-    let took = began.elapsed();
     drop(ends);
     bar.finish_and_clear();
-    let Some(Killed { name, done, probe }) = killed else { bail!("no node was killed") };
-    let taken_over = probe.await.context("looking for the new owners panicked")?;
+    if let Some(probe) = probe {
+        course.taken_over(probe.await.context("looking for the new owners panicked")?);
+    }
     let names = Names::ask(&watching).await;
-    let checked = spawn_blocking(move || Report::check(&files, passes, &views, &names, name, done));
-    let mut report = checked.await.context("checking panicked")?;
-    report.times(took, pause, taken_over);
-    Ok(report)
+    let nodes = args.nodes;
+    let checked = spawn_blocking(move || {
+        let mut report = Report::check(&files, passes, &views, &names);
+        report.tell_course(nodes, &course);
+        report
+    });
+    checked.await.context("checking panicked")
 }
 
-/// The node that was lost.
-struct Killed {
-    name: String,
-    /// How many tasks had ended by then.
-    done: usize,
-    probe: JoinHandle<Option<Duration>>,
+/// Whether a majority of the copies of each task outlives the loss of one of so many nodes.
+const fn can_lose_one(nodes: u16) -> bool {
+    nodes >= 3
 }
 
 /// What the nodes are told: the work, which is done by this very program.
@@ -164,17 +167,29 @@ fn configuration() -> anyhow::Result<String> {
     Ok(root.to_string())
 }
 
-async fn submit(client: &Client, files: &Files, passes: usize) -> anyhow::Result<Vec<TaskId>> {
+/// Submits a share of the tasks through each of `clients`, all at once; the ids by client.
+async fn submit(
+    clients: &[Client],
+    files: &Files,
+    passes: usize,
+) -> anyhow::Result<Vec<Vec<TaskId>>> {
     let template = Template::new(TASK);
-    let args: Arc<[Bytes]> =
+    let args: Vec<Bytes> =
         files.sums.keys().map(|path| Bytes::from(json!({ "path": path }).to_string())).collect();
     let submissions = (0..passes).flat_map(|_| args.iter()).map(|args| Submission {
         template: template.clone(),
         args: args.clone(),
         id: None,
     });
-    let answers = client.submit_all(submissions.collect()).await;
-    let ids: Result<Vec<_>, ClientError> = answers.into_iter().collect();
+    let mut shares: Vec<Vec<Submission>> = clients.iter().map(|_| Vec::new()).collect();
+    for (place, submission) in submissions.enumerate() {
+        shares[place % clients.len()].push(submission);
+    }
+    let submitted = clients.iter().zip(shares).map(|(client, share)| async {
+        let answers = client.submit_all(share).await;
+        answers.into_iter().collect::<Result<Vec<_>, ClientError>>()
+    });
+    let ids: Result<_, _> = join_all(submitted).await.into_iter().collect();
     ids.context("a task was not taken in")
 }
 

@@ -264,6 +264,18 @@ fn two_clusters_are_told_apart_and_keep_to_their_directories() {
 }
 
 #[test]
+fn the_demo_of_one_node_loses_none_and_says_so() {
+    let program = Program::new();
+    fs::create_dir(program.path("files")).unwrap();
+    fs::write(program.path("files/one"), "1").unwrap();
+    let ran = program.run(&["demo", "--over", "files", "--nodes", "1"]);
+    assert!(ran.ok, "{ran:?}");
+    assert!(ran.out.contains("600 acknowledged\n"), "{}", ran.out);
+    assert!(ran.out.contains("No node was killed: there is only one"), "{}", ran.out);
+    assert!(!ran.err.contains("killing"), "{}", ran.err);
+}
+
+#[test]
 fn the_demo_loses_a_node_and_no_task_and_leaves_nothing() {
     let program = Program::new();
     fs::create_dir(program.path("files")).unwrap();
@@ -276,6 +288,7 @@ fn the_demo_loses_a_node_and_no_task_and_leaves_nothing() {
     assert_eq!((&report["files"], &report["tasks"]), (&20.into(), &600.into()));
     assert_eq!((&report["succeeded"], &report["wrong"]), (&600.into(), &0.into()));
     assert!(report["done_before"].as_u64() < Some(600), "{report}");
+    assert!(report["tasks_per_s"].as_u64() > Some(0), "{report}");
     assert!(ran.err.contains("killing node-1"), "{}", ran.err);
     assert_eq!(fs::read_dir(program.path("tmp")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(program.path("run")).unwrap().count(), 0);

@@ -18,6 +18,8 @@ pub(super) struct Files {
     bytes: u64,
     /// Files that were left out: unreadable, too large, or with names that are not text.
     skipped: u64,
+    /// Whether there are more than these.
+    more: bool,
 }
 
 impl fmt::Display for Files {
@@ -26,6 +28,9 @@ impl fmt::Display for Files {
         write!(f, "{} files, {megabytes:.1} MB", count(self.sums.len() as u64))?;
         if self.skipped > 0 {
             write!(f, " ({} skipped)", count(self.skipped))?;
+        }
+        if self.more {
+            f.write_str(" (there are more, which would show nothing more)")?;
         }
         Ok(())
     }
@@ -48,6 +53,7 @@ pub(super) fn find(over: &Path) -> anyhow::Result<Files> {
         paths.sort();
         for path in paths {
             if files.sums.len() >= FILES_MAX {
+                files.more = true;
                 return Ok(files);
             }
             let Ok(found) = fs::symlink_metadata(&path) else { continue };

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use umbel_protocol::task::{RunEnd, State, View};
 
+use super::course::Course;
 use super::files::Files;
 use crate::cli::checksum::sha256;
 use crate::cli::names::Names;
@@ -24,41 +25,39 @@ pub(super) struct Report {
     succeeded: usize,
     /// Checksums that are not what they should be.
     wrong: usize,
-    killed: String,
-    done_before: usize,
+    nodes: u16,
+    /// The node that was killed, unless there were too few.
+    killed: Option<String>,
+    done_before: Option<usize>,
     /// Tasks that were started more than once, by how their earlier runs ended.
     ran_twice: usize,
     ran_twice_why: BTreeMap<&'static str, usize>,
     /// Successful runs by node.
     ran_on: BTreeMap<String, usize>,
+    /// From the first submission to the last end.
     seconds: f64,
-    tasks_per_s: f64,
-    /// Until all partitions had living owners; nothing if that was never seen.
-    takeover_ms: Option<u128>,
-    /// The longest time without any task ending, after the kill.
-    pause_ms: u128,
+    /// While all nodes were there.
+    tasks_per_s: u64,
+    /// From here on, times count from the kill: until all partitions had living owners; nothing if
+    /// that was never seen.
+    takeover_ms: Option<u64>,
+    /// Tasks that ended until then.
+    done_meanwhile: Option<usize>,
+    /// The longest time without a task that ended.
+    pause_ms: Option<u64>,
+    /// Until all tasks had ended that were running on the lost node.
+    run_again_ms: Option<u64>,
+    /// Until all tasks had ended.
+    all_done_ms: Option<u64>,
     #[serde(skip)]
     complaints: Vec<String>,
 }
 
 impl Report {
     /// Compares what the tasks returned with what the files hold.
-    pub(super) fn check(
-        files: &Files,
-        passes: usize,
-        views: &[View],
-        names: &Names,
-        killed: String,
-        done_before: usize,
-    ) -> Self {
-        let mut report = Self {
-            files: files.sums.len(),
-            passes,
-            tasks: views.len(),
-            killed,
-            done_before,
-            ..Self::default()
-        };
+    pub(super) fn check(files: &Files, passes: usize, views: &[View], names: &Names) -> Self {
+        let (files_summed, tasks) = (files.sums.len(), views.len());
+        let mut report = Self { files: files_summed, passes, tasks, ..Self::default() };
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for view in views {
             report.count_runs(view, names);
@@ -91,20 +90,29 @@ impl Report {
         report
     }
 
-    /// Adds how long things took.
-    pub(super) fn times(&mut self, took: Duration, pause: Duration, taken_over: Option<Duration>) {
-        self.seconds = took.as_secs_f64();
-        self.tasks_per_s = (self.tasks as f64 / self.seconds).round();
-        self.pause_ms = pause.as_millis();
-        self.takeover_ms = taken_over.map(|time| time.as_millis());
-        if taken_over.is_none() {
+    /// Adds what happened when, on so many nodes.
+    pub(super) fn tell_course(&mut self, nodes: u16, course: &Course) {
+        self.nodes = nodes;
+        self.seconds = course.took().as_secs_f64();
+        self.tasks_per_s = course.rate().round() as u64;
+        let Some(aftermath) = course.aftermath() else { return };
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.killed = Some(aftermath.name);
+        self.done_before = Some(aftermath.done_before);
+        self.takeover_ms = aftermath.taken_over.map(millis);
+        self.done_meanwhile = Some(aftermath.meanwhile);
+        self.pause_ms = Some(millis(aftermath.pause));
+        self.run_again_ms = aftermath.run_again.map(millis);
+        self.all_done_ms = Some(millis(aftermath.all_done));
+        if self.takeover_ms.is_none() {
             self.complain("the partitions of the lost node have no new owners".to_owned());
         }
     }
 
     /// Whether all is as promised.
     pub(super) fn is_good(&self) -> bool {
-        self.succeeded == self.tasks && self.wrong == 0 && self.takeover_ms.is_some()
+        let is_whole = self.killed.is_none() || self.takeover_ms.is_some();
+        self.succeeded == self.tasks && self.wrong == 0 && is_whole
     }
 
     fn count_runs(&mut self, view: &View, names: &Names) {
@@ -135,71 +143,96 @@ impl Report {
 
     pub(super) fn for_people(&self) -> Vec<String> {
         let number = |n: usize| count(n as u64);
-        let mut why: Vec<_> = self
-            .ran_twice_why
-            .iter()
-            .map(|(end, tasks)| match *end {
-                "lost" => {
-                    format!("{} were running on {} when it was killed", number(*tasks), self.killed)
-                }
-                other => format!("{} after {other}", number(*tasks)),
-            })
-            .collect();
-        if why.is_empty() {
-            why.push("no task was running there when it was killed".to_owned());
+        let times = if self.passes == 1 { "once".into() } else { format!("{} times", self.passes) };
+        let mut tasks = format!("{} acknowledged", number(self.tasks));
+        if let (Some(killed), Some(done)) = (&self.killed, self.done_before) {
+            tasks.push_str(&format!(", {} done when {killed} was killed", number(done)));
         }
+        let right = self.succeeded - self.wrong.min(self.succeeded);
         let ran: Vec<_> =
             self.ran_on.iter().map(|(node, n)| format!("{node} {}", number(*n))).collect();
-        let takeover = match self.takeover_ms {
-            Some(ms) => format!(
-                "all partitions had new owners after {}, no task ended for {}",
-                length(millis(ms)),
-                length(millis(self.pause_ms))
-            ),
-            None => "never seen".to_owned(),
+        let nodes = match self.nodes {
+            1 => "on one node".to_owned(),
+            nodes => format!("with all {nodes} nodes up"),
         };
-        let mut lines = facts(&[
-            ("files", format!("{}, each {} times", number(self.files), self.passes)),
-            (
-                "tasks",
-                format!(
-                    "{} acknowledged, {} done when {} was killed",
-                    number(self.tasks),
-                    number(self.done_before),
-                    self.killed
-                ),
-            ),
+        let rate =
+            format!("{} tasks/s {nodes}, each a process of its own", count(self.tasks_per_s));
+        let mut told = vec![
+            ("files", format!("{}, each {times}", number(self.files))),
+            ("tasks", tasks),
             (
                 "finished",
                 format!("{}, lost {}", number(self.succeeded), number(self.tasks - self.succeeded)),
             ),
             (
                 "checksums",
-                format!(
-                    "{} as computed here, {} wrong",
-                    number(self.succeeded - self.wrong.min(self.succeeded)),
-                    number(self.wrong)
-                ),
+                format!("{} as computed here, {} wrong", number(right), number(self.wrong)),
             ),
-            ("ran twice", format!("{} ({})", number(self.ran_twice), why.join(", "))),
             ("ran on", ran.join(", ")),
-            ("takeover", takeover),
-            (
-                "throughput",
-                format!(
-                    "{} tasks/s over {:.2} s, each a process of its own",
-                    count(self.tasks_per_s as u64),
-                    self.seconds
-                ),
-            ),
-        ]);
+            ("throughput", rate),
+        ];
+        match &self.killed {
+            Some(killed) => told.extend(self.loss(killed)),
+            None => told.push(("time", length(Duration::from_secs_f64(self.seconds)))),
+        }
+        let mut lines = facts(&told);
         lines.extend(self.complaints.iter().cloned());
-        lines.push(if self.is_good() {
-            "A node died in the middle of the work and no task was lost.".to_owned()
-        } else {
-            "This is not as it should be.".to_owned()
+        lines.push(match (self.is_good(), &self.killed) {
+            (false, _) => "This is not as it should be.".to_owned(),
+            (true, Some(_)) => {
+                "A node died in the middle of the work and no task was lost.".to_owned()
+            }
+            (true, None) => format!(
+                "All tasks were done. No node was killed: {}, and work goes on only with a majority \
+                 of its copies. See it with --nodes 3.",
+                if self.nodes == 1 { "there is only one" } else { "there are only two" }
+            ),
         });
         lines
+    }
+
+    /// What the loss of a node did.
+    fn loss(&self, killed: &str) -> Vec<(&'static str, String)> {
+        let number = |n: usize| count(n as u64);
+        let after = |ms: Option<u64>| length(Duration::from_millis(ms.unwrap_or_default()));
+        let takeover = match self.takeover_ms {
+            Some(_) => format!(
+                "what {killed} owned had new owners after {}, the others did {} tasks meanwhile",
+                after(self.takeover_ms),
+                number(self.done_meanwhile.unwrap_or_default())
+            ),
+            None => "never seen".to_owned(),
+        };
+        let why: Vec<_> = self
+            .ran_twice_why
+            .iter()
+            .map(|(end, tasks)| match *end {
+                "lost" => format!(
+                    "{} were running on {killed} when it was killed, and done elsewhere {} later",
+                    number(*tasks),
+                    after(self.run_again_ms)
+                ),
+                other => format!("{} after {other}", number(*tasks)),
+            })
+            .collect();
+        let why = if why.is_empty() {
+            "no task was running there when it was killed".to_owned()
+        } else {
+            why.join(", ")
+        };
+        vec![
+            ("takeover", takeover),
+            ("ran twice", format!("{} ({why})", number(self.ran_twice))),
+            (
+                "time",
+                format!(
+                    "{} in all, {} of it after the kill; at most {} without a task that ended",
+                    length(Duration::from_secs_f64(self.seconds)),
+                    after(self.all_done_ms),
+                    after(self.pause_ms)
+                ),
+            ),
+        ]
     }
 }
 
@@ -208,10 +241,6 @@ fn printed(view: &View) -> Option<(String, String)> {
     let result: Value = serde_json::from_slice(view.result.as_deref()?).ok()?;
     let (sum, path) = result.get("stdout")?.as_str()?.trim_end_matches('\n').split_once("  ")?;
     Some((sum.to_owned(), path.to_owned()))
-}
-
-fn millis(millis: u128) -> Duration {
-    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// Complaints that are shown.
@@ -251,10 +280,22 @@ mod tests {
     }
 
     fn check(views: &[View]) -> Report {
+        check_with(views, true)
+    }
+
+    fn check_with(views: &[View], killed: bool) -> Report {
         let mut files = Files::default();
         files.sums.insert("/a".into(), "abc".into());
-        let mut report = Report::check(&files, 2, views, &Names::default(), "node-1".into(), 1);
-        report.times(Duration::from_secs(1), Duration::ZERO, Some(Duration::from_secs(1)));
+        let mut report = Report::check(&files, 2, views, &Names::default());
+        let mut course = Course::begin();
+        for (place, view) in views.iter().enumerate() {
+            if place == 1 && killed {
+                course.lost("node-1".into());
+                course.taken_over(Some(Duration::from_secs(3)));
+            }
+            course.ended(view);
+        }
+        report.tell_course(if killed { 3 } else { 1 }, &course);
         report
     }
 
@@ -266,10 +307,24 @@ mod tests {
         ];
         let report = check(&good);
         assert!(report.is_good());
-        assert_eq!((report.ran_twice, report.tasks_per_s), (1, 2.0));
+        assert_eq!((report.ran_twice, report.done_before), (1, Some(1)));
         let text = report.for_people().join("\n");
-        assert!(text.contains("1 (1 were running on node-1 when it was killed)"), "{text}");
+        assert!(
+            text.contains("1 (1 were running on node-1 when it was killed, and done"),
+            "{text}"
+        );
+        assert!(text.contains("new owners after 3.00 s, the others did 1 tasks"), "{text}");
         assert!(text.contains("no task was lost"), "{text}");
+    }
+
+    #[test]
+    fn that_no_node_could_be_killed_is_told() {
+        let good = [view("abc", &[RunEnd::Succeeded]), view("abc", &[RunEnd::Succeeded])];
+        let report = check_with(&good, false);
+        assert!(report.is_good());
+        let text = report.for_people().join("\n");
+        assert!(text.contains("No node was killed: there is only one"), "{text}");
+        assert!(!text.contains("takeover"), "{text}");
     }
 
     #[test]
