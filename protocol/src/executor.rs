@@ -55,9 +55,12 @@ pub enum Event {
         /// What it says.
         says: OwnerSays,
     },
-    /// A new way to this node was opened, or its scheduler was started anew: what was under way to
-    /// it may be lost.
+    /// A new way to this node was opened, its scheduler was started anew, or it is heard of again:
+    /// what was under way to it may be lost.
     Reached(NodeId),
+    /// This node is not heard of: it may have died, and its successors are not to find the slots taken
+    /// that it held. If it lives its dispatches are taken as far as there is room.
+    Unheard(NodeId),
     /// The deadline has come.
     Due,
 }
@@ -151,6 +154,12 @@ impl Executor {
                     self.reached_at.insert(node, now);
                 }
                 self.introduce(now, node, effects);
+            }
+            Event::Unheard(node) => {
+                if node != self.me.node {
+                    self.slots.forget(node);
+                    self.slots.allocate(now, self.me, effects);
+                }
             }
             Event::Due => {
                 self.beat_at = now + BEAT;

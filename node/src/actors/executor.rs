@@ -64,7 +64,12 @@ pub(crate) struct OwnerSpoke {
 #[rtype(result = "()")]
 pub(crate) struct RunnersEnded(pub(crate) Vec<(TaskId, Token, Outcome)>);
 
-/// A new way to a node was opened, or its scheduler was started anew.
+/// A node is not heard of any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Unheard(pub(crate) NodeId);
+
+/// A new way to a node was opened, its scheduler was started anew, or it is heard of again.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Reached(pub(crate) NodeId);
@@ -349,6 +354,15 @@ impl Handler<Reached> for Executor {
 
     fn handle(&mut self, Reached(node): Reached, ctx: &mut Self::Context) {
         self.step(Event::Reached(node));
+        self.perform(ctx);
+    }
+}
+
+impl Handler<Unheard> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, Unheard(node): Unheard, ctx: &mut Self::Context) {
+        self.step(Event::Unheard(node));
         self.perform(ctx);
     }
 }

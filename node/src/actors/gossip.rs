@@ -1,8 +1,8 @@
 //! The Gossip actor.
 //!
 //! *Owns* the membership machine. *Receives* datagrams, what is known of connections, and what this
-//! node can take. *Sends* datagrams, and what it finds out to the scheduler. *Never* shares its thread: a probe that is
-//! answered late makes a healthy node look dead.
+//! node can take. *Sends* datagrams, and what it finds out to the scheduler and the executor.
+//! *Never* shares its thread: a probe that is answered late makes a healthy node look dead.
 
 use std::mem;
 
@@ -14,9 +14,10 @@ use umbel_protocol::membership::{Effect, Event, Liveness, Load, Membership};
 use umbel_protocol::scheduler;
 use umbel_protocol::time::Tick;
 
-use super::Happened;
 use super::alarm::{Alarm, Driven};
+use super::executor::Unheard;
 use super::supervisor::{Bell, Handles, NodeError};
+use super::{Happened, Reached};
 use crate::clock::Clock;
 
 /// Drives membership. See the [module](self).
@@ -87,6 +88,13 @@ impl Gossip {
                 // Whoever has not met that start itself refuses earlier ones all the same.
                 self.handles.transport.note_incarnation(node, incarnation);
                 self.for_scheduler.push(scheduler::Event::Liveness { node, incarnation, liveness });
+                let executor = &self.handles.executor;
+                match liveness {
+                    Liveness::Alive => self.handles.tell(executor, Reached(node)),
+                    Liveness::Suspect | Liveness::Down => {
+                        self.handles.tell(executor, Unheard(node));
+                    }
+                }
             }
             Effect::Load { node, load, .. } => {
                 self.for_scheduler.push(scheduler::Event::Load { node, load });

@@ -1,6 +1,7 @@
 //! The membership of a host, as `node`'s gossip actor wires it.
 
 use bytes::Bytes;
+use umbel_protocol::executor;
 use umbel_protocol::id::NodeId;
 use umbel_protocol::membership::{self, Identity, Liveness};
 use umbel_protocol::scheduler;
@@ -23,6 +24,11 @@ impl World {
                     self.ledger.opinion(host, (node, incarnation), down, self.now);
                     let event = scheduler::Event::Liveness { node, incarnation, liveness };
                     self.local(host, Local::Scheduler(event));
+                    let event = match liveness {
+                        Liveness::Alive => executor::Event::Reached(node),
+                        Liveness::Suspect | Liveness::Down => executor::Event::Unheard(node),
+                    };
+                    self.local(host, Local::Executor(event));
                 }
                 membership::Effect::SendDatagram { to, data } => {
                     self.send_datagram(host, to.node, data);

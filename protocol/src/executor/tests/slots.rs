@@ -95,6 +95,21 @@ fn slots_of_another_that_are_not_used_come_back() {
 }
 
 #[test]
+fn slots_of_a_node_that_is_not_heard_of_are_for_others_at_once() {
+    let mut host = Host::new(4);
+    host.demand(OTHER, &[3, 0]);
+    host.give_back(HOME, &[2, 0]);
+    // It held two and wanted one more: neither counts any more.
+    assert_eq!(host.step(Event::Unheard(OTHER)), [grant(HOME, &[2, 0])]);
+    assert_eq!(host.give_back(HOME, &[1, 0]), [grant(HOME, &[1, 0])]);
+    assert_eq!(host.demand(THIRD, &[1, 0]), [recall(&[1, 0])]);
+    // It was only out of reach: it asks again.
+    assert_eq!(host.step(Event::Reached(OTHER)), [introduce(OTHER, 4), recall(&[1, 0])]);
+    assert_eq!(host.demand(OTHER, &[1, 0]), [recall(&[2, 0])]);
+    assert_eq!(host.step(Event::Unheard(HOME)), [], "a node hears itself");
+}
+
+#[test]
 fn a_dispatch_shows_that_the_slots_of_another_are_used() {
     let mut host = Host::new(4);
     host.demand(OTHER, &[2, 0]);
