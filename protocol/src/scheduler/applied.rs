@@ -97,7 +97,7 @@ impl Scheduler {
             if let Some(expires_at) = template.options.expires_at {
                 self.timers.insert(expires_at, task, Due::Expire);
             }
-            self.ready.push(&template, task);
+            self.ready.push(&template, task, record.waits_again());
         }
     }
 

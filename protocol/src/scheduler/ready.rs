@@ -64,7 +64,9 @@ impl Ready {
         place
     }
 
-    pub(super) fn push(&mut self, template: &Template, task: TaskId) {
+    /// Puts a task into its line: at the end, or if it waits `again`, having been started before, at
+    /// the front. It came before those that wait, and whoever waits for it has waited longest.
+    pub(super) fn push(&mut self, template: &Template, task: TaskId, again: bool) {
         let place = self.class(template);
         let priority = usize::from(template.options.priority()).min(PRIORITIES - 1);
         self.last += 1;
@@ -74,7 +76,10 @@ impl Ready {
             class.len += 1;
             class.lines.get_mut(priority)
         }) {
-            line.push_back((came, task));
+            match line.front().copied().filter(|_| again) {
+                Some((first, _)) => line.push_front((first, task)),
+                None => line.push_back((came, task)),
+            }
             self.len += 1;
         }
     }
@@ -140,5 +145,30 @@ impl Ready {
             class.len = class.lines.iter().map(VecDeque::len).sum();
         }
         self.len = self.classes.iter().map(|class| class.len).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Wall;
+
+    #[test]
+    fn who_waits_again_is_first_among_its_like() {
+        let task = |n| TaskId::new(Wall::from_millis(1), PartitionId(0), n);
+        let (template, mut ready) = (Template::new("add"), Ready::default());
+        ready.push(&template, task(1), true);
+        for n in 2..4 {
+            ready.push(&template, task(n), false);
+        }
+        let urgent = {
+            let mut urgent = template.clone();
+            urgent.options.priority = Some(9);
+            urgent
+        };
+        ready.push(&urgent, task(5), false);
+        ready.push(&template, task(4), true);
+        let served: Vec<_> = std::iter::from_fn(|| ready.pop(0)).collect();
+        assert_eq!(served, [5, 4, 1, 2, 3].map(task));
     }
 }

@@ -36,7 +36,9 @@ impl Scheduler {
         for (task, record) in partition.records() {
             match record.phase() {
                 Phase::Scheduled { not_before } => scheduled.push((*not_before, task)),
-                Phase::Ready => ready.push((record.order, task)),
+                // Of those that wait again the last to be indexed is the first.
+                Phase::Ready if record.waits_again() => ready.push((true, !record.order, task)),
+                Phase::Ready => ready.push((false, record.order, task)),
                 Phase::Leased(lease) => {
                     self.lessees.leased(lease.lessee, task, lease.token, now);
                     owner.asked.insert(lease.lessee, crate::time::Tick::START);
@@ -52,7 +54,7 @@ impl Scheduler {
             self.index_scheduled(task, not_before);
         }
         ready.sort_unstable();
-        for (_, task) in ready {
+        for (.., task) in ready {
             self.index_ready(task);
         }
         self.ask_executors(id);

@@ -141,6 +141,12 @@ impl Record {
         self.history.as_ref().map_or(0, |history| history.crashes)
     }
 
+    /// Whether it was started before, and that run is over.
+    #[must_use]
+    pub fn waits_again(&self) -> bool {
+        self.history.as_ref().is_some_and(|history| history.starts > 0)
+    }
+
     /// Whether it may not start any more at `now`.
     #[must_use]
     pub fn is_overdue(&self, now: Wall) -> bool {
