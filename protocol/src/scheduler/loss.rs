@@ -169,7 +169,8 @@ mod tests {
                         Effect::Answer { .. }
                         | Effect::Execute(_)
                         | Effect::Joined(_)
-                        | Effect::Meet { .. } => {}
+                        | Effect::Meet { .. }
+                        | Effect::Members(_) => {}
                         Effect::Refused(why) => panic!("refused: {why}"),
                     }
                 }
