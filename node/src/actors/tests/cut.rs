@@ -11,6 +11,17 @@ async fn owned(node: &Node) -> Vec<PartitionId> {
     }
 }
 
+/// Submits a task to a partition, and waits for its end.
+async fn run(node: &Node, name: &str, id: TaskId) {
+    let row = Row { id, template: 0, args: "null".into() };
+    let batch = Arc::new(Batch { templates: vec![Template::new(name)], rows: vec![row] });
+    let mut answers = submit(node, &batch, true).await;
+    match next(&mut answers).await {
+        Answer::Finished(endings) => assert_eq!(endings[0].state, State::Succeeded),
+        other => panic!("it has not ended: {other:?}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn owner_and_executor_speak_through_the_third() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -22,6 +33,8 @@ async fn owner_and_executor_speak_through_the_third() {
     .await;
     until("it owns a partition", async || !owned(&owner).await.is_empty()).await;
     let partition = owned(&owner).await[0];
+    // Nothing is acknowledged before all copies are where they belong.
+    run(&owner, Registry::NOOP, TaskId::new(wall(), partition, 1)).await;
 
     let ways = [&owner, &executor].map(|node| node.handles().transport.clone());
     ways[0].cut(executor.id());
@@ -29,14 +42,8 @@ async fn owner_and_executor_speak_through_the_third() {
     let is_cut = || ways[0].peer(executor.id()).is_none() && ways[1].peer(owner.id()).is_none();
     until("they have no connection", async || is_cut()).await;
 
-    let id = TaskId::new(wall(), partition, 1);
-    let row = Row { id, template: 0, args: "null".into() };
-    let batch = Arc::new(Batch { templates: vec![Template::new("far")], rows: vec![row] });
-    let mut answers = submit(&owner, &batch, true).await;
-    match next(&mut answers).await {
-        Answer::Finished(endings) => assert_eq!(endings[0].state, State::Succeeded),
-        other => panic!("it has not ended: {other:?}"),
-    }
+    let id = TaskId::new(wall(), partition, 2);
+    run(&owner, "far", id).await;
     assert!(is_cut(), "they had no other way");
     assert!(owned(&owner).await.contains(&partition), "and nobody else decided");
     match ask(&owner, Ask::Show { task: id }).await {
