@@ -315,7 +315,7 @@ impl Ways {
                 effects.push(Effect::Deliver { from: one.from, said: one.said });
             } else if one.from == sender && one.to != sender && self.is_member(one.to) {
                 let is_connected = self.others.get(&one.to).is_some_and(|to| to.is_connected);
-                let messages = onward.entry(one.to).or_insert(is_connected.then(Vec::new));
+                let messages = onward.entry(one.to).or_insert_with(|| is_connected.then(Vec::new));
                 if let Some(messages) = messages {
                     messages.push(PeerMessage::Relay(Box::new(one)));
                 }

@@ -288,10 +288,10 @@ fn a_relay_is_no_way_around_checks() {
 fn what_was_relayed_is_taken_from_members_in_the_name_of_members() {
     let mut host = Host::new(FAR, &[ME, C]);
     let said = Said::ToExecutor(ask());
-    let one = Relayed { from: ME, to: FAR, said: said.clone() };
-    let delivered = Effect::Deliver { from: ME, said };
-    assert_eq!(host.hear(C, vec![one.clone()]), [delivered.clone()]);
-    assert_eq!(host.hear(ME, vec![one]), [delivered], "without a relay, but out of order");
+    let one = || Relayed { from: ME, to: FAR, said: said.clone() };
+    let delivered = || Effect::Deliver { from: ME, said: said.clone() };
+    assert_eq!(host.hear(C, vec![one()]), [delivered()]);
+    assert_eq!(host.hear(ME, vec![one()]), [delivered()], "without a relay, but out of order");
     let said = Said::FromExecutor(beat(ME));
     let from_executor = host.hear(C, vec![relayed(ME, FAR)]);
     assert_eq!(from_executor, [Effect::Deliver { from: ME, said }]);
