@@ -43,7 +43,7 @@ pub use self::post::{Post, PostError};
 pub use self::scheduler::{Ask, CopiesHere, CopyStatus, Scheduler};
 pub use self::supervisor::{NodeError, Supervisor, Which};
 
-pub(crate) use self::executor::{OwnerSpoke, Reached};
+pub(crate) use self::executor::{OwnerSpoke, OwnersRelayed, Reached};
 pub(crate) use self::gossip::Gossiped;
 pub(crate) use self::ground::Directory;
 pub(crate) use self::scheduler::Happened;

@@ -58,6 +58,7 @@ mod seeker;
 pub mod store;
 pub mod tls;
 pub mod transport;
+mod ways;
 mod wire_out;
 pub mod work;
 

@@ -6,10 +6,11 @@ use tracing::{debug, info, warn};
 use umbel_protocol::id::NodeId;
 use umbel_protocol::membership;
 use umbel_protocol::scheduler::{Caller, Event};
+use umbel_protocol::ways;
 use umbel_protocol::wire::hello::{NodeHello, Refusal};
-use umbel_protocol::wire::{ClientFrame, Envelope, PeerMessage, decode};
+use umbel_protocol::wire::{ClientFrame, Envelope, PeerMessage, Relayed, Said, decode};
 
-use crate::actors::{Gossiped, Handles, Happened, NodeError, OwnerSpoke, Reached};
+use crate::actors::{Gossiped, Handles, Happened, NodeError, OwnerSpoke, OwnersRelayed, Reached};
 use crate::transport::{Inbound, Inbox, Lane, Throttle};
 
 /// Frames that are handed over as one message.
@@ -54,6 +55,7 @@ async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, events
         }
         Inbound::Disconnected { node, why } => {
             info!(?node, why, "a connection ended");
+            handles.ways.note(ways::Event::Disconnected(node));
             handles.tell(&handles.gossip, Gossiped(membership::Event::Silent { node }));
         }
         Inbound::Frame { from, lane, frame } => match decode(&frame, lane.bytes_max()) {
@@ -88,6 +90,7 @@ fn client_frame(session: u64, frame: &[u8], handles: &Handles, events: &mut Vec<
 /// hears of it later.
 fn connected(node: NodeId, hello: &NodeHello, handles: &Handles, events: &mut Vec<Event>) {
     info!(?node, name = hello.name, address = %hello.listen, "connected");
+    handles.ways.note(ways::Event::Connected(node));
     let to = membership::Peer { node, address: hello.listen };
     handles.tell(&handles.gossip, Gossiped(membership::Event::Announce { to }));
     handles.tell(&handles.gossip, Gossiped(membership::Event::Heard { node }));
@@ -99,8 +102,11 @@ async fn node_says(from: NodeId, envelope: Envelope, handles: &Handles, events: 
     let Envelope { clock, messages } = envelope;
     let mut for_executor = Vec::new();
     let mut for_scheduler = Vec::with_capacity(messages.len());
+    let mut for_relay = Vec::new();
     for message in messages {
         match message {
+            PeerMessage::NoWay { to } => handles.ways.note(ways::Event::NoWay { via: from, to }),
+            PeerMessage::Relay(relayed) => for_relay.push(*relayed),
             PeerMessage::ToExecutor(says) => for_executor.push(says),
             other => for_scheduler.push(other),
         }
@@ -112,6 +118,23 @@ async fn node_says(from: NodeId, envelope: Envelope, handles: &Handles, events: 
     if !for_scheduler.is_empty() {
         let envelope = Envelope { clock, messages: for_scheduler };
         events.push(Event::Peer { from, envelope });
+    }
+    if !for_relay.is_empty() {
+        relay(from, for_relay, handles, events).await;
+    }
+}
+
+/// Takes what came through others, and gives others what goes on.
+async fn relay(sender: NodeId, relayed: Vec<Relayed>, handles: &Handles, events: &mut Vec<Event>) {
+    let mut for_executor = Vec::new();
+    for (from, said) in handles.ways.relay(sender, relayed) {
+        match said {
+            Said::FromExecutor(says) => events.push(Event::Executor(says)),
+            Said::ToExecutor(says) => for_executor.push((from, says)),
+        }
+    }
+    if !for_executor.is_empty() && handles.executor.addr().is_some() {
+        handles.executor.deliver(OwnersRelayed(for_executor)).await;
     }
 }
 

@@ -86,6 +86,9 @@ struct Inner {
     /// Bulk messages that are taken in at a time.
     bulk_places: Semaphore,
     warnings: Throttle,
+    /// Nodes that tests cut this one from.
+    #[cfg(test)]
+    cut: dashmap::DashSet<NodeId>,
     runtime: Handle,
     closing: CancellationToken,
 }
@@ -124,6 +127,8 @@ impl Transport {
             outlet,
             bulk_places: Semaphore::new(BULK_PLACES),
             warnings: Throttle::default(),
+            #[cfg(test)]
+            cut: dashmap::DashSet::new(),
             runtime,
             closing: closing.clone(),
         });
@@ -260,6 +265,15 @@ impl Transport {
     pub fn peer(&self, node: NodeId) -> Option<(NodeHello, Duration)> {
         let link = self.inner.peers.link(node)?;
         Some((link.hello.clone(), link.connection.rtt()))
+    }
+
+    /// Ends the connection with `node` and takes no other.
+    #[cfg(test)]
+    pub(crate) fn cut(&self, node: NodeId) {
+        self.inner.cut.insert(node);
+        if let Some(link) = self.inner.peers.link(node) {
+            close(&link.connection, Code::Refused, "a test cuts the two");
+        }
     }
 
     /// Sends what was queued as far as it is taken soon, ends all connections, telling the other

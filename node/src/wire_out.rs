@@ -132,6 +132,8 @@ const fn what(message: &PeerMessage) -> &'static str {
         PeerMessage::Joined(_) => "joined",
         PeerMessage::Meta(_) => "meta",
         PeerMessage::MetaVersion(_) => "meta-version",
+        PeerMessage::NoWay { .. } => "no-way",
+        PeerMessage::Relay(_) => "relay",
         PeerMessage::ToExecutor(_) => "to-executor",
     }
 }

@@ -38,8 +38,9 @@ pub struct Executor {
     /// Runs that were answered with "never had it", oldest first.
     refused: VecDeque<(TaskId, Token)>,
     refused_set: BTreeSet<(TaskId, Token)>,
-    /// When a way to each other node was last opened.
-    reached_at: BTreeMap<NodeId, Tick>,
+    /// When each other node was last heard by another way than before: what it says may have come
+    /// out of order since.
+    crossed_at: BTreeMap<NodeId, Tick>,
     beat_at: Tick,
 }
 
@@ -50,6 +51,13 @@ pub enum Event {
     Finished(Vec<(TaskId, Token, Outcome)>),
     /// An owner says something.
     Owner {
+        /// Its node.
+        from: NodeId,
+        /// What it says.
+        says: OwnerSays,
+    },
+    /// An owner says something that came through a third node, or that may overtake what does.
+    Relayed {
         /// Its node.
         from: NodeId,
         /// What it says.
@@ -114,7 +122,7 @@ impl Executor {
             fences: BTreeMap::new(),
             refused: VecDeque::new(),
             refused_set: BTreeSet::new(),
-            reached_at: BTreeMap::new(),
+            crossed_at: BTreeMap::new(),
             beat_at: now + BEAT,
         }
     }
@@ -151,9 +159,13 @@ impl Executor {
             Event::Reached(node) => {
                 // Within a node there is one mailbox, and one order.
                 if node != self.me.node {
-                    self.reached_at.insert(node, now);
+                    self.crossed_at.insert(node, now);
                 }
                 self.introduce(now, node, effects);
+            }
+            Event::Relayed { from, says } => {
+                self.crossed_at.insert(from, now);
+                self.owner_says(now, from, says, effects);
             }
             Event::Unheard(node) => {
                 if node != self.me.node {

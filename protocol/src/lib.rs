@@ -22,4 +22,5 @@ pub mod placement;
 pub mod scheduler;
 pub mod task;
 pub mod time;
+pub mod ways;
 pub mod wire;

@@ -127,6 +127,21 @@ pub const LISTED_TEXT_BYTES_MAX: usize = 1024 * 1024;
 /// Messages in an actor's mailbox. A message is a batch, so this is far from the number of tasks.
 pub const MAILBOX_MAX: usize = 1_024;
 
+/// Two nodes that have had no connection for so long speak through a third, as far as they are owner
+/// and executor. A connection that merely broke is back in that time: each side calls again at least
+/// once a second.
+pub const RELAY_AFTER: Span = Span::from_millis(1_000);
+/// So long they speak through the same one; then it is the next one's turn. What is not confirmed is
+/// repeated once a second, so that each try goes another way.
+pub const RELAY_TURN: Span = Span::from_millis(1_000);
+/// A member that said to have no way to a node either is not asked again for so long, if others are
+/// left: as long as a connection may be dead before both sides know.
+pub const RELAY_AVOIDED: Span = Span::from_millis(5_000);
+/// How long something said between two nodes may still come after they found another way to each
+/// other: far longer than anything waits in a queue or a process stands still. Beyond it a node that
+/// slept is down to the others, and its leases are gone.
+pub const CROSSING_MAX: Span = Span::from_millis(60_000);
+
 /// Log bytes that stay in memory behind the last applied entry, for a follower that is a little
 /// behind.
 pub const LOG_TAIL_BYTES: usize = 64 * 1024;

@@ -10,7 +10,8 @@ mod request;
 
 pub use self::codec::{DecodeError, decode, encode};
 pub use self::peer::{
-    Declaration, Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile, Queue,
+    Declaration, Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile, Queue, Relayed,
+    Said,
 };
 pub use self::request::{
     Answer, Ask, ClientFrame, Ending, MemberStatus, Request, RequestError, ServerFrame, Status,

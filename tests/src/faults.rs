@@ -21,6 +21,15 @@ pub enum Fault {
     Calm,
 }
 
+/// Two hosts that are cut from each other only.
+#[derive(Clone, Copy, Debug)]
+pub struct Apart {
+    /// Which.
+    pub hosts: [usize; 2],
+    /// Since when.
+    pub since: u64,
+}
+
 impl World {
     /// Puts the first fault and the end of all faults in line.
     pub fn plan_faults(&mut self) {
@@ -60,6 +69,7 @@ impl World {
         if !self.network.blocked.is_empty() {
             self.trace(|| "nothing is blocked any more".to_owned());
             self.network.blocked.clear();
+            self.apart = None;
         }
     }
 
@@ -89,6 +99,7 @@ impl World {
             faults.relink,
             faults.slow_disk,
             faults.pause,
+            faults.bridge,
         ];
         let total: u32 = weights.iter().sum();
         if total == 0 {
@@ -111,7 +122,9 @@ impl World {
         self.is_troubled = true;
         let host = self.some_host();
         let names = ["crash", "blackout", "cut", "connection breaks", "slow disk", "pause"];
-        self.saw(names[kind.min(names.len() - 1)]);
+        if let Some(name) = names.get(kind) {
+            self.saw(name);
+        }
         match kind {
             0 => self.crash_for_a_while(host),
             1 => {
@@ -130,11 +143,12 @@ impl World {
                 self.trace(|| format!("the disk of host {host} is slow"));
                 self.hosts[host].slow_until = self.now + self.between(SECOND, 8 * SECOND);
             }
-            _ => {
+            5 => {
                 self.trace(|| format!("host {host} stands still"));
                 let until = self.now + self.between(100 * MS, PAUSE_MAX);
                 self.hosts[host].paused_until = until;
             }
+            _ => self.bridge(host),
         }
     }
 
@@ -160,8 +174,28 @@ impl World {
         let pairs = (0..hosts).flat_map(|a| (0..hosts).map(move |b| (a, b)));
         let blocked = pairs.filter(|(a, b)| a != b && apart(*a, *b)).collect();
         self.network.blocked = blocked;
+        self.apart = None;
         self.trace(|| format!("a cut of shape {shape}: host {alone}, sides {side:?}"));
         let at = self.now + self.between(SECOND / 2, 15 * SECOND);
         self.push(at, What::Fault(Fault::Heal));
+    }
+
+    /// Host `one` and another are cut from each other, both ways or one, and from nobody else, until
+    /// all is healed: longer than anything waits.
+    fn bridge(&mut self, one: usize) {
+        let hosts = self.hosts.len();
+        if hosts < 3 || !self.network.blocked.is_empty() {
+            return;
+        }
+        self.saw("bridge");
+        let step = usize::try_from(self.between(1, hosts as u64 - 1)).expect("few hosts");
+        let other = (one + step) % hosts;
+        let is_one_way = self.flip(0.3);
+        self.network.blocked.insert((one, other));
+        if !is_one_way {
+            self.network.blocked.insert((other, one));
+        }
+        self.apart = Some(Apart { hosts: [one, other], since: self.now });
+        self.trace(|| format!("a cut between {one} and {other} only, one way: {is_one_way}"));
     }
 }

@@ -8,6 +8,7 @@ mod former;
 mod gossip;
 mod mailbox;
 mod scheduler;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,6 +20,7 @@ use umbel_protocol::membership::{Config, Event as MembershipEvent, Identity, Mem
 use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{Event as SchedulerEvent, Now, Scheduler, Settings};
 use umbel_protocol::time::{Span, Tick, Wall};
+use umbel_protocol::ways::{Event as WaysEvent, Ways};
 use umbel_protocol::wire::Profile;
 
 use crate::disk::Disk;
@@ -59,6 +61,8 @@ pub struct Process {
     pub executor: Executor,
     /// Knows who is alive.
     pub membership: Membership,
+    /// Knows how to speak to others.
+    ways: Ways,
     formation: Option<Formation>,
     /// When it started.
     pub started_at: u64,
@@ -68,7 +72,7 @@ pub struct Process {
     /// Runs, with their attempts and pools.
     runs: BTreeMap<(TaskId, Token), (u32, usize)>,
     /// When the last message to each machine inside the node arrives.
-    lanes: [u64; 4],
+    lanes: [u64; 5],
     is_writing: bool,
 }
 
@@ -83,6 +87,8 @@ pub enum Local {
     Membership(MembershipEvent),
     /// To its formation.
     Formation(FormationEvent),
+    /// To its ways.
+    Ways(WaysEvent),
     /// A seed would have answered by now.
     Greeted(usize),
     /// The deadline of a machine.
@@ -97,6 +103,7 @@ const SCHEDULER: usize = 0;
 const EXECUTOR: usize = 1;
 const MEMBERSHIP: usize = 2;
 const FORMATION: usize = 3;
+const WAYS: usize = 4;
 
 /// Where host `host` listens.
 #[must_use]
@@ -186,12 +193,13 @@ impl World {
             scheduler,
             executor,
             membership,
+            ways: Ways::new(identity.node),
             formation,
             started_at: now,
             wake_at: [u64::MAX; 4],
             knows,
             runs: BTreeMap::new(),
-            lanes: [now; 4],
+            lanes: [now; 5],
             is_writing: false,
         });
         for other in 0..self.hosts.len() {
@@ -248,6 +256,7 @@ impl World {
             Local::Executor(event) => self.step_executor(host, event),
             Local::Membership(event) => self.step_membership(host, event),
             Local::Formation(event) => self.step_formation(host, event),
+            Local::Ways(event) => self.step_ways(host, event),
             Local::Greeted(seed) => self.greeted(host, seed),
             Local::Wake(machine) => self.woken(host, machine),
             Local::Synced(number) => self.synced(host, number),

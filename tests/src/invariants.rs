@@ -9,6 +9,7 @@ pub mod nothing_goes_back;
 pub mod nothing_is_left;
 pub mod nothing_unsynced_is_promised;
 pub mod one_owner;
+pub mod relayed_in_time;
 pub mod replicas_converge;
 pub mod second_run_after_loss;
 pub mod starts_in_place;
@@ -75,6 +76,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
             named("every_task_ends", every_task_ends::judge(world, task, record))?;
         }
     }
+    named("relayed_in_time", relayed_in_time::check(world))?;
     named("nothing_goes_back", nothing_goes_back::check_metas(world))
 }
 

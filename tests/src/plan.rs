@@ -66,6 +66,8 @@ pub struct FaultPlan {
     pub slow_disk: u32,
     /// A process stands still for a while.
     pub pause: u32,
+    /// Two hosts are cut from each other only, for the rest of the storm.
+    pub bridge: u32,
     /// Most that a wall clock is off, in milliseconds.
     pub clock_skew: u64,
     /// Whether messages of consensus are reordered, doubled and lost one by one.
@@ -82,15 +84,21 @@ impl Plan {
         let sizes = [1, 2, 3, 3, 3, 5, 5, 7];
         let hosts = sizes[rng.random_range(0..sizes.len())];
         let faults = FaultPlan::of(seed, &mut rng);
+        // Two that are cut from each other need a third, and enough to say.
+        let is_bridged = faults.is_bridged_only();
+        let hosts = if is_bridged { hosts.max(3) } else { hosts };
+        let submissions = rng.random_range(20..80);
+        let storm = rng.random_range(10..30) * SECOND;
         Self {
             seed,
             hosts,
             seeds: if hosts == 1 { 0 } else { hosts.min(3) },
             partitions: [4, 6, 8, 16][rng.random_range(0..4)],
             replicas: if hosts >= 5 && rng.random_bool(0.25) { 5 } else { 3 },
-            submissions: rng.random_range(20..80),
+            submissions: if is_bridged { 4 * submissions } else { submissions },
             batch_max: [1, 4, 20][rng.random_range(0..3)],
-            storm: rng.random_range(10..30) * SECOND,
+            // The cut lasts for longer than anything waits.
+            storm: if is_bridged { 30 * SECOND + storm } else { storm },
             faults,
             limits: draw_limits(&mut rng),
             loses_minority: hosts >= 3 && rng.random_bool(0.5),
@@ -127,7 +135,7 @@ impl FaultPlan {
         let calm = Self { kind: "calm", ..Self::default() };
         let lags = rng.random_bool(0.5);
         let broken = Self { every, lags, ..calm };
-        match seed % 10 {
+        match seed % 11 {
             0 => calm,
             1 => Self { kind: "crashes", crash: 1, ..broken },
             2 => Self { kind: "partitions", partition: 1, ..broken },
@@ -137,6 +145,7 @@ impl FaultPlan {
             6 => Self { kind: "blackouts", every: every * 3, blackout: 1, ..broken },
             7 => Self { kind: "pauses", pause: 2, partition: 1, ..broken },
             8 => Self { kind: "unruly", relink: 1, partition: 1, unruly: true, ..broken },
+            9 => Self { kind: "bridges", every: 6 * SECOND, bridge: 1, ..broken },
             _ => Self {
                 kind: "everything",
                 datagram_loss: 50,
@@ -147,11 +156,20 @@ impl FaultPlan {
                 relink: 4,
                 slow_disk: 2,
                 pause: 2,
+                bridge: 1,
                 clock_skew: 2_000,
                 unruly: rng.random_bool(0.5),
                 lags,
             },
         }
+    }
+
+    /// Whether two hosts are cut from each other and all else is well.
+    #[must_use]
+    pub const fn is_bridged_only(&self) -> bool {
+        let others = self.crash + self.blackout + self.partition;
+        let others = others + self.relink + self.slow_disk + self.pause;
+        self.bridge > 0 && others == 0 && self.datagram_loss == 0 && !self.unruly
     }
 
     /// Whether something goes wrong from the first moment on.

@@ -3,7 +3,7 @@
 use umbel_protocol::group::{Body, RaftKind};
 use umbel_protocol::limits::FRAME_BYTES_MAX;
 use umbel_protocol::task::Outcome;
-use umbel_protocol::wire::{Envelope, ExecutorSays, PeerMessage, decode, encode};
+use umbel_protocol::wire::{Envelope, ExecutorSays, PeerMessage, Said, decode, encode};
 
 use crate::world::World;
 
@@ -26,11 +26,13 @@ pub enum Sabotage {
     FalseSuccess,
     /// Votes are told to be granted that were refused.
     FreeVotes,
+    /// Nobody gives on what is to be relayed.
+    MuteRelays,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::EarlyDisk,
         Self::ForgetfulDisk,
         Self::LostHolds,
@@ -39,6 +41,7 @@ impl Sabotage {
         Self::EagerAnswer,
         Self::FalseSuccess,
         Self::FreeVotes,
+        Self::MuteRelays,
     ];
 
     /// The one that is called so.
@@ -88,6 +91,11 @@ impl World {
         }
     }
 
+    /// Whether what is to be relayed is dropped.
+    pub(crate) fn relays_nothing(&self) -> bool {
+        self.has(Sabotage::MuteRelays)
+    }
+
     /// What an executor says to the owner on its own node.
     pub(crate) fn said_at_home(&self, says: ExecutorSays) -> ExecutorSays {
         if self.has(Sabotage::LostHolds) { without_runs(says) } else { says }
@@ -103,6 +111,11 @@ impl World {
             match message {
                 PeerMessage::FromExecutor(says) if self.has(Sabotage::LostHolds) => {
                     *says = without_runs(says.clone());
+                }
+                PeerMessage::Relay(relayed) if self.has(Sabotage::LostHolds) => {
+                    if let Said::FromExecutor(says) = &mut relayed.said {
+                        *says = without_runs(says.clone());
+                    }
                 }
                 PeerMessage::Group(messages) if self.has(Sabotage::FreeVotes) => {
                     for message in messages {

@@ -13,7 +13,7 @@ use umbel_protocol::wire::Answer;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::client::Clients;
-use crate::faults::Fault;
+use crate::faults::{Apart, Fault};
 use crate::host::{Host, Local};
 use crate::invariants;
 use crate::ledger::Ledger;
@@ -61,6 +61,8 @@ pub struct World {
     pub datagram_loss: u32,
     /// How long members may be away.
     pub replace_after_ms: u64,
+    /// The two that are cut from each other only, if any are.
+    pub apart: Option<Apart>,
     /// How the last loss goes.
     pub loss: Loss,
     /// What happened how often.
@@ -170,6 +172,7 @@ impl World {
             owners: Default::default(),
             datagram_loss: plan.faults.datagram_loss,
             replace_after_ms: if rng.random_bool(0.5) { 5_000 } else { 30_000 },
+            apart: None,
             loss: Loss::default(),
             seen: BTreeMap::new(),
             is_troubled: plan.faults.is_troubled_at_once(),

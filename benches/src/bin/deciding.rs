@@ -121,6 +121,7 @@ impl Lone {
                     | scheduler::Effect::Joined(_)
                     | scheduler::Effect::Lost(_)
                     | scheduler::Effect::Meet { .. }
+                    | scheduler::Effect::Members(_)
                     | scheduler::Effect::Refused(_)
                     | scheduler::Effect::Send { .. } => {}
                 }

@@ -28,7 +28,6 @@ use super::gossip::Free;
 use super::runs::Tie;
 use super::supervisor::{Bell, Handles};
 use crate::clock::Clock;
-use crate::wire_out::send_envelopes;
 use crate::work::{Registry, RunRequest, Runner, Started, panicked};
 
 /// Runs that ended at once and are told together; also how many are started before other tasks of
@@ -58,6 +57,11 @@ pub(crate) struct OwnerSpoke {
     pub(crate) from: NodeId,
     pub(crate) says: Vec<OwnerSays>,
 }
+
+/// Owners say something that was relayed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct OwnersRelayed(pub(crate) Vec<(NodeId, OwnerSays)>);
 
 /// Runs have ended.
 #[derive(Debug, Message)]
@@ -134,7 +138,7 @@ impl Executor {
             }
         }
         for (to, messages) in says {
-            send_envelopes(&self.handles.transport, to, false, messages);
+            self.handles.ways.say(to, messages);
         }
         self.start(starts, ctx);
         self.settle(ctx);
@@ -331,6 +335,18 @@ impl Handler<OwnerSpoke> for Executor {
         self.make_way(ctx);
         for says in says {
             self.step(Event::Owner { from, says });
+        }
+        self.perform(ctx);
+    }
+}
+
+impl Handler<OwnersRelayed> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, OwnersRelayed(relayed): OwnersRelayed, ctx: &mut Self::Context) {
+        self.make_way(ctx);
+        for (from, says) in relayed {
+            self.step(Event::Relayed { from, says });
         }
         self.perform(ctx);
     }

@@ -13,6 +13,7 @@ use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::membership::{Effect, Event, Liveness, Load, Membership};
 use umbel_protocol::scheduler;
 use umbel_protocol::time::Tick;
+use umbel_protocol::ways;
 
 use super::alarm::{Alarm, Driven};
 use super::executor::Unheard;
@@ -87,6 +88,7 @@ impl Gossip {
                 let (node, incarnation) = (identity.node, identity.incarnation);
                 // Whoever has not met that start itself refuses earlier ones all the same.
                 self.handles.transport.note_incarnation(node, incarnation);
+                self.handles.ways.note(ways::Event::Liveness { node, liveness });
                 self.for_scheduler.push(scheduler::Event::Liveness { node, incarnation, liveness });
                 let executor = &self.handles.executor;
                 match liveness {

@@ -17,6 +17,7 @@ use umbel_protocol::id::{GroupId, ReplicaId};
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::scheduler::{self, Caller, Effect, Event};
 use umbel_protocol::time::Tick;
+use umbel_protocol::ways;
 use umbel_protocol::wire::{Answer, OwnerSays, Request};
 
 use super::OwnerSpoke;
@@ -116,6 +117,7 @@ impl Scheduler {
             Effect::Joined(cluster) => self.handles.joined(cluster),
             Effect::Lost(loss) => self.handles.fail(NodeError::Lost(loss)),
             Effect::Meet { node, address } => self.handles.meet(node, address),
+            Effect::Members(members) => self.handles.ways.note(ways::Event::Members(members)),
             Effect::Persist(batch) => {
                 if let Err(why) = self.writer.submit(batch) {
                     // The machine would wait for this batch for ever. A store that has failed has
@@ -124,9 +126,10 @@ impl Scheduler {
                 }
             }
             Effect::Refused(refusal) => self.handles.fail(refusal.into()),
-            Effect::Send { to, urgent, messages } => {
-                send_envelopes(&self.handles.transport, to, urgent, messages);
+            Effect::Send { to, urgent: true, messages } => {
+                send_envelopes(&self.handles.transport, to, true, messages);
             }
+            Effect::Send { to, urgent: false, messages } => self.handles.ways.say(to, messages),
         }
     }
 

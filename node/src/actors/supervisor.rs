@@ -42,6 +42,7 @@ use crate::clock::Clock;
 use crate::data_dir::DataDirError;
 use crate::store::{DiskStore, Recovered, StoreError, Writer};
 use crate::transport::Transport;
+use crate::ways::Ways;
 use crate::work::{Registry, Runner, chain, panicked};
 
 /// First pause before an actor is built again; it doubles up to the limit.
@@ -140,6 +141,8 @@ pub(crate) struct Setup {
 #[derive(Clone)]
 pub(crate) struct Handles {
     pub(crate) transport: Transport,
+    /// What owners and executors say goes through these.
+    pub(crate) ways: Ways,
     /// The node's own threads: they run no code of tasks.
     pub(crate) runtime: Handle,
     /// Where tasks run: on the threads of whoever started the node.

@@ -1,5 +1,6 @@
 //! Whole nodes, from within: what happens when a part of one breaks, blocks or floods another.
 
+mod cut;
 mod ends;
 mod falls;
 mod flow;
@@ -45,6 +46,11 @@ async fn lone(dir: &Path) -> Node {
 
 /// Three nodes that know each other.
 async fn three(dir: &Path) -> [Node; 3] {
+    three_with(dir, |_, node| node).await
+}
+
+/// Three nodes that know each other, each set up by its name.
+async fn three_with(dir: &Path, set_up: impl Fn(&str, NodeBuilder) -> NodeBuilder) -> [Node; 3] {
     static NEXT: AtomicU16 = AtomicU16::new(7_400);
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     let host = Ipv4Addr::new(127, 64 + high, middle, low);
@@ -55,7 +61,7 @@ async fn three(dir: &Path) -> [Node; 3] {
     let config = Config::parse("cluster.toml", &text).expect("it is valid");
     let mut nodes = Vec::new();
     for (name, address) in ["a", "b", "c"].into_iter().zip(addresses) {
-        let node = Node::builder().config(config.clone()).name(name);
+        let node = set_up(name, Node::builder().config(config.clone()).name(name));
         nodes.push(node.listen(address).start().await.expect("it starts"));
     }
     for node in &nodes {

@@ -31,6 +31,7 @@ use crate::router::route;
 use crate::seeker::seek;
 use crate::tls::{Role, TlsFiles, ca, ensure_local, share_local};
 use crate::transport::{self, Transport};
+use crate::ways::Ways;
 use crate::work::{
     AsyncHandler, BlockingHandler, Definition, Ledger, RegisterError, Registry, Runner, Task,
 };
@@ -215,7 +216,9 @@ impl NodeBuilder {
             tracing::warn!(swept, "processes that the last start left behind were ended");
         }
 
+        let clock = Clock::start();
         let handles = Handles {
+            ways: Ways::new(data_dir.node(), clock, transport.clone()),
             transport,
             threads: tasks_on.metrics().num_workers().max(1),
             runtime: runtime.handle(),
@@ -229,7 +232,6 @@ impl NodeBuilder {
             stopping: CancellationToken::new(),
             fatal: watch::Sender::new(None),
         };
-        let clock = Clock::start();
         let own_seed = advertised.to_string();
         let join_as =
             Join { node: data_dir.node(), name: name.clone(), address: advertised, cluster_name };

@@ -123,6 +123,10 @@ pub(super) async fn join(
     let (Who::Node(own_node), Who::Node(other)) = (&own.who, &hello.who) else {
         unreachable!("clients have sessions, not entries in the table of nodes");
     };
+    #[cfg(test)]
+    if inner.cut.contains(&other.node) {
+        return Err(Refusal::TooMany { limit: 0 });
+    }
     let too_many = Refusal::TooMany { limit: u32::try_from(PEERS_MAX).unwrap_or(u32::MAX) };
     let peer = inner.peers.entry(other.node).ok_or(too_many)?;
     let telling = Arc::clone(&peer.telling).lock_owned().await;

@@ -6,16 +6,13 @@ use std::sync::Arc;
 
 use super::{BEAT, Effect, Executor, Start};
 use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
-use crate::limits::GATHERED_BYTES_MAX;
+use crate::limits::{CROSSING_MAX, GATHERED_BYTES_MAX};
 use crate::task::{Outcome, Template};
-use crate::time::{Span, Tick};
+use crate::time::Tick;
 use crate::wire::{Dispatch, ExecutorSays};
 
 /// Refusals that are remembered. A dispatch is repeated for seconds, not for so many refusals.
 const REFUSED_MAX: usize = 65_536;
-
-/// How long after a new way to a node was opened something said on the one before may still come.
-const CROSSING_MAX: Span = Span::from_millis(60_000);
 
 /// Repeats of an end to one node before others are asked who decides it.
 const REPEATS_MAX: u32 = 3;
@@ -52,8 +49,19 @@ impl Executor {
         for dispatch in dispatches {
             let Dispatch { task, token, attempt, template, args, term } = dispatch;
             let key = (task, token);
-            let Entry::Vacant(entry) = self.runs.entry(key) else {
-                continue;
+            let fence = self.fences.get(&task.partition()).copied().unwrap_or(0);
+            let entry = match self.runs.entry(key) {
+                Entry::Vacant(entry) => entry,
+                Entry::Occupied(mut run) => {
+                    // Whoever repeats it has not heard of it, and decides on it under this term. The
+                    // one that was told instead may know of nobody who does.
+                    let run = run.get_mut();
+                    if term >= fence && run.owner != from {
+                        run.owner = from;
+                        run.repeats = 0;
+                    }
+                    continue;
+                }
             };
             let place = usize::from(template);
             let (Some(template), Some(Some(pool))) = (templates.get(place), pools.get(place))
@@ -64,10 +72,7 @@ impl Executor {
             let has_slot = self.slots.take(now, from, *pool);
             // Whoever was told what is held here takes back all other runs of older terms: such a
             // run must not start any more, not even if its new owner repeats the dispatch.
-            let is_stale = self
-                .fences
-                .get(&task.partition())
-                .is_some_and(|fence| term < *fence || token.term < *fence);
+            let is_stale = term < fence || token.term < fence;
             if !has_slot || is_stale || self.refused_set.contains(&key) {
                 if has_slot {
                     self.slots.free(*pool);
@@ -146,7 +151,7 @@ impl Executor {
     }
 
     pub(super) fn closed(&mut self, now: Tick, from: NodeId, runs: &[(TaskId, Token)]) {
-        let crosses = self.reached_at.get(&from).is_some_and(|at| now.since(*at) < CROSSING_MAX);
+        let crosses = self.crossed_at.get(&from).is_some_and(|at| now.since(*at) < CROSSING_MAX);
         for key in runs {
             let Entry::Occupied(run) = self.runs.entry(*key) else {
                 continue;
@@ -155,9 +160,9 @@ impl Executor {
                 continue;
             }
             // What its dispatcher says comes in order, as long as it has one connection: no dispatch
-            // follows. But an earlier one of it may still be under way on the connection before; or
-            // another node decided this one, and the dispatcher may not know yet. It must not start
-            // it once more.
+            // follows. But an earlier one of it may still be under way on the connection before, or
+            // through a third node; or another node decided this one, and the dispatcher may not
+            // know yet. It must not start it once more.
             if run.remove().dispatcher != from || crosses {
                 self.refuse(&[*key]);
             }

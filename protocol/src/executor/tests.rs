@@ -63,6 +63,10 @@ impl Host {
         self.step(Event::Owner { from, says })
     }
 
+    fn relayed(&mut self, from: NodeId, says: OwnerSays) -> Vec<Effect> {
+        self.step(Event::Relayed { from, says })
+    }
+
     fn ask(&mut self, from: NodeId, partition: PartitionId, term: u64) -> Vec<Effect> {
         self.hear(from, OwnerSays::Ask { lessee: ME, partition, term })
     }

@@ -39,6 +39,8 @@ pub enum Effect {
     /// This node held the only copies of these groups and has lost them: it must stop, as nobody
     /// can bring them back.
     Lost(Loss),
+    /// These are the members of the cluster now.
+    Members(Vec<NodeId>),
     /// A node may be reached at this address.
     Meet {
         /// Which.

@@ -53,7 +53,7 @@ pub enum Event {
     },
     /// The deadline has come.
     Due,
-    /// The executor of this node says something.
+    /// The executor of this node says something, or another one whose word was relayed.
     Executor(ExecutorSays),
     /// This node is to form a cluster. Ignored if it belongs to one.
     Found(Found),

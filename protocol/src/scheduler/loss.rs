@@ -170,7 +170,8 @@ mod tests {
                         | Effect::Execute(_)
                         | Effect::Admitted
                         | Effect::Joined(_)
-                        | Effect::Meet { .. } => {}
+                        | Effect::Meet { .. }
+                        | Effect::Members(_) => {}
                         Effect::Refused(why) => panic!("refused: {why}"),
                     }
                 }

@@ -26,6 +26,8 @@ impl Scheduler {
                 self.outbox.effects.push(Effect::Meet { node: *node, address });
             }
         }
+        let members = meta.members.keys().copied().collect();
+        self.outbox.effects.push(Effect::Members(members));
         let was_member = mem::replace(&mut self.is_member, meta.has(&self.settings.join));
         let cluster = meta.cluster;
         let is_new = self.meta.replace(meta).is_none();

@@ -284,8 +284,8 @@ impl Scheduler {
                 PeerMessage::Joined(result) => self.joined(result),
                 PeerMessage::Meta(meta) => self.learn_meta(*meta),
                 PeerMessage::MetaVersion(version) => self.compared_meta(from, version),
-                // The driver hands these to the executor.
-                PeerMessage::ToExecutor(_) => {}
+                // The driver hands these to the executor, and to whoever decides on ways.
+                PeerMessage::NoWay { .. } | PeerMessage::Relay(_) | PeerMessage::ToExecutor(_) => {}
             }
         }
     }

@@ -50,7 +50,37 @@ pub enum PeerMessage {
     Meta(Box<Meta>),
     /// The version that the sender has: who has a newer one sends it.
     MetaVersion(u64),
+    /// The answer to [`PeerMessage::Relay`] of a member that has no direct way to that node either.
+    NoWay {
+        /// Who was to be told.
+        to: NodeId,
+    },
+    /// What an owner and an executor say to each other by way of a third: the sender gives it to a
+    /// member that both can reach, and that one gives it to the receiver, or drops it. For a while
+    /// after two nodes have found a direct way again they go on to say it so, to each other: then
+    /// the receiver knows that it may overtake what is still under way. See [`ways`](crate::ways).
+    Relay(Box<Relayed>),
     /// From an owner to an executor.
+    ToExecutor(OwnerSays),
+}
+
+/// What one node says to another by way of a third.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relayed {
+    /// Who says it.
+    pub from: NodeId,
+    /// To whom.
+    pub to: NodeId,
+    /// What.
+    pub said: Said,
+}
+
+/// What may be relayed: a closed list, and nothing in it that is relayed itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Said {
+    /// As [`PeerMessage::FromExecutor`].
+    FromExecutor(ExecutorSays),
+    /// As [`PeerMessage::ToExecutor`].
     ToExecutor(OwnerSays),
 }
 

@@ -4,7 +4,7 @@ use umbel_protocol::group::Body;
 use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::FRAME_BYTES_MAX;
 use umbel_protocol::wire::{Envelope, OwnerSays, PeerMessage, decode, encode};
-use umbel_protocol::{executor, membership, scheduler};
+use umbel_protocol::{executor, membership, scheduler, ways};
 
 use super::Local;
 use crate::invariants::{leased_runs_only, nothing_unsynced_is_promised};
@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    /// Puts messages on their way, as bytes.
+    /// A host has something to say to another.
     pub(super) fn send(
         &mut self,
         host: usize,
@@ -36,9 +36,6 @@ impl World {
         urgent: bool,
         messages: Vec<PeerMessage>,
     ) {
-        let Some(other) = self.index.get(&to).copied() else {
-            return self.violate(format!("host {host} speaks to nobody"));
-        };
         for message in &messages {
             if let PeerMessage::ToExecutor(says) = message {
                 self.note_leases(host, says);
@@ -55,6 +52,23 @@ impl World {
                 }
             }
         }
+        if urgent {
+            return self.transmit(host, to, urgent, messages);
+        }
+        self.step_ways(host, ways::Event::Say { to, messages });
+    }
+
+    /// Puts messages on their way, as bytes.
+    pub(super) fn transmit(
+        &mut self,
+        host: usize,
+        to: NodeId,
+        urgent: bool,
+        messages: Vec<PeerMessage>,
+    ) {
+        let Some(other) = self.index.get(&to).copied() else {
+            return self.violate(format!("host {host} speaks to nobody"));
+        };
         let clock = self.hosts[host].wall(self.now);
         let bytes = self.said_abroad(encode(&Envelope { clock, messages }));
         let times = if self.network.unruly && urgent && self.flip(0.03) { 2 } else { 1 };
@@ -78,8 +92,14 @@ impl World {
         let Envelope { clock, messages } =
             decode(bytes, FRAME_BYTES_MAX).expect("what is sent can be read");
         let mut for_scheduler = Vec::new();
+        let mut for_relay = Vec::new();
         for message in messages {
             match message {
+                PeerMessage::NoWay { to } => {
+                    self.saw("no way");
+                    self.step_ways(host, ways::Event::NoWay { via: sender, to });
+                }
+                PeerMessage::Relay(relayed) => for_relay.push(*relayed),
                 PeerMessage::ToExecutor(says) => {
                     let event = executor::Event::Owner { from: sender, says };
                     self.local(host, Local::Executor(event));
@@ -91,6 +111,9 @@ impl World {
             let envelope = Envelope { clock, messages: for_scheduler };
             let event = scheduler::Event::Peer { from: sender, envelope };
             self.local(host, Local::Scheduler(event));
+        }
+        if !for_relay.is_empty() {
+            self.relay(sender, host, for_relay);
         }
         self.local(host, Local::Membership(membership::Event::Heard { node: sender }));
     }

@@ -5,6 +5,7 @@ use umbel_protocol::executor;
 use umbel_protocol::id::NodeId;
 use umbel_protocol::membership::{self, Identity, Liveness};
 use umbel_protocol::scheduler;
+use umbel_protocol::ways;
 
 use super::{Local, MEMBERSHIP};
 use crate::plan::MS;
@@ -22,6 +23,7 @@ impl World {
                     self.trace(|| format!("host {host} finds {node:?} {liveness:?}"));
                     let down = liveness == Liveness::Down;
                     self.ledger.opinion(host, (node, incarnation), down, self.now);
+                    self.local(host, Local::Ways(ways::Event::Liveness { node, liveness }));
                     let event = scheduler::Event::Liveness { node, incarnation, liveness };
                     self.local(host, Local::Scheduler(event));
                     let event = match liveness {

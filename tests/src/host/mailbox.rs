@@ -4,7 +4,7 @@ use umbel_protocol::formation::{self, Formation};
 use umbel_protocol::time::Tick;
 use umbel_protocol::{executor, membership, scheduler};
 
-use super::{EXECUTOR, FORMATION, Local, MEMBERSHIP, SCHEDULER};
+use super::{EXECUTOR, FORMATION, Local, MEMBERSHIP, SCHEDULER, WAYS};
 use crate::world::{What, World};
 
 impl World {
@@ -14,6 +14,7 @@ impl World {
             Local::Executor(_) => EXECUTOR,
             Local::Membership(_) => MEMBERSHIP,
             Local::Formation(_) => FORMATION,
+            Local::Ways(_) => WAYS,
             _ => SCHEDULER,
         };
         let at = self.now + self.between(0, 50);

@@ -2,7 +2,7 @@
 
 use umbel_protocol::membership::Peer;
 use umbel_protocol::scheduler::{self, Effect, Now};
-use umbel_protocol::{executor, formation, membership};
+use umbel_protocol::{executor, formation, membership, ways};
 
 use super::{Local, SCHEDULER};
 use crate::invariants;
@@ -47,6 +47,9 @@ impl World {
                     let to = Peer { node, address };
                     self.local(host, Local::Membership(membership::Event::Announce { to }));
                 }
+            }
+            Effect::Members(members) => {
+                self.local(host, Local::Ways(ways::Event::Members(members)));
             }
             Effect::Persist(batch) => {
                 let number = batch.number;

@@ -1,7 +1,7 @@
 //! Hosts that know each other are connected as soon as they can be, and notice when they no longer are.
 
 use umbel_protocol::membership::{self, Peer};
-use umbel_protocol::{executor, scheduler};
+use umbel_protocol::{executor, scheduler, ways};
 
 use super::{What, World};
 use crate::host::{Local, address};
@@ -34,6 +34,7 @@ impl World {
         self.trace(|| format!("{a} and {b} are connected"));
         for (one, other) in [(a, b), (b, a)] {
             let node = self.hosts[other].node;
+            self.local(one, Local::Ways(ways::Event::Connected(node)));
             let to = Peer { node, address: address(other) };
             self.local(one, Local::Membership(membership::Event::Announce { to }));
             self.local(one, Local::Membership(membership::Event::Heard { node }));
@@ -56,6 +57,7 @@ impl World {
             self.trace(|| format!("{a} and {b} lose each other"));
             for (one, other) in [(a, b), (b, a)] {
                 let node = self.hosts[other].node;
+                self.local(one, Local::Ways(ways::Event::Disconnected(node)));
                 self.local(one, Local::Membership(membership::Event::Silent { node }));
             }
         }

@@ -113,6 +113,24 @@ fn after_three_repeats_in_vain_the_own_scheduler_is_asked() {
 }
 
 #[test]
+fn an_end_is_told_to_whoever_repeats_the_dispatch() {
+    let mut host = Host::unheard(2);
+    host.dispatch(OTHER, vec![run(1), run(2)]);
+    host.finish(&[1]);
+    for _ in 0..3 {
+        host.pass(BEAT);
+    }
+    // It was not heard for a while, and the own scheduler knows of no owner.
+    assert_eq!(host.pass(BEAT), [beat(HOME, &[1]), beat(OTHER, &[2]), outcomes(HOME, &[1])]);
+    assert_eq!(host.dispatch(OTHER, vec![run(1)]), []);
+    assert_eq!(host.pass(BEAT), [beat(OTHER, &[1, 2]), outcomes(OTHER, &[1])]);
+    // One that was succeeded by another does not count, whenever it comes.
+    host.ask(THIRD, partition(1), TERM + 1);
+    assert_eq!(host.dispatch(OTHER, vec![run(1), run(2)]), []);
+    assert_eq!(host.pass(BEAT), [beat(THIRD, &[1, 2]), outcomes(THIRD, &[1])]);
+}
+
+#[test]
 fn a_run_that_was_closed_by_another_than_its_dispatcher_is_refused_to_that_one() {
     let mut host = Host::unheard(1);
     host.dispatch(OTHER, vec![run(1)]);

@@ -11,6 +11,11 @@ fn meet(n: u16) -> Effect {
     Meet { node, address }
 }
 
+/// Word of the members 0 to `members`.
+fn members(members: u16) -> Effect {
+    Effect::Members((0..members).map(id).collect())
+}
+
 /// What the cluster is when nodes 0 to `members` have joined in this order.
 fn meta(members: u16) -> Meta {
     let mut meta = Meta::new(CLUSTER, "test".to_owned(), PARTITIONS, 1, 1);
@@ -25,7 +30,7 @@ fn nobody_hears_of_a_cluster_before_it_is_durable() {
     let mut node = Node::blank(0);
     assert_eq!(node.found(1, 1).said, []);
     assert_eq!(node.scheduler.meta(), None);
-    assert_eq!(node.settle().said, [Joined(CLUSTER), Admitted]);
+    assert_eq!(node.settle().said, [members(1), Joined(CLUSTER), Admitted]);
     assert_eq!(node.scheduler.meta(), Some(&meta(1)));
     assert!(node.owns(partition(1)) && node.owns(partition(101)));
 }
@@ -93,7 +98,7 @@ fn whoever_wants_to_join_is_told_once_it_is_durable() {
             PeerMessage::Meta(Box::new(meta(2))),
         ],
     };
-    assert_eq!(step.said[..2], [meet(1), welcome]);
+    assert_eq!(step.said[..3], [meet(1), members(2), welcome]);
     // Asking again costs nothing.
     node.settle();
     node.peer(id(1), vec![PeerMessage::Join(join(1))]);
@@ -152,10 +157,10 @@ fn a_new_node_asks_whomever_it_reaches() {
 fn newer_versions_of_what_the_cluster_is_replace_older_ones() {
     let mut node = Node::blank(1);
     let mut told = |meta| node.peer(id(0), vec![PeerMessage::Meta(Box::new(meta))]).said;
-    assert_eq!(told(meta(2)), [meet(0), Joined(CLUSTER), Admitted]);
+    assert_eq!(told(meta(2)), [meet(0), members(2), Joined(CLUSTER), Admitted]);
     assert_eq!(told(meta(2)), []);
     assert_eq!(told(meta(1)), []);
-    assert_eq!(told(meta(3)), [meet(0), meet(2)]);
+    assert_eq!(told(meta(3)), [meet(0), meet(2), members(3)]);
     let foreign = Meta { cluster: ClusterId(9), ..meta(5) };
     assert_eq!(told(foreign), [], "two clusters that meet stay two");
     assert_eq!(node.scheduler.meta(), Some(&meta(3)));

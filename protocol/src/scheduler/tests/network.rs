@@ -112,7 +112,8 @@ impl Network {
                 Effect::Send { to, messages, .. } => {
                     self.on_the_way.push_back((at, self.index(to), messages));
                 }
-                Effect::Admitted | Effect::Joined(_) | Effect::Meet { .. } => {}
+                Effect::Admitted | Effect::Joined(_) | Effect::Meet { .. } | Effect::Members(_) => {
+                }
                 Effect::Lost(_) | Effect::Persist(_) | Effect::Refused(_) => {
                     panic!("at {at}: {effect:?}")
                 }

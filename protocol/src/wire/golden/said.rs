@@ -8,19 +8,22 @@ use super::samples::{
 };
 use super::{check, check_struct, golden};
 use crate::group::Body;
+use crate::id::NodeId;
 use crate::meta::JoinRefusal;
 use crate::partition::Refusal;
 use crate::task::{InvalidBatch, Outcome, State, Template};
 use crate::time::Span;
 use crate::wire::{
     Answer, Ask, ClientFrame, Declaration, Dispatch, Ending, Envelope, ExecutorSays, OwnerSays,
-    PeerMessage, Profile, Queue, Request, RequestError, ServerFrame, Status, Welcome,
+    PeerMessage, Profile, Queue, Relayed, Request, RequestError, Said, ServerFrame, Status,
+    Welcome,
 };
 
 golden! {
     PeerMessage {
-        Answer, Ask, FromExecutor, Group, Join, Joined, Meta, MetaVersion, ToExecutor,
+        Answer, Ask, FromExecutor, Group, Join, Joined, Meta, MetaVersion, NoWay, Relay, ToExecutor,
     }
+    Said { FromExecutor, ToExecutor }
     OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop }
     ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall }
     Ask { Cancel, List, Show, Status, Submit, Wait, Welcome }
@@ -41,10 +44,16 @@ fn beat() -> ExecutorSays {
     ExecutorSays::Beat { lessee: LESSEE, runs: vec![(task(1), TOKEN)] }
 }
 
+fn relayed() -> Relayed {
+    let to = NodeId(LESSEE.node.0 + 1);
+    Relayed { from: LESSEE.node, to, said: Said::FromExecutor(beat()) }
+}
+
 pub(super) fn envelope() -> Envelope {
     let messages = vec![
         PeerMessage::Group(vec![group_message(Body::Raft(Box::new(raft_message())))]),
         PeerMessage::ToExecutor(dispatch()),
+        PeerMessage::Relay(Box::new(relayed())),
         PeerMessage::MetaVersion(1),
         PeerMessage::FromExecutor(outcomes()),
     ];
@@ -97,9 +106,20 @@ fn between_nodes() {
         PeerMessage::Joined(Err(JoinRefusal::Full)),
         PeerMessage::Meta(Box::new(meta())),
         PeerMessage::MetaVersion(300),
+        PeerMessage::NoWay { to: NODE },
+        PeerMessage::Relay(Box::new(relayed())),
         PeerMessage::ToExecutor(OwnerSays::Stop { runs: vec![(task(1), TOKEN)] }),
     ]);
     check_struct("Envelope", &envelope());
+}
+
+#[test]
+fn by_way_of_a_third() {
+    check(&[
+        Said::FromExecutor(beat()),
+        Said::ToExecutor(OwnerSays::Stop { runs: vec![(task(1), TOKEN)] }),
+    ]);
+    check_struct("Relayed", &relayed());
 }
 
 #[test]
