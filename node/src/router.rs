@@ -99,7 +99,8 @@ fn connected(node: NodeId, hello: &NodeHello, handles: &Handles, events: &mut Ve
 }
 
 async fn node_says(from: NodeId, envelope: Envelope, handles: &Handles, events: &mut Vec<Event>) {
-    let Envelope { clock, messages } = envelope;
+    let Envelope { clock, synced, messages } = envelope;
+    handles.transport.note_synced(from, synced);
     let mut for_executor = Vec::new();
     let mut for_scheduler = Vec::with_capacity(messages.len());
     let mut for_relay = Vec::new();
@@ -116,7 +117,7 @@ async fn node_says(from: NodeId, envelope: Envelope, handles: &Handles, events: 
         handles.executor.deliver(OwnerSpoke { from, says: for_executor }).await;
     }
     if !for_scheduler.is_empty() {
-        let envelope = Envelope { clock, messages: for_scheduler };
+        let envelope = Envelope { clock, synced, messages: for_scheduler };
         events.push(Event::Peer { from, envelope });
     }
     if !for_relay.is_empty() {
@@ -138,13 +139,19 @@ async fn relay(sender: NodeId, relayed: Vec<Relayed>, handles: &Handles, events:
     }
 }
 
-/// Some refusals mean that this very process must not go on.
-fn refused(node: NodeId, addr: std::net::SocketAddr, refusal: Refusal, handles: &Handles) {
+/// Some refusals mean that this very process must not go on. Not if a namesake says so: the word of
+/// others decides which of the two is the copy.
+fn refused(by: NodeId, addr: std::net::SocketAddr, refusal: Refusal, handles: &Handles) {
+    let me = handles.transport.own().node;
     match refusal {
-        Refusal::StaleIncarnation { .. } | Refusal::InUse { .. } => {
+        Refusal::StaleIncarnation { node, .. }
+        | Refusal::InUse { node, .. }
+        | Refusal::RolledBack { node, .. }
+            if node == me && by != me =>
+        {
             handles.fail(NodeError::Outdated(refusal.to_string()));
         }
-        _ => warn!(?node, %addr, %refusal, "refused"),
+        _ => debug!(?by, %addr, %refusal, "refused"),
     }
 }
 
@@ -172,6 +179,7 @@ mod tests {
             node: NodeId(7),
             incarnation: Incarnation(1),
             start: 1,
+            synced: 0,
             name: "b".to_owned(),
             listen: node.address(),
             cluster: None,

@@ -58,6 +58,9 @@ pub trait Store: Send + 'static {
 
     /// Takes the result of a chore; it counts from the next write on.
     fn finish(&mut self, done: ChoreDone);
+
+    /// How many writes it has synced since it was made: after a crash no fewer than were told before.
+    fn synced(&self) -> u64;
 }
 
 /// Work of a store that may be done on another thread than its writes.

@@ -38,7 +38,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use quinn::Endpoint;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use umbel_protocol::id::{Incarnation, NodeId};
@@ -80,6 +80,8 @@ struct Inner {
     endpoint: Endpoint,
     calling: quinn::ClientConfig,
     own: RwLock<Arc<Hello>>,
+    /// How many writes this node's store has synced, once it is open.
+    synced: watch::Sender<Option<u64>>,
     peers: peers::Peers,
     sessions: clients::Sessions,
     outlet: Outlet,
@@ -122,6 +124,7 @@ impl Transport {
             endpoint,
             calling,
             own: RwLock::new(Arc::new(hello)),
+            synced: watch::Sender::new(None),
             peers: peers::Peers::default(),
             sessions: clients::Sessions::default(),
             outlet,
@@ -194,8 +197,36 @@ impl Transport {
     pub fn note_incarnation(&self, node: NodeId, incarnation: Incarnation) {
         let Some(peer) = self.inner.peers.entry(node) else { return };
         let mut state = peer.state();
+        let synced = state.known.map_or(0, |known| known.synced);
         if state.known.is_none_or(|known| known.incarnation < incarnation) {
-            state.known = Some(Known { incarnation, start: None });
+            state.known = Some(Known { incarnation, start: None, synced, lives: false });
+        }
+    }
+
+    /// This node's store is open and has synced so many writes. Nobody is greeted as a node before
+    /// that is known.
+    pub fn set_synced(&self, writes: u64) {
+        self.inner.synced.send_if_modified(|known| {
+            let is_more = known.is_none_or(|known| known < writes);
+            if is_more {
+                *known = Some(writes);
+            }
+            is_more
+        });
+    }
+
+    /// How many writes this node's store has synced, as far as is known.
+    #[must_use]
+    pub fn synced(&self) -> u64 {
+        self.inner.synced.borrow().unwrap_or_default()
+    }
+
+    /// Takes note of how many writes `node` says that its store has synced: a later start that has
+    /// fewer is refused.
+    pub fn note_synced(&self, node: NodeId, writes: u64) {
+        let Some(peer) = self.inner.peers.get(node) else { return };
+        if let Some(known) = &mut peer.state().known {
+            known.synced = known.synced.max(writes);
         }
     }
 
@@ -307,6 +338,18 @@ impl std::fmt::Debug for Transport {
 impl Inner {
     fn own(&self) -> Arc<Hello> {
         Arc::clone(&self.own.read().expect("nothing panics while it holds this lock"))
+    }
+
+    /// What this node says of itself to another, once its store is open.
+    async fn introduction(&self) -> Arc<Hello> {
+        let mut synced = self.synced.subscribe();
+        // It lives as long as `self`.
+        let synced = synced.wait_for(Option::is_some).await.ok().and_then(|synced| *synced);
+        let mut hello = (*self.own()).clone();
+        if let Who::Node(own) = &mut hello.who {
+            own.synced = synced.unwrap_or_default();
+        }
+        Arc::new(hello)
     }
 
     fn own_node(&self) -> NodeId {

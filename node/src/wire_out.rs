@@ -32,7 +32,7 @@ pub(crate) fn send_envelopes(
 }
 
 fn send(transport: &Transport, to: NodeId, lane: Lane, messages: Vec<PeerMessage>) {
-    let envelope = Envelope { clock: wall(), messages };
+    let envelope = Envelope { clock: wall(), synced: transport.synced(), messages };
     let frame = encode(&envelope);
     if frame.len() > FRAME_BYTES_MAX && lane != Lane::Bulk {
         for part in parts(envelope.messages, frame.len()) {

@@ -40,7 +40,7 @@ use super::runs::Runs;
 use super::{Executor, Gossip, Gossiped, Happened, Post, Scheduler};
 use crate::clock::Clock;
 use crate::data_dir::DataDirError;
-use crate::store::{DiskStore, Recovered, StoreError, Writer};
+use crate::store::{DiskStore, Persisted, Recovered, Store as _, StoreError, Writer};
 use crate::transport::Transport;
 use crate::ways::Ways;
 use crate::work::{Registry, Runner, chain, panicked};
@@ -435,6 +435,7 @@ impl Supervisor {
             let (group, damage) = (doubt.group, &doubt.damage);
             warn!(%group, %damage, "a copy cannot be vouched for and is given up");
         }
+        handles.transport.set_synced(store.synced());
         let fatal = handles.clone();
         let on_fatal = move |why: StoreError| fatal.fail(why.into());
         let writer = match Writer::start(store, BATCHES_MAX, on_fatal) {
@@ -442,8 +443,10 @@ impl Supervisor {
             Err(why) => return handles.fail(NodeError::Thread(why)),
         };
         let post = handles.scheduler.clone();
-        let batches = writer.handle(move |persisted| {
-            let number = persisted.number;
+        let transport = handles.transport.clone();
+        let batches = writer.handle(move |Persisted { number, synced }| {
+            // Before anybody says what rests on it.
+            transport.set_synced(synced);
             // An address that was just made has room for one message, however full the mailbox is.
             // If the scheduler has fallen, its successor learns from the store what is durable.
             if let Some(scheduler) = post.addr() {

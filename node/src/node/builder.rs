@@ -189,6 +189,8 @@ impl NodeBuilder {
             node: data_dir.node(),
             incarnation: data_dir.incarnation(),
             start: data_dir.start(),
+            // Told once the store is open.
+            synced: 0,
             name: name.clone(),
             listen: config.node.listen,
             cluster: known,

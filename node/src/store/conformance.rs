@@ -118,6 +118,22 @@ fn what_was_written_is_there<P: Place>() {
     assert_eq!(only_group(&place), stored);
 }
 
+fn the_count_of_writes_never_goes_back<P: Place>() {
+    let place = P::new();
+    let mut highest = 0;
+    for round in 0..3 {
+        let (mut store, _) = place.open();
+        assert!(store.synced() >= highest, "what was told before a crash holds after it");
+        for index in 1..=4 {
+            let before = store.synced();
+            let index = round * 4 + index;
+            write(&mut store, vec![append(1, index..=index, 1)]);
+            assert!(store.synced() > before);
+        }
+        highest = store.synced();
+    }
+}
+
 fn later_entries_replace_a_suffix<P: Place>() {
     let place = P::new();
     let (mut store, _) = place.open();
@@ -366,6 +382,7 @@ macro_rules! conformance {
 conformance!(OnDisk as on_disk, MemoryDisk as in_memory; [
     a_new_store_is_empty,
     what_was_written_is_there,
+    the_count_of_writes_never_goes_back,
     later_entries_replace_a_suffix,
     a_snapshot_replaces_the_log_and_keeps_the_vote,
     a_checkpoint_lets_entries_go,

@@ -208,6 +208,10 @@ impl DiskStore {
 }
 
 impl Store for DiskStore {
+    fn synced(&self) -> u64 {
+        self.counter
+    }
+
     fn write(&mut self, batches: &[WriteBatch]) -> Result<(), StoreError> {
         if self.engine.is_none() {
             return Err(StoreError::Poisoned);

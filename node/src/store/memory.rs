@@ -5,6 +5,7 @@
 //! [`super::DiskStore`] does.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use umbel_protocol::durable::{GroupWrite, HardState, Snapshot, StoredGroup, WriteBatch};
@@ -16,7 +17,10 @@ use super::{Chore, ChoreDone, Done, Recovered, SavedCheckpoint, Store};
 
 /// What outlives a crash.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryDisk(Arc<Mutex<BTreeMap<GroupId, StoredGroup>>>);
+pub struct MemoryDisk {
+    groups: Arc<Mutex<BTreeMap<GroupId, StoredGroup>>>,
+    synced: Arc<AtomicU64>,
+}
 
 impl MemoryDisk {
     /// An empty one.
@@ -36,7 +40,7 @@ impl MemoryDisk {
 
     fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<GroupId, StoredGroup>) -> T) -> T {
         // Changes are made after everything that can fail, so a panic leaves nothing half done.
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.groups.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -71,7 +75,12 @@ impl Store for MemoryStore {
             }
         });
         self.known = known;
+        self.disk.synced.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn synced(&self) -> u64 {
+        self.disk.synced.load(Ordering::Relaxed)
     }
 
     fn save_checkpoint(&mut self, group: GroupId, replica: ReplicaId, snapshot: Snapshot) -> Chore {

@@ -37,6 +37,8 @@ const CHORES_MAX: usize = 4;
 pub struct Persisted {
     /// The highest number among them: all batches of the same handle up to it are durable.
     pub number: u64,
+    /// How many [writes](Store::synced) of the store are.
+    pub synced: u64,
 }
 
 /// A batch was not taken, and is given back.
@@ -207,8 +209,9 @@ impl<S: Store> Desk<S> {
             states.extend(write.checkpoint.take().map(|state| (write.group, write.replica, state)));
         }
         self.store.write(&round.batches)?;
+        let synced = self.store.synced();
         for (callback, number) in round.answers {
-            callback(Persisted { number });
+            callback(Persisted { number, synced });
         }
         // Only now, as a checkpoint must not be named before the entries that led to it.
         for (group, replica, state) in states {

@@ -60,7 +60,10 @@ async fn serve_connection(connection: Connection, inner: Arc<Inner>, place: Owne
         }
         Err(_) => return close(&connection, Code::Violation, "no greeting came in time"),
     };
-    let own = inner.own();
+    let own = match &hello.who {
+        Who::Client { .. } => inner.own(),
+        Who::Node(_) => inner.introduction().await,
+    };
     let answer = |verdict| Answer { hello: (*own).clone(), verdict };
     let refusal = match &hello.who {
         Who::Client { name } => match judge(&own, None, &hello, identity.role) {

@@ -51,7 +51,7 @@ async fn try_reach(
         })?
         .await
         .map_err(|error| DialError::lost(addr, error))?;
-    let (answer, _, _) = greeting::call(&connection, &inner.own()).await?;
+    let (answer, _, _) = greeting::call(&connection, &*inner.introduction().await).await?;
     let Who::Node(hello) = answer.hello.who.clone() else {
         return Err(DialError::NotUmbel { addr, why: "a client answered".to_owned() });
     };
@@ -68,6 +68,8 @@ async fn try_reach(
         }
         Err(refusal) => {
             close(&connection, Code::Refused, &refusal.to_string());
+            let told = refusal.clone();
+            inner.tell(Inbound::Refused { node: hello.node, addr, refusal: told }).await;
             Err(DialError::Refused { addr, refusal })
         }
     }
@@ -120,19 +122,13 @@ pub(super) async fn keep_connected(peer: Arc<Peer>, inner: Arc<Inner>) {
         failures += 1;
         pause = backoff(failures);
         if let Some(error) = error {
-            tell_failure(&inner, &peer, addr, error, &mut told).await;
+            log_failure(&peer, addr, &error, &mut told);
         }
     }
 }
 
 /// Says once what keeps failing in the same way, and often what changes.
-async fn tell_failure(
-    inner: &Inner,
-    peer: &Peer,
-    addr: SocketAddr,
-    error: DialError,
-    told: &mut Option<String>,
-) {
+fn log_failure(peer: &Peer, addr: SocketAddr, error: &DialError, told: &mut Option<String>) {
     let text = error.to_string();
     if told.as_ref() == Some(&text) {
         debug!(node = %peer.node, %addr, error = text, "still not connected");
@@ -145,9 +141,6 @@ async fn tell_failure(
         warn!(node = %peer.node, %addr, error = text, "cannot connect");
     }
     *told = Some(text);
-    if let DialError::Refused { refusal, .. } = error {
-        inner.tell(Inbound::Refused { node: peer.node, addr, refusal }).await;
-    }
 }
 
 /// Doubles up to about a second; half of it is random, so that a restarted node is not called by

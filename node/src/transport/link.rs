@@ -5,7 +5,7 @@
 //! while the receiver of a class is full, and then QUIC stops the sender of that stream alone.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use quinn::{Connection, RecvStream, VarInt};
@@ -77,6 +77,27 @@ impl Link {
         })
     }
 
+    /// Whether the process at the other end is there: it acknowledges a packet.
+    pub(super) async fn answers(&self) -> bool {
+        let acknowledged = || self.connection.stats().frame_rx.acks;
+        // What was on its way before is not an answer.
+        tokio::time::sleep(SETTLE).await;
+        let before = acknowledged();
+        if self.connection.send_datagram(Bytes::new()).is_err() {
+            return false;
+        }
+        let answered = async {
+            while acknowledged() == before {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.connection.closed() => false,
+            answered = tokio::time::timeout(ANSWER, answered) => answered.is_ok(),
+        }
+    }
+
     /// Starts moving traffic; all tasks end with the connection.
     pub(super) fn start(self: &Arc<Self>, inner: &Arc<Inner>) {
         let writers = [Lane::Consensus, Lane::Work]
@@ -139,6 +160,10 @@ impl Link {
 
     async fn read_datagrams(self: Arc<Self>, gossip: mpsc::Sender<Inbound>) {
         while let Ok(bytes) = self.connection.read_datagram().await {
+            if bytes.is_empty() {
+                // It only asked whether this process is there; QUIC has answered.
+                continue;
+            }
             let datagram = Inbound::Datagram { from: self.hello.node, bytes };
             if gossip.send(datagram).await.is_err() {
                 return;
@@ -222,6 +247,13 @@ impl Link {
         close(&self.connection, Code::Violation, why);
     }
 }
+
+/// What was on its way from a process before it ended has arrived by then.
+const SETTLE: Duration = Duration::from_millis(50);
+/// A process that lives acknowledges a packet within milliseconds; a loaded one, or a lossy network,
+/// may need longer. Whoever waits for this calls for [two seconds](super::settings::CALL_AGAIN).
+const ANSWER: Duration = Duration::from_millis(1_200);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Frames that wait for one lane of one peer: many full batches. Beyond it the peer is slower than
 /// its work, and the caller must know.

@@ -131,9 +131,16 @@ pub(super) async fn join(
     let peer = inner.peers.entry(other.node).ok_or(too_many)?;
     let telling = Arc::clone(&peer.telling).lock_owned().await;
     let dialer = if dialed { own_node.node } else { other.node };
+    let lives = lives_beside(&peer, other).await;
     let mut state = peer.state();
-    let version = judge(&own, state.known, &hello, role)?;
-    let known = Known { incarnation: other.incarnation, start: Some(other.start) };
+    let known = state.known.map(|known| Known { lives, ..known });
+    let version = judge(&own, known, &hello, role)?;
+    let known = Known {
+        incarnation: other.incarnation,
+        start: Some(other.start),
+        synced: other.synced.max(state.known.map_or(0, |known| known.synced)),
+        lives: false,
+    };
     if let Some(present) = &state.link
         && stays(present, other, dialer)
     {
@@ -147,6 +154,16 @@ pub(super) async fn join(
         close(&replaced.connection, Code::Duplicate, "another connection took its place");
     }
     Ok(Joined { version, peer, link, replaced, telling })
+}
+
+/// Whether another process with the identity of `newcomer` is connected and answers. One that was
+/// killed leaves a connection behind that only seems to be alive.
+async fn lives_beside(peer: &Peer, newcomer: &NodeHello) -> bool {
+    let present = peer.state().link.clone();
+    match present.filter(|present| present.hello.start != newcomer.start) {
+        Some(present) => present.answers().await,
+        None => false,
+    }
 }
 
 /// Whether the `present` connection stays and the new one, called by `dialer`, is turned away.

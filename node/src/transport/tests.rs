@@ -53,6 +53,7 @@ fn hello(id: u128) -> NodeHello {
         node: NodeId(id),
         incarnation: Incarnation(1),
         start: rand::random(),
+        synced: 0,
         name: format!("node-{id}"),
         listen: "127.0.0.1:0".parse().unwrap(),
         cluster: Some(ClusterId(1)),
@@ -61,9 +62,13 @@ fn hello(id: u128) -> NodeHello {
 }
 
 fn start(tls: TlsFiles, own: NodeHello) -> Node {
-    let bind = own.listen;
-    let (transport, inbox) =
-        Transport::bind(Config { bind, own, tls, runtime: Handle::current() }).unwrap();
+    start_on(&Handle::current(), tls, own)
+}
+
+fn start_on(runtime: &Handle, tls: TlsFiles, own: NodeHello) -> Node {
+    let (bind, runtime) = (own.listen, runtime.clone());
+    let (transport, inbox) = Transport::bind(Config { bind, own, tls, runtime }).unwrap();
+    transport.set_synced(0);
     Node { transport, inbox }
 }
 

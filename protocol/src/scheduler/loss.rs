@@ -187,7 +187,7 @@ mod tests {
             }
             while let Some((from, to, messages)) = self.under_way.pop_front() {
                 if self.nodes.contains_key(&to) {
-                    let envelope = Envelope { clock: self.now.wall, messages };
+                    let envelope = Envelope { clock: self.now.wall, synced: 0, messages };
                     self.step(to, Event::Peer { from, envelope });
                 }
             }
@@ -274,7 +274,7 @@ mod tests {
         let holder = other(victim).expect("it is on a node");
         let liar = world.nodes.keys().copied().find(|n| *n != holder && *n != leader).expect("one");
         let message = GroupMessage { group, from: victim, to: copy, body: Body::Lost };
-        let envelope = |messages| Envelope { clock: world.now.wall, messages };
+        let envelope = |messages| Envelope { clock: world.now.wall, synced: 0, messages };
         let event = |from| Event::Peer {
             from,
             envelope: envelope(vec![PeerMessage::Group(vec![message.clone()])]),

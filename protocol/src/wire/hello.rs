@@ -54,6 +54,9 @@ pub struct NodeHello {
     pub incarnation: Incarnation,
     /// Drawn at random by each process: two processes with the same identity differ in it.
     pub start: u64,
+    /// How many writes its store has synced, in all its starts. It never goes back: see
+    /// [`Refusal::RolledBack`].
+    pub synced: u64,
     /// What people call it.
     pub name: String,
     /// Where others reach it.

@@ -15,6 +15,9 @@ use crate::time::{Span, Wall};
 pub struct Envelope {
     /// The sender's wall clock: owners take the median of their voters' for partition time.
     pub clock: Wall,
+    /// How many writes the sender's store had synced: whoever comes back with fewer has lost what
+    /// it promised here.
+    pub synced: u64,
     /// What is said, in this order.
     pub messages: Vec<PeerMessage>,
 }

@@ -70,7 +70,7 @@ impl World {
             return self.violate(format!("host {host} speaks to nobody"));
         };
         let clock = self.hosts[host].wall(self.now);
-        let bytes = self.said_abroad(encode(&Envelope { clock, messages }));
+        let bytes = self.said_abroad(encode(&Envelope { clock, synced: 0, messages }));
         let times = if self.network.unruly && urgent && self.flip(0.03) { 2 } else { 1 };
         for _ in 0..times {
             match self.network.send(host, other, urgent, self.now, &mut self.rng) {
@@ -89,7 +89,7 @@ impl World {
     /// An envelope arrives.
     pub fn received(&mut self, from: usize, host: usize, bytes: &[u8]) {
         let sender = self.hosts[from].node;
-        let Envelope { clock, messages } =
+        let Envelope { clock, synced, messages } =
             decode(bytes, FRAME_BYTES_MAX).expect("what is sent can be read");
         let mut for_scheduler = Vec::new();
         let mut for_relay = Vec::new();
@@ -108,7 +108,7 @@ impl World {
             }
         }
         if !for_scheduler.is_empty() {
-            let envelope = Envelope { clock, messages: for_scheduler };
+            let envelope = Envelope { clock, synced, messages: for_scheduler };
             let event = scheduler::Event::Peer { from: sender, envelope };
             self.local(host, Local::Scheduler(event));
         }

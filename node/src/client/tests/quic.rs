@@ -31,6 +31,7 @@ fn start(tls: &Path, id: u128, members: Vec<MemberStatus>) -> Remote {
         node: NodeId(id),
         incarnation: Incarnation(1),
         start: rand::random(),
+        synced: 0,
         name: format!("node-{id}"),
         listen: bind,
         cluster: Some(ClusterId(1)),
@@ -39,6 +40,7 @@ fn start(tls: &Path, id: u128, members: Vec<MemberStatus>) -> Remote {
     let tls = TlsFiles::load(tls, Role::Node, None).unwrap();
     let (transport, mut inbox) =
         Transport::bind(Config { bind, own, tls, runtime: Runtime::current() }).unwrap();
+    transport.set_synced(0);
     let (requests, taken) = mpsc::channel(64);
     let welcome = welcome(members);
     let (replying, welcoming) = (transport.clone(), welcome.clone());

@@ -47,6 +47,10 @@ impl Store for Gated {
     fn finish(&mut self, done: ChoreDone) {
         self.inner.finish(done);
     }
+
+    fn synced(&self) -> u64 {
+        self.inner.synced()
+    }
 }
 
 struct Rig {
@@ -102,9 +106,9 @@ fn batches_that_arrive_during_a_sync_share_the_next_and_are_answered_once() {
     assert_eq!(rig.asked(), [2, 1, 3]);
     rig.verdicts.send(Verdict::Pass).unwrap();
     let told = one_told.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(told, Persisted { number: 3 });
+    assert_eq!(told, Persisted { number: 3, synced: 2 });
     let told = two_told.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(told, Persisted { number: 1 });
+    assert_eq!(told, Persisted { number: 1, synced: 2 });
     rig.verdicts.send(Verdict::Pass).unwrap();
     rig.verdicts.send(Verdict::Pass).unwrap();
     rig.writer.stop();

@@ -102,7 +102,7 @@ async fn a_restarted_node_is_found_again_at_its_address() {
     becomes(|| {
         let (own, tls) = (own.clone(), authority.node());
         let config = Config { bind: addr, own, tls, runtime: Handle::current() };
-        bound = Transport::bind(config).ok();
+        bound = Transport::bind(config).ok().inspect(|(bound, _)| bound.set_synced(0));
         bound.is_some()
     })
     .await;
@@ -114,8 +114,13 @@ async fn a_restarted_node_is_found_again_at_its_address() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_vanished_and_comes_back_elsewhere_replaces_its_earlier_start() {
     let authority = Authority::new();
-    let (mut a, b) = pair(&authority).await;
-    // The earlier process is not closed: as if it was killed and nobody noticed yet.
+    let mut a = start(authority.node(), hello(1));
+    // The earlier process ends without a word: as if it was killed and nobody noticed yet.
+    let process = tokio::runtime::Runtime::new().unwrap();
+    let b = start_on(process.handle(), authority.node(), hello(2));
+    b.transport.greet(a.addr()).await.unwrap();
+    assert_eq!(a.connected().await, b.id());
+    process.shutdown_background();
     let later = start(authority.node(), NodeHello { incarnation: Incarnation(2), ..hello(2) });
     later.transport.greet(a.addr()).await.unwrap();
     let why = a

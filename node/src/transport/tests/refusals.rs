@@ -119,6 +119,11 @@ async fn a_copied_data_directory_is_told_from_a_restart() {
     let copy = start(authority.node(), hello(2));
     let error = copy.transport.greet(a.addr()).await.unwrap_err();
     assert!(matches!(error, DialError::Refused { refusal: Refusal::InUse { .. }, .. }), "{error}");
+    // One that counts as later, too, as long as the first one answers.
+    let later = NodeHello { incarnation: Incarnation(2), ..hello(2) };
+    let later = start(authority.node(), later);
+    let error = later.transport.greet(a.addr()).await.unwrap_err();
+    assert!(matches!(error, DialError::Refused { refusal: Refusal::InUse { .. }, .. }), "{error}");
     // The first one called by its copy, and the copy of the node that is called.
     let error = copy.transport.greet(b.addr()).await.unwrap_err();
     assert!(matches!(error, DialError::Refused { refusal: Refusal::InUse { .. }, .. }), "{error}");
@@ -128,6 +133,16 @@ async fn a_copied_data_directory_is_told_from_a_restart() {
     let error = restored.transport.greet(a.addr()).await.unwrap_err();
     assert!(
         matches!(error, DialError::Refused { refusal: Refusal::StaleIncarnation { .. }, .. }),
+        "{error}"
+    );
+    // Or with less on disk than it had.
+    a.transport.note_incarnation(NodeId(4), Incarnation(1));
+    a.transport.note_synced(NodeId(4), 8);
+    let restored = start(authority.node(), NodeHello { incarnation: Incarnation(2), ..hello(4) });
+    restored.transport.set_synced(7);
+    let error = restored.transport.greet(a.addr()).await.unwrap_err();
+    assert!(
+        matches!(error, DialError::Refused { refusal: Refusal::RolledBack { .. }, .. }),
         "{error}"
     );
     let error = a.transport.greet(a.addr()).await.unwrap_err();

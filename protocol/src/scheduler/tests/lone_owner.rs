@@ -212,7 +212,7 @@ impl LoneOwner {
     }
 
     pub(super) fn peer(&mut self, from: NodeId, message: PeerMessage) {
-        let envelope = Envelope { clock: self.now.wall, messages: vec![message] };
+        let envelope = Envelope { clock: self.now.wall, synced: 0, messages: vec![message] };
         self.step(Event::Peer { from, envelope });
     }
 

@@ -94,7 +94,7 @@ impl Network {
                 }
             }
             self.told.append(&mut for_executor);
-            let envelope = Envelope { clock: self.nodes[from].now.wall, messages: rest };
+            let envelope = Envelope { clock: self.nodes[from].now.wall, synced: 0, messages: rest };
             let event = Event::Peer { from: self.node_id(from), envelope };
             let step = self.nodes[to].step(event);
             self.send(to, step);

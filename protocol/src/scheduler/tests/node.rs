@@ -177,7 +177,7 @@ impl Node {
 
     /// Another node says something.
     pub(super) fn peer(&mut self, from: NodeId, messages: Vec<PeerMessage>) -> Step {
-        let envelope = Envelope { clock: self.now.wall, messages };
+        let envelope = Envelope { clock: self.now.wall, synced: 0, messages };
         self.step(Event::Peer { from, envelope })
     }
 

@@ -79,7 +79,7 @@ impl Pair {
 
     fn deliver(&mut self) {
         while let Some((from, to, messages)) = self.on_the_way.pop_front() {
-            let envelope = Envelope { clock: self.nodes[from].1.wall, messages };
+            let envelope = Envelope { clock: self.nodes[from].1.wall, synced: 0, messages };
             if let Some(at) = NODES.iter().take(2).position(|node| *node == to) {
                 self.step(at, Event::Peer { from: NODES[from], envelope });
             }

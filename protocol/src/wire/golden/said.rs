@@ -57,7 +57,7 @@ pub(super) fn envelope() -> Envelope {
         PeerMessage::MetaVersion(1),
         PeerMessage::FromExecutor(outcomes()),
     ];
-    Envelope { clock: AT, messages }
+    Envelope { clock: AT, synced: 5, messages }
 }
 
 fn outcomes() -> ExecutorSays {

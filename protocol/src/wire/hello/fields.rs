@@ -30,6 +30,7 @@ const NAME: u8 = 5;
 const LISTEN: u8 = 6;
 const CLUSTER: u8 = 7;
 const CLUSTER_NAME: u8 = 8;
+const SYNCED: u8 = 9;
 const VERSION: u8 = 16;
 const REFUSAL: u8 = 17;
 const REFUSAL_TEXT: u8 = 18;
@@ -101,6 +102,7 @@ impl Hello {
                     put(&mut body, CLUSTER, &cluster.0.to_le_bytes());
                 }
                 put(&mut body, CLUSTER_NAME, node.cluster_name.as_bytes());
+                put(&mut body, SYNCED, &node.synced.to_le_bytes());
             }
         }
         body
@@ -180,11 +182,13 @@ impl<'a> Fields<'a> {
         let node = exactly("node", self.need("node", NODE)?)?;
         let incarnation = exactly("incarnation", self.need("incarnation", INCARNATION)?)?;
         let start = exactly("start", self.need("start", START)?)?;
+        let synced = exactly("synced", self.need("synced", SYNCED)?)?;
         let cluster = self.get(CLUSTER).map(|bytes| exactly("cluster", bytes)).transpose()?;
         Ok(NodeHello {
             node: NodeId(u128::from_le_bytes(node)),
             incarnation: Incarnation(u64::from_le_bytes(incarnation)),
             start: u64::from_le_bytes(start),
+            synced: u64::from_le_bytes(synced),
             name: self.name("name", NAME)?,
             listen: address(self.need("listen", LISTEN)?)?,
             cluster: cluster.map(|id| ClusterId(u128::from_le_bytes(id))),

@@ -3,13 +3,17 @@
 use super::{Hello, NodeHello, Refusal, Role, Who};
 use crate::id::Incarnation;
 
-/// The latest start of a node that has been seen.
+/// The latest start of a node that has been seen, and what it told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
     /// Which start.
     pub incarnation: Incarnation,
     /// The nonce of its process, if it was met and not only heard of.
     pub start: Option<u64>,
+    /// The most writes that it, or an earlier start, said were synced.
+    pub synced: u64,
+    /// Whether its process is connected and still answers.
+    pub lives: bool,
 }
 
 /// Decides whether `own` goes on with an end that says `hello` and whose certificate proves `role`.
@@ -36,16 +40,11 @@ pub fn judge(own: &Hello, known: Option<Known>, hello: &Hello, role: Role) -> Re
     Ok(version)
 }
 
-/// Two ends with the same node id: one process, or a data directory in two places.
+/// Two ends with the same node id: one process, or a data directory in two places. Which of the two
+/// is the copy is for others to say.
 fn judge_namesake(own: &NodeHello, other: &NodeHello) -> Refusal {
     if own.start == other.start && own.incarnation == other.incarnation {
         Refusal::Yourself
-    } else if other.incarnation < own.incarnation {
-        Refusal::StaleIncarnation {
-            node: own.node,
-            known: own.incarnation,
-            told: other.incarnation,
-        }
     } else {
         Refusal::InUse { node: own.node, incarnation: other.incarnation }
     }
@@ -80,10 +79,21 @@ fn judge_start(known: Option<Known>, other: &NodeHello) -> Result<(), Refusal> {
             told: other.incarnation,
         });
     }
-    // The same process may come back after its connection was lost; another one must have counted.
-    let same_start = known.start.is_none_or(|start| start == other.start);
-    if other.incarnation == known.incarnation && !same_start {
+    // The same process may come back after its connection was lost.
+    if known.start == Some(other.start) {
+        return Ok(());
+    }
+    // Another one must have counted, and found the directory free.
+    let is_as_old = known.start.is_some() && other.incarnation == known.incarnation;
+    if is_as_old || known.lives {
         return Err(Refusal::InUse { node: other.node, incarnation: other.incarnation });
+    }
+    if other.synced < known.synced {
+        return Err(Refusal::RolledBack {
+            node: other.node,
+            known: known.synced,
+            told: other.synced,
+        });
     }
     Ok(())
 }

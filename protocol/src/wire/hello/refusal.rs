@@ -28,16 +28,16 @@ pub enum Refusal {
     /// The two are connected already and keep the other connection. Not a fault.
     #[error("the two nodes are connected already; nothing needs to be done")]
     Duplicate,
-    /// The same start of the same node was seen in two processes.
+    /// Another process with the same identity is there and answers.
     #[error(
-        "node {node} is running in another process as well (both are start {}): its data \
-         directory was copied or is used twice; stop one of them, and give a copy an empty data \
-         directory", incarnation.0
+        "node {node} is running in another process, and this one (start {}) must not run beside it: \
+         its data directory is a copy, or is used twice; give this process an empty data directory, \
+         and it joins as a new node", incarnation.0
     )]
     InUse {
         /// The node.
         node: NodeId,
-        /// The start that both claim to be.
+        /// The start that the refused process claims to be.
         incarnation: Incarnation,
     },
     /// The refused end says that it is a node, and its certificate says that it is a client.
@@ -97,4 +97,19 @@ pub enum Refusal {
     /// A node called its own address. Not a fault: seeds are often the same list for all.
     #[error("node called itself; nothing needs to be done")]
     Yourself,
+    /// What the node said before that it had on disk is not all there: what it promised to others
+    /// may be lost, so it must not vote or acknowledge any more.
+    #[error(
+        "node {node} comes with {told} writes on disk and had {known} before: its data directory \
+         was restored from a copy, or its disk has lost what it had; give it an empty data \
+         directory, and it joins as a new node"
+    )]
+    RolledBack {
+        /// The node.
+        node: NodeId,
+        /// The most writes that it said were synced.
+        known: u64,
+        /// How many it has now.
+        told: u64,
+    },
 }

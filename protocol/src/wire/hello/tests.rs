@@ -7,6 +7,7 @@ fn node(id: u128) -> NodeHello {
         node: NodeId(id),
         incarnation: Incarnation(5),
         start: 77,
+        synced: 10,
         name: "a".into(),
         listen: "127.0.0.1:7400".parse().unwrap(),
         cluster: Some(ClusterId(9)),
@@ -30,7 +31,7 @@ fn split(bytes: &[u8]) -> (Head, &[u8]) {
 }
 
 fn known(incarnation: u64, start: Option<u64>) -> Option<Known> {
-    Some(Known { incarnation: Incarnation(incarnation), start })
+    Some(Known { incarnation: Incarnation(incarnation), start, synced: 10, lives: false })
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn golden_bytes_of_a_client() {
 
 #[test]
 fn golden_bytes_of_a_node() {
-    let mut bytes = b"umbl\x01\0\x02\0\x51\0".to_vec();
+    let mut bytes = b"umbl\x01\0\x02\0\x5c\0".to_vec();
     bytes.extend(b"\x01\x01\0\x01");
     bytes.extend(b"\x02\x10\0\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
     bytes.extend(b"\x03\x08\0\x05\0\0\0\0\0\0\0");
@@ -52,6 +53,7 @@ fn golden_bytes_of_a_node() {
     bytes.extend(b"\x06\x06\0\x7f\0\0\x01\xe8\x1c");
     bytes.extend(b"\x07\x10\0\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
     bytes.extend(b"\x08\x01\0c");
+    bytes.extend(b"\x09\x08\0\x0a\0\0\0\0\0\0\0");
     assert_eq!(hello(node(3)).encode(), bytes);
     let (head, body) = split(&bytes);
     assert_eq!(Hello::decode(head, body), Ok(hello(node(3))));
@@ -215,5 +217,31 @@ fn meeting_oneself_is_told_from_meeting_a_copy() {
     let later = NodeHello { incarnation: Incarnation(6), ..twin.clone() };
     assert!(matches!(judged(later), Refusal::InUse { .. }));
     let older = NodeHello { incarnation: Incarnation(4), ..twin };
-    assert!(matches!(judged(older), Refusal::StaleIncarnation { .. }));
+    assert!(matches!(judged(older), Refusal::InUse { .. }), "which is the copy others must say");
+}
+
+#[test]
+fn nobody_takes_the_place_of_a_process_that_answers() {
+    let judged = |known, other| judge(&hello(node(1)), Some(known), &hello(other), Role::Node);
+    let present = Known { incarnation: Incarnation(5), start: Some(77), synced: 10, lives: true };
+    let copy = NodeHello { incarnation: Incarnation(6), start: 78, synced: 50, ..node(2) };
+    let refusal = Refusal::InUse { node: NodeId(2), incarnation: Incarnation(6) };
+    assert_eq!(judged(present, copy.clone()), Err(refusal));
+    assert_eq!(judged(Known { lives: false, ..present }, copy), Ok(2));
+    assert_eq!(judged(present, node(2)), Ok(2), "it may connect once more itself");
+}
+
+#[test]
+fn whoever_has_lost_what_it_had_on_disk_is_refused() {
+    let judged = |known, other| judge(&hello(node(1)), Some(known), &hello(other), Role::Node);
+    let before = Known { incarnation: Incarnation(4), start: Some(3), synced: 11, lives: false };
+    let restored = Refusal::RolledBack { node: NodeId(2), known: 11, told: 10 };
+    assert_eq!(judged(before, node(2)), Err(restored.clone()));
+    // Others may have told of the start before anybody met it.
+    let heard_of = Known { incarnation: Incarnation(5), start: None, ..before };
+    assert_eq!(judged(heard_of, node(2)), Err(restored));
+    assert_eq!(judged(Known { synced: 10, ..before }, node(2)), Ok(2));
+    // What the same process said a moment ago may be more than in a hello that was under way.
+    let same = Known { incarnation: Incarnation(5), start: Some(77), ..before };
+    assert_eq!(judged(same, node(2)), Ok(2));
 }
