@@ -11,6 +11,7 @@
 //! logs that were written under them; another value is another command, which says so. All others
 //! are for an owner or a node to decide, and may differ between nodes.
 
+use crate::task::STUB_WEIGHT;
 use crate::time::Span;
 
 /// Most partitions of a cluster: the id of a task has ten bits for it.
@@ -81,6 +82,14 @@ pub const DATAGRAM_BYTES_MAX: usize = 1_150;
 pub const PARTITION_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Most unfinished tasks of one partition.
 pub const PARTITION_TASKS_MAX: usize = 1_000_000;
+/// Bytes of all records of all partitions on one node, unless it is told otherwise; beyond it
+/// submissions are `Overloaded`. A small host has so much to spare beside the service that the node
+/// is part of, and it holds three million small tasks that wait. Partitions may not all be at their
+/// own limits at once: those only keep one of them from taking all.
+pub const NODE_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// The least that a node may be told to have: some full batches on their way to disk, and room for
+/// others to wait.
+pub const NODE_BYTES_MIN: usize = 64 * 1024 * 1024;
 /// Finished records that a partition keeps with their results.
 pub const FINISHED_KEPT_MAX: usize = 4_096;
 /// Bytes of finished records that a partition keeps.
@@ -167,6 +176,8 @@ pub struct Limits {
     pub log_per_state: usize,
     /// See [`LOG_TAIL_BYTES`].
     pub log_tail_bytes: usize,
+    /// See [`NODE_BYTES_MAX`].
+    pub node_bytes_max: usize,
     /// See [`RETENTION`].
     pub retention: Span,
     /// See [`STUBS_MAX`].
@@ -183,6 +194,7 @@ impl Default for Limits {
             log_bytes_min: LOG_BYTES_MIN,
             log_per_state: LOG_PER_STATE,
             log_tail_bytes: LOG_TAIL_BYTES,
+            node_bytes_max: NODE_BYTES_MAX,
             retention: RETENTION,
             stubs_max: STUBS_MAX,
         }
@@ -201,6 +213,10 @@ const _: () = {
     assert!(GATHERED_BYTES_MAX + ARGS_BYTES_MAX < FRAME_BYTES_MAX);
     assert!(CAPTURE_BYTES_MAX * 2 < RESULT_BYTES_MAX);
     assert!(FINISHED_BYTES_MAX < PARTITION_BYTES_MAX);
+    assert!(PARTITION_BYTES_MAX * 2 < NODE_BYTES_MAX);
+    assert!(BATCH_BYTES_MAX * 8 < NODE_BYTES_MIN);
+    // Stubs alone never make a node of the usual size tight.
+    assert!(STUBS_MAX * STUB_WEIGHT * (PARTITIONS_DEFAULT as usize) < NODE_BYTES_MAX / 4);
     assert!(BATCH_TASKS_MAX < SUBMISSION_TASKS_IN_FLIGHT_MAX);
     assert!(BATCH_BYTES_MAX * 16 <= SUBMISSION_BYTES_IN_FLIGHT_MAX);
 };

@@ -23,14 +23,14 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::command::{Change, Command, Grant, Loss, Proposal, Refusal, Report};
 pub use self::snapshot::CorruptSnapshot;
 use self::tally::Tally;
 use crate::id::{PartitionId, TaskId};
-use crate::task::{Record, State, Template};
+use crate::task::{Record, STUB_WEIGHT, State, Template};
 use crate::time::Wall;
 
 /// All tasks of a partition.
@@ -48,8 +48,8 @@ pub struct Partition {
     stubs: BTreeMap<TaskId, State>,
 
     tally: Tally,
-    /// Derived from the records and rebuilt with them.
-    templates: BTreeSet<Arc<Template>>,
+    /// How many records share each. Derived from them and rebuilt with them.
+    templates: BTreeMap<Arc<Template>, usize>,
 }
 
 /// How full a partition is.
@@ -63,8 +63,16 @@ pub struct Fill {
     pub finished_bytes: usize,
     /// Forgotten tasks that are still recognised.
     pub stubs: usize,
-    /// Bytes of all records.
+    /// Bytes of all records, and of what they share.
     pub bytes: usize,
+}
+
+impl Fill {
+    /// What all of it takes in memory, about.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        self.bytes + self.stubs * STUB_WEIGHT
+    }
 }
 
 impl Partition {
@@ -79,7 +87,7 @@ impl Partition {
             records: BTreeMap::new(),
             stubs: BTreeMap::new(),
             tally: Tally::default(),
-            templates: BTreeSet::new(),
+            templates: BTreeMap::new(),
         }
     }
 

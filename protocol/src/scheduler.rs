@@ -14,7 +14,8 @@
 //!    for; [`ready`] and [`timers`] keep the lines;
 //! 6. [`lessees`] takes the ends of runs, and decides when an executor is gone;
 //! 7. [`takeover`] begins anew when a group gets a new owner;
-//! 8. [`loss`] has copies replaced whose storage is gone.
+//! 8. [`loss`] has copies replaced whose storage is gone;
+//! 9. [`memory`] says when the node is full.
 //!
 //! **Contract.** [`Scheduler::step`] is called with times that never go back and one event (or
 //! [`step_all`](Scheduler::step_all) with those that came together); all effects are to be carried
@@ -34,6 +35,7 @@ mod lessees;
 mod list;
 mod loads;
 mod loss;
+mod memory;
 mod meta;
 mod names;
 mod outbox;
@@ -115,6 +117,8 @@ pub struct Scheduler {
 
     // What this node holds.
     replicas: BTreeMap<GroupId, Replica>,
+    /// What their records take together.
+    memory: usize,
     /// The highest copy of each group that was destroyed here: it never comes back.
     destroyed: BTreeMap<GroupId, ReplicaId>,
     /// Groups that have something to be drained.
@@ -173,6 +177,7 @@ impl Scheduler {
             started_at: now.tick,
             rng: ChaCha8Rng::seed_from_u64(settings.seed),
             replicas: BTreeMap::new(),
+            memory: 0,
             destroyed: BTreeMap::new(),
             dirty: BTreeSet::new(),
             staged: BTreeSet::new(),

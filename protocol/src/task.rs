@@ -9,5 +9,6 @@ mod view;
 pub use self::outcome::{Failure, FailureKind, Outcome};
 pub use self::phase::{IllegalTransition, Lease, Phase, State, Transition};
 pub use self::record::{History, Record, Run, RunEnd};
+pub(crate) use self::record::{RECORD_WEIGHT, STUB_WEIGHT};
 pub use self::spec::{Batch, InvalidBatch, Options, Row, Template};
 pub use self::view::{RunView, View};

@@ -5,6 +5,7 @@ pub mod every_task_ends;
 pub mod exactly_one_run;
 pub mod finished_stays;
 pub mod leased_runs_only;
+pub mod memory_is_counted;
 pub mod nothing_goes_back;
 pub mod nothing_is_left;
 pub mod nothing_unsynced_is_promised;
@@ -46,6 +47,7 @@ pub fn named<T>(invariant: &str, result: Result<T, String>) -> Result<T, String>
 /// # Errors
 /// What is not as it was promised.
 pub fn check(world: &mut World) -> Result<(), String> {
+    named("memory_is_counted", memory_is_counted::check(world))?;
     let World { hosts, images, furthest, ledger, looked_at, .. } = world;
     let mut ended = Vec::new();
     for (host, one) in hosts.iter().enumerate() {

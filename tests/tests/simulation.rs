@@ -11,7 +11,7 @@ use umbel_tests::{Plan, Report, Sabotage, Violation, run};
 const SEEDS: u64 = 200;
 
 /// What must happen in some of these seeds.
-const SEEN: [&str; 19] = [
+const SEEN: [&str; 20] = [
     "blackout",
     "bridge",
     "checkpoint",
@@ -21,6 +21,7 @@ const SEEN: [&str; 19] = [
     "cut",
     "forgotten",
     "frame of an old connection",
+    "full node",
     "group asleep",
     "last loss",
     "pause",

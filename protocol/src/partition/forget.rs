@@ -1,7 +1,10 @@
 //! Dropping what ended long ago.
 
+use std::sync::Arc;
+
 use super::Partition;
 use crate::id::{PartitionId, TaskId};
+use crate::task::Template;
 use crate::time::{Span, Wall};
 
 impl Partition {
@@ -20,17 +23,26 @@ impl Partition {
             };
             if let Some(record) = self.records.remove(&task) {
                 self.tally.subtract(&record);
+                self.give_back(&record.template);
                 if task.made_at() > self.dedup_floor {
                     self.stubs.insert(task, record.state());
                 }
             }
         }
-        // Templates that no record shares any more.
-        self.templates.retain(|template| std::sync::Arc::strong_count(template) > 1);
     }
-}
 
-impl Partition {
+    /// A record less shares `template`.
+    fn give_back(&mut self, template: &Arc<Template>) {
+        let Some(users) = self.templates.get_mut(template) else {
+            return;
+        };
+        *users -= 1;
+        if *users == 0 {
+            self.templates.remove(template);
+            self.tally.bytes -= template.weight_kept();
+        }
+    }
+
     /// How many tasks ended before `time`.
     #[must_use]
     pub fn finished_before(&self, time: Wall) -> usize {

@@ -127,6 +127,7 @@ impl Scheduler {
             }
         }
         self.apply(id, &drained.committed);
+        self.weigh(id);
         if drained.snapshot_wanted
             && let Some(replica) = self.replicas.get_mut(&id)
             && let Some(machine) = &replica.machine

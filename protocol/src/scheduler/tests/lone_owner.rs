@@ -51,6 +51,11 @@ impl LoneOwner {
 
     /// With a partition in this state, and no executor.
     pub(super) fn over(partition: &Partition) -> Self {
+        Self::limited(partition, Limits::default())
+    }
+
+    /// The same under other limits.
+    pub(super) fn limited(partition: &Partition, limits: Limits) -> Self {
         let join = join(HOME);
         let mut meta = Meta::new(ClusterId(7), join.cluster_name.clone(), 2, 1, 1);
         meta.admit(join.clone(), START);
@@ -64,7 +69,7 @@ impl LoneOwner {
             join,
             seed: 3,
             replace_after: Span::from_millis(30_000),
-            limits: Limits::default(),
+            limits,
             has_seeds: false,
             scheduler: 1,
         };
