@@ -5,6 +5,10 @@
 //! [`cancel`], [`expire`], [`forget`]; all of them change a record by taking it in [`hand`]. What came of them is told as [`Change`]s, which only the
 //! owner listens to.
 //!
+//! **It never outgrows a snapshot.** What is taken in has limits, and what becomes of it is bounded
+//! from them: finished records and stubs are dropped, in [`forget`], and runs are forgotten, in
+//! [`hand`], before they could fill it. All of that follows from the log alone.
+//!
 //! **Partition time** is the only clock here: it comes with each entry and never goes back.
 
 mod accept;
@@ -30,6 +34,7 @@ pub use self::command::{Change, Command, Grant, Loss, Proposal, Refusal, Report}
 pub use self::snapshot::CorruptSnapshot;
 use self::tally::Tally;
 use crate::id::{PartitionId, TaskId};
+use crate::limits::PartitionLimits;
 use crate::task::{Record, STUB_WEIGHT, State, Template};
 use crate::time::Wall;
 
@@ -37,6 +42,7 @@ use crate::time::Wall;
 #[derive(Clone, Debug)]
 pub struct Partition {
     id: PartitionId,
+    limits: PartitionLimits,
     /// Partition time: that of the last entry.
     now: Wall,
     /// Ids made at or before it that are not known here are too old to be new.
@@ -81,6 +87,7 @@ impl Partition {
     pub fn new(id: PartitionId) -> Self {
         Self {
             id,
+            limits: PartitionLimits::REAL,
             now: Wall::EPOCH,
             dedup_floor: Wall::EPOCH,
             order_next: 0,

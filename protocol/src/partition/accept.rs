@@ -11,7 +11,7 @@ use super::hand::Hand;
 use super::tally::Tally;
 use super::{Change, Grant, Partition, Refusal};
 use crate::id::Lessee;
-use crate::limits::{ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
+use crate::limits::ID_AHEAD_MAX;
 use crate::task::{Batch, Lease, Phase, Record, Row, Template};
 
 impl Partition {
@@ -80,7 +80,7 @@ impl Partition {
         if id.made_at() > self.now + ID_AHEAD_MAX {
             return Err(Refusal::TooEarly);
         }
-        if self.tally.open >= PARTITION_TASKS_MAX || self.tally.bytes >= PARTITION_BYTES_MAX {
+        if self.tally.open >= self.limits.tasks || self.tally.bytes >= self.limits.bytes {
             return Err(Refusal::Overloaded);
         }
         let template = template.stored(&mut self.templates, &mut self.tally);
@@ -99,7 +99,8 @@ impl Partition {
                 Some(lessee) => {
                     let token = tokens.take();
                     let lease = Lease { lessee, token, since: self.now, cancelling: false };
-                    Hand::new(id, record, self.now, &mut self.tally, changes).grant(lease);
+                    Hand::new(id, record, self.now, self.limits, &mut self.tally, changes)
+                        .grant(lease);
                 }
                 None => changes.push(Change::Ready { task: id }),
             }

@@ -3,6 +3,7 @@
 mod accept;
 mod apply;
 mod audit;
+mod bounds;
 mod cancel;
 mod expire;
 mod forget;
