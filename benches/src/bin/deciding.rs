@@ -122,6 +122,7 @@ impl Lone {
                     | scheduler::Effect::Lost(_)
                     | scheduler::Effect::Meet { .. }
                     | scheduler::Effect::Members(_)
+                    | scheduler::Effect::PassedOver { .. }
                     | scheduler::Effect::Refused(_)
                     | scheduler::Effect::Send { .. } => {}
                 }

@@ -118,6 +118,9 @@ impl Scheduler {
             Effect::Lost(loss) => self.handles.fail(NodeError::Lost(loss)),
             Effect::Meet { node, address } => self.handles.meet(node, address),
             Effect::Members(members) => self.handles.ways.note(ways::Event::Members(members)),
+            Effect::PassedOver { group, index, why } => {
+                error!(%group, index, %why, "an entry of the log makes no sense and has no effect");
+            }
             Effect::Persist(batch) => {
                 if let Err(why) = self.writer.submit(batch) {
                     // The machine would wait for this batch for ever. A store that has failed has

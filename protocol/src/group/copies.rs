@@ -165,12 +165,13 @@ impl Group {
     }
 
     /// Carries out a change that is committed.
-    pub(super) fn apply_change(&mut self, data: &Bytes) {
-        let change = Change::read(data).expect("it was checked when it arrived");
-        let state = self
-            .raw
-            .apply_conf_change(&to_conf_change(&change))
-            .expect("the leader has checked it before it was proposed");
+    ///
+    /// # Errors
+    /// It cannot be carried out, here or on any other copy; nothing has changed.
+    pub(super) fn apply_change(&mut self, data: &Bytes) -> Result<(), String> {
+        let change = Change::read(data).map_err(|why| why.to_string())?;
+        let state =
+            self.raw.apply_conf_change(&to_conf_change(&change)).map_err(|why| why.to_string())?;
         // A new copy would not find itself in a state that was made before it came.
         self.raw.mut_store().withdraw_offer();
         let before = self.roster.clone();
@@ -189,6 +190,7 @@ impl Group {
         if self.role() == Role::Leader && !votes {
             self.raw.raft.become_follower(self.term(), 0);
         }
+        Ok(())
     }
 
     /// Tells copies that were removed that they may go.

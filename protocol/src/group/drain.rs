@@ -26,6 +26,8 @@ pub struct Drained {
     pub restored: Option<(u64, Bytes)>,
     /// Committed commands, to be applied in order.
     pub committed: Vec<LogEntry>,
+    /// Changes of the copies that cannot be carried out, and why: they have no effect.
+    pub passed_over: Vec<(u64, String)>,
     /// Reads that may be answered once the entry at the index is applied: (context, index).
     pub reads: Vec<(u64, u64)>,
     /// The copies have changed.
@@ -253,8 +255,10 @@ impl Group {
                 EntryType::EntryNormal if entry.data.is_empty() => {}
                 EntryType::EntryNormal => out.committed.push(translate::from_entry(entry)),
                 EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => {
-                    self.apply_change(&entry.context);
-                    out.copies_changed = true;
+                    match self.apply_change(&entry.context) {
+                        Ok(()) => out.copies_changed = true,
+                        Err(why) => out.passed_over.push((entry.index, why)),
+                    }
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::hand::Hand;
 use super::tally::Tally;
 use super::{Change, Grant, Partition, Refusal};
 use crate::id::Lessee;
-use crate::limits::ID_AHEAD_MAX;
+use crate::limits::{BATCH_TASKS_MAX, ID_AHEAD_MAX};
 use crate::task::{Batch, Lease, Phase, Record, Row, Template};
 
 impl Partition {
@@ -26,8 +26,10 @@ impl Partition {
         // Each is stored when the first of its tasks is taken in: a refused one leaves nothing.
         let mut templates: Vec<Shared<'_>> =
             batch.templates.iter().map(|said| Shared { said, stored: None, users: 0 }).collect();
-        let mut slots =
-            grants.iter().flat_map(|grant| std::iter::repeat_n(grant.lessee, grant.rows as usize));
+        // However many a bad entry grants: more than a batch has rows are not counted up.
+        let mut slots = (grants.iter())
+            .flat_map(|grant| std::iter::repeat_n(grant.lessee, grant.rows as usize))
+            .take(batch.rows.len().max(BATCH_TASKS_MAX));
         let mut refused = Vec::new();
         let mut known = 0;
         for (position, row) in (0_u32..).zip(&batch.rows) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::Caller;
 use crate::durable::WriteBatch;
-use crate::id::{ClusterId, NodeId};
+use crate::id::{ClusterId, GroupId, NodeId};
 use crate::meta::JoinRefusal;
 use crate::wire::{Answer, OwnerSays, PeerMessage};
 
@@ -47,6 +47,16 @@ pub enum Effect {
         node: NodeId,
         /// Where.
         address: SocketAddr,
+    },
+    /// An entry of a log cannot be read or makes no sense: it has no effect, here and on all copies.
+    /// There is a bug, here or in another member: a human must look.
+    PassedOver {
+        /// Whose log.
+        group: GroupId,
+        /// Where it stands.
+        index: u64,
+        /// What is wrong with it.
+        why: String,
     },
     /// Make these writes durable.
     Persist(WriteBatch),

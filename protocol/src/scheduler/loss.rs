@@ -172,6 +172,7 @@ mod tests {
                         | Effect::Joined(_)
                         | Effect::Meet { .. }
                         | Effect::Members(_) => {}
+                        Effect::PassedOver { why, .. } => panic!("passed over: {why}"),
                         Effect::Refused(why) => panic!("refused: {why}"),
                     }
                 }

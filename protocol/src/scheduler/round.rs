@@ -126,6 +126,9 @@ impl Scheduler {
                 self.learn_own_meta();
             }
         }
+        for (index, why) in drained.passed_over.drain(..) {
+            self.pass_over(id, index, why);
+        }
         self.apply(id, &drained.committed);
         self.weigh(id);
         if drained.snapshot_wanted

@@ -75,6 +75,9 @@ impl World {
                     self.process(host).is_writing = false;
                 }
             }
+            Effect::PassedOver { group, index, why } => {
+                self.violate(format!("host {host} passes over entry {index} of {group}: {why}"));
+            }
             Effect::Lost(loss) => self.violate(format!("host {host} has lost {loss:?}")),
             Effect::Refused(refusal) => self.violate(format!("host {host} is refused: {refusal}")),
             Effect::Send { to, urgent, messages } => self.send(host, to, urgent, messages),

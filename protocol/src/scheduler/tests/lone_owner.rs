@@ -30,6 +30,8 @@ pub(super) struct LoneOwner {
     pub(super) now: Now,
     /// While it is, nothing becomes durable by itself.
     pub(super) disk_is_stuck: bool,
+    /// Whether others have put into its log what nobody can read.
+    pub(super) is_fed_garbage: bool,
     writing: Option<WriteBatch>,
     /// All commands that were proposed so far.
     pub(super) commands: Vec<Command>,
@@ -78,6 +80,7 @@ impl LoneOwner {
             scheduler: Scheduler::new(settings, now, stored),
             now,
             disk_is_stuck: false,
+            is_fed_garbage: false,
             writing: None,
             commands: Vec::new(),
             entries: 0,
@@ -140,8 +143,9 @@ impl LoneOwner {
         for entry in entries {
             self.entries += 1;
             self.entries_bytes_max = self.entries_bytes_max.max(entry.data.len());
-            let proposal: Proposal = decode(&entry.data, SNAPSHOT_BYTES_MAX).unwrap();
-            self.commands.extend(proposal.commands);
+            let proposal: Result<Proposal, _> = decode(&entry.data, SNAPSHOT_BYTES_MAX);
+            assert!(proposal.is_ok() || self.is_fed_garbage, "{entry:?}");
+            self.commands.extend(proposal.unwrap_or_default().commands);
         }
         self.writing = Some(batch);
     }
