@@ -18,6 +18,9 @@ use crate::wire::{DecodeError, decode, encode};
 pub(super) const GONE_MAX: usize = 16;
 /// Ticks without a leader after which a copy asks whether it still is one.
 pub(super) const STRAY_TICKS: u32 = 50;
+/// The same for one that sleeps. It hears nothing for good reasons, mostly; but it may have been
+/// removed while it could not be reached, and what would have told it may be lost.
+pub(super) const STRAY_TICKS_ASLEEP: u32 = 300;
 
 /// Where the copies of a group are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,7 +240,8 @@ impl Group {
     /// it may have been removed, and all that it knows may be gone, too. Told once, then the time
     /// begins anew.
     pub fn is_stray(&mut self) -> bool {
-        let is_stray = self.silent_ticks >= STRAY_TICKS;
+        let patience = if self.is_asleep() { STRAY_TICKS_ASLEEP } else { STRAY_TICKS };
+        let is_stray = self.silent_ticks >= patience;
         if is_stray {
             self.silent_ticks = 0;
         }
