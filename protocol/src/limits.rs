@@ -127,6 +127,15 @@ pub const APPEND_BYTES_MAX: u64 = 1024 * 1024;
 /// Append messages on their way to one follower of one group.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
 
+/// Whole states on their way from one node to another: one travels while the one before is written
+/// there. A node that joins gets one for each of its groups, and they are read as fast as they come.
+pub const STATES_TO_NODE_MAX: usize = 2;
+/// Whole states on their way from one node to all others.
+pub const STATES_IN_FLIGHT_MAX: usize = 8;
+/// Bytes of those together: the sender holds them twice, as they are and as they are sent. One alone
+/// may be larger.
+pub const STATES_BYTES_IN_FLIGHT_MAX: usize = 128 * 1024 * 1024;
+
 /// Submissions that a node holds while they are on their way into a log.
 pub const SUBMISSIONS_IN_FLIGHT_MAX: usize = 4_096;
 /// Tasks in those submissions.
@@ -246,6 +255,12 @@ pub struct Limits {
     pub node_bytes_max: usize,
     /// See [`RETENTION`].
     pub retention: Span,
+    /// See [`STATES_BYTES_IN_FLIGHT_MAX`].
+    pub states_bytes_in_flight_max: usize,
+    /// See [`STATES_IN_FLIGHT_MAX`].
+    pub states_in_flight_max: usize,
+    /// See [`STATES_TO_NODE_MAX`].
+    pub states_to_node_max: usize,
     /// See [`STUBS_MAX`].
     pub stubs_max: usize,
 }
@@ -262,6 +277,9 @@ impl Default for Limits {
             log_tail_bytes: LOG_TAIL_BYTES,
             node_bytes_max: NODE_BYTES_MAX,
             retention: RETENTION,
+            states_bytes_in_flight_max: STATES_BYTES_IN_FLIGHT_MAX,
+            states_in_flight_max: STATES_IN_FLIGHT_MAX,
+            states_to_node_max: STATES_TO_NODE_MAX,
             stubs_max: STUBS_MAX,
         }
     }

@@ -15,7 +15,7 @@
 //! 6. [`lessees`] takes the ends of runs, and decides when an executor is gone;
 //! 7. [`takeover`] begins anew when a group gets a new owner;
 //! 8. [`loss`] has copies replaced whose storage is gone;
-//! 9. [`memory`] says when the node is full.
+//! 9. [`memory`] says when the node is full, [`states`] which copies get a whole state now.
 //!
 //! **Contract.** [`Scheduler::step`] is called with times that never go back and one event (or
 //! [`step_all`](Scheduler::step_all) with those that came together); all effects are to be carried
@@ -48,6 +48,7 @@ mod round;
 mod route;
 mod serve;
 mod slots;
+mod states;
 mod submit;
 mod sweep;
 mod takeover;
@@ -77,6 +78,7 @@ use self::ready::Ready;
 use self::replica::Replica;
 use self::round::Disk;
 use self::slots::Slots;
+use self::states::States;
 use self::submit::OnTheWay;
 use self::timers::Timers;
 use self::waits::Waits;
@@ -126,6 +128,7 @@ pub struct Scheduler {
     /// Groups with commands to be proposed.
     staged: BTreeSet<GroupId>,
     disk: Disk,
+    states: States,
 
     // What it knows of others.
     meta: Option<Meta>,
@@ -182,6 +185,7 @@ impl Scheduler {
             dirty: BTreeSet::new(),
             staged: BTreeSet::new(),
             disk: Disk::default(),
+            states: States::default(),
             meta: None,
             is_member: false,
             peers: BTreeMap::new(),

@@ -14,6 +14,7 @@ pub mod relayed_in_time;
 pub mod replicas_converge;
 pub mod second_run_after_loss;
 pub mod starts_in_place;
+pub mod states_take_turns;
 pub mod submitted_once;
 
 use umbel_protocol::id::{GroupId, Lessee, PartitionId, TaskId, Token};
@@ -48,6 +49,7 @@ pub fn named<T>(invariant: &str, result: Result<T, String>) -> Result<T, String>
 /// What is not as it was promised.
 pub fn check(world: &mut World) -> Result<(), String> {
     named("memory_is_counted", memory_is_counted::check(world))?;
+    named("states_take_turns", states_take_turns::check(world))?;
     let World { hosts, images, furthest, ledger, looked_at, .. } = world;
     let mut ended = Vec::new();
     for (host, one) in hosts.iter().enumerate() {

@@ -125,6 +125,9 @@ fn draw_limits(rng: &mut ChaCha8Rng) -> Limits {
         log_tail_bytes: if rng.random_bool(0.3) { 0 } else { size(rng, 8, 16) },
         node_bytes_max: size(rng, 15, 24),
         retention: span(rng),
+        states_bytes_in_flight_max: size(rng, 8, 16),
+        states_in_flight_max: rng.random_range(1..6),
+        states_to_node_max: rng.random_range(1..3),
         stubs_max: size(rng, 2, 14),
         ..hold
     }

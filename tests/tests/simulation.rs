@@ -11,7 +11,7 @@ use umbel_tests::{Plan, Report, Sabotage, Violation, run};
 const SEEDS: u64 = 200;
 
 /// What must happen in some of these seeds.
-const SEEN: [&str; 20] = [
+const SEEN: [&str; 21] = [
     "blackout",
     "bridge",
     "checkpoint",
@@ -30,6 +30,7 @@ const SEEN: [&str; 20] = [
     "silent crash",
     "slow disk",
     "state sent",
+    "state waits",
     "too early",
     "too old",
 ];

@@ -80,6 +80,9 @@ impl Scheduler {
                 self.assign();
                 self.propose_staged(&mut refused);
             }
+            if self.dirty.is_empty() {
+                self.give_states();
+            }
             let Some(id) = self.dirty.pop_first() else {
                 break;
             };
@@ -131,12 +134,9 @@ impl Scheduler {
         }
         self.apply(id, &drained.committed);
         self.weigh(id);
-        if drained.snapshot_wanted
-            && let Some(replica) = self.replicas.get_mut(&id)
-            && let Some(machine) = &replica.machine
-        {
-            replica.group.offer_snapshot(&machine.to_bytes());
-            self.dirty.insert(id);
+        self.follow_states(id);
+        if drained.snapshot_wanted {
+            self.wants_state(id);
         }
         self.follow_role(id);
         self.confirm_reads(id, &drained.reads);
