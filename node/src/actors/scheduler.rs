@@ -26,7 +26,7 @@ use super::gossip::Waiting;
 use super::supervisor::{Bell, Handles, NodeError};
 use crate::clock::Clock;
 use crate::store::WriterHandle;
-use crate::transport::ReplyError;
+use crate::transport::{ReplyError, Room};
 use crate::wire_out::{answer_frame, send_envelopes};
 
 /// Sessions of this process itself; the transport counts its own from one.
@@ -54,6 +54,16 @@ pub struct Scheduler {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Happened(pub(crate) Vec<Event>);
+
+/// Others have said something.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Arrived {
+    /// What.
+    pub(crate) events: Vec<Event>,
+    /// What it takes of the memory for frames, until it is dealt with.
+    pub(crate) rooms: Vec<Room>,
+}
 
 /// A request of this process itself. Its answers come through `answers`, which needs room for two.
 #[derive(Debug, Message)]
@@ -182,7 +192,7 @@ impl Driven for Scheduler {
         let says = mem::take(&mut self.for_executor).into();
         let home = self.machine.node();
         if let Err((_, OwnerSpoke { says, .. })) =
-            self.handles.executor.try_send(OwnerSpoke { from: home, says })
+            self.handles.executor.try_send(OwnerSpoke { from: home, says, room: None })
         {
             self.for_executor = says.into();
         }
@@ -211,6 +221,16 @@ impl Handler<Happened> for Scheduler {
     fn handle(&mut self, Happened(events): Happened, ctx: &mut Self::Context) {
         self.make_way(ctx);
         self.step_all(events, ctx);
+    }
+}
+
+impl Handler<Arrived> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, Arrived { events, rooms }: Arrived, ctx: &mut Self::Context) {
+        self.make_way(ctx);
+        self.step_all(events, ctx);
+        drop(rooms);
     }
 }
 
