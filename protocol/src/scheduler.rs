@@ -20,12 +20,14 @@
 //! **Contract.** [`Scheduler::step`] is called with times that never go back and one event (or
 //! [`step_all`](Scheduler::step_all) with those that came together); all effects are to be carried
 //! out in order. A [`Effect::Persist`] is answered with
-//! [`Event::Persisted`]; no second one comes before.
+//! [`Event::Persisted`]; no second one comes before. A [`Effect::Keep`] is answered with
+//! [`Event::Kept`].
 
 mod answer;
 mod applied;
 mod asks;
 mod clocks;
+mod disk;
 mod dispatch;
 mod effect;
 mod event;
@@ -66,6 +68,7 @@ use rand::rngs::ChaCha8Rng;
 
 use self::asks::Asks;
 use self::clocks::Clocks;
+use self::disk::Disk;
 pub use self::effect::{Effect, Loss};
 pub use self::event::{Caller, Event, Found, Now};
 pub use self::inspect::CopyView;
@@ -76,7 +79,6 @@ use self::outbox::Outbox;
 use self::read::Read;
 use self::ready::Ready;
 use self::replica::Replica;
-use self::round::Disk;
 use self::slots::Slots;
 use self::states::States;
 use self::submit::OnTheWay;
@@ -266,6 +268,7 @@ impl Scheduler {
             Event::Due => self.due(),
             Event::Executor(says) => self.executor_says(says),
             Event::Found(found) => self.found(&found),
+            Event::Kept { group, replica, index } => self.disk.kept(group, replica, index),
             Event::Load { node, load } => self.loads.told(node, load),
             Event::Liveness { node, incarnation, liveness } => {
                 self.heard_of(node, incarnation, liveness);

@@ -119,6 +119,7 @@ impl Lone {
                     scheduler::Effect::Answer { .. }
                     | scheduler::Effect::Admitted
                     | scheduler::Effect::Joined(_)
+                    | scheduler::Effect::Keep(_)
                     | scheduler::Effect::Lost(_)
                     | scheduler::Effect::Meet { .. }
                     | scheduler::Effect::Members(_)

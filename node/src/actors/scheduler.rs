@@ -11,7 +11,7 @@ use std::mem;
 use actix::{Actor, Context, Handler, Message, MessageResult};
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
-use umbel_protocol::durable::Copies;
+use umbel_protocol::durable::{Copies, StateWrite};
 use umbel_protocol::group::Role;
 use umbel_protocol::id::{GroupId, ReplicaId};
 use umbel_protocol::limits::MAILBOX_MAX;
@@ -125,6 +125,7 @@ impl Scheduler {
             Effect::Answer { caller, answer, is_last } => self.answer(caller, answer, is_last),
             Effect::Execute(says) => self.for_executor.push_back(says),
             Effect::Joined(cluster) => self.handles.joined(cluster),
+            Effect::Keep(write) => self.keep(write),
             Effect::Lost(loss) => self.handles.fail(NodeError::Lost(loss)),
             Effect::Meet { node, address } => self.handles.meet(node, address),
             Effect::Members(members) => self.handles.ways.note(ways::Event::Members(members)),
@@ -143,6 +144,22 @@ impl Scheduler {
                 send_envelopes(&self.handles.transport, to, true, messages);
             }
             Effect::Send { to, urgent: false, messages } => self.handles.ways.say(to, messages),
+        }
+    }
+
+    fn keep(&self, write: StateWrite) {
+        let (group, replica, index) = (write.group, write.replica, write.state.index);
+        let post = self.handles.scheduler.clone();
+        // As for batches: an address that was just made has room for one message, and a successor
+        // knows of no state that it waits for.
+        let tell = move || {
+            if let Some(scheduler) = post.addr() {
+                let kept = Event::Kept { group, replica, index };
+                drop(scheduler.try_send(Happened(vec![kept])));
+            }
+        };
+        if !self.writer.keep(write, tell) {
+            self.handles.fail(NodeError::Unwritten("a received state was not taken".to_owned()));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Caller;
-use crate::durable::WriteBatch;
+use crate::durable::{StateWrite, WriteBatch};
 use crate::id::{ClusterId, GroupId, NodeId};
 use crate::meta::JoinRefusal;
 use crate::wire::{Answer, OwnerSays, PeerMessage};
@@ -36,6 +36,9 @@ pub enum Effect {
     /// This is the cluster of this node, whether it is a member already or asks to be one: to be kept
     /// on disk.
     Joined(ClusterId),
+    /// Put the bytes of a received state on the disk, beside all other writes: a few at a time, each
+    /// answered with [`Event::Kept`](super::Event::Kept).
+    Keep(StateWrite),
     /// This node held the only copies of these groups and has lost them: it must stop, as nobody
     /// can bring them back.
     Lost(Loss),

@@ -126,6 +126,7 @@ impl LoneOwner {
         self.scheduler.step_all(self.now, events, &mut effects);
         for effect in effects {
             match effect {
+                Effect::Keep(write) => panic!("a lone owner is sent no state: {write:?}"),
                 Effect::Persist(batch) => self.write(batch),
                 other => self.said.push(other),
             }

@@ -114,7 +114,8 @@ impl Network {
                 }
                 Effect::Admitted | Effect::Joined(_) | Effect::Meet { .. } | Effect::Members(_) => {
                 }
-                Effect::Lost(_)
+                Effect::Keep(_)
+                | Effect::Lost(_)
                 | Effect::PassedOver { .. }
                 | Effect::Persist(_)
                 | Effect::Refused(_) => {
