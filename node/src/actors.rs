@@ -46,5 +46,5 @@ pub use self::supervisor::{NodeError, Supervisor, Which};
 pub(crate) use self::executor::{OwnerSpoke, OwnersRelayed, Reached};
 pub(crate) use self::gossip::Gossiped;
 pub(crate) use self::ground::Directory;
-pub(crate) use self::scheduler::Happened;
+pub(crate) use self::scheduler::{Arrived, Happened};
 pub(crate) use self::supervisor::{Handles, Setup, Stop};

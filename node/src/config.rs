@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
-use umbel_protocol::limits::{PARTITIONS_DEFAULT, REPLICAS_DEFAULT};
+use umbel_protocol::limits::{NODE_BYTES_MAX, PARTITIONS_DEFAULT, REPLICAS_DEFAULT};
 use umbel_protocol::task::Template;
 
 mod address;
@@ -201,6 +201,9 @@ pub struct Node {
     pub advertise: Option<Advertise>,
     /// The directory below which each node has one of its own name.
     pub data: PathBuf,
+    /// Most bytes that the records of all tasks on one node take, at least
+    /// [`NODE_BYTES_MIN`](umbel_protocol::limits::NODE_BYTES_MIN).
+    pub memory: usize,
 }
 
 impl Node {
@@ -223,6 +226,7 @@ impl Default for Node {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
             advertise: None,
             data: PathBuf::from("umbel-data"),
+            memory: NODE_BYTES_MAX,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! From the network to the actors: frames are decoded here, on the runtime's threads, and whatever
-//! waits together is handed over together.
+//! waits together is handed over together, with the room that it takes until it is dealt with.
 
 use tokio::sync::mpsc::Receiver;
 use tracing::{debug, info, warn};
@@ -10,8 +10,8 @@ use umbel_protocol::ways;
 use umbel_protocol::wire::hello::{NodeHello, Refusal};
 use umbel_protocol::wire::{ClientFrame, Envelope, PeerMessage, Relayed, Said, decode};
 
-use crate::actors::{Gossiped, Handles, Happened, NodeError, OwnerSpoke, OwnersRelayed, Reached};
-use crate::transport::{Inbound, Inbox, Lane, Throttle};
+use crate::actors::{Arrived, Gossiped, Handles, NodeError, OwnerSpoke, OwnersRelayed, Reached};
+use crate::transport::{Inbound, Inbox, Lane, Room, Throttle};
 
 /// Frames that are handed over as one message.
 const TOGETHER_MAX: usize = 64;
@@ -28,23 +28,28 @@ async fn pump(mut inbox: Receiver<Inbound>, handles: Handles) {
     let mut waiting = Vec::with_capacity(TOGETHER_MAX);
     let unreadable = Throttle::default();
     while inbox.recv_many(&mut waiting, TOGETHER_MAX).await > 0 {
-        let mut events = Vec::with_capacity(waiting.len());
+        let events = Vec::with_capacity(waiting.len());
+        let mut arrived = Arrived { events, rooms: Vec::new() };
         for inbound in waiting.drain(..) {
-            take(inbound, &handles, &unreadable, &mut events).await;
+            take(inbound, &handles, &unreadable, &mut arrived).await;
         }
-        if !events.is_empty() {
-            handles.scheduler.deliver(Happened(events)).await;
+        if !arrived.events.is_empty() {
+            handles.scheduler.deliver(arrived).await;
         }
     }
 }
 
-async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, events: &mut Vec<Event>) {
+async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, arrived: &mut Arrived) {
+    let events = &mut arrived.events;
     match inbound {
         Inbound::Broken { what } => handles.fail(NodeError::Panicked { what }),
         Inbound::ClientCame { session, name, from, .. } => {
             debug!(session, name, %from, "a client came");
         }
-        Inbound::ClientFrame { session, frame } => client_frame(session, &frame, handles, events),
+        Inbound::ClientFrame { session, frame, room } => {
+            client_frame(session, &frame, handles, events);
+            arrived.rooms.push(room);
+        }
         Inbound::ClientGone { session } => events.push(Event::CallerGone { session }),
         Inbound::Connected { node, hello } => connected(node, &hello, handles, events),
         Inbound::Datagram { from, bytes } => {
@@ -58,8 +63,12 @@ async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, events
             handles.ways.note(ways::Event::Disconnected(node));
             handles.tell(&handles.gossip, Gossiped(membership::Event::Silent { node }));
         }
-        Inbound::Frame { from, lane, frame } => match decode(&frame, lane.bytes_max()) {
-            Ok(envelope) => node_says(from, envelope, handles, events).await,
+        Inbound::Frame { from, lane, frame, room } => match decode(&frame, lane.bytes_max()) {
+            Ok(envelope) => {
+                // What was read takes as much as the frame, which is not needed any more.
+                drop(frame);
+                node_says(from, envelope, room, handles, arrived).await;
+            }
             Err(why) => {
                 if let Some(suppressed) = unreadable.pass() {
                     warn!(
@@ -98,7 +107,13 @@ fn connected(node: NodeId, hello: &NodeHello, handles: &Handles, events: &mut Ve
     events.push(Event::Reached(node));
 }
 
-async fn node_says(from: NodeId, envelope: Envelope, handles: &Handles, events: &mut Vec<Event>) {
+async fn node_says(
+    from: NodeId,
+    envelope: Envelope,
+    room: Room,
+    handles: &Handles,
+    arrived: &mut Arrived,
+) {
     let Envelope { clock, synced, messages } = envelope;
     handles.transport.note_synced(from, synced);
     let mut for_executor = Vec::new();
@@ -114,28 +129,39 @@ async fn node_says(from: NodeId, envelope: Envelope, handles: &Handles, events: 
     }
     // It was said to an executor that is no more, if there is none: its successor introduces itself.
     if !for_executor.is_empty() && handles.executor.addr().is_some() {
-        handles.executor.deliver(OwnerSpoke { from, says: for_executor }).await;
+        let room = Some(room.clone());
+        handles.executor.deliver(OwnerSpoke { from, says: for_executor, room }).await;
     }
     if !for_scheduler.is_empty() {
         let envelope = Envelope { clock, synced, messages: for_scheduler };
-        events.push(Event::Peer { from, envelope });
+        arrived.events.push(Event::Peer { from, envelope });
+        arrived.rooms.push(room.clone());
     }
     if !for_relay.is_empty() {
-        relay(from, for_relay, handles, events).await;
+        relay(from, for_relay, room, handles, arrived).await;
     }
 }
 
 /// Takes what came through others, and gives others what goes on.
-async fn relay(sender: NodeId, relayed: Vec<Relayed>, handles: &Handles, events: &mut Vec<Event>) {
+async fn relay(
+    sender: NodeId,
+    relayed: Vec<Relayed>,
+    room: Room,
+    handles: &Handles,
+    arrived: &mut Arrived,
+) {
     let mut for_executor = Vec::new();
     for (from, said) in handles.ways.relay(sender, relayed) {
         match said {
-            Said::FromExecutor(says) => events.push(Event::Executor(says)),
+            Said::FromExecutor(says) => {
+                arrived.events.push(Event::Executor(says));
+                arrived.rooms.push(room.clone());
+            }
             Said::ToExecutor(says) => for_executor.push((from, says)),
         }
     }
     if !for_executor.is_empty() && handles.executor.addr().is_some() {
-        handles.executor.deliver(OwnersRelayed(for_executor)).await;
+        handles.executor.deliver(OwnersRelayed { relayed: for_executor, room }).await;
     }
 }
 
@@ -186,16 +212,16 @@ mod tests {
             cluster_name: "test".to_owned(),
         };
         let (node, hello) = (NodeId(7), Box::new(hello));
-        let mut events = Vec::new();
+        let mut arrived = Arrived { events: Vec::new(), rooms: Vec::new() };
         for inbound in [
             Inbound::Connected { node, hello },
             Inbound::Disconnected { node, why: "a test".to_owned() },
         ] {
             let unreadable = Throttle::default();
-            let taken = take(inbound, handles, &unreadable, &mut events).now_or_never();
+            let taken = take(inbound, handles, &unreadable, &mut arrived).now_or_never();
             assert!(taken.is_some(), "what comes behind it waits");
         }
-        assert!(matches!(events[..], [Event::Reached(NodeId(7))]));
+        assert!(matches!(arrived.events[..], [Event::Reached(NodeId(7))]));
     }
 
     #[cfg(feature = "cli")]
@@ -204,11 +230,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let node = lone(dir.path()).await;
         let log = crate::log_capture::LogCapture::begin();
-        let (unreadable, mut events) = (Throttle::default(), Vec::new());
+        let unreadable = Throttle::default();
+        let mut arrived = Arrived { events: Vec::new(), rooms: Vec::new() };
         for _ in 0..100 {
             let (from, lane, frame) = (NodeId(7), Lane::Work, vec![255; 3].into());
-            let inbound = Inbound::Frame { from, lane, frame };
-            take(inbound, node.handles(), &unreadable, &mut events).await;
+            let inbound = Inbound::Frame { from, lane, frame, room: Room::NONE };
+            take(inbound, node.handles(), &unreadable, &mut arrived).await;
         }
         assert_eq!(log.lines("cannot be read").len(), 1);
         node.stop().await;

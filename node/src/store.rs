@@ -28,11 +28,12 @@ mod damage_tests;
 
 use std::fmt;
 
-use umbel_protocol::durable::{Snapshot, StoredGroup, WriteBatch};
+use umbel_protocol::durable::{Snapshot, StateWrite, StoredGroup, WriteBatch};
 use umbel_protocol::id::{GroupId, ReplicaId};
 
 pub use self::disk::{DiskStore, Sizes};
 pub use self::error::{Misuse, StoreError};
+use self::known::Point;
 pub use self::memory::{MemoryDisk, MemoryStore};
 pub use self::writer::{Persisted, SubmitError, Writer, WriterHandle};
 
@@ -52,6 +53,11 @@ pub trait Store: Send + 'static {
     ///
     /// The entries up to the checkpoint must have been written before.
     fn save_checkpoint(&mut self, group: GroupId, replica: ReplicaId, snapshot: Snapshot) -> Chore;
+
+    /// The work of putting the bytes of a received state on the disk beside the write thread. Once its
+    /// result has come back through [`Store::finish`], a write that names the state is as small as
+    /// any; one that names a state without that puts the bytes there itself.
+    fn save_state(&mut self, write: StateWrite) -> Chore;
 
     /// Work that is due to keep the store small, if any; to be asked for after each write.
     fn upkeep(&mut self) -> Result<Option<Chore>, StoreError>;
@@ -91,6 +97,8 @@ pub struct ChoreDone(Done);
 
 #[derive(Debug)]
 enum Done {
+    /// The bytes of a received state are safe and wait to be named by a write.
+    Kept { group: GroupId, replica: ReplicaId, point: Point },
     /// Old log files are gone.
     Purged,
     /// The state of a copy is safe and waits to be named by the log.

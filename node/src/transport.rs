@@ -7,8 +7,8 @@
 //!
 //! Frames are opaque here and come out as they went in, in order within a lane of one connection.
 //! A frame to a node that is not connected is dropped, and so are those on their way when a
-//! connection ends: whoever sends them has a protocol that asks again. Every queue has a limit;
-//! what arrives faster than it is taken waits on the sender's side, class by class.
+//! connection ends: whoever sends them has a protocol that asks again. Every queue has a limit in
+//! bytes; what arrives faster than it is dealt with waits on the sender's side, class by class.
 
 mod accept;
 mod clients;
@@ -22,6 +22,7 @@ mod inbox;
 mod link;
 mod outbox;
 mod peers;
+mod room;
 mod settings;
 mod streams;
 #[cfg(test)]
@@ -38,7 +39,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use quinn::Endpoint;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use umbel_protocol::id::{Incarnation, NodeId};
@@ -51,6 +52,7 @@ use self::close::{Code, close};
 pub use self::error::{ReplyError, SendError, TransportError};
 pub use self::inbox::{Inbound, Inbox};
 use self::inbox::{Outlet, channels};
+pub use self::room::Room;
 pub(crate) use self::throttle::Throttle;
 use crate::tls::TlsFiles;
 use crate::work::panicked;
@@ -85,8 +87,6 @@ struct Inner {
     peers: peers::Peers,
     sessions: clients::Sessions,
     outlet: Outlet,
-    /// Bulk messages that are taken in at a time.
-    bulk_places: Semaphore,
     warnings: Throttle,
     /// Nodes that tests cut this one from.
     #[cfg(test)]
@@ -128,7 +128,6 @@ impl Transport {
             peers: peers::Peers::default(),
             sessions: clients::Sessions::default(),
             outlet,
-            bulk_places: Semaphore::new(BULK_PLACES),
             warnings: Throttle::default(),
             #[cfg(test)]
             cut: dashmap::DashSet::new(),
@@ -379,5 +378,3 @@ impl Inner {
 
 /// How long queued frames are waited for when the transport is closed.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// Bulk messages in memory while they arrive: snapshots are rare and large.
-const BULK_PLACES: usize = 4;

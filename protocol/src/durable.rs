@@ -2,6 +2,10 @@
 //!
 //! A store writes whole [`WriteBatch`]es in the order in which it gets them, syncs them, and answers
 //! with the batch's number. Nothing of a batch counts before that answer.
+//!
+//! A received state may be hundreds of megabytes, and all groups share one batch. So its bytes are put
+//! on the disk before, on their own, as a [`StateWrite`], while other groups go on; nothing of its
+//! group is written meanwhile. Only then comes the batch that names it, and from then on it counts.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -17,6 +21,17 @@ pub struct WriteBatch {
     pub groups: Vec<GroupWrite>,
 }
 
+/// A received state whose bytes are to be put on the disk, before a [`GroupWrite`] names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateWrite {
+    /// The group.
+    pub group: GroupId,
+    /// The copy that received it.
+    pub replica: ReplicaId,
+    /// The state.
+    pub state: Snapshot,
+}
+
 /// What one group writes. The parts take effect in the order of the fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupWrite {
@@ -26,7 +41,8 @@ pub struct GroupWrite {
     pub replica: ReplicaId,
     /// All of this copy goes away; the store only remembers its id, so that it never comes back.
     pub destroy: bool,
-    /// A state that replaces all that was before it; the log starts anew behind it.
+    /// A state that replaces all that was before it; the log starts anew behind it. Its bytes are on
+    /// the disk already, unless the store is asked to do both at once.
     pub snapshot: Option<Snapshot>,
     /// Entries to append; they replace stored ones from the index of the first.
     pub entries: Vec<LogEntry>,

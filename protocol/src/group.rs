@@ -295,7 +295,7 @@ impl Group {
     /// One tick has passed.
     pub fn tick(&mut self) {
         if self.quiescence.is_asleep() {
-            return;
+            return self.tick_stray();
         }
         self.set_patience();
         if !self.waits_for_disk() {

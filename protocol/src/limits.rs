@@ -5,12 +5,16 @@
 //!
 //! **Some are part of the log's meaning**: every replica applies them, and replicas that apply an
 //! entry under other values are not replicas any more. [`PARTITION_BYTES_MAX`],
-//! [`PARTITION_TASKS_MAX`], [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`], [`DETAIL_BYTES_MAX`],
+//! [`PARTITION_TASKS_MAX`], [`PARTITION_FINISHED_BYTES_MAX`], [`PARTITION_STUBS_MAX`],
+//! [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`], [`RUNS_KEPT_CROWDED`], [`DETAIL_BYTES_MAX`],
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
 //! a [record](crate::task::Record::weight) weighs. They stay as they are for as long as there are
 //! logs that were written under them; another value is another command, which says so. All others
 //! are for an owner or a node to decide, and may differ between nodes.
 
+use crate::task::{
+    HISTORY_WEIGHT, LEASE_WEIGHT, RECORD_WEIGHT, RUN_WEIGHT, STUB_WEIGHT, TEMPLATE_WEIGHT,
+};
 use crate::time::Span;
 
 /// Most partitions of a cluster: the id of a task has ten bits for it.
@@ -47,6 +51,9 @@ pub const BATCH_TASKS_MAX: usize = 4096;
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Starts of a task that its record remembers; older ones only count.
 pub const RUNS_KEPT_MAX: usize = 16;
+/// The same while the partition holds more bytes than it takes in: what tasks go through must not
+/// make it grow without end.
+pub const RUNS_KEPT_CROWDED: usize = 1;
 /// Attempts of a task unless its policy says otherwise.
 pub const ATTEMPTS_DEFAULT: u16 = 3;
 /// Most attempts that a policy may ask for.
@@ -72,8 +79,10 @@ pub const GATHERED_BYTES_MAX: usize = 1024 * 1024;
 /// One entry of a log. It travels alone if need be, so it fits into a frame with what is said around
 /// it: an entry that does not would be sent again for ever, and its group would stand still.
 pub const ENTRY_BYTES_MAX: usize = FRAME_BYTES_MAX - 64 * 1024;
-/// One snapshot on a bulk stream: all that a partition may hold.
-pub const SNAPSHOT_BYTES_MAX: usize = PARTITION_BYTES_MAX + PARTITION_BYTES_MAX / 4;
+/// One snapshot on a bulk stream: all that a partition may hold, and what is said around it. What a
+/// partition holds is bounded so that it always fits; see `PartitionLimits::image_bytes_max`.
+pub const SNAPSHOT_BYTES_MAX: usize =
+    PartitionLimits::REAL.image_bytes_max(ENTRY_BYTES_MAX) + 64 * 1024;
 /// One gossip datagram: what every QUIC path carries.
 pub const DATAGRAM_BYTES_MAX: usize = 1_150;
 
@@ -81,6 +90,19 @@ pub const DATAGRAM_BYTES_MAX: usize = 1_150;
 pub const PARTITION_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Most unfinished tasks of one partition.
 pub const PARTITION_TASKS_MAX: usize = 1_000_000;
+/// Most bytes of finished records of one partition. Its owner has it forget long before; this is for
+/// an owner that does not keep pace, since outcomes are never refused.
+pub const PARTITION_FINISHED_BYTES_MAX: usize = 4 * FINISHED_BYTES_MAX;
+/// Most stubs of one partition, in the same way.
+pub const PARTITION_STUBS_MAX: usize = 4 * STUBS_MAX;
+/// Bytes of all records of all partitions on one node, unless it is told otherwise; beyond it
+/// submissions are `Overloaded`. A small host has so much to spare beside the service that the node
+/// is part of, and it holds three million small tasks that wait. Partitions may not all be at their
+/// own limits at once: those only keep one of them from taking all.
+pub const NODE_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// The least that a node may be told to have: some full batches on their way to disk, and room for
+/// others to wait.
+pub const NODE_BYTES_MIN: usize = 64 * 1024 * 1024;
 /// Finished records that a partition keeps with their results.
 pub const FINISHED_KEPT_MAX: usize = 4_096;
 /// Bytes of finished records that a partition keeps.
@@ -104,6 +126,15 @@ pub const LOG_MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const APPEND_BYTES_MAX: u64 = 1024 * 1024;
 /// Append messages on their way to one follower of one group.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
+
+/// Whole states on their way from one node to another: one travels while the one before is written
+/// there. A node that joins gets one for each of its groups, and they are read as fast as they come.
+pub const STATES_TO_NODE_MAX: usize = 2;
+/// Whole states on their way from one node to all others.
+pub const STATES_IN_FLIGHT_MAX: usize = 8;
+/// Bytes of those together: the sender holds them twice, as they are and as they are sent. One alone
+/// may be larger.
+pub const STATES_BYTES_IN_FLIGHT_MAX: usize = 128 * 1024 * 1024;
 
 /// Submissions that a node holds while they are on their way into a log.
 pub const SUBMISSIONS_IN_FLIGHT_MAX: usize = 4_096;
@@ -149,6 +180,59 @@ pub const LOG_TAIL_BYTES: usize = 64 * 1024;
 /// in proportion to the state, a longer log costs disk and time at the next start.
 pub const LOG_PER_STATE: usize = 4;
 
+/// What one partition may hold. There is only one such value, apart from tests, which fill small
+/// partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartitionLimits {
+    /// See [`PARTITION_TASKS_MAX`].
+    pub(crate) tasks: usize,
+    /// See [`PARTITION_BYTES_MAX`].
+    pub(crate) bytes: usize,
+    /// See [`PARTITION_FINISHED_BYTES_MAX`].
+    pub(crate) finished_bytes: usize,
+    /// See [`PARTITION_STUBS_MAX`].
+    pub(crate) stubs: usize,
+}
+
+impl PartitionLimits {
+    /// Those of every partition.
+    pub(crate) const REAL: Self = Self {
+        tasks: PARTITION_TASKS_MAX,
+        bytes: PARTITION_BYTES_MAX,
+        finished_bytes: PARTITION_FINISHED_BYTES_MAX,
+        stubs: PARTITION_STUBS_MAX,
+    };
+
+    /// Most that the records of a partition weigh between two entries of at most `entry` bytes.
+    ///
+    /// Nothing is taken in beyond `bytes`. What is there may still grow: the task that was taken in
+    /// last reaches beyond them by what its entry holds; each unfinished one may come to have a
+    /// history, and from then on only one run and a lease; the finished are cut down to their limit
+    /// before each entry, which may bring as many results as it holds.
+    pub(crate) const fn weight_max(&self, entry: usize) -> usize {
+        self.bytes + self.finished_bytes + 2 * (entry + OVERSHOOT) + self.tasks * GROWTH
+    }
+
+    /// Most bytes of a partition's state between two entries of at most `entry` bytes. A record is
+    /// written in fewer bytes than it weighs: it grows by less than it was counted too high.
+    pub(crate) const fn image_bytes_max(&self, entry: usize) -> usize {
+        self.weight_max(entry) - self.tasks * SPARE + self.stubs * STUB_BYTES + HEADER
+    }
+}
+
+/// What an unfinished record may grow by in a crowded partition.
+const GROWTH: usize = HISTORY_WEIGHT + RUN_WEIGHT * RUNS_KEPT_CROWDED + LEASE_WEIGHT;
+/// So much more than its written bytes a record weighs, at the least. Those are at most: its id, its
+/// template and its length, two numbers, its phase with a kind and two lengths, and whether it has a
+/// history.
+const SPARE: usize = RECORD_WEIGHT - (17 + 5 + 9 + 2 * 9 + 20 + 1);
+/// What a task that is taken in brings besides its bytes.
+const OVERSHOOT: usize = RECORD_WEIGHT + TEMPLATE_WEIGHT + 2 * NAME_BYTES_MAX + GROWTH;
+/// A written stub: an id and a state.
+const STUB_BYTES: usize = 18;
+/// What is written of a partition besides records, templates and stubs: eight numbers.
+const HEADER: usize = 8 * 9;
+
 /// The limits that a simulated cluster draws others for, so that what happens at them happens within
 /// seconds. All that copies must agree on is decided by the owner and written into commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,8 +251,16 @@ pub struct Limits {
     pub log_per_state: usize,
     /// See [`LOG_TAIL_BYTES`].
     pub log_tail_bytes: usize,
+    /// See [`NODE_BYTES_MAX`].
+    pub node_bytes_max: usize,
     /// See [`RETENTION`].
     pub retention: Span,
+    /// See [`STATES_BYTES_IN_FLIGHT_MAX`].
+    pub states_bytes_in_flight_max: usize,
+    /// See [`STATES_IN_FLIGHT_MAX`].
+    pub states_in_flight_max: usize,
+    /// See [`STATES_TO_NODE_MAX`].
+    pub states_to_node_max: usize,
     /// See [`STUBS_MAX`].
     pub stubs_max: usize,
 }
@@ -183,7 +275,11 @@ impl Default for Limits {
             log_bytes_min: LOG_BYTES_MIN,
             log_per_state: LOG_PER_STATE,
             log_tail_bytes: LOG_TAIL_BYTES,
+            node_bytes_max: NODE_BYTES_MAX,
             retention: RETENTION,
+            states_bytes_in_flight_max: STATES_BYTES_IN_FLIGHT_MAX,
+            states_in_flight_max: STATES_IN_FLIGHT_MAX,
+            states_to_node_max: STATES_TO_NODE_MAX,
             stubs_max: STUBS_MAX,
         }
     }
@@ -200,7 +296,25 @@ const _: () = {
     assert!(GATHERED_BYTES_MAX + RESULT_BYTES_MAX + BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
     assert!(GATHERED_BYTES_MAX + ARGS_BYTES_MAX < FRAME_BYTES_MAX);
     assert!(CAPTURE_BYTES_MAX * 2 < RESULT_BYTES_MAX);
-    assert!(FINISHED_BYTES_MAX < PARTITION_BYTES_MAX);
+    assert!(PARTITION_FINISHED_BYTES_MAX < PARTITION_BYTES_MAX);
+    // What an entry ends is told to those who wait for it before the next entry can drop it, and an
+    // owner that keeps pace never comes so far.
+    assert!(FINISHED_BYTES_MAX + 2 * ENTRY_BYTES_MAX < PARTITION_FINISHED_BYTES_MAX);
+    // Four bytes of length stand before a message, and it is held in memory as a whole.
+    assert!(SNAPSHOT_BYTES_MAX < 400 * 1024 * 1024);
+    // What is counted of a part is no less than what is written of it: a run is a lessee (31), a
+    // token (23), two times and an end; a lease is as much with one time and a flag; a history has
+    // three counts, a flag, a length, a time that may be missing and a place; a template has eight
+    // options and two lengths besides its names.
+    assert!(RUN_WEIGHT >= 31 + 23 + 2 * 9 + 2);
+    assert!(LEASE_WEIGHT >= 31 + 23 + 1 + 9);
+    assert!(HISTORY_WEIGHT >= 3 + 3 + 5 + 1 + 9 + 10 + 9);
+    assert!(TEMPLATE_WEIGHT >= 2 * 9 + 2 + 9 + 4 + 3 * 10 + 10 + 18);
+    assert!(GROWTH > SPARE);
+    assert!(PARTITION_BYTES_MAX * 2 < NODE_BYTES_MAX);
+    assert!(BATCH_BYTES_MAX * 8 < NODE_BYTES_MIN);
+    // Stubs alone never make a node of the usual size tight.
+    assert!(STUBS_MAX * STUB_WEIGHT * (PARTITIONS_DEFAULT as usize) < NODE_BYTES_MAX / 4);
     assert!(BATCH_TASKS_MAX < SUBMISSION_TASKS_IN_FLIGHT_MAX);
     assert!(BATCH_BYTES_MAX * 16 <= SUBMISSION_BYTES_IN_FLIGHT_MAX);
 };

@@ -109,12 +109,10 @@ impl Meta {
 
     /// Carries out the commands of `entry`.
     ///
-    /// # Panics
-    /// When the entry holds anything else: only our own are in the log.
-    pub fn apply(&mut self, entry: &LogEntry) {
-        let command: MetaCommand =
-            decode(&entry.data, FRAME_BYTES_MAX).expect("only commands of our own are in the log");
-        match command {
+    /// # Errors
+    /// When it holds none: it has no effect.
+    pub fn apply(&mut self, entry: &LogEntry) -> Result<(), DecodeError> {
+        match decode(&entry.data, FRAME_BYTES_MAX)? {
             MetaCommand::Join { join, at } => {
                 // A refusal was told to the node before; two that race for a name meet here.
                 if self.check(&join).is_ok() {
@@ -122,6 +120,7 @@ impl Meta {
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether `join` may be carried out.

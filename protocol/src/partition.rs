@@ -5,6 +5,10 @@
 //! [`cancel`], [`expire`], [`forget`]; all of them change a record by taking it in [`hand`]. What came of them is told as [`Change`]s, which only the
 //! owner listens to.
 //!
+//! **It never outgrows a snapshot.** What is taken in has limits, and what becomes of it is bounded
+//! from them: finished records and stubs are dropped, in [`forget`], and runs are forgotten, in
+//! [`hand`], before they could fill it. All of that follows from the log alone.
+//!
 //! **Partition time** is the only clock here: it comes with each entry and never goes back.
 
 mod accept;
@@ -23,20 +27,22 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::command::{Change, Command, Grant, Loss, Proposal, Refusal, Report};
 pub use self::snapshot::CorruptSnapshot;
 use self::tally::Tally;
 use crate::id::{PartitionId, TaskId};
-use crate::task::{Record, State, Template};
+use crate::limits::PartitionLimits;
+use crate::task::{Record, STUB_WEIGHT, State, Template};
 use crate::time::Wall;
 
 /// All tasks of a partition.
 #[derive(Clone, Debug)]
 pub struct Partition {
     id: PartitionId,
+    limits: PartitionLimits,
     /// Partition time: that of the last entry.
     now: Wall,
     /// Ids made at or before it that are not known here are too old to be new.
@@ -48,8 +54,8 @@ pub struct Partition {
     stubs: BTreeMap<TaskId, State>,
 
     tally: Tally,
-    /// Derived from the records and rebuilt with them.
-    templates: BTreeSet<Arc<Template>>,
+    /// How many records share each. Derived from them and rebuilt with them.
+    templates: BTreeMap<Arc<Template>, usize>,
 }
 
 /// How full a partition is.
@@ -63,8 +69,16 @@ pub struct Fill {
     pub finished_bytes: usize,
     /// Forgotten tasks that are still recognised.
     pub stubs: usize,
-    /// Bytes of all records.
+    /// Bytes of all records, and of what they share.
     pub bytes: usize,
+}
+
+impl Fill {
+    /// What all of it takes in memory, about.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        self.bytes + self.stubs * STUB_WEIGHT
+    }
 }
 
 impl Partition {
@@ -73,13 +87,14 @@ impl Partition {
     pub fn new(id: PartitionId) -> Self {
         Self {
             id,
+            limits: PartitionLimits::REAL,
             now: Wall::EPOCH,
             dedup_floor: Wall::EPOCH,
             order_next: 0,
             records: BTreeMap::new(),
             stubs: BTreeMap::new(),
             tally: Tally::default(),
-            templates: BTreeSet::new(),
+            templates: BTreeMap::new(),
         }
     }
 

@@ -14,17 +14,20 @@
 //!    for; [`ready`] and [`timers`] keep the lines;
 //! 6. [`lessees`] takes the ends of runs, and decides when an executor is gone;
 //! 7. [`takeover`] begins anew when a group gets a new owner;
-//! 8. [`loss`] has copies replaced whose storage is gone.
+//! 8. [`loss`] has copies replaced whose storage is gone;
+//! 9. [`memory`] says when the node is full, [`states`] which copies get a whole state now.
 //!
 //! **Contract.** [`Scheduler::step`] is called with times that never go back and one event (or
 //! [`step_all`](Scheduler::step_all) with those that came together); all effects are to be carried
 //! out in order. A [`Effect::Persist`] is answered with
-//! [`Event::Persisted`]; no second one comes before.
+//! [`Event::Persisted`]; no second one comes before. A [`Effect::Keep`] is answered with
+//! [`Event::Kept`].
 
 mod answer;
 mod applied;
 mod asks;
 mod clocks;
+mod disk;
 mod dispatch;
 mod effect;
 mod event;
@@ -34,6 +37,7 @@ mod lessees;
 mod list;
 mod loads;
 mod loss;
+mod memory;
 mod meta;
 mod names;
 mod outbox;
@@ -46,6 +50,7 @@ mod round;
 mod route;
 mod serve;
 mod slots;
+mod states;
 mod submit;
 mod sweep;
 mod takeover;
@@ -63,6 +68,7 @@ use rand::rngs::ChaCha8Rng;
 
 use self::asks::Asks;
 use self::clocks::Clocks;
+use self::disk::Disk;
 pub use self::effect::{Effect, Loss};
 pub use self::event::{Caller, Event, Found, Now};
 pub use self::inspect::CopyView;
@@ -73,8 +79,8 @@ use self::outbox::Outbox;
 use self::read::Read;
 use self::ready::Ready;
 use self::replica::Replica;
-use self::round::Disk;
 use self::slots::Slots;
+use self::states::States;
 use self::submit::OnTheWay;
 use self::timers::Timers;
 use self::waits::Waits;
@@ -115,6 +121,8 @@ pub struct Scheduler {
 
     // What this node holds.
     replicas: BTreeMap<GroupId, Replica>,
+    /// What their records take together.
+    memory: usize,
     /// The highest copy of each group that was destroyed here: it never comes back.
     destroyed: BTreeMap<GroupId, ReplicaId>,
     /// Groups that have something to be drained.
@@ -122,6 +130,7 @@ pub struct Scheduler {
     /// Groups with commands to be proposed.
     staged: BTreeSet<GroupId>,
     disk: Disk,
+    states: States,
 
     // What it knows of others.
     meta: Option<Meta>,
@@ -173,10 +182,12 @@ impl Scheduler {
             started_at: now.tick,
             rng: ChaCha8Rng::seed_from_u64(settings.seed),
             replicas: BTreeMap::new(),
+            memory: 0,
             destroyed: BTreeMap::new(),
             dirty: BTreeSet::new(),
             staged: BTreeSet::new(),
             disk: Disk::default(),
+            states: States::default(),
             meta: None,
             is_member: false,
             peers: BTreeMap::new(),
@@ -257,6 +268,7 @@ impl Scheduler {
             Event::Due => self.due(),
             Event::Executor(says) => self.executor_says(says),
             Event::Found(found) => self.found(&found),
+            Event::Kept { group, replica, index } => self.disk.kept(group, replica, index),
             Event::Load { node, load } => self.loads.told(node, load),
             Event::Liveness { node, incarnation, liveness } => {
                 self.heard_of(node, incarnation, liveness);

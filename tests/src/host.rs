@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use umbel_protocol::executor::{Event as ExecutorEvent, Executor};
 use umbel_protocol::formation::{Event as FormationEvent, Formation};
-use umbel_protocol::id::{Lessee, NodeId, TaskId, Token};
+use umbel_protocol::id::{GroupId, Lessee, NodeId, ReplicaId, TaskId, Token};
 use umbel_protocol::membership::{Config, Event as MembershipEvent, Identity, Membership};
 use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{Event as SchedulerEvent, Now, Scheduler, Settings};
@@ -74,6 +74,8 @@ pub struct Process {
     /// When the last message to each machine inside the node arrives.
     lanes: [u64; 5],
     is_writing: bool,
+    /// When the bytes of each received state are on the disk.
+    kept: BTreeMap<(GroupId, ReplicaId, u64), u64>,
 }
 
 /// What happens inside a node.
@@ -201,6 +203,7 @@ impl World {
             runs: BTreeMap::new(),
             lanes: [now; 5],
             is_writing: false,
+            kept: BTreeMap::new(),
         });
         for other in 0..self.hosts.len() {
             if other != host {

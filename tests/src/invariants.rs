@@ -5,6 +5,7 @@ pub mod every_task_ends;
 pub mod exactly_one_run;
 pub mod finished_stays;
 pub mod leased_runs_only;
+pub mod memory_is_counted;
 pub mod nothing_goes_back;
 pub mod nothing_is_left;
 pub mod nothing_unsynced_is_promised;
@@ -13,6 +14,7 @@ pub mod relayed_in_time;
 pub mod replicas_converge;
 pub mod second_run_after_loss;
 pub mod starts_in_place;
+pub mod states_take_turns;
 pub mod submitted_once;
 
 use umbel_protocol::id::{GroupId, Lessee, PartitionId, TaskId, Token};
@@ -46,6 +48,8 @@ pub fn named<T>(invariant: &str, result: Result<T, String>) -> Result<T, String>
 /// # Errors
 /// What is not as it was promised.
 pub fn check(world: &mut World) -> Result<(), String> {
+    named("memory_is_counted", memory_is_counted::check(world))?;
+    named("states_take_turns", states_take_turns::check(world))?;
     let World { hosts, images, furthest, ledger, looked_at, .. } = world;
     let mut ended = Vec::new();
     for (host, one) in hosts.iter().enumerate() {

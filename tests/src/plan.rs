@@ -123,7 +123,11 @@ fn draw_limits(rng: &mut ChaCha8Rng) -> Limits {
         log_bytes_min: size(rng, 10, 18),
         log_per_state: rng.random_range(0..3),
         log_tail_bytes: if rng.random_bool(0.3) { 0 } else { size(rng, 8, 16) },
+        node_bytes_max: size(rng, 15, 24),
         retention: span(rng),
+        states_bytes_in_flight_max: size(rng, 8, 16),
+        states_in_flight_max: rng.random_range(1..6),
+        states_to_node_max: rng.random_range(1..3),
         stubs_max: size(rng, 2, 14),
         ..hold
     }

@@ -119,9 +119,11 @@ impl Lone {
                     scheduler::Effect::Answer { .. }
                     | scheduler::Effect::Admitted
                     | scheduler::Effect::Joined(_)
+                    | scheduler::Effect::Keep(_)
                     | scheduler::Effect::Lost(_)
                     | scheduler::Effect::Meet { .. }
                     | scheduler::Effect::Members(_)
+                    | scheduler::Effect::PassedOver { .. }
                     | scheduler::Effect::Refused(_)
                     | scheduler::Effect::Send { .. } => {}
                 }

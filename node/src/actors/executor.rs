@@ -28,6 +28,7 @@ use super::gossip::Free;
 use super::runs::Tie;
 use super::supervisor::{Bell, Handles};
 use crate::clock::Clock;
+use crate::transport::Room;
 use crate::work::{Registry, RunRequest, Runner, Started, panicked};
 
 /// Runs that ended at once and are told together; also how many are started before other tasks of
@@ -56,12 +57,18 @@ pub struct Executor {
 pub(crate) struct OwnerSpoke {
     pub(crate) from: NodeId,
     pub(crate) says: Vec<OwnerSays>,
+    /// What it takes of the memory for frames until it is dealt with, if it came in one.
+    pub(crate) room: Option<Room>,
 }
 
 /// Owners say something that was relayed.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct OwnersRelayed(pub(crate) Vec<(NodeId, OwnerSays)>);
+pub(crate) struct OwnersRelayed {
+    pub(crate) relayed: Vec<(NodeId, OwnerSays)>,
+    /// As in [`OwnerSpoke`].
+    pub(crate) room: Room,
+}
 
 /// Runs have ended.
 #[derive(Debug, Message)]
@@ -331,11 +338,12 @@ impl Drop for Executor {
 impl Handler<OwnerSpoke> for Executor {
     type Result = ();
 
-    fn handle(&mut self, OwnerSpoke { from, says }: OwnerSpoke, ctx: &mut Self::Context) {
+    fn handle(&mut self, OwnerSpoke { from, says, room }: OwnerSpoke, ctx: &mut Self::Context) {
         self.make_way(ctx);
         for says in says {
             self.step(Event::Owner { from, says });
         }
+        drop(room);
         self.perform(ctx);
     }
 }
@@ -343,11 +351,12 @@ impl Handler<OwnerSpoke> for Executor {
 impl Handler<OwnersRelayed> for Executor {
     type Result = ();
 
-    fn handle(&mut self, OwnersRelayed(relayed): OwnersRelayed, ctx: &mut Self::Context) {
+    fn handle(&mut self, OwnersRelayed { relayed, room }: OwnersRelayed, ctx: &mut Self::Context) {
         self.make_way(ctx);
         for (from, says) in relayed {
             self.step(Event::Relayed { from, says });
         }
+        drop(room);
         self.perform(ctx);
     }
 }

@@ -11,7 +11,7 @@ use std::mem;
 use actix::{Actor, Context, Handler, Message, MessageResult};
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
-use umbel_protocol::durable::Copies;
+use umbel_protocol::durable::{Copies, StateWrite};
 use umbel_protocol::group::Role;
 use umbel_protocol::id::{GroupId, ReplicaId};
 use umbel_protocol::limits::MAILBOX_MAX;
@@ -26,7 +26,7 @@ use super::gossip::Waiting;
 use super::supervisor::{Bell, Handles, NodeError};
 use crate::clock::Clock;
 use crate::store::WriterHandle;
-use crate::transport::ReplyError;
+use crate::transport::{ReplyError, Room};
 use crate::wire_out::{answer_frame, send_envelopes};
 
 /// Sessions of this process itself; the transport counts its own from one.
@@ -54,6 +54,16 @@ pub struct Scheduler {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Happened(pub(crate) Vec<Event>);
+
+/// Others have said something.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Arrived {
+    /// What.
+    pub(crate) events: Vec<Event>,
+    /// What it takes of the memory for frames, until it is dealt with.
+    pub(crate) rooms: Vec<Room>,
+}
 
 /// A request of this process itself. Its answers come through `answers`, which needs room for two.
 #[derive(Debug, Message)]
@@ -115,9 +125,13 @@ impl Scheduler {
             Effect::Answer { caller, answer, is_last } => self.answer(caller, answer, is_last),
             Effect::Execute(says) => self.for_executor.push_back(says),
             Effect::Joined(cluster) => self.handles.joined(cluster),
+            Effect::Keep(write) => self.keep(write),
             Effect::Lost(loss) => self.handles.fail(NodeError::Lost(loss)),
             Effect::Meet { node, address } => self.handles.meet(node, address),
             Effect::Members(members) => self.handles.ways.note(ways::Event::Members(members)),
+            Effect::PassedOver { group, index, why } => {
+                error!(%group, index, %why, "an entry of the log makes no sense and has no effect");
+            }
             Effect::Persist(batch) => {
                 if let Err(why) = self.writer.submit(batch) {
                     // The machine would wait for this batch for ever. A store that has failed has
@@ -130,6 +144,22 @@ impl Scheduler {
                 send_envelopes(&self.handles.transport, to, true, messages);
             }
             Effect::Send { to, urgent: false, messages } => self.handles.ways.say(to, messages),
+        }
+    }
+
+    fn keep(&self, write: StateWrite) {
+        let (group, replica, index) = (write.group, write.replica, write.state.index);
+        let post = self.handles.scheduler.clone();
+        // As for batches: an address that was just made has room for one message, and a successor
+        // knows of no state that it waits for.
+        let tell = move || {
+            if let Some(scheduler) = post.addr() {
+                let kept = Event::Kept { group, replica, index };
+                drop(scheduler.try_send(Happened(vec![kept])));
+            }
+        };
+        if !self.writer.keep(write, tell) {
+            self.handles.fail(NodeError::Unwritten("a received state was not taken".to_owned()));
         }
     }
 
@@ -179,7 +209,7 @@ impl Driven for Scheduler {
         let says = mem::take(&mut self.for_executor).into();
         let home = self.machine.node();
         if let Err((_, OwnerSpoke { says, .. })) =
-            self.handles.executor.try_send(OwnerSpoke { from: home, says })
+            self.handles.executor.try_send(OwnerSpoke { from: home, says, room: None })
         {
             self.for_executor = says.into();
         }
@@ -208,6 +238,16 @@ impl Handler<Happened> for Scheduler {
     fn handle(&mut self, Happened(events): Happened, ctx: &mut Self::Context) {
         self.make_way(ctx);
         self.step_all(events, ctx);
+    }
+}
+
+impl Handler<Arrived> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, Arrived { events, rooms }: Arrived, ctx: &mut Self::Context) {
+        self.make_way(ctx);
+        self.step_all(events, ctx);
+        drop(rooms);
     }
 }
 

@@ -9,12 +9,12 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use toml::Spanned;
-use umbel_protocol::limits::{NAME_BYTES_MAX, PARTITIONS_MAX, REPLICAS_MAX};
+use umbel_protocol::limits::{NAME_BYTES_MAX, NODE_BYTES_MIN, PARTITIONS_MAX, REPLICAS_MAX};
 use umbel_protocol::time::Span;
 
 use super::address::{Advertise, HostPort};
 use super::error::{OPEN_HELP, OpenWithoutTls};
-use super::quantity::{self, SPAN_HELP};
+use super::quantity::{self, SIZE_HELP, SPAN_HELP};
 use super::raw::{RawCluster, RawConfig, RawNode, RawQueue, RawSlots, RawTls, Text};
 use super::report::Problems;
 use super::{Cluster, Config, Node, Queue, SLOTS_MAX, Slots, Tls};
@@ -106,6 +106,26 @@ fn node(raw: RawNode, cluster: &Cluster, tls: &Tls, node: &mut Node, problems: &
     if let Some(data) = raw.data.and_then(|data| path("data", data, problems)) {
         node.data = data;
     }
+    if let Some(memory) = raw.memory.and_then(|size| memory(&size, problems)) {
+        node.memory = memory;
+    }
+}
+
+fn memory(size: &Text, problems: &mut Problems<'_>) -> Option<usize> {
+    let Some(bytes) = quantity::size(size.get_ref()) else {
+        problems.add(size.span(), format!("{:?} is not a size", size.get_ref()), SIZE_HELP);
+        return None;
+    };
+    let fitting = usize::try_from(bytes).ok().filter(|bytes| *bytes >= NODE_BYTES_MIN);
+    if fitting.is_none() {
+        let least = NODE_BYTES_MIN / (1024 * 1024);
+        problems.add(
+            size.span(),
+            format!("`memory` cannot be {bytes}"),
+            format!("use at least {least} MiB: results are kept in it, too, not only what waits"),
+        );
+    }
+    fitting
 }
 
 fn slots(raw: &RawSlots, slots: &mut Slots, problems: &mut Problems<'_>) {

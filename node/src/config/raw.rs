@@ -39,6 +39,7 @@ pub(super) struct RawNode {
     pub(super) listen: Option<Text>,
     pub(super) advertise: Option<Text>,
     pub(super) data: Option<Text>,
+    pub(super) memory: Option<Text>,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +127,7 @@ impl RawNode {
             listen: reader.text("listen"),
             advertise: reader.text("advertise"),
             data: reader.text("data"),
+            memory: reader.size("memory"),
         }
     }
 }

@@ -244,7 +244,7 @@ impl NodeBuilder {
                 join: join_as,
                 seed: data_dir.start(),
                 replace_after,
-                limits: Limits::default(),
+                limits: Limits { node_bytes_max: config.node.memory, ..Limits::default() },
                 has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
                 scheduler: 0,
             },

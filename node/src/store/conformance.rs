@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use umbel_protocol::durable::{
-    Copies, EntryKind, GroupWrite, HardState, LogEntry, Snapshot, StoredGroup, WriteBatch,
+    Copies, EntryKind, GroupWrite, HardState, LogEntry, Snapshot, StateWrite, StoredGroup,
+    WriteBatch,
 };
 use umbel_protocol::id::{GroupId, ReplicaId};
 
@@ -214,6 +215,37 @@ fn a_checkpoint_saved_beside_counts_from_the_next_write<P: Place>() {
     assert_eq!(recovered.groups[0].entries, [entry(9, 1)]);
 }
 
+fn a_received_state_counts_once_a_write_names_it<P: Place>() {
+    let place = P::new();
+    let received =
+        |index| StateWrite { group: GroupId(1), replica: ReplicaId(1), state: snapshot(index, 2) };
+    let keep = |store: &mut P::Store, index| {
+        let chore = store.save_state(received(index));
+        store.finish(chore.run().unwrap());
+    };
+    let name = |index| GroupWrite { snapshot: Some(snapshot(index, 2)), ..blank(1, 1) };
+    let (mut store, _) = place.open();
+    write(&mut store, vec![append(1, 1..=3, 1)]);
+    keep(&mut store, 9);
+    write(&mut store, vec![append(2, 1..=1, 1)]);
+    drop(store);
+    let (mut store, recovered) = place.open();
+    assert_eq!(recovered.groups[0].snapshot, None, "nobody has named it");
+    assert_eq!(recovered.groups[0].entries.len(), 3);
+    keep(&mut store, 9);
+    write(&mut store, vec![name(9), append(2, 2..=2, 1)]);
+    // Another one takes its place before it is named.
+    keep(&mut store, 12);
+    keep(&mut store, 15);
+    write(&mut store, vec![append(1, 10..=10, 2)]);
+    write(&mut store, vec![name(15)]);
+    drop(store);
+    let (_, recovered) = place.open();
+    assert_eq!(recovered.groups[0].snapshot, Some(snapshot(15, 2)));
+    assert_eq!(recovered.groups[0].entries, []);
+    assert_eq!(recovered.groups[1].entries.len(), 2);
+}
+
 fn a_higher_copy_replaces_a_lower_one<P: Place>() {
     let place = P::new();
     let (mut store, _) = place.open();
@@ -273,7 +305,7 @@ enum Step {
     Checkpoint { back: u64, beside: bool },
     Destroy,
     HardState(u64),
-    Received { ahead: u64 },
+    Received { ahead: u64, beside: bool, in_vain: bool },
     Replace,
     Reopen,
 }
@@ -286,7 +318,8 @@ fn steps() -> impl Strategy<Value = Vec<(u16, Step)>> {
             .prop_map(|(back, beside)| Step::Checkpoint { back, beside }),
         1 => Just(Step::Destroy),
         3 => any::<u64>().prop_map(Step::HardState),
-        1 => (1..9u64).prop_map(|ahead| Step::Received { ahead }),
+        2 => (1..9u64, any::<bool>(), any::<bool>())
+            .prop_map(|(ahead, beside, in_vain)| Step::Received { ahead, beside, in_vain }),
         1 => Just(Step::Replace),
         1 => Just(Step::Reopen),
     ];
@@ -326,7 +359,7 @@ fn make(group: u16, step: &Step, stored: Option<&StoredGroup>) -> Option<GroupWr
             let hard_state = HardState { term: commit ^ 1, vote: 3, commit };
             GroupWrite { hard_state: Some(hard_state), ..empty }
         }
-        Step::Received { ahead } => {
+        Step::Received { ahead, .. } => {
             let snapshot = snapshot(last + ahead, term + 1);
             GroupWrite { snapshot: Some(snapshot), ..empty }
         }
@@ -358,6 +391,17 @@ fn does_the_same_as_memory<P: Place>(steps: &[(u16, Step)]) {
             let chore = truth.save_checkpoint(write.group, write.replica, state);
             truth.finish(chore.run().unwrap());
         }
+        if let Step::Received { beside: true, in_vain, .. } = step
+            && let Some(state) = write.snapshot.clone()
+        {
+            let (group, replica) = (write.group, write.replica);
+            let chore = store.save_state(StateWrite { group, replica, state });
+            store.finish(chore.run().unwrap());
+            if *in_vain {
+                // Its group goes on without it; the file must not be in the way of anything.
+                continue;
+            }
+        }
         store.write(&[batch(1, vec![write.clone()])]).unwrap();
         truth.write(&[batch(1, vec![write])]).unwrap();
         if let Some(chore) = store.upkeep().unwrap() {
@@ -387,10 +431,33 @@ conformance!(OnDisk as on_disk, MemoryDisk as in_memory; [
     a_snapshot_replaces_the_log_and_keeps_the_vote,
     a_checkpoint_lets_entries_go,
     a_checkpoint_saved_beside_counts_from_the_next_write,
+    a_received_state_counts_once_a_write_names_it,
     a_higher_copy_replaces_a_lower_one,
     a_destroyed_copy_leaves_its_name_only,
     many_groups_share_a_batch,
 ]);
+
+#[test]
+fn the_bytes_of_a_kept_state_are_written_once_and_go_with_it() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = OnDisk::new();
+    let (mut store, _) = place.open();
+    let path = |store: &DiskStore, index| store.snapshots.path(GroupId(1), ReplicaId(1), index);
+    let keep = |store: &mut DiskStore, index| {
+        let (group, replica, state) = (GroupId(1), ReplicaId(1), snapshot(index, 2));
+        let chore = store.save_state(StateWrite { group, replica, state });
+        store.finish(chore.run().unwrap());
+        std::fs::metadata(path(store, index)).unwrap().ino()
+    };
+    let kept = keep(&mut store, 9);
+    write(&mut store, vec![GroupWrite { snapshot: Some(snapshot(9, 2)), ..blank(1, 1) }]);
+    assert_eq!(std::fs::metadata(path(&store, 9)).unwrap().ino(), kept, "not once more");
+    keep(&mut store, 12);
+    write(&mut store, vec![append(2, 1..=1, 1)]);
+    assert!(path(&store, 12).exists(), "it may still be named");
+    write(&mut store, vec![GroupWrite { destroy: true, ..blank(1, 1) }]);
+    assert!(!path(&store, 12).exists() && !path(&store, 9).exists());
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..Default::default() })]

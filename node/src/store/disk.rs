@@ -2,7 +2,7 @@
 //!
 //! One log batch of the engine carries all of a [`Store::write`] and is synced once; it is there
 //! whole after a crash or not at all. The order of things within a write is what recovery rests
-//! on: files of received snapshots, then the census if it does not know a copy yet, then the log,
+//! on: files of received snapshots (mostly on the chore thread, long before), then the census if it does not know a copy yet, then the log,
 //! then the watermark, and only then are old files removed.
 //!
 //! The engine panics when a sync fails, and must not be used or even dropped after that: from the
@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::thread;
 
 use raft_engine::{Command, LogBatch};
-use umbel_protocol::durable::{GroupWrite, Snapshot, WriteBatch};
+use umbel_protocol::durable::{GroupWrite, Snapshot, StateWrite, WriteBatch};
 use umbel_protocol::id::{GroupId, ReplicaId};
 
 use super::census::{Census, Row};
 use super::error::{Misuse, StoreError};
-use super::known::Known;
+use super::known::{Known, Point};
 use super::probe::Engine;
 #[cfg(test)]
 use super::probe::Probe;
@@ -74,6 +74,8 @@ pub struct DiskStore {
     pub(super) known: BTreeMap<GroupId, Held>,
     /// Checkpoints that are safe in their files and not yet named by the log.
     pub(super) saved: Vec<SavedCheckpoint>,
+    /// Received states whose files are safe and not yet named by the log, one of a group.
+    pub(super) kept: BTreeMap<GroupId, (ReplicaId, Point)>,
     pub(super) sizes: Sizes,
     /// Bytes written since old files were last looked at.
     pub(super) written_bytes: u64,
@@ -102,13 +104,28 @@ impl DiskStore {
 
     /// Writes one record of the log and what belongs to it.
     fn write_run(&mut self, batches: &[WriteBatch]) -> Result<(), StoreError> {
-        let plan = self.plan(batches)?;
+        let mut plan = self.plan(batches)?;
+        for write in batches.iter().flat_map(|batch| &batch.groups) {
+            // Named from now on, or never: its group has gone on without it.
+            if let Some((replica, point)) = self.kept.get(&write.group)
+                && (write.snapshot.is_some() || write.destroy || write.replica != *replica)
+            {
+                plan.spent.push(write.group);
+                plan.retired.push((write.group, *replica, point.index));
+            }
+        }
         if plan.next.is_empty() {
             self.remove_files(&plan.retired);
             return Ok(());
         }
         for (write, snapshot) in &plan.states {
-            self.snapshots.save(write.group, write.replica, snapshot)?;
+            let point = Point { index: snapshot.index, term: snapshot.term };
+            if self.kept.get(&write.group) != Some(&(write.replica, point)) {
+                self.snapshots.save(write.group, write.replica, snapshot)?;
+            }
+        }
+        for group in &plan.spent {
+            self.kept.remove(group);
         }
         self.enter_copies(&plan.next)?;
         self.commit(plan.log)?;
@@ -243,6 +260,16 @@ impl Store for DiskStore {
         })
     }
 
+    fn save_state(&mut self, write: StateWrite) -> Chore {
+        let snapshots = self.snapshots.clone();
+        let StateWrite { group, replica, state } = write;
+        Chore::new(move || {
+            snapshots.save(group, replica, &state)?;
+            let point = Point { index: state.index, term: state.term };
+            Ok(ChoreDone(Done::Kept { group, replica, point }))
+        })
+    }
+
     fn upkeep(&mut self) -> Result<Option<Chore>, StoreError> {
         if self.purging || self.written_bytes < self.sizes.upkeep_bytes {
             return Ok(None);
@@ -275,6 +302,12 @@ impl Store for DiskStore {
 
     fn finish(&mut self, done: ChoreDone) {
         match done.0 {
+            Done::Kept { group, replica, point } => {
+                let unnamed = self.kept.insert(group, (replica, point));
+                if let Some((replica, point)) = unnamed.filter(|other| *other != (replica, point)) {
+                    self.remove_files(&[(group, replica, point.index)]);
+                }
+            }
             Done::Purged => self.purging = false,
             Done::Saved(saved) => self.saved.push(saved),
         }
@@ -300,8 +333,10 @@ struct Plan<'a> {
     next: BTreeMap<GroupId, Known>,
     /// States whose files must be safe before.
     states: Vec<(&'a GroupWrite, &'a Snapshot)>,
-    /// States whose files may go after.
+    /// States whose files may go after, unless they are named then.
     retired: Vec<(GroupId, ReplicaId, u64)>,
+    /// Groups whose kept states are of no more use after.
+    spent: Vec<GroupId>,
 }
 
 impl<'a> Plan<'a> {

@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use umbel_protocol::durable::{GroupWrite, HardState, Snapshot, StoredGroup, WriteBatch};
+use umbel_protocol::durable::{
+    GroupWrite, HardState, Snapshot, StateWrite, StoredGroup, WriteBatch,
+};
 use umbel_protocol::id::{GroupId, ReplicaId};
 
 use super::error::StoreError;
-use super::known::Known;
+use super::known::{Known, Point};
 use super::{Chore, ChoreDone, Done, Recovered, SavedCheckpoint, Store};
 
 /// What outlives a crash.
@@ -91,13 +93,19 @@ impl Store for MemoryStore {
         })
     }
 
+    fn save_state(&mut self, write: StateWrite) -> Chore {
+        let StateWrite { group, replica, state } = write;
+        let point = Point { index: state.index, term: state.term };
+        Chore::new(move || Ok(ChoreDone(Done::Kept { group, replica, point })))
+    }
+
     fn upkeep(&mut self) -> Result<Option<Chore>, StoreError> {
         Ok(None)
     }
 
     fn finish(&mut self, done: ChoreDone) {
         match done.0 {
-            Done::Purged => {}
+            Done::Kept { .. } | Done::Purged => {}
             Done::Saved(saved) => self.saved.push(saved),
         }
     }

@@ -120,6 +120,7 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
         counter,
         known,
         saved: Vec::new(),
+        kept: std::collections::BTreeMap::new(),
         sizes,
         written_bytes: 0,
         purging: false,

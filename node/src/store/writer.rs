@@ -13,8 +13,9 @@
 //!
 //! The states of checkpoints are taken out of their batches and written by a second thread: a batch
 //! is answered without waiting for them, as the log holds all that they replace until they are
-//! safe. A failure or panic of either thread goes to `on_fatal`, once; then nothing is written or
-//! answered any more, and the process should end.
+//! safe. Received states come on their own, before the batches that name them, and are written by
+//! that thread as well: no batch waits for their bytes. A failure or panic of either thread goes to
+//! `on_fatal`, once; then nothing is written or answered any more, and the process should end.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,13 +24,14 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::{io, mem};
 
-use umbel_protocol::durable::WriteBatch;
+use umbel_protocol::durable::{StateWrite, WriteBatch};
 
 use super::error::StoreError;
 use super::{Chore, ChoreDone, Store};
 
 /// Chores that wait for the second thread; each may hold the state of a group in memory. When there
-/// are more the write thread does them itself, which slows down whoever makes them.
+/// are more the write thread does them itself, which slows down whoever makes them; only received
+/// states wait for their turn, as their groups do, and whoever hands them in limits their number.
 const CHORES_MAX: usize = 4;
 
 /// Some batches are durable.
@@ -110,6 +112,8 @@ impl Drop for Writer {
 }
 
 type Callback = Arc<dyn Fn(Persisted) + Send + Sync>;
+/// What is to happen once a received state is kept.
+type Then = Box<dyn FnOnce() + Send>;
 
 /// Submits batches; cheap to clone.
 #[derive(Clone)]
@@ -130,6 +134,14 @@ impl WriterHandle {
             }
         })
     }
+
+    /// Hands in a received state; a batch that names it must not be handed in before `then` is
+    /// called, on the write thread, where it must not block. At most a few at a time. False if it
+    /// was not taken.
+    #[must_use]
+    pub fn keep(&self, write: StateWrite, then: impl FnOnce() + Send + 'static) -> bool {
+        self.orders.try_send(Order::Keep(write, Box::new(then))).is_ok()
+    }
 }
 
 impl std::fmt::Debug for WriterHandle {
@@ -140,20 +152,22 @@ impl std::fmt::Debug for WriterHandle {
 
 enum Order {
     /// A chore is done.
-    Done(Result<ChoreDone, StoreError>),
+    Done(Result<ChoreDone, StoreError>, Option<Then>),
     /// The chore thread has done all chores and ends.
     Idle,
+    /// Put the bytes of a received state on the disk.
+    Keep(StateWrite, Then),
     /// Write no more than what came before.
     Stop,
     Write(WriteBatch, Callback),
 }
 
 /// What the chore thread does.
-fn do_chores(inbox: &Receiver<Chore>, answers: &SyncSender<Order>) {
-    while let Ok(chore) = inbox.recv() {
+fn do_chores(inbox: &Receiver<Task>, answers: &SyncSender<Order>) {
+    while let Ok(Task { chore, then }) = inbox.recv() {
         let result = catch_unwind(AssertUnwindSafe(|| chore.run()))
             .unwrap_or_else(|payload| Err(StoreError::panicked(&*payload)));
-        if answers.send(Order::Done(result)).is_err() {
+        if answers.send(Order::Done(result, then)).is_err() {
             return;
         }
     }
@@ -161,13 +175,20 @@ fn do_chores(inbox: &Receiver<Chore>, answers: &SyncSender<Order>) {
     drop(answers.send(Order::Idle));
 }
 
+/// A chore, and whom to tell.
+struct Task {
+    chore: Chore,
+    /// There is somebody for received states only.
+    then: Option<Then>,
+}
+
 /// What the write thread works with.
 struct Desk<S> {
     store: S,
     inbox: Receiver<Order>,
     waiting_max: usize,
-    chores: SyncSender<Chore>,
-    pending: VecDeque<Chore>,
+    chores: SyncSender<Task>,
+    pending: VecDeque<Task>,
 }
 
 impl<S: Store> Desk<S> {
@@ -189,8 +210,15 @@ impl<S: Store> Desk<S> {
         let mut next = self.inbox.recv().ok();
         while let Some(order) = next {
             match order {
-                Order::Done(done) => self.store.finish(done?),
+                Order::Done(done, then) => {
+                    self.store.finish(done?);
+                    then.into_iter().for_each(|then| then());
+                }
                 Order::Idle => {}
+                Order::Keep(write, then) => {
+                    let chore = self.store.save_state(write);
+                    self.pending.push_back(Task { chore, then: Some(then) });
+                }
                 Order::Stop => round.stop = true,
                 Order::Write(batch, callback) => round.add(batch, callback),
             }
@@ -216,19 +244,25 @@ impl<S: Store> Desk<S> {
         // Only now, as a checkpoint must not be named before the entries that led to it.
         for (group, replica, state) in states {
             let chore = self.store.save_checkpoint(group, replica, state);
-            self.pending.push_back(chore);
+            self.pending.push_back(Task { chore, then: None });
         }
-        self.pending.extend(self.store.upkeep()?);
+        let upkeep = self.store.upkeep()?;
+        self.pending.extend(upkeep.map(|chore| Task { chore, then: None }));
         self.delegate()
     }
 
     /// Gives chores to the other thread, and does what it has no room for.
     fn delegate(&mut self) -> Result<(), StoreError> {
-        for chore in mem::take(&mut self.pending) {
-            match self.chores.try_send(chore) {
+        for task in mem::take(&mut self.pending) {
+            match self.chores.try_send(task) {
                 Ok(()) => {}
-                Err(TrySendError::Full(chore) | TrySendError::Disconnected(chore)) => {
-                    self.store.finish(chore.run()?);
+                // There will be room when a chore is done, and that wakes this thread.
+                Err(TrySendError::Full(task)) if task.then.is_some() => {
+                    self.pending.push_back(task);
+                }
+                Err(TrySendError::Full(task) | TrySendError::Disconnected(task)) => {
+                    self.store.finish(task.chore.run()?);
+                    task.then.into_iter().for_each(|then| then());
                 }
             }
         }
@@ -240,10 +274,11 @@ impl<S: Store> Desk<S> {
         drop(self.chores);
         while let Ok(order) = self.inbox.recv() {
             match order {
-                Order::Done(done) => self.store.finish(done?),
+                // Nobody names a state after the stop.
+                Order::Done(done, _) => self.store.finish(done?),
                 Order::Idle => break,
                 // Submitted after the stop: never answered, as if the process had ended.
-                Order::Stop | Order::Write(..) => {}
+                Order::Keep(..) | Order::Stop | Order::Write(..) => {}
             }
         }
         self.store.write(&[])

@@ -129,7 +129,8 @@ async fn read(session: u64, connection: &Connection, recv: RecvStream, inner: &I
     loop {
         match reader.next().await {
             Ok(Some(frame)) => {
-                let frame = Inbound::ClientFrame { session, frame };
+                let room = inner.outlet.clients_rooms.take(frame.len()).await;
+                let frame = Inbound::ClientFrame { session, frame, room };
                 if inner.outlet.clients.send(frame).await.is_err() {
                     return;
                 }

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use umbel_protocol::id::NodeId;
+use umbel_protocol::limits::FRAME_BYTES_MAX;
 use umbel_protocol::wire::frame::Lane;
 use umbel_protocol::wire::hello::{NodeHello, Refusal};
 
+use super::room::{Room, Rooms};
 use crate::tls::Identity;
 
 /// What came in, or happened.
@@ -35,6 +37,8 @@ pub enum Inbound {
         session: u64,
         /// Its bytes.
         frame: Bytes,
+        /// What it takes of the memory for frames of clients; to be kept until it is dealt with.
+        room: Room,
     },
     /// A session has ended; the last that is heard of it.
     ClientGone {
@@ -70,6 +74,8 @@ pub enum Inbound {
         lane: Lane,
         /// Its bytes.
         frame: Bytes,
+        /// What it takes of the memory for its lane; to be kept until it is dealt with.
+        room: Room,
     },
     /// A peer and this node refused each other. Told again when the reason changes.
     Refused {
@@ -120,6 +126,12 @@ pub(super) struct Outlet {
     work: mpsc::Sender<Inbound>,
     pub(super) clients: mpsc::Sender<Inbound>,
     bulk: mpsc::Sender<Inbound>,
+    consensus_rooms: Rooms,
+    work_rooms: Rooms,
+    /// For frames of all clients.
+    pub(super) clients_rooms: Rooms,
+    /// Counts bulk messages: how long one is shows only when it has been read.
+    bulk_places: Rooms,
 }
 
 impl Outlet {
@@ -128,6 +140,14 @@ impl Outlet {
             Lane::Bulk => &self.bulk,
             Lane::Consensus => &self.consensus,
             Lane::Work => &self.work,
+        }
+    }
+
+    pub(super) const fn rooms(&self, lane: Lane) -> &Rooms {
+        match lane {
+            Lane::Bulk => &self.bulk_places,
+            Lane::Consensus => &self.consensus_rooms,
+            Lane::Work => &self.work_rooms,
         }
     }
 }
@@ -147,8 +167,26 @@ pub(super) fn channels() -> (Outlet, Inbox) {
         clients: clients_inbox,
         bulk: bulk_inbox,
     };
-    (Outlet { gossip, consensus, work, clients, bulk }, inbox)
+    let outlet = Outlet {
+        gossip,
+        consensus,
+        work,
+        clients,
+        bulk,
+        consensus_rooms: Rooms::new(INBOX_BYTES_MAX),
+        work_rooms: Rooms::new(INBOX_BYTES_MAX),
+        clients_rooms: Rooms::new(INBOX_BYTES_MAX),
+        bulk_places: Rooms::new(BULK_PLACES),
+    };
+    (outlet, inbox)
 }
 
 /// What waits in one queue of an inbox. An element is a batch; behind it QUIC holds senders back.
 const INBOX_MAX: usize = 128;
+/// Bytes of frames of one class that were read and are not dealt with: many full batches, so that a
+/// scheduler never waits for the network, and little beside what it holds for good.
+const INBOX_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// Bulk messages that are being read, or were read and are not dealt with: snapshots are rare and may
+/// be hundreds of megabytes.
+const BULK_PLACES: u32 = 2;
+const _: () = assert!(INBOX_BYTES_MAX as usize >= 4 * FRAME_BYTES_MAX);

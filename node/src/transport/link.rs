@@ -202,7 +202,8 @@ impl Link {
             match reader.next().await {
                 Ok(Some(frame)) => {
                     trace!(from = ?self.hello.node, ?lane, bytes = frame.len(), "frame");
-                    let frame = Inbound::Frame { from: self.hello.node, lane, frame };
+                    let room = inner.outlet.rooms(lane).take(frame.len()).await;
+                    let frame = Inbound::Frame { from: self.hello.node, lane, frame, room };
                     if inner.outlet.of(lane).send(frame).await.is_err() {
                         return;
                     }
@@ -217,7 +218,7 @@ impl Link {
 
     async fn read_bulk(self: Arc<Self>, mut recv: RecvStream, inner: Arc<Inner>) {
         // Until there is a place, QUIC holds the sender back after one window.
-        let Ok(_place) = inner.bulk_places.acquire().await else { return };
+        let room = inner.outlet.rooms(Lane::Bulk).take_place().await;
         let mut message = BytesMut::new();
         loop {
             let chunk = match recv.read_chunk(usize::MAX, true).await {
@@ -233,7 +234,7 @@ impl Link {
             message.extend_from_slice(&chunk);
         }
         let frame = message.freeze();
-        let bulk = Inbound::Frame { from: self.hello.node, lane: Lane::Bulk, frame };
+        let bulk = Inbound::Frame { from: self.hello.node, lane: Lane::Bulk, frame, room };
         // An error means that nobody listens any more.
         drop(inner.outlet.of(Lane::Bulk).send(bulk).await);
     }

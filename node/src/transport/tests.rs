@@ -104,7 +104,7 @@ impl Node {
 
     async fn frame(&mut self) -> (NodeId, Lane, Bytes) {
         self.until(|inbound| match inbound {
-            Inbound::Frame { from, lane, frame } => Some((from, lane, frame)),
+            Inbound::Frame { from, lane, frame, .. } => Some((from, lane, frame)),
             _ => None,
         })
         .await

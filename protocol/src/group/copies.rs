@@ -18,6 +18,9 @@ use crate::wire::{DecodeError, decode, encode};
 pub(super) const GONE_MAX: usize = 16;
 /// Ticks without a leader after which a copy asks whether it still is one.
 pub(super) const STRAY_TICKS: u32 = 50;
+/// The same for one that sleeps. It hears nothing for good reasons, mostly; but it may have been
+/// removed while it could not be reached, and what would have told it may be lost.
+pub(super) const STRAY_TICKS_ASLEEP: u32 = 300;
 
 /// Where the copies of a group are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,12 +168,13 @@ impl Group {
     }
 
     /// Carries out a change that is committed.
-    pub(super) fn apply_change(&mut self, data: &Bytes) {
-        let change = Change::read(data).expect("it was checked when it arrived");
-        let state = self
-            .raw
-            .apply_conf_change(&to_conf_change(&change))
-            .expect("the leader has checked it before it was proposed");
+    ///
+    /// # Errors
+    /// It cannot be carried out, here or on any other copy; nothing has changed.
+    pub(super) fn apply_change(&mut self, data: &Bytes) -> Result<(), String> {
+        let change = Change::read(data).map_err(|why| why.to_string())?;
+        let state =
+            self.raw.apply_conf_change(&to_conf_change(&change)).map_err(|why| why.to_string())?;
         // A new copy would not find itself in a state that was made before it came.
         self.raw.mut_store().withdraw_offer();
         let before = self.roster.clone();
@@ -189,6 +193,7 @@ impl Group {
         if self.role() == Role::Leader && !votes {
             self.raw.raft.become_follower(self.term(), 0);
         }
+        Ok(())
     }
 
     /// Tells copies that were removed that they may go.
@@ -235,7 +240,8 @@ impl Group {
     /// it may have been removed, and all that it knows may be gone, too. Told once, then the time
     /// begins anew.
     pub fn is_stray(&mut self) -> bool {
-        let is_stray = self.silent_ticks >= STRAY_TICKS;
+        let patience = if self.is_asleep() { STRAY_TICKS_ASLEEP } else { STRAY_TICKS };
+        let is_stray = self.silent_ticks >= patience;
         if is_stray {
             self.silent_ticks = 0;
         }

@@ -12,8 +12,11 @@ use crate::durable::{EntryKind, GroupWrite, LogEntry, Snapshot};
 use crate::id::{NodeId, ReplicaId};
 use crate::limits::LOG_MEMORY_BYTES_MAX;
 
-/// Ticks after which a snapshot that was sent and not acknowledged is taken to be lost.
+/// Ticks after which a snapshot that was sent and not acknowledged is taken to be lost, if it is small.
 pub(super) const SNAPSHOT_TICKS_MAX: u32 = 50;
+/// A large one has a tick more for each so many bytes: it may share a slow way with others, and to
+/// send it again would only make that slower.
+const SNAPSHOT_BYTES_PER_TICK: usize = 256 * 1024;
 
 /// What a group wants done, in the order of the fields.
 #[derive(Debug, Default)]
@@ -26,11 +29,13 @@ pub struct Drained {
     pub restored: Option<(u64, Bytes)>,
     /// Committed commands, to be applied in order.
     pub committed: Vec<LogEntry>,
+    /// Changes of the copies that cannot be carried out, and why: they have no effect.
+    pub passed_over: Vec<(u64, String)>,
     /// Reads that may be answered once the entry at the index is applied: (context, index).
     pub reads: Vec<(u64, u64)>,
     /// The copies have changed.
     pub copies_changed: bool,
-    /// A follower needs the machine's state: [`Group::offer_snapshot`].
+    /// A follower needs the machine's state: [`Group::wants_state`], [`Group::offer_snapshot`].
     pub snapshot_wanted: bool,
 }
 
@@ -169,33 +174,59 @@ impl Group {
         self.state(data)
     }
 
-    /// Gives followers that are too far behind the machine's state.
-    pub fn offer_snapshot(&mut self, data: &Bytes) {
+    /// Followers that are too far behind for entries, and are not on their way to have a state. There
+    /// are none if this copy has lost the lead since one asked: the library would send all the same,
+    /// in the name of a term that another leads.
+    #[must_use]
+    pub fn wants_state(&self) -> Vec<(ReplicaId, NodeId)> {
         if self.role() != Role::Leader {
-            // It lost the lead since a follower asked. The library would send all the same, in the
-            // name of a term that another leads.
+            return Vec::new();
+        }
+        let first = self.raw.raft.raft_log.first_index();
+        (self.raw.raft.prs().iter())
+            .filter(|(id, progress)| match progress.state {
+                _ if **id == self.replica.0 => false,
+                // In the second case it was away while more was sent than may be under way, or what
+                // it needs next was cut meanwhile.
+                ProgressState::Probe | ProgressState::Replicate => {
+                    progress.recent_active && progress.next_idx < first
+                }
+                ProgressState::Snapshot => false,
+            })
+            .filter_map(|(id, _)| Some((ReplicaId(*id), self.roster.node(ReplicaId(*id))?)))
+            .collect()
+    }
+
+    /// Nodes to which a state is under way.
+    #[must_use]
+    pub fn states_under_way(&self) -> Vec<NodeId> {
+        if self.role() != Role::Leader {
+            return Vec::new();
+        }
+        (self.raw.raft.prs().iter())
+            .filter(|(_, progress)| progress.state == ProgressState::Snapshot)
+            .filter_map(|(id, _)| self.roster.node(ReplicaId(*id)))
+            .collect()
+    }
+
+    /// Nobody wants a state any more.
+    pub fn forget_wish(&mut self) {
+        self.raw.mut_store().withdraw_wish();
+    }
+
+    /// Gives the followers `to`, which are too far behind, the machine's state.
+    pub fn offer_snapshot(&mut self, data: &Bytes, to: &[ReplicaId]) {
+        if self.role() != Role::Leader {
             self.raw.mut_store().withdraw_offer();
             return;
         }
         let state = self.state(data);
-        self.raw.mut_store().offer(translate::to_snapshot(state));
-        let first = self.raw.raft.raft_log.first_index();
-        let waiting: Vec<u64> = (self.raw.raft.prs().iter())
-            .filter(|(id, progress)| match progress.state {
-                _ if **id == self.replica.0 => false,
-                ProgressState::Probe => true,
-                // It was away while more was sent than may be under way, or what it needs next was
-                // cut meanwhile.
-                ProgressState::Replicate => progress.next_idx < first,
-                ProgressState::Snapshot => false,
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for replica in waiting {
-            if let Some(progress) = self.raw.raft.mut_prs().get_mut(replica) {
+        self.raw.mut_store().offer(translate::to_snapshot(state), to);
+        for replica in to {
+            if let Some(progress) = self.raw.raft.mut_prs().get_mut(replica.0) {
                 progress.resume();
             }
-            self.raw.raft.send_append(replica);
+            self.raw.raft.send_append(replica.0);
         }
     }
 
@@ -213,7 +244,9 @@ impl Group {
         if !any && self.raw.store().has_offer() && !self.raw.store().wants_snapshot() {
             self.raw.mut_store().withdraw_offer();
         }
-        if self.snapshot_ticks > SNAPSHOT_TICKS_MAX {
+        let more = self.raw.store().offer_bytes() / SNAPSHOT_BYTES_PER_TICK;
+        let patience = SNAPSHOT_TICKS_MAX.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+        if self.snapshot_ticks > patience {
             self.snapshot_ticks = 0;
             self.raw.mut_store().withdraw_offer();
             for replica in lost {
@@ -253,8 +286,10 @@ impl Group {
                 EntryType::EntryNormal if entry.data.is_empty() => {}
                 EntryType::EntryNormal => out.committed.push(translate::from_entry(entry)),
                 EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => {
-                    self.apply_change(&entry.context);
-                    out.copies_changed = true;
+                    match self.apply_change(&entry.context) {
+                        Ok(()) => out.copies_changed = true,
+                        Err(why) => out.passed_over.push((entry.index, why)),
+                    }
                 }
             }
         }

@@ -11,6 +11,7 @@ use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
 use super::translate;
 use crate::durable::{HardState, LogEntry, Snapshot};
+use crate::id::ReplicaId;
 
 pub(super) struct Log {
     hard_state: raft::eraftpb::HardState,
@@ -20,8 +21,8 @@ pub(super) struct Log {
     before: (u64, u64),
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// A state for followers that are too far behind, while one is wanted.
-    offer: Option<RaftSnapshot>,
+    /// A state for these followers, which are too far behind, while one is wanted.
+    offer: Option<(RaftSnapshot, Vec<ReplicaId>)>,
     wanted: Cell<Option<u64>>,
 }
 
@@ -114,9 +115,17 @@ impl Log {
         self.wanted.get().is_some()
     }
 
-    pub(super) fn offer(&mut self, snapshot: RaftSnapshot) {
+    pub(super) fn offer(&mut self, snapshot: RaftSnapshot, to: &[ReplicaId]) {
         self.wanted.set(None);
-        self.offer = Some(snapshot);
+        self.offer = Some((snapshot, to.to_vec()));
+    }
+
+    pub(super) fn withdraw_wish(&mut self) {
+        self.wanted.set(None);
+    }
+
+    pub(super) fn offer_bytes(&self) -> usize {
+        self.offer.as_ref().map_or(0, |(offer, _)| offer.data.len())
     }
 
     pub(super) fn withdraw_offer(&mut self) {
@@ -185,8 +194,10 @@ impl Storage for Log {
         Ok(self.end())
     }
 
-    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<RaftSnapshot> {
-        if let Some(offer) = &self.offer {
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<RaftSnapshot> {
+        // Whoever is not meant has to wait for its turn.
+        if let Some((offer, _)) = self.offer.as_ref().filter(|(_, of)| of.contains(&ReplicaId(to)))
+        {
             let index = offer.get_metadata().index;
             if index >= request_index && index >= self.before.0 {
                 return Ok(offer.clone());

@@ -77,6 +77,7 @@ impl Group {
         }
         self.quiescence.state = State::Awake;
         self.quiescence.quiet_ticks = 0;
+        self.silent_ticks = 0;
         self.raw.raft.election_elapsed = 0;
         if self.role() == Role::Leader {
             for (_, progress) in self.raw.raft.mut_prs().iter_mut() {

@@ -2,7 +2,8 @@
 //!
 //! Who sends a frame is a member, and members are trusted to mean well. They are not trusted to be
 //! free of bugs: one bad message must cost a repetition, not all groups of whoever receives it.
-//! Absent on purpose: what can only be told by reading the commands of entries.
+//! Absent on purpose: what can only be told by reading the commands of entries. Those are looked at
+//! when they are applied; see `scheduler/applied.rs`.
 
 use super::message::{RaftKind, RaftMessage};
 use crate::durable::Copies;
@@ -16,7 +17,10 @@ impl RaftMessage {
             && (self.kind == RaftKind::Snapshot) == self.snapshot.is_some()
             && (self.kind == RaftKind::Append || self.entries.is_empty())
             && match self.kind {
-                RaftKind::Append => self.entries_join(),
+                // Before the first entry stands the state with which the group was founded.
+                RaftKind::Append => {
+                    (self.index > 0 || self.entries.is_empty()) && self.entries_join()
+                }
                 // A leader tells no more than what was acknowledged to it.
                 RaftKind::Heartbeat => self.commit <= last,
                 RaftKind::Snapshot => self.snapshot.as_ref().is_some_and(|state| {

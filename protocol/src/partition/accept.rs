@@ -1,6 +1,6 @@
 //! Taking tasks in, once each.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use super::apply::Tokens;
 use super::hand::Hand;
+use super::tally::Tally;
 use super::{Change, Grant, Partition, Refusal};
 use crate::id::Lessee;
-use crate::limits::{ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
+use crate::limits::{BATCH_TASKS_MAX, ID_AHEAD_MAX};
 use crate::task::{Batch, Lease, Phase, Record, Row, Template};
 
 impl Partition {
@@ -24,9 +25,11 @@ impl Partition {
     ) {
         // Each is stored when the first of its tasks is taken in: a refused one leaves nothing.
         let mut templates: Vec<Shared<'_>> =
-            batch.templates.iter().map(|said| Shared { said, stored: None }).collect();
-        let mut slots =
-            grants.iter().flat_map(|grant| std::iter::repeat_n(grant.lessee, grant.rows as usize));
+            batch.templates.iter().map(|said| Shared { said, stored: None, users: 0 }).collect();
+        // However many a bad entry grants: more than a batch has rows are not counted up.
+        let mut slots = (grants.iter())
+            .flat_map(|grant| std::iter::repeat_n(grant.lessee, grant.rows as usize))
+            .take(batch.rows.len().max(BATCH_TASKS_MAX));
         let mut refused = Vec::new();
         let mut known = 0;
         for (position, row) in (0_u32..).zip(&batch.rows) {
@@ -37,6 +40,11 @@ impl Partition {
                 Ok(Taken::Anew) => {}
                 Ok(Taken::Before) => known += 1,
                 Err(refusal) => refused.push((position, refusal)),
+            }
+        }
+        for Shared { stored, users, .. } in templates {
+            if let Some(count) = stored.and_then(|stored| self.templates.get_mut(&stored)) {
+                *count += users;
             }
         }
         let unused = slots.collect();
@@ -74,10 +82,10 @@ impl Partition {
         if id.made_at() > self.now + ID_AHEAD_MAX {
             return Err(Refusal::TooEarly);
         }
-        if self.tally.open >= PARTITION_TASKS_MAX || self.tally.bytes >= PARTITION_BYTES_MAX {
+        if self.tally.open >= self.limits.tasks || self.tally.bytes >= self.limits.bytes {
             return Err(Refusal::Overloaded);
         }
-        let template = template.stored(&mut self.templates);
+        let template = template.stored(&mut self.templates, &mut self.tally);
         self.order_next += 1;
         let delay = template.options.delay;
         let not_before = self.now + delay;
@@ -93,7 +101,8 @@ impl Partition {
                 Some(lessee) => {
                     let token = tokens.take();
                     let lease = Lease { lessee, token, since: self.now, cancelling: false };
-                    Hand::new(id, record, self.now, &mut self.tally, changes).grant(lease);
+                    Hand::new(id, record, self.now, self.limits, &mut self.tally, changes)
+                        .grant(lease);
                 }
                 None => changes.push(Change::Ready { task: id }),
             }
@@ -114,15 +123,24 @@ enum Taken {
 struct Shared<'a> {
     said: &'a Template,
     stored: Option<Arc<Template>>,
+    /// How many rows of the batch have come to use it.
+    users: usize,
 }
 
 impl Shared<'_> {
-    fn stored(&mut self, known: &mut BTreeSet<Arc<Template>>) -> &Arc<Template> {
-        self.stored.get_or_insert_with(|| match known.get(self.said) {
-            Some(known) => Arc::clone(known),
+    /// The copy for one more record.
+    fn stored(
+        &mut self,
+        known: &mut BTreeMap<Arc<Template>, usize>,
+        tally: &mut Tally,
+    ) -> &Arc<Template> {
+        self.users += 1;
+        self.stored.get_or_insert_with(|| match known.get_key_value(self.said) {
+            Some((known, _)) => Arc::clone(known),
             None => {
                 let shared = Arc::new(self.said.clone());
-                known.insert(Arc::clone(&shared));
+                tally.bytes += shared.weight_kept();
+                known.insert(Arc::clone(&shared), 0);
                 shared
             }
         })

@@ -14,6 +14,7 @@ impl Partition {
             return;
         }
         self.now = self.now.max(proposal.at);
+        self.cut_finished();
         let mut tokens = Tokens { next: Token { term, index, position: 0 } };
         let mut accepts = 0;
         for command in proposal.commands {

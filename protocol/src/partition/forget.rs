@@ -1,7 +1,10 @@
 //! Dropping what ended long ago.
 
+use std::sync::Arc;
+
 use super::Partition;
 use crate::id::{PartitionId, TaskId};
+use crate::task::Template;
 use crate::time::{Span, Wall};
 
 impl Partition {
@@ -9,28 +12,67 @@ impl Partition {
     /// is too old to be new. Turns the records of the `finished` tasks that ended first into stubs,
     /// unless the floor has passed their ids already.
     pub(super) fn forget(&mut self, finished: u32, floor: Wall) {
+        self.raise_floor(floor);
+        for _ in 0..finished {
+            if !self.forget_first() {
+                break;
+            }
+        }
+        self.cut_stubs();
+    }
+
+    /// Before an entry is carried out: forgets what ended first, if an owner has let too much pile
+    /// up. What the last entry ended was told by now.
+    pub(super) fn cut_finished(&mut self) {
+        if self.tally.finished_bytes <= self.limits.finished_bytes {
+            return;
+        }
+        while self.tally.finished_bytes > self.limits.finished_bytes && self.forget_first() {}
+        self.cut_stubs();
+    }
+
+    /// Forgets the task that ended first; whether there is one.
+    fn forget_first(&mut self) -> bool {
+        let Some(task) = self.tally.finished.pop_front() else {
+            return false;
+        };
+        if let Some(record) = self.records.remove(&task) {
+            self.tally.subtract(&record);
+            self.give_back(&record.template);
+            if task.made_at() > self.dedup_floor {
+                self.stubs.insert(task, record.state());
+            }
+        }
+        true
+    }
+
+    /// Moves the floor up if there are too many stubs.
+    fn cut_stubs(&mut self) {
+        if let Some(floor) = self.stub_floor(self.limits.stubs) {
+            self.raise_floor(floor);
+        }
+    }
+
+    fn raise_floor(&mut self, floor: Wall) {
         if floor > self.dedup_floor {
             self.dedup_floor = floor;
             let first_kept = TaskId::new(floor + Span::from_millis(1), PartitionId(0), 0);
             self.stubs = self.stubs.split_off(&first_kept);
         }
-        for _ in 0..finished {
-            let Some(task) = self.tally.finished.pop_front() else {
-                break;
-            };
-            if let Some(record) = self.records.remove(&task) {
-                self.tally.subtract(&record);
-                if task.made_at() > self.dedup_floor {
-                    self.stubs.insert(task, record.state());
-                }
-            }
-        }
-        // Templates that no record shares any more.
-        self.templates.retain(|template| std::sync::Arc::strong_count(template) > 1);
     }
-}
 
-impl Partition {
+    /// A record less shares `template`.
+    fn give_back(&mut self, template: &Arc<Template>) {
+        let Some(users) = self.templates.get_mut(template) else {
+            return;
+        };
+        *users -= 1;
+        if *users == 0 {
+            self.templates.remove(template);
+            self.tally.bytes -= template.weight_kept();
+        }
+    }
+
     /// How many tasks ended before `time`.
     #[must_use]
     pub fn finished_before(&self, time: Wall) -> usize {

@@ -3,7 +3,7 @@
 use super::tally::Tally;
 use super::{Change, Partition};
 use crate::id::TaskId;
-use crate::limits::RUNS_KEPT_MAX;
+use crate::limits::{PartitionLimits, RUNS_KEPT_CROWDED, RUNS_KEPT_MAX};
 use crate::task::{Lease, Phase, Record, Run, RunEnd, Transition};
 use crate::time::{Span, Wall};
 
@@ -13,6 +13,7 @@ pub(super) struct Hand<'a> {
     pub(super) record: &'a mut Record,
     /// Partition time.
     pub(super) now: Wall,
+    limits: PartitionLimits,
     tally: &'a mut Tally,
     changes: &'a mut Vec<Change>,
 }
@@ -27,7 +28,7 @@ impl Partition {
     ) -> Option<R> {
         let record = self.records.get_mut(&task)?;
         self.tally.discount(record.weight(), record.state().is_final());
-        let mut hand = Hand::new(task, record, self.now, &mut self.tally, changes);
+        let mut hand = Hand::new(task, record, self.now, self.limits, &mut self.tally, changes);
         let result = act(&mut hand);
         let Hand { record, tally, .. } = hand;
         tally.count(record.weight(), record.state().is_final());
@@ -40,10 +41,11 @@ impl<'a> Hand<'a> {
         task: TaskId,
         record: &'a mut Record,
         now: Wall,
+        limits: PartitionLimits,
         tally: &'a mut Tally,
         changes: &'a mut Vec<Change>,
     ) -> Self {
-        Self { task, record, now, tally, changes }
+        Self { task, record, now, limits, tally, changes }
     }
 
     /// The present run.
@@ -63,10 +65,14 @@ impl<'a> Hand<'a> {
     /// need not hold the run any more.
     pub(super) fn close(&mut self, lease: &Lease, end: RunEnd) {
         let finished_at = self.now;
+        let is_crowded = self.tally.bytes + self.record.weight() >= self.limits.bytes;
+        let kept = if is_crowded { RUNS_KEPT_CROWDED } else { RUNS_KEPT_MAX };
         let history = self.record.history_mut();
         history.starts += 1;
-        if history.runs.len() == RUNS_KEPT_MAX {
-            history.runs.remove(0);
+        let excess = (history.runs.len() + 1).saturating_sub(kept);
+        history.runs.drain(..excess);
+        if is_crowded {
+            history.runs.shrink_to_fit();
         }
         // Nearly all tasks start once: room for more is made when it is needed.
         history.runs.reserve_exact(1);

@@ -1,6 +1,6 @@
 //! A partition as bytes: equal states have equal bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -84,7 +84,6 @@ impl Partition {
         partition.order_next = image.order_next;
         partition.tally.finish_next = image.finish_next;
         partition.stubs = image.stubs.into_iter().collect();
-        partition.templates = templates.iter().cloned().collect::<BTreeSet<_>>();
         let mut finished = BTreeMap::new();
         for image in image.records {
             let template = templates
@@ -99,6 +98,13 @@ impl Partition {
             );
             record.history = image.history;
             partition.tally.add(&record);
+            match partition.templates.get_mut(template) {
+                Some(users) => *users += 1,
+                None => {
+                    partition.tally.bytes += template.weight_kept();
+                    partition.templates.insert(Arc::clone(template), 1);
+                }
+            }
             if record.state().is_final() {
                 let order = record.history.as_ref().map_or(0, |history| history.finish_order);
                 finished.insert(order, image.id);

@@ -3,6 +3,7 @@
 mod accept;
 mod apply;
 mod audit;
+mod bounds;
 mod cancel;
 mod expire;
 mod forget;
@@ -186,7 +187,9 @@ fn assert_counted(partition: &Partition) {
     let fill = partition.fill();
     let is_final = |record: &&Record| record.state().is_final();
     let records = || partition.records.values();
-    assert_eq!(fill.bytes, records().map(Record::weight).sum::<usize>(), "bytes");
+    let shared: BTreeSet<&Arc<Template>> = records().map(|record| &record.template).collect();
+    let shared: usize = shared.iter().map(|template| template.weight_kept()).sum();
+    assert_eq!(fill.bytes, records().map(Record::weight).sum::<usize>() + shared, "bytes");
     let finished: usize = records().filter(is_final).map(Record::weight).sum();
     assert_eq!(fill.finished_bytes, finished, "bytes of the finished");
     assert_eq!(fill.open, records().filter(|record| !is_final(record)).count(), "open");
@@ -205,11 +208,14 @@ fn assert_counted(partition: &Partition) {
 
     let used: BTreeSet<&Arc<Template>> = records().map(|record| &record.template).collect();
     assert_eq!(partition.templates.len(), used.len(), "a template that no record uses");
+    assert_eq!(partition.templates.values().sum::<usize>(), records().count(), "users");
     let places: BTreeSet<u64> = records().map(|record| record.order).collect();
     assert_eq!(places.len(), records().count(), "two tasks have one place in line");
     for record in records() {
-        let shared = partition.templates.get(&record.template).expect("it is known");
-        assert!(Arc::ptr_eq(shared, &record.template), "a template is kept twice");
+        let shared = partition.templates.get_key_value(&record.template).expect("it is known");
+        assert!(Arc::ptr_eq(shared.0, &record.template), "a template is kept twice");
+        let users = records().filter(|other| other.template == record.template);
+        assert_eq!(*shared.1, users.count(), "users of {:?}", record.template);
         if let Some(history) = &record.history {
             assert!(history.runs.len() <= RUNS_KEPT_MAX && history.crashes <= CRASHES_MAX);
         }

@@ -24,7 +24,9 @@ impl Scheduler {
                 return self.park(id);
             }
             // The first try may have come through when this one could not.
-            Answer::Failed(RequestError::NoQuorum { .. }) if open.repeated && open.ask.acts() => {
+            Answer::Failed(RequestError::NoQuorum { .. } | RequestError::Overloaded { .. })
+                if open.repeated && open.ask.acts() =>
+            {
                 return self.answer(origin, Answer::Failed(RequestError::Unknown));
             }
             Answer::Waiting => {

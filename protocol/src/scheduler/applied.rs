@@ -1,14 +1,21 @@
 //! What follows from entries that were applied: dispatches, answers, indexes.
+//!
+//! **An entry that cannot be read is passed over**, and an error is told. Owners only propose what
+//! all members can read, so what one copy cannot read no copy can: passing it over is the same step
+//! everywhere, and all copies stay equal. It can only come from a bug of ours or of another member,
+//! which must not bring down whoever receives it, now and at every start from then on. It cannot come
+//! from a disk: the store checks sums, and gives up a copy whose log was damaged, before anything of
+//! it gets here. Nobody waits for such an entry either, as its owner would have read what it wrote.
 
 use std::mem;
 
-use super::Scheduler;
 use super::replica::{InFlight, Machine, Replica};
 use super::slots::SlotCount;
 use super::timers::Due;
+use super::{Effect, Scheduler};
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, TaskId, Token};
-use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::limits::ENTRY_BYTES_MAX;
 use crate::partition::{Change, Partition};
 use crate::task::{Phase, State};
 use crate::time::Wall;
@@ -24,7 +31,10 @@ impl Scheduler {
             };
             match &mut replica.machine {
                 Some(Machine::Meta(meta)) => {
-                    meta.apply(entry);
+                    if let Err(why) = meta.apply(entry) {
+                        self.pass_over(id, entry.index, why.to_string());
+                        continue;
+                    }
                     let meta = meta.clone();
                     self.learn_meta(meta);
                 }
@@ -38,8 +48,13 @@ impl Scheduler {
                     let proposal = if in_flight.index == entry.index {
                         mem::take(&mut in_flight.proposal)
                     } else {
-                        decode(&entry.data, SNAPSHOT_BYTES_MAX)
-                            .expect("only proposals of our own are in the log")
+                        match decode(&entry.data, ENTRY_BYTES_MAX) {
+                            Ok(proposal) => proposal,
+                            Err(why) => {
+                                self.pass_over(id, entry.index, why.to_string());
+                                continue;
+                            }
+                        }
                     };
                     partition.apply(entry.index, entry.term, proposal, &mut changes);
                     self.after_entry(id, entry.term, in_flight, &mut changes);
@@ -47,6 +62,11 @@ impl Scheduler {
                 None => unreachable!("entries follow a state"),
             }
         }
+    }
+
+    /// An entry has no effect, as it makes no sense.
+    pub(super) fn pass_over(&mut self, group: GroupId, index: u64, why: String) {
+        self.outbox.effects.push(Effect::PassedOver { group, index, why });
     }
 
     /// Draws the owner's conclusions from one entry.

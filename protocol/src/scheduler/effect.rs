@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::Caller;
-use crate::durable::WriteBatch;
-use crate::id::{ClusterId, NodeId};
+use crate::durable::{StateWrite, WriteBatch};
+use crate::id::{ClusterId, GroupId, NodeId};
 use crate::meta::JoinRefusal;
 use crate::wire::{Answer, OwnerSays, PeerMessage};
 
@@ -36,6 +36,9 @@ pub enum Effect {
     /// This is the cluster of this node, whether it is a member already or asks to be one: to be kept
     /// on disk.
     Joined(ClusterId),
+    /// Put the bytes of a received state on the disk, beside all other writes: a few at a time, each
+    /// answered with [`Event::Kept`](super::Event::Kept).
+    Keep(StateWrite),
     /// This node held the only copies of these groups and has lost them: it must stop, as nobody
     /// can bring them back.
     Lost(Loss),
@@ -47,6 +50,16 @@ pub enum Effect {
         node: NodeId,
         /// Where.
         address: SocketAddr,
+    },
+    /// An entry of a log cannot be read or makes no sense: it has no effect, here and on all copies.
+    /// There is a bug, here or in another member: a human must look.
+    PassedOver {
+        /// Whose log.
+        group: GroupId,
+        /// Where it stands.
+        index: u64,
+        /// What is wrong with it.
+        why: String,
     },
     /// Make these writes durable.
     Persist(WriteBatch),

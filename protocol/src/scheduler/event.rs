@@ -1,6 +1,6 @@
 //! What happens to a scheduler.
 
-use crate::id::{ClusterId, Incarnation, NodeId};
+use crate::id::{ClusterId, GroupId, Incarnation, NodeId, ReplicaId};
 use crate::membership::{Liveness, Load};
 use crate::time::{Tick, Wall};
 use crate::wire::{Envelope, ExecutorSays, Request};
@@ -57,6 +57,15 @@ pub enum Event {
     Executor(ExecutorSays),
     /// This node is to form a cluster. Ignored if it belongs to one.
     Found(Found),
+    /// The bytes of a received state are on the disk.
+    Kept {
+        /// Of which group.
+        group: GroupId,
+        /// Of which copy.
+        replica: ReplicaId,
+        /// The last entry that it includes.
+        index: u64,
+    },
     /// Gossip tells how loaded a node is.
     Load {
         /// Which.

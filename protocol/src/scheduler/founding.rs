@@ -31,18 +31,15 @@ impl Scheduler {
     }
 
     fn begin(&mut self, stored: StoredGroup) {
-        self.disk.write(
-            GroupWrite {
-                group: stored.group,
-                replica: stored.replica,
-                destroy: false,
-                snapshot: stored.snapshot.clone(),
-                entries: Vec::new(),
-                hard_state: Some(stored.hard_state),
-                checkpoint: None,
-            },
-            0,
-        );
+        self.disk.found(GroupWrite {
+            group: stored.group,
+            replica: stored.replica,
+            destroy: false,
+            snapshot: stored.snapshot.clone(),
+            entries: Vec::new(),
+            hard_state: Some(stored.hard_state),
+            checkpoint: None,
+        });
         self.open_replica(stored);
     }
 }

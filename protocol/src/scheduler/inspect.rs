@@ -74,6 +74,12 @@ impl<'a> CopyView<'a> {
         self.replica.group.roster().node(copy)
     }
 
+    /// Nodes to which its state is on its way.
+    #[must_use]
+    pub fn states_under_way(&self) -> Vec<NodeId> {
+        self.replica.group.states_under_way()
+    }
+
     /// The partition, unless this is the meta group or the copy is blank.
     #[must_use]
     pub const fn partition(&self) -> Option<&'a Partition> {

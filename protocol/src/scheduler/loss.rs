@@ -72,7 +72,7 @@ mod tests {
     use std::collections::{BTreeMap, VecDeque};
 
     use super::*;
-    use crate::durable::StoredGroup;
+    use crate::durable::{StateWrite, StoredGroup};
     use crate::group::{Group, Role};
     use crate::id::{ClusterId, Incarnation, ReplicaId};
     use crate::limits::Limits;
@@ -160,6 +160,10 @@ mod tests {
                 for effect in effects {
                     match effect {
                         Effect::Lost(loss) => self.losses.push(loss),
+                        Effect::Keep(StateWrite { group, replica, state }) => {
+                            let index = state.index;
+                            events.push_back(Event::Kept { group, replica, index });
+                        }
                         Effect::Persist(batch) => {
                             events.push_back(Event::Persisted { number: batch.number });
                         }
@@ -172,6 +176,7 @@ mod tests {
                         | Effect::Joined(_)
                         | Effect::Meet { .. }
                         | Effect::Members(_) => {}
+                        Effect::PassedOver { why, .. } => panic!("passed over: {why}"),
                         Effect::Refused(why) => panic!("refused: {why}"),
                     }
                 }

@@ -24,6 +24,8 @@ pub(super) struct Replica {
     pub(super) machine: Option<Machine>,
     /// Present while this copy leads.
     pub(super) owner: Option<Owner>,
+    /// What its records were last found to take.
+    pub(super) weighed: usize,
 }
 
 /// What a group's entries are commands for.
@@ -168,10 +170,7 @@ impl Machine {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Meta(meta) => meta.members.len() * 128,
-            Self::Partition(partition) => {
-                let fill = partition.fill();
-                fill.bytes + fill.stubs * 18
-            }
+            Self::Partition(partition) => partition.fill().weight(),
         }
     }
 }
@@ -246,7 +245,8 @@ impl Scheduler {
             group.campaign();
         }
         self.dirty.insert(id);
-        self.replicas.insert(id, Replica { group, machine, owner: None });
+        self.replicas.insert(id, Replica { group, machine, owner: None, weighed: 0 });
+        self.weigh(id);
     }
 
     pub(super) fn group_says(&mut self, from: NodeId, message: GroupMessage) {
@@ -337,6 +337,7 @@ impl Scheduler {
         let Some(mut replica) = self.replicas.remove(&id) else {
             return;
         };
+        self.memory -= replica.weighed;
         self.give_up(&mut replica);
         let copy = replica.group.replica();
         self.destroyed.insert(id, copy);

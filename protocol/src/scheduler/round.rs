@@ -1,72 +1,20 @@
 //! The end of a step: propose, drain, apply, write, send.
 //!
 //! What arrives while the disk is busy waits in line. Once it is free all of it goes into one entry
-//! a group, and all groups' entries into one batch with one sync.
+//! a group, and all groups' entries into one batch with one sync; see [`disk`](super::disk).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::mem;
 
 use super::asks::Origin;
 use super::replica::{InFlight, Line, Machine, Owner};
 use super::{Effect, Scheduler};
-use crate::durable::{GroupWrite, WriteBatch};
+use crate::durable::GroupWrite;
 use crate::group::{Drained, ProposeError, Role};
-use crate::id::{GroupId, ReplicaId};
+use crate::id::GroupId;
 use crate::limits::{BATCH_BYTES_MAX, GATHERED_BYTES_MAX};
 use crate::partition::{Command, Proposal};
 use crate::wire::{RequestError, encode};
-
-/// What is to be written, and what is being written.
-#[derive(Default)]
-pub(super) struct Disk {
-    waiting: BTreeMap<GroupId, (GroupWrite, u64)>,
-    /// The batch that the store has: for each group the copy and what becomes durable of it.
-    writing: Option<Writing>,
-    batches: u64,
-}
-
-/// What one batch makes durable.
-struct Writing {
-    batch: u64,
-    groups: Vec<(GroupId, ReplicaId, u64)>,
-}
-
-impl Disk {
-    /// Adds to the next batch. `number` is what the group is told once it is durable; 0 if it need
-    /// not be told.
-    pub(super) fn write(&mut self, write: GroupWrite, number: u64) {
-        match self.waiting.get_mut(&write.group) {
-            Some((earlier, earlier_number)) => {
-                earlier.merge(write);
-                if number > 0 {
-                    *earlier_number = number;
-                }
-            }
-            None => {
-                self.waiting.insert(write.group, (write, number));
-            }
-        }
-    }
-
-    pub(super) const fn is_free(&self) -> bool {
-        self.writing.is_none()
-    }
-
-    fn next_batch(&mut self) -> Option<WriteBatch> {
-        if self.waiting.is_empty() || !self.is_free() {
-            return None;
-        }
-        self.batches += 1;
-        let mut numbers = Vec::with_capacity(self.waiting.len());
-        let mut groups = Vec::with_capacity(self.waiting.len());
-        for (id, (write, number)) in mem::take(&mut self.waiting) {
-            numbers.push((id, write.replica, number));
-            groups.push(write);
-        }
-        self.writing = Some(Writing { batch: self.batches, groups: numbers });
-        Some(WriteBatch { number: self.batches, groups })
-    }
-}
 
 impl Scheduler {
     /// Carries out all that the events since the last round have made possible.
@@ -80,12 +28,16 @@ impl Scheduler {
                 self.assign();
                 self.propose_staged(&mut refused);
             }
+            if self.dirty.is_empty() {
+                self.give_states();
+            }
             let Some(id) = self.dirty.pop_first() else {
                 break;
             };
             self.drain(id, &mut drained);
         }
         self.staged.append(&mut refused);
+        effects.extend(self.disk.states_to_keep().map(Effect::Keep));
         if let Some(batch) = self.disk.next_batch() {
             effects.push(Effect::Persist(batch));
         }
@@ -93,11 +45,7 @@ impl Scheduler {
     }
 
     pub(super) fn persisted(&mut self, number: u64) {
-        let done = self.disk.writing.take_if(|writing| writing.batch == number);
-        let Some(Writing { groups, .. }) = done else {
-            return;
-        };
-        for (id, copy, number) in groups {
+        for (id, copy, number) in self.disk.persisted(number) {
             if let Some(replica) = self.replicas.get_mut(&id)
                 && replica.group.replica() == copy
             {
@@ -126,13 +74,14 @@ impl Scheduler {
                 self.learn_own_meta();
             }
         }
+        for (index, why) in drained.passed_over.drain(..) {
+            self.pass_over(id, index, why);
+        }
         self.apply(id, &drained.committed);
-        if drained.snapshot_wanted
-            && let Some(replica) = self.replicas.get_mut(&id)
-            && let Some(machine) = &replica.machine
-        {
-            replica.group.offer_snapshot(&machine.to_bytes());
-            self.dirty.insert(id);
+        self.weigh(id);
+        self.follow_states(id);
+        if drained.snapshot_wanted {
+            self.wants_state(id);
         }
         self.follow_role(id);
         self.confirm_reads(id, &drained.reads);

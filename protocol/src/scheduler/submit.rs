@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Scheduler;
 use super::asks::Origin;
 use super::slots::SlotCount;
+use super::{Scheduler, memory};
 use crate::id::{GroupId, PartitionId};
 use crate::limits::{
     SUBMISSION_BYTES_IN_FLIGHT_MAX, SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX,
@@ -18,6 +18,8 @@ pub(super) struct Submission {
     pub(super) origin: Origin,
     pub(super) batch: Arc<Batch>,
     pub(super) bytes: usize,
+    /// What its records will take, about.
+    pub(super) weight: usize,
     pub(super) wait: bool,
     /// Slots that its first rows are leased to as they are taken in.
     pub(super) slots: Vec<SlotCount>,
@@ -39,6 +41,8 @@ impl Submission {
 pub(super) struct OnTheWay {
     pub(super) submissions: usize,
     pub(super) tasks: usize,
+    /// What their records will take, about.
+    pub(super) weight: usize,
     /// What other nodes have passed on weighs so much. Requests of this node's clients are counted
     /// where they are kept.
     bytes: usize,
@@ -56,10 +60,11 @@ impl Scheduler {
         let Some(partition) = batch.rows.first().map(|row| row.id.partition()) else {
             return self.answer(origin, Answer::Submitted { refused: Vec::new(), known: 0 });
         };
-        if let Err(error) = self.may_take(partition, batch.rows.len()) {
+        let may_take = self.may_take(partition, batch.rows.len());
+        if let Err(error) = may_take.and_then(|()| self.has_memory_for(partition, &batch)) {
             return self.answer(origin, Answer::Failed(error));
         }
-        let bytes = batch.weight();
+        let (bytes, weight) = (batch.weight(), memory::weight(&batch));
         let passed_on = bytes_passed_on(origin, bytes);
         if passed_on > 0
             && let Err(error) = self.has_room_for(passed_on)
@@ -69,7 +74,8 @@ impl Scheduler {
         self.on_the_way.submissions += 1;
         self.on_the_way.tasks += batch.rows.len();
         self.on_the_way.bytes += passed_on;
-        let submission = Submission { origin, batch, bytes, wait, slots: Vec::new() };
+        self.on_the_way.weight += weight;
+        let submission = Submission { origin, batch, bytes, weight, wait, slots: Vec::new() };
         if let Some(line) = self.line(partition) {
             line.submissions.push(submission);
         }
@@ -132,6 +138,7 @@ impl Scheduler {
     pub(super) fn leave_line(&mut self, submission: &Submission) {
         self.on_the_way.submissions -= 1;
         self.on_the_way.tasks -= submission.batch.rows.len();
+        self.on_the_way.weight -= submission.weight;
         self.on_the_way.bytes -= bytes_passed_on(submission.origin, submission.bytes);
     }
 }

@@ -19,6 +19,7 @@ mod node;
 mod noise;
 mod owning;
 mod passing;
+mod remembering;
 mod restarting;
 mod retaining;
 mod said;

@@ -52,6 +52,7 @@ impl Scheduler {
         self.tend_listings();
         self.repeat_dispatches();
         self.repeat_reads();
+        self.tend_states();
         self.tend_groups();
         if self.upkeep_turn.is_multiple_of(SLOW_TURN) {
             self.compare_meta();

@@ -158,7 +158,7 @@ impl Record {
         self.history.get_or_insert_default()
     }
 
-    /// What its memory is counted as.
+    /// What its memory is counted as, without its template, which it shares.
     #[must_use]
     pub fn weight(&self) -> usize {
         let history = self
@@ -175,14 +175,27 @@ impl Record {
     }
 }
 
+impl Template {
+    /// What its memory is counted as while a partition keeps it, however many records share it.
+    #[must_use]
+    pub const fn weight_kept(&self) -> usize {
+        TEMPLATE_WEIGHT + self.name.len() + self.queue.len()
+    }
+}
+
 // About what each takes in memory. They are part of the log's meaning, as `limits` explains: what
 // the compiler makes of our types may differ between two replicas, these may not.
 
-/// A record, its place among the others included.
-const RECORD_WEIGHT: usize = 160;
+/// A record, its place among the others included: ids grow with time, so nodes of the tree that
+/// holds them stay half empty.
+pub(crate) const RECORD_WEIGHT: usize = 232;
 /// What happened to a task, without its runs.
-const HISTORY_WEIGHT: usize = 72;
+pub(crate) const HISTORY_WEIGHT: usize = 72;
 /// One run that has ended.
-const RUN_WEIGHT: usize = 80;
+pub(crate) const RUN_WEIGHT: usize = 80;
 /// The run that goes on.
-const LEASE_WEIGHT: usize = 80;
+pub(crate) const LEASE_WEIGHT: usize = 80;
+/// What records share, without the names in it.
+pub(crate) const TEMPLATE_WEIGHT: usize = 320;
+/// What is left of a record that was forgotten.
+pub(crate) const STUB_WEIGHT: usize = 40;

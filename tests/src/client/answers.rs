@@ -45,7 +45,10 @@ impl World {
                 self.failed(op, task, &error);
             }
             (Kind::List, _) => self.op(op).done = true,
-            (Kind::Submit(_), Answer::Failed(_)) => {
+            (Kind::Submit(_), Answer::Failed(error)) => {
+                if matches!(error, RequestError::Overloaded { .. }) {
+                    self.saw("full node");
+                }
                 if !self.op(op).done {
                     self.try_later(op);
                 }

@@ -1,5 +1,6 @@
 //! The scheduler of a host and its disk, as `node`'s scheduler actor and store wire them.
 
+use umbel_protocol::durable::{StateWrite, WriteBatch};
 use umbel_protocol::membership::Peer;
 use umbel_protocol::scheduler::{self, Effect, Now};
 use umbel_protocol::{executor, formation, membership, ways};
@@ -51,8 +52,18 @@ impl World {
             Effect::Members(members) => {
                 self.local(host, Local::Ways(ways::Event::Members(members)));
             }
+            Effect::Keep(StateWrite { group, replica, state }) => {
+                let slow = self.hosts[host].slow_until > self.now;
+                // It is large, or the disk is busy with another one.
+                let takes = self.between(MS / 5, if slow { 2_000 * MS } else { 40 * MS });
+                let (at, life, index) = (self.now + takes, self.hosts[host].life, state.index);
+                self.process(host).kept.insert((group, replica, index), at);
+                let event = scheduler::Event::Kept { group, replica, index };
+                self.push(at, What::Inside(host, life, Local::Scheduler(event)));
+            }
             Effect::Persist(batch) => {
                 let number = batch.number;
+                self.check_states(host, &batch);
                 if batch.groups.iter().any(|write| write.checkpoint.is_some()) {
                     self.saw("checkpoint");
                 }
@@ -75,9 +86,28 @@ impl World {
                     self.process(host).is_writing = false;
                 }
             }
+            Effect::PassedOver { group, index, why } => {
+                self.violate(format!("host {host} passes over entry {index} of {group}: {why}"));
+            }
             Effect::Lost(loss) => self.violate(format!("host {host} has lost {loss:?}")),
             Effect::Refused(refusal) => self.violate(format!("host {host} is refused: {refusal}")),
             Effect::Send { to, urgent, messages } => self.send(host, to, urgent, messages),
+        }
+    }
+
+    /// No received state is named before its bytes are on the disk. A group is founded at its first
+    /// index, and that state comes with the batch.
+    fn check_states(&mut self, host: usize, batch: &WriteBatch) {
+        for write in &batch.groups {
+            let Some(state) = write.snapshot.as_ref().filter(|state| state.index > 1) else {
+                continue;
+            };
+            let (group, index) = (write.group, state.index);
+            let kept = self.process(host).kept.get(&(group, write.replica, index)).copied();
+            if kept.is_none_or(|at| at > self.now) {
+                let what = format!("host {host} names the state of {group} at {index} too early");
+                self.violate(format!("nothing_unsynced_is_promised: {what}"));
+            }
         }
     }
 

@@ -81,16 +81,19 @@ fn unsettled_group(world: &World, group: GroupId) -> Option<String> {
         return Some(format!("{group} has {owners} owners"));
     }
     if held != wanted && held != world.living() {
-        return Some(format!("{group} has {held} copies instead of {wanted}"));
+        let all = tell_all(world, group);
+        return Some(format!("{group} has {held} copies instead of {wanted}: {all:?}"));
     }
-    (applied.len() != 1).then(|| {
-        let tell = |(host, one): (usize, &Host)| {
-            let copy = one.process.as_ref()?.scheduler.copy(group)?;
-            let (id, at, term) = (copy.replica().0, copy.applied(), copy.term());
-            let (role, is_asleep) = (copy.role(), copy.is_asleep());
-            Some(format!("host {host}: {id} at {at} in {term}, {role:?}, asleep: {is_asleep}"))
-        };
-        let all: Vec<_> = world.hosts.iter().enumerate().filter_map(tell).collect();
-        format!("the copies of {group} differ: {all:?}")
-    })
+    (applied.len() != 1)
+        .then(|| format!("the copies of {group} differ: {:?}", tell_all(world, group)))
+}
+
+fn tell_all(world: &World, group: GroupId) -> Vec<String> {
+    let tell = |(host, one): (usize, &Host)| {
+        let copy = one.process.as_ref()?.scheduler.copy(group)?;
+        let (id, at, term) = (copy.replica().0, copy.applied(), copy.term());
+        let (role, is_asleep) = (copy.role(), copy.is_asleep());
+        Some(format!("host {host}: {id} at {at} in {term}, {role:?}, asleep: {is_asleep}"))
+    };
+    world.hosts.iter().enumerate().filter_map(tell).collect()
 }

@@ -46,7 +46,7 @@ fn start(tls: &Path, id: u128, members: Vec<MemberStatus>) -> Remote {
     let (replying, welcoming) = (transport.clone(), welcome.clone());
     tokio::spawn(async move {
         while let Some(inbound) = inbox.recv().await {
-            let Inbound::ClientFrame { session, frame } = inbound else { continue };
+            let Inbound::ClientFrame { session, frame, .. } = inbound else { continue };
             let ClientFrame { id, request } = decode(&frame, FRAME_BYTES_MAX).unwrap();
             let reply = move |replying: &Transport, answer| {
                 let frame = encode(&ServerFrame { id, answer });

@@ -428,5 +428,27 @@ error: `capture_bytes` cannot be 1048576
   |                 ^^^^^^^
   = help: use 0 to 262144; programs write larger output to a file"#,
         ),
+        (
+            r#"[node]
+memory = "1 GB""#,
+            r#"
+error: "1 GB" is not a size
+ --> cluster.toml:2:10
+  |
+2 | memory = "1 GB"
+  |          ^^^^^^
+  = help: write a whole number of bytes, or one with a unit: 512 B, 64 KiB, 1 MiB, 1 GiB"#,
+        ),
+        (
+            r#"[node]
+memory = 1048576"#,
+            r#"
+error: `memory` cannot be 1048576
+ --> cluster.toml:2:10
+  |
+2 | memory = 1048576
+  |          ^^^^^^^
+  = help: use at least 64 MiB: results are kept in it, too, not only what waits"#,
+        ),
     ]);
 }

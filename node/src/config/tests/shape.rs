@@ -95,7 +95,7 @@ error: unknown key `colour` in [node]
   |
 2 | colour = 1
   | ^^^^^^
-  = help: known here: listen, advertise, data",
+  = help: known here: listen, advertise, data, memory",
         ),
         (
             "[clutser]

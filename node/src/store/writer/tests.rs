@@ -40,6 +40,10 @@ impl Store for Gated {
         self.inner.save_checkpoint(group, replica, state)
     }
 
+    fn save_state(&mut self, write: StateWrite) -> Chore {
+        self.inner.save_state(write)
+    }
+
     fn upkeep(&mut self) -> Result<Option<Chore>, StoreError> {
         self.inner.upkeep()
     }
@@ -152,6 +156,66 @@ fn a_failure_or_a_panic_is_fatal_once_and_nothing_is_answered_after_it() {
         assert!(matches!(handle.submit(entries(3)), Err(SubmitError::Closed(_))));
         assert!(fatal.recv().is_err() && told.try_recv().is_err());
     }
+}
+
+/// A memory store on which a received state is only safe when the test says so.
+struct SlowStates {
+    inner: MemoryStore,
+    gate: Arc<std::sync::Mutex<Receiver<()>>>,
+}
+
+impl Store for SlowStates {
+    fn write(&mut self, batches: &[WriteBatch]) -> Result<(), StoreError> {
+        self.inner.write(batches)
+    }
+
+    fn save_checkpoint(&mut self, group: GroupId, replica: ReplicaId, state: Snapshot) -> Chore {
+        self.inner.save_checkpoint(group, replica, state)
+    }
+
+    fn save_state(&mut self, write: StateWrite) -> Chore {
+        let (chore, gate) = (self.inner.save_state(write), self.gate.clone());
+        Chore::new(move || {
+            gate.lock().unwrap().recv().unwrap();
+            chore.run()
+        })
+    }
+
+    fn upkeep(&mut self) -> Result<Option<Chore>, StoreError> {
+        self.inner.upkeep()
+    }
+
+    fn finish(&mut self, done: ChoreDone) {
+        self.inner.finish(done);
+    }
+}
+
+#[test]
+fn batches_do_not_wait_for_received_states() {
+    let (open, gate) = mpsc::channel();
+    let gate = Arc::new(std::sync::Mutex::new(gate));
+    let store = SlowStates { inner: MemoryDisk::new().open().0, gate };
+    let writer = Writer::start(store, 64, |error| panic!("{error}")).unwrap();
+    let (told, persisted) = mpsc::channel();
+    let handle = writer.handle(move |event| drop(told.send(event)));
+    let (keeping, kept) = mpsc::channel();
+    // More than the chore thread has room for.
+    let many = 3 * CHORES_MAX as u64;
+    for number in 1..=many {
+        let (group, replica) = (GroupId(9), ReplicaId(1));
+        let write = StateWrite { group, replica, state: snapshot(number, 1) };
+        let keeping = keeping.clone();
+        assert!(handle.keep(write, move || keeping.send(number).unwrap()));
+        handle.submit(entries(number)).unwrap();
+    }
+    while persisted.recv_timeout(PATIENCE).unwrap().number < many {}
+    assert!(kept.try_recv().is_err(), "none of them is safe");
+    for number in 1..=many {
+        open.send(()).unwrap();
+        assert_eq!(kept.recv_timeout(PATIENCE).unwrap(), number, "one after the other");
+    }
+    handle.submit(entries(many + 1)).unwrap();
+    assert_eq!(persisted.recv_timeout(PATIENCE).unwrap().number, many + 1);
 }
 
 #[test]

@@ -14,7 +14,7 @@ async fn came(node: &mut Node) -> (u64, Identity, String) {
 
 async fn client_frame(node: &mut Node) -> (u64, Bytes) {
     node.until(|inbound| match inbound {
-        Inbound::ClientFrame { session, frame } => Some((session, frame)),
+        Inbound::ClientFrame { session, frame, .. } => Some((session, frame)),
         _ => None,
     })
     .await
@@ -107,7 +107,7 @@ async fn a_client_s_round_trip_is_short() {
     let replying = transport.clone();
     tokio::spawn(async move {
         while let Some(inbound) = inbox.clients.recv().await {
-            if let Inbound::ClientFrame { session, frame } = inbound {
+            if let Inbound::ClientFrame { session, frame, .. } = inbound {
                 while let Err(why) = replying.reply(session, frame.clone()) {
                     assert!(matches!(why, ReplyError::Full), "{why}");
                     tokio::task::yield_now().await;

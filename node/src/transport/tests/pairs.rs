@@ -178,7 +178,7 @@ async fn a_round_trip_is_short() {
     let echo = b.transport.clone();
     tokio::spawn(async move {
         while let Some(inbound) = b.inbox.work.recv().await {
-            if let Inbound::Frame { from, lane, frame } = inbound {
+            if let Inbound::Frame { from, lane, frame, .. } = inbound {
                 echo.send(from, lane, frame).unwrap();
             }
         }

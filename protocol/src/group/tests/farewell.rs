@@ -1,6 +1,6 @@
 //! Copies that are not needed any more: when they are told, and how they find out if nobody could.
 
-use super::super::copies::{GONE_MAX, STRAY_TICKS};
+use super::super::copies::{GONE_MAX, STRAY_TICKS, STRAY_TICKS_ASLEEP};
 use super::super::{Body, CAMPAIGN_TICKS, Change, RaftKind};
 use super::sent::Sent;
 use super::world::{A, B, C, D, GROUP, World, copy, node, stored};
@@ -212,7 +212,26 @@ fn a_copy_that_hears_no_leader_for_long_asks_whether_it_is_one_and_asks_again() 
 }
 
 #[test]
-fn neither_leaders_nor_their_followers_nor_sleepers_are_strays() {
+fn a_copy_that_sleeps_asks_as_well_but_rarely() {
+    let mut world = World::led(3);
+    let mut ticks = Vec::new();
+    for n in 0..3 * STRAY_TICKS_ASLEEP {
+        world.tick();
+        assert!(!world.group(A).is_stray(), "it leads");
+        if world.group(B).is_stray() {
+            assert!(world.group(B).is_asleep());
+            ticks.push(n);
+        }
+    }
+    let [first, second] = ticks[..] else { panic!("{ticks:?}") };
+    assert_eq!(second - first, STRAY_TICKS_ASLEEP);
+    // Once it is awake it has as much time as any.
+    world.say(A, "x");
+    assert!(!world.group(B).is_asleep() && !world.group(B).is_stray());
+}
+
+#[test]
+fn neither_leaders_nor_their_followers_nor_sleepers_are_strays_soon() {
     let mut world = World::led(3);
     for n in 0..4 * STRAY_TICKS {
         // First awake, then asleep.

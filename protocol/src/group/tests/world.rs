@@ -206,7 +206,8 @@ impl World {
         one.changes += usize::from(out.copies_changed);
         if out.snapshot_wanted {
             let state = one.state();
-            one.group.offer_snapshot(&state);
+            let to: Vec<_> = one.group.wants_state().iter().map(|(copy, _)| *copy).collect();
+            one.group.offer_snapshot(&state, &to);
             one.asked += 1;
         }
         // As if it took no room, so that a state is saved now and then.

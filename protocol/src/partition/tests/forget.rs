@@ -91,7 +91,7 @@ fn templates_are_kept_as_long_as_a_record_uses_them() {
     assert_eq!(owner.partition.templates.len(), 2);
     forget(&mut owner, 2, Wall::EPOCH);
     assert_eq!(
-        owner.partition.templates.iter().map(|t| (**t).clone()).collect::<Vec<_>>(),
+        owner.partition.templates.keys().map(|t| (**t).clone()).collect::<Vec<_>>(),
         [shared]
     );
 }

@@ -114,7 +114,11 @@ impl Network {
                 }
                 Effect::Admitted | Effect::Joined(_) | Effect::Meet { .. } | Effect::Members(_) => {
                 }
-                Effect::Lost(_) | Effect::Persist(_) | Effect::Refused(_) => {
+                Effect::Keep(_)
+                | Effect::Lost(_)
+                | Effect::PassedOver { .. }
+                | Effect::Persist(_)
+                | Effect::Refused(_) => {
                     panic!("at {at}: {effect:?}")
                 }
             }

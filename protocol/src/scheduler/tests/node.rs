@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::said::{CLUSTER, START, id, join, ms};
-use crate::durable::{GroupWrite, StoredGroup, WriteBatch};
+use crate::durable::{GroupWrite, StateWrite, StoredGroup, WriteBatch};
 use crate::group::Group;
 use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId};
 use crate::limits::Limits;
@@ -88,8 +88,12 @@ impl Node {
         let mut effects = Vec::new();
         self.scheduler.step(self.now, event, &mut effects);
         let mut step = Step::default();
+        let mut kept = Vec::new();
         for effect in effects {
             match effect {
+                Effect::Keep(StateWrite { group, replica, state }) => {
+                    kept.push(Event::Kept { group, replica, index: state.index });
+                }
                 Effect::Persist(batch) => {
                     assert!(self.writing.is_none(), "one batch at a time");
                     step.entries.extend(batch.groups.iter().flat_map(commands));
@@ -103,6 +107,9 @@ impl Node {
             }
         }
         // Callers are answered when all else is under way; told first they read better.
+        for event in kept {
+            step.extend(self.step(event));
+        }
         let is_answer = |effect: &Effect| matches!(effect, Effect::Answer { .. });
         assert!(step.said.is_sorted_by_key(is_answer), "answers hold nothing up: {step:?}");
         step.said.sort_by_key(|effect| !is_answer(effect));

@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 
-use super::lone_owner::{HOME, LoneOwner, PARTITION, batch, lessee, task, template};
+use super::Effect;
+use super::lone_owner::{HOME, LoneOwner, PARTITION, START, batch, lessee, task, template};
 use crate::durable::{Copies, EntryKind, LogEntry, Snapshot};
-use crate::group::{Body, GroupMessage, RaftKind, RaftMessage};
-use crate::id::{GroupId, NodeId, ReplicaId};
+use crate::group::{Body, Change, GroupMessage, RaftKind, RaftMessage};
+use crate::id::{GroupId, NodeId, PartitionId, ReplicaId};
+use crate::partition::{Command, Grant, Proposal};
 use crate::task::State;
-use crate::wire::{ExecutorSays, PeerMessage};
+use crate::time::Span;
+use crate::wire::{ExecutorSays, PeerMessage, encode};
 
 const FAR: NodeId = NodeId(9 << 96);
 
@@ -81,6 +84,96 @@ fn noise() -> Vec<RaftMessage> {
         },
         RaftMessage { snapshot: Some(state(Copies::default())), ..higher(RaftKind::Snapshot) },
     ]
+}
+
+/// A leader on another node has had this written and committed.
+fn committed(entries: Vec<LogEntry>) -> RaftMessage {
+    let commit = entries.last().map_or(0, |last| last.index);
+    RaftMessage { term: 9, index: 2, log_term: 2, entries, commit, ..message(RaftKind::Append) }
+}
+
+fn say(owner: &mut LoneOwner, group: GroupId, to: ReplicaId, raft: RaftMessage) {
+    let body = Body::Raft(Box::new(raft));
+    let message = GroupMessage { group, from: ReplicaId(2), to, body };
+    owner.peer(FAR, PeerMessage::Group(vec![message]));
+}
+
+/// What was passed over since this was last asked: of which groups, which entries.
+fn passed_over(owner: &mut LoneOwner) -> Vec<(GroupId, u64)> {
+    let said = std::mem::take(&mut owner.said).into_iter();
+    let told = said.filter_map(|effect| match effect {
+        Effect::PassedOver { group, index, why } => {
+            assert!(!why.is_empty());
+            Some((group, index))
+        }
+        _ => None,
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort_unstable();
+    told
+}
+
+#[test]
+fn entries_that_make_no_sense_have_no_effect_and_are_told() {
+    let garbage = |index, kind, data: &'static [u8]| LogEntry {
+        kind,
+        data: Bytes::from_static(data),
+        ..entry(index, 9)
+    };
+    let nobody = Change { removed: vec![ReplicaId::FIRST], ..Change::default() };
+    let nobody =
+        LogEntry { kind: EntryKind::Membership, data: encode(&nobody).into(), ..entry(5, 9) };
+    // Its own empty entry of term 2 stands before them.
+    let entries = vec![
+        garbage(3, EntryKind::Commands, b"no proposal"),
+        garbage(4, EntryKind::Commands, &[255; 40]),
+        nobody,
+        // It leaves a joint configuration, and there is none.
+        LogEntry { kind: EntryKind::Membership, ..entry(6, 9) },
+    ];
+    for group in [GroupId::of(PARTITION), GroupId::META] {
+        let mut owner = LoneOwner::new(1);
+        let applied = |owner: &LoneOwner| owner.scheduler.copy(group).unwrap().applied();
+        owner.is_fed_garbage = true;
+        assert_eq!(applied(&owner), 2);
+        let before = owner.scheduler.copy(group).unwrap().to_bytes();
+        say(&mut owner, group, ReplicaId::FIRST, committed(entries.clone()));
+        assert_eq!(applied(&owner), 6);
+        assert_eq!(passed_over(&mut owner), [3, 4, 5, 6].map(|index| (group, index)));
+        assert!(owner.scheduler.copy(group).unwrap().to_bytes() == before);
+        // It goes on, once it leads again.
+        owner.pass(Span::from_millis(10_000));
+        owner.submit(batch(template("add"), [task(1)]));
+        assert_eq!(owner.record(task(1)).unwrap().state(), State::Leased);
+        assert_eq!(passed_over(&mut owner), []);
+    }
+}
+
+#[test]
+fn slots_without_number_are_no_more_than_can_be_used() {
+    let batch = batch(template("add"), [task(1), task(2)]);
+    let all = Grant { lessee: lessee(FAR), rows: u32::MAX };
+    let accept = Command::Accept { batch: batch.into(), grants: vec![all; 9] };
+    let proposal = Proposal { term: 9, at: START, commands: vec![accept] };
+    let mut owner = LoneOwner::new(1);
+    let entry = LogEntry { data: encode(&proposal).into(), ..entry(3, 9) };
+    say(&mut owner, GroupId::of(PARTITION), ReplicaId::FIRST, committed(vec![entry]));
+    for n in [1, 2] {
+        assert_eq!(owner.record(task(n)).unwrap().state(), State::Leased);
+    }
+}
+
+#[test]
+fn a_new_copy_takes_no_entries_before_it_has_a_state() {
+    let mut owner = LoneOwner::new(1);
+    let (group, copy) = (GroupId::of(PartitionId(1)), ReplicaId(3));
+    say(&mut owner, group, copy, RaftMessage { term: 9, ..message(RaftKind::Heartbeat) });
+    assert!(owner.scheduler.copy(group).is_some(), "a leader spoke to it");
+    let entries = vec![entry(1, 9), LogEntry { data: Bytes::from_static(b"x"), ..entry(2, 9) }];
+    let from_nothing = RaftMessage { index: 0, log_term: 0, ..committed(entries) };
+    say(&mut owner, group, copy, from_nothing);
+    owner.pass(Span::from_millis(1_000));
+    assert_eq!(owner.scheduler.copy(group).unwrap().applied(), 0);
 }
 
 #[test]

@@ -71,6 +71,7 @@ impl Pair {
                     Effect::Send { to, messages, .. } => {
                         self.on_the_way.push_back((at, to, messages));
                     }
+                    Effect::Keep(write) => panic!("both have all there is: {write:?}"),
                     _ => {}
                 }
             }

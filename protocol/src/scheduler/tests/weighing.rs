@@ -106,8 +106,9 @@ fn what_a_task_weighs_is_written_down() {
     let mut one = batch(template("add"), [task(1)]);
     one.rows[0].args = Bytes::from_static(b"[1]");
     owner.submit(one);
-    assert_eq!(owner.partition().fill().bytes, 160 + 3 + 80);
+    let shared = 320 + "add".len() + "default".len();
+    assert_eq!(owner.partition().fill().bytes, shared + 232 + 3 + 80);
     let outcomes = vec![(task(1), owner.token(task(1)), Outcome::Succeeded("5".into()))];
     owner.executor(ExecutorSays::Outcomes { lessee: owner.lessee(), outcomes });
-    assert_eq!(owner.partition().fill().bytes, 160 + 3 + 72 + 80 + 1);
+    assert_eq!(owner.partition().fill().bytes, shared + 232 + 3 + 72 + 80 + 1);
 }

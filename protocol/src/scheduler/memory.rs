@@ -1,0 +1,92 @@
+//! How much memory all records here take together, and what is refused when it is too much.
+//!
+//! A partition has limits of its own, which are part of its log's meaning. A node holds hundreds of
+//! partitions, so it needs one limit over all of them. It is a matter of the node alone and is never
+//! looked at while an entry is applied: its owner looks when a submission comes, before it goes into
+//! a log. What is in a log already, and whatever becomes of tasks that were taken in, has its place:
+//! leases, outcomes and retries are never refused, nor is a submission of what is known already.
+//!
+//! An owner only looks at its own node. The other copies are on nodes that hold about as much, as
+//! placement spreads all partitions evenly; where one has less memory than the others, all should be
+//! set to what it has.
+//!
+//! When a node becomes tight, results and stubs give way before submissions do: each partition then
+//! keeps no more of them than its part.
+
+use super::Scheduler;
+use crate::id::{GroupId, PartitionId, TaskId};
+use crate::limits::Limits;
+use crate::task::{Batch, RECORD_WEIGHT, STUB_WEIGHT};
+use crate::wire::RequestError;
+
+/// Of the memory, so much must be taken for the node to be tight.
+const TIGHT: (usize, usize) = (3, 4);
+/// The part of the memory that finished records have when it is tight.
+const FINISHED_PART: usize = 4;
+/// The part of the memory that stubs have when it is tight.
+const STUBS_PART: usize = 8;
+
+impl Scheduler {
+    /// Bytes that the records of all partitions here take.
+    #[must_use]
+    pub const fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// A group's state may have become larger or smaller.
+    pub(super) fn weigh(&mut self, id: GroupId) {
+        if let Some(replica) = self.replicas.get_mut(&id) {
+            let now = replica.partition().map_or(0, |partition| partition.fill().weight());
+            let before = std::mem::replace(&mut replica.weighed, now);
+            self.memory = self.memory - before + now;
+        }
+    }
+
+    /// Whether the tasks of `batch` may be taken in here.
+    pub(super) fn has_memory_for(
+        &self,
+        partition: PartitionId,
+        batch: &Batch,
+    ) -> Result<(), RequestError> {
+        let limit = self.settings.limits.node_bytes_max;
+        let taken = self.memory + self.on_the_way.weight;
+        if taken + weight(batch) <= limit {
+            return Ok(());
+        }
+        // A retry takes nothing, and must find out what became of the first try.
+        let is_known = |task: TaskId| {
+            self.owned(partition).is_some_and(|partition| {
+                partition.record(task).is_some() || partition.stub(task).is_some()
+            })
+        };
+        if batch.rows.iter().all(|row| is_known(row.id)) {
+            return Ok(());
+        }
+        let mib = limit / (1024 * 1024);
+        let what = format!(
+            "tasks fill the {mib} MiB that it has for them: wait for workers to catch up, add some, \
+             or raise `memory` under [node]"
+        );
+        Err(RequestError::Overloaded { what })
+    }
+
+    /// The limits of what is kept of the past, as they are now.
+    pub(super) fn limits_now(&self) -> Limits {
+        let limits = self.settings.limits;
+        let (part, whole) = TIGHT;
+        if self.memory <= limits.node_bytes_max / whole * part {
+            return limits;
+        }
+        let each = limits.node_bytes_max / self.replicas.len().max(1);
+        Limits {
+            finished_bytes_max: limits.finished_bytes_max.min(each / FINISHED_PART),
+            stubs_max: limits.stubs_max.min(each / STUBS_PART / STUB_WEIGHT),
+            ..limits
+        }
+    }
+}
+
+/// What the records of `batch` will take, about.
+pub(super) fn weight(batch: &Batch) -> usize {
+    batch.weight() + batch.rows.len() * RECORD_WEIGHT
+}
