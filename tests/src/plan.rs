@@ -84,27 +84,29 @@ impl Plan {
         let sizes = [1, 2, 3, 3, 3, 5, 5, 7];
         let hosts = sizes[rng.random_range(0..sizes.len())];
         let faults = FaultPlan::of(seed, &mut rng);
-        // Two that are cut from each other need a third, and enough to say.
         let is_bridged = faults.is_bridged_only();
+        // Two that are cut from each other need a third.
         let hosts = if is_bridged { hosts.max(3) } else { hosts };
-        let submissions = rng.random_range(20..80);
-        let storm = rng.random_range(10..30) * SECOND;
-        Self {
+        let plan = Self {
             seed,
             hosts,
             seeds: if hosts == 1 { 0 } else { hosts.min(3) },
             partitions: [4, 6, 8, 16][rng.random_range(0..4)],
             replicas: if hosts >= 5 && rng.random_bool(0.25) { 5 } else { 3 },
-            submissions: if is_bridged { 4 * submissions } else { submissions },
+            submissions: rng.random_range(20..80),
             batch_max: [1, 4, 20][rng.random_range(0..3)],
-            // The cut lasts for longer than anything waits.
-            storm: if is_bridged { 30 * SECOND + storm } else { storm },
+            storm: rng.random_range(10..30) * SECOND,
             faults,
             limits: draw_limits(&mut rng),
             loses_minority: hosts >= 3 && rng.random_bool(0.5),
             is_fingerprinted: false,
             sabotage: None,
+        };
+        if !is_bridged {
+            return plan;
         }
+        // They have much to say to each other, and are cut for longer than anything waits.
+        Self { submissions: 4 * plan.submissions, storm: plan.storm + 30 * SECOND, ..plan }
     }
 }
 
