@@ -16,6 +16,9 @@
 //! 7. [`takeover`] begins anew when a group gets a new owner;
 //! 8. [`loss`] has copies replaced whose storage is gone.
 //!
+//! What every member has a part of, it tells when it is asked: [`list`] and [`survey`] put together
+//! what [`gather`] brings.
+//!
 //! **Contract.** [`Scheduler::step`] is called with times that never go back and one event (or
 //! [`step_all`](Scheduler::step_all) with those that came together); all effects are to be carried
 //! out in order. A [`Effect::Persist`] is answered with
@@ -29,6 +32,7 @@ mod dispatch;
 mod effect;
 mod event;
 mod founding;
+mod gather;
 mod inspect;
 mod lessees;
 mod list;
@@ -47,6 +51,7 @@ mod route;
 mod serve;
 mod slots;
 mod submit;
+mod survey;
 mod sweep;
 mod takeover;
 #[cfg(test)]
@@ -65,9 +70,10 @@ use self::asks::Asks;
 use self::clocks::Clocks;
 pub use self::effect::{Effect, Loss};
 pub use self::event::{Caller, Event, Found, Now};
+use self::gather::Gatherings;
 pub use self::inspect::CopyView;
 use self::lessees::Lessees;
-use self::list::Listings;
+use self::list::Listing;
 use self::loads::Loads;
 use self::outbox::Outbox;
 use self::read::Read;
@@ -76,6 +82,7 @@ use self::replica::Replica;
 use self::round::Disk;
 use self::slots::Slots;
 use self::submit::OnTheWay;
+use self::survey::Survey;
 use self::timers::Timers;
 use self::waits::Waits;
 use crate::durable::StoredGroup;
@@ -148,7 +155,8 @@ pub struct Scheduler {
     /// Confirmed reads that wait for entries to be applied.
     confirmed: BTreeMap<GroupId, Vec<(u64, Vec<Read>)>>,
     on_the_way: OnTheWay,
-    listings: Listings,
+    listings: Gatherings<Listing>,
+    surveys: Gatherings<Survey>,
     joins: BTreeMap<NodeId, Join>,
 
     outbox: Outbox,
@@ -193,7 +201,8 @@ impl Scheduler {
             unconfirmed: BTreeSet::new(),
             confirmed: BTreeMap::new(),
             on_the_way: OnTheWay::default(),
-            listings: Listings::default(),
+            listings: Gatherings::new(list::WAIT_MAX),
+            surveys: Gatherings::new(survey::WAIT_MAX),
             joins: BTreeMap::new(),
             outbox: Outbox::default(),
             tick_at: now.tick + crate::group::TICK,

@@ -5,7 +5,7 @@ use crate::id::PartitionId;
 use crate::partition::Refusal;
 use crate::scheduler::Effect::Execute;
 use crate::task::{Batch, RunView, State, Template, View};
-use crate::wire::{Answer, Ask, ExecutorSays, Request, RequestError};
+use crate::wire::{Answer, Ask, ExecutorSays, Request, RequestError, Share};
 
 fn show(n: u64) -> Ask {
     Ask::Show { task: task(n) }
@@ -216,10 +216,13 @@ fn a_client_learns_where_to_submit_and_how_the_node_is() {
     assert_eq!((welcome.node, welcome.partitions), (id(0), PARTITIONS));
     assert_eq!(welcome.owned, [PartitionId(0), PartitionId(1)]);
     assert_eq!(welcome.members.len(), 1);
-    assert_eq!((welcome.members[0].owned, welcome.members[0].pid), (PARTITIONS, 77));
+    assert_eq!(welcome.members[0].pid, 77);
     let said = node.ask(3, Ask::Status).said;
     let [Effect::Answer { answer: Answer::Status(status), .. }] = &said[..] else {
         panic!("no status: {said:?}");
     };
-    assert_eq!((status.partitions_owned, status.open, status.running), (PARTITIONS, 2, 1));
+    assert_eq!((status.partitions_owned, status.partitions_whole), (PARTITIONS, PARTITIONS));
+    assert_eq!((status.open, status.running), (2, 1));
+    let share = Share { has_told: true, owned: PARTITIONS, open: 2, running: 1 };
+    assert_eq!((status.share(id(0)), status.share(id(1))), (share, Share::default()));
 }
