@@ -1,14 +1,18 @@
 //! Listings of tasks, of which every owner has its part.
 
+use std::collections::BTreeMap;
+use std::iter;
+
 use bytes::Bytes;
 
 use super::Scheduler;
 use super::asks::Origin;
 use super::gather::Gather;
 use super::replica::Replica;
-use crate::id::NodeId;
+use crate::id::{NodeId, TaskId};
 use crate::limits::{LIST_MAX, LISTED_BYTES_MAX, LISTED_TEXT_BYTES_MAX};
-use crate::task::{Failure, State, View};
+use crate::partition::Partition;
+use crate::task::{Failure, Record, State, View};
 use crate::time::Span;
 use crate::wire::{Answer, Ask};
 
@@ -68,20 +72,27 @@ impl Scheduler {
         self.partitions().saturating_sub(u16::try_from(told.count()).unwrap_or(u16::MAX))
     }
 
+    /// The newest tasks of the partitions that this node owns. No more records are looked at than
+    /// it takes to find them.
     fn list_owned(&self, state: Option<State>, queue: &Option<String>, limit: usize) -> Vec<View> {
         let owned = self.replicas.values().filter(|replica| replica.is_settled());
-        let mut found: Vec<_> = owned
+        // Of each partition the newest that was not taken yet, and those before it.
+        let mut newest: BTreeMap<TaskId, _> = owned
             .filter_map(Replica::partition)
-            .flat_map(|partition| partition.records())
-            .filter(|(_, record)| {
-                state.is_none_or(|state| record.state() == state)
-                    && queue.as_ref().is_none_or(|queue| record.template.queue == *queue)
+            .filter_map(|partition| {
+                let mut older = wanted(partition, state, queue);
+                older.next().map(|(id, record)| (id, (record, older)))
             })
             .collect();
-        found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
-        found.truncate(limit);
+        let found = iter::from_fn(|| {
+            let (id, (record, mut older)) = newest.pop_last()?;
+            if let Some((next, record)) = older.next() {
+                newest.insert(next, (record, older));
+            }
+            Some((id, record))
+        });
         let mut room = Room::new(LISTED_BYTES_MAX);
-        let shown = found.into_iter().map(|(id, record)| {
+        let shown = found.take(limit).map(|(id, record)| {
             let mut view = View::of(id, record);
             view.left_out = !room.fit(&mut view.result, view.error.as_mut());
             view
@@ -106,6 +117,33 @@ impl Scheduler {
             self.answer(Origin::Here(id), answer);
         }
     }
+}
+
+/// The tasks of a partition that are to be listed, newest first.
+fn wanted<'a>(
+    partition: &'a Partition,
+    state: Option<State>,
+    queue: &'a Option<String>,
+) -> impl Iterator<Item = (TaskId, &'a Record)> {
+    // Once as many have come as have ended, or have not, there is nothing further back.
+    let fill = partition.fill();
+    let left = match state {
+        Some(state) if state.is_final() => fill.finished,
+        Some(_) => fill.open,
+        None => usize::MAX,
+    };
+    let may_be = move |record: &Record| {
+        state.is_none_or(|state| record.state().is_final() == state.is_final())
+    };
+    let is_wanted = move |record: &Record| {
+        state.is_none_or(|state| record.state() == state)
+            && queue.as_ref().is_none_or(|queue| record.template.queue == *queue)
+    };
+    let newest_first = partition.records().rev();
+    newest_first
+        .filter(move |(_, record)| may_be(record))
+        .take(left)
+        .filter(move |(_, record)| is_wanted(record))
 }
 
 /// How many tasks a listing may have, of which `asked` are wanted.

@@ -1,10 +1,10 @@
 //! Requests from their arrival to their one answer, at a node that owns all partitions.
 
 use super::*;
-use crate::id::PartitionId;
+use crate::id::{PartitionId, TaskId};
 use crate::partition::Refusal;
 use crate::scheduler::Effect::Execute;
-use crate::task::{Batch, RunView, State, Template, View};
+use crate::task::{Batch, Phase, RunView, State, Template, View};
 use crate::wire::{Answer, Ask, ExecutorSays, Request, RequestError, Share};
 
 fn show(n: u64) -> Ask {
@@ -202,6 +202,41 @@ fn tasks_are_listed_newest_first() {
     assert_eq!(listed(Some(State::Ready), Some("default"), 99), [3, 2]);
     assert_eq!(listed(None, Some("mail"), 99), [101, 4]);
     assert_eq!(listed(Some(State::Dead), None, 99), Vec::<u64>::new());
+}
+
+#[test]
+fn partitions_are_listed_as_one_and_what_has_ended_is_found_behind_what_is_open() {
+    let mut node = Node::alone(3);
+    let id = |n: u16| TaskId::new(START + ms(n.into()), PartitionId(n % PARTITIONS), n.into());
+    let all: Vec<TaskId> = (0..6).rev().map(id).collect();
+    for task in all.iter().rev() {
+        let batch = Batch::one(*task, template(), args(1)).into();
+        node.ask_and_settle(1, Ask::Submit { batch, wait: false });
+    }
+    let (open, ended) = all.split_at(3);
+    for task in ended {
+        let Phase::Leased(lease) = node.record(*task).unwrap().phase() else {
+            panic!("the oldest have the slots");
+        };
+        let outcomes = vec![(*task, lease.token, success())];
+        node.executor(ExecutorSays::Outcomes { lessee: lessee(0), outcomes });
+        node.settle();
+    }
+    let mut listed = |state, limit| -> Vec<TaskId> {
+        let said = node.ask(9, Ask::List { state, queue: None, limit }).said;
+        let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
+            panic!("no list: {said:?}");
+        };
+        views.iter().map(|view| view.id).collect()
+    };
+    let states = [(None, &all[..]), (Some(State::Ready), open), (Some(State::Succeeded), ended)];
+    for (state, wanted) in states {
+        for limit in 0..8 {
+            let newest = wanted.iter().take(limit as usize).copied().collect::<Vec<_>>();
+            assert_eq!(listed(state, limit), newest, "{limit} of {state:?}");
+        }
+    }
+    assert_eq!(listed(Some(State::Dead), 9), []);
 }
 
 #[test]
