@@ -44,7 +44,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use umbel_protocol::id::{NodeId, TaskId};
 use umbel_protocol::limits::LIST_MAX;
 use umbel_protocol::task::{Batch, Options, State, Template, View};
-use umbel_protocol::wire::{Answer, Ask, Ending, Status};
+use umbel_protocol::wire::{Answer, Ask, Ending, MemberStatus, Status};
 
 pub use self::builder::ClientBuilder;
 use self::directory::Directory;
@@ -306,7 +306,19 @@ impl Client {
         }
     }
 
-    /// Tells about the cluster, as the node at hand sees it.
+    /// Tells who belongs to the cluster, as the node at hand sees it, which asks nobody for it.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn members(&self) -> Result<Vec<MemberStatus>, ClientError> {
+        match self.exchange().one(&Ask::Welcome, self.within()).await? {
+            Answer::Welcome(welcome) => Ok(welcome.members),
+            other => Err(ClientError::unexpected(&other)),
+        }
+    }
+
+    /// Tells about the cluster: the node at hand asks all others, and waits a second for those that
+    /// do not answer.
     ///
     /// # Errors
     /// Nobody answers.

@@ -6,6 +6,8 @@
 mod cluster;
 #[path = "cli/dev.rs"]
 mod dev;
+#[path = "cli/five_nodes.rs"]
+mod five_nodes;
 #[path = "cli/full_disk.rs"]
 mod full_disk;
 #[path = "cli/processes.rs"]

@@ -129,7 +129,7 @@ impl Partition {
     }
 
     /// All records, by id.
-    pub fn records(&self) -> impl Iterator<Item = (TaskId, &Record)> {
+    pub fn records(&self) -> impl DoubleEndedIterator<Item = (TaskId, &Record)> {
         self.records.iter().map(|(id, record)| (*id, record))
     }
 

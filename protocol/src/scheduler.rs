@@ -17,6 +17,9 @@
 //! 8. [`loss`] has copies replaced whose storage is gone;
 //! 9. [`memory`] says when the node is full, [`states`] which copies get a whole state now.
 //!
+//! What every member has a part of, it tells when it is asked: [`list`] and [`survey`] put together
+//! what [`gather`] brings.
+//!
 //! **Contract.** [`Scheduler::step`] is called with times that never go back and one event (or
 //! [`step_all`](Scheduler::step_all) with those that came together); all effects are to be carried
 //! out in order. A [`Effect::Persist`] is answered with
@@ -32,6 +35,7 @@ mod dispatch;
 mod effect;
 mod event;
 mod founding;
+mod gather;
 mod inspect;
 mod lessees;
 mod list;
@@ -52,6 +56,7 @@ mod serve;
 mod slots;
 mod states;
 mod submit;
+mod survey;
 mod sweep;
 mod takeover;
 #[cfg(test)]
@@ -71,9 +76,10 @@ use self::clocks::Clocks;
 use self::disk::Disk;
 pub use self::effect::{Effect, Loss};
 pub use self::event::{Caller, Event, Found, Now};
+use self::gather::Gatherings;
 pub use self::inspect::CopyView;
 use self::lessees::Lessees;
-use self::list::Listings;
+use self::list::Listing;
 use self::loads::Loads;
 use self::outbox::Outbox;
 use self::read::Read;
@@ -82,6 +88,7 @@ use self::replica::Replica;
 use self::slots::Slots;
 use self::states::States;
 use self::submit::OnTheWay;
+use self::survey::Survey;
 use self::timers::Timers;
 use self::waits::Waits;
 use crate::durable::StoredGroup;
@@ -157,7 +164,8 @@ pub struct Scheduler {
     /// Confirmed reads that wait for entries to be applied.
     confirmed: BTreeMap<GroupId, Vec<(u64, Vec<Read>)>>,
     on_the_way: OnTheWay,
-    listings: Listings,
+    listings: Gatherings<Listing>,
+    surveys: Gatherings<Survey>,
     joins: BTreeMap<NodeId, Join>,
 
     outbox: Outbox,
@@ -204,7 +212,8 @@ impl Scheduler {
             unconfirmed: BTreeSet::new(),
             confirmed: BTreeMap::new(),
             on_the_way: OnTheWay::default(),
-            listings: Listings::default(),
+            listings: Gatherings::new(list::WAIT_MAX),
+            surveys: Gatherings::new(survey::WAIT_MAX),
             joins: BTreeMap::new(),
             outbox: Outbox::default(),
             tick_at: now.tick + crate::group::TICK,

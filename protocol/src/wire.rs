@@ -14,6 +14,6 @@ pub use self::peer::{
     Said,
 };
 pub use self::request::{
-    Answer, Ask, ClientFrame, Ending, MemberStatus, Request, RequestError, ServerFrame, Status,
-    Welcome,
+    Answer, Ask, Claim, Claims, ClientFrame, Ending, MemberStatus, Request, RequestError,
+    ServerFrame, Share, Status, Welcome,
 };

@@ -78,9 +78,9 @@ pub(super) async fn run(args: BenchArgs) -> anyhow::Result<Done> {
     }
     let target = args.connect.target()?;
     let first = target.client().await?;
-    let status = first.status().await.context("cannot ask for the status")?;
+    let members = first.members().await.context("cannot ask for the members")?;
     let mut clients = Vec::new();
-    for member in status.members.iter().filter(|member| member.liveness == Liveness::Alive) {
+    for member in members.iter().filter(|member| member.liveness == Liveness::Alive) {
         clients.push(target.client_of(member.address.to_string()).await?);
     }
     if clients.is_empty() {

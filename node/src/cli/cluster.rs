@@ -13,7 +13,7 @@ use super::{Done, out};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ClusterCommand {
-    /// Show the nodes and the partitions, as one node sees them
+    /// Show the nodes, the partitions and how much there is to do
     Status(StatusArgs),
 }
 
@@ -34,10 +34,17 @@ struct NodeLine<'a> {
     address: String,
     state: &'static str,
     pid: u32,
+    /// Whether it told what it owns; if not, the next two are not known.
+    told: bool,
     partitions: u16,
+    open: u64,
+    running: u64,
     cluster: &'a str,
     cluster_partitions: u16,
     cluster_partitions_owned: u16,
+    cluster_partitions_whole: u16,
+    cluster_open: u64,
+    cluster_running: u64,
 }
 
 pub(super) async fn run(command: ClusterCommand) -> anyhow::Result<Done> {
@@ -71,16 +78,25 @@ fn node_lines(status: &Status) -> Vec<NodeLine<'_>> {
     let mut lines: Vec<_> = status
         .members
         .iter()
-        .map(|member| NodeLine {
-            name: &member.name,
-            id: member.node.to_string(),
-            address: member.address.to_string(),
-            state: state(member.liveness),
-            pid: member.pid,
-            partitions: member.owned,
-            cluster: &status.meta.name,
-            cluster_partitions: status.meta.partitions,
-            cluster_partitions_owned: status.partitions_owned,
+        .map(|member| {
+            let share = status.share(member.node);
+            NodeLine {
+                name: &member.name,
+                id: member.node.to_string(),
+                address: member.address.to_string(),
+                state: state(member.liveness),
+                pid: member.pid,
+                told: share.has_told,
+                partitions: share.owned,
+                open: share.open,
+                running: share.running,
+                cluster: &status.meta.name,
+                cluster_partitions: status.meta.partitions,
+                cluster_partitions_owned: status.partitions_owned,
+                cluster_partitions_whole: status.partitions_whole,
+                cluster_open: status.open,
+                cluster_running: status.running,
+            }
         })
         .collect();
     lines.sort_by_key(|line| line.name);
@@ -90,42 +106,53 @@ fn node_lines(status: &Status) -> Vec<NodeLine<'_>> {
 fn for_people(status: &Status) -> Vec<String> {
     let meta = &status.meta;
     let seen_by = meta.members.get(&status.node).map_or("a node", |member| member.name.as_str());
+    let copies = usize::from(meta.replicas).min(meta.members.len());
     let mut lines = vec![
         format!("cluster {} ({}), as {seen_by} sees it", meta.name, meta.cluster),
         format!(
-            "{} of {} partitions have an owner, up to {} copies of each",
-            status.partitions_owned, meta.partitions, meta.replicas
+            "{} of {} partitions have an owner, {} all copies that they should have ({copies})",
+            status.partitions_owned, meta.partitions, status.partitions_whole
         ),
-        format!(
-            "{} open tasks in the partitions of {seen_by}, {} running",
-            count(status.open),
-            count(status.running)
-        ),
-        String::new(),
+        format!("{} open tasks, {} running", count(status.open), count(status.running)),
     ];
+    lines.extend(untold(status));
+    lines.push(String::new());
     let rows: Vec<_> = node_lines(status)
         .into_iter()
         .map(|line| {
+            let told = |n: u64| if line.told { count(n) } else { "?".to_owned() };
             let pid = if line.pid == 0 { String::new() } else { line.pid.to_string() };
             [
                 line.name.to_owned(),
                 line.address,
                 line.state.to_owned(),
-                line.partitions.to_string(),
+                told(line.partitions.into()),
+                told(line.open),
+                count(line.running),
                 pid,
                 line.id,
             ]
         })
         .collect();
-    lines.extend(table(["NODE", "ADDRESS", "STATE", "OWNS", "PID", "ID"], &rows));
     lines
+        .extend(table(["NODE", "ADDRESS", "STATE", "OWNS", "OPEN", "RUNNING", "PID", "ID"], &rows));
+    lines
+}
+
+/// Says whose partitions and tasks are not counted.
+fn untold(status: &Status) -> Option<String> {
+    let silent: Vec<_> =
+        node_lines(status).iter().filter(|line| !line.told).map(|line| line.name).collect();
+    let silent = (!silent.is_empty()).then(|| silent.join(", "));
+    silent.map(|silent| format!("not counted, for they do not answer: what is owned by {silent}"))
 }
 
 #[cfg(test)]
 mod tests {
     use umbel_protocol::id::{ClusterId, NodeId};
-    use umbel_protocol::meta::Meta;
-    use umbel_protocol::wire::MemberStatus;
+    use umbel_protocol::meta::{Member, Meta};
+    use umbel_protocol::time::Wall;
+    use umbel_protocol::wire::{MemberStatus, Share};
 
     use super::*;
 
@@ -136,26 +163,46 @@ mod tests {
             name: name.to_owned(),
             address: ([127, 0, 0, 1], 7400).into(),
             liveness,
-            owned: 5,
             pid: 42,
         };
+        let mut meta = Meta::new(ClusterId(9), "farm".into(), 16, 3, 2);
+        for (node, name) in [(1, "a"), (2, "b")] {
+            let address = ([127, 0, 0, 1], 7400).into();
+            let joined_at = Wall::EPOCH;
+            let name = name.to_owned();
+            meta.members.insert(NodeId(node), Member { name, address, joined_at, joined_in: 1 });
+        }
+        let share = |has_told, owned, open, running| Share { has_told, owned, open, running };
         let status = Status {
             node: NodeId(1),
-            meta: Meta::new(ClusterId(9), "farm".into(), 16, 3, 2),
+            meta,
             members: vec![member(2, "b", Liveness::Down), member(1, "a", Liveness::Alive)],
+            shares: [(NodeId(1), share(true, 12, 1_000, 2)), (NodeId(2), share(false, 0, 0, 1))]
+                .into(),
             partitions_owned: 12,
+            partitions_whole: 0,
             open: 1_000,
-            running: 2,
+            running: 3,
         };
         let shown = for_people(&status);
-        assert_eq!(shown[1], "12 of 16 partitions have an owner, up to 3 copies of each");
-        assert_eq!(shown[4], "NODE  ADDRESS         STATE  OWNS  PID  ID");
-        assert_eq!(shown[6], format!("b     127.0.0.1:7400  down   5     42   {}", NodeId(2)));
+        assert_eq!(
+            shown[1..4],
+            [
+                "12 of 16 partitions have an owner, 0 all copies that they should have (2)",
+                "1,000 open tasks, 3 running",
+                "not counted, for they do not answer: what is owned by b",
+            ]
+        );
+        assert_eq!(shown[5], "NODE  ADDRESS         STATE  OWNS  OPEN   RUNNING  PID  ID");
+        let down = format!("b     127.0.0.1:7400  down   ?     ?      1        42   {}", NodeId(2));
+        assert_eq!(shown[7], down);
         assert_eq!(
             serde_json::to_string(&node_lines(&status)[0]).unwrap(),
             "{\"name\":\"a\",\"id\":\"00000000000000000000000000000001\",\
-             \"address\":\"127.0.0.1:7400\",\"state\":\"alive\",\"pid\":42,\"partitions\":5,\
-             \"cluster\":\"farm\",\"cluster_partitions\":16,\"cluster_partitions_owned\":12}"
+             \"address\":\"127.0.0.1:7400\",\"state\":\"alive\",\"pid\":42,\"told\":true,\
+             \"partitions\":12,\"open\":1000,\"running\":2,\"cluster\":\"farm\",\
+             \"cluster_partitions\":16,\"cluster_partitions_owned\":12,\
+             \"cluster_partitions_whole\":0,\"cluster_open\":1000,\"cluster_running\":3}"
         );
     }
 }

@@ -207,7 +207,9 @@ async fn takeover(client: Client, lost: String, since: Instant) -> Option<Durati
         }
         let Ok(status) = client.status().await else { continue };
         let lost = status.members.iter().find(|member| member.name == lost);
-        let gone = lost.is_none_or(|lost| lost.liveness != Liveness::Alive && lost.owned == 0);
+        let gone = lost.is_none_or(|lost| {
+            lost.liveness != Liveness::Alive && status.share(lost.node).owned == 0
+        });
         if gone && status.partitions_owned == status.meta.partitions {
             return Some(since.elapsed());
         }

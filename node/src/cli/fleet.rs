@@ -254,8 +254,8 @@ fn last_lines(log: &Path) -> Vec<String> {
 
 /// A cluster that takes longer to form has another problem than time.
 const READY_MAX: Duration = Duration::from_secs(60);
-/// One question for the status; it is asked again.
-const STATUS_MAX: Duration = Duration::from_secs(1);
+/// One question for the status, longer than the asked node waits for others; it is asked again.
+const STATUS_MAX: Duration = Duration::from_secs(2);
 /// What a node may need to stop in order.
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// Of a log that is shown.

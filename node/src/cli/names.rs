@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use umbel_protocol::id::NodeId;
-use umbel_protocol::wire::Status;
 
 use crate::client::Client;
 
@@ -14,13 +13,8 @@ pub(super) struct Names(BTreeMap<NodeId, String>);
 impl Names {
     /// Asks the cluster; if that fails, ids have to do.
     pub(super) async fn ask(client: &Client) -> Self {
-        client.status().await.map(|status| Self::of(&status)).unwrap_or_default()
-    }
-
-    pub(super) fn of(status: &Status) -> Self {
-        let of_meta = status.meta.members.iter().map(|(id, member)| (*id, member.name.clone()));
-        let of_gossip = status.members.iter().map(|member| (member.node, member.name.clone()));
-        Self(of_gossip.chain(of_meta).collect())
+        let members = client.members().await.unwrap_or_default();
+        Self(members.into_iter().map(|member| (member.node, member.name)).collect())
     }
 
     /// The name, or else the id.

@@ -171,18 +171,15 @@ fn unknown(id: TaskId) -> String {
 
 /// Members that may be why there is no answer.
 async fn absent(client: &Client) -> String {
-    let Ok(Ok(status)) = timeout(ABSENT_WAIT, client.status()).await else { return String::new() };
-    let absent = status.members.iter().filter(|member| member.liveness != Liveness::Alive);
+    let Ok(Ok(members)) = timeout(ABSENT_WAIT, client.members()).await else {
+        return String::new();
+    };
+    let absent = members.iter().filter(|member| member.liveness != Liveness::Alive);
     let absent: Vec<_> = absent.map(|member| member.name.as_str()).collect();
     if absent.is_empty() {
         return String::new();
     }
-    format!(
-        " (not heard of: {} of {} nodes, {})",
-        absent.len(),
-        status.members.len(),
-        absent.join(", ")
-    )
+    format!(" (not heard of: {} of {} nodes, {})", absent.len(), members.len(), absent.join(", "))
 }
 
 /// Who is asked why nobody answers gets little time for it.

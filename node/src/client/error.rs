@@ -81,13 +81,13 @@ pub enum ClientError {
 impl ClientError {
     pub(super) fn unexpected(answer: &Answer) -> Self {
         let answer = match answer {
+            Answer::Claims(_) | Answer::Waiting => "a note to other nodes",
             Answer::Failed(_) => "an error",
             Answer::Finished(_) => "the ends of tasks",
             Answer::Status(_) => "its status",
             Answer::Submitted { .. } => "a receipt",
             Answer::Tasks { .. } => "tasks",
             Answer::View(_) => "a task",
-            Answer::Waiting => "a note to other nodes",
             Answer::Welcome(_) => "a welcome",
         };
         Self::Unexpected { answer }

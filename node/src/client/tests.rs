@@ -46,7 +46,7 @@ fn welcome(members: Vec<MemberStatus>) -> Answer {
 
 fn member(node: u128, address: std::net::SocketAddr) -> MemberStatus {
     let (name, liveness) = (format!("node-{node}"), Liveness::Alive);
-    MemberStatus { node: NodeId(node), name, address, liveness, owned: 0, pid: 0 }
+    MemberStatus { node: NodeId(node), name, address, liveness, pid: 0 }
 }
 
 impl Scripted {

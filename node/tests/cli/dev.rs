@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::UdpSocket;
 use std::process::{Child, Stdio};
 
 use nix::sys::signal::Signal;
 
-use crate::program::{Program, output, tell};
+use crate::program::{Program, free_ports, output, tell};
 
 fn start(program: &Program, port: &str) -> Child {
     let mut command = program.command(&["dev", "--data", "home", "--base-port", port]);
@@ -19,22 +18,10 @@ fn start(program: &Program, port: &str) -> Child {
     child
 }
 
-/// The first of three ports in a row that nobody uses.
-fn free_ports() -> u16 {
-    loop {
-        let first = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        let is_free = |port: u16| UdpSocket::bind(("127.0.0.1", port)).is_ok();
-        if port < u16::MAX - 2 && is_free(port + 1) && is_free(port + 2) {
-            return port;
-        }
-    }
-}
-
 #[test]
 fn the_same_directory_is_the_same_cluster() {
     let program = Program::new();
-    let port = free_ports().to_string();
+    let port = free_ports(3).to_string();
     fs::create_dir(program.path("home")).unwrap();
     fs::write(program.path("home/cluster.toml"), "# mine\n").unwrap();
     let dev = start(&program, &port);
@@ -66,7 +53,7 @@ fn the_same_directory_is_the_same_cluster() {
 #[test]
 fn a_temporary_cluster_leaves_nothing_when_its_terminal_is_closed() {
     let program = Program::new();
-    let port = free_ports().to_string();
+    let port = free_ports(3).to_string();
     let mut command = program.command(&["dev", "--nodes", "1", "--base-port", &port]);
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut dev = piped.spawn().unwrap();

@@ -1,5 +1,6 @@
 //! Running the binary in a world of its own.
 
+use std::net::UdpSocket;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -76,6 +77,19 @@ impl Ran {
     /// What was printed, as one JSON value a line.
     pub(crate) fn json(&self) -> Vec<serde_json::Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// The first of `count` ports in a row that nobody uses.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    loop {
+        let first = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let is_free = |port: u16| UdpSocket::bind(("127.0.0.1", port)).is_ok();
+        let end = port.checked_add(count);
+        if end.is_some_and(|end| (port + 1..end).all(is_free)) {
+            return port;
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl Cluster {
         for place in 0..count {
             until(cluster.node(place), "all are alive and share the partitions", |status| {
                 // Ids are drawn: of three nodes one may rank first nowhere, two hardly ever do.
-                let owners = status.members.iter().filter(|member| member.owned > 0).count();
+                let owners = status.shares.values().filter(|share| share.owned > 0).count();
                 status.members.len() == count
                     && status.partitions_owned == PARTITIONS
                     && status.members.iter().all(|member| member.liveness == Liveness::Alive)

@@ -146,6 +146,15 @@ impl Group {
             })
     }
 
+    /// How many committed entries `replica` is known to lack, if this copy leads and knows that it
+    /// has any.
+    #[must_use]
+    pub fn lag(&self, replica: ReplicaId) -> Option<u64> {
+        let known = self.raw.raft.prs().get(replica.0).filter(|_| self.role() == Role::Leader);
+        let known = known.filter(|progress| progress.matched > 0);
+        known.map(|progress| self.raw.raft.raft_log.committed.saturating_sub(progress.matched))
+    }
+
     /// Puts a change of the copies into the log.
     ///
     /// # Errors

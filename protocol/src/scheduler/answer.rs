@@ -44,7 +44,8 @@ impl Scheduler {
                 open.acknowledged = true;
                 waits
             }
-            Answer::Failed(_)
+            Answer::Claims(_)
+            | Answer::Failed(_)
             | Answer::Finished(_)
             | Answer::Status(_)
             | Answer::Tasks { .. }
@@ -59,11 +60,15 @@ impl Scheduler {
 
     /// An answer came from the node that was asked.
     pub(super) fn answered(&mut self, from: NodeId, id: u64, answer: Answer) {
-        if let Answer::Tasks { tasks, partitions_missing } = answer {
-            return self.listed(from, id, tasks, partitions_missing);
-        }
+        let answer = match answer {
+            Answer::Claims(claims) => return self.claimed(from, id, *claims),
+            Answer::Tasks { tasks, partitions_missing } => {
+                return self.listed(from, id, tasks, partitions_missing);
+            }
+            other => other,
+        };
         if let Answer::Failed(error @ RequestError::TooLong { .. }) = &answer
-            && self.cannot_list(from, id)
+            && self.listings.give_up(from, id)
         {
             return self.answer(Origin::Here(id), Answer::Failed(error.clone()));
         }

@@ -88,8 +88,13 @@ impl Lessees {
         self.present.get(&lessee.node).is_some_and(|(present, _)| *present > lessee)
     }
 
-    pub(super) fn runs(&self) -> u64 {
-        self.leases.values().map(|leases| leases.len() as u64).sum()
+    /// How many runs each node has of ours.
+    pub(super) fn runs(&self) -> Vec<(NodeId, u64)> {
+        let mut runs: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for (lessee, leases) in &self.leases {
+            *runs.entry(lessee.node).or_default() += leases.len() as u64;
+        }
+        runs.into_iter().collect()
     }
 
     /// Runs of `lessee` in `partition`.

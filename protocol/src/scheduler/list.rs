@@ -1,35 +1,30 @@
-//! Answers gathered from more than one place: listings, and what the cluster looks like.
+//! Listings of tasks, of which every owner has its part.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::iter;
 
 use bytes::Bytes;
 
+use super::Scheduler;
 use super::asks::Origin;
+use super::gather::Gather;
 use super::replica::Replica;
-use super::{Caller, Effect, Scheduler};
-use crate::group::Role;
-use crate::id::{NodeId, PartitionId};
+use crate::id::{NodeId, TaskId};
 use crate::limits::{LIST_MAX, LISTED_BYTES_MAX, LISTED_TEXT_BYTES_MAX};
-use crate::task::{Failure, State, View};
-use crate::time::{Span, Tick};
-use crate::wire::{Answer, Ask, MemberStatus, PeerMessage, RequestError, Status, Welcome};
+use crate::partition::Partition;
+use crate::task::{Failure, Record, State, View};
+use crate::time::Span;
+use crate::wire::{Answer, Ask};
 
 /// How long a listing waits for a member before it goes without it.
-const WAIT_MAX: Span = Span::from_millis(2_000);
+pub(super) const WAIT_MAX: Span = Span::from_millis(2_000);
 
-/// Listings that other nodes still contribute to.
-#[derive(Default)]
-pub(super) struct Listings {
-    open: BTreeMap<u64, Listing>,
-}
-
-struct Listing {
-    missing: BTreeSet<NodeId>,
+/// A listing to which other nodes still contribute.
+pub(super) struct Listing {
     tasks: Vec<View>,
     /// Partitions that nobody has told of yet.
     partitions_missing: u16,
     limit: usize,
-    since: Tick,
 }
 
 impl Scheduler {
@@ -44,21 +39,12 @@ impl Scheduler {
         let Origin::Here(id) = origin else {
             return;
         };
-        let limit_here = usize::try_from(limit).unwrap_or(LIST_MAX).min(LIST_MAX);
-        let tasks = self.list_owned(state, &queue, limit_here);
-        let others: BTreeSet<NodeId> =
-            (self.members()).filter(|node| *node != self.node() && self.is_alive(*node)).collect();
-        for node in &others {
-            let ask = Ask::List { state, queue: queue.clone(), limit };
-            self.outbox.send(*node, PeerMessage::Ask { id, deadline: WAIT_MAX, ask });
-        }
-        let since = self.now.tick;
+        let shown = limit_of(limit);
+        let tasks = self.list_owned(state, &queue, shown);
         let partitions_missing = self.partitions_missing();
-        self.listings.open.insert(
-            id,
-            Listing { missing: others, tasks, partitions_missing, limit: limit_here, since },
-        );
-        self.try_finish_listing(id);
+        let listing = Listing { tasks, partitions_missing, limit: shown };
+        let ask = Ask::List { state, queue, limit };
+        self.gather(id, &ask, listing, |scheduler| &mut scheduler.listings);
     }
 
     /// Lists tasks of the partitions that this node owns.
@@ -69,8 +55,7 @@ impl Scheduler {
         queue: &Option<String>,
         limit: u32,
     ) {
-        let limit = usize::try_from(limit).unwrap_or(LIST_MAX).min(LIST_MAX);
-        let tasks = self.list_owned(state, queue, limit);
+        let tasks = self.list_owned(state, queue, limit_of(limit));
         let partitions_missing = self.partitions_missing();
         self.answer(origin, Answer::Tasks { tasks, partitions_missing });
     }
@@ -87,20 +72,27 @@ impl Scheduler {
         self.partitions().saturating_sub(u16::try_from(told.count()).unwrap_or(u16::MAX))
     }
 
+    /// The newest tasks of the partitions that this node owns. No more records are looked at than
+    /// it takes to find them.
     fn list_owned(&self, state: Option<State>, queue: &Option<String>, limit: usize) -> Vec<View> {
         let owned = self.replicas.values().filter(|replica| replica.is_settled());
-        let mut found: Vec<_> = owned
+        // Of each partition the newest that was not taken yet, and those before it.
+        let mut newest: BTreeMap<TaskId, _> = owned
             .filter_map(Replica::partition)
-            .flat_map(|partition| partition.records())
-            .filter(|(_, record)| {
-                state.is_none_or(|state| record.state() == state)
-                    && queue.as_ref().is_none_or(|queue| record.template.queue == *queue)
+            .filter_map(|partition| {
+                let mut older = wanted(partition, state, queue);
+                older.next().map(|(id, record)| (id, (record, older)))
             })
             .collect();
-        found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
-        found.truncate(limit);
+        let found = iter::from_fn(|| {
+            let (id, (record, mut older)) = newest.pop_last()?;
+            if let Some((next, record)) = older.next() {
+                newest.insert(next, (record, older));
+            }
+            Some((id, record))
+        });
         let mut room = Room::new(LISTED_BYTES_MAX);
-        let shown = found.into_iter().map(|(id, record)| {
+        let shown = found.take(limit).map(|(id, record)| {
             let mut view = View::of(id, record);
             view.left_out = !room.fit(&mut view.result, view.error.as_mut());
             view
@@ -116,143 +108,50 @@ impl Scheduler {
         partitions_missing: u16,
     ) {
         let told = self.partitions().saturating_sub(partitions_missing);
-        if let Some(listing) = self.listings.open.get_mut(&id)
-            && listing.missing.remove(&from)
-        {
-            listing.tasks.extend(tasks);
-            listing.partitions_missing = listing.partitions_missing.saturating_sub(told);
-            self.try_finish_listing(id);
-        }
-    }
-
-    /// A node has more to list than fits into a frame: whether this ends a listing.
-    pub(super) fn cannot_list(&mut self, from: NodeId, id: u64) -> bool {
-        let is_missing = |listing: &Listing| listing.missing.contains(&from);
-        self.listings.open.get(&id).is_some_and(is_missing)
-            && self.listings.open.remove(&id).is_some()
-    }
-
-    /// Ends listings that wait for members that do not answer.
-    pub(super) fn tend_listings(&mut self) {
-        let now = self.now.tick;
-        let stale: Vec<u64> = (self.listings.open.iter())
-            .filter(|(_, listing)| {
-                now.since(listing.since) > WAIT_MAX
-                    || listing.missing.iter().all(|node| !self.is_alive(*node))
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in stale {
-            if let Some(listing) = self.listings.open.get_mut(&id) {
-                listing.missing.clear();
-            }
-            self.try_finish_listing(id);
-        }
-    }
-
-    fn try_finish_listing(&mut self, id: u64) {
-        if self.listings.open.get(&id).is_some_and(|listing| listing.missing.is_empty())
-            && let Some(listing) = self.listings.open.remove(&id)
-        {
-            self.answer(Origin::Here(id), listing.complete());
-        }
-    }
-
-    /// The deadline of a listing has come: what is here is told.
-    pub(super) fn finish_listing(&mut self, id: u64, caller: Caller) {
-        if let Some(listing) = self.listings.open.remove(&id) {
-            let answer = listing.complete();
-            self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });
-        }
-    }
-
-    pub(super) fn status(&mut self, origin: Origin) {
-        let Some(meta) = self.meta.clone() else {
-            return self.not_a_member(origin);
-        };
-        let members = self.member_statuses();
-        let settled = |replica: &&Replica| {
-            !self.is_cut_off(replica)
-                && (replica.is_settled()
-                    || (replica.group.role() == Role::Follower && replica.group.leader().is_some()))
-        };
-        let here: Vec<&Replica> =
-            self.replicas.values().filter(|r| r.partition().is_some()).collect();
-        let owned_here = here.iter().filter(|replica| replica.is_settled());
-        let open = owned_here
-            .filter_map(|replica| replica.partition())
-            .map(|partition| partition.fill().open as u64)
-            .sum();
-        let status = Status {
-            node: self.node(),
-            partitions_owned: u16::try_from(here.iter().copied().filter(settled).count())
-                .unwrap_or(u16::MAX),
-            open,
-            running: self.lessees.runs(),
-            meta,
-            members,
-        };
-        self.answer(origin, Answer::Status(Box::new(status)));
-    }
-
-    pub(super) fn welcome(&mut self, origin: Origin) {
-        let Some(meta) = &self.meta else {
-            return self.not_a_member(origin);
-        };
-        let owned: Vec<PartitionId> = (self.replicas.iter())
-            .filter(|(_, replica)| replica.is_settled())
-            .filter_map(|(group, _)| group.partition())
-            .collect();
-        let welcome = Welcome {
-            node: self.node(),
-            cluster: meta.cluster,
-            partitions: meta.partitions,
-            owned,
-            members: self.member_statuses(),
-        };
-        self.answer(origin, Answer::Welcome(Box::new(welcome)));
-    }
-
-    fn not_a_member(&mut self, origin: Origin) {
-        let missing = "this node has not joined its cluster yet".to_owned();
-        // Unlike a request about a task it is not kept: whoever asks wants to know now.
-        let Origin::Here(_) = origin else {
+        let Some(listing) = self.listings.told(from, id) else {
             return;
         };
-        self.fail(origin, RequestError::Forming { missing });
-    }
-
-    fn member_statuses(&self) -> Vec<MemberStatus> {
-        let Some(meta) = &self.meta else {
-            return Vec::new();
-        };
-        let mut owned: BTreeMap<NodeId, u16> = BTreeMap::new();
-        for group in self.replicas.values() {
-            if group.partition().is_some()
-                && let Some(leader) = group.group.leader()
-            {
-                *owned.entry(leader).or_default() += 1;
-            }
+        listing.tasks.extend(tasks);
+        listing.partitions_missing = listing.partitions_missing.saturating_sub(told);
+        if let Some(answer) = self.listings.if_complete(id) {
+            self.answer(Origin::Here(id), answer);
         }
-        (meta.members.iter())
-            .map(|(node, member)| MemberStatus {
-                node: *node,
-                name: member.name.clone(),
-                address: member.address,
-                liveness: self.liveness(*node),
-                owned: owned.get(node).copied().unwrap_or(0),
-                pid: self.lessees.profile(*node).map_or(0, |profile| profile.pid),
-            })
-            .collect()
-    }
-
-    /// All members.
-    pub(super) fn members(&self) -> impl Iterator<Item = NodeId> {
-        self.meta.iter().flat_map(|meta| meta.members.keys().copied())
     }
 }
 
-impl Listing {
+/// The tasks of a partition that are to be listed, newest first.
+fn wanted<'a>(
+    partition: &'a Partition,
+    state: Option<State>,
+    queue: &'a Option<String>,
+) -> impl Iterator<Item = (TaskId, &'a Record)> {
+    // Once as many have come as have ended, or have not, there is nothing further back.
+    let fill = partition.fill();
+    let left = match state {
+        Some(state) if state.is_final() => fill.finished,
+        Some(_) => fill.open,
+        None => usize::MAX,
+    };
+    let may_be = move |record: &Record| {
+        state.is_none_or(|state| record.state().is_final() == state.is_final())
+    };
+    let is_wanted = move |record: &Record| {
+        state.is_none_or(|state| record.state() == state)
+            && queue.as_ref().is_none_or(|queue| record.template.queue == *queue)
+    };
+    let newest_first = partition.records().rev();
+    newest_first
+        .filter(move |(_, record)| may_be(record))
+        .take(left)
+        .filter(move |(_, record)| is_wanted(record))
+}
+
+/// How many tasks a listing may have, of which `asked` are wanted.
+fn limit_of(asked: u32) -> usize {
+    usize::try_from(asked).unwrap_or(LIST_MAX).min(LIST_MAX)
+}
+
+impl Gather for Listing {
     fn complete(mut self) -> Answer {
         self.tasks.sort_unstable_by_key(|view| std::cmp::Reverse(view.id));
         self.tasks.dedup_by_key(|view| view.id);

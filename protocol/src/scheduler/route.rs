@@ -71,7 +71,7 @@ impl Scheduler {
                 let (state, queue, limit) = (*state, queue.clone(), *limit);
                 return self.list_everywhere(origin, state, queue, limit);
             }
-            Ask::Status => return self.status(origin),
+            Ask::Status => return self.survey(origin),
             Ask::Welcome => return self.welcome(origin),
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {}
         }
@@ -177,12 +177,13 @@ impl Scheduler {
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {
                 RequestError::NoQuorum { partition }
             }
-            Ask::List { .. } => return self.finish_listing(id, open.caller),
-            Ask::Status | Ask::Welcome => {
+            Ask::List { .. } | Ask::Status | Ask::Welcome => {
                 RequestError::Forming { missing: "this node is not a member yet".to_owned() }
             }
         };
-        let answer = Answer::Failed(error);
+        // What was to be gathered from many is told as far as it is here.
+        let gathered = self.listings.as_it_is(id).or_else(|| self.surveys.as_it_is(id));
+        let answer = gathered.unwrap_or(Answer::Failed(error));
         let caller = open.caller;
         self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });
     }

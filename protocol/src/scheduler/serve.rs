@@ -36,7 +36,7 @@ impl Scheduler {
             Ask::Submit { batch, wait } => self.submit(origin, batch, wait),
             Ask::Wait { task } => self.read(origin, task, true),
             Ask::List { state, queue, limit } => self.list_here(origin, state, &queue, limit),
-            Ask::Status => self.status(origin),
+            Ask::Status => self.claim(origin),
             Ask::Welcome => self.welcome(origin),
         }
     }

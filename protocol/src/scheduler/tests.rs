@@ -25,6 +25,7 @@ mod retaining;
 mod said;
 mod slots;
 mod submitting;
+mod surveying;
 mod sweeping;
 mod taking_over;
 mod unheard;

@@ -49,7 +49,7 @@ impl Scheduler {
         self.end_wishes();
         self.return_slots();
         self.tend_asks();
-        self.tend_listings();
+        self.tend_gatherings();
         self.repeat_dispatches();
         self.repeat_reads();
         self.tend_states();
@@ -184,7 +184,7 @@ impl Scheduler {
     }
 
     /// Where the copies of a group should be.
-    fn aim(&self, id: GroupId) -> Option<Aim> {
+    pub(super) fn aim(&self, id: GroupId) -> Option<Aim> {
         let meta = self.meta.as_ref()?;
         let limit = match id.partition() {
             Some(_) => usize::from(meta.replicas),
@@ -289,6 +289,11 @@ impl Scheduler {
                 PeerMessage::NoWay { .. } | PeerMessage::Relay(_) | PeerMessage::ToExecutor(_) => {}
             }
         }
+    }
+
+    /// All members.
+    pub(super) fn members(&self) -> impl Iterator<Item = NodeId> {
+        self.meta.iter().flat_map(|meta| meta.members.keys().copied())
     }
 
     /// Answers with an error that is final.

@@ -3,6 +3,7 @@
 //! Any node takes any request. One that concerns a task is passed on to the owner of the task's
 //! partition and its answer is passed back, so a caller never needs to know where a task lives.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,7 +46,8 @@ pub enum Ask {
         /// The task.
         task: TaskId,
     },
-    /// Tell about the cluster. Answered with [`Answer::Status`].
+    /// Tell about the cluster. Answered with [`Answer::Status`]; a node that asks another is told
+    /// that one's part only, with [`Answer::Claims`].
     Status,
     /// Take tasks in, all of one partition. Answered with [`Answer::Submitted`] once they are
     /// durable, and if the caller waits, with [`Answer::Finished`] once all of them have ended.
@@ -67,6 +69,8 @@ pub enum Ask {
 /// What callers are answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
+    /// What a node owns. Only nodes see this.
+    Claims(Box<Claims>),
     /// The request failed.
     Failed(RequestError),
     /// All tasks of a submission have ended.
@@ -126,7 +130,29 @@ pub struct Welcome {
     pub members: Vec<MemberStatus>,
 }
 
-/// About the cluster, as one node sees it.
+/// What a node owns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Its partitions.
+    pub owned: Vec<Claim>,
+    /// Runs of their tasks that it has granted and not seen the end of, by the node that has them.
+    pub running: Vec<(NodeId, u64)>,
+}
+
+/// One partition that a node owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The term in which it is owned.
+    pub term: u64,
+    /// Whether it has as many copies as it should, on nodes that are alive.
+    pub is_whole: bool,
+    /// Its open tasks.
+    pub open: u64,
+}
+
+/// About the cluster, as its nodes told the one that was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The node that answers.
@@ -135,11 +161,29 @@ pub struct Status {
     pub meta: Meta,
     /// The members.
     pub members: Vec<MemberStatus>,
-    /// How many partitions have a settled owner, as far as the node knows.
+    /// What each has of the work.
+    pub shares: BTreeMap<NodeId, Share>,
+    /// How many partitions have a settled owner.
     pub partitions_owned: u16,
-    /// Open tasks of the partitions that the node owns.
+    /// How many of those have as many copies as they should, on nodes that are alive. While
+    /// all are whole, and should have three copies or more, any one node may go.
+    pub partitions_whole: u16,
+    /// Tasks that have not ended.
     pub open: u64,
-    /// Runs that the node has granted and not seen the end of.
+    /// Runs that have not ended.
+    pub running: u64,
+}
+
+/// What a member has of the work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Whether it told in time what it owns; if not, it is not known to own anything.
+    pub has_told: bool,
+    /// Partitions that it owns.
+    pub owned: u16,
+    /// Open tasks of those.
+    pub open: u64,
+    /// Runs that it has, as the owners of their tasks know.
     pub running: u64,
 }
 
@@ -154,8 +198,6 @@ pub struct MemberStatus {
     pub address: std::net::SocketAddr,
     /// Whether it is heard of.
     pub liveness: crate::membership::Liveness,
-    /// Partitions that it owns, as far as the answering node knows.
-    pub owned: u16,
     /// Its process id, as it told.
     pub pid: u32,
 }
@@ -242,6 +284,14 @@ fn suggest(known: &[String]) -> String {
             .into();
     }
     format!("; did you mean {}?", known.join(" or "))
+}
+
+impl Status {
+    /// What `node` has of the work, as far as is known.
+    #[must_use]
+    pub fn share(&self, node: NodeId) -> Share {
+        self.shares.get(&node).copied().unwrap_or_default()
+    }
 }
 
 impl Ask {

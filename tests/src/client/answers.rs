@@ -198,8 +198,10 @@ fn brief(answer: &Answer) -> String {
             format!("submitted, {} refused, {known} known", refused.len())
         }
         Answer::View(view) => format!("{:?}", view.state),
-        Answer::Status(_) | Answer::Tasks { .. } | Answer::Waiting | Answer::Welcome(_) => {
-            "at length".to_owned()
-        }
+        Answer::Claims(_)
+        | Answer::Status(_)
+        | Answer::Tasks { .. }
+        | Answer::Waiting
+        | Answer::Welcome(_) => "at length".to_owned(),
     }
 }

@@ -1,11 +1,11 @@
 //! Requests from their arrival to their one answer, at a node that owns all partitions.
 
 use super::*;
-use crate::id::PartitionId;
+use crate::id::{PartitionId, TaskId};
 use crate::partition::Refusal;
 use crate::scheduler::Effect::Execute;
-use crate::task::{Batch, RunView, State, Template, View};
-use crate::wire::{Answer, Ask, ExecutorSays, Request, RequestError};
+use crate::task::{Batch, Phase, RunView, State, Template, View};
+use crate::wire::{Answer, Ask, ExecutorSays, Request, RequestError, Share};
 
 fn show(n: u64) -> Ask {
     Ask::Show { task: task(n) }
@@ -205,6 +205,41 @@ fn tasks_are_listed_newest_first() {
 }
 
 #[test]
+fn partitions_are_listed_as_one_and_what_has_ended_is_found_behind_what_is_open() {
+    let mut node = Node::alone(3);
+    let id = |n: u16| TaskId::new(START + ms(n.into()), PartitionId(n % PARTITIONS), n.into());
+    let all: Vec<TaskId> = (0..6).rev().map(id).collect();
+    for task in all.iter().rev() {
+        let batch = Batch::one(*task, template(), args(1)).into();
+        node.ask_and_settle(1, Ask::Submit { batch, wait: false });
+    }
+    let (open, ended) = all.split_at(3);
+    for task in ended {
+        let Phase::Leased(lease) = node.record(*task).unwrap().phase() else {
+            panic!("the oldest have the slots");
+        };
+        let outcomes = vec![(*task, lease.token, success())];
+        node.executor(ExecutorSays::Outcomes { lessee: lessee(0), outcomes });
+        node.settle();
+    }
+    let mut listed = |state, limit| -> Vec<TaskId> {
+        let said = node.ask(9, Ask::List { state, queue: None, limit }).said;
+        let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
+            panic!("no list: {said:?}");
+        };
+        views.iter().map(|view| view.id).collect()
+    };
+    let states = [(None, &all[..]), (Some(State::Ready), open), (Some(State::Succeeded), ended)];
+    for (state, wanted) in states {
+        for limit in 0..8 {
+            let newest = wanted.iter().take(limit as usize).copied().collect::<Vec<_>>();
+            assert_eq!(listed(state, limit), newest, "{limit} of {state:?}");
+        }
+    }
+    assert_eq!(listed(Some(State::Dead), 9), []);
+}
+
+#[test]
 fn a_client_learns_where_to_submit_and_how_the_node_is() {
     let mut node = Node::alone(1);
     node.ask_and_settle(1, submit(&[1, 2]));
@@ -216,10 +251,13 @@ fn a_client_learns_where_to_submit_and_how_the_node_is() {
     assert_eq!((welcome.node, welcome.partitions), (id(0), PARTITIONS));
     assert_eq!(welcome.owned, [PartitionId(0), PartitionId(1)]);
     assert_eq!(welcome.members.len(), 1);
-    assert_eq!((welcome.members[0].owned, welcome.members[0].pid), (PARTITIONS, 77));
+    assert_eq!(welcome.members[0].pid, 77);
     let said = node.ask(3, Ask::Status).said;
     let [Effect::Answer { answer: Answer::Status(status), .. }] = &said[..] else {
         panic!("no status: {said:?}");
     };
-    assert_eq!((status.partitions_owned, status.open, status.running), (PARTITIONS, 2, 1));
+    assert_eq!((status.partitions_owned, status.partitions_whole), (PARTITIONS, PARTITIONS));
+    assert_eq!((status.open, status.running), (2, 1));
+    let share = Share { has_told: true, owned: PARTITIONS, open: 2, running: 1 };
+    assert_eq!((status.share(id(0)), status.share(id(1))), (share, Share::default()));
 }

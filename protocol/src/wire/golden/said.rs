@@ -14,9 +14,9 @@ use crate::partition::Refusal;
 use crate::task::{InvalidBatch, Outcome, State, Template};
 use crate::time::Span;
 use crate::wire::{
-    Answer, Ask, ClientFrame, Declaration, Dispatch, Ending, Envelope, ExecutorSays, OwnerSays,
-    PeerMessage, Profile, Queue, Relayed, Request, RequestError, Said, ServerFrame, Status,
-    Welcome,
+    Answer, Ask, Claim, Claims, ClientFrame, Declaration, Dispatch, Ending, Envelope, ExecutorSays,
+    OwnerSays, PeerMessage, Profile, Queue, Relayed, Request, RequestError, Said, ServerFrame,
+    Share, Status, Welcome,
 };
 
 golden! {
@@ -27,7 +27,7 @@ golden! {
     OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop }
     ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall }
     Ask { Cancel, List, Show, Status, Submit, Wait, Welcome }
-    Answer { Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting }
+    Answer { Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting }
     RequestError {
         Invalid, Forming, NoQuorum, NotFound, NotOwner, Overloaded, TimedOut, Unknown, UnknownTask,
         UnknownQueue, TooLong,
@@ -78,10 +78,17 @@ fn status() -> Status {
         node: NODE,
         meta: meta(),
         members: vec![member_status()],
+        shares: [(NODE, Share { has_told: true, owned: 86, open: 600, running: 5 })].into(),
         partitions_owned: 255,
+        partitions_whole: 254,
         open: 1_000,
         running: 12,
     }
+}
+
+fn claims() -> Claims {
+    let claim = Claim { partition: PARTITION, term: 3, is_whole: true, open: 300 };
+    Claims { owned: vec![claim], running: vec![(NODE, 5)] }
 }
 
 fn welcome() -> Welcome {
@@ -182,6 +189,7 @@ fn answered_to_callers() {
         error: Some(failure()),
     };
     check(&[
+        Answer::Claims(Box::new(claims())),
         Answer::Failed(RequestError::TimedOut),
         Answer::Finished(vec![ending]),
         Answer::Status(Box::new(status())),

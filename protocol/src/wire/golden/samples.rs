@@ -83,7 +83,6 @@ pub(super) fn member_status() -> MemberStatus {
         name: "a".into(),
         address: ([127, 0, 0, 1], 7401).into(),
         liveness: Liveness::Suspect,
-        owned: 86,
         pid: 4_321,
     }
 }
