@@ -9,5 +9,5 @@ mod view;
 pub use self::outcome::{Failure, FailureKind, Outcome};
 pub use self::phase::{IllegalTransition, Lease, Phase, State, Transition};
 pub use self::record::{History, Record, Run, RunEnd};
-pub use self::spec::{Batch, InvalidBatch, Options, Row, Template};
+pub use self::spec::{Batch, FilledIn, InvalidBatch, Options, Row, Template};
 pub use self::view::{RunView, View};

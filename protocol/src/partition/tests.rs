@@ -4,6 +4,7 @@ mod accept;
 mod apply;
 mod audit;
 mod cancel;
+mod declared;
 mod expire;
 mod forget;
 mod history;
