@@ -5,7 +5,7 @@
 //!
 //! **Some are part of the log's meaning**: every replica applies them, and replicas that apply an
 //! entry under other values are not replicas any more. [`PARTITION_BYTES_MAX`],
-//! [`PARTITION_TASKS_MAX`], [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`], [`DETAIL_BYTES_MAX`],
+//! [`PARTITION_TASKS_MAX`], [`PARTITION_FAILURES_BYTES_MAX`], [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`], [`DETAIL_BYTES_MAX`],
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
 //! a [record](crate::task::Record::weight) weighs. They stay as they are for as long as there are
 //! logs that were written under them; another value is another command, which says so. All others
@@ -79,6 +79,10 @@ pub const DATAGRAM_BYTES_MAX: usize = 1_150;
 
 /// Most live bytes (records, results) of one partition; beyond it submissions are `Overloaded`.
 pub const PARTITION_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Most bytes that a partition keeps of why unfinished tasks failed last: all of a partition may
+/// fail over and over, and that must not take the room that is for tasks. Half of it is for messages
+/// alone, details give way first.
+pub const PARTITION_FAILURES_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most unfinished tasks of one partition.
 pub const PARTITION_TASKS_MAX: usize = 1_000_000;
 /// Finished records that a partition keeps with their results.
@@ -194,6 +198,9 @@ const _: () = {
     assert!(BATCH_BYTES_MAX + LISTED_TEXT_BYTES_MAX + BATCH_TASKS_MAX * 64 < FRAME_BYTES_MAX);
     // Whatever carries a result can carry a failure.
     assert!(ERROR_BYTES_MAX + DETAIL_BYTES_MAX <= RESULT_BYTES_MAX);
+    // The longest failure is kept whole while there are few.
+    assert!((ERROR_BYTES_MAX + DETAIL_BYTES_MAX) * 2 < PARTITION_FAILURES_BYTES_MAX);
+    assert!(PARTITION_FAILURES_BYTES_MAX < FINISHED_BYTES_MAX);
     assert!(PARTITIONS_DEFAULT <= PARTITIONS_MAX);
     assert!(REPLICAS_DEFAULT <= REPLICAS_MAX && REPLICAS_MAX % 2 == 1);
     assert!(ARGS_BYTES_MAX < BATCH_BYTES_MAX);
