@@ -114,6 +114,7 @@ async fn a_webhook_is_posted_again_until_it_is_taken() {
     assert_eq!((view.state, view.attempts), (State::Succeeded, 2), "{view:?}");
     assert_eq!(view.runs[0].end, Some(RunEnd::Failed(FailureKind::Error)));
     assert_eq!(view.runs[1].end, Some(RunEnd::Succeeded));
+    assert_eq!(view.error, None, "it did not fail in the end");
     for attempt in 1..=2 {
         let (head, body) = sent.recv_timeout(PATIENCE).expect("it was called twice");
         assert!(head.starts_with("POST /hook HTTP/1.1"), "{head}");
@@ -122,6 +123,22 @@ async fn a_webhook_is_posted_again_until_it_is_taken() {
         assert_eq!((&body["args"], &body["attempt"]), (&args, &attempt.into()), "{body}");
         assert_eq!((&body["task"], &body["id"]), (&"notify".into(), &view.id.to_string().into()));
     }
+    alone.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_command_failed_is_told_while_it_waits_for_its_next_attempt() {
+    let tasks = "[tasks.fail]\ncommand = [\"sh\", \"-c\", \"echo boom >&2; exit 7\"]\n\
+                 attempts = 100\nbackoff_first = \"1h\"\n";
+    let alone = Alone::start(tasks).await;
+    let task = alone.client.submit_named("fail", &json!(null), Options::default()).await.unwrap();
+    alone.until(task.id(), State::Scheduled).await;
+    let view = alone.client.show(task.id()).await.expect("it is known");
+    let failure = view.error.as_ref().expect("it says why");
+    assert!(failure.message.contains("boom"), "{failure:?}");
+    let left: serde_json::Value =
+        serde_json::from_slice(failure.detail().expect("it left something")).expect("JSON");
+    assert_eq!(left, json!({ "exit_code": 7, "stdout": "", "stderr": "boom\n" }));
     alone.node.stop().await;
 }
 

@@ -5,7 +5,8 @@
 //!
 //! **Some are part of the log's meaning**: every replica applies them, and replicas that apply an
 //! entry under other values are not replicas any more. [`PARTITION_BYTES_MAX`],
-//! [`PARTITION_TASKS_MAX`], [`PARTITION_FINISHED_BYTES_MAX`], [`PARTITION_STUBS_MAX`],
+//! [`PARTITION_TASKS_MAX`], [`PARTITION_FAILURES_BYTES_MAX`], [`PARTITION_FINISHED_BYTES_MAX`],
+//! [`PARTITION_STUBS_MAX`],
 //! [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`], [`RUNS_KEPT_CROWDED`], [`DETAIL_BYTES_MAX`],
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
 //! a [record](crate::task::Record::weight) weighs. They stay as they are for as long as there are
@@ -13,7 +14,8 @@
 //! are for an owner or a node to decide, and may differ between nodes.
 
 use crate::task::{
-    HISTORY_WEIGHT, LEASE_WEIGHT, RECORD_WEIGHT, RUN_WEIGHT, STUB_WEIGHT, TEMPLATE_WEIGHT,
+    FAILURE_WEIGHT, HISTORY_WEIGHT, LEASE_WEIGHT, RECORD_WEIGHT, RUN_WEIGHT, STUB_WEIGHT,
+    TEMPLATE_WEIGHT,
 };
 use crate::time::Span;
 
@@ -88,6 +90,10 @@ pub const DATAGRAM_BYTES_MAX: usize = 1_150;
 
 /// Most live bytes (records, results) of one partition; beyond it submissions are `Overloaded`.
 pub const PARTITION_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Most bytes that a partition keeps of why unfinished tasks failed last: all of a partition may
+/// fail over and over, and that must not take the room that is for tasks. Half of it is for messages
+/// alone, details give way first.
+pub const PARTITION_FAILURES_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most unfinished tasks of one partition.
 pub const PARTITION_TASKS_MAX: usize = 1_000_000;
 /// Most bytes of finished records of one partition. Its owner has it forget long before; this is for
@@ -207,10 +213,15 @@ impl PartitionLimits {
     ///
     /// Nothing is taken in beyond `bytes`. What is there may still grow: the task that was taken in
     /// last reaches beyond them by what its entry holds; each unfinished one may come to have a
-    /// history, and from then on only one run and a lease; the finished are cut down to their limit
-    /// before each entry, which may bring as many results as it holds.
+    /// history, and from then on only one run and a lease; why they failed last has a limit of its
+    /// own; the finished are cut down to theirs before each entry, which may bring as many results
+    /// as it holds.
     pub(crate) const fn weight_max(&self, entry: usize) -> usize {
-        self.bytes + self.finished_bytes + 2 * (entry + OVERSHOOT) + self.tasks * GROWTH
+        self.bytes
+            + self.finished_bytes
+            + PARTITION_FAILURES_BYTES_MAX
+            + 2 * (entry + OVERSHOOT)
+            + self.tasks * GROWTH
     }
 
     /// Most bytes of a partition's state between two entries of at most `entry` bytes. A record is
@@ -290,6 +301,9 @@ const _: () = {
     assert!(BATCH_BYTES_MAX + LISTED_TEXT_BYTES_MAX + BATCH_TASKS_MAX * 64 < FRAME_BYTES_MAX);
     // Whatever carries a result can carry a failure.
     assert!(ERROR_BYTES_MAX + DETAIL_BYTES_MAX <= RESULT_BYTES_MAX);
+    // The longest failure is kept whole while there are few.
+    assert!((ERROR_BYTES_MAX + DETAIL_BYTES_MAX) * 2 < PARTITION_FAILURES_BYTES_MAX);
+    assert!(PARTITION_FAILURES_BYTES_MAX < FINISHED_BYTES_MAX);
     assert!(PARTITIONS_DEFAULT <= PARTITIONS_MAX);
     assert!(REPLICAS_DEFAULT <= REPLICAS_MAX && REPLICAS_MAX % 2 == 1);
     assert!(ARGS_BYTES_MAX < BATCH_BYTES_MAX);
@@ -304,12 +318,14 @@ const _: () = {
     assert!(SNAPSHOT_BYTES_MAX < 400 * 1024 * 1024);
     // What is counted of a part is no less than what is written of it: a run is a lessee (31), a
     // token (23), two times and an end; a lease is as much with one time and a flag; a history has
-    // three counts, a flag, a length, a time that may be missing and a place; a template has eight
-    // options and two lengths besides its names.
+    // three counts, a flag, a length, a time and a failure that may be missing and a place; a failure
+    // a kind and two lengths; a template has eight options, what of them was said and two lengths
+    // besides its names.
     assert!(RUN_WEIGHT >= 31 + 23 + 2 * 9 + 2);
     assert!(LEASE_WEIGHT >= 31 + 23 + 1 + 9);
-    assert!(HISTORY_WEIGHT >= 3 + 3 + 5 + 1 + 9 + 10 + 9);
-    assert!(TEMPLATE_WEIGHT >= 2 * 9 + 2 + 9 + 4 + 3 * 10 + 10 + 18);
+    assert!(HISTORY_WEIGHT >= 3 + 3 + 5 + 1 + 9 + 10 + 1 + 9);
+    assert!(FAILURE_WEIGHT >= 1 + 2 * 9);
+    assert!(TEMPLATE_WEIGHT >= 2 * 9 + 2 + 9 + 4 + 3 * 10 + 10 + 8 + 18);
     assert!(GROWTH > SPARE);
     assert!(PARTITION_BYTES_MAX * 2 < NODE_BYTES_MAX);
     assert!(BATCH_BYTES_MAX * 8 < NODE_BYTES_MIN);

@@ -9,8 +9,9 @@ mod view;
 pub use self::outcome::{Failure, FailureKind, Outcome};
 pub use self::phase::{IllegalTransition, Lease, Phase, State, Transition};
 pub(crate) use self::record::{
-    HISTORY_WEIGHT, LEASE_WEIGHT, RECORD_WEIGHT, RUN_WEIGHT, STUB_WEIGHT, TEMPLATE_WEIGHT,
+    FAILURE_WEIGHT, HISTORY_WEIGHT, LEASE_WEIGHT, RECORD_WEIGHT, RUN_WEIGHT, STUB_WEIGHT,
+    TEMPLATE_WEIGHT,
 };
 pub use self::record::{History, Record, Run, RunEnd};
-pub use self::spec::{Batch, InvalidBatch, Options, Row, Template};
+pub use self::spec::{Batch, FilledIn, InvalidBatch, Options, Row, Template};
 pub use self::view::{RunView, View};

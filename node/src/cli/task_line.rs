@@ -202,7 +202,9 @@ const WEBHOOK_PARTS: &[(&str, &str)] = &[("status", "status"), ("body", "body")]
 
 /// How a task ended, in one line for people.
 pub(super) fn summary(view: &View) -> String {
-    let how = ended(view).map(|(_, how)| brief(&how, 200)).unwrap_or_default();
+    // What stopped a task is not why an attempt before had failed.
+    let is_told = !matches!(view.state, State::Cancelled | State::Expired);
+    let how = ended(view).filter(|_| is_told).map(|(_, how)| brief(&how, 200)).unwrap_or_default();
     format!("{}  {}  {how}", view.id, view.state.as_str()).trim_end().to_owned()
 }
 
@@ -301,6 +303,8 @@ mod tests {
             summary(&view),
             "018bcfe5-6800-7003-8000-000000000007  dead  timed-out: took too long"
         );
+        let cancelled = View { state: State::Cancelled, ..view.clone() };
+        assert_eq!(summary(&cancelled), "018bcfe5-6800-7003-8000-000000000007  cancelled");
         // What a program wrote for a terminal does nothing to this one.
         view.error = Some(Failure::new(FailureKind::Error, "\u{1b}[31mred\u{9b}2J\nline"));
         let shown = details(&view, &Names::default()).join("\n");
@@ -333,6 +337,19 @@ mod tests {
                 "stderr     full",
             ]
         );
+    }
+
+    #[test]
+    fn why_an_attempt_failed_is_told_before_the_end() {
+        let view = View { state: State::Scheduled, finished_at: None, ..dead(r#"{"stage":2}"#) };
+        let line = serde_json::to_value(TaskLine::of(&view, &Names::default())).unwrap();
+        assert_eq!(
+            (&line["state"], &line["error"], &line["result"]["stage"]),
+            (&"scheduled".into(), &"exited with code 3: full".into(), &2.into())
+        );
+        let shown = details(&view, &Names::default()).join("\n");
+        let told = "error      error: exited with code 3: full\ndetail     {\"stage\":2}";
+        assert!(shown.ends_with(told), "{shown}");
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Task {
             time_limit: self.time_limit,
             ..Options::default()
         };
-        Template { name: name.to_owned(), queue: self.queue.clone(), options }
+        Template { queue: self.queue.clone(), options, ..Template::new(name) }
     }
 }
 

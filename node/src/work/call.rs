@@ -154,7 +154,7 @@ mod tests {
             .unwrap();
         assert_eq!(submission.args, "[1,2]");
         assert_eq!(submission.id, Some(id));
-        let Template { name, queue, options } = submission.template;
+        let Template { name, queue, options, .. } = submission.template;
         assert_eq!((name.as_str(), queue.as_str()), ("add", "sums"));
         assert_eq!((options.priority(), options.attempts_max()), (7, 9));
         assert_eq!(options.delay, span(Duration::from_secs(5)));

@@ -3,8 +3,10 @@
 use super::tally::Tally;
 use super::{Change, Partition};
 use crate::id::TaskId;
-use crate::limits::{PartitionLimits, RUNS_KEPT_CROWDED, RUNS_KEPT_MAX};
-use crate::task::{Lease, Phase, Record, Run, RunEnd, Transition};
+use crate::limits::{
+    PARTITION_FAILURES_BYTES_MAX, PartitionLimits, RUNS_KEPT_CROWDED, RUNS_KEPT_MAX,
+};
+use crate::task::{Failure, Lease, Phase, Record, Run, RunEnd, State, Transition};
 use crate::time::{Span, Wall};
 
 /// A record that is being changed. The counts of the partition follow when it is put back.
@@ -27,11 +29,11 @@ impl Partition {
         act: impl FnOnce(&mut Hand<'_>) -> R,
     ) -> Option<R> {
         let record = self.records.get_mut(&task)?;
-        self.tally.discount(record.weight(), record.state().is_final());
+        self.tally.subtract(record);
         let mut hand = Hand::new(task, record, self.now, self.limits, &mut self.tally, changes);
         let result = act(&mut hand);
         let Hand { record, tally, .. } = hand;
-        tally.count(record.weight(), record.state().is_final());
+        tally.add(record);
         Some(result)
     }
 }
@@ -85,6 +87,20 @@ impl<'a> Hand<'a> {
         });
     }
 
+    /// Keeps why the present run failed, in place of why an earlier one did, as far as there is room.
+    pub(super) fn remember(&mut self, failure: Failure) {
+        // The record itself is not counted while it is in hand.
+        let taken = self.tally.failures_bytes;
+        let fits = |failure: &Failure, limit| taken + failure.weight_kept() <= limit;
+        let kept = if fits(&failure, PARTITION_FAILURES_BYTES_MAX / 2) {
+            failure
+        } else {
+            failure.without_detail()
+        };
+        self.record.history_mut().failure =
+            fits(&kept, PARTITION_FAILURES_BYTES_MAX).then(|| Box::new(kept));
+    }
+
     /// The executor that was given `lease` may forget it.
     pub(super) fn tell_closed(&mut self, lease: &Lease) {
         let Lease { lessee, token, .. } = *lease;
@@ -130,6 +146,9 @@ impl<'a> Hand<'a> {
     /// Ends the task for good in `phase`.
     pub(super) fn finish(&mut self, step: Transition, phase: Phase) {
         self.step(step, phase);
+        if matches!(self.record.state(), State::Succeeded | State::Dead) {
+            self.record.history_mut().failure = None;
+        }
         self.tally.end(self.task, self.record, self.now);
         self.changes.push(Change::Finished { task: self.task });
     }

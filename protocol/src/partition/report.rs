@@ -78,7 +78,9 @@ fn fail(hand: &mut Hand<'_>, failure: Failure) {
     let failures = history.failures;
     let options = &hand.record.template.options;
     if failure.kind.is_retryable() && failures < options.attempts_max() {
-        hand.retry(backoff(hand.task, options, failures));
+        let pause = backoff(hand.task, options, failures);
+        hand.remember(failure);
+        hand.retry(pause);
     } else {
         hand.finish(Transition::Die, Phase::Dead(Box::new(failure)));
     }

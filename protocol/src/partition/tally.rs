@@ -16,6 +16,8 @@ pub(super) struct Tally {
     pub(super) finished: VecDeque<TaskId>,
     pub(super) finished_bytes: usize,
     pub(super) open: usize,
+    /// Bytes of why open tasks failed last.
+    pub(super) failures_bytes: usize,
     pub(super) bytes: usize,
 }
 
@@ -32,12 +34,26 @@ impl Tally {
 
     /// A record has come.
     pub(super) fn add(&mut self, record: &Record) {
-        self.count(record.weight(), record.state().is_final());
+        let weight = record.weight();
+        self.bytes += weight;
+        if record.state().is_final() {
+            self.finished_bytes += weight;
+        } else {
+            self.open += 1;
+            self.failures_bytes += failure_weight(record);
+        }
     }
 
     /// A record is gone.
     pub(super) fn subtract(&mut self, record: &Record) {
-        self.discount(record.weight(), record.state().is_final());
+        let weight = record.weight();
+        self.bytes -= weight;
+        if record.state().is_final() {
+            self.finished_bytes -= weight;
+        } else {
+            self.open -= 1;
+            self.failures_bytes -= failure_weight(record);
+        }
     }
 
     /// Notes in `record` that it has just ended; its counts change when it is put back.
@@ -48,22 +64,9 @@ impl Tally {
         history.finish_order = self.finish_next;
         self.finished.push_back(task);
     }
+}
 
-    pub(super) fn count(&mut self, weight: usize, is_final: bool) {
-        self.bytes += weight;
-        if is_final {
-            self.finished_bytes += weight;
-        } else {
-            self.open += 1;
-        }
-    }
-
-    pub(super) fn discount(&mut self, weight: usize, is_final: bool) {
-        self.bytes -= weight;
-        if is_final {
-            self.finished_bytes -= weight;
-        } else {
-            self.open -= 1;
-        }
-    }
+fn failure_weight(record: &Record) -> usize {
+    let failure = record.history.as_ref().and_then(|history| history.failure.as_ref());
+    failure.map_or(0, |failure| failure.weight_kept())
 }

@@ -5,7 +5,9 @@ mod apply;
 mod audit;
 mod bounds;
 mod cancel;
+mod declared;
 mod expire;
+mod failures;
 mod forget;
 mod history;
 mod late;
@@ -194,6 +196,10 @@ fn assert_counted(partition: &Partition) {
     assert_eq!(fill.finished_bytes, finished, "bytes of the finished");
     assert_eq!(fill.open, records().filter(|record| !is_final(record)).count(), "open");
     assert_eq!(fill.stubs, partition.stubs.len(), "stubs");
+    let failures = records().filter(|record| !is_final(record)).filter_map(|record| {
+        record.history.as_ref()?.failure.as_ref().map(|failure| failure.weight_kept())
+    });
+    assert_eq!(partition.tally.failures_bytes, failures.sum::<usize>(), "bytes of failures");
 
     let mut ended: Vec<_> = partition
         .records()

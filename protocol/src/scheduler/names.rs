@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Scheduler;
-use crate::task::{Batch, Template};
+use crate::task::{Batch, Options, Template};
 use crate::wire::{Ask, Profile, RequestError};
 
 /// Names that are offered instead of one that nobody knows.
@@ -28,7 +28,7 @@ impl Scheduler {
     }
 
     fn completed(&self, template: &Template) -> Result<Template, RequestError> {
-        let Template { name, queue, options } = template;
+        let Template { name, queue, .. } = &template.said();
         let own = self.lessees.profile(self.node());
         let profiles = || own.into_iter().chain(self.lessees.present().map(|(_, p)| p));
         let Some(declared) = profiles().find_map(|profile| profile.declaration(name)) else {
@@ -42,10 +42,8 @@ impl Scheduler {
             let known = alike(queue, known);
             return Err(RequestError::UnknownQueue { name: queue.clone(), known });
         };
-        let mut options = options.clone();
-        options.complete(&declared.options);
-        options.priority = options.priority.or(served.priority);
-        Ok(Template { name: name.clone(), queue: queue.clone(), options })
+        let priority = declared.options.priority.or(served.priority);
+        Ok(template.completed(queue, &Options { priority, ..declared.options.clone() }))
     }
 }
 

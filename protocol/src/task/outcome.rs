@@ -103,6 +103,14 @@ impl Failure {
         Some(&self.detail).filter(|detail| !detail.is_empty())
     }
 
+    /// The same with a word in place of its detail, where there is no room for that.
+    #[must_use]
+    pub fn without_detail(self) -> Self {
+        let Some(bytes) = self.detail().map(Bytes::len) else { return self };
+        let left_out = format!(r#"{{"left_out":"{bytes} bytes, too many tasks fail at present"}}"#);
+        Self { detail: left_out.into(), ..self }
+    }
+
     /// Takes the detail out.
     pub fn strip(&mut self) -> Option<Bytes> {
         Some(std::mem::take(&mut self.detail)).filter(|detail| !detail.is_empty())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{FailureKind, IllegalTransition, Phase, State, Template, Transition};
+use super::{Failure, FailureKind, IllegalTransition, Phase, State, Template, Transition};
 use crate::id::{Lessee, Token};
 use crate::time::Wall;
 
@@ -43,6 +43,9 @@ pub struct History {
     pub finished_at: Option<Wall>,
     /// Its place among the finished tasks of the partition.
     pub finish_order: u64,
+    /// Why the last attempt that failed did, as far as there was room for it. It is of no use any
+    /// more once another succeeds; dead tasks have theirs in their [phase](Phase::Dead).
+    pub failure: Option<Box<Failure>>,
 }
 
 /// One start of a task that has ended.
@@ -161,10 +164,10 @@ impl Record {
     /// What its memory is counted as, without its template, which it shares.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let history = self
-            .history
-            .as_ref()
-            .map_or(0, |history| HISTORY_WEIGHT + history.runs.len() * RUN_WEIGHT);
+        let history = self.history.as_ref().map_or(0, |history| {
+            let failure = history.failure.as_ref().map_or(0, |failure| failure.weight_kept());
+            HISTORY_WEIGHT + history.runs.len() * RUN_WEIGHT + failure
+        });
         let phase = match &self.phase {
             Phase::Succeeded(result) => result.len(),
             Phase::Dead(failure) => failure.weight(),
@@ -183,6 +186,14 @@ impl Template {
     }
 }
 
+impl Failure {
+    /// What its memory is counted as while a history keeps it.
+    #[must_use]
+    pub const fn weight_kept(&self) -> usize {
+        FAILURE_WEIGHT + self.weight()
+    }
+}
+
 // About what each takes in memory. They are part of the log's meaning, as `limits` explains: what
 // the compiler makes of our types may differ between two replicas, these may not.
 
@@ -191,6 +202,8 @@ impl Template {
 pub(crate) const RECORD_WEIGHT: usize = 232;
 /// What happened to a task, without its runs.
 pub(crate) const HISTORY_WEIGHT: usize = 72;
+/// Why a task failed that goes on, without what that says.
+pub(crate) const FAILURE_WEIGHT: usize = 64;
 /// One run that has ended.
 pub(crate) const RUN_WEIGHT: usize = 80;
 /// The run that goes on.

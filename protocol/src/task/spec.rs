@@ -29,6 +29,25 @@ pub struct Template {
     pub queue: String,
     /// How it is treated.
     pub options: Options,
+    /// Which of these are not the caller's. The node that takes the submission writes it.
+    pub filled_in: FilledIn,
+}
+
+/// What a node filled in from the task's declaration because the caller left it open. It is no part
+/// of what was submitted: the declaration may have changed when the same submission comes once more.
+#[allow(clippy::struct_excessive_bools, reason = "one for each of what can be left open")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FilledIn {
+    /// See [`Template::queue`].
+    pub queue: bool,
+    /// See [`Options::priority`].
+    pub priority: bool,
+    /// See [`Options::attempts_max`].
+    pub attempts_max: bool,
+    /// See [`Options::backoff_first`].
+    pub backoff_first: bool,
+    /// See [`Options::backoff_max`].
+    pub backoff_max: bool,
 }
 
 /// One task of a batch.
@@ -43,7 +62,7 @@ pub struct Row {
 }
 
 /// How a task is treated. What is not said here is as the task's declaration says, which the node
-/// that takes the submission fills in, else the default.
+/// that takes the submission [fills in](Template::completed), else the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Options {
     /// 0 to 9, higher first; 0 unless said.
@@ -89,15 +108,6 @@ impl Options {
     pub fn backoff_max(&self) -> Span {
         self.backoff_max.unwrap_or(BACKOFF_MAX_DEFAULT).max(self.backoff_first())
     }
-
-    /// Fills in what is not said from `declared`, except the time limit: that of the executor's
-    /// present declaration counts, so that a changed one also holds for tasks that wait already.
-    pub fn complete(&mut self, declared: &Self) {
-        self.priority = self.priority.or(declared.priority);
-        self.attempts_max = self.attempts_max.or(declared.attempts_max);
-        self.backoff_first = self.backoff_first.or(declared.backoff_first);
-        self.backoff_max = self.backoff_max.or(declared.backoff_max);
-    }
 }
 
 impl Template {
@@ -107,8 +117,62 @@ impl Template {
     /// Tasks called `name`, in the queue and with the options that they are declared with.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), queue: String::new(), options: Options::default() }
+        Self {
+            name: name.into(),
+            queue: String::new(),
+            options: Options::default(),
+            filled_in: FilledIn::default(),
+        }
     }
+
+    /// Fills in what the caller left open from the declaration that holds now, except the time limit:
+    /// that of the executor's present declaration counts, so that a changed one also holds for tasks
+    /// that wait already.
+    #[must_use]
+    pub fn completed(&self, queue: &str, declared: &Options) -> Self {
+        let mut whole = self.said();
+        if whole.queue.is_empty() {
+            whole.filled_in.queue = !queue.is_empty();
+            queue.clone_into(&mut whole.queue);
+        }
+        let (options, filled_in) = (&mut whole.options, &mut whole.filled_in);
+        filled_in.priority = fill_in(&mut options.priority, declared.priority);
+        filled_in.attempts_max = fill_in(&mut options.attempts_max, declared.attempts_max);
+        filled_in.backoff_first = fill_in(&mut options.backoff_first, declared.backoff_first);
+        filled_in.backoff_max = fill_in(&mut options.backoff_max, declared.backoff_max);
+        whole
+    }
+
+    /// What the caller said: without all that was filled in.
+    #[must_use]
+    pub fn said(&self) -> Self {
+        let mut said = self.clone();
+        let filled_in = std::mem::take(&mut said.filled_in);
+        if filled_in.queue {
+            said.queue.clear();
+        }
+        let options = &mut said.options;
+        options.priority.take_if(|_| filled_in.priority);
+        options.attempts_max.take_if(|_| filled_in.attempts_max);
+        options.backoff_first.take_if(|_| filled_in.backoff_first);
+        options.backoff_max.take_if(|_| filled_in.backoff_max);
+        said
+    }
+
+    /// Whether the callers of both said the same, whatever was filled in.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self == other || self.said() == other.said()
+    }
+}
+
+/// Gives `open` the value that is `declared` if it has none; whether it did.
+fn fill_in<T: Copy>(open: &mut Option<T>, declared: Option<T>) -> bool {
+    if open.is_some() {
+        return false;
+    }
+    *open = declared;
+    declared.is_some()
 }
 
 impl Batch {
@@ -170,8 +234,9 @@ impl Row {
 }
 
 impl Template {
-    /// Beyond its names: two lengths and all options, with every integer at its longest.
-    const FIXED: usize = 2 * 3 + (2 + 9 + 4 + 3 * 10 + 10 + 18);
+    /// Beyond its names: two lengths and all options, with every integer at its longest, and which of
+    /// them were filled in.
+    const FIXED: usize = 2 * 3 + (2 + 9 + 4 + 3 * 10 + 10 + 18) + 5;
 
     /// No fewer bytes than it takes on the wire and in the log, whatever queue is filled in.
     #[must_use]

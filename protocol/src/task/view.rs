@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, Phase, Record, RunEnd, State};
+use super::{Failure, History, Phase, Record, RunEnd, State};
 use crate::id::{NodeId, TaskId};
 use crate::time::Wall;
 
@@ -26,7 +26,7 @@ pub struct View {
     pub node: Option<NodeId>,
     /// What it returned, JSON.
     pub result: Option<Bytes>,
-    /// Why it is dead.
+    /// Why the last attempt that failed did, unless a later one has succeeded.
     pub error: Option<Failure>,
     /// When it was accepted.
     pub submitted_at: Wall,
@@ -77,7 +77,7 @@ impl View {
             runs: Vec::new(),
             node: None,
             result: None,
-            error: None,
+            error: history.and_then(last_failure),
             submitted_at: record.accepted_at,
             not_before: None,
             finished_at: history.and_then(|history| history.finished_at),
@@ -97,6 +97,7 @@ impl View {
             Phase::Succeeded(result) => {
                 view.attempts += 1;
                 view.result = Some(result.clone());
+                view.error = None;
             }
             Phase::Dead(failure) => view.error = Some((**failure).clone()),
             Phase::Ready | Phase::Cancelled | Phase::Expired => {}
@@ -106,3 +107,23 @@ impl View {
         view
     }
 }
+
+/// Why the last attempt that failed did: at least of what kind that was.
+fn last_failure(history: &History) -> Option<Failure> {
+    if let Some(failure) = &history.failure {
+        return Some((**failure).clone());
+    }
+    let failed = history.runs.iter().rev().find_map(|run| match run.end {
+        RunEnd::Failed(kind) => Some(kind),
+        RunEnd::Cancelled
+        | RunEnd::CutOff
+        | RunEnd::Lost
+        | RunEnd::NeverHad
+        | RunEnd::Succeeded
+        | RunEnd::Unheard => None,
+    });
+    failed.map(|kind| Failure::new(kind, NOT_KEPT))
+}
+
+/// What is told of a failure that there was no room for.
+const NOT_KEPT: &str = "what it said is not kept: too many tasks fail at present";

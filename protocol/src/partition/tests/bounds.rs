@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::history::logs;
 use super::*;
 use crate::limits::{NAME_BYTES_MAX, PartitionLimits, RUNS_KEPT_CROWDED};
+use crate::task::FilledIn;
 use crate::wire::encode;
 
 /// What an entry holds at most.
@@ -97,7 +98,7 @@ fn apart(count: usize) -> Template {
         expires_at: Some(START + ms(u64::MAX >> 12)),
         retry_of: Some(TaskId::new(START, PARTITION, u64::MAX)),
     };
-    Template { name: name("n"), queue: name("q"), options }
+    Template { name: name("n"), queue: name("q"), options, filled_in: FilledIn::default() }
 }
 
 fn often() -> Template {

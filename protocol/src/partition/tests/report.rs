@@ -74,26 +74,6 @@ fn the_last_attempt_leaves_its_failure() {
 }
 
 #[test]
-fn only_the_last_failure_is_kept_and_all_of_it_weighs() {
-    let mut owner = Owner::new();
-    let lessee = executor(1);
-    let task = owner.submit(&tried(2));
-    let fails = |detail: usize| {
-        let detail = Bytes::from(vec![b'1'; detail]);
-        Outcome::Failed(failure(FailureKind::Error).with_detail(detail))
-    };
-    let token = owner.lease(task, lessee);
-    owner.report(lessee, task, token, fails(50_000));
-    assert!(owner.partition.fill().bytes < 50_000, "it is tried again: nobody asks why");
-    owner.wait(ms(600_000));
-    let token = owner.lease(task, lessee);
-    owner.report(lessee, task, token, fails(60_000));
-    assert_eq!(owner.state(task), State::Dead);
-    let fill = owner.partition.fill();
-    assert!(fill.finished_bytes >= 60_000 && fill.bytes < 61_000, "{fill:?}");
-}
-
-#[test]
 fn a_run_that_stopped_by_itself_is_no_failure() {
     let mut owner = Owner::new();
     let lessee = executor(1);

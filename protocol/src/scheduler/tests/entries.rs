@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::lone_owner::{LoneOwner, START, batch, made, task, template};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_TASKS_MAX, ENTRY_BYTES_MAX};
 use crate::partition::Command;
-use crate::task::{Batch, InvalidBatch, Options, Row, Template};
+use crate::task::{Batch, FilledIn, InvalidBatch, Options, Row, Template};
 use crate::time::{Span, Wall};
 use crate::wire::{Answer, RequestError, encode};
 
@@ -24,6 +24,7 @@ fn diverse(first: u64, tasks: u64) -> Batch {
             attempts_max: Some(1_000),
             priority: Some(9),
         },
+        filled_in: FilledIn::default(),
     };
     let rows = (0..).zip(first..first + tasks);
     Batch {

@@ -1,9 +1,9 @@
 //! Names of tasks and queues: known somewhere, or refused with what they may have been meant for.
 
 use super::*;
-use crate::partition::Command;
-use crate::task::{Options, Template};
-use crate::wire::{Ask, Declaration, ExecutorSays, Queue, RequestError};
+use crate::partition::{Command, Refusal};
+use crate::task::{FilledIn, Options, Template};
+use crate::wire::{Answer, Ask, Declaration, ExecutorSays, Queue, RequestError};
 
 fn submit_as(name: &str, queue: &str) -> Ask {
     let template = Template { queue: queue.to_owned(), ..Template::new(name) };
@@ -76,8 +76,15 @@ fn what_a_submission_leaves_open_is_as_declared() {
     let step = node.ask(1, submit_as("add", ""));
     node.settle();
     let options = Options { priority: Some(6), ..declared };
-    let completed = Template { name: "add".to_owned(), queue: "mail".to_owned(), options };
-    assert_eq!(written(&step), [completed]);
+    let filled_in = FilledIn {
+        queue: true,
+        priority: true,
+        attempts_max: true,
+        backoff_first: true,
+        backoff_max: true,
+    };
+    let queue = "mail".to_owned();
+    assert_eq!(written(&step), [Template { queue, options, filled_in, ..Template::new("add") }]);
 
     let said = Options {
         priority: Some(1),
@@ -127,4 +134,45 @@ fn what_the_node_itself_declares_comes_before_what_others_do() {
     node.executor(declared_at(1));
     let step = node.ask(1, submit_as("add", ""));
     assert_eq!(written(&step)[0].options.attempts_max, Some(11));
+}
+
+/// What `add` is declared with.
+fn declared(queue: &str, options: Options) -> ExecutorSays {
+    let mut profile = profile(1);
+    profile.tasks[0].options = options;
+    profile.tasks[0].queue = queue.to_owned();
+    ExecutorSays::Introduce { lessee: lessee(0), profile }
+}
+
+#[test]
+fn a_changed_declaration_does_not_make_the_same_submission_another() {
+    let mut node = Node::alone(1);
+    let twice = Options { attempts_max: Some(2), backoff_first: Some(ms(7)), ..Options::default() };
+    node.executor(declared("mail", twice));
+    node.ask_and_settle(1, submit_as("add", ""));
+    let changed = Options { attempts_max: Some(5), priority: Some(3), ..Options::default() };
+    node.executor(declared("default", changed));
+    let known = answer(2, Answer::Submitted { refused: Vec::new(), known: 1 });
+    assert_eq!(answers(&node.ask_and_settle(2, submit_as("add", ""))), [known]);
+    // To say what the first try came to mean is to say something else.
+    let explicit = [
+        (submit_as("add", "mail"), 3),
+        (submit_with(Options { attempts_max: Some(2), ..Options::default() }, 1), 4),
+    ];
+    for (ask, request) in explicit {
+        let step = node.ask_and_settle(request, ask);
+        assert_eq!(answers(&step), [refused(request, &[(0, Refusal::Conflict)])]);
+    }
+}
+
+#[test]
+fn what_a_caller_pretends_to_have_been_filled_in_is_not() {
+    let mut node = Node::alone(1);
+    let mut template = template();
+    template.options.attempts_max = Some(7);
+    template.filled_in = FilledIn { queue: true, attempts_max: true, ..FilledIn::default() };
+    let step = node.ask(1, Ask::Submit { batch: batch_of(template, &[1]), wait: false });
+    let filled_in = FilledIn { queue: true, ..FilledIn::default() };
+    let queue = "default".to_owned();
+    assert_eq!(written(&step), [Template { queue, filled_in, ..Template::new("add") }]);
 }

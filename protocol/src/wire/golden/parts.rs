@@ -154,21 +154,19 @@ fn of_a_task() {
     ]);
 }
 
-/// One ready, one scheduled, one leased, one finished and one forgotten task.
+/// One ready, one scheduled, one leased, one finished, one forgotten task, and one that has failed.
 fn partition() -> Partition {
     let mut later = Template::new("later");
     later.options.delay = Span::from_millis(60_000);
     let row = |n: u64, template| Row { id: task(n), template, args: Bytes::from_static(b"[]") };
-    let rows = vec![row(1, 0), row(2, 0), row(3, 0), row(4, 0), row(5, 1)];
+    let rows = vec![row(1, 0), row(2, 0), row(3, 0), row(4, 0), row(5, 1), row(6, 0)];
     let batch = Batch { templates: vec![Template::new("add"), later], rows };
-    let grants = vec![Grant { lessee: LESSEE, rows: 3 }];
+    let grants = vec![Grant { lessee: LESSEE, rows: 4 }];
     let token = |position| crate::id::Token { term: 1, index: 5, position };
-    let report = |n, position| Report {
-        task: task(n),
-        token: token(position),
-        outcome: Outcome::Succeeded(Bytes::from_static(b"3")),
-    };
-    let reports = vec![report(1, 0), report(2, 1)];
+    let report = |n, position, outcome| Report { task: task(n), token: token(position), outcome };
+    let success = || Outcome::Succeeded(Bytes::from_static(b"3"));
+    let failed = report(4, 3, Outcome::Failed(failure()));
+    let reports = vec![report(1, 0, success()), report(2, 1, success()), failed];
     let entries = [
         Command::Accept { batch: batch.into(), grants },
         Command::Report { lessee: LESSEE, reports },
@@ -187,8 +185,9 @@ fn partition() -> Partition {
 fn in_snapshots() {
     let state = partition();
     let states: Vec<_> = state.records().map(|(_, record)| record.state()).collect();
-    assert_eq!(states, [State::Succeeded, State::Leased, State::Ready, State::Scheduled]);
-    assert_eq!(state.stub(task(1)), Some(State::Succeeded));
+    use State::{Leased, Ready, Scheduled, Succeeded};
+    assert_eq!(states, [Succeeded, Leased, Scheduled, Scheduled, Ready]);
+    assert_eq!(state.stub(task(1)), Some(Succeeded));
     check_bytes(&BTreeMap::from([
         ("Snapshot.Meta".to_owned(), meta().to_bytes()),
         ("Snapshot.Partition".to_owned(), state.to_bytes()),

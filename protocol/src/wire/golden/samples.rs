@@ -12,7 +12,7 @@ use crate::id::{
 use crate::membership::Liveness;
 use crate::meta::{Join, Member, Meta};
 use crate::task::{
-    Batch, Failure, FailureKind, Options, Row, RunEnd, RunView, State, Template, View,
+    Batch, Failure, FailureKind, FilledIn, Options, Row, RunEnd, RunView, State, Template, View,
 };
 use crate::time::{Span, Wall};
 use crate::wire::MemberStatus;
@@ -42,6 +42,7 @@ pub(super) fn template() -> Template {
             expires_at: Some(AT),
             retry_of: Some(task(10)),
         },
+        filled_in: FilledIn { priority: true, backoff_max: true, ..FilledIn::default() },
     }
 }
 
