@@ -106,11 +106,14 @@ fn node_lines(status: &Status) -> Vec<NodeLine<'_>> {
 fn for_people(status: &Status) -> Vec<String> {
     let meta = &status.meta;
     let seen_by = meta.members.get(&status.node).map_or("a node", |member| member.name.as_str());
-    let copies = usize::from(meta.replicas).min(meta.members.len());
+    let copies = match usize::from(meta.replicas).min(meta.members.len()) {
+        1 => "their one copy".to_owned(),
+        copies => format!("all {copies} copies"),
+    };
     let mut lines = vec![
         format!("cluster {} ({}), as {seen_by} sees it", meta.name, meta.cluster),
         format!(
-            "{} of {} partitions have an owner, {} all copies that they should have ({copies})",
+            "{} of {} partitions have an owner, {} have {copies}",
             status.partitions_owned, meta.partitions, status.partitions_whole
         ),
         format!("{} open tasks, {} running", count(status.open), count(status.running)),
@@ -188,7 +191,7 @@ mod tests {
         assert_eq!(
             shown[1..4],
             [
-                "12 of 16 partitions have an owner, 0 all copies that they should have (2)",
+                "12 of 16 partitions have an owner, 0 have all 2 copies",
                 "1,000 open tasks, 3 running",
                 "not counted, for they do not answer: what is owned by b",
             ]

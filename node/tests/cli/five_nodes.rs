@@ -37,7 +37,7 @@ fn a_cluster_of_five_is_ready_whole_and_the_same_when_it_is_started_again() {
             && nodes.iter().all(|node| node["partitions"] != 0)
     });
     let ran = program.run(&["cluster", "status"]);
-    let all = "256 of 256 partitions have an owner, 256 all copies that they should have (3)";
+    let all = "256 of 256 partitions have an owner, 256 have all 3 copies";
     assert!(ran.ok && ran.out.contains(all), "{ran:?}");
     tell(&dev, Signal::SIGINT);
     assert!(output(dev).ok);
