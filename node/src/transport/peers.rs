@@ -45,6 +45,8 @@ pub(super) struct State {
     /// A dialer runs.
     pub(super) dialing: bool,
     pub(super) link: Option<Arc<Link>>,
+    /// What it called itself last.
+    pub(super) name: Option<String>,
 }
 
 impl Peers {
@@ -141,6 +143,7 @@ pub(super) async fn join(
     }
     let link = Arc::new(Link::new(connection, other.clone(), dialer));
     state.known = Some(known);
+    state.name = Some(other.name.clone());
     let replaced = state.link.replace(Arc::clone(&link));
     drop(state);
     if let Some(replaced) = &replaced {
