@@ -29,6 +29,7 @@ mod executor;
 mod gossip;
 mod ground;
 mod health;
+mod majority;
 mod post;
 mod runs;
 mod scheduler;

@@ -19,6 +19,7 @@ mod json_text;
 mod names;
 mod node;
 mod out;
+mod progress;
 mod submit;
 mod table;
 mod task;

@@ -47,7 +47,7 @@ async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, arrive
             debug!(session, name, %from, "a client came");
         }
         Inbound::ClientFrame { session, frame, room } => {
-            client_frame(session, &frame, handles, events);
+            client_frame(session, &frame, handles, unreadable, events);
             arrived.rooms.push(room);
         }
         Inbound::ClientGone { session } => events.push(Event::CallerGone { session }),
@@ -59,7 +59,7 @@ async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, arrive
             }
         }
         Inbound::Disconnected { node, why } => {
-            info!(?node, why, "a connection ended");
+            info!(id = %node, why, "disconnected from node {}", handles.transport.called(node));
             handles.ways.note(ways::Event::Disconnected(node));
             handles.tell(&handles.gossip, Gossiped(membership::Event::Silent { node }));
         }
@@ -72,7 +72,7 @@ async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, arrive
             Err(why) => {
                 if let Some(suppressed) = unreadable.pass() {
                     warn!(
-                        ?from, ?lane, %why, suppressed,
+                        from = handles.transport.called(from), ?lane, %why, suppressed,
                         "a frame of a node cannot be read; is it another version?"
                     );
                 }
@@ -82,14 +82,25 @@ async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, arrive
     }
 }
 
-fn client_frame(session: u64, frame: &[u8], handles: &Handles, events: &mut Vec<Event>) {
+fn client_frame(
+    session: u64,
+    frame: &[u8],
+    handles: &Handles,
+    unreadable: &Throttle,
+    events: &mut Vec<Event>,
+) {
     match decode::<ClientFrame>(frame, Lane::Work.bytes_max()) {
         Ok(ClientFrame { id: request, request: asked }) => {
             let caller = Caller { session, request };
             events.push(Event::Asked { caller, request: asked });
         }
         Err(why) => {
-            warn!(session, %why, "a client is cut off for a frame that cannot be read");
+            if let Some(suppressed) = unreadable.pass() {
+                warn!(
+                    session, %why, suppressed,
+                    "a client is cut off for a frame that cannot be read; is it another version?"
+                );
+            }
             handles.transport.close_session(session, "a frame cannot be read");
         }
     }
@@ -98,7 +109,7 @@ fn client_frame(session: u64, frame: &[u8], handles: &Handles, events: &mut Vec<
 /// Waits for nobody: votes of other nodes may be behind this, and an actor that is just being built
 /// hears of it later.
 fn connected(node: NodeId, hello: &NodeHello, handles: &Handles, events: &mut Vec<Event>) {
-    info!(?node, name = hello.name, address = %hello.listen, "connected");
+    info!(id = %node, address = %hello.listen, "connected to node {}", hello.name);
     handles.ways.note(ways::Event::Connected(node));
     let to = membership::Peer { node, address: hello.listen };
     handles.tell(&handles.gossip, Gossiped(membership::Event::Announce { to }));
@@ -177,7 +188,7 @@ fn refused(by: NodeId, addr: std::net::SocketAddr, refusal: Refusal, handles: &H
         {
             handles.fail(NodeError::Outdated(refusal.to_string()));
         }
-        _ => debug!(?by, %addr, %refusal, "refused"),
+        _ => debug!(by = handles.transport.called(by), %addr, %refusal, "refused"),
     }
 }
 
@@ -237,7 +248,16 @@ mod tests {
             let inbound = Inbound::Frame { from, lane, frame, room: Room::NONE };
             take(inbound, node.handles(), &unreadable, &mut arrived).await;
         }
-        assert_eq!(log.lines("cannot be read").len(), 1);
+        assert_eq!(log.lines("a frame of a node cannot be read").len(), 1);
+        // Lanes of clients and of nodes are not the same, so they do not share one.
+        let unreadable = Throttle::default();
+        for session in 0..100 {
+            let (frame, room) = (vec![255; 3].into(), Room::NONE);
+            let inbound = Inbound::ClientFrame { session, frame, room };
+            take(inbound, node.handles(), &unreadable, &mut arrived).await;
+        }
+        assert_eq!(log.lines("a client is cut off").len(), 1);
+        assert!(arrived.events.is_empty());
         node.stop().await;
     }
 }

@@ -290,6 +290,12 @@ impl Transport {
         self.inner.sessions.close_all(why);
     }
 
+    /// What people call a node: its name, or its id if it was never met.
+    pub(crate) fn called(&self, node: NodeId) -> String {
+        let name = self.inner.peers.get(node).and_then(|peer| peer.state().name.clone());
+        name.unwrap_or_else(|| node.to_string())
+    }
+
     /// What `node` says of itself, and the round-trip time, while it is connected.
     #[must_use]
     pub fn peer(&self, node: NodeId) -> Option<(NodeHello, Duration)> {

@@ -6,6 +6,8 @@
 mod cluster;
 #[path = "cli/dev.rs"]
 mod dev;
+#[path = "cli/file.rs"]
+mod file;
 #[path = "cli/five_nodes.rs"]
 mod five_nodes;
 #[path = "cli/full_disk.rs"]
@@ -91,6 +93,8 @@ fn certificates_are_made_once() {
     assert!(!ran.ok && ran.err.contains("lower-case letters"), "{}", ran.err);
 }
 
+const ID: &str = "018bcfe5-6800-73ff-8000-000000000007";
+
 #[test]
 fn what_is_typed_wrong_is_told_before_anything_is_done() {
     let program = Program::new();
@@ -102,6 +106,9 @@ fn what_is_typed_wrong_is_told_before_anything_is_done() {
         (&["submit"][..], "<NAME>"),
         (&["submit", "a", "--from", "b"], "cannot be used with"),
         (&["submit", "a", "--delay", "soon"], "write whole numbers with units"),
+        (&["submit", "a", "--delay", "-1s"], "there is no time before now"),
+        (&["submit", "a", "--time-limit", "-1s"], "there is no time before now"),
+        (&["task", "wait", ID, "--timeout", "-1s"], "there is no time before now"),
         (&["submit", "a", "--priority", "10"], "10 is not in 0..=9"),
         (&["submit", "a", "--id", "1"], "not a task id"),
         (&["task", "list", "--state", "done"], "[possible values: scheduled, ready, leased,"),
@@ -113,6 +120,7 @@ fn what_is_typed_wrong_is_told_before_anything_is_done() {
         (&["node", "--name", ""], "use 1 to 63 lower-case letters"),
         (&["dev", "--base-port", "0"], "0 is not in 1..=65535"),
         (&["bench", "--payload", "2000000"], "1048576 bytes"),
+        (&["bench", "--tasks", "0", "--latency", "0"], "nothing to measure"),
     ] {
         let ran = program.run(args);
         assert!(!ran.ok && ran.err.contains(told), "{args:?}: {ran:?}");

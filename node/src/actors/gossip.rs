@@ -84,8 +84,9 @@ impl Gossip {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Changed { identity, liveness } => {
-                info!(node = ?identity.node, ?liveness, "a node is {liveness:?}");
                 let (node, incarnation) = (identity.node, identity.incarnation);
+                let name = self.handles.transport.called(node);
+                info!(id = %node, "node {name} {}", words(liveness));
                 // Whoever has not met that start itself refuses earlier ones all the same.
                 self.handles.transport.note_incarnation(node, incarnation);
                 self.handles.ways.note(ways::Event::Liveness { node, liveness });
@@ -114,6 +115,14 @@ impl Gossip {
                 self.handles.fail(NodeError::Superseded { address: by.address });
             }
         }
+    }
+}
+
+const fn words(liveness: Liveness) -> &'static str {
+    match liveness {
+        Liveness::Alive => "is alive",
+        Liveness::Suspect => "does not answer",
+        Liveness::Down => "is down",
     }
 }
 

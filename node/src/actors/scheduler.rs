@@ -10,7 +10,7 @@ use std::mem;
 
 use actix::{Actor, Context, Handler, Message, MessageResult};
 use tokio::sync::mpsc;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 use umbel_protocol::durable::{Copies, StateWrite};
 use umbel_protocol::group::Role;
 use umbel_protocol::id::{GroupId, ReplicaId};
@@ -23,6 +23,7 @@ use umbel_protocol::wire::{Answer, OwnerSays, Request};
 use super::OwnerSpoke;
 use super::alarm::{Alarm, Driven};
 use super::gossip::Waiting;
+use super::majority::{Majority, Turn};
 use super::supervisor::{Bell, Handles, NodeError};
 use crate::clock::Clock;
 use crate::store::WriterHandle;
@@ -46,6 +47,7 @@ pub struct Scheduler {
     alarm: Alarm,
     callers: HashMap<u64, mpsc::Sender<Answer>>,
     last_caller: u64,
+    majority: Majority,
     /// Rings when this actor is gone.
     _bell: Bell,
 }
@@ -94,6 +96,7 @@ impl Scheduler {
             alarm: Alarm::new(clock),
             callers: HashMap::new(),
             last_caller: 0,
+            majority: Majority::default(),
             _bell: bell,
         }
     }
@@ -128,7 +131,10 @@ impl Scheduler {
             Effect::Keep(write) => self.keep(write),
             Effect::Lost(loss) => self.handles.fail(NodeError::Lost(loss)),
             Effect::Meet { node, address } => self.handles.meet(node, address),
-            Effect::Members(members) => self.handles.ways.note(ways::Event::Members(members)),
+            Effect::Members(members) => {
+                tell(self.majority.members(&members));
+                self.handles.ways.note(ways::Event::Members(members));
+            }
             Effect::PassedOver { group, index, why } => {
                 error!(%group, index, %why, "an entry of the log makes no sense and has no effect");
             }
@@ -188,6 +194,19 @@ impl Scheduler {
     }
 }
 
+fn tell(turn: Option<Turn>) {
+    match turn {
+        Some(Turn::Lost { down, members }) => warn!(
+            "{down} of {members} members are down, so there is no majority: no task is taken in or \
+             started before more are back"
+        ),
+        Some(Turn::Regained { down, members }) => {
+            info!("there is a majority again: {down} of {members} members are down");
+        }
+        None => {}
+    }
+}
+
 impl Driven for Scheduler {
     fn alarm(&mut self) -> &mut Alarm {
         &mut self.alarm
@@ -237,6 +256,11 @@ impl Handler<Happened> for Scheduler {
 
     fn handle(&mut self, Happened(events): Happened, ctx: &mut Self::Context) {
         self.make_way(ctx);
+        for event in &events {
+            if let Event::Liveness { node, liveness, .. } = event {
+                tell(self.majority.liveness(*node, *liveness));
+            }
+        }
         self.step_all(events, ctx);
     }
 }

@@ -223,11 +223,14 @@ impl Handles {
 
     /// The node must stop. The first reason counts.
     pub(crate) fn fail(&self, why: NodeError) {
-        error!(why = chain(&why), "this node stops");
         self.fatal.send_if_modified(|known| {
-            let first = known.is_none();
-            known.get_or_insert_with(|| Arc::new(why));
-            first
+            if known.is_some() {
+                debug!(why = chain(&why), "a further reason to stop");
+                return false;
+            }
+            error!(why = chain(&why), "this node stops");
+            *known = Some(Arc::new(why));
+            true
         });
     }
 }
@@ -570,7 +573,7 @@ impl Handler<Stop> for Supervisor {
         self.waiting.push(done);
         self.at_once |= at_once;
         if !mem::replace(&mut self.stopping, true) {
-            info!("this node stops");
+            info!("all work here is ended");
             // The runs end while others still hear of this node: if they took it to be down, they
             // would run its tasks beside them.
             if let Some(executor) = self.setup.handles.executor.addr() {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use umbel_protocol::limits::{ARGS_BYTES_MAX, BATCH_BYTES_MAX, BATCH_TASKS_MAX};
@@ -18,8 +18,10 @@ use umbel_protocol::membership::Liveness;
 use umbel_protocol::task::{Batch, Row, State, Template};
 
 use super::connect::ConnectArgs;
+use super::interrupt::Interrupts;
+use super::progress::progress;
 use super::table::facts;
-use super::time::{count, length};
+use super::time::{count, count_of, length};
 use super::{Done, out};
 use crate::client::Client;
 use crate::work::{Call, Registry};
@@ -29,10 +31,10 @@ pub(super) struct BenchArgs {
     /// How many tasks
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     tasks: usize,
-    /// Tasks of one submission
-    #[arg(long, value_name = "N", default_value_t = 1_000,
+    /// Tasks of one submission [default: 1000, or as many as fit]
+    #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u16).range(1..=BATCH_TASKS_MAX as i64))]
-    batch: u16,
+    batch: Option<u16>,
     /// Bytes of arguments of each task
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     payload: usize,
@@ -64,11 +66,37 @@ struct Measured {
 }
 
 pub(super) async fn run(args: BenchArgs) -> anyhow::Result<Done> {
-    let batch = usize::from(args.batch);
+    if args.tasks == 0 && args.latency == 0 {
+        bail!("there is nothing to measure: give --tasks or --latency something to do");
+    }
+    let batch = batch(&args)?;
+    let mut interrupts = Interrupts::listen()?;
+    let measured = tokio::select! {
+        measured = measure(&args, batch) => measured?,
+        () = interrupts.any() => {
+            out::note("interrupted: nothing is measured; tasks that were submitted go on, which do nothing");
+            return Ok(Done::Interrupted);
+        }
+    };
+    let mut results = out::Results::new();
+    if args.json {
+        results.json(&measured)?;
+    } else {
+        for line in measured.for_people(args.latency) {
+            results.line(line)?;
+        }
+    }
+    results.flush()?;
+    Ok(Done::Well)
+}
+
+/// How many tasks a submission has.
+fn batch(args: &BenchArgs) -> anyhow::Result<usize> {
     if args.payload > ARGS_BYTES_MAX {
         bail!("--payload may be at most {ARGS_BYTES_MAX} bytes, which is what one task may have");
     }
     let fit = (BATCH_BYTES_MAX - OVERHEAD) / (args.payload + OVERHEAD_OF_TASK);
+    let batch = args.batch.map_or(BATCH.min(fit), usize::from);
     if batch > fit {
         bail!(
             "{batch} tasks of {} bytes do not fit one submission, which may have {BATCH_BYTES_MAX} \
@@ -76,6 +104,10 @@ pub(super) async fn run(args: BenchArgs) -> anyhow::Result<Done> {
             args.payload,
         );
     }
+    Ok(batch)
+}
+
+async fn measure(args: &BenchArgs, batch: usize) -> anyhow::Result<Measured> {
     let target = args.connect.target()?;
     let first = target.client().await?;
     let members = first.members().await.context("cannot ask for the members")?;
@@ -91,13 +123,13 @@ pub(super) async fn run(args: BenchArgs) -> anyhow::Result<Done> {
     let trips = tokio::spawn(async move { round_trips(&client, tasks).await });
     let mut trips = trips.await.context("the one who measures panicked")??;
     let payload = payload(args.payload);
-    let seconds = throughput(&clients, &args, payload).await?.as_secs_f64();
+    let seconds = throughput(&clients, args, batch, payload).await?.as_secs_f64();
     trips.sort_unstable();
     let percentile = |percent: usize| {
         let place = (trips.len() * percent / 100).min(trips.len().saturating_sub(1));
         trips.get(place).map(Duration::as_micros)
     };
-    let measured = Measured {
+    Ok(Measured {
         nodes: clients.len(),
         tasks: args.tasks,
         batch,
@@ -106,17 +138,7 @@ pub(super) async fn run(args: BenchArgs) -> anyhow::Result<Done> {
         tasks_per_s: if seconds > 0.0 { (args.tasks as f64 / seconds).round() } else { 0.0 },
         p50_us: percentile(50),
         p99_us: percentile(99),
-    };
-    let mut results = out::Results::new();
-    if args.json {
-        results.json(&measured)?;
-    } else {
-        for line in measured.for_people(args.latency) {
-            results.line(line)?;
-        }
-    }
-    results.flush()?;
-    Ok(Done::Well)
+    })
 }
 
 impl Measured {
@@ -130,12 +152,12 @@ impl Measured {
             told.push((
                 "throughput",
                 format!(
-                    "{} tasks/s, {} tasks in {:.2} s, submitted {} at a time to {} nodes",
+                    "{} tasks/s, {} in {:.2} s, submitted {} at a time to {}",
                     count(self.tasks_per_s as u64),
-                    count(self.tasks as u64),
+                    count_of(self.tasks as u64, "task"),
                     self.seconds,
                     count(self.batch as u64),
-                    self.nodes
+                    count_of(self.nodes as u64, "node")
                 ),
             ));
         }
@@ -143,10 +165,10 @@ impl Measured {
             told.push((
                 "round trip",
                 format!(
-                    "p50 {}, p99 {}, {} tasks one after the other",
+                    "p50 {}, p99 {}, {} one after the other",
                     micros(self.p50_us),
                     micros(self.p99_us),
-                    count(latency as u64)
+                    count_of(latency as u64, "task")
                 ),
             ));
         }
@@ -177,10 +199,11 @@ async fn round_trip(client: &Client) -> anyhow::Result<Duration> {
 async fn throughput(
     clients: &[Client],
     args: &BenchArgs,
+    batch: usize,
     payload: Bytes,
 ) -> anyhow::Result<Duration> {
     let left = Arc::new(AtomicUsize::new(args.tasks));
-    let bar = progress(args.tasks);
+    let bar = progress(Some(args.tasks as u64));
     let mut senders = JoinSet::new();
     let began = Instant::now();
     for client in clients {
@@ -188,7 +211,7 @@ async fn throughput(
             let sender = Sender {
                 client: client.clone(),
                 left: Arc::clone(&left),
-                batch: usize::from(args.batch),
+                batch,
                 payload: payload.clone(),
                 bar: bar.clone(),
             };
@@ -249,23 +272,38 @@ fn payload(bytes: usize) -> Bytes {
     }
 }
 
-fn progress(tasks: usize) -> ProgressBar {
-    if !out::is_watched() {
-        return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-    }
-    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} tasks, {per_sec}");
-    ProgressBar::new(tasks as u64)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
 const WARM_UP: usize = 50;
+/// Tasks of a submission, unless it is said or they do not fit.
+const BATCH: usize = 1_000;
 /// What a submission takes besides its tasks, and a task besides its payload.
 const OVERHEAD: usize = 512;
 const OVERHEAD_OF_TASK: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Bench {
+        #[command(flatten)]
+        args: BenchArgs,
+    }
+
+    #[test]
+    fn a_submission_has_as_many_tasks_as_fit() {
+        let of = |args: &[&str]| {
+            let args = [&["bench"], args].concat();
+            batch(&Bench::try_parse_from(args).unwrap().args)
+        };
+        assert_eq!(of(&[]).unwrap(), BATCH);
+        assert_eq!(of(&["--batch", "7", "--payload", "5000"]).unwrap(), 7);
+        let fit = of(&["--payload", "5000"]).unwrap();
+        assert!(fit < BATCH && fit * 5_000 <= BATCH_BYTES_MAX, "{fit}");
+        assert!(of(&["--batch", "1000", "--payload", "5000"]).is_err());
+        assert!(of(&["--payload", &ARGS_BYTES_MAX.to_string()]).unwrap() > 0);
+    }
 
     #[test]
     fn a_payload_is_json_of_its_length() {

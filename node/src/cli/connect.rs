@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use rand::seq::SliceRandom as _;
 
 use crate::client::{Client, ClientBuilder};
 use crate::local::{self, Local};
@@ -144,7 +145,10 @@ fn choose(
         );
     };
     let addresses = if connect.is_empty() {
-        nodes.iter().map(|node| node.address.to_string()).collect()
+        let mut addresses: Vec<_> = nodes.iter().map(|node| node.address.to_string()).collect();
+        // Whoever is asked takes the tasks in and owns them: scripts are not to burden one node.
+        addresses.shuffle(&mut rand::rng());
+        addresses
     } else {
         connect.to_vec()
     };
@@ -179,9 +183,14 @@ mod tests {
 
     #[test]
     fn the_only_cluster_of_the_host_is_taken() {
-        let found = clusters(vec![local("a", 1, "/x"), local("b", 2, "/x")]);
-        let target = choose(found, &[], None).unwrap();
-        assert_eq!(target.addresses, ["127.0.0.1:1", "127.0.0.1:2"]);
+        let found = || clusters(vec![local("a", 1, "/x"), local("b", 2, "/x")]);
+        let target = choose(found(), &[], None).unwrap();
+        let mut all = target.addresses.clone();
+        all.sort();
+        assert_eq!(all, ["127.0.0.1:1", "127.0.0.1:2"]);
+        // Each of them is asked first now and then; that this fails by chance is beyond all odds.
+        let first = || choose(found(), &[], None).unwrap().addresses.swap_remove(0);
+        assert!((0..200).any(|_| first() != target.addresses[0]));
         assert_eq!(target.tls, PathBuf::from("/x"));
         let error = choose(Vec::new(), &[], None).unwrap_err();
         assert!(error.to_string().contains("umbel dev"), "{error}");

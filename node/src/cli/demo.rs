@@ -14,7 +14,7 @@ use clap::Args;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, interval};
@@ -28,6 +28,8 @@ use self::report::Report;
 use super::fleet::{Fleet, Home, Listed, free_ports};
 use super::interrupt::Interrupts;
 use super::names::Names;
+use super::progress::progress;
+use super::submit::count_tasks;
 use super::time::length;
 use super::{Done, out};
 use crate::client::{Client, ClientError};
@@ -94,12 +96,19 @@ async fn play(args: &DemoArgs, home: &Home, kept: &mut Option<Fleet>) -> anyhow:
     }
     let watching = clients.last().context("there is a node")?.clone();
     let passes = TASKS_MIN.div_ceil(files.sums.len());
-    let bar = progress((files.sums.len() * passes) as u64);
+    let bar = progress(Some((files.sums.len() * passes) as u64));
     let mut course = Course::begin();
     let shares = submit(&clients, &files, passes).await?;
     let mut of_victim: BTreeSet<TaskId> = shares[VICTIM].iter().copied().collect();
     let ids = shares.concat();
-    tell(&bar, format!("{} tasks acknowledged after {}", ids.len(), length(course.elapsed())));
+    tell(
+        &bar,
+        format!(
+            "{} acknowledged after {}",
+            count_tasks(ids.len() as u64),
+            length(course.elapsed())
+        ),
+    );
 
     let mut ends: FuturesUnordered<_> = ids.iter().map(|id| end_of(&watching, *id)).collect();
     let mut views = Vec::with_capacity(ids.len());
@@ -219,14 +228,6 @@ async fn takeover(client: Client, lost: String, since: Instant) -> Option<Durati
 /// Says something while the bar is there.
 fn tell(bar: &ProgressBar, text: String) {
     bar.suspend(|| out::note(text));
-}
-
-fn progress(tasks: u64) -> ProgressBar {
-    if !out::is_watched() {
-        return ProgressBar::with_draw_target(Some(tasks), ProgressDrawTarget::hidden());
-    }
-    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} tasks, {per_sec}");
-    ProgressBar::new(tasks).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 const TASK: &str = "checksum";

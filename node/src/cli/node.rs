@@ -8,10 +8,10 @@ use std::thread;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::net::lookup_host;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
+use super::interrupt::Interrupts;
 use super::{Done, out};
 use crate::Node;
 use crate::config::{Config, HostPort};
@@ -45,13 +45,11 @@ pub(super) struct NodeArgs {
 pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
     log();
     // Before anything is started: a signal that comes meanwhile must not be lost.
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupts = Interrupts::listen()?;
     let (tethered, unlisted) = (args.tethered, args.unlisted);
     let stopping = async {
         tokio::select! {
-            _ = interrupted.recv() => {}
-            _ = terminated.recv() => {}
+            () = interrupts.any() => {}
             () = untethered(), if tethered => {}
         }
     };

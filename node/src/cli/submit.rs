@@ -1,7 +1,9 @@
 //! `umbel submit`: one task, or one for each line of a file.
 
+mod book;
 mod file;
 mod line;
+mod read;
 mod tally;
 
 use std::path::PathBuf;
@@ -52,7 +54,7 @@ pub(super) struct SubmitArgs {
     #[arg(long)]
     queue: Option<String>,
     /// Start it so much later: 10s, 1m30s, 2h
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    #[arg(long, value_name = "TIME", value_parser = time::parse, allow_hyphen_values = true)]
     delay: Option<Duration>,
     /// 0 to 9, higher first
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
@@ -62,7 +64,7 @@ pub(super) struct SubmitArgs {
     attempts: Option<u16>,
     /// How long one run may take
     #[arg(long = "time-limit", alias = "timeout", value_name = "TIME",
-        value_parser = time::parse_some)]
+        value_parser = time::parse_some, allow_hyphen_values = true)]
     time_limit: Option<Duration>,
     /// Its id; submitting a task twice under one id is submitting it once
     #[arg(long, conflicts_with = "from")]
@@ -120,36 +122,27 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
             error
         });
     }
+    let unwritten = || format!("task {id} was submitted, which could not be told");
     if !wait {
-        let mut results = out::Results::new();
-        if *json {
-            results.json(&IdLine::taken(id))?;
-        } else {
-            results.line(id.to_string())?;
-        }
-        results.flush()?;
+        let told = if *json { serde_json::to_string(&IdLine::taken(id))? } else { id.to_string() };
+        out::line(told).with_context(unwritten)?;
         return Ok(Done::Well);
     }
     let waited = tokio::select! {
         waited = client.wait(id, None) => waited,
         () = interrupts.any() => {
-            out::note(format!(
-                "task {id} goes on; `umbel task wait {id}` waits for it, `umbel task cancel {id}` \
-                 stops it"
-            ));
+            out::note(goes_on(id));
             return Ok(Done::Interrupted);
         }
     };
     let view = waited
         .with_context(|| format!("task {id} was submitted, but its end could not be learned"))?;
-    let mut results = out::Results::new();
-    if *json {
-        let names = Names::ask(&client).await;
-        results.json(&TaskLine::of(&view, &names))?;
+    let told = if *json {
+        serde_json::to_string(&TaskLine::of(&view, &Names::ask(&client).await))?
     } else {
-        results.line(summary(&view))?;
-    }
-    results.flush()?;
+        summary(&view)
+    };
+    out::line(told).with_context(unwritten)?;
     Ok(if view.state == State::Succeeded { Done::Well } else { Done::Badly })
 }
 
@@ -167,6 +160,13 @@ fn written(typed: &str) -> anyhow::Result<String> {
 
 fn unknown(id: TaskId) -> String {
     format!("it is not known whether task {id} was taken in; submit it again with --id {id}")
+}
+
+/// What to say to one who waits no longer.
+pub(super) fn goes_on(id: TaskId) -> String {
+    format!(
+        "task {id} goes on; `umbel task wait {id}` waits for it, `umbel task cancel {id}` stops it"
+    )
 }
 
 /// Members that may be why there is no answer.

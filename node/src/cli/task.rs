@@ -10,8 +10,9 @@ use umbel_protocol::limits::LIST_MAX;
 use umbel_protocol::task::{State, View};
 
 use super::connect::ConnectArgs;
+use super::interrupt::Interrupts;
 use super::names::Names;
-use super::submit::count_tasks;
+use super::submit::{count_tasks, goes_on};
 use super::table::{brief, table};
 use super::task_line::{TaskLine, details};
 use super::time::{parse, stamp};
@@ -53,7 +54,7 @@ pub(super) struct WaitArgs {
     #[command(flatten)]
     task: TaskArgs,
     /// How long to wait [default: as long as it takes]
-    #[arg(long, value_name = "TIME", value_parser = parse)]
+    #[arg(long, value_name = "TIME", value_parser = parse, allow_hyphen_values = true)]
     timeout: Option<Duration>,
 }
 
@@ -86,7 +87,15 @@ pub(super) async fn run(command: TaskCommand) -> anyhow::Result<Done> {
         }
         TaskCommand::Wait(WaitArgs { task: args, timeout }) => {
             let client = args.connect.client().await?;
-            let view = client.wait(args.id, timeout).await.context("cannot wait for the task")?;
+            let mut interrupts = Interrupts::listen()?;
+            let waited = tokio::select! {
+                waited = client.wait(args.id, timeout) => waited,
+                () = interrupts.any() => {
+                    out::note(goes_on(args.id));
+                    return Ok(Done::Interrupted);
+                }
+            };
+            let view = waited.context("cannot wait for the task")?;
             print(&client, &view, args.json).await?;
             Ok(if view.state == State::Succeeded { Done::Well } else { Done::Badly })
         }

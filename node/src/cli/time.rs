@@ -1,4 +1,4 @@
-//! Times and lengths of time, as they are printed and typed.
+//! Times, lengths of time and numbers of things, as they are printed and typed.
 
 use std::time::Duration;
 
@@ -35,6 +35,9 @@ pub(super) fn between(from: Wall, to: Wall) -> String {
 
 /// Reads `10s`, `1m30s`.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
+    if text.trim_start().starts_with('-') {
+        return Err("there is no time before now: leave the minus out".to_owned());
+    }
     span(text).map(duration).ok_or_else(|| SPAN_HELP.to_owned())
 }
 
@@ -65,6 +68,11 @@ pub(super) fn count(number: u64) -> String {
     shown
 }
 
+/// `1 node`, `2,000 nodes`.
+pub(super) fn count_of(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,12 +86,15 @@ mod tests {
         assert_eq!(length(Duration::from_millis(61_500)), "61.50 s");
         assert_eq!(between(Wall::from_millis(5), Wall::from_millis(7)), "2.0 ms");
         assert_eq!([count(0), count(999), count(1_234_567)], ["0", "999", "1,234,567"]);
+        assert_eq!(count_of(1, "node"), "1 node");
+        assert_eq!(count_of(2_000, "node"), "2,000 nodes");
     }
 
     #[test]
     fn lengths_are_read() {
         assert_eq!(parse("1m30s"), Ok(Duration::from_secs(90)));
         assert!(parse_some("0s").is_err() && parse_some("1ms").is_ok());
+        assert!(parse("-1s").unwrap_err().contains("no time before now"));
         assert!(parse("soon").unwrap_err().contains("1m30s"));
     }
 }

@@ -122,6 +122,8 @@ impl Exchange<'_> {
         let mut pause = PAUSE_MIN;
         let mut troubled_since = None;
         let mut last = None;
+        // Whether a try whose answer is not known may have come through.
+        let mut in_doubt = false;
         loop {
             let began = Instant::now();
             let mut progress = false;
@@ -133,8 +135,12 @@ impl Exchange<'_> {
                     troubled_since = None;
                     continue;
                 }
-                Err(Missed::Answer(error)) if may_pass(&error) => last = Some(error),
+                Err(Missed::Answer(error)) if may_pass(&error) => {
+                    in_doubt |= ask.acts() && error == RequestError::Unknown;
+                    last = Some(error);
+                }
                 Err(Missed::Answer(error)) => return Err(error.into()),
+                Err(Missed::Link(_)) if in_doubt => return Err(RequestError::Unknown.into()),
                 Err(Missed::Link(error)) => {
                     return Err(match (error, last) {
                         // The last node that was there had something to say.
@@ -143,8 +149,11 @@ impl Exchange<'_> {
                     });
                 }
                 // The node was there and well until it went.
-                Err(Missed::Lost) => progress |= began.elapsed() >= PAUSE_MAX,
-                Err(Missed::Silent) => {}
+                Err(Missed::Lost) => {
+                    in_doubt |= ask.acts();
+                    progress |= began.elapsed() >= PAUSE_MAX;
+                }
+                Err(Missed::Silent) => in_doubt |= ask.acts(),
             }
             // Whatever happened before is over. A try that came to nothing was trouble from its
             // beginning, else one without a deadline would go on for ever.
@@ -161,7 +170,12 @@ impl Exchange<'_> {
                 Until::At(deadline, after) => (deadline, after),
             };
             if Instant::now() + pause >= deadline {
-                return Err(last.map_or(ClientError::NoAnswer { after }, ClientError::Request));
+                return Err(match last {
+                    None => ClientError::NoAnswer { after },
+                    // What the last try met says nothing of those before it.
+                    Some(_) if in_doubt => RequestError::Unknown.into(),
+                    Some(error) => error.into(),
+                });
             }
             // Somebody else may own the partition by now.
             self.directory.doubt();

@@ -37,14 +37,14 @@ impl<'t, 'p, 's> Reader<'t, 'p, 's> {
             return None;
         };
         let mut has_unknown = false;
-        for key in table.keys() {
+        for (key, value) in table {
             let name: &str = key.get_ref();
             if !known.iter().any(|known| known.name == name) {
                 has_unknown = true;
                 problems.add(
                     key.span(),
                     format!("unknown key `{name}` in [{title}]"),
-                    unknown_help(name, known),
+                    unknown_help(title, name, value.get_ref(), known),
                 );
             }
         }
@@ -185,13 +185,18 @@ fn described(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-fn unknown_help(name: &str, known: &[Key]) -> String {
+fn unknown_help(title: &str, name: &str, value: &DeValue<'_>, known: &[Key]) -> String {
     let names = || known.iter().map(|known| known.name);
     if let Some(near) = nearest(name, names()) {
         return format!("did you mean `{near}`?");
     }
     if let Some(home) = keys::home_of(name) {
         return format!("`{name}` belongs to [{}]", home.path);
+    }
+    // In TOML a dot divides, so a name with one is taken for a table within a table.
+    if let (Some((section, first)), DeValue::Table(_)) = (title.split_once('.'), value) {
+        let whole = format!("{}.{name}", first.trim_matches('"'));
+        return format!("if {whole} is one name, put it in quotes: [{section}.\"{whole}\"]");
     }
     format!("known here: {}", names().collect::<Vec<_>>().join(", "))
 }

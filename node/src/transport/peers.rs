@@ -45,6 +45,8 @@ pub(super) struct State {
     /// A dialer runs.
     pub(super) dialing: bool,
     pub(super) link: Option<Arc<Link>>,
+    /// What it called itself last.
+    pub(super) name: Option<String>,
 }
 
 impl Peers {
@@ -148,6 +150,7 @@ pub(super) async fn join(
     }
     let link = Arc::new(Link::new(connection, other.clone(), dialer));
     state.known = Some(known);
+    state.name = Some(other.name.clone());
     let replaced = state.link.replace(Arc::clone(&link));
     drop(state);
     if let Some(replaced) = &replaced {
@@ -187,10 +190,10 @@ impl Joined {
             let why = "it was started again".to_owned();
             inner.tell(Inbound::Disconnected { node: hello.node, why }).await;
         }
-        if restarted || replaced.is_none() {
-            let hello = Box::new(hello.clone());
-            inner.tell(Inbound::Connected { node: hello.node, hello }).await;
-        }
+        // Also if the same process had a connection before: what was on its way on that may be lost, or
+        // come late.
+        let hello = Box::new(hello.clone());
+        inner.tell(Inbound::Connected { node: hello.node, hello }).await;
         link.start(inner);
         inner.spawn(watch(peer, link, Arc::clone(inner)));
         drop(telling);

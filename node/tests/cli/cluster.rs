@@ -4,16 +4,18 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 
-use nix::sys::signal::Signal;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::program::{Program, Ran, eventually, output, tell};
 
 /// A node of a process of its own, which goes when the test does.
-struct Node(Child);
+pub(crate) struct Node(Child);
 
 impl Node {
     /// Starts one and waits until it is ready.
-    fn start(program: &Program) -> Self {
+    pub(crate) fn start(program: &Program) -> Self {
         let config = program.path("cluster.toml");
         fs::write(&config, CONFIG).unwrap();
         let args = ["node", "-c", &config, "--name", "a", "--listen", "127.0.0.1:0", "--tethered"];
@@ -27,7 +29,7 @@ impl Node {
     }
 
     /// Lets it stop in order.
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         drop(self.0.stdin.take());
         assert!(self.0.wait().unwrap().success());
     }
@@ -47,6 +49,9 @@ attempts = 1
 command = ["sleep", "600"]
 [tasks.echo]
 command = ["cat"]
+[tasks.trace]
+command = 'echo $$ > trace.pid; exec sleep 600'
+shell = true
 [tasks.long]
 command = ["printf", "%262144s", "x"]
 capture_bytes = "256 KiB"
@@ -55,7 +60,7 @@ queue = "long"
 [queues.long]
 "#;
 
-fn pipe(program: &Program, args: &[&str], input: &str) -> Ran {
+pub(crate) fn pipe(program: &Program, args: &[&str], input: &str) -> Ran {
     let mut command = program.command(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -99,6 +104,10 @@ fn tasks_are_submitted_shown_waited_for_and_cancelled() {
     assert!(!ran.ok && ran.out.contains("  dead  error: exited with code 1"), "{ran:?}");
     let ran = program.run(&["submit", "sya"]);
     assert!(!ran.ok && ran.err.contains("did you mean say?"), "{ran:?}");
+    let ran = program.run(&["submit", "other"]);
+    assert!(ran.err.contains("declare it under [tasks] in cluster.toml, or"), "{ran:?}");
+    let ran = program.run(&["submit", "say", "--queue", "other"]);
+    assert!(ran.err.contains("declare it under [queues] in cluster.toml\n"), "{ran:?}");
 
     // Ctrl-C ends the waiting, not the task.
     let mut waiting = program.command(&["submit", "nap", "--wait"]);
@@ -111,6 +120,14 @@ fn tasks_are_submitted_shown_waited_for_and_cancelled() {
     assert_eq!((ran.code, ran.out.as_str()), (Some(130), ""), "{ran:?}");
     let id = program.run(&running).json()[0]["id"].as_str().unwrap().to_owned();
     assert!(ran.err.starts_with(&format!("task {id} goes on; `umbel task wait {id}`")), "{ran:?}");
+    let told = ran.err;
+    let mut waiting = program.command(&["task", "wait", &id]);
+    let waiting = waiting.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let waiting = waiting.spawn().unwrap();
+    catches(&waiting, Signal::SIGINT);
+    tell(&waiting, Signal::SIGINT);
+    let ran = output(waiting);
+    assert_eq!((ran.code, ran.err), (Some(130), told));
     assert!(program.run(&["task", "cancel", &id]).ok);
 
     let nap = program.run(&["submit", "nap"]).out.trim_end().to_owned();
@@ -128,78 +145,47 @@ fn tasks_are_submitted_shown_waited_for_and_cancelled() {
     assert_eq!((&dead[0]["result"], &dead[0]["error"]), (&left, &"exited with code 1".into()));
     let ran = program.run(&["task", "show", dead[0]["id"].as_str().unwrap()]);
     assert!(ran.out.contains("\nerror      error: exited with code 1\nexit code  1\n"), "{ran:?}");
+
+    // What was taken in is told where that is still possible.
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut untold = program.command(&["submit", "umbel.noop"]);
+    let ran = Ran::from(untold.stdin(Stdio::null()).stdout(full).output().unwrap());
+    assert!(!ran.ok && ran.err.contains("  why: cannot write to stdout\n"), "{ran:?}");
+    let id = ran.err.strip_prefix("error: task ").unwrap().split(' ').next().unwrap();
+    let ran = program.run(&["task", "wait", id]);
+    assert!(ran.ok, "{ran:?}");
     node.stop();
     assert_eq!(fs::read_dir(program.path("run/umbel")).unwrap().count(), 0);
 }
 
+/// Waits until a program does not die of `signal` any more.
+fn catches(child: &Child, signal: Signal) {
+    let bit = 1_u64 << (signal as i32 - 1);
+    eventually("it catches the signal", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & bit != 0
+    });
+}
+
 #[test]
-fn a_file_of_tasks_is_submitted_line_by_line() {
+fn a_node_whose_terminal_goes_takes_its_commands_along() {
     let program = Program::new();
-    let node = Node::start(&program);
-    let line = |n: usize| format!("{{\"task\":\"umbel.noop\",\"args\":{n}}}\n");
-    let many: String = (0..5_000).map(line).collect();
-    fs::write(program.path("many.jsonl"), &many).unwrap();
-    let ran = program.run(&["submit", "--from", "many.jsonl", "--json"]);
-    assert!(ran.ok, "{}", ran.err);
-    let ids = ran.json();
-    assert!(ids.iter().all(|line| line["id"].is_string()) && ids.len() == 5_000);
-    assert!(ran.err.starts_with("5,000 tasks acknowledged in "), "{}", ran.err);
-
-    let say = |what: &str| format!("{{\"task\":\"say\",\"args\":{{\"what\":\"{what}\"}}}}\n");
-    let ran = pipe(
-        &program,
-        &["submit", "--from", "-", "--wait", "--json"],
-        &[say("a"), say("b"), "{\"task\":\"fail\"}\n".into(), say("c")].concat(),
-    );
-    let said: Vec<_> = ran.json().iter().map(|task| task["result"]["stdout"].clone()).collect();
-    assert_eq!(said, ["a", "b", "", "c"]);
-    let ended: Vec<_> = ran.json().iter().map(|task| task["result"]["exit_code"].clone()).collect();
-    assert_eq!(ended, [0, 0, 1, 0]);
-    assert!(!ran.ok && ran.err.contains("1 did not succeed"), "{}", ran.err);
-
-    let bad = [line(1), line(2), "\n{\"task\": 3}\n".into(), line(4)].concat();
-    fs::write(program.path("bad.jsonl"), bad).unwrap();
-    let ran = program.run(&["submit", "--from", "bad.jsonl"]);
-    assert!(!ran.ok && ran.out.starts_with("2 tasks acknowledged"), "{ran:?}");
-    assert!(ran.err.contains("2 tasks of the lines before it were acknowledged"), "{ran:?}");
-    assert!(ran.err.contains("bad.jsonl:4:"), "{ran:?}");
-    let ran = program.run(&["submit", "--from", "tmp"]);
-    assert!(!ran.ok && ran.err.starts_with("error: cannot read tmp\n"), "{ran:?}");
-    let exact = r#"{"n":123456789012345678901234567890,"x":1.10,"b":1,"a":2}"#;
-    let marked = format!("\u{feff}{{\"task\":\"echo\",\"args\":{exact}}}\n");
-    let ran = pipe(&program, &["submit", "--from", "-", "--wait", "--json"], &marked);
-    assert!(ran.ok && ran.json()[0]["result"]["stdout"] == exact, "{ran:?}");
-
-    // More results than fit into one listing: the newest are there, of the others it is said.
-    let long = "{\"task\":\"long\"}\n".repeat(14);
-    assert!(pipe(&program, &["submit", "--from", "-", "--wait"], &long).ok);
-    let ran = program.run(&["task", "list", "--queue", "long", "--json"]);
-    let tasks = ran.json();
-    let full = |task: &serde_json::Value| task["result"]["stdout"].is_string();
-    assert_eq!(tasks.iter().filter(|task| full(task)).count(), 11, "{}", ran.err);
-    assert!(tasks[..11].iter().all(|task| full(task) && task["left_out"].is_null()));
-    assert!(tasks[11..].iter().all(|task| task["result"].is_null() && task["left_out"] == true));
-    assert!(ran.ok && ran.err.starts_with("of 3 tasks the result or the error was left out"));
-    let ran = program.run(&["task", "show", tasks[13]["id"].as_str().unwrap(), "--json"]);
-    assert!(full(&ran.json()[0]), "by itself it has its result");
-
-    // An id of a partition that this cluster does not have.
-    let foreign = "018bcfe5-6800-73ff-8000-000000000007";
-    for args in [&["submit", "say", "--id", foreign][..], &["task", "show", foreign]] {
-        let ran = program.run(args);
-        assert!(!ran.ok && ran.err.contains("this cluster has 16 partitions"), "{ran:?}");
-    }
-
-    let ran = pipe(
-        &program,
-        &["submit", "--from", "-", "--json"],
-        &[line(1), "{\"task\":\"umbel.nop\"}\n".into(), line(2)].concat(),
-    );
-    let rows = ran.json();
-    assert!(!ran.ok && rows[0]["id"].is_string() && rows[2]["id"].is_string(), "{ran:?}");
-    assert!(rows[1]["id"].is_null() && rows[1]["error"].is_string(), "{ran:?}");
-    assert!(ran.err.contains("stdin:2: no node of the cluster knows"), "{ran:?}");
-    node.stop();
+    let mut node = Node::start(&program);
+    assert!(program.run(&["submit", "trace"]).ok);
+    let mut pid = None;
+    eventually("it runs", || {
+        pid = fs::read_to_string(program.path("trace.pid"))
+            .ok()
+            .and_then(|pid| pid.trim().parse().ok());
+        pid.is_some()
+    });
+    let pid = Pid::from_raw(pid.unwrap());
+    assert_eq!(kill(pid, None), Ok(()));
+    tell(&node.0, Signal::SIGHUP);
+    assert!(node.0.wait().unwrap().success(), "it stops in order");
+    // Whoever inherits it may need a moment to bury it.
+    eventually("its command has ended", || kill(pid, None) == Err(Errno::ESRCH));
 }
 
 #[test]
@@ -214,6 +200,18 @@ fn a_cluster_is_measured() {
     assert!(measured["p50_us"].as_u64() <= measured["p99_us"].as_u64(), "{measured}");
     let ran = program.run(&["bench", "--tasks", "10", "--batch", "10", "--latency", "2"]);
     assert!(ran.ok && ran.out.contains("round trip"), "{ran:?}");
+    assert!(ran.out.contains(" submitted 10 at a time to 1 node\n"), "{}", ran.out);
+    let large = ["bench", "--tasks", "20", "--payload", "5000", "--latency", "0", "--json"];
+    let ran = program.run(&large);
+    assert!(ran.ok && ran.json()[0]["batch"].as_u64() < Some(1_000), "{ran:?}");
+    let mut endless = program.command(&["bench", "--tasks", "0", "--latency", "1000000"]);
+    let endless = endless.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let endless = endless.spawn().unwrap();
+    catches(&endless, Signal::SIGINT);
+    tell(&endless, Signal::SIGINT);
+    let ran = output(endless);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(130), ""), "{ran:?}");
+    assert!(ran.err.starts_with("interrupted: nothing is measured"), "{}", ran.err);
     node.stop();
 }
 

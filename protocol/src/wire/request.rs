@@ -252,7 +252,7 @@ pub enum RequestError {
     #[error("whether it was taken in is not known; submit it again under the same id to find out")]
     Unknown,
     /// No member knows the task name.
-    #[error("no node of the cluster knows the task {name:?}{}", suggest(.known))]
+    #[error("no node of the cluster knows the task {name:?}; {}", suggest(.known, DECLARE_TASK))]
     UnknownTask {
         /// The name.
         name: String,
@@ -260,7 +260,7 @@ pub enum RequestError {
         known: Vec<String>,
     },
     /// No member serves the queue.
-    #[error("no node of the cluster serves the queue {name:?}{}", suggest(.known))]
+    #[error("no node of the cluster serves the queue {name:?}; {}", suggest(.known, DECLARE_QUEUE))]
     UnknownQueue {
         /// The queue.
         name: String,
@@ -278,13 +278,15 @@ pub enum RequestError {
     },
 }
 
-fn suggest(known: &[String]) -> String {
+fn suggest(known: &[String], otherwise: &str) -> String {
     if known.is_empty() {
-        return "; declare it under [tasks] or [queues] in cluster.toml, or register a handler"
-            .into();
+        return otherwise.to_owned();
     }
-    format!("; did you mean {}?", known.join(" or "))
+    format!("did you mean {}?", known.join(" or "))
 }
+
+const DECLARE_TASK: &str = "declare it under [tasks] in cluster.toml, or register a handler for it";
+const DECLARE_QUEUE: &str = "declare it under [queues] in cluster.toml";
 
 impl Status {
     /// What `node` has of the work, as far as is known.
@@ -335,4 +337,22 @@ pub struct ServerFrame {
     pub id: u64,
     /// The answer.
     pub answer: Answer,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_declared_where_it_belongs() {
+        let name = || "a".to_owned();
+        let known = Vec::new;
+        let task = RequestError::UnknownTask { name: name(), known: known() }.to_string();
+        assert!(task.contains("[tasks]") && !task.contains("[queues]"), "{task}");
+        let queue = RequestError::UnknownQueue { name: name(), known: known() }.to_string();
+        assert!(queue.contains("[queues]") && !queue.contains("[tasks]"), "{queue}");
+        let known = vec!["b".to_owned(), "c".to_owned()];
+        let task = RequestError::UnknownTask { name: name(), known }.to_string();
+        assert!(task.ends_with("; did you mean b or c?"), "{task}");
+    }
 }

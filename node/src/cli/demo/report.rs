@@ -14,7 +14,7 @@ use crate::cli::checksum::sha256;
 use crate::cli::names::Names;
 use crate::cli::table::facts;
 use crate::cli::task_line::outcome;
-use crate::cli::time::{count, length};
+use crate::cli::time::{count, count_of, length};
 
 /// What came of the demo.
 #[derive(Debug, Default, Serialize)]
@@ -84,7 +84,8 @@ impl Report {
         }
         let missing = files.sums.keys().filter(|path| seen.get(*path) != Some(&passes)).count();
         if missing > 0 {
-            report.complain(format!("{missing} files were not summed as often as they should"));
+            let (files, be) = (count_of(missing as u64, "file"), was(missing));
+            report.complain(format!("{files} {be} not summed as often as promised"));
             report.wrong += missing;
         }
         report
@@ -197,9 +198,9 @@ impl Report {
         let after = |ms: Option<u64>| length(Duration::from_millis(ms.unwrap_or_default()));
         let takeover = match self.takeover_ms {
             Some(_) => format!(
-                "what {killed} owned had new owners after {}, the others did {} tasks meanwhile",
+                "what {killed} owned had new owners after {}, the others did {} meanwhile",
                 after(self.takeover_ms),
-                number(self.done_meanwhile.unwrap_or_default())
+                count_of(self.done_meanwhile.unwrap_or_default() as u64, "task")
             ),
             None => "never seen".to_owned(),
         };
@@ -208,8 +209,9 @@ impl Report {
             .iter()
             .map(|(end, tasks)| match *end {
                 "lost" => format!(
-                    "{} were running on {killed} when it was killed, and done elsewhere {} later",
+                    "{} {} running on {killed} when it was killed, and done elsewhere {} later",
                     number(*tasks),
+                    was(*tasks),
                     after(self.run_again_ms)
                 ),
                 other => format!("{} after {other}", number(*tasks)),
@@ -234,6 +236,10 @@ impl Report {
             ),
         ]
     }
+}
+
+const fn was(number: usize) -> &'static str {
+    if number == 1 { "was" } else { "were" }
 }
 
 /// The checksum and the path that a task printed.
@@ -309,11 +315,11 @@ mod tests {
         assert!(report.is_good());
         assert_eq!((report.ran_twice, report.done_before), (1, Some(1)));
         let text = report.for_people().join("\n");
+        assert!(text.contains("1 (1 was running on node-1 when it was killed, and done"), "{text}");
         assert!(
-            text.contains("1 (1 were running on node-1 when it was killed, and done"),
+            text.contains("new owners after 3.00 s, the others did 1 task meanwhile"),
             "{text}"
         );
-        assert!(text.contains("new owners after 3.00 s, the others did 1 tasks"), "{text}");
         assert!(text.contains("no task was lost"), "{text}");
     }
 
@@ -331,7 +337,7 @@ mod tests {
     fn what_is_wrong_is_told() {
         for (views, told) in [
             (vec![view("abc", &[]), view("xyz", &[])], "/a: xyz is not its checksum"),
-            (vec![view("abc", &[])], "1 files were not summed as often"),
+            (vec![view("abc", &[])], "1 file was not summed as often"),
         ] {
             let report = check(&views);
             assert!(!report.is_good());

@@ -1,43 +1,33 @@
-//! A task for each line of a file: read, submitted and, if wished, waited for piece by piece, so
-//! that a file of any length takes the same memory.
+//! A task for each line of a file: read and submitted piece by piece and, if wished, waited for, so
+//! that a file of any length takes the same memory. What became of a task is told as soon as all
+//! before it are.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::future;
+use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Poll;
+use std::pin::pin;
 use std::time::Instant;
 
-use anyhow::{Context, anyhow};
-use futures_util::{Stream, StreamExt, stream};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use anyhow::Context;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, stream};
+use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 use umbel_protocol::id::TaskId;
-use umbel_protocol::limits::ARGS_BYTES_MAX;
+use umbel_protocol::task::{State, View};
 use umbel_protocol::wire::RequestError;
 
-use super::line::{self, Settings};
-use super::tally::{Fate, Report, Row, Tally, count_tasks};
+use super::book::Book;
+use super::line::Settings;
+use super::read::{PIECE_TASKS, Piece, open, read, tasks_of};
+use super::tally::{Fate, Report, Row, Tally, concerns_one_task, count_tasks};
 use crate::cli::interrupt::Interrupts;
 use crate::cli::names::Names;
+use crate::cli::progress::{of_so_many, progress};
+use crate::cli::task_line::{TaskLine, summary};
 use crate::cli::{Done, out};
 use crate::client::{Client, ClientError};
 use crate::work::Submission;
-
-/// Tasks that are submitted together.
-struct Piece {
-    /// The line of each, from 1.
-    lines: Vec<u64>,
-    submissions: Vec<Submission>,
-}
-
-/// What happens meanwhile, told by those who submit to whoever counts.
-#[derive(Default)]
-struct Progress {
-    acknowledged: AtomicU64,
-    /// Set when it makes no sense to submit more.
-    stop: AtomicBool,
-}
 
 pub(super) async fn run(
     client: Client,
@@ -56,50 +46,43 @@ pub(super) async fn run(
         let name = name.clone();
         move || read(input, &name, &settings, &pieces)
     });
-    let bar = progress();
-    let began = Instant::now();
-    let mut results = out::Results::new();
-    let mut tally = Tally::default();
-    let progress = Progress::default();
-    let in_flight = if report.wait { WAITED_MAX } else { SENT_MAX };
-    let mut done = receive(arriving, &progress.stop)
-        .map(|piece| submit(&client, piece, report.wait, &progress))
-        .buffered(in_flight);
-    let mut interrupted = false;
-    loop {
-        let rows = tokio::select! {
-            biased;
-            () = interrupts.any() => {
-                interrupted = true;
-                break;
-            }
-            rows = done.next() => rows,
-        };
-        let Some(rows) = rows else { break };
-        for row in rows {
-            bar.inc(1);
-            tally.print(&row, &name, report, &names, &mut results)?;
-        }
-        if tally.is_broken() {
-            // What is on its way is still told of, each line with its id.
-            progress.stop.store(true, Ordering::Relaxed);
-        }
-        if report.json {
-            results.flush()?;
-        }
+    let bar = progress(None);
+    if !bar.is_hidden() {
+        let (bar, path) = (bar.clone(), path.to_owned());
+        tokio::task::spawn_blocking(move || tasks_of(&path).map(|tasks| of_so_many(&bar, tasks)));
     }
-    drop(done);
-    bar.finish_and_clear();
-    if interrupted {
-        results.flush()?;
-        let acknowledged = count_tasks(progress.acknowledged.load(Ordering::Relaxed));
-        out::note(format!(
-            "interrupted: {acknowledged} acknowledged and {} on; lines after these may have been \
-             taken in as well",
-            if progress.acknowledged.load(Ordering::Relaxed) == 1 { "goes" } else { "go" }
-        ));
+    let began = Instant::now();
+    let mut book = Book::default();
+    let mut teller = Teller {
+        name,
+        report,
+        names,
+        tally: Tally::default(),
+        results: out::Results::new(),
+        bar,
+        shares_terminal: io::stdout().is_terminal(),
+    };
+    let was_interrupted = tokio::select! {
+        biased;
+        () = interrupts.any() => true,
+        done = carry_out(&client, arriving, &mut book, &mut teller) => {
+            done.with_context(|| {
+                let acknowledged = count_tasks(teller.tally.acknowledged);
+                format!("{acknowledged} acknowledged and more on their way, which cannot be told")
+            })?;
+            false
+        }
+    };
+    teller.bar.finish_and_clear();
+    if was_interrupted {
+        for row in book.leave() {
+            teller.print(&row)?;
+        }
+        teller.results.flush()?;
+        out::note(teller.tally.interrupted(report));
         return Ok(Done::Interrupted);
     }
+    let Teller { tally, mut results, .. } = teller;
     tally.conclude(report, &began.elapsed(), &mut results)?;
     if let Some(lost) = tally.lost(report) {
         return Err(lost);
@@ -119,30 +102,145 @@ pub(super) async fn run(
     Ok(if tally.refused + tally.failed == 0 { Done::Well } else { Done::Badly })
 }
 
-async fn submit(client: &Client, piece: Piece, wait: bool, progress: &Progress) -> Vec<Row> {
-    let Piece { lines, mut submissions } = piece;
+/// Submits what arrives, and tells what became of it.
+async fn carry_out(
+    client: &Client,
+    mut arriving: mpsc::Receiver<Piece>,
+    book: &mut Book,
+    teller: &mut Teller,
+) -> anyhow::Result<()> {
     // With ids of our own making it can be found out what became of each, whatever happens.
-    let numbered = client.number(&mut submissions).await;
-    let ids: Vec<_> = submissions.iter().map(|submission| submission.id).collect();
+    let numbered = stream::poll_fn(|context| arriving.poll_recv(context)).then(|piece| async {
+        let Piece { lines, mut submissions } = piece;
+        let numbered = client.number(&mut submissions).await;
+        (lines, submissions, numbered)
+    });
+    let mut numbered = pin!(numbered);
+    let mut is_open = true;
+    let mut sent = FuturesUnordered::new();
+    let mut waited = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some((first, answers)) = sent.next(), if !sent.is_empty() => {
+                for (number, answer) in (first..).zip(answers) {
+                    match answer {
+                        Ok(id) if teller.report.wait => {
+                            book.acknowledge(number);
+                            waited.push(end_of(client, number, id, false));
+                        }
+                        answer => {
+                            // Then it makes no sense to submit more.
+                            is_open &= answer.as_ref().err().is_none_or(concerns_one_task);
+                            teller.bar.inc(1);
+                            book.end(number, answer.map(|_| Fate::Acknowledged));
+                        }
+                    }
+                }
+            }
+            piece = numbered.next(),
+                if is_open && sent.len() < SENT_MAX && book.len() < UNTOLD_MAX =>
+            {
+                let Some((lines, submissions, numbered)) = piece else {
+                    is_open = false;
+                    continue;
+                };
+                let ids = submissions.iter().map(|submission| submission.id);
+                let first = book.send(lines.into_iter().zip(ids));
+                sent.push(submit(client, first, submissions, numbered));
+            }
+            Some((number, is_again, end)) = waited.next(), if !waited.is_empty() => {
+                teller.bar.inc(u64::from(!is_again));
+                book.end(number, Ok(teller.fate(end)?));
+            }
+            // Whoever reads along need not wait for more.
+            () = future::ready(()), if teller.results.is_held_back() => teller.flush()?,
+            else => return Ok(()),
+        }
+        for (number, id) in book.ask_again() {
+            waited.push(end_of(client, number, id, true));
+        }
+        teller.tell(book)?;
+    }
+}
+
+/// Who tells what became of the tasks.
+struct Teller {
+    /// What the file is called.
+    name: String,
+    report: Report,
+    names: Names,
+    tally: Tally,
+    results: out::Results,
+    bar: ProgressBar,
+    /// Whether rows and the bar are seen together.
+    shares_terminal: bool,
+}
+
+impl Teller {
+    /// Tells of all whose turn has come.
+    fn tell(&mut self, book: &mut Book) -> anyhow::Result<()> {
+        while let Some(row) = book.next() {
+            let is_complaint = match &row.answer {
+                Ok(Fate::Acknowledged | Fate::Ended { .. }) => false,
+                Ok(Fate::Unknown(_)) | Err(_) => true,
+            };
+            if self.shares_terminal || is_complaint {
+                self.bar.clone().suspend(|| self.print(&row))?;
+            } else {
+                self.print(&row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, row: &Row) -> anyhow::Result<()> {
+        Ok(self.tally.print(row, &self.name, self.report, &mut self.results)?)
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        Ok(if self.shares_terminal {
+            self.bar.suspend(|| self.results.flush())
+        } else {
+            self.results.flush()
+        }?)
+    }
+
+    /// The end of a task as it will be printed.
+    fn fate(&self, end: Result<View, ClientError>) -> anyhow::Result<Fate> {
+        let view = match end {
+            Ok(view) => view,
+            Err(error) => return Ok(Fate::Unknown(error)),
+        };
+        let line = if self.report.json {
+            serde_json::to_string(&TaskLine::of(&view, &self.names))?
+        } else {
+            summary(&view)
+        };
+        Ok(Fate::Ended { line, succeeded: view.state == State::Succeeded })
+    }
+}
+
+async fn submit(
+    client: &Client,
+    first: u64,
+    submissions: Vec<Submission>,
+    numbered: Result<(), ClientError>,
+) -> (u64, Vec<Result<TaskId, ClientError>>) {
     let answers = match numbered {
         Ok(()) => submit_patiently(client, submissions).await,
-        Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
+        Err(error) => submissions.iter().map(|_| Err(error.clone())).collect(),
     };
-    let acknowledged = answers.iter().filter(|answer| answer.is_ok()).count();
-    progress.acknowledged.fetch_add(acknowledged as u64, Ordering::Relaxed);
-    let fates = stream::iter(answers.into_iter().map(|answer| async {
-        let id = answer?;
-        if !wait {
-            return Ok(Fate::Acknowledged);
-        }
-        Ok(match client.wait(id, None).await {
-            Ok(view) => Fate::Ended(Box::new(view)),
-            Err(error) => Fate::Unknown(error),
-        })
-    }));
-    let fates = fates.buffered(PIECE_TASKS).collect::<Vec<_>>().await;
-    let rows = lines.into_iter().zip(ids).zip(fates);
-    rows.map(|((line, id), answer)| Row { line, id, answer }).collect()
+    (first, answers)
+}
+
+async fn end_of(
+    client: &Client,
+    number: u64,
+    id: TaskId,
+    is_again: bool,
+) -> (u64, bool, Result<View, ClientError>) {
+    (number, is_again, client.wait(id, None).await)
 }
 
 /// Submits, and what a busy cluster does not take at once, again.
@@ -171,113 +269,9 @@ const fn is_busy(answer: &Result<TaskId, ClientError>) -> bool {
     matches!(answer, Err(ClientError::Request(RequestError::Overloaded { .. })))
 }
 
-/// What arrives until `stop` is set.
-fn receive<'a, T>(
-    mut receiver: mpsc::Receiver<T>,
-    stop: &'a AtomicBool,
-) -> impl Stream<Item = T> + use<'a, T> {
-    stream::poll_fn(move |context| {
-        if stop.load(Ordering::Relaxed) {
-            return Poll::Ready(None);
-        }
-        receiver.poll_recv(context)
-    })
-}
-
-fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(io::stdin()));
-    }
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    Ok(Box::new(file))
-}
-
-/// Reads until the end, a bad line, or until nobody wants more.
-fn read(
-    input: Box<dyn Read + Send>,
-    name: &str,
-    settings: &Settings,
-    pieces: &mpsc::Sender<Piece>,
-) -> anyhow::Result<()> {
-    let mut input = BufReader::with_capacity(READ_BYTES, input);
-    let mut piece = Piece { lines: Vec::new(), submissions: Vec::new() };
-    let (mut bytes, mut number) = (0, 0);
-    let mut text = Vec::new();
-    let ended = loop {
-        text.clear();
-        // A line that is longer than any task may be is not read to its end.
-        let read = (&mut input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut text);
-        match read {
-            Ok(0) => break Ok(()),
-            Ok(_) => number += 1,
-            Err(error) => break Err(anyhow!(error).context(format!("cannot read {name}"))),
-        }
-        let parsed = if text.len() as u64 > LINE_BYTES_MAX {
-            Err(anyhow!(
-                "{name}:{number}: the line is longer than {LINE_BYTES_MAX} bytes, and arguments \
-                 may take {ARGS_BYTES_MAX}; put large data where both sides can reach it"
-            ))
-        } else {
-            // Some editors begin a file with a mark that says nothing.
-            let mark = if number == 1 { "\u{feff}".as_bytes() } else { b"" };
-            let line = text.strip_prefix(mark).unwrap_or(&text);
-            match std::str::from_utf8(line.trim_ascii_end()) {
-                Ok("") => continue,
-                Ok(text) => line::parse(text, settings)
-                    .map_err(|bad| anyhow!("{name}:{number}:{}: {}", bad.column, bad.what)),
-                Err(_) => Err(anyhow!("{name}:{number}: the line is not UTF-8 text")),
-            }
-        };
-        match parsed {
-            Ok(submission) => {
-                bytes += submission.args.len();
-                piece.lines.push(number);
-                piece.submissions.push(submission);
-            }
-            Err(error) => break Err(error),
-        }
-        // A slow writer's lines are not held back for ever.
-        let idle = input.buffer().is_empty();
-        if piece.lines.len() >= PIECE_TASKS || bytes >= PIECE_BYTES || idle {
-            bytes = 0;
-            let full = Piece {
-                lines: std::mem::take(&mut piece.lines),
-                submissions: std::mem::take(&mut piece.submissions),
-            };
-            if pieces.blocking_send(full).is_err() {
-                return Ok(());
-            }
-        }
-    };
-    if !piece.lines.is_empty() {
-        // Nobody listens: then there is nothing to add either.
-        drop(pieces.blocking_send(piece));
-    }
-    ended
-}
-
-fn progress() -> ProgressBar {
-    if !out::is_watched() {
-        return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-    }
-    let style = ProgressStyle::with_template("{spinner} {human_pos} tasks, {per_sec}, {elapsed}");
-    let bar = ProgressBar::no_length();
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
-}
-
-/// Tasks that are submitted together.
-const PIECE_TASKS: usize = 1_024;
-/// Bytes of arguments that are submitted together.
-const PIECE_BYTES: usize = 1024 * 1024;
 /// How often a piece is submitted again that the cluster was too busy for; each try takes seconds.
 const BUSY_TRIES: usize = 6;
 /// Pieces on their way at a time.
 const SENT_MAX: usize = 8;
-/// Pieces whose tasks are waited for at a time: a slow task must not hold many others back.
-const WAITED_MAX: usize = 64;
-/// A task with the largest arguments, written in the longest way.
-const LINE_BYTES_MAX: u64 = 8 * ARGS_BYTES_MAX as u64;
-const READ_BYTES: usize = 256 * 1024;
+/// Tasks on their way at a time, about: a slow one must not hold many others back.
+const UNTOLD_MAX: usize = 64 * PIECE_TASKS;

@@ -1,16 +1,12 @@
 //! What became of the lines of a file of tasks, and how that is told.
 
-use std::io;
-
 use anyhow::anyhow;
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::{State, View};
 use umbel_protocol::wire::RequestError;
 
-use crate::cli::names::Names;
-use crate::cli::out;
-use crate::cli::task_line::{IdLine, TaskLine, summary};
-use crate::cli::time::{count, length};
+use crate::cli::out::{self, Unwritten};
+use crate::cli::task_line::IdLine;
+use crate::cli::time::{count, count_of, length};
 use crate::client::ClientError;
 
 /// What is printed.
@@ -30,8 +26,10 @@ pub(super) struct Row {
 }
 
 pub(super) enum Fate {
+    /// It was taken in. How it ends was not waited for.
     Acknowledged,
-    Ended(Box<View>),
+    /// It has ended, and this is to be printed.
+    Ended { line: String, succeeded: bool },
     /// It was acknowledged, but its end could not be learned.
     Unknown(ClientError),
 }
@@ -42,34 +40,94 @@ pub(super) struct Tally {
     pub(super) acknowledged: u64,
     pub(super) refused: u64,
     pub(super) failed: u64,
-    /// Lines that may have been taken in or not: how many, the first and the last, and why.
-    unknown: u64,
-    between: Option<(u64, u64)>,
+    ended: u64,
+    /// Lines that were not taken in because the cluster was lost.
+    left_out: Lines,
+    /// Lines that may have been taken in or not.
+    unknown: Lines,
+    last_line: u64,
     broken: Option<ClientError>,
     told: u64,
 }
 
-impl Tally {
-    /// Whether it makes no sense to go on.
-    pub(super) const fn is_broken(&self) -> bool {
-        self.broken.is_some()
+/// How many lines, the first and the last.
+#[derive(Clone, Copy, Default)]
+struct Lines {
+    tasks: u64,
+    first: u64,
+    last: u64,
+}
+
+impl Lines {
+    fn add(&mut self, line: u64) {
+        if self.tasks == 0 {
+            self.first = line;
+        }
+        self.tasks += 1;
+        self.last = line;
     }
 
+    fn told(self) -> String {
+        let Self { tasks, first, last } = self;
+        match tasks {
+            1 => format!("1 task in line {first}"),
+            _ => format!("{} between lines {first} and {last}", count_tasks(tasks)),
+        }
+    }
+}
+
+impl Tally {
     /// What is to be done when the cluster was lost, if it was.
     pub(super) fn lost(&self, report: Report) -> Option<anyhow::Error> {
         let error = self.broken.clone()?;
-        let acknowledged = count_tasks(self.acknowledged);
-        let text = match self.between {
-            None => format!("{acknowledged} acknowledged, then the cluster was lost"),
-            Some((first, last)) => format!(
-                "{acknowledged} acknowledged, then the cluster was lost; of {} between lines {first} \
-                 and {last} it is not known whether they were taken in: submit them again under the \
-                 ids {}, which does no harm; nothing after line {last} was submitted",
-                count_tasks(self.unknown),
-                if report.json { "printed" } else { "that --json prints" },
-            ),
-        };
+        let mut text =
+            format!("{} acknowledged, then the cluster was lost", count_tasks(self.acknowledged));
+        if self.left_out.tasks > 0 {
+            text.push_str(&format!("; {} not taken in", self.left_out.told()));
+        }
+        text.push_str(&self.doubt(report));
+        text.push_str(&format!("; nothing after line {} was submitted", self.last_line));
         Some(anyhow!(error).context(text))
+    }
+
+    /// What is to be said to one who waits no longer.
+    pub(super) fn interrupted(&self, report: Report) -> String {
+        let mut text = format!("interrupted: {} acknowledged", count_tasks(self.acknowledged));
+        let going = self.acknowledged - self.ended;
+        if self.ended > 0 {
+            text.push_str(&format!(", {} ended", count(self.ended)));
+        }
+        if going > 0 {
+            let go = if going == 1 { "goes" } else { "go" };
+            text.push_str(&format!(", {} {go} on", count(going)));
+            text.push_str(if report.json || report.wait {
+                "; `umbel task wait ID` waits for one, `umbel task cancel ID` stops it"
+            } else {
+                "; `umbel task list` shows them"
+            });
+        }
+        text.push_str(&self.doubt(report));
+        if self.last_line > 0 {
+            text.push_str(&format!("; nothing after line {} was submitted", self.last_line));
+        }
+        text
+    }
+
+    /// What to do about tasks that may have been taken in or not.
+    fn doubt(&self, report: Report) -> String {
+        if self.unknown.tasks == 0 {
+            return String::new();
+        }
+        format!(
+            "; of {} it is not known whether they were taken in: {}",
+            self.unknown.told(),
+            if report.json || report.wait {
+                "submit them again under the ids printed, which does no harm"
+            } else {
+                "only lines with ids can be submitted again without harm (--json prints the ids \
+                 that the others were given)"
+            }
+        )
     }
 
     /// Prints what became of a line.
@@ -78,33 +136,36 @@ impl Tally {
         row: &Row,
         name: &str,
         report: Report,
-        names: &Names,
         results: &mut out::Results,
-    ) -> io::Result<()> {
-        let id = row.id.filter(|_| report.json);
-        match &row.answer {
+    ) -> Result<(), Unwritten> {
+        let Row { line, id, answer } = row;
+        self.last_line = *line;
+        let known = id.map(|id| id.to_string()).unwrap_or_default();
+        match answer {
             Ok(fate) => {
                 self.acknowledged += 1;
-                match fate {
-                    Fate::Acknowledged => {
-                        if let Some(id) = id {
-                            results.json(&IdLine::taken(id))?;
-                        }
+                match (fate, id) {
+                    (Fate::Acknowledged, Some(id)) if report.json => {
+                        results.json(&IdLine::taken(*id))?;
                     }
-                    Fate::Ended(view) => {
-                        self.failed += u64::from(view.state != State::Succeeded);
-                        if report.json {
-                            results.json(&TaskLine::of(view, names))?;
-                        } else {
-                            results.line(summary(view))?;
-                        }
+                    // Told although it has not ended: nobody waits any longer.
+                    (Fate::Acknowledged, _) if report.wait => {
+                        results.line(format!("{known}  acknowledged, and not waited for"))?;
                     }
-                    Fate::Unknown(error) => {
+                    (Fate::Acknowledged, _) => {}
+                    (Fate::Ended { line, succeeded }, _) => {
+                        self.ended += 1;
+                        self.failed += u64::from(!succeeded);
+                        results.line(line)?;
+                    }
+                    (Fate::Unknown(error), _) => {
                         self.failed += 1;
                         if report.json {
-                            results.json(&IdLine::failed(id, error))?;
+                            results.json(&IdLine::failed(*id, error))?;
+                        } else {
+                            results.line(format!("{known}  acknowledged, its end is not known"))?;
                         }
-                        self.complain(name, row.line, error);
+                        self.complain(name, *line, error);
                     }
                 }
             }
@@ -113,14 +174,15 @@ impl Tally {
                 if report.json {
                     results.json(&IdLine::failed(None, error))?;
                 }
-                self.complain(name, row.line, error);
+                self.complain(name, *line, error);
             }
             Err(error) => {
-                self.unknown += 1;
-                let first = self.between.map_or(row.line, |(first, _)| first);
-                self.between = Some((first, row.line));
+                let is_left_out = is_not_taken_in(error);
+                if is_left_out { &mut self.left_out } else { &mut self.unknown }.add(*line);
                 if report.json {
-                    results.json(&IdLine::failed(id, error))?;
+                    results.json(&IdLine::failed(*id, error))?;
+                } else if report.wait && !is_left_out {
+                    results.line(format!("{known}  may have been taken in or not, line {line}"))?;
                 }
                 self.broken.get_or_insert_with(|| error.clone());
             }
@@ -140,18 +202,16 @@ impl Tally {
         report: Report,
         took: &std::time::Duration,
         results: &mut out::Results,
-    ) -> io::Result<()> {
+    ) -> Result<(), Unwritten> {
         let Self { acknowledged, refused, failed, told, .. } = *self;
         if told > TOLD_MAX {
             out::note(format!("and {} more", count(told - TOLD_MAX)));
         }
-        let rate = acknowledged as f64 / took.as_secs_f64().max(1e-6);
-        let mut text = format!(
-            "{} acknowledged in {} ({} a second)",
-            count_tasks(acknowledged),
-            length(*took),
-            count(rate as u64)
-        );
+        let mut text = format!("{} acknowledged", count_tasks(acknowledged));
+        if acknowledged > 0 {
+            let rate = acknowledged as f64 / took.as_secs_f64().max(1e-6);
+            text.push_str(&format!(" in {} ({} a second)", length(*took), count(rate as u64)));
+        }
         if refused > 0 {
             text.push_str(&format!(", {} refused", count(refused)));
         }
@@ -169,11 +229,11 @@ impl Tally {
 
 /// `1 task`, `2 tasks`.
 pub(in super::super) fn count_tasks(tasks: u64) -> String {
-    if tasks == 1 { "1 task".to_owned() } else { format!("{} tasks", count(tasks)) }
+    count_of(tasks, "task")
 }
 
 /// Whether other tasks may fare better.
-const fn concerns_one_task(error: &ClientError) -> bool {
+pub(super) const fn concerns_one_task(error: &ClientError) -> bool {
     match error {
         ClientError::Refused { .. } | ClientError::Call(_) => true,
         ClientError::Request(error) => matches!(
@@ -193,6 +253,34 @@ const fn concerns_one_task(error: &ClientError) -> bool {
     }
 }
 
+/// Whether it is certain that a task was not taken in.
+const fn is_not_taken_in(error: &ClientError) -> bool {
+    match error {
+        ClientError::Request(error) => match error {
+            RequestError::Forming { .. }
+            | RequestError::Invalid(_)
+            | RequestError::NoQuorum { .. }
+            | RequestError::NotOwner { .. }
+            | RequestError::Overloaded { .. }
+            | RequestError::UnknownQueue { .. }
+            | RequestError::UnknownTask { .. } => true,
+            RequestError::NotFound { .. }
+            | RequestError::TimedOut
+            | RequestError::TooLong { .. }
+            | RequestError::Unknown => false,
+        },
+        ClientError::Address { .. }
+        | ClientError::Call(_)
+        | ClientError::Closed
+        | ClientError::NoAddress
+        | ClientError::NoNode { .. }
+        | ClientError::NoTls
+        | ClientError::Refused { .. }
+        | ClientError::Tls(_) => true,
+        ClientError::NoAnswer { .. } | ClientError::Unexpected { .. } => false,
+    }
+}
+
 /// Complaints that are shown.
 const TOLD_MAX: u64 = 10;
 
@@ -205,25 +293,55 @@ mod tests {
 
     use super::*;
 
+    /// What is told of lines of which nothing is printed.
+    fn tally(report: Report, rows: Vec<(u64, Result<Fate, ClientError>)>) -> Tally {
+        let (mut tally, mut results) = (Tally::default(), out::Results::new());
+        for (line, answer) in rows {
+            let id = Some(TaskId::new(Wall::from_millis(1), PartitionId(3), line));
+            tally.print(&Row { line, id, answer }, "f", report, &mut results).unwrap();
+        }
+        tally
+    }
+
     #[test]
     fn what_is_not_known_is_told_with_its_lines() {
-        let mut tally = Tally::default();
-        let report = Report { json: false, wait: false };
-        let mut print = |line, answer| {
-            let id = Some(TaskId::new(Wall::from_millis(1), PartitionId(3), line));
-            let row = Row { line, id, answer };
-            let (names, mut results) = (Names::default(), out::Results::new());
-            tally.print(&row, "f", report, &names, &mut results).unwrap();
-        };
-        let lost = || ClientError::NoAnswer { after: Duration::from_secs(10) };
-        print(1, Ok(Fate::Acknowledged));
-        print(4, Err(lost()));
-        print(6, Err(lost()));
-        assert!(tally.is_broken());
+        let lost = || Err(ClientError::NoAnswer { after: Duration::from_secs(10) });
+        let refused = || Err(RequestError::NoQuorum { partition: PartitionId(3) }.into());
+        let report = Report { json: false, wait: true };
+        let tally = tally(
+            report,
+            vec![
+                (1, Ok(Fate::Acknowledged)),
+                (2, refused()),
+                (4, lost()),
+                (6, lost()),
+                (7, Ok(Fate::Acknowledged)),
+            ],
+        );
         let told = tally.lost(report).unwrap().to_string();
-        let expected = "1 task acknowledged, then the cluster was lost; of 2 tasks between lines 4 \
-                        and 6 it is not known";
-        assert!(told.starts_with(expected), "{told}");
-        assert!(told.ends_with("nothing after line 6 was submitted"), "{told}");
+        assert_eq!(
+            told,
+            "2 tasks acknowledged, then the cluster was lost; 1 task in line 2 not taken in; of 2 \
+             tasks between lines 4 and 6 it is not known whether they were taken in: submit them \
+             again under the ids printed, which does no harm; nothing after line 7 was submitted"
+        );
+        let told = tally.lost(Report { json: false, wait: false }).unwrap().to_string();
+        assert!(told.contains("--json prints the ids"), "{told}");
+    }
+
+    #[test]
+    fn whoever_waits_no_longer_is_told_how_to_go_on() {
+        let report = Report { json: false, wait: true };
+        let ended = || Ok(Fate::Ended { line: String::new(), succeeded: true });
+        let told = tally(report, vec![(1, ended()), (2, ended()), (3, Ok(Fate::Acknowledged))]);
+        assert_eq!(
+            told.interrupted(report),
+            "interrupted: 3 tasks acknowledged, 2 ended, 1 goes on; `umbel task wait ID` waits for \
+             one, `umbel task cancel ID` stops it; nothing after line 3 was submitted"
+        );
+        let told = tally(report, vec![(1, ended())]).interrupted(report);
+        let expected =
+            "interrupted: 1 task acknowledged, 1 ended; nothing after line 1 was submitted";
+        assert_eq!(told, expected);
     }
 }

@@ -88,6 +88,21 @@ async fn trouble_that_lasts_is_told() {
 }
 
 #[tokio::test]
+async fn a_refusal_says_nothing_of_the_try_before_it() {
+    let (client, mut node) = pair(Duration::from_millis(50));
+    let mut asking = tokio::spawn(async move { client.submit(add()).await });
+    // The first try may have come through.
+    drop(node.submission().await);
+    let error = loop {
+        tokio::select! {
+            (_, answers) = node.next() => drop(answers.send(Answer::Failed(trouble())).await),
+            submitted = &mut asking => break submitted.unwrap().unwrap_err(),
+        }
+    };
+    assert!(matches!(error, ClientError::Request(RequestError::Unknown)), "{error}");
+}
+
+#[tokio::test]
 async fn a_request_without_a_deadline_gives_up_when_all_of_its_tries_fail() {
     let (mut client, mut node) = pair(PATIENCE);
     // As long as one try takes, nobody can tell whether anything is wrong.

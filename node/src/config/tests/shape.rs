@@ -152,6 +152,17 @@ error: unknown key `timelimit` in [tasks."a.b"]
   = help: did you mean `time_limit`?"#,
         ),
         (
+            r#"[tasks.img.resize]
+command = ["a"]"#,
+            r#"
+error: unknown key `resize` in [tasks.img]
+ --> cluster.toml:1:12
+  |
+1 | [tasks.img.resize]
+  |            ^^^^^^
+  = help: if img.resize is one name, put it in quotes: [tasks."img.resize"]"#,
+        ),
+        (
             r#"cluster = { nmae = "a" }"#,
             r#"
 error: unknown key `nmae` in [cluster]

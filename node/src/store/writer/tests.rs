@@ -165,6 +165,10 @@ struct SlowStates {
 }
 
 impl Store for SlowStates {
+    fn synced(&self) -> u64 {
+        self.inner.synced()
+    }
+
     fn write(&mut self, batches: &[WriteBatch]) -> Result<(), StoreError> {
         self.inner.write(batches)
     }
