@@ -165,8 +165,13 @@ impl Node {
     }
 
     /// Waits until another node has let this one in again, which may have been away for long; whether
-    /// any has in time. One that is alone, or has just become a member, need not wait.
-    pub(crate) async fn met(&self) -> Result<bool, Arc<NodeError>> {
+    /// any has within 3 s. One that is alone, or has just become a member, need not wait. For a health
+    /// check after [`joined`](Self::joined): a node of which the others do not want to know may have been
+    /// their member once.
+    ///
+    /// # Errors
+    /// When it stopped by itself before that.
+    pub async fn met(&self) -> Result<bool, Arc<NodeError>> {
         let met = async {
             if !self.comes_back || (!self.has_seeds && self.is_alone().await) {
                 return true;
