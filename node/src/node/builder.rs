@@ -15,7 +15,7 @@ use umbel_protocol::membership::Identity;
 use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{Found, Settings};
 use umbel_protocol::time::Span;
-use umbel_protocol::wire::hello::NodeHello;
+use umbel_protocol::wire::hello::{NodeHello, SHARED_NAME};
 
 use super::definitions::add_configured;
 use super::profile::profile;
@@ -38,8 +38,6 @@ use crate::work::{
 
 /// How long a member may be away before others take over its copies.
 const REPLACE_AFTER: Span = Span::from_millis(30_000);
-/// The name that certificates of a cluster of one host are made for.
-const LOCAL_NODE: &str = "node";
 
 /// Sets a node up; made by [`Node::builder`]. Without any setting it is a cluster of its own on
 /// loopback, with all tasks that `#[umbel::task]` declares in this program.
@@ -323,15 +321,12 @@ fn tls_dir(config: &Config, apart: Option<&Path>) -> Result<PathBuf, StartError>
     Ok(dir)
 }
 
+/// The node's own certificate, or the one that all nodes of this host share.
 fn node_certificate(config: &Config, dir: &Path, name: &str) -> Result<TlsFiles, StartError> {
-    let own = if config.tls.dir.is_some() && dir.join(format!("{name}.pem")).exists() {
-        Some(name)
-    } else if config.tls.dir.is_none() {
-        Some(LOCAL_NODE)
-    } else {
-        None
-    };
-    Ok(TlsFiles::load(dir, Role::Node, own)?)
+    let exists = |name: &str| dir.join(format!("{name}.pem")).exists();
+    let is_shared = config.tls.dir.is_none() || (!exists(name) && exists(SHARED_NAME));
+    let own = if is_shared { SHARED_NAME } else { name };
+    Ok(TlsFiles::load(dir, Role::Node, Some(own))?)
 }
 
 /// The address that others use.

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
+use umbel_protocol::wire::hello::SHARED_NAME;
+
 use super::{Role, TlsError, TlsFiles, ca};
 
 /// Makes an authority, a certificate for all local nodes and one for local clients, as far as
@@ -22,7 +24,7 @@ pub fn ensure_local(dir: &Path) -> Result<(), TlsError> {
     if !ca::ca_pem(dir).exists() {
         ca::complete(dir)?;
     }
-    for (role, name) in [(Role::Node, "node"), (Role::Client, "client")] {
+    for (role, name) in [(Role::Node, SHARED_NAME), (Role::Client, "client")] {
         if TlsFiles::names(dir, role)?.is_empty() {
             ca::issue(dir, name, role)?;
         }

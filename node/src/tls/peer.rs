@@ -3,6 +3,8 @@
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use umbel_protocol::wire::hello::Proof;
+
 use super::Role;
 
 /// What a certificate proves. Whether it is genuine has been checked before, by TLS.
@@ -15,6 +17,12 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// What it proves.
+    #[must_use]
+    pub fn proof(&self) -> Proof<'_> {
+        Proof { name: &self.name, role: self.role }
+    }
+
     /// The identity in `certificate`, unless that is not one of umbel's.
     #[must_use]
     pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {

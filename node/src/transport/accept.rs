@@ -66,7 +66,7 @@ async fn serve_connection(connection: Connection, inner: Arc<Inner>, place: Owne
     };
     let answer = |verdict| Answer { hello: (*own).clone(), verdict };
     let refusal = match &hello.who {
-        Who::Client { name } => match judge(&own, None, &hello, identity.role) {
+        Who::Client { name } => match judge(&own, None, &hello, identity.proof()) {
             Ok(version) => match clients::Place::take(&inner) {
                 Some(session) => {
                     if send.write_all(&answer(Ok(version)).encode()).await.is_ok() {
@@ -81,7 +81,8 @@ async fn serve_connection(connection: Connection, inner: Arc<Inner>, place: Owne
             Err(refusal) => refusal,
         },
         Who::Node(_) => {
-            match peers::join(&inner, connection.clone(), hello.clone(), identity.role, false).await
+            match peers::join(&inner, connection.clone(), hello.clone(), identity.proof(), false)
+                .await
             {
                 Ok(joined) => {
                     // When the caller is gone already, the connection's end will tell.

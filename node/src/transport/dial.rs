@@ -7,13 +7,13 @@ use bytes::Bytes;
 use quinn::{Connection, Endpoint};
 use tokio::time::timeout;
 use umbel_protocol::limits::FRAME_BYTES_MAX;
-use umbel_protocol::wire::hello::{Hello, NodeHello, Role, Versions, Who, judge};
+use umbel_protocol::wire::hello::{Hello, NodeHello, Proof, Role, Versions, Who, judge};
 
 use super::close::{Code, DialError, close, words};
 use super::outbox::{Outbox, PushError};
 use super::streams::{FrameReader, StreamError, write_frames};
 use super::{SendError, greeting, settings};
-use crate::tls::{SERVER_NAME, TlsFiles};
+use crate::tls::{Identity, SERVER_NAME, TlsFiles};
 
 /// A connection of a client to a node, as it was made: who answered, and its two halves.
 #[derive(Debug)]
@@ -56,10 +56,12 @@ impl ClientLink {
             .map_err(|error| DialError::lost(addr, error))?;
         let own = Hello { versions: Versions::OWN, who: Who::Client { name: name.to_owned() } };
         let (answer, send, recv) = greeting::call(&connection, &own).await?;
-        let role = greeting::identity(&connection).map_or(Role::Client, |identity| identity.role);
+        let identity = greeting::identity(&connection);
+        let nobody = Proof { name: "", role: Role::Client };
+        let proof = identity.as_ref().map_or(nobody, Identity::proof);
         let judged = answer
             .verdict
-            .and_then(|version| judge(&own, None, &answer.hello, role).map(|_| version));
+            .and_then(|version| judge(&own, None, &answer.hello, proof).map(|_| version));
         let version = judged.map_err(|refusal| {
             close(&connection, Code::Refused, &refusal.to_string());
             DialError::Refused { addr, refusal }

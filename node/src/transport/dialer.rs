@@ -7,13 +7,13 @@ use std::time::Duration;
 use rand::RngExt;
 use tokio::time::timeout;
 use tracing::{debug, warn};
-use umbel_protocol::wire::hello::{NodeHello, Refusal, Role, Who};
+use umbel_protocol::wire::hello::{NodeHello, Proof, Refusal, Role, Who};
 
 use super::close::{Code, DialError, close};
 use super::peers::{Joined, Peer, join};
 use super::settings::CALL_AGAIN;
 use super::{Inbound, Inner, greeting};
-use crate::tls::SERVER_NAME;
+use crate::tls::{Identity, SERVER_NAME};
 
 /// Calls `addr` and keeps the connection, unless there is one already. Who answered is told in both
 /// cases.
@@ -55,9 +55,11 @@ async fn try_reach(
     let Who::Node(hello) = answer.hello.who.clone() else {
         return Err(DialError::NotUmbel { addr, why: "a client answered".to_owned() });
     };
-    let role = greeting::identity(&connection).map_or(Role::Client, |identity| identity.role);
+    let identity = greeting::identity(&connection);
+    let nobody = Proof { name: "", role: Role::Client };
+    let proof = identity.as_ref().map_or(nobody, Identity::proof);
     let joined = match answer.verdict {
-        Ok(_) => join(inner, connection.clone(), answer.hello, role, true).await,
+        Ok(_) => join(inner, connection.clone(), answer.hello, proof, true).await,
         Err(refusal) => Err(refusal),
     };
     match joined {

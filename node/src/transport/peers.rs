@@ -14,7 +14,7 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 use tracing::debug;
 use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::MEMBERS_MAX;
-use umbel_protocol::wire::hello::{Hello, Known, NodeHello, Refusal, Role, Who, judge};
+use umbel_protocol::wire::hello::{Hello, Known, NodeHello, Proof, Refusal, Who, judge};
 
 use super::close::{Code, close, words};
 use super::link::Link;
@@ -116,12 +116,12 @@ pub(super) async fn join(
     inner: &Inner,
     connection: quinn::Connection,
     hello: Hello,
-    role: Role,
+    proof: Proof<'_>,
     dialed: bool,
 ) -> Result<Joined, Refusal> {
     let own = inner.own();
     // Before the table is touched: most refusals need nothing of it.
-    judge(&own, None, &hello, role)?;
+    judge(&own, None, &hello, proof)?;
     let (Who::Node(own_node), Who::Node(other)) = (&own.who, &hello.who) else {
         unreachable!("clients have sessions, not entries in the table of nodes");
     };
@@ -136,7 +136,7 @@ pub(super) async fn join(
     let lives = lives_beside(&peer, other).await;
     let mut state = peer.state();
     let known = state.known.map(|known| Known { lives, ..known });
-    let version = judge(&own, known, &hello, role)?;
+    let version = judge(&own, known, &hello, proof)?;
     let known = Known {
         incarnation: other.incarnation,
         start: Some(other.start),

@@ -108,6 +108,19 @@ impl fmt::Display for Versions {
     }
 }
 
+/// What the certificate of the other end proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof<'a> {
+    /// For whom it was issued.
+    pub name: &'a str,
+    /// What its holder may be.
+    pub role: Role,
+}
+
+/// The name in certificates that all nodes of one host share: whoever holds one may be called as it
+/// likes. Authorities of whole clusters issue none of these unless they are asked to.
+pub const SHARED_NAME: &str = "node";
+
 /// What a certificate proves its holder to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {

@@ -1,6 +1,6 @@
 //! The decision: may these two go on, and in which version.
 
-use super::{Hello, NodeHello, Refusal, Role, Who};
+use super::{Hello, NodeHello, Proof, Refusal, Role, SHARED_NAME, Who};
 use crate::id::Incarnation;
 
 /// The latest start of a node that has been seen, and what it told.
@@ -16,19 +16,27 @@ pub struct Known {
     pub lives: bool,
 }
 
-/// Decides whether `own` goes on with an end that says `hello` and whose certificate proves `role`.
+/// Decides whether `own` goes on with an end that says `hello` and whose certificate is a `proof`.
 /// `known` is the latest start of that node that has been seen.
 ///
 /// # Errors
 /// Why not.
-pub fn judge(own: &Hello, known: Option<Known>, hello: &Hello, role: Role) -> Result<u16, Refusal> {
+pub fn judge(
+    own: &Hello,
+    known: Option<Known>,
+    hello: &Hello,
+    proof: Proof<'_>,
+) -> Result<u16, Refusal> {
     let version = own
         .versions
         .common(hello.versions)
         .ok_or(Refusal::NoCommonVersion { own: own.versions, other: hello.versions })?;
     let Who::Node(other) = &hello.who else { return Ok(version) };
-    if role != Role::Node {
+    if proof.role != Role::Node {
         return Err(Refusal::NotNodeCertificate { node: other.node });
+    }
+    if proof.name != other.name && proof.name != SHARED_NAME {
+        return Err(Refusal::WrongName { told: other.name.clone(), proven: proof.name.to_owned() });
     }
     if let Who::Node(own) = &own.who {
         if own.node == other.node {

@@ -112,4 +112,15 @@ pub enum Refusal {
         /// How many it has now.
         told: u64,
     },
+    /// A node is called otherwise than its certificate says.
+    #[error(
+        "node {told:?} has the certificate of {proven:?}: issue one for it with \
+         `umbel ca issue {told} --dir DIR`"
+    )]
+    WrongName {
+        /// What it calls itself.
+        told: String,
+        /// For whom its certificate was issued.
+        proven: String,
+    },
 }

@@ -34,6 +34,9 @@ fn known(incarnation: u64, start: Option<u64>) -> Option<Known> {
     Some(Known { incarnation: Incarnation(incarnation), start, synced: 10, lives: false })
 }
 
+const NODE: Proof<'_> = Proof { name: "a", role: Role::Node };
+const CLIENT: Proof<'_> = Proof { name: "cli", role: Role::Client };
+
 #[test]
 fn golden_bytes_of_a_client() {
     let bytes = b"umbl\x01\0\x02\0\x0a\0\x01\x01\0\0\x05\x03\0cli";
@@ -147,7 +150,7 @@ fn versions_meet_at_the_newest_common_one() {
     assert_eq!(range(1, 1).common(range(2, 2)), None);
     let newer = Hello { versions: range(3, 4), ..hello(node(2)) };
     assert_eq!(
-        judge(&hello(node(1)), None, &newer, Role::Node),
+        judge(&hello(node(1)), None, &newer, NODE),
         Err(Refusal::NoCommonVersion { own: range(1, 2), other: range(3, 4) })
     );
 }
@@ -155,24 +158,37 @@ fn versions_meet_at_the_newest_common_one() {
 #[test]
 fn members_and_blank_nodes_go_on() {
     let own = hello(node(1));
-    assert_eq!(judge(&own, None, &hello(node(2)), Role::Node), Ok(2));
+    assert_eq!(judge(&own, None, &hello(node(2)), NODE), Ok(2));
     let blank = hello(NodeHello { cluster: None, ..node(2) });
-    assert_eq!(judge(&own, None, &blank, Role::Node), Ok(2));
-    assert_eq!(judge(&blank, None, &own, Role::Node), Ok(2));
-    assert_eq!(judge(&own, None, &client(), Role::Client), Ok(2));
-    assert_eq!(judge(&own, None, &client(), Role::Node), Ok(2), "a node may do what a client may");
-    assert_eq!(judge(&client(), None, &own, Role::Node), Ok(2));
+    assert_eq!(judge(&own, None, &blank, NODE), Ok(2));
+    assert_eq!(judge(&blank, None, &own, NODE), Ok(2));
+    assert_eq!(judge(&own, None, &client(), CLIENT), Ok(2));
+    assert_eq!(judge(&own, None, &client(), NODE), Ok(2), "a node may do what a client may");
+    assert_eq!(judge(&client(), None, &own, NODE), Ok(2));
+}
+
+#[test]
+fn nobody_goes_by_the_name_of_another() {
+    let judged = |name| {
+        let proof = Proof { name, role: Role::Node };
+        judge(&hello(node(1)), None, &hello(node(2)), proof)
+    };
+    assert_eq!(judged("a"), Ok(2));
+    assert_eq!(judged(SHARED_NAME), Ok(2), "nodes of one host share a certificate");
+    let refusal = judged("b").unwrap_err();
+    assert_eq!(refusal, Refusal::WrongName { told: "a".into(), proven: "b".into() });
+    assert!(refusal.to_string().contains("`umbel ca issue a --dir DIR`"), "{refusal}");
 }
 
 #[test]
 fn clusters_do_not_mix() {
     let own = hello(node(1));
     let other = hello(NodeHello { cluster: Some(ClusterId(8)), ..node(2) });
-    let refusal = judge(&own, None, &other, Role::Node).unwrap_err();
+    let refusal = judge(&own, None, &other, NODE).unwrap_err();
     assert!(matches!(refusal, Refusal::AnotherCluster { own: ClusterId(9), .. }), "{refusal}");
     let other = hello(NodeHello { cluster: None, cluster_name: "d".into(), ..node(2) });
     assert_eq!(
-        judge(&own, None, &other, Role::Node),
+        judge(&own, None, &other, NODE),
         Err(Refusal::WrongClusterName { own: "c".into(), other: "d".into() })
     );
 }
@@ -180,7 +196,7 @@ fn clusters_do_not_mix() {
 #[test]
 fn a_client_certificate_does_not_make_a_node() {
     assert_eq!(
-        judge(&hello(node(1)), None, &hello(node(2)), Role::Client),
+        judge(&hello(node(1)), None, &hello(node(2)), CLIENT),
         Err(Refusal::NotNodeCertificate { node: NodeId(2) })
     );
 }
@@ -189,7 +205,7 @@ fn a_client_certificate_does_not_make_a_node() {
 fn only_the_same_process_or_a_later_start_comes_back() {
     let own = hello(node(1));
     let other = hello(node(2));
-    let judged = |known| judge(&own, known, &other, Role::Node);
+    let judged = |known| judge(&own, known, &other, NODE);
     assert_eq!(judged(known(4, Some(1))), Ok(2), "restarted");
     assert_eq!(judged(known(5, Some(77))), Ok(2), "reconnected");
     assert_eq!(judged(known(5, None)), Ok(2), "heard of, never met");
@@ -210,7 +226,7 @@ fn only_the_same_process_or_a_later_start_comes_back() {
 #[test]
 fn meeting_oneself_is_told_from_meeting_a_copy() {
     let own = hello(node(1));
-    let judged = |other| judge(&own, None, &hello(other), Role::Node).unwrap_err();
+    let judged = |other| judge(&own, None, &hello(other), NODE).unwrap_err();
     assert_eq!(judged(node(1)), Refusal::Yourself);
     let twin = NodeHello { start: 78, ..node(1) };
     assert!(matches!(judged(twin.clone()), Refusal::InUse { .. }));
@@ -222,7 +238,7 @@ fn meeting_oneself_is_told_from_meeting_a_copy() {
 
 #[test]
 fn nobody_takes_the_place_of_a_process_that_answers() {
-    let judged = |known, other| judge(&hello(node(1)), Some(known), &hello(other), Role::Node);
+    let judged = |known, other| judge(&hello(node(1)), Some(known), &hello(other), NODE);
     let present = Known { incarnation: Incarnation(5), start: Some(77), synced: 10, lives: true };
     let copy = NodeHello { incarnation: Incarnation(6), start: 78, synced: 50, ..node(2) };
     let refusal = Refusal::InUse { node: NodeId(2), incarnation: Incarnation(6) };
@@ -233,7 +249,7 @@ fn nobody_takes_the_place_of_a_process_that_answers() {
 
 #[test]
 fn whoever_has_lost_what_it_had_on_disk_is_refused() {
-    let judged = |known, other| judge(&hello(node(1)), Some(known), &hello(other), Role::Node);
+    let judged = |known, other| judge(&hello(node(1)), Some(known), &hello(other), NODE);
     let before = Known { incarnation: Incarnation(4), start: Some(3), synced: 11, lives: false };
     let restored = Refusal::RolledBack { node: NodeId(2), known: 11, told: 10 };
     assert_eq!(judged(before, node(2)), Err(restored.clone()));
