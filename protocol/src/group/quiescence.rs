@@ -80,11 +80,18 @@ impl Group {
         self.silent_ticks = 0;
         self.raw.raft.election_elapsed = 0;
         if self.role() == Role::Leader {
-            for (_, progress) in self.raw.raft.mut_prs().iter_mut() {
-                progress.recent_active = true;
-            }
+            self.all_are_there();
             // Followers that fell asleep wake by this, too.
             self.raw.ping();
+        }
+    }
+
+    /// All copies have been heard of a moment ago, also by messages that the library knows nothing of.
+    /// Nobody would count one as there that a quorum check in between had forgotten: no more is heard
+    /// while all sleep.
+    fn all_are_there(&mut self) {
+        for (_, progress) in self.raw.raft.mut_prs().iter_mut() {
+            progress.recent_active = true;
         }
     }
 
@@ -181,6 +188,7 @@ impl Group {
             missing.remove(&from);
             if missing.is_empty() {
                 self.quiescence.state = State::Asleep;
+                self.all_are_there();
             }
         }
     }

@@ -58,6 +58,20 @@ fn a_group_at_rest_falls_asleep_and_then_neither_ticks_nor_sends() {
 }
 
 #[test]
+fn whoever_sleeps_counts_as_there() {
+    let mut world = asking();
+    // The quorum is checked while they answer: from then on nobody has been heard of.
+    world.group(A).raw.raft.election_elapsed = ELECTION_TICKS - 1;
+    world.group(A).tick();
+    world.lose(|sent| sent.raft().is_some());
+    assert!(!world.group(A).is_caught_up(copy(B)));
+    world.settle();
+    assert_eq!(asleep(&world), [A, B, C]);
+    // Otherwise a group of which nobody wants anything would never get another voter.
+    assert!([B, C].iter().all(|at| world.group(A).is_caught_up(copy(*at))));
+}
+
+#[test]
 fn a_group_with_work_stays_awake() {
     let mut world = World::led(3);
     for n in 0..20 {
