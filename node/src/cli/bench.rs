@@ -96,7 +96,7 @@ fn batch(args: &BenchArgs) -> anyhow::Result<usize> {
         bail!("--payload may be at most {ARGS_BYTES_MAX} bytes, which is what one task may have");
     }
     let fit = (BATCH_BYTES_MAX - OVERHEAD) / (args.payload + OVERHEAD_OF_TASK);
-    let batch = args.batch.map_or(BATCH.min(fit), usize::from);
+    let batch = args.batch.map_or_else(|| BATCH.min(fit), usize::from);
     if batch > fit {
         bail!(
             "{batch} tasks of {} bytes do not fit one submission, which may have {BATCH_BYTES_MAX} \

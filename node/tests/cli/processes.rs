@@ -199,11 +199,17 @@ fn without_a_majority_everything_says_so() {
         let status = program.run(&["cluster", "status", "--json"]).json();
         status.iter().all(|node| node["cluster_partitions_owned"] == 0)
     });
+    // Whoever reads the log learns it there, each node by its name.
+    let log = || fs::read_to_string(program.path("a.log")).unwrap();
+    for told in [" node b is down id=", " 2 of 3 members are down, so there is no majority"] {
+        eventually(told, || log().contains(told));
+    }
     let ran = program.run(&["submit", "umbel.noop"]);
     assert!(!ran.ok && ran.out.is_empty() && ran.err.contains("no majority"), "{ran:?}");
     fs::write(program.path("two.jsonl"), "{\"task\":\"umbel.noop\"}\n".repeat(2)).unwrap();
     let ran = program.run(&["submit", "--from", "two.jsonl", "--json"]);
     assert!(!ran.ok && ran.err.contains("no majority"), "{ran:?}");
+    assert!(ran.err.contains("; 2 tasks between lines 1 and 2 not taken in;"), "{ran:?}");
     let rows = ran.json();
     assert!(rows.len() == 2 && rows.iter().all(|row| row["id"].is_string()), "{ran:?}");
     assert!(rows.iter().all(|row| row["error"].is_string()), "{ran:?}");
@@ -214,6 +220,7 @@ fn without_a_majority_everything_says_so() {
 
     nodes.spawn("b");
     nodes.ready("b");
+    eventually("the majority is told to be back", || log().contains("a majority again: 1 of 3"));
     for row in rows {
         let ran =
             program.run(&["submit", "umbel.noop", "--wait", "--id", row["id"].as_str().unwrap()]);

@@ -90,8 +90,8 @@ async fn trouble_that_lasts_is_told() {
 #[tokio::test]
 async fn a_refusal_says_nothing_of_the_try_before_it() {
     let (client, mut node) = pair(Duration::from_millis(50));
-    let asked = client.clone();
-    let mut asking = tokio::spawn(async move { asked.submit(add()).await });
+    let submitting = client.clone();
+    let mut asking = tokio::spawn(async move { submitting.submit(add()).await });
     // The first try may have come through.
     drop(node.submission().await);
     let error = loop {

@@ -53,7 +53,7 @@ proptest! {
         said in said(), at_first in options(), later in options(),
     ) {
         let whole = said.completed("mail", &at_first);
-        prop_assert_eq!(whole.said(), said.clone());
+        prop_assert_eq!(&whole.said(), &said);
         prop_assert_eq!(whole.completed("default", &later), said.completed("default", &later));
         prop_assert_eq!(whole.options.priority, said.options.priority.or(at_first.priority));
         prop_assert_eq!(
