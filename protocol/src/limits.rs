@@ -13,6 +13,7 @@
 //! logs that were written under them; another value is another command, which says so. All others
 //! are for an owner or a node to decide, and may differ between nodes.
 
+use crate::partition::{Room, Shelves};
 use crate::task::{
     FAILURE_WEIGHT, HISTORY_WEIGHT, LEASE_WEIGHT, RECORD_WEIGHT, RUN_WEIGHT, STUB_WEIGHT,
     TEMPLATE_WEIGHT,
@@ -109,10 +110,14 @@ pub const NODE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// The least that a node may be told to have: some full batches on their way to disk, and room for
 /// others to wait.
 pub const NODE_BYTES_MIN: usize = 64 * 1024 * 1024;
-/// Finished records that a partition keeps with their results.
-pub const FINISHED_KEPT_MAX: usize = 4_096;
+/// What a partition keeps of finished tasks, by how they ended.
+pub const KEPT: Shelves<Room> = Shelves {
+    succeeded: Room { tasks: 4_096, bytes: 8 * 1024 * 1024 },
+    stopped: Room { tasks: 1_024, bytes: 2 * 1024 * 1024 },
+    dead: Room { tasks: 1_024, bytes: 4 * 1024 * 1024 },
+};
 /// Bytes of finished records that a partition keeps.
-pub const FINISHED_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const FINISHED_BYTES_MAX: usize = KEPT.total().bytes;
 /// How long a finished record is kept with its result.
 pub const RETENTION: Span = Span::from_millis(3_600_000);
 /// Stubs of forgotten tasks that a partition keeps to recognise a second submission.
@@ -252,10 +257,8 @@ pub struct Limits {
     pub crash_hold: Span,
     /// See [`DEDUP_WINDOW`].
     pub dedup_window: Span,
-    /// See [`FINISHED_BYTES_MAX`].
-    pub finished_bytes_max: usize,
-    /// See [`FINISHED_KEPT_MAX`].
-    pub finished_kept_max: usize,
+    /// See [`KEPT`].
+    pub kept: Shelves<Room>,
     /// See [`LOG_BYTES_MIN`].
     pub log_bytes_min: usize,
     /// See [`LOG_PER_STATE`].
@@ -281,8 +284,7 @@ impl Default for Limits {
         Self {
             crash_hold: CRASH_HOLD,
             dedup_window: DEDUP_WINDOW,
-            finished_bytes_max: FINISHED_BYTES_MAX,
-            finished_kept_max: FINISHED_KEPT_MAX,
+            kept: KEPT,
             log_bytes_min: LOG_BYTES_MIN,
             log_per_state: LOG_PER_STATE,
             log_tail_bytes: LOG_TAIL_BYTES,
@@ -303,7 +305,6 @@ const _: () = {
     assert!(ERROR_BYTES_MAX + DETAIL_BYTES_MAX <= RESULT_BYTES_MAX);
     // The longest failure is kept whole while there are few.
     assert!((ERROR_BYTES_MAX + DETAIL_BYTES_MAX) * 2 < PARTITION_FAILURES_BYTES_MAX);
-    assert!(PARTITION_FAILURES_BYTES_MAX < FINISHED_BYTES_MAX);
     assert!(PARTITIONS_DEFAULT <= PARTITIONS_MAX);
     assert!(REPLICAS_DEFAULT <= REPLICAS_MAX && REPLICAS_MAX % 2 == 1);
     assert!(ARGS_BYTES_MAX < BATCH_BYTES_MAX);

@@ -22,6 +22,7 @@ mod lease;
 mod lose;
 mod release;
 mod report;
+mod shelf;
 mod snapshot;
 mod tally;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::command::{Change, Command, Grant, Loss, Proposal, Refusal, Report};
+pub use self::shelf::{Room, Shelf, Shelves};
 pub use self::snapshot::CorruptSnapshot;
 use self::tally::Tally;
 use crate::id::{PartitionId, TaskId};
@@ -64,9 +66,7 @@ pub struct Fill {
     /// Tasks that have not ended.
     pub open: usize,
     /// Finished tasks whose results are kept.
-    pub finished: usize,
-    /// Bytes of those.
-    pub finished_bytes: usize,
+    pub finished: Shelves<Room>,
     /// Forgotten tasks that are still recognised.
     pub stubs: usize,
     /// Bytes of all records, and of what they share.

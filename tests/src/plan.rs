@@ -3,6 +3,7 @@
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use umbel_protocol::limits::Limits;
+use umbel_protocol::partition::{Room, Shelves};
 use umbel_protocol::time::Span;
 
 use crate::sabotage::Sabotage;
@@ -120,8 +121,7 @@ fn draw_limits(rng: &mut ChaCha8Rng) -> Limits {
     let size = |rng: &mut ChaCha8Rng, low: u32, high: u32| 1 << rng.random_range(low..=high);
     Limits {
         dedup_window: span(rng),
-        finished_bytes_max: size(rng, 12, 23),
-        finished_kept_max: size(rng, 1, 12),
+        kept: Shelves::of(|_| Room { tasks: size(rng, 1, 12), bytes: size(rng, 12, 23) }),
         log_bytes_min: size(rng, 10, 18),
         log_per_state: rng.random_range(0..3),
         log_tail_bytes: if rng.random_bool(0.3) { 0 } else { size(rng, 8, 16) },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Shelves;
 use crate::id::{Lessee, TaskId, Token};
 use crate::limits::{DEDUP_WINDOW, ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
 use crate::task::{Batch, Outcome};
@@ -76,8 +77,8 @@ pub enum Command {
     },
     /// Drop the records of tasks that ended long ago.
     Forget {
-        /// How many of those that ended first.
-        finished: u32,
+        /// How many of those of each kind that ended first.
+        finished: Shelves<u32>,
         /// Stubs of ids made at or before it go, too.
         floor: Wall,
     },

@@ -2,38 +2,41 @@
 
 use std::sync::Arc;
 
-use super::Partition;
+use super::{Partition, Shelf, Shelves};
 use crate::id::{PartitionId, TaskId};
 use crate::task::Template;
 use crate::time::{Span, Wall};
 
 impl Partition {
     /// Moves the floor up to `floor`: stubs of ids made at or before it go, from then on such an id
-    /// is too old to be new. Turns the records of the `finished` tasks that ended first into stubs,
-    /// unless the floor has passed their ids already.
-    pub(super) fn forget(&mut self, finished: u32, floor: Wall) {
+    /// is too old to be new. Turns the records of so many of the `finished` tasks that ended first
+    /// into stubs, unless the floor has passed their ids already.
+    pub(super) fn forget(&mut self, finished: Shelves<u32>, floor: Wall) {
         self.raise_floor(floor);
-        for _ in 0..finished {
-            if !self.forget_first() {
-                break;
+        for shelf in Shelf::ALL {
+            for _ in 0..finished[shelf] {
+                if !self.forget_first(shelf) {
+                    break;
+                }
             }
         }
         self.cut_stubs();
     }
 
     /// Before an entry is carried out: forgets what ended first, if an owner has let too much pile
-    /// up. What the last entry ended was told by now.
+    /// up. What the last entry ended was told by now. What takes most room gives way.
     pub(super) fn cut_finished(&mut self) {
-        if self.tally.finished_bytes <= self.limits.finished_bytes {
+        let most = self.limits.finished_bytes;
+        if self.tally.finished_bytes() <= most {
             return;
         }
-        while self.tally.finished_bytes > self.limits.finished_bytes && self.forget_first() {}
+        while self.tally.finished_bytes() > most && self.forget_first(self.tally.largest()) {}
         self.cut_stubs();
     }
 
-    /// Forgets the task that ended first; whether there is one.
-    fn forget_first(&mut self) -> bool {
-        let Some(task) = self.tally.finished.pop_front() else {
+    /// Forgets the task of `shelf` that ended first; whether there is one.
+    fn forget_first(&mut self, shelf: Shelf) -> bool {
+        let Some(task) = self.tally.finished[shelf].tasks.pop_front() else {
             return false;
         };
         if let Some(record) = self.records.remove(&task) {
@@ -73,15 +76,15 @@ impl Partition {
         }
     }
 
-    /// How many tasks ended before `time`.
+    /// How many tasks of `shelf` ended before `time`.
     #[must_use]
-    pub fn finished_before(&self, time: Wall) -> usize {
+    pub fn finished_before(&self, shelf: Shelf, time: Wall) -> usize {
         let ended_before = |task: &TaskId| {
             self.records.get(task).is_some_and(|record| {
                 record.history.as_ref().and_then(|history| history.finished_at) < Some(time)
             })
         };
-        self.tally.finished.iter().take_while(|task| ended_before(task)).count()
+        self.tally.finished[shelf].tasks.iter().take_while(|task| ended_before(task)).count()
     }
 
     /// Where the floor must be for no more than `stubs` stubs to be left, if there are more.

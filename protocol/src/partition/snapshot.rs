@@ -111,7 +111,11 @@ impl Partition {
             }
             partition.records.insert(image.id, record);
         }
-        partition.tally.finished = finished.into_values().collect();
+        for task in finished.into_values() {
+            if let Some(record) = partition.records.get(&task) {
+                partition.tally.ended(task, record);
+            }
+        }
         Ok(partition)
     }
 }

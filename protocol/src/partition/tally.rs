@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::Fill;
+use super::{Fill, Room, Shelf, Shelves};
 use crate::id::TaskId;
 use crate::task::Record;
 use crate::time::Wall;
@@ -12,35 +12,52 @@ use crate::time::Wall;
 pub(super) struct Tally {
     /// Place among the finished of the task that ended last.
     pub(super) finish_next: u64,
-    /// Finished records, in the order in which they ended.
-    pub(super) finished: VecDeque<TaskId>,
-    pub(super) finished_bytes: usize,
+    /// Finished records.
+    pub(super) finished: Shelves<Finished>,
     pub(super) open: usize,
     /// Bytes of why open tasks failed last.
     pub(super) failures_bytes: usize,
     pub(super) bytes: usize,
 }
 
+/// The finished records of one shelf.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Finished {
+    /// In the order in which they ended.
+    pub(super) tasks: VecDeque<TaskId>,
+    pub(super) bytes: usize,
+}
+
 impl Tally {
     pub(super) fn fill(&self, stubs: usize) -> Fill {
-        Fill {
-            open: self.open,
-            finished: self.finished.len(),
-            finished_bytes: self.finished_bytes,
-            stubs,
-            bytes: self.bytes,
-        }
+        let room = |shelf| {
+            let Finished { tasks, bytes } = &self.finished[shelf];
+            Room { tasks: tasks.len(), bytes: *bytes }
+        };
+        Fill { open: self.open, finished: Shelves::of(room), stubs, bytes: self.bytes }
+    }
+
+    /// Bytes of all finished records.
+    pub(super) fn finished_bytes(&self) -> usize {
+        Shelf::ALL.iter().map(|shelf| self.finished[*shelf].bytes).sum()
+    }
+
+    /// The shelf that takes most room.
+    pub(super) fn largest(&self) -> Shelf {
+        let bytes = |shelf: &Shelf| self.finished[*shelf].bytes;
+        Shelf::ALL.into_iter().max_by_key(bytes).unwrap_or(Shelf::Succeeded)
     }
 
     /// A record has come.
     pub(super) fn add(&mut self, record: &Record) {
         let weight = record.weight();
         self.bytes += weight;
-        if record.state().is_final() {
-            self.finished_bytes += weight;
-        } else {
-            self.open += 1;
-            self.failures_bytes += failure_weight(record);
+        match Shelf::of(record.state()) {
+            Some(shelf) => self.finished[shelf].bytes += weight,
+            None => {
+                self.open += 1;
+                self.failures_bytes += failure_weight(record);
+            }
         }
     }
 
@@ -48,11 +65,12 @@ impl Tally {
     pub(super) fn subtract(&mut self, record: &Record) {
         let weight = record.weight();
         self.bytes -= weight;
-        if record.state().is_final() {
-            self.finished_bytes -= weight;
-        } else {
-            self.open -= 1;
-            self.failures_bytes -= failure_weight(record);
+        match Shelf::of(record.state()) {
+            Some(shelf) => self.finished[shelf].bytes -= weight,
+            None => {
+                self.open -= 1;
+                self.failures_bytes -= failure_weight(record);
+            }
         }
     }
 
@@ -62,7 +80,14 @@ impl Tally {
         let history = record.history_mut();
         history.finished_at = Some(now);
         history.finish_order = self.finish_next;
-        self.finished.push_back(task);
+        self.ended(task, record);
+    }
+
+    /// `task` is the last of those that ended.
+    pub(super) fn ended(&mut self, task: TaskId, record: &Record) {
+        if let Some(shelf) = Shelf::of(record.state()) {
+            self.finished[shelf].tasks.push_back(task);
+        }
     }
 }
 

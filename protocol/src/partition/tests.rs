@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Change, Command, Loss, Partition, Proposal, Refusal, Report};
+use super::{Change, Command, Loss, Partition, Proposal, Refusal, Report, Room, Shelf, Shelves};
 use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::limits::{CRASH_HOLD, CRASHES_MAX, RUNS_KEPT_MAX};
 use crate::task::{
@@ -192,8 +192,6 @@ fn assert_counted(partition: &Partition) {
     let shared: BTreeSet<&Arc<Template>> = records().map(|record| &record.template).collect();
     let shared: usize = shared.iter().map(|template| template.weight_kept()).sum();
     assert_eq!(fill.bytes, records().map(Record::weight).sum::<usize>() + shared, "bytes");
-    let finished: usize = records().filter(is_final).map(Record::weight).sum();
-    assert_eq!(fill.finished_bytes, finished, "bytes of the finished");
     assert_eq!(fill.open, records().filter(|record| !is_final(record)).count(), "open");
     assert_eq!(fill.stubs, partition.stubs.len(), "stubs");
     let failures = records().filter(|record| !is_final(record)).filter_map(|record| {
@@ -201,16 +199,22 @@ fn assert_counted(partition: &Partition) {
     });
     assert_eq!(partition.tally.failures_bytes, failures.sum::<usize>(), "bytes of failures");
 
-    let mut ended: Vec<_> = partition
-        .records()
-        .filter(|(_, record)| is_final(record))
-        .map(|(id, record)| (record.history.as_ref().unwrap(), id))
-        .map(|(history, id)| (history.finish_order, history.finished_at.unwrap(), id))
-        .collect();
-    ended.sort_unstable();
-    let order: Vec<TaskId> = ended.iter().map(|(_, _, id)| *id).collect();
-    assert_eq!(Vec::from(partition.tally.finished.clone()), order, "the finished in their order");
-    assert!(ended.is_sorted_by_key(|(_, finished_at, _)| finished_at), "by their times, too");
+    for shelf in Shelf::ALL {
+        let kept = || records().filter(move |record| Shelf::of(record.state()) == Some(shelf));
+        let bytes: usize = kept().map(Record::weight).sum();
+        assert_eq!(fill.finished[shelf], Room { tasks: kept().count(), bytes }, "{shelf:?}");
+        let mut ended: Vec<_> = partition
+            .records()
+            .filter(|(_, record)| Shelf::of(record.state()) == Some(shelf))
+            .map(|(id, record)| (record.history.as_ref().unwrap(), id))
+            .map(|(history, id)| (history.finish_order, history.finished_at.unwrap(), id))
+            .collect();
+        ended.sort_unstable();
+        let order: Vec<TaskId> = ended.iter().map(|(_, _, id)| *id).collect();
+        let tasks = partition.tally.finished[shelf].tasks.clone();
+        assert_eq!(Vec::from(tasks), order, "the finished in their order");
+        assert!(ended.is_sorted_by_key(|(_, finished_at, _)| finished_at), "by their times, too");
+    }
 
     let used: BTreeSet<&Arc<Template>> = records().map(|record| &record.template).collect();
     assert_eq!(partition.templates.len(), used.len(), "a template that no record uses");
@@ -291,6 +295,11 @@ fn failed(kind: FailureKind) -> Outcome {
 fn failure(kind: FailureKind) -> Failure {
     Failure::new(kind, "the mail server does not answer")
         .with_detail(Bytes::from_static(b"{\"status\":503}"))
+}
+
+/// So many of each kind that ended.
+const fn each(tasks: u32) -> Shelves<u32> {
+    Shelves { succeeded: tasks, stopped: tasks, dead: tasks }
 }
 
 const fn ms(millis: u64) -> Span {

@@ -11,7 +11,7 @@ use super::gather::Gather;
 use super::replica::Replica;
 use crate::id::{NodeId, TaskId};
 use crate::limits::{LIST_MAX, LISTED_BYTES_MAX, LISTED_TEXT_BYTES_MAX};
-use crate::partition::Partition;
+use crate::partition::{Partition, Shelf};
 use crate::task::{Failure, Record, State, View};
 use crate::time::Span;
 use crate::wire::{Answer, Ask};
@@ -125,15 +125,15 @@ fn wanted<'a>(
     state: Option<State>,
     queue: &'a Option<String>,
 ) -> impl Iterator<Item = (TaskId, &'a Record)> {
-    // Once as many have come as have ended, or have not, there is nothing further back.
+    // Once as many have come as have ended that way, or have not ended, nothing is further back.
     let fill = partition.fill();
-    let left = match state {
-        Some(state) if state.is_final() => fill.finished,
-        Some(_) => fill.open,
+    let left = match state.map(Shelf::of) {
+        Some(Some(shelf)) => fill.finished[shelf].tasks,
+        Some(None) => fill.open,
         None => usize::MAX,
     };
     let may_be = move |record: &Record| {
-        state.is_none_or(|state| record.state().is_final() == state.is_final())
+        state.is_none_or(|state| Shelf::of(record.state()) == Shelf::of(state))
     };
     let is_wanted = move |record: &Record| {
         state.is_none_or(|state| record.state() == state)

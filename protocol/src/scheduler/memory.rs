@@ -16,6 +16,7 @@
 use super::Scheduler;
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::limits::Limits;
+use crate::partition::{Room, Shelves};
 use crate::task::{Batch, RECORD_WEIGHT, STUB_WEIGHT};
 use crate::wire::RequestError;
 
@@ -78,11 +79,12 @@ impl Scheduler {
             return limits;
         }
         let each = limits.node_bytes_max / self.replicas.len().max(1);
-        Limits {
-            finished_bytes_max: limits.finished_bytes_max.min(each / FINISHED_PART),
-            stubs_max: limits.stubs_max.min(each / STUBS_PART / STUB_WEIGHT),
-            ..limits
-        }
+        let times = limits.kept.total().bytes.div_ceil((each / FINISHED_PART).max(1)).max(1);
+        let kept = Shelves::of(|shelf| {
+            let Room { tasks, bytes } = limits.kept[shelf];
+            Room { tasks, bytes: bytes / times }
+        });
+        Limits { kept, stubs_max: limits.stubs_max.min(each / STUBS_PART / STUB_WEIGHT), ..limits }
     }
 }
 

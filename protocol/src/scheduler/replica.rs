@@ -31,7 +31,7 @@ pub(super) struct Replica {
 /// What a group's entries are commands for.
 pub(super) enum Machine {
     Meta(Meta),
-    Partition(Partition),
+    Partition(Box<Partition>),
 }
 
 /// What only an owner keeps: all of it is rebuilt or given up when the group changes hands.
@@ -154,7 +154,7 @@ impl Owner {
 impl Machine {
     fn from_bytes(group: GroupId, data: &Bytes) -> Option<Self> {
         match group.partition() {
-            Some(_) => Partition::from_bytes(data).ok().map(Self::Partition),
+            Some(_) => Partition::from_bytes(data).ok().map(Box::new).map(Self::Partition),
             None => Meta::from_bytes(data).ok().map(Self::Meta),
         }
     }

@@ -4,7 +4,7 @@ use super::Scheduler;
 use super::replica::Replica;
 use crate::id::GroupId;
 use crate::limits::Limits;
-use crate::partition::{Command, Partition};
+use crate::partition::{Command, Partition, Shelf, Shelves};
 use crate::time::{Span, Wall};
 
 /// What part of a limit may be kept over it before anything is done: forgetting one by one would be
@@ -44,15 +44,10 @@ impl Scheduler {
 }
 
 /// How many of the finished are too many, and up to where ids need not be recognised any more.
-fn excess(partition: &Partition, limits: &Limits, now: Wall) -> Option<(u32, Wall)> {
-    let fill = partition.fill();
-    let too_many = fill.finished.saturating_sub(limits.finished_kept_max);
-    let too_large =
-        if fill.finished_bytes > limits.finished_bytes_max { fill.finished / 4 + 1 } else { 0 };
-    let too_old = partition.finished_before(now - limits.retention);
-    let finished = too_many.max(too_large).max(too_old);
-    let late = now - limits.retention - slack(limits.retention);
-    let is_overdue = too_old > 0 && partition.finished_before(late) > 0;
+fn excess(partition: &Partition, limits: &Limits, now: Wall) -> Option<(Shelves<u32>, Wall)> {
+    let shelves = Shelves::of(|shelf| excess_of(partition, shelf, limits, now));
+    let finished = Shelves::of(|shelf| u32::try_from(shelves[shelf].0).unwrap_or(u32::MAX));
+    let is_due = Shelf::ALL.into_iter().any(|shelf| shelves[shelf].1);
 
     let aged = now - limits.dedup_window;
     let crowded = partition.stub_floor(limits.stubs_max);
@@ -61,9 +56,19 @@ fn excess(partition: &Partition, limits: &Limits, now: Wall) -> Option<(u32, Wal
     let moves_floor = floor > partition.dedup_floor()
         && (crowded.is_some() || partition.has_stubs_before(aged - slack(limits.dedup_window)));
 
-    let due =
-        finished > limits.finished_kept_max / SLACK || too_large > 0 || is_overdue || moves_floor;
-    due.then(|| (u32::try_from(finished).unwrap_or(u32::MAX), floor))
+    (is_due || moves_floor).then_some((finished, floor))
+}
+
+/// How many of one shelf are too many, and whether that is enough to do something about it.
+fn excess_of(partition: &Partition, shelf: Shelf, limits: &Limits, now: Wall) -> (usize, bool) {
+    let (kept, room) = (partition.fill().finished[shelf], limits.kept[shelf]);
+    let too_many = kept.tasks.saturating_sub(room.tasks);
+    let too_large = if kept.bytes > room.bytes { kept.tasks / 4 + 1 } else { 0 };
+    let too_old = partition.finished_before(shelf, now - limits.retention);
+    let late = now - limits.retention - slack(limits.retention);
+    let is_overdue = too_old > 0 && partition.finished_before(shelf, late) > 0;
+    let excess = too_many.max(too_large).max(too_old);
+    (excess, excess > room.tasks / SLACK || too_large > 0 || is_overdue)
 }
 
 /// So much longer than `span` may things be kept.

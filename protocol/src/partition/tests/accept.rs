@@ -32,7 +32,7 @@ fn submitting_twice_is_submitting_once_wherever_the_task_is() {
 fn a_forgotten_task_is_still_known() {
     let mut owner = Owner::new();
     let task = owner.finished();
-    owner.order(Command::Forget { finished: 1, floor: Wall::EPOCH });
+    owner.order(Command::Forget { finished: each(1), floor: Wall::EPOCH });
     assert!(owner.partition.record(task).is_none());
     assert_unchanged(&mut owner, |owner| {
         assert_eq!(owner.hand_in(task, &plain()), Ok(false));
@@ -86,7 +86,7 @@ fn an_id_that_may_have_run_already_never_runs_again() {
     let floor = owner.clock;
     owner.wait(ms(1));
     let above = owner.id();
-    owner.order(Command::Forget { finished: 1, floor });
+    owner.order(Command::Forget { finished: each(1), floor });
     assert_eq!(owner.partition.stub(task), None);
     assert_unchanged(&mut owner, |owner| {
         for _ in 0..2 {
@@ -103,7 +103,7 @@ fn a_task_on_record_is_known_however_old_its_id_is() {
     let task = owner.submit(&plain());
     owner.wait(ms(5_000));
     let floor = owner.clock;
-    owner.order(Command::Forget { finished: 0, floor });
+    owner.order(Command::Forget { finished: each(0), floor });
     assert!(task.made_at() < owner.partition.dedup_floor());
     assert_eq!(owner.hand_in(task, &plain()), Ok(false));
     assert_eq!(owner.hand_in(task, &tried(9)), Err(Refusal::Conflict));

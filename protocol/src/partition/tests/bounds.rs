@@ -173,10 +173,31 @@ fn results_that_nobody_drops_do_not_outgrow_it() {
     }
     assert!(ended > 400);
     let fill = owner.partition.fill();
-    assert!(fill.finished < 15, "{fill:?}");
+    assert!(fill.finished.total().tasks < 15, "{fill:?}");
     assert!(fill.stubs <= SMALL.stubs && fill.stubs > 0, "{fill:?}");
     // What was dropped is too old or known: it never runs again.
     assert!(owner.partition.dedup_floor > START);
+}
+
+#[test]
+fn what_takes_most_room_gives_way() {
+    let mut owner = Owner::small();
+    let large = |owner: &mut Owner, outcome: Outcome| {
+        let (task, token) = owner.run(&tried(1), worst());
+        owner.report(worst(), task, token, outcome);
+        owner.wait(ms(1));
+        task
+    };
+    let failure = Failure::new(FailureKind::Permanent, "x".repeat(3_000));
+    let dead = large(&mut owner, Outcome::Failed(failure));
+    let cancelled = owner.submit(&plain());
+    owner.cancel(cancelled);
+    for _ in 0..50 {
+        large(&mut owner, Outcome::Succeeded(Bytes::from(vec![b'1'; 3_000])));
+    }
+    assert_eq!((owner.state(dead), owner.state(cancelled)), (State::Dead, State::Cancelled));
+    let fill = owner.partition.fill();
+    assert!((3..8).contains(&fill.finished.succeeded.tasks), "{fill:?}");
 }
 
 #[test]
@@ -189,12 +210,12 @@ fn one_entry_that_ends_all_leaves_them_for_those_who_wait() {
         owner.lease_all();
     }
     let fill = owner.partition.fill();
-    assert_eq!((fill.open, fill.finished), (0, count), "all of them are dead");
-    assert!(fill.finished_bytes > 2 * SMALL.finished_bytes);
+    assert_eq!((fill.open, fill.finished.dead.tasks), (0, count), "all of them are dead");
+    assert!(fill.finished.dead.bytes > 2 * SMALL.finished_bytes);
     // The next entry, whatever it is, cuts them down.
     owner.try_hard(Vec::new());
     let fill = owner.partition.fill();
-    assert!(fill.finished_bytes <= SMALL.finished_bytes, "{fill:?}");
+    assert!(fill.finished.total().bytes <= SMALL.finished_bytes, "{fill:?}");
     assert!(fill.stubs <= SMALL.stubs);
 }
 

@@ -77,12 +77,12 @@ fn only_the_last_is_kept_and_all_of_it_weighs() {
         fail(&mut owner, task, &failed_with("no", detail));
         let fill = owner.partition.fill();
         assert!((detail..detail + 1_000).contains(&fill.bytes), "{fill:?}");
-        assert_eq!(fill.finished_bytes, 0);
+        assert_eq!(fill.finished, Shelves::default());
     }
     fail(&mut owner, task, &failed_with("no", 60_000));
     assert_eq!(owner.state(task), State::Dead);
     let fill = owner.partition.fill();
-    assert!(fill.finished_bytes >= 60_000 && fill.bytes < 61_000, "{fill:?}");
+    assert!(fill.finished.dead.bytes >= 60_000 && fill.bytes < 61_000, "{fill:?}");
     assert_eq!(owner.history(task).failure, None, "its phase has it");
 }
 

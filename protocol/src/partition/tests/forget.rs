@@ -3,6 +3,10 @@
 use super::*;
 
 fn forget(owner: &mut Owner, finished: u32, floor: Wall) {
+    forget_of(owner, each(finished), floor);
+}
+
+fn forget_of(owner: &mut Owner, finished: Shelves<u32>, floor: Wall) {
     let changes = owner.order(Command::Forget { finished, floor });
     assert_eq!(changes, []);
 }
@@ -12,22 +16,45 @@ fn what_ended_first_is_forgotten_first() {
     let mut owner = Owner::new();
     let (slow, token) = owner.run(&plain(), executor(1));
     let quick = owner.finished();
-    let cancelled = owner.submit(&plain());
-    owner.cancel(cancelled);
+    let second = owner.finished();
     let open = owner.submit(&plain());
-    owner.report(executor(1), slow, token, failed(FailureKind::Permanent));
+    owner.report(executor(1), slow, token, succeeded());
 
     forget(&mut owner, 2, Wall::EPOCH);
     assert_eq!(owner.partition.stub(quick), Some(State::Succeeded));
-    assert_eq!(owner.partition.stub(cancelled), Some(State::Cancelled));
-    assert_eq!(owner.state(slow), State::Dead);
+    assert_eq!(owner.partition.stub(second), Some(State::Succeeded));
+    assert_eq!(owner.state(slow), State::Succeeded);
     assert_eq!(owner.partition.fill().stubs, 2);
 
     forget(&mut owner, 100, Wall::EPOCH);
-    assert_eq!(owner.partition.stub(slow), Some(State::Dead));
+    assert_eq!(owner.partition.stub(slow), Some(State::Succeeded));
     assert_eq!(owner.state(open), State::Ready);
     let fill = owner.partition.fill();
-    assert_eq!((fill.open, fill.finished, fill.finished_bytes, fill.stubs), (1, 0, 0, 3));
+    assert_eq!((fill.open, fill.finished, fill.stubs), (1, Shelves::default(), 3));
+}
+
+#[test]
+fn each_way_to_end_is_forgotten_by_itself() {
+    let mut owner = Owner::new();
+    let (failing, token) = owner.run(&plain(), executor(1));
+    owner.report(executor(1), failing, token, failed(FailureKind::Permanent));
+    let cancelled = owner.submit(&plain());
+    owner.cancel(cancelled);
+    let late = owner.submit(&expiring(owner.clock));
+    owner.order(Command::Expire { tasks: vec![late] });
+    let done = owner.finished();
+    let kept = |owner: &Owner| Shelves::of(|shelf| owner.partition.fill().finished[shelf].tasks);
+    assert_eq!(kept(&owner), Shelves { succeeded: 1, stopped: 2, dead: 1 });
+
+    forget_of(&mut owner, Shelves { succeeded: 9, ..each(0) }, Wall::EPOCH);
+    assert_eq!(owner.partition.stub(done), Some(State::Succeeded));
+    assert_eq!(kept(&owner), Shelves { succeeded: 0, stopped: 2, dead: 1 });
+    forget_of(&mut owner, Shelves { stopped: 1, ..each(0) }, Wall::EPOCH);
+    assert_eq!(owner.partition.stub(cancelled), Some(State::Cancelled));
+    assert_eq!(owner.state(late), State::Expired);
+    forget_of(&mut owner, Shelves { dead: 1, ..each(0) }, Wall::EPOCH);
+    assert_eq!(owner.partition.stub(failing), Some(State::Dead));
+    assert_eq!(kept(&owner), Shelves { succeeded: 0, stopped: 1, dead: 0 });
 }
 
 #[test]
@@ -104,7 +131,7 @@ fn the_owner_can_tell_how_many_ended_before_a_time() {
         owner.wait(ms(10));
     }
     owner.submit(&plain());
-    let before = |millis| owner.partition.finished_before(START + ms(millis));
+    let before = |millis| owner.partition.finished_before(Shelf::Succeeded, START + ms(millis));
     assert_eq!([0, 1, 10, 11, 20, 21, 999].map(before), [0, 1, 1, 2, 2, 3, 3]);
 }
 

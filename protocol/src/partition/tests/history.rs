@@ -62,7 +62,7 @@ enum Deed {
     Pardon { lessee: u8 },
     Cancel { task: u8 },
     Expire { tasks: Vec<u8> },
-    Forget { finished: u32, floor: Floor },
+    Forget { finished: Shelves<u32>, floor: Floor },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +128,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => any::<u8>().prop_map(|lessee| Deed::Pardon { lessee }),
         1 => any::<u8>().prop_map(|task| Deed::Cancel { task }),
         1 => tasks().prop_map(|tasks| Deed::Expire { tasks }),
-        1 => (0..4_u32, floor).prop_map(|(finished, floor)| Deed::Forget { finished, floor }),
+        1 => ((0..4_u32, 0..4_u32, 0..4_u32), floor).prop_map(|((succeeded, stopped, dead), floor)| {
+            Deed::Forget { finished: Shelves { succeeded, stopped, dead }, floor }
+        }),
     ]
 }
 

@@ -156,7 +156,7 @@ fn who_reports_a_task_that_is_not_there_may_forget_it() {
     let mut owner = Owner::new();
     let (task, token) = owner.run(&plain(), executor(1));
     owner.report(executor(1), task, token, succeeded());
-    owner.order(Command::Forget { finished: 1, floor: Wall::EPOCH });
+    owner.order(Command::Forget { finished: each(1), floor: Wall::EPOCH });
     let unknown = owner.id();
     for outcome in all_outcomes() {
         assert_ignored(&mut owner, executor(1), task, token, &outcome);

@@ -43,7 +43,7 @@ fn what_does_not_wait_is_not_leased() {
             tasks.iter().map(|task| Change::NotLeased { task: *task, lessee }).collect();
         assert_eq!(changes, none);
     });
-    owner.order(Command::Forget { finished: 3, floor: Wall::EPOCH });
+    owner.order(Command::Forget { finished: each(3), floor: Wall::EPOCH });
     let lessee = executor(2);
     let changes = owner.order(Command::Lease { lessee, tasks: vec![forgotten] });
     assert_eq!(changes, [Change::NotLeased { task: forgotten, lessee }]);

@@ -24,7 +24,7 @@ fn a_success_ends_the_task_with_its_result() {
     };
     assert_eq!(*owner.history(task), history);
     let fill = owner.partition.fill();
-    assert_eq!((fill.open, fill.finished), (0, 1));
+    assert_eq!((fill.open, fill.finished[Shelf::Succeeded].tasks), (0, 1));
 }
 
 #[test]

@@ -10,7 +10,8 @@ fn eventful() -> Owner {
     owner.finished();
     let dead = owner.run(&tried(1), lessee);
     owner.report(lessee, dead.0, dead.1, failed(FailureKind::Error));
-    owner.order(Command::Forget { finished: 1, floor: START - ms(1_000) });
+    let finished = Shelves { succeeded: 1, ..each(0) };
+    owner.order(Command::Forget { finished, floor: START - ms(1_000) });
     owner.wait(ms(50));
     owner.finished();
     let retried = owner.run(&plain(), lessee);
@@ -59,7 +60,7 @@ fn a_restored_partition_goes_on_like_the_other() {
         let task = owner.submit(&plain());
         owner.crash(task, executor(1), Loss::Unheard);
         let next = owner.finished();
-        let changes = owner.order(Command::Forget { finished: 3, floor: START });
+        let changes = owner.order(Command::Forget { finished: each(3), floor: START });
         (task, next, changes, owner.partition.to_bytes())
     };
     assert!(go_on(&mut owner) == go_on(&mut restored));

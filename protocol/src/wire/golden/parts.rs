@@ -12,7 +12,7 @@ use crate::durable::{EntryKind, HardState};
 use crate::group::{Body, RaftKind};
 use crate::membership::Liveness;
 use crate::meta::{JoinRefusal, Meta, MetaCommand};
-use crate::partition::{Command, Grant, Loss, Partition, Proposal, Refusal, Report};
+use crate::partition::{Command, Grant, Loss, Partition, Proposal, Refusal, Report, Shelves};
 use crate::task::{Batch, Row};
 use crate::task::{FailureKind, InvalidBatch, Lease, Outcome, Phase, RunEnd, State, Template};
 use crate::time::{Span, Wall};
@@ -73,6 +73,7 @@ fn in_the_log_of_a_partition() {
     let runs = vec![(task(1), TOKEN)];
     let outcome = Outcome::Succeeded(Bytes::from_static(b"3"));
     let reports = vec![Report { task: task(1), token: TOKEN, outcome }];
+    let finished = Shelves { succeeded: 300, stopped: 2, dead: 1 };
     let commands = [
         Command::Accept { batch: batch(), grants: vec![Grant { lessee: LESSEE, rows: 1 }] },
         Command::Lease { lessee: LESSEE, tasks: vec![task(1), task(2)] },
@@ -82,7 +83,7 @@ fn in_the_log_of_a_partition() {
         Command::Pardon { lessee: LESSEE },
         Command::Cancel { task: task(1) },
         Command::Expire { tasks: vec![task(1)] },
-        Command::Forget { finished: 300, floor: AT },
+        Command::Forget { finished, floor: AT },
     ];
     check(&commands);
     check_struct("Proposal", &Proposal { term: 3, at: AT, commands: commands.to_vec() });
@@ -167,10 +168,11 @@ fn partition() -> Partition {
     let success = || Outcome::Succeeded(Bytes::from_static(b"3"));
     let failed = report(4, 3, Outcome::Failed(failure()));
     let reports = vec![report(1, 0, success()), report(2, 1, success()), failed];
+    let finished = Shelves { succeeded: 1, ..Shelves::default() };
     let entries = [
         Command::Accept { batch: batch.into(), grants },
         Command::Report { lessee: LESSEE, reports },
-        Command::Forget { finished: 1, floor: Wall::EPOCH },
+        Command::Forget { finished, floor: Wall::EPOCH },
     ];
     let mut partition = Partition::new(PARTITION);
     for (index, command) in (5..).zip(entries) {
