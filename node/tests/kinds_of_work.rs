@@ -129,7 +129,7 @@ async fn a_webhook_is_posted_again_until_it_is_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn why_a_command_failed_is_told_while_it_waits_for_its_next_attempt() {
     let tasks = "[tasks.fail]\ncommand = [\"sh\", \"-c\", \"echo boom >&2; exit 7\"]\n\
-                 attempts = 100\nbackoff_first = \"1h\"\n";
+                 attempts = 100\nbackoff_first = \"1h\"\nbackoff_max = \"1h\"\n";
     let alone = Alone::start(tasks).await;
     let task = alone.client.submit_named("fail", &json!(null), Options::default()).await.unwrap();
     alone.until(task.id(), State::Scheduled).await;
