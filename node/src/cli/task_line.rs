@@ -19,7 +19,7 @@ pub(super) struct TaskLine<'a> {
     task: String,
     queue: String,
     state: &'static str,
-    attempts: u32,
+    attempts: u16,
     runs: Vec<RunLine>,
     node: Option<String>,
     result: Option<Shown<'a>>,

@@ -37,8 +37,10 @@ fn conclude(hand: &mut Hand<'_>, lease: &Lease, outcome: Outcome) {
     hand.close(lease, end);
     match outcome {
         Outcome::Succeeded(result) => hand.finish(Transition::Succeed, Phase::Succeeded(result)),
-        _ if lease.cancelling => hand.finish(Transition::Cancel, Phase::Cancelled),
-        Outcome::Failed(failure) => fail(hand, failure),
+        Outcome::Failed(failure) => fail(hand, lease, failure),
+        Outcome::Cancelled if lease.cancelling => {
+            hand.finish(Transition::Cancel, Phase::Cancelled);
+        }
         // Nobody asked for it: the executor stopped. The task waits for the next one.
         Outcome::Cancelled => hand.requeue(),
     }
@@ -72,12 +74,15 @@ fn conclude_late(hand: &mut Hand<'_>, token: Token, present: Option<Lease>, outc
 }
 
 /// The run failed: the next attempt is scheduled, or there is none.
-fn fail(hand: &mut Hand<'_>, failure: Failure) {
+fn fail(hand: &mut Hand<'_>, lease: &Lease, failure: Failure) {
     let history = hand.record.history_mut();
     history.failures = history.failures.saturating_add(1);
     let failures = history.failures;
     let options = &hand.record.template.options;
-    if failure.kind.is_retryable() && failures < options.attempts_max() {
+    if lease.cancelling {
+        hand.remember(failure);
+        hand.finish(Transition::Cancel, Phase::Cancelled);
+    } else if failure.kind.is_retryable() && failures < options.attempts_max() {
         let pause = backoff(hand.task, options, failures);
         hand.remember(failure);
         hand.retry(pause);

@@ -29,7 +29,7 @@ pub struct Record {
 /// What happened to a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// Runs that failed by themselves.
+    /// Runs that failed.
     pub failures: u16,
     /// Runs that were lost with their node, as far as is known.
     pub crashes: u16,

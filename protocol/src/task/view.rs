@@ -18,8 +18,9 @@ pub struct View {
     pub queue: String,
     /// Where it is in its life.
     pub state: State,
-    /// Runs that failed by themselves, plus the present or successful one.
-    pub attempts: u32,
+    /// Runs that failed, plus one if it was started since: lost runs and those that
+    /// were stopped are no attempts of their own. It never goes down.
+    pub attempts: u16,
     /// The last starts, oldest first.
     pub runs: Vec<RunView>,
     /// Who runs it, or ran it last.
@@ -73,7 +74,7 @@ impl View {
             task: record.template.name.clone(),
             queue: record.template.queue.clone(),
             state: record.state(),
-            attempts: history.map_or(0, |history| u32::from(history.failures)),
+            attempts: attempts(record),
             runs: Vec::new(),
             node: None,
             result: None,
@@ -86,7 +87,6 @@ impl View {
         match record.phase() {
             Phase::Scheduled { not_before } => view.not_before = Some(*not_before),
             Phase::Leased(lease) => {
-                view.attempts += 1;
                 runs.push(RunView {
                     node: lease.lessee.node,
                     started_at: lease.since,
@@ -95,7 +95,6 @@ impl View {
                 });
             }
             Phase::Succeeded(result) => {
-                view.attempts += 1;
                 view.result = Some(result.clone());
                 view.error = None;
             }
@@ -106,6 +105,20 @@ impl View {
         view.runs = runs;
         view
     }
+}
+
+/// The number of the attempt that it is at, or was at when it ended.
+fn attempts(record: &Record) -> u16 {
+    let history = record.history.as_deref();
+    let failures = history.map_or(0, |history| history.failures);
+    let last = history.and_then(|history| history.runs.last());
+    let is_under_way = match record.state() {
+        State::Leased | State::Succeeded => true,
+        State::Scheduled | State::Ready | State::Dead | State::Cancelled | State::Expired => {
+            last.is_some_and(|run| !matches!(run.end, RunEnd::Failed(_)))
+        }
+    };
+    failures.saturating_add(u16::from(is_under_way))
 }
 
 /// Why the last attempt that failed did: at least of what kind that was.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::history::Entry;
 use super::*;
 use crate::limits::CRASH_HOLD;
+use crate::task::View;
 
 /// Follows one replica through a log.
 #[derive(Default)]
@@ -25,6 +26,7 @@ struct Life {
     tokens: Vec<Token>,
     /// What it was when it was first seen.
     template: Option<Template>,
+    attempts: u16,
     end: Option<State>,
 }
 
@@ -134,6 +136,10 @@ impl Life {
         let history = record.history.as_deref().unwrap_or(&none);
         let starts = history.starts as usize + usize::from(record.state() == State::Leased);
         assert_eq!(starts, self.tokens.len(), "{id}: starts");
+        let attempts = View::of(id, record).attempts;
+        assert!(self.attempts <= attempts, "{id}: {} attempts, then {attempts}", self.attempts);
+        assert!(attempts <= record.template.options.attempts_max(), "{id}: {attempts} attempts");
+        self.attempts = attempts;
         let obeys = match record.phase() {
             Phase::Leased(lease) => lease.cancelling == history.cancelled,
             Phase::Succeeded(_) | Phase::Cancelled => true,

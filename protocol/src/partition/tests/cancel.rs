@@ -1,6 +1,7 @@
 //! Stopping a task by request: at once while it waits, else when its run ends.
 
 use super::*;
+use crate::task::View;
 
 #[test]
 fn a_task_that_waits_is_cancelled_at_once() {
@@ -37,10 +38,12 @@ fn however_a_run_ends_that_should_stop_its_task_is_cancelled() {
         let lessee = executor(1);
         let (task, token) = owner.run(&plain(), lessee);
         owner.cancel(task);
+        let failures = u16::from(outcome != Outcome::Cancelled);
         let changes = owner.report(lessee, task, token, outcome);
         assert_eq!(changes, [Change::Finished { task }, Change::Closed { task, token, lessee }]);
         assert_eq!(owner.state(task), State::Cancelled);
-        assert_eq!(owner.history(task).failures, 0);
+        assert_eq!(owner.history(task).failures, failures);
+        assert_eq!(View::of(task, owner.record(task)).attempts, 1, "the one that was stopped");
     }
 }
 
