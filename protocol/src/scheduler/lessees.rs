@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Scheduler;
 use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::limits::BATCH_TASKS_MAX;
 use crate::membership::Liveness;
 use crate::partition::{Command, Loss, Report};
 use crate::task::{Outcome, Phase, Record, Template};
@@ -121,8 +122,10 @@ impl Scheduler {
     pub(super) fn executor_says(&mut self, says: ExecutorSays) {
         match says {
             ExecutorSays::Introduce { lessee, profile } => self.introduced(lessee, profile),
-            ExecutorSays::Grant { lessee, slots } if self.is_present(lessee) => {
-                self.slots.granted(lessee, &slots, self.now.tick);
+            ExecutorSays::Grant { lessee, slots } => {
+                if self.is_present(lessee) {
+                    self.slots.granted(lessee, &slots, self.now.tick);
+                }
             }
             ExecutorSays::Recall { lessee, wanted } => self.recalled(lessee, &wanted),
             ExecutorSays::Beat { lessee, runs } => self.beat(lessee, &runs),
@@ -131,7 +134,6 @@ impl Scheduler {
             ExecutorSays::Holds { lessee, partition, term, runs } => {
                 self.holds(lessee, partition, term, &runs);
             }
-            ExecutorSays::Grant { .. } => {}
         }
     }
 
@@ -247,11 +249,22 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn never_had(&mut self, runs: Vec<(TaskId, Token)>) {
+    fn never_had(&mut self, runs: Vec<(TaskId, Token)>) {
+        let mut by_partition: BTreeMap<PartitionId, Vec<(TaskId, Token)>> = BTreeMap::new();
         for (task, token) in runs {
-            if let Some(line) = self.line(task.partition()) {
-                line.commands.push(Command::Release { runs: vec![(task, token)] });
-            }
+            by_partition.entry(task.partition()).or_default().push((task, token));
+        }
+        for (partition, runs) in by_partition {
+            self.release(partition, &runs);
+        }
+    }
+
+    /// Takes back runs of `partition` that their executors never had.
+    pub(super) fn release(&mut self, partition: PartitionId, runs: &[(TaskId, Token)]) {
+        if let Some(line) = self.line(partition) {
+            // As many as an executor has slots, unless it talks nonsense: that too is to fit.
+            let parts = runs.chunks(BATCH_TASKS_MAX);
+            line.commands.extend(parts.map(|runs| Command::Release { runs: runs.to_vec() }));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Taking submissions in, here at their owner.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::asks::Origin;
@@ -123,10 +124,10 @@ impl Scheduler {
     ) {
         self.leave_line(&submission);
         let Submission { origin, batch, wait, .. } = submission;
-        let is_refused = |place: usize| refused.iter().any(|(row, _)| *row as usize == place);
         let waits_for = wait.then(|| {
-            let rows = batch.rows.iter().enumerate();
-            rows.filter(|(place, _)| !is_refused(*place)).map(|(_, row)| row.id).collect()
+            let refused: BTreeSet<u32> = refused.iter().map(|(place, _)| *place).collect();
+            let rows = (0..).zip(&batch.rows);
+            rows.filter(|(place, _)| !refused.contains(place)).map(|(_, row)| row.id).collect()
         });
         self.answer(origin, Answer::Submitted { refused, known });
         if let Some(tasks) = waits_for {

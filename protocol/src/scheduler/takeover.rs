@@ -1,11 +1,11 @@
 //! A group gets a new owner here, or loses it.
 
+use std::collections::BTreeSet;
 use std::mem;
 
 use super::replica::{Line, Machine, Owner, Replica};
 use super::{Now, Scheduler};
 use crate::id::{GroupId, Lessee, PartitionId, TaskId, Token};
-use crate::partition::Command;
 use crate::task::{Phase, RunEnd};
 use crate::time::Span;
 use crate::wire::{Answer, OwnerSays, RequestError};
@@ -70,14 +70,8 @@ impl Scheduler {
             return;
         };
         let term = owner.term;
-        if owner.asked.is_empty() {
-            return;
-        }
         // One that is gone never answers; once its leases are closed nobody waits for it.
         let lessees = &self.lessees;
-        let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) else {
-            return;
-        };
         owner.asked.retain(|lessee, _| lessees.has_leases(*lessee));
         let mut due = Vec::new();
         for (lessee, asked_at) in &mut owner.asked {
@@ -107,14 +101,10 @@ impl Scheduler {
         if owner.term != term || owner.asked.remove(&lessee).is_none() {
             return;
         }
-        let lost: Vec<(TaskId, Token)> = (self.lessees.runs_in(lessee, partition).into_iter())
-            .filter(|run| !held.contains(run) && run.1.term < term)
-            .collect();
-        if !lost.is_empty()
-            && let Some(line) = self.line(partition)
-        {
-            line.commands.push(Command::Release { runs: lost });
-        }
+        let held: BTreeSet<&(TaskId, Token)> = held.iter().collect();
+        let mut lost = self.lessees.runs_in(lessee, partition);
+        lost.retain(|run| !held.contains(run) && run.1.term < term);
+        self.release(partition, &lost);
     }
 
     /// The group is no longer owned here: all that only an owner knows is given up.

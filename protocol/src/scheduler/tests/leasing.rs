@@ -5,7 +5,7 @@ use crate::id::{Incarnation, Lessee, Token};
 use crate::membership::Liveness;
 use crate::partition::Command;
 use crate::scheduler::Effect::Execute;
-use crate::task::{Options, Template};
+use crate::task::{Options, Phase, Record, Template};
 use crate::wire::{Ask, ExecutorSays, OwnerSays, PeerMessage};
 
 #[test]
@@ -139,6 +139,24 @@ fn a_run_that_its_executor_never_had_is_leased_anew() {
     assert_eq!(node.settle().said, []);
     let history = node.record(task(1)).and_then(|record| record.history.as_deref()).unwrap();
     assert_eq!(history.crashes, 0);
+}
+
+#[test]
+fn what_an_executor_never_had_is_released_at_once_for_each_partition() {
+    let mut node = Node::alone(5);
+    node.ask_and_settle(1, submit(&[1, 2, 3]));
+    node.ask_and_settle(2, submit(&[101, 102]));
+    let run = |n: u64| {
+        let Some(Phase::Leased(lease)) = node.record(task(n)).map(Record::phase) else {
+            panic!("{n} does not run");
+        };
+        (task(n), lease.token)
+    };
+    let (here, there) = (vec![run(3), run(1)], vec![run(102), run(101)]);
+    let mixed = vec![here[0], there[0], here[1], there[1]];
+    let step = node.executor(ExecutorSays::NeverHad { lessee: lessee(0), runs: mixed });
+    let release = |runs| vec![Command::Release { runs }];
+    assert_eq!(step.entries, [release(here), release(there)]);
 }
 
 #[test]
