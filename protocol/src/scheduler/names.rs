@@ -1,30 +1,19 @@
 //! The names that a submission uses: known somewhere, and what their declarations say.
 
-use std::sync::Arc;
-
 use super::Scheduler;
 use crate::task::{Batch, Options, Template};
-use crate::wire::{Ask, Profile, RequestError};
+use crate::wire::{Profile, RequestError};
 
 /// Names that are offered instead of one that nobody knows.
 const ALIKE_MAX: usize = 3;
 
 impl Scheduler {
-    /// Fills in what a submission leaves to the declarations of its tasks.
+    /// The templates of a submission, with what it leaves to the declarations of its tasks.
     ///
     /// # Errors
     /// When no member knows a task name, or serves a queue.
-    pub(super) fn complete(&self, ask: &mut Ask) -> Result<(), RequestError> {
-        let Ask::Submit { batch, .. } = ask else {
-            return Ok(());
-        };
-        let known = batch.templates.iter().map(|template| self.completed(template));
-        let templates: Vec<Template> = known.collect::<Result<_, _>>()?;
-        if templates != batch.templates {
-            let rows = Arc::make_mut(batch);
-            *rows = Batch { templates, rows: std::mem::take(&mut rows.rows) };
-        }
-        Ok(())
+    pub(super) fn complete(&self, batch: &Batch) -> Result<Vec<Template>, RequestError> {
+        batch.templates.iter().map(|template| self.completed(template)).collect()
     }
 
     fn completed(&self, template: &Template) -> Result<Template, RequestError> {

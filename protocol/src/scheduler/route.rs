@@ -1,5 +1,7 @@
 //! Finding who is to answer a request, as often as it takes.
 
+use std::sync::Arc;
+
 use super::asks::{Open, Origin, Place};
 use super::{Caller, Effect, Scheduler};
 use crate::id::{GroupId, NodeId, PartitionId};
@@ -113,12 +115,18 @@ impl Scheduler {
 
     /// Fills in what a request leaves to declarations, which this node may not know yet.
     fn complete_ask(&mut self, id: u64) -> Result<(), RequestError> {
-        let Some(mut open) = self.asks.open.remove(&id) else {
+        let Some(Open { ask: Ask::Submit { batch, .. }, tried: false, .. }) =
+            self.asks.open.get(&id)
+        else {
             return Ok(());
         };
-        let completed = if open.tried { Ok(()) } else { self.complete(&mut open.ask) };
-        self.asks.open.insert(id, open);
-        completed
+        let templates = self.complete(batch)?;
+        if let Some(Open { ask: Ask::Submit { batch, .. }, .. }) = self.asks.open.get_mut(&id)
+            && batch.templates != templates
+        {
+            Arc::make_mut(batch).templates = templates;
+        }
+        Ok(())
     }
 
     /// Has a request wait for an owner to appear.
