@@ -102,7 +102,7 @@ pub struct Start {
     /// The run.
     pub token: Token,
     /// Which attempt this is, from one.
-    pub attempt: u32,
+    pub attempt: u16,
     /// What it has in common with others of its dispatch.
     pub template: std::sync::Arc<Template>,
     /// Its arguments, JSON.

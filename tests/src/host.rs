@@ -70,7 +70,7 @@ pub struct Process {
     /// Hosts whose address is known.
     pub knows: BTreeSet<usize>,
     /// Runs, with their attempts and pools.
-    runs: BTreeMap<(TaskId, Token), (u32, usize)>,
+    runs: BTreeMap<(TaskId, Token), (u16, usize)>,
     /// When the last message to each machine inside the node arrives.
     lanes: [u64; 5],
     is_writing: bool,

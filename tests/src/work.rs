@@ -56,14 +56,14 @@ impl Script {
 
     /// How the run of attempt `attempt` ends.
     #[must_use]
-    pub fn outcome(&self, attempt: u32) -> Outcome {
+    pub fn outcome(&self, attempt: u16) -> Outcome {
         let mark = Bytes::from(self.mark.to_string());
         let failed =
             |kind| Outcome::Failed(Failure::new(kind, "as scripted").with_detail(mark.clone()));
         if self.permanent {
             return failed(FailureKind::Permanent);
         }
-        if attempt <= self.failures {
+        if u32::from(attempt) <= self.failures {
             return failed(FailureKind::Error);
         }
         Outcome::Succeeded(mark)

@@ -293,7 +293,7 @@ fn try_begin(
     let request = RunRequest {
         id: start.task,
         token: start.token,
-        attempt: u16::try_from(start.attempt).unwrap_or(u16::MAX),
+        attempt: start.attempt,
         args: start.args.clone(),
         time_limit: limit.map(|span| std::time::Duration::from_micros(span.as_micros())),
     };

@@ -154,7 +154,7 @@ impl Scheduler {
         let dispatch = Dispatch {
             task,
             token,
-            attempt: u32::from(failures) + 1,
+            attempt: failures.saturating_add(1),
             template: 0,
             args: record.args.clone(),
             term,

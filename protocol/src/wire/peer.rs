@@ -151,7 +151,7 @@ pub struct Dispatch {
     /// The run.
     pub token: Token,
     /// Which attempt this is, from one.
-    pub attempt: u32,
+    pub attempt: u16,
     /// Position of its template.
     pub template: u16,
     /// Its arguments, JSON.
