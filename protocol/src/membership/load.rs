@@ -14,7 +14,7 @@ use crate::limits::MEMBERS_MAX;
 use crate::time::{Span, Tick, Wall};
 use crate::wire::{self, DecodeError};
 
-/// Longest telling: 71 bytes with every integer at its longest, so several fit each datagram.
+/// Longest telling: 61 bytes with every integer at its longest, so several fit each datagram.
 const NEWS_BYTES_MAX: usize = 96;
 /// Nodes whose newest telling is remembered; beyond it the one not heard of for longest goes.
 const TELLERS_MAX: usize = 2 * MEMBERS_MAX;
@@ -30,10 +30,6 @@ pub struct Load {
     pub backlog: u32,
     /// The node's wall clock when it told this. It is some gossip rounds old on arrival.
     pub clock: Wall,
-    /// Hash of its task names, queues and labels, which are fetched elsewhere when it changes.
-    pub profile: u64,
-    /// Whether it takes no new work.
-    pub draining: bool,
 }
 
 /// One telling, as it travels.

@@ -22,11 +22,6 @@ impl Loads {
         self.by_node.remove(&node);
     }
 
-    /// Whether the node takes no new work.
-    pub(super) fn is_draining(&self, node: NodeId) -> bool {
-        self.by_node.get(&node).is_some_and(|load| load.draining)
-    }
-
     /// Slots of a pool that no run takes, if the node told.
     pub(super) fn free(&self, lessee: Lessee, pool: usize) -> Option<u32> {
         let load = self.by_node.get(&lessee.node)?;

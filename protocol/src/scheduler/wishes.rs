@@ -54,8 +54,7 @@ impl Scheduler {
             if let Some(own) = others.first().copied().filter(|(l, _)| l.node == home) {
                 *wishes.entry(own).or_default() += waiting;
             }
-            others
-                .retain(|(lessee, _)| lessee.node != home && !self.loads.is_draining(lessee.node));
+            others.retain(|(lessee, _)| lessee.node != home);
             let mut found = 0;
             for asked in 0..ASK_EXECUTORS_MAX {
                 if others.is_empty() || (asked >= ASK_EXECUTORS && found >= waiting) {

@@ -80,8 +80,6 @@ pub struct Options {
     pub time_limit: Option<Span>,
     /// When it is given up if it has not started.
     pub expires_at: Option<Wall>,
-    /// The finished task of which this one is a retry by hand.
-    pub retry_of: Option<TaskId>,
 }
 
 impl Options {
@@ -236,7 +234,7 @@ impl Row {
 impl Template {
     /// Beyond its names: two lengths and all options, with every integer at its longest, and which of
     /// them were filled in.
-    const FIXED: usize = 2 * 3 + (2 + 9 + 4 + 3 * 10 + 10 + 18) + 5;
+    const FIXED: usize = 2 * 3 + (2 + 9 + 4 + 3 * 10 + 10) + 5;
 
     /// No fewer bytes than it takes on the wire and in the log, whatever queue is filled in.
     #[must_use]

@@ -56,7 +56,8 @@ pub(super) fn identity(host: usize, incarnation: u64) -> Identity {
 
 pub(super) fn load(host: usize, free: u16) -> Load {
     let clock = Wall::from_millis(1_800_000_000_000);
-    Load { free: [free, 2, 3, 4], backlog: 7, clock, profile: host as u64 * 77, draining: false }
+    let backlog = u32::try_from(host).unwrap() * 77;
+    Load { free: [free, 2, 3, 4], backlog, clock }
 }
 
 pub(super) const fn ms(millis: u64) -> Span {

@@ -96,7 +96,6 @@ fn apart(count: usize) -> Template {
         backoff_max: Some(Span::from_micros(u64::MAX / 4)),
         time_limit: Some(Span::from_micros(u64::MAX)),
         expires_at: Some(START + ms(u64::MAX >> 12)),
-        retry_of: Some(TaskId::new(START, PARTITION, u64::MAX)),
     };
     Template { name: name("n"), queue: name("q"), options, filled_in: FilledIn::default() }
 }

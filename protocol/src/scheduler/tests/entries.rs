@@ -17,7 +17,6 @@ fn diverse(first: u64, tasks: u64) -> Batch {
         options: Options {
             delay: Span::from_millis(3_600_000 + n),
             expires_at: Some(Wall::from_millis(u64::MAX - n)),
-            retry_of: Some(task(n)),
             backoff_first: Some(Span::from_micros(u64::MAX)),
             backoff_max: Some(Span::from_micros(u64::MAX)),
             time_limit: Some(Span::from_micros(u64::MAX)),

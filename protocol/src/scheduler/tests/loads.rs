@@ -72,26 +72,17 @@ fn as_many_are_asked_as_it_takes_to_find_slots_for_all_that_waits() {
 }
 
 #[test]
-fn those_that_drain_are_not_asked() {
-    let mut owner = among(3);
-    for n in [1, 3] {
-        tell(&mut owner, n, Load { draining: true, ..free(100) });
-    }
-    owner.submit(batch(template("add"), [task(1)]));
-    let asked = asked(&mut owner, Span::from_millis(2_000));
-    assert_eq!(asked.keys().copied().collect::<Vec<_>>(), [node(2)]);
-}
-
-#[test]
 fn what_a_node_told_before_it_was_lost_is_forgotten() {
-    let mut owner = among(2);
-    tell(&mut owner, 1, Load { draining: true, ..free(100) });
+    let mut owner = among(20);
+    (1..=20).for_each(|n| tell(&mut owner, n, free(0)));
     for liveness in [Liveness::Down, Liveness::Alive] {
         owner.step(Event::Liveness { node: node(1), incarnation: Incarnation(1), liveness });
     }
-    owner.submit(batch(template("add"), [task(1)]));
-    let asked = asked(&mut owner, Span::from_millis(2_000));
-    assert_eq!(asked.keys().copied().collect::<Vec<_>>(), [node(1), node(2)]);
+    owner.submit(batch(template("add"), (0..50).map(task)));
+    let asked = asked(&mut owner, Span::from_millis(20_000));
+    let count = |n| asked.get(&node(n)).copied().unwrap_or(0);
+    let most = (2..=20).map(count).max().unwrap_or(0);
+    assert!(count(1) > most && most > 0, "it may have slots, the others said no: {asked:?}");
 }
 
 #[test]

@@ -40,7 +40,6 @@ pub(super) fn template() -> Template {
             backoff_max: Some(Span::from_millis(8)),
             time_limit: Some(Span::from_millis(9)),
             expires_at: Some(AT),
-            retry_of: Some(task(10)),
         },
         filled_in: FilledIn { priority: true, backoff_max: true, ..FilledIn::default() },
     }
