@@ -25,9 +25,12 @@
 mod alarm;
 #[cfg(test)]
 mod answer_tests;
+mod bell;
+mod error;
 mod executor;
 mod gossip;
 mod ground;
+mod handles;
 mod health;
 mod majority;
 mod post;
@@ -37,15 +40,18 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
+pub use self::bell::Which;
+pub use self::error::NodeError;
 pub use self::executor::{Executor, Held};
 pub use self::gossip::{Gossip, Members};
 pub use self::health::{Health, PartHealth};
 pub use self::post::{Post, PostError};
 pub use self::scheduler::{Ask, CopiesHere, CopyStatus, Scheduler};
-pub use self::supervisor::{NodeError, Supervisor, Which};
+pub use self::supervisor::Supervisor;
 
 pub(crate) use self::executor::{OwnerSpoke, OwnersRelayed, Reached};
 pub(crate) use self::gossip::Gossiped;
 pub(crate) use self::ground::Directory;
+pub(crate) use self::handles::Handles;
 pub(crate) use self::scheduler::{Arrived, Happened};
-pub(crate) use self::supervisor::{Handles, Setup, Stop};
+pub(crate) use self::supervisor::{Setup, Stop};

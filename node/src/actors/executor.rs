@@ -22,11 +22,12 @@ use umbel_protocol::task::{Failure, FailureKind, Outcome};
 use umbel_protocol::time::Tick;
 use umbel_protocol::wire::{OwnerSays, PeerMessage};
 
+use super::Handles;
 use super::Happened;
 use super::alarm::{Alarm, Driven};
+use super::bell::Bell;
 use super::gossip::Free;
 use super::runs::Tie;
-use super::supervisor::{Bell, Handles};
 use crate::clock::Clock;
 use crate::transport::Room;
 use crate::work::{Registry, RunRequest, Runner, Started, panicked};

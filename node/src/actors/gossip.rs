@@ -16,8 +16,9 @@ use umbel_protocol::time::Tick;
 use umbel_protocol::ways;
 
 use super::alarm::{Alarm, Driven};
+use super::bell::Bell;
 use super::executor::Unheard;
-use super::supervisor::{Bell, Handles, NodeError};
+use super::{Handles, NodeError};
 use super::{Happened, Reached};
 use crate::clock::Clock;
 

@@ -22,9 +22,10 @@ use umbel_protocol::wire::{Answer, OwnerSays, Request};
 
 use super::OwnerSpoke;
 use super::alarm::{Alarm, Driven};
+use super::bell::Bell;
 use super::gossip::Waiting;
 use super::majority::{Majority, Turn};
-use super::supervisor::{Bell, Handles, NodeError};
+use super::{Handles, NodeError};
 use crate::clock::Clock;
 use crate::store::WriterHandle;
 use crate::transport::{ReplyError, Room};

@@ -1,49 +1,39 @@
 //! The Supervisor actor.
 //!
 //! *Owns* the other actors, the store's write thread, and the lock on the directory. *Receives* word
-//! that an actor is gone, and questions how they fare.
-//! *Sends* nothing. *Never* lets a panicked actor stay away: actix only restarts an actor that asks
-//! for it, so each carries a [`Bell`] that rings when it is dropped, and a successor is built from
-//! the store, after a pause that grows if that happens again and again.
+//! that an actor is gone, and questions how they fare. *Sends* an actor that it has built word of
+//! what its predecessor was told, and its farewell to one that is to end. *Never* lets a panicked
+//! actor stay away: actix only restarts an actor that asks for it, so each carries a [`Bell`] that
+//! rings when it is dropped, and a successor is built from the store, after a pause that grows if
+//! that happens again and again.
 
-use std::any::Any;
-use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use actix::dev::{MessageResponse, ToEnvelope};
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use actix_rt::ArbiterHandle;
-use dashmap::DashMap;
-use futures_util::FutureExt as _;
-use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 use umbel_protocol::executor;
-use umbel_protocol::id::{ClusterId, Lessee, NodeId};
+use umbel_protocol::id::Lessee;
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::membership::{self, Identity, Membership};
-use umbel_protocol::meta::JoinRefusal;
-use umbel_protocol::scheduler::{self, Event, Loss, Settings};
+use umbel_protocol::scheduler::{self, Event, Settings};
 use umbel_protocol::wire::Profile;
 
+use super::bell::{Bell, Fallen, Which};
 use super::executor::{Reached, Retire};
 use super::gossip::TellAll;
 use super::ground::{Directory, Ground};
 use super::health::{Health, Part, PartHealth};
 use super::runs::Runs;
-use super::{Executor, Gossip, Gossiped, Happened, Post, Scheduler};
+use super::{Executor, Gossip, Handles, Happened, NodeError, Scheduler};
 use crate::clock::Clock;
-use crate::data_dir::DataDirError;
 use crate::store::{DiskStore, Persisted, Recovered, Store as _, StoreError, Writer};
-use crate::transport::Transport;
-use crate::ways::Ways;
-use crate::work::{Registry, Runner, chain, panicked};
+use crate::work::{Registry, Runner};
 
 /// First pause before an actor is built again; it doubles up to the limit.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
@@ -52,76 +42,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 const STEADY: Duration = Duration::from_secs(60);
 /// Batches that wait for the disk: a scheduler has one at a time.
 const BATCHES_MAX: usize = 16;
-
-/// One of the actors that are watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Which {
-    /// The [`Executor`].
-    Executor,
-    /// The [`Gossip`].
-    Gossip,
-    /// The [`Scheduler`].
-    Scheduler,
-}
-
-impl Which {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Executor, Self::Gossip, Self::Scheduler];
-}
-
-/// Why a node stopped by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// Its data directory cannot be written.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
-    /// A peer told that this process must not go on.
-    #[error("{0}")]
-    Outdated(String),
-    /// A part of it that cannot be built anew broke down: a bug of ours. What was acknowledged is on
-    /// disk, and peers take over.
-    #[error("a part of this node broke down ({what}): start it again, and report this")]
-    Panicked {
-        /// What was said.
-        what: String,
-    },
-    /// The cluster does not take it in.
-    #[error("the cluster refuses this node: {0}")]
-    Refused(#[from] JoinRefusal),
-    /// It is a cluster by itself, and its disk has lost what only it had.
-    #[error(
-        "the disk of this node has lost {}, and no other node has a copy: put back a copy of its \
-         data directory, or empty that to begin anew",
-        lost(*.0)
-    )]
-    Lost(Loss),
-    /// Its disk failed; peers take over.
-    #[error("the store failed")]
-    Store(#[from] StoreError),
-    /// Another process with the same identity is in the cluster.
-    #[error(
-        "another process at {address} runs with the identity of this node: its data directory was \
-         copied or restored; empty this one, or stop the other process"
-    )]
-    Superseded {
-        /// Where it is.
-        address: SocketAddr,
-    },
-    /// The system has no thread for it.
-    #[error("a thread cannot be started")]
-    Thread(#[source] io::Error),
-    /// Its store takes no more.
-    #[error("a batch was not taken by the store: {0}")]
-    Unwritten(String),
-}
-
-fn lost(loss: Loss) -> String {
-    match loss {
-        Loss::Cluster => "all that it knew of its cluster".to_owned(),
-        Loss::Partitions(1) => "the tasks of one partition".to_owned(),
-        Loss::Partitions(partitions) => format!("the tasks of {partitions} partitions"),
-    }
-}
 
 /// What the actors are built of.
 #[derive(Clone)]
@@ -135,126 +55,6 @@ pub(crate) struct Setup {
     pub(crate) runner: Runner,
     pub(crate) clock: Clock,
     pub(crate) handles: Handles,
-}
-
-/// What everybody in a node needs to reach everybody else. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Handles {
-    pub(crate) transport: Transport,
-    /// What owners and executors say goes through these.
-    pub(crate) ways: Ways,
-    /// The node's own threads: they run no code of tasks.
-    pub(crate) runtime: Handle,
-    /// Where tasks run: on the threads of whoever started the node.
-    pub(crate) tasks: Handle,
-    /// How many those are.
-    pub(crate) threads: usize,
-    pub(crate) scheduler: Post<Scheduler>,
-    pub(crate) executor: Post<Executor>,
-    pub(crate) gossip: Post<Gossip>,
-    /// Where members were said to be: a gossip that starts anew asks them.
-    pub(crate) met: Arc<DashMap<NodeId, SocketAddr>>,
-    /// The cluster of this node, once it knows one.
-    pub(crate) cluster: watch::Sender<Option<ClusterId>>,
-    /// Whether it is a member of that, as far as it knows.
-    pub(crate) member: watch::Sender<bool>,
-    /// Ends the tasks that belong to the node and to no actor.
-    pub(crate) stopping: CancellationToken,
-    /// Why the node must stop, if it must.
-    pub(crate) fatal: watch::Sender<Option<Arc<NodeError>>>,
-}
-
-impl Handles {
-    /// This node is a member of its cluster.
-    pub(crate) fn admitted(&self) {
-        self.member.send_if_modified(|member| !mem::replace(member, true));
-    }
-
-    /// This node has heard of its cluster.
-    pub(crate) fn joined(&self, cluster: ClusterId) {
-        self.cluster.send_if_modified(|known| known.replace(cluster) != Some(cluster));
-    }
-
-    /// A node may be reached at `address`.
-    pub(crate) fn meet(&self, node: NodeId, address: SocketAddr) {
-        if self.met.insert(node, address) == Some(address) {
-            return;
-        }
-        self.transport.set_peer(node, address);
-        self.announce(node, address);
-    }
-
-    fn announce(&self, node: NodeId, address: SocketAddr) {
-        let to = membership::Peer { node, address };
-        // Lost ones do no harm: gossip spreads by any other way.
-        drop(self.gossip.try_send(Gossiped(membership::Event::Announce { to })));
-    }
-
-    /// Runs `task` for as long as the node does. If it panics the node ends: nobody else would do
-    /// what it did.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let handles = self.clone();
-        self.runtime.spawn(async move {
-            let task = AssertUnwindSafe(task).catch_unwind();
-            if let Some(Err(payload)) = handles.stopping.run_until_cancelled(task).await {
-                handles.panicked(&*payload);
-            }
-        });
-    }
-
-    /// Has `message` delivered without waiting for it.
-    pub(crate) fn tell<A, M>(&self, post: &Post<A>, message: M)
-    where
-        A: Actor<Context = Context<A>> + Handler<M>,
-        A::Context: ToEnvelope<A, M>,
-        M: Message + Send + 'static,
-        M::Result: Send + MessageResponse<A, M>,
-    {
-        if let Err((_, message)) = post.try_send(message) {
-            let post = post.clone();
-            self.spawn(async move { post.deliver(message).await });
-        }
-    }
-
-    /// The node must stop for a panic with `payload`.
-    pub(crate) fn panicked(&self, payload: &(dyn Any + Send)) {
-        self.fail(NodeError::Panicked { what: panicked(payload).message });
-    }
-
-    /// The node must stop. The first reason counts.
-    pub(crate) fn fail(&self, why: NodeError) {
-        self.fatal.send_if_modified(|known| {
-            if known.is_some() {
-                debug!(why = chain(&why), "a further reason to stop");
-                return false;
-            }
-            error!(why = chain(&why), "this node stops");
-            *known = Some(Arc::new(why));
-            true
-        });
-    }
-}
-
-/// Tells the supervisor that its actor is gone, whatever ended it.
-pub(crate) struct Bell {
-    supervisor: Addr<Supervisor>,
-    which: Which,
-    since: Instant,
-}
-
-impl Drop for Bell {
-    fn drop(&mut self) {
-        let fallen = Fallen { which: self.which, lived: self.since.elapsed() };
-        // One message in the life of an actor: it must not get lost for want of room.
-        self.supervisor.do_send(fallen);
-    }
-}
-
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Fallen {
-    which: Which,
-    lived: Duration,
 }
 
 /// Ends all runs and all actors, the store last.
@@ -319,7 +119,7 @@ impl Supervisor {
     }
 
     fn bell(&mut self, ctx: &Context<Self>, which: Which) -> Bell {
-        Bell { supervisor: ctx.address(), which, since: self.part(which).built() }
+        Bell::new(ctx.address(), which, self.part(which).built())
     }
 
     fn build(&mut self, which: Which, ctx: &mut Context<Self>) {

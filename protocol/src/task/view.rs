@@ -21,7 +21,7 @@ pub struct View {
     /// Runs that failed, plus one if it was started since: lost runs and those that
     /// were stopped are no attempts of their own. It never goes down.
     pub attempts: u16,
-    /// The last starts, oldest first.
+    /// The last starts, oldest first. What an executor was to run and never had was none.
     pub runs: Vec<RunView>,
     /// Who runs it, or ran it last.
     pub node: Option<NodeId>,
@@ -62,6 +62,7 @@ impl View {
             .map(|history| history.runs.as_slice())
             .unwrap_or_default()
             .iter()
+            .filter(|run| run.end != RunEnd::NeverHad)
             .map(|run| RunView {
                 node: run.lessee.node,
                 started_at: run.started_at,

@@ -1,6 +1,7 @@
 //! Runs that their executors never had.
 
 use super::*;
+use crate::task::View;
 
 fn release(owner: &mut Owner, runs: &[(TaskId, Token)]) -> Vec<Change> {
     owner.order(Command::Release { runs: runs.to_vec() })
@@ -17,6 +18,8 @@ fn a_run_that_never_was_costs_nothing() {
     let history = owner.history(task);
     assert_eq!((history.failures, history.crashes, history.starts), (0, 0, 1));
     assert_eq!(owner.ends(task), [RunEnd::NeverHad]);
+    // It is on record for whoever looks into the matter; to all others it was no start.
+    assert_eq!(View::of(task, owner.record(task)).runs, []);
     assert_eq!(owner.record(task).order, place);
 }
 
