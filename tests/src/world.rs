@@ -29,7 +29,7 @@ const STALLED: u64 = 40 * SECOND;
 /// So long after everything was healed and done all copies must be where they belong, and equal.
 const SETTLED: u64 = 60 * SECOND;
 /// More events than any world needs: something spins.
-const STEPS_MAX: u64 = 5_000_000;
+const STEPS_MAX: u64 = 20_000_000;
 /// More events than any moment has.
 const STEPS_AT_ONCE_MAX: u64 = 50_000;
 
