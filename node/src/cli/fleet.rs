@@ -115,7 +115,12 @@ impl Fleet {
             }
         }
         let (owned, all) = (status.partitions_owned, status.meta.partitions);
-        (owned < all).then(|| format!("{owned} of {all} partitions have an owner"))
+        if owned < all {
+            return Some(format!("{owned} of {all} partitions have an owner"));
+        }
+        // Until then the end of one node may leave a partition with nobody.
+        let whole = status.partitions_whole;
+        (whole < all).then(|| format!("{whole} of {all} partitions have all their copies"))
     }
 
     /// Nodes that have ended since this was last asked, by position.
