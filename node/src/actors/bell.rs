@@ -9,11 +9,11 @@ use super::Supervisor;
 /// One of the actors that are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Which {
-    /// The [`Executor`].
+    /// The [`Executor`](super::Executor).
     Executor,
-    /// The [`Gossip`].
+    /// The [`Gossip`](super::Gossip).
     Gossip,
-    /// The [`Scheduler`].
+    /// The [`Scheduler`](super::Scheduler).
     Scheduler,
 }
 
