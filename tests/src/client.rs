@@ -143,7 +143,11 @@ impl World {
 
     /// A client asks some node.
     pub fn try_op(&mut self, op: u64) {
-        if self.op(op).done || self.op(op).acknowledged {
+        if self.op(op).acknowledged {
+            // The answer came late, to an attempt that was given up: nobody waits for the end.
+            self.op(op).done = true;
+        }
+        if self.op(op).done {
             return;
         }
         self.op(op).attempt += 1;
