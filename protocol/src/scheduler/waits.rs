@@ -88,18 +88,29 @@ impl Scheduler {
             let what = "callers that wait for tasks to end".to_owned();
             return self.answer(origin, Answer::Failed(RequestError::Overloaded { what }));
         }
-        let mut endings = Vec::new();
+        let (mut endings, mut forgotten) = (Vec::new(), None);
         let mut open = tasks;
         if !are_new {
             open.retain(|task| {
-                let ending = self.owned(task.partition()).and_then(|p| ending(p, *task));
-                let is_open = ending.is_none();
-                endings.extend(ending);
-                is_open
+                let partition = self.owned(task.partition());
+                let Some(ending) = partition.and_then(|p| ending(p, *task)) else {
+                    // It ended so long ago that nothing of it is left: nobody will tell of it.
+                    let is_open = partition.is_some_and(|p| p.record(*task).is_some());
+                    if !is_open {
+                        forgotten = Some(*task);
+                    }
+                    return is_open;
+                };
+                endings.push(ending);
+                false
             });
         }
         if open.is_empty() {
-            return self.answer(origin, finished(endings));
+            let answer = match forgotten {
+                Some(task) if endings.is_empty() => Answer::Failed(RequestError::NotFound { task }),
+                _ => finished(endings),
+            };
+            return self.answer(origin, answer);
         }
         if let Some(earlier) = self.waits.by_origin.get(&origin).copied() {
             self.waits.remove(earlier);

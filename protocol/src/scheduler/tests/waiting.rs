@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::partition::Refusal;
+use crate::scheduler::asks::Origin;
 use crate::task::Batch;
-use crate::wire::{Answer, Ask, PeerMessage};
+use crate::wire::{Answer, Ask, PeerMessage, RequestError};
 
 fn wait(n: u64) -> Ask {
     Ask::Wait { task: task(n) }
@@ -115,4 +116,21 @@ fn nobody_waits_for_what_was_refused() {
         ),
         "{told:?}"
     );
+}
+
+#[test]
+fn nobody_waits_for_what_is_no_longer_remembered() {
+    let mut node = running();
+    let (here, gone) = (Origin::Peer(id(1), 5), task(9));
+    // What was known when it was submitted again may be forgotten by the same entry.
+    node.scheduler.wait_for_all(here, vec![gone, task(1)], false);
+    assert_eq!(node.scheduler.awaited(), 1);
+    node.executor(ended(lessee(0), 1, token(1), success()));
+    assert_eq!(told(&node.settle()), 1);
+    node.scheduler.wait_for_all(here, vec![gone], false);
+    assert_eq!(node.scheduler.awaited(), 0);
+    let answer = Answer::Failed(RequestError::NotFound { task: gone });
+    let answer = PeerMessage::Answer { id: 5, answer };
+    let is_told = |effect: &Effect| matches!(effect, Effect::Send { to, messages, .. } if *to == id(1) && messages.contains(&answer));
+    assert!(node.step(Event::Due).said.iter().any(is_told));
 }
