@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use quinn::{Connection, RecvStream, VarInt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{trace, warn};
 use umbel_protocol::id::NodeId;
@@ -31,6 +31,8 @@ pub(super) struct Link {
     consensus: Arc<Outbox>,
     work: Arc<Outbox>,
     bulk: Arc<Outbox>,
+    /// The last question whether the other end is there that it has answered.
+    heard: watch::Sender<Option<u64>>,
     /// The tasks that write the lanes.
     writers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -45,6 +47,7 @@ impl Link {
             consensus: Arc::new(Outbox::new(LANE_BYTES_MAX)),
             work: Arc::new(Outbox::new(LANE_BYTES_MAX)),
             bulk: Arc::new(Outbox::new(Lane::Bulk.bytes_max())),
+            heard: watch::Sender::new(None),
             writers: Mutex::default(),
         }
     }
@@ -77,25 +80,42 @@ impl Link {
         })
     }
 
-    /// Whether the process at the other end is there: it acknowledges a packet.
+    /// Whether the process at the other end is there. It is asked under a new number, so what was on
+    /// its way before is no answer.
     pub(super) async fn answers(&self) -> bool {
-        let acknowledged = || self.connection.stats().frame_rx.acks;
-        // What was on its way before is not an answer.
-        tokio::time::sleep(SETTLE).await;
-        let before = acknowledged();
-        if self.connection.send_datagram(Bytes::new()).is_err() {
-            return false;
-        }
+        let number: u64 = rand::random();
+        let mut heard = self.heard.subscribe();
         let answered = async {
-            while acknowledged() == before {
-                tokio::time::sleep(LOOK_AGAIN).await;
+            loop {
+                // Packets get lost.
+                if self.send_datagram(probe(ASKS, number)).is_err() {
+                    return false;
+                }
+                let heard = heard.wait_for(|heard| *heard == Some(number));
+                if let Ok(heard) = tokio::time::timeout(ASK_AGAIN, heard).await {
+                    return heard.is_ok();
+                }
             }
         };
         tokio::select! {
             biased;
             _ = self.connection.closed() => false,
-            answered = tokio::time::timeout(ANSWER, answered) => answered.is_ok(),
+            answered = tokio::time::timeout(ANSWER, answered) => answered.unwrap_or(false),
         }
+    }
+
+    /// Takes a datagram that is about the connection itself; whether it was one.
+    fn is_probe(&self, bytes: &[u8]) -> bool {
+        let Some((kind, number)) = read_probe(bytes) else {
+            return false;
+        };
+        if kind == ASKS {
+            // Lost ones are asked for again.
+            let _ = self.send_datagram(probe(ANSWERS, number));
+        } else {
+            self.heard.send_replace(Some(number));
+        }
+        true
     }
 
     /// Starts moving traffic; all tasks end with the connection.
@@ -160,8 +180,7 @@ impl Link {
 
     async fn read_datagrams(self: Arc<Self>, gossip: mpsc::Sender<Inbound>) {
         while let Ok(bytes) = self.connection.read_datagram().await {
-            if bytes.is_empty() {
-                // It only asked whether this process is there; QUIC has answered.
+            if self.is_probe(&bytes) {
                 continue;
             }
             let datagram = Inbound::Datagram { from: self.hello.node, bytes };
@@ -249,12 +268,31 @@ impl Link {
     }
 }
 
-/// What was on its way from a process before it ended has arrived by then.
-const SETTLE: Duration = Duration::from_millis(50);
-/// A process that lives acknowledges a packet within milliseconds; a loaded one, or a lossy network,
-/// may need longer. Whoever waits for this calls for [two seconds](super::settings::CALL_AGAIN).
+/// A process that lives answers within milliseconds; a loaded one, or a lossy network, may need
+/// longer. Whoever waits for this calls for [two seconds](super::settings::CALL_AGAIN).
 const ANSWER: Duration = Duration::from_millis(1_200);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Several times within [`ANSWER`].
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// First byte of a datagram that asks whether a process is there, and of the answer to it. The
+/// number that identifies the question follows; no gossip is as short as that.
+const ASKS: u8 = 0;
+const ANSWERS: u8 = 1;
+const PROBE_BYTES: usize = 9;
+
+fn probe(kind: u8, number: u64) -> Bytes {
+    let mut bytes = [kind; PROBE_BYTES];
+    bytes[1..].copy_from_slice(&number.to_le_bytes());
+    Bytes::copy_from_slice(&bytes)
+}
+
+fn read_probe(bytes: &[u8]) -> Option<(u8, u64)> {
+    let [kind @ (ASKS | ANSWERS), number @ ..] = *<&[u8; PROBE_BYTES]>::try_from(bytes).ok()?
+    else {
+        return None;
+    };
+    Some((kind, u64::from_le_bytes(number)))
+}
 
 /// Frames that wait for one lane of one peer: many full batches. Beyond it the peer is slower than
 /// its work, and the caller must know.
