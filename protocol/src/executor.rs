@@ -7,6 +7,7 @@
 //! that a task submitted here starts without asking. Who holds a slot dispatches to it or gives it
 //! back; slots of other nodes that are not used come back by themselves.
 
+mod retire;
 mod runs;
 mod slots;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
+use self::retire::Retirement;
 use self::runs::Run;
 use self::slots::Slots;
 use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
@@ -41,6 +43,7 @@ pub struct Executor {
     /// When each other node was last heard by another way than before: what it says may have come
     /// out of order since.
     crossed_at: BTreeMap<NodeId, Tick>,
+    retirement: Retirement,
     beat_at: Tick,
 }
 
@@ -66,6 +69,8 @@ pub enum Event {
     /// A new way to this node was opened, its scheduler was started anew, or it is heard of again:
     /// what was under way to it may be lost.
     Reached(NodeId),
+    /// This node is to stop: no run is begun any more. Those that are held come to their ends.
+    Retire,
     /// This node is not heard of: it may have died, and its successors are not to find the slots taken
     /// that it held. If it lives its dispatches are taken as far as there is room.
     Unheard(NodeId),
@@ -83,6 +88,9 @@ pub enum Effect {
         /// What.
         says: ExecutorSays,
     },
+    /// It was told to [retire](Event::Retire), and nobody has a slot or a run here any more: the node's
+    /// scheduler is to know. Told again to one that is started anew.
+    Retired,
     /// Start a run.
     Start(Start),
     /// Ask a run to stop.
@@ -123,6 +131,7 @@ impl Executor {
             refused: VecDeque::new(),
             refused_set: BTreeSet::new(),
             crossed_at: BTreeMap::new(),
+            retirement: Retirement::default(),
             beat_at: now + BEAT,
         }
     }
@@ -133,10 +142,14 @@ impl Executor {
         self.me
     }
 
-    /// Slots that no run takes, by pool.
+    /// Slots that no run takes, by pool. Of one that retires none are.
     #[must_use]
     pub fn free(&self) -> Vec<u32> {
-        self.slots.unused()
+        let mut free = self.slots.unused();
+        if self.retirement.is_under_way() {
+            free.fill(0);
+        }
+        free
     }
 
     /// How many runs it holds.
@@ -158,7 +171,9 @@ impl Executor {
             Event::Owner { from, says } => self.owner_says(now, from, says, effects),
             Event::Reached(node) => {
                 // Within a node there is one mailbox, and one order.
-                if node != self.me.node {
+                if node == self.me.node {
+                    self.retirement.tell_again();
+                } else {
                     self.crossed_at.insert(node, now);
                 }
                 self.introduce(now, node, effects);
@@ -167,6 +182,7 @@ impl Executor {
                 self.crossed_at.insert(from, now);
                 self.owner_says(now, from, says, effects);
             }
+            Event::Retire => self.retire(effects),
             Event::Unheard(node) => {
                 if node != self.me.node {
                     self.slots.forget(node);
@@ -177,9 +193,11 @@ impl Executor {
                 self.beat_at = now + BEAT;
                 self.beat(now, effects);
                 self.slots.reclaim(now);
+                self.recall_slots(effects);
                 self.slots.allocate(now, self.me, effects);
             }
         }
+        self.tell_if_retired(now, effects);
     }
 
     fn owner_says(&mut self, now: Tick, from: NodeId, says: OwnerSays, effects: &mut Vec<Effect>) {

@@ -49,6 +49,10 @@ const CAMPAIGN_TICKS: usize = 13;
 /// Different times that there are.
 const CAMPAIGN_SPREAD: usize = 10;
 
+/// So many ticks later than it else would does a copy campaign whose node cannot do its part: long
+/// after all that can, and yet in time if nobody does.
+const RELUCTANT_TICKS: usize = 50;
+
 /// One copy of a group.
 pub struct Group {
     id: GroupId,
@@ -80,6 +84,8 @@ pub struct Group {
     limits: Limits,
     /// The highest index for which the driver has been given all entries.
     applied: u64,
+    /// Whether it campaigns only if nobody else does.
+    is_reluctant: bool,
 }
 
 /// What part a copy plays.
@@ -183,6 +189,7 @@ impl Group {
             silent_ticks: 0,
             limits: Limits::default(),
             applied,
+            is_reluctant: false,
         };
         (group, data)
     }
@@ -190,6 +197,11 @@ impl Group {
     /// Keeps as much of the log as `limits` say.
     pub const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+    }
+
+    /// Whether it campaigns only if nobody else does.
+    pub const fn set_reluctant(&mut self, is_reluctant: bool) {
+        self.is_reluctant = is_reluctant;
     }
 
     /// Which group.
@@ -318,7 +330,8 @@ impl Group {
 
     /// Fixes for how long it hears no leader before it campaigns.
     pub(super) fn set_patience(&mut self) {
-        let patience = CAMPAIGN_TICKS + spread(self.id, self.replica, self.term());
+        let reluctance = if self.is_reluctant { RELUCTANT_TICKS } else { 0 };
+        let patience = CAMPAIGN_TICKS + spread(self.id, self.replica, self.term()) + reluctance;
         self.raw.raft.set_randomized_election_timeout(patience);
     }
 
@@ -331,6 +344,13 @@ impl Group {
             self.wake();
             self.raw.transfer_leader(to.0);
         }
+    }
+
+    /// Whether it is letting another copy lead: it proposes nothing meanwhile. That comes to its end
+    /// also if the other one does not answer.
+    #[must_use]
+    pub fn is_handing_over(&self) -> bool {
+        self.raw.raft.lead_transferee.is_some()
     }
 
     /// Campaigns at once: for the first copy of a new group, which has nobody to wait for.
@@ -383,7 +403,7 @@ fn config(replica: ReplicaId, applied: u64) -> Config {
         election_tick: ELECTION_TICKS,
         heartbeat_tick: HEARTBEAT_TICKS,
         min_election_tick: CAMPAIGN_TICKS,
-        max_election_tick: CAMPAIGN_TICKS + CAMPAIGN_SPREAD,
+        max_election_tick: CAMPAIGN_TICKS + CAMPAIGN_SPREAD + RELUCTANT_TICKS,
         applied,
         max_size_per_msg: APPEND_BYTES_MAX,
         max_inflight_msgs: APPENDS_IN_FLIGHT_MAX,

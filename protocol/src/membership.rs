@@ -23,6 +23,7 @@
 //! wrong opinion here costs an election or a moment's idleness, never a task.
 
 mod codec;
+mod condition;
 mod config;
 mod health;
 mod identity;
@@ -37,6 +38,7 @@ mod tests;
 
 use bytes::Bytes;
 
+pub use self::condition::Condition;
 pub use self::config::Config;
 pub use self::identity::{Identity, Peer};
 pub use self::load::Load;

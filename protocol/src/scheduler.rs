@@ -15,7 +15,8 @@
 //! 6. [`lessees`] takes the ends of runs, and decides when an executor is gone;
 //! 7. [`takeover`] begins anew when a group gets a new owner;
 //! 8. [`loss`] has copies replaced whose storage is gone;
-//! 9. [`memory`] says when the node is full, [`states`] which copies get a whole state now.
+//! 9. [`memory`] says when the node is full, [`states`] which copies get a whole state now;
+//! 10. [`fitness`] knows which nodes can do their part, and [`leave`] hands all over in order.
 //!
 //! What every member has a part of, it tells when it is asked: [`list`] and [`survey`] put together
 //! what [`gather`] brings.
@@ -34,9 +35,11 @@ mod disk;
 mod dispatch;
 mod effect;
 mod event;
+mod fitness;
 mod founding;
 mod gather;
 mod inspect;
+mod leave;
 mod lessees;
 mod list;
 mod loads;
@@ -76,6 +79,7 @@ use self::clocks::Clocks;
 use self::disk::Disk;
 pub use self::effect::{Effect, Loss};
 pub use self::event::{Caller, Event, Found, Now};
+use self::fitness::Fitness;
 use self::gather::Gatherings;
 pub use self::inspect::CopyView;
 use self::lessees::Lessees;
@@ -139,6 +143,9 @@ pub struct Scheduler {
     disk: Disk,
     states: States,
 
+    /// What condition this node is in.
+    fitness: Fitness,
+
     // What it knows of others.
     meta: Option<Meta>,
     is_member: bool,
@@ -196,6 +203,7 @@ impl Scheduler {
             staged: BTreeSet::new(),
             disk: Disk::default(),
             states: States::default(),
+            fitness: Fitness::default(),
             meta: None,
             is_member: false,
             peers: BTreeMap::new(),
@@ -274,17 +282,20 @@ impl Scheduler {
         match event {
             Event::Asked { caller, request } => self.asked(caller, request),
             Event::CallerGone { session } => self.asks.forget_session(session),
+            Event::Condition(condition) => self.is_in(condition),
             Event::Due => self.due(),
             Event::Executor(says) => self.executor_says(says),
             Event::Found(found) => self.found(&found),
             Event::Kept { group, replica, index } => self.disk.kept(group, replica, index),
-            Event::Load { node, load } => self.loads.told(node, load),
+            Event::Leave => self.leave(),
+            Event::Load { node, incarnation, load } => self.loads.told(node, incarnation, load),
             Event::Liveness { node, incarnation, liveness } => {
                 self.heard_of(node, incarnation, liveness);
             }
             Event::Peer { from, envelope } => self.peer_says(from, envelope),
             Event::Persisted { number } => self.persisted(number),
             Event::Reached(node) => self.reached(node),
+            Event::Retired => self.fitness.retired(),
         }
     }
 

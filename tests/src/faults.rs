@@ -6,6 +6,9 @@ use crate::world::{What, World};
 /// For how long a process stands still at most.
 pub const PAUSE_MAX: u64 = 8 * SECOND;
 
+/// For how long a process that was told to stop has time to do so.
+const LEAVE_PATIENCE: u64 = 60 * SECOND;
+
 /// Something breaks, or heals.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -13,6 +16,8 @@ pub enum Fault {
     Next,
     /// A host starts, if it does not run.
     Restart(usize),
+    /// The process of a host is told to stop.
+    Leave(usize),
     /// Nothing is blocked any more.
     Heal,
     /// A minority dies for good.
@@ -59,6 +64,7 @@ impl World {
                     self.start(host);
                 }
             }
+            Fault::Leave(host) => self.leave(host, LEAVE_PATIENCE),
             Fault::Heal => self.heal(),
             Fault::Lose => self.lose_minority(),
             Fault::Calm => self.calm(),
@@ -100,6 +106,7 @@ impl World {
             faults.slow_disk,
             faults.pause,
             faults.bridge,
+            faults.leave,
         ];
         let total: u32 = weights.iter().sum();
         if total == 0 {
@@ -119,8 +126,11 @@ impl World {
     }
 
     fn break_one(&mut self, kind: usize) {
-        self.is_troubled = true;
         let host = self.some_host();
+        if kind == 7 {
+            return self.strike(Fault::Leave(host));
+        }
+        self.is_troubled = true;
         let names = ["crash", "blackout", "cut", "connection breaks", "slow disk", "pause"];
         if let Some(name) = names.get(kind) {
             self.saw(name);

@@ -6,6 +6,7 @@ mod envelopes;
 mod executor;
 mod former;
 mod gossip;
+mod leave;
 mod mailbox;
 mod scheduler;
 mod ways;
@@ -16,7 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use umbel_protocol::executor::{Event as ExecutorEvent, Executor};
 use umbel_protocol::formation::{Event as FormationEvent, Formation};
 use umbel_protocol::id::{GroupId, Lessee, NodeId, ReplicaId, TaskId, Token};
-use umbel_protocol::membership::{Config, Event as MembershipEvent, Identity, Membership};
+use umbel_protocol::membership::{Config, Event as MembershipEvent, Identity, Load, Membership};
 use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{Event as SchedulerEvent, Now, Scheduler, Settings};
 use umbel_protocol::time::{Span, Tick, Wall};
@@ -64,6 +65,10 @@ pub struct Process {
     /// Knows how to speak to others.
     ways: Ways,
     formation: Option<Formation>,
+    /// What it tells of itself by gossip.
+    load: Load,
+    /// Whether it has handed over all that it had.
+    has_left: bool,
     /// When it started.
     pub started_at: u64,
     wake_at: [u64; 4],
@@ -91,6 +96,8 @@ pub enum Local {
     Formation(FormationEvent),
     /// To its ways.
     Ways(WaysEvent),
+    /// It was told to leave and has, or nobody waits for that any more.
+    Ends,
     /// A seed would have answered by now.
     Greeted(usize),
     /// The deadline of a machine.
@@ -197,6 +204,8 @@ impl World {
             membership,
             ways: Ways::new(identity.node),
             formation,
+            load: Load::default(),
+            has_left: false,
             started_at: now,
             wake_at: [u64::MAX; 4],
             knows,
@@ -222,25 +231,33 @@ impl World {
 
     /// The process of a host is gone, and all that it had not synced.
     pub fn crash(&mut self, host: usize) {
+        if self.hosts[host].process.is_some() {
+            self.trace(|| format!("host {host} crashes"));
+            self.end(host, false);
+        }
+    }
+
+    /// The process of a host is gone: all that it had not synced may be. Whether it `has_left`: then
+    /// no run may have ended with it.
+    fn end(&mut self, host: usize, has_left: bool) {
         let keep = usize::from(self.flip(0.5));
         let one = &mut self.hosts[host];
-        if one.process.take().is_none() {
-            return;
-        }
+        one.process = None;
         one.life += 1;
         one.disk.crash(keep);
         one.paused_until = 0;
         let key = (one.node, one.disk.incarnation);
-        self.ledger.ended.insert(key, self.now);
+        let ends = if has_left { &mut self.ledger.left } else { &mut self.ledger.ended };
+        ends.insert(key, self.now);
         self.ledger.observer_gone(host, self.now);
-        self.trace(|| format!("host {host} crashes"));
         for other in 0..self.hosts.len() {
             if other == host {
                 continue;
             }
             // A process that ends says so; a machine that loses power does not, and what it sent
             // still arrives. Whoever speaks to it notices after a while, or when it is back.
-            let silent = self.flip(0.5).then(|| self.network.silence(other, host)).flatten();
+            let silent =
+                (!has_left && self.flip(0.5)).then(|| self.network.silence(other, host)).flatten();
             match silent {
                 Some(epoch) => {
                     self.saw("silent crash");
@@ -260,6 +277,7 @@ impl World {
             Local::Membership(event) => self.step_membership(host, event),
             Local::Formation(event) => self.step_formation(host, event),
             Local::Ways(event) => self.step_ways(host, event),
+            Local::Ends => self.ends(host),
             Local::Greeted(seed) => self.greeted(host, seed),
             Local::Wake(machine) => self.woken(host, machine),
             Local::Synced(number) => self.synced(host, number),

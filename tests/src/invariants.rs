@@ -10,6 +10,7 @@ pub mod nothing_goes_back;
 pub mod nothing_is_left;
 pub mod nothing_unsynced_is_promised;
 pub mod one_owner;
+pub mod orderly_end;
 pub mod relayed_in_time;
 pub mod replicas_converge;
 pub mod second_run_after_loss;

@@ -17,8 +17,10 @@ pub struct Ledger {
     down: Vec<(usize, NodeId, Incarnation, u64, u64)>,
     /// When each run was first sent to its executor.
     pub leased: BTreeMap<(TaskId, Token), u64>,
-    /// When a start of a node ended.
+    /// When a start of a node ended, other than in good order.
     pub ended: BTreeMap<(NodeId, Incarnation), u64>,
+    /// When a start of a node ended that had handed over all that it had.
+    pub left: BTreeMap<(NodeId, Incarnation), u64>,
 }
 
 /// What was seen of a task.
@@ -123,12 +125,12 @@ impl Ledger {
     /// Whether `lessee` was lost, or taken to be, between the two times.
     #[must_use]
     pub fn was_lost(&self, lessee: Lessee, from: u64, to: u64) -> bool {
-        let declared = self.down.iter().any(|(_, node, incarnation, since, until)| {
-            (*node, *incarnation) == (lessee.node, lessee.incarnation)
-                && *since <= to
-                && *until >= from
-        });
         let key = (lessee.node, lessee.incarnation);
+        // One that has left in good order is down from then on, and that excuses nothing.
+        let to = self.left.get(&key).map_or(to, |left| to.min(left.saturating_sub(1)));
+        let declared = self.down.iter().any(|(_, node, incarnation, since, until)| {
+            (*node, *incarnation) == key && *since <= to && *until >= from
+        });
         declared || self.ended.get(&key).is_some_and(|at| *at <= to)
     }
 }

@@ -69,6 +69,8 @@ pub struct FaultPlan {
     pub pause: u32,
     /// Two hosts are cut from each other only, for the rest of the storm.
     pub bridge: u32,
+    /// A process is told to stop, and starts anew when it has.
+    pub leave: u32,
     /// Most that a wall clock is off, in milliseconds.
     pub clock_skew: u64,
     /// Whether messages of consensus are reordered, doubled and lost one by one.
@@ -108,6 +110,19 @@ impl Plan {
         }
         // They have much to say to each other, and are cut for longer than anything waits.
         Self { submissions: 4 * plan.submissions, storm: plan.storm + 30 * SECOND, ..plan }
+    }
+
+    /// The plan of `seed`, with processes that are told to stop and start anew as its only trouble:
+    /// nothing fails.
+    #[must_use]
+    pub fn of_leaving(seed: u64) -> Self {
+        let plan = Self::of(seed);
+        let every = 4 * SECOND;
+        let faults = FaultPlan { kind: "leaving", every, leave: 1, ..FaultPlan::default() };
+        let (submissions, storm) = (4 * plan.submissions, plan.storm + 30 * SECOND);
+        // One that is alone has nobody to hand over to.
+        let hosts = plan.hosts.max(2);
+        Self { faults, submissions, storm, hosts, seeds: hosts.min(3), ..plan }
     }
 }
 
@@ -163,6 +178,7 @@ impl FaultPlan {
                 slow_disk: 2,
                 pause: 2,
                 bridge: 1,
+                leave: 1,
                 clock_skew: 2_000,
                 unruly: rng.random_bool(0.5),
                 lags,

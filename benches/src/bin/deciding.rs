@@ -120,6 +120,7 @@ impl Lone {
                     | scheduler::Effect::Admitted
                     | scheduler::Effect::Joined(_)
                     | scheduler::Effect::Keep(_)
+                    | scheduler::Effect::Left
                     | scheduler::Effect::Lost(_)
                     | scheduler::Effect::Meet { .. }
                     | scheduler::Effect::Members(_)
@@ -155,7 +156,7 @@ impl Lone {
                     let outcome = Outcome::Succeeded(Bytes::from_static(b"null"));
                     ended.push((start.task, start.token, outcome));
                 }
-                executor::Effect::Stop { .. } => {}
+                executor::Effect::Retired | executor::Effect::Stop { .. } => {}
             }
         }
         if !ended.is_empty() {

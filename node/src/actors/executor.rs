@@ -137,6 +137,7 @@ impl Executor {
                 Effect::Send { to, says: said } => {
                     says.entry(to).or_default().push(PeerMessage::FromExecutor(said));
                 }
+                Effect::Retired => self.for_scheduler.push(scheduler::Event::Retired),
                 Effect::Start(start) => starts.push(start),
                 Effect::Stop { task, token } => {
                     if let Some(cancel) = self.running.get(&(task, token)) {

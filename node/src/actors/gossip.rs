@@ -100,8 +100,8 @@ impl Gossip {
                     }
                 }
             }
-            Effect::Load { node, load, .. } => {
-                self.for_scheduler.push(scheduler::Event::Load { node, load });
+            Effect::Load { node, incarnation, load } => {
+                self.for_scheduler.push(scheduler::Event::Load { node, incarnation, load });
             }
             Effect::Rejected { from, why } => debug!(?from, %why, "a datagram was ignored"),
             Effect::Rejoined { .. } => {
@@ -202,6 +202,12 @@ impl Handler<TellAll> for Gossip {
             liveness,
         });
         self.for_scheduler.extend(all);
+        let loads = self.machine.loads().map(|(node, incarnation, load)| scheduler::Event::Load {
+            node,
+            incarnation,
+            load,
+        });
+        self.for_scheduler.extend(loads);
         self.settle(ctx);
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Handles {
     pub(crate) cluster: watch::Sender<Option<ClusterId>>,
     /// Whether it is a member of that, as far as it knows.
     pub(crate) member: watch::Sender<bool>,
+    /// Whether it was told to leave, and has handed over all that it had.
+    pub(crate) left: watch::Sender<bool>,
     /// Ends the tasks that belong to the node and to no actor.
     pub(crate) stopping: CancellationToken,
     /// Why the node must stop, if it must.

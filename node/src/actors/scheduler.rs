@@ -130,6 +130,7 @@ impl Scheduler {
             Effect::Execute(says) => self.for_executor.push_back(says),
             Effect::Joined(cluster) => self.handles.joined(cluster),
             Effect::Keep(write) => self.keep(write),
+            Effect::Left => drop(self.handles.left.send_replace(true)),
             Effect::Lost(loss) => self.handles.fail(NodeError::Lost(loss)),
             Effect::Meet { node, address } => self.handles.meet(node, address),
             Effect::Members(members) => {

@@ -230,6 +230,7 @@ impl NodeBuilder {
             cluster: watch::Sender::new(known),
             member: watch::Sender::new(false),
             stopping: CancellationToken::new(),
+            left: watch::Sender::new(false),
             fatal: watch::Sender::new(None),
         };
         let own_seed = advertised.to_string();

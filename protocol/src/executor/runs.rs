@@ -73,7 +73,8 @@ impl Executor {
             // Whoever was told what is held here takes back all other runs of older terms: such a
             // run must not start any more, not even if its new owner repeats the dispatch.
             let is_stale = term < fence || token.term < fence;
-            if !has_slot || is_stale || self.refused_set.contains(&key) {
+            let is_over = self.retirement.is_under_way();
+            if !has_slot || is_over || is_stale || self.refused_set.contains(&key) {
                 if has_slot {
                     self.slots.free(*pool);
                 }
@@ -86,6 +87,7 @@ impl Executor {
         }
         if !never.is_empty() {
             self.refuse(&never);
+            self.retirement.refuses(now);
             let says = ExecutorSays::NeverHad { lessee: self.me, runs: never };
             effects.push(Effect::Send { to: from, says });
             self.slots.allocate(now, self.me, effects);

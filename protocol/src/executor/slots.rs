@@ -26,6 +26,8 @@ pub(super) struct Slots {
     turn: u32,
     /// Which other node was given slots last, by pool: the next one is the first in turn.
     served: Vec<Option<NodeId>>,
+    /// Whether nobody is given any more.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,14 @@ struct OwnerSlots {
 impl Slots {
     pub(super) fn new(home: NodeId, pools: &[u32]) -> Self {
         let served = vec![None; pools.len()];
-        Self { home, spare: pools.to_vec(), owners: BTreeMap::new(), turn: 0, served }
+        Self {
+            home,
+            spare: pools.to_vec(),
+            owners: BTreeMap::new(),
+            turn: 0,
+            served,
+            is_closed: false,
+        }
     }
 
     fn owner(&mut self, node: NodeId) -> &mut OwnerSlots {
@@ -63,6 +72,26 @@ impl Slots {
             }
         }
         unused
+    }
+
+    /// From now on nobody is given any.
+    pub(super) const fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Whether anybody holds any.
+    pub(super) fn any_granted(&self) -> bool {
+        self.owners.values().any(|owner| owner.held.iter().any(|held| *held > 0))
+    }
+
+    /// Asks for all that anybody holds.
+    pub(super) fn recall(&self, me: Lessee, effects: &mut Vec<Effect>) {
+        for (to, owner) in &self.owners {
+            if owner.held.iter().any(|held| *held > 0) {
+                let says = ExecutorSays::Recall { lessee: me, wanted: owner.held.clone() };
+                effects.push(Effect::Send { to: *to, says });
+            }
+        }
     }
 
     /// A run of `from` takes one of its slots, or a spare one.
@@ -144,6 +173,9 @@ impl Slots {
 
     /// Gives every spare slot to somebody.
     pub(super) fn allocate(&mut self, now: Tick, me: Lessee, effects: &mut Vec<Effect>) {
+        if self.is_closed {
+            return;
+        }
         let mut grants: BTreeMap<NodeId, Vec<u32>> = BTreeMap::new();
         let mut recall = vec![0; self.spare.len()];
         for pool in 0..self.spare.len() {

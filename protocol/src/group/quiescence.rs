@@ -96,13 +96,18 @@ impl Group {
     }
 
     /// The node of the leader is suspected: campaigns within the next `jitter` ticks (at most 3),
-    /// and no longer protects that leader.
+    /// and no longer protects that leader. One that is reluctant only does the latter.
     pub fn suspect_leader(&mut self, node: NodeId, jitter: usize) {
         if self.role() != Role::Follower || self.leader() != Some(node) {
             return;
         }
         self.wake();
         self.set_patience();
+        if self.is_reluctant {
+            let raft = &mut self.raw.raft;
+            raft.election_elapsed = raft.election_elapsed.max(ELECTION_TICKS);
+            return;
+        }
         let due = self.raw.raft.randomized_election_timeout().saturating_sub(1 + jitter.min(2));
         const { assert!(CAMPAIGN_TICKS - 3 >= ELECTION_TICKS) };
         self.raw.raft.election_elapsed = self.raw.raft.election_elapsed.max(due);

@@ -8,13 +8,13 @@ use std::sync::mpsc::Sender;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Identity};
+use super::{Condition, Config, Identity};
 use crate::id::{Incarnation, NodeId};
 use crate::limits::MEMBERS_MAX;
 use crate::time::{Span, Tick, Wall};
 use crate::wire::{self, DecodeError};
 
-/// Longest telling: 61 bytes with every integer at its longest, so several fit each datagram.
+/// Longest telling: 62 bytes with every integer at its longest, so several fit each datagram.
 const NEWS_BYTES_MAX: usize = 96;
 /// Nodes whose newest telling is remembered; beyond it the one not heard of for longest goes.
 const TELLERS_MAX: usize = 2 * MEMBERS_MAX;
@@ -30,6 +30,8 @@ pub struct Load {
     pub backlog: u32,
     /// The node's wall clock when it told this. It is some gossip rounds old on arrival.
     pub clock: Wall,
+    /// Whether it can do its part.
+    pub condition: Condition,
 }
 
 /// One telling, as it travels.

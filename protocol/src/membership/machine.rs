@@ -15,7 +15,7 @@ use super::roster::Roster;
 use super::search::Search;
 use super::timers::{Outbox, Timers};
 use super::{Config, Effect, Event, Identity, Liveness, Load, Peer, Rejection};
-use crate::id::NodeId;
+use crate::id::{Incarnation, NodeId};
 use crate::limits::{DATAGRAM_BYTES_MAX, MEMBERS_MAX};
 use crate::time::{Span, Tick};
 use crate::wire::DecodeError;
@@ -42,7 +42,7 @@ pub struct Membership {
     search: Search,
     health: Health,
     teller: Teller,
-    loads: BTreeMap<NodeId, Load>,
+    loads: BTreeMap<NodeId, (Incarnation, Load)>,
     /// The size of the cluster and the patience that the engine is set to.
     tuned: (usize, u64),
     rejoined_at: Option<Tick>,
@@ -139,7 +139,12 @@ impl Membership {
     /// What `node` last told of its load, while it is known.
     #[must_use]
     pub fn load(&self, node: NodeId) -> Option<&Load> {
-        self.loads.get(&node)
+        self.loads.get(&node).map(|(_, load)| load)
+    }
+
+    /// What all nodes that are known last told of their loads, and in which of their lives.
+    pub fn loads(&self) -> impl Iterator<Item = (NodeId, Incarnation, Load)> {
+        self.loads.iter().map(|(node, (incarnation, load))| (*node, *incarnation, *load))
     }
 
     /// How many datagrams were rejected.
@@ -380,7 +385,7 @@ impl Membership {
         self.roster.report(effects);
         while let Ok(News { node, incarnation, load, .. }) = self.news.try_recv() {
             if self.loads.len() < KNOWN_MAX || self.loads.contains_key(&node) {
-                self.loads.insert(node, load);
+                self.loads.insert(node, (incarnation, load));
             }
             effects.push(Effect::Load { node, incarnation, load });
         }

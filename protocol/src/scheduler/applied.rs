@@ -16,6 +16,7 @@ use super::{Effect, Scheduler};
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, TaskId, Token};
 use crate::limits::ENTRY_BYTES_MAX;
+use crate::membership::{Condition, Liveness};
 use crate::partition::{Change, Partition};
 use crate::task::{Phase, State};
 use crate::time::Wall;
@@ -131,7 +132,24 @@ impl Scheduler {
 
     fn leased(&mut self, task: TaskId, token: Token, lessee: Lessee) {
         self.lessees.leased(lessee, task, token, self.now.tick);
-        self.dispatch(task, token, lessee);
+        if self.may_start(lessee) {
+            return self.dispatch(task, token, lessee);
+        }
+        // It went while the lease was on its way into the log. Nobody but this owner could have told
+        // it of the run, and nobody has: no more is lost than a moment.
+        self.release(task.partition(), &[(task, token)]);
+        // The executor still counts its slot as one of this owner's.
+        let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
+        if let Some(pool) = record.and_then(|record| self.lessees.pool(lessee, &record.template)) {
+            self.hold_again(lessee, pool, 1);
+        }
+    }
+
+    /// Whether an executor would start a run that it is given now, as far as is known.
+    fn may_start(&self, lessee: Lessee) -> bool {
+        self.is_present(lessee)
+            && self.liveness(lessee.node) != Liveness::Down
+            && self.condition_of(lessee.node) != Condition::Leaving
     }
 
     /// Sends a run to its executor, for the first time or once more.

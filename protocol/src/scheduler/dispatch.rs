@@ -13,6 +13,7 @@ use super::replica::Replica;
 use super::slots::{Choice, take_slots};
 use super::submit::Submission;
 use crate::id::{GroupId, Lessee, TaskId};
+use crate::membership::Condition;
 use crate::task::{State, Template};
 
 impl Scheduler {
@@ -40,11 +41,21 @@ impl Scheduler {
             let Some(profile) = self.lessees.profile_of(lessee) else {
                 continue;
             };
+            let condition = self.condition_of(lessee.node);
+            if condition == Condition::Leaving {
+                continue;
+            }
             let mut lines: BTreeMap<usize, BinaryHeap<Head>> = BTreeMap::new();
             for head in self.ready.heads() {
                 let class = self.ready.classes().get(head.class);
                 let pool = class.and_then(|class| profile.pool(&class.queue, &class.name));
-                if let Some(pool) = pool.filter(|pool| self.slots.free(lessee, *pool) > 0) {
+                let is_fit = || {
+                    condition.is_serving()
+                        || self.executors_for(head.class).iter().any(|(fit, _)| *fit == lessee)
+                };
+                if let Some(pool) = pool.filter(|pool| self.slots.free(lessee, *pool) > 0)
+                    && is_fit()
+                {
                     lines.entry(pool).or_default().push(head);
                 }
             }
@@ -100,7 +111,9 @@ impl Scheduler {
         None
     }
 
-    /// Executors that may run a class: this node's own first.
+    /// Executors that may run a class: this node's own first. Those of nodes that cannot do their part
+    /// are among them only if there are no others, and those of nodes that leave never: they would
+    /// refuse.
     pub(super) fn executors_for(&self, class: usize) -> Vec<Choice> {
         let Some(class) = self.ready.classes().get(class) else {
             return Vec::new();
@@ -112,6 +125,11 @@ impl Scheduler {
                 profile.pool(&class.queue, &class.name).map(|pool| (lessee, pool))
             })
             .collect();
+        let condition = |(lessee, _): &Choice| self.condition_of(lessee.node);
+        found.retain(|choice| condition(choice) != Condition::Leaving);
+        if found.iter().any(|choice| condition(choice).is_serving()) {
+            found.retain(|choice| condition(choice).is_serving());
+        }
         found.sort_unstable_by_key(|(lessee, _)| (lessee.node != home, *lessee));
         found
     }

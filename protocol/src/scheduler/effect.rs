@@ -39,6 +39,9 @@ pub enum Effect {
     /// Put the bytes of a received state on the disk, beside all other writes: a few at a time, each
     /// answered with [`Event::Kept`](super::Event::Kept).
     Keep(StateWrite),
+    /// This node was told to leave, and has: its executor holds nothing and it leads no group that
+    /// another node could lead. It may end now without harm.
+    Left,
     /// This node held the only copies of these groups and has lost them: it must stop, as nobody
     /// can bring them back.
     Lost(Loss),

@@ -1,7 +1,7 @@
 //! What happens to a scheduler.
 
 use crate::id::{ClusterId, GroupId, Incarnation, NodeId, ReplicaId};
-use crate::membership::{Liveness, Load};
+use crate::membership::{Condition, Liveness, Load};
 use crate::time::{Tick, Wall};
 use crate::wire::{Envelope, ExecutorSays, Request};
 
@@ -51,6 +51,8 @@ pub enum Event {
         /// Its connection.
         session: u64,
     },
+    /// This node is in this condition. One that leaves stays so, whatever else it is in.
+    Condition(Condition),
     /// The deadline has come.
     Due,
     /// The executor of this node says something, or another one whose word was relayed.
@@ -66,10 +68,16 @@ pub enum Event {
         /// The last entry that it includes.
         index: u64,
     },
+    /// This node is to stop: it hands over what it owns. Its executor is to
+    /// [retire](crate::executor::Event::Retire). [`Left`](super::Effect::Left) tells when all is done;
+    /// how long to wait for that is the driver's choice.
+    Leave,
     /// Gossip tells how loaded a node is.
     Load {
         /// Which.
         node: NodeId,
+        /// Which start of it.
+        incarnation: Incarnation,
         /// What it told last.
         load: Load,
     },
@@ -96,4 +104,6 @@ pub enum Event {
     },
     /// A new way to a node was opened: what was under way may be lost.
     Reached(NodeId),
+    /// The executor of this node has [retired](crate::executor::Effect::Retired).
+    Retired,
 }

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{Lessee, NodeId};
-use crate::membership::Load;
+use crate::id::{Incarnation, Lessee, NodeId};
+use crate::membership::{Condition, Load};
 
 /// What other nodes told last. It is some gossip rounds old, so it guides a choice and decides
 /// nothing: who is asked in vain says so by granting nothing.
 #[derive(Debug, Default)]
 pub(super) struct Loads {
-    by_node: BTreeMap<NodeId, Load>,
+    by_node: BTreeMap<NodeId, (Incarnation, Load)>,
 }
 
 impl Loads {
-    pub(super) fn told(&mut self, node: NodeId, load: Load) {
-        self.by_node.insert(node, load);
+    pub(super) fn told(&mut self, node: NodeId, incarnation: Incarnation, load: Load) {
+        self.by_node.insert(node, (incarnation, load));
     }
 
     /// The node is not there any more.
@@ -24,7 +24,14 @@ impl Loads {
 
     /// Slots of a pool that no run takes, if the node told.
     pub(super) fn free(&self, lessee: Lessee, pool: usize) -> Option<u32> {
-        let load = self.by_node.get(&lessee.node)?;
+        let (_, load) = self.by_node.get(&lessee.node)?;
         load.free.get(pool).map(|free| u32::from(*free))
+    }
+
+    /// What condition a node is in, as it told since its start `incarnation`. One that has not told
+    /// is taken to be well: it was a moment ago, or has only begun.
+    pub(super) fn condition(&self, node: NodeId, incarnation: Incarnation) -> Condition {
+        let told = self.by_node.get(&node).filter(|(of, _)| *of >= incarnation);
+        told.map_or_else(Condition::default, |(_, load)| load.condition)
     }
 }

@@ -174,6 +174,7 @@ mod tests {
                         | Effect::Execute(_)
                         | Effect::Admitted
                         | Effect::Joined(_)
+                        | Effect::Left
                         | Effect::Meet { .. }
                         | Effect::Members(_) => {}
                         Effect::PassedOver { why, .. } => panic!("passed over: {why}"),

@@ -237,6 +237,7 @@ impl Scheduler {
         }
         let (mut group, data) = Group::open(stored);
         group.set_limits(self.settings.limits);
+        group.set_reluctant(!self.condition().is_serving());
         let machine = data
             .map(|data| Machine::from_bytes(id, &data).expect("the store checks what it returns"));
         let alone = group.copies().voters == [group.replica()];

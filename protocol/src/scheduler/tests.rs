@@ -9,6 +9,7 @@ mod ending;
 mod entries;
 mod founding;
 mod leasing;
+mod leaving;
 mod limits;
 mod loads;
 mod lone_owner;

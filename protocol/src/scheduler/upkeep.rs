@@ -18,6 +18,9 @@ use crate::wire::{Answer, Envelope, PeerMessage, RequestError};
 const CAMPAIGNS_PER_TICK: usize = 64;
 /// Groups handed to another owner in one tick at most.
 const HANDOVERS_PER_TICK: usize = 16;
+/// The same when this node is to own nothing: each is without an owner for a moment, and all should
+/// be over within seconds.
+const PARTINGS_PER_TICK: usize = 64;
 /// How long a group must have been without work, and its better owner alive, before it is handed
 /// over: rank alone never takes it from a healthy owner.
 const QUIET_BEFORE_HANDOVER: Span = Span::from_millis(60_000);
@@ -54,6 +57,7 @@ impl Scheduler {
         self.repeat_reads();
         self.tend_states();
         self.tend_groups();
+        self.tell_if_left();
         if self.upkeep_turn.is_multiple_of(SLOW_TURN) {
             self.compare_meta();
             self.ask_for_introductions();
@@ -72,6 +76,8 @@ impl Scheduler {
             .collect();
         let slow = self.upkeep_turn.is_multiple_of(SLOW_TURN);
         let mut handovers = 0;
+        let most =
+            if self.condition().is_serving() { HANDOVERS_PER_TICK } else { PARTINGS_PER_TICK };
         for id in owned {
             let due = self
                 .replicas
@@ -81,7 +87,7 @@ impl Scheduler {
             if due {
                 self.move_copies(id);
             }
-            if handovers < HANDOVERS_PER_TICK && self.hand_over(id) {
+            if handovers < most && (self.part_with(id) || self.hand_over(id)) {
                 handovers += 1;
             }
             self.ask_executors(id);
@@ -162,8 +168,12 @@ impl Scheduler {
             // An owner never takes its own vote: it lets another lead, which then does.
             let staying: Vec<ReplicaId> =
                 group.copies().voters.into_iter().filter(|copy| !leaves(copy)).collect();
-            let next = staying.iter().find(|copy| group.is_caught_up(**copy));
-            if let Some(to) = next.and_then(|copy| group.roster().node(*copy)) {
+            let ready = staying.iter().filter(|copy| group.is_caught_up(**copy));
+            let nodes: Vec<NodeId> = ready.filter_map(|copy| group.roster().node(*copy)).collect();
+            let next = nodes.into_iter().min_by_key(|node| self.lead_worth(*node));
+            if let Some(to) = next
+                && let Some(replica) = self.replicas.get_mut(&id)
+            {
                 replica.group.hand_over(to);
                 self.dirty.insert(id);
                 return;
@@ -178,9 +188,11 @@ impl Scheduler {
                 change.promoted.pop();
             }
         }
-        // Refused while another change is under way: the next upkeep tries again.
-        let _ = replica.group.propose_change(&change);
-        self.dirty.insert(id);
+        if let Some(replica) = self.replicas.get_mut(&id) {
+            // Refused while another change is under way: the next upkeep tries again.
+            let _ = replica.group.propose_change(&change);
+            self.dirty.insert(id);
+        }
     }
 
     /// Where the copies of a group should be.
@@ -191,7 +203,11 @@ impl Scheduler {
             None => META_VOTERS_MAX,
         };
         let members = meta.members.keys().copied();
-        let eligible = ranking(id, members.filter(|node| !self.is_given_up(*node)));
+        let mut eligible = ranking(id, members.filter(|node| !self.is_given_up(*node)));
+        // Those that cannot do their part keep what they have, and come last for what is new.
+        let roster = self.replicas.get(&id).map(|replica| replica.group.roster());
+        let holds = |node: NodeId| roster.is_some_and(|roster| roster.replica_on(node).is_some());
+        eligible.sort_by_key(|node| !holds(*node) && !self.is_serving(*node));
         Some(Aim { eligible, copies: limit.min(meta.members.len()) })
     }
 
@@ -236,6 +252,7 @@ impl Scheduler {
             peer.liveness == Liveness::Alive && now.since(peer.since) >= patience
         });
         let goes = ready
+            && self.is_serving(best)
             && roster.replica_on(best).is_some_and(|copy| replica.group.is_caught_up(copy))
             && self
                 .aim(id)

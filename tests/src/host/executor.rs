@@ -27,6 +27,9 @@ impl World {
                 executor::Effect::Send { to, says } => {
                     self.send(host, to, false, vec![PeerMessage::FromExecutor(says)]);
                 }
+                executor::Effect::Retired => {
+                    self.local(host, Local::Scheduler(scheduler::Event::Retired));
+                }
                 executor::Effect::Start(start) => self.run_starts(host, &start),
                 executor::Effect::Stop { task, token } => {
                     if self.flip(0.8) {

@@ -38,12 +38,28 @@ impl World {
                 membership::Effect::Superseded { by } => {
                     self.violate(format!("host {host} is superseded by {by:?}"));
                 }
-                membership::Effect::Load { .. }
-                | membership::Effect::Rejected { .. }
-                | membership::Effect::Rejoined { .. } => {}
+                membership::Effect::Load { node, incarnation, load } => {
+                    let event = scheduler::Event::Load { node, incarnation, load };
+                    self.local(host, Local::Scheduler(event));
+                }
+                membership::Effect::Rejected { .. } | membership::Effect::Rejoined { .. } => {}
             }
         }
         self.plan_wake(host, MEMBERSHIP);
+    }
+
+    /// Gossip is told how loaded this node is, once a second.
+    pub(super) fn tell_load(&mut self, host: usize) {
+        let clock = self.hosts[host].wall(self.now);
+        let process = self.process(host);
+        let load = &mut process.load;
+        for (told, free) in load.free.iter_mut().zip(process.executor.free()) {
+            *told = u16::try_from(free).unwrap_or(u16::MAX);
+        }
+        load.clock = clock;
+        load.backlog = u32::try_from(process.scheduler.backlog()).unwrap_or(u32::MAX);
+        let event = membership::Event::LoadChanged(*load);
+        self.local(host, Local::Membership(event));
     }
 
     fn send_datagram(&mut self, host: usize, to: NodeId, data: Bytes) {

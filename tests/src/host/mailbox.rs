@@ -60,7 +60,10 @@ impl World {
         }
         match machine {
             SCHEDULER => self.step_scheduler(host, scheduler::Event::Due),
-            EXECUTOR => self.step_executor(host, executor::Event::Due),
+            EXECUTOR => {
+                self.step_executor(host, executor::Event::Due);
+                self.tell_load(host);
+            }
             MEMBERSHIP => self.step_membership(host, membership::Event::Tick),
             _ => self.step_formation(host, formation::Event::Due),
         }

@@ -42,6 +42,11 @@ impl World {
                 }
                 self.local(host, Local::Formation(formation::Event::Joined));
             }
+            Effect::Left => {
+                let life = self.hosts[host].life;
+                self.process(host).has_left = true;
+                self.push(self.now, What::Inside(host, life, Local::Ends));
+            }
             Effect::Meet { node, address } => {
                 if let Some(other) = self.index.get(&node).copied() {
                     self.process(host).knows.insert(other);

@@ -56,7 +56,7 @@ pub fn judge(world: &World, task: TaskId, record: &Record) -> Result<(), String>
     let nothing = History::default();
     let history = record.history.as_deref().unwrap_or(&nothing);
     let verdict = ended_as_scripted(record, history, &script, log)
-        .and_then(|()| counted_right(world, record, history));
+        .and_then(|()| counted_right(world, task, record, history));
     verdict.map_err(|should| {
         format!("#{} {task} ended as {:?}, but {should}: {history:?}", script.mark, record.phase())
     })
@@ -114,9 +114,15 @@ fn ended_as_scripted(
 }
 
 /// What is counted is what is listed, and what is listed has happened.
-fn counted_right(world: &World, record: &Record, history: &History) -> Result<(), String> {
+fn counted_right(
+    world: &World,
+    task: TaskId,
+    record: &Record,
+    history: &History,
+) -> Result<(), String> {
     let expires_at = record.template.options.expires_at;
     for run in &history.runs {
+        super::orderly_end::check_run(world, task, run)?;
         if run.end == RunEnd::Lost && !has_ended(world, run.lessee) {
             return Err(format!("{:?} lives", run.lessee));
         }
@@ -150,7 +156,8 @@ const fn has_failed(end: &RunEnd) -> bool {
     matches!(end, RunEnd::Failed(_))
 }
 
-/// Whether the process of `lessee` has come to its end.
+/// Whether the process of `lessee` has come to its end, in good order or not.
 fn has_ended(world: &World, lessee: Lessee) -> bool {
-    world.ledger.ended.contains_key(&(lessee.node, lessee.incarnation))
+    let key = (lessee.node, lessee.incarnation);
+    world.ledger.ended.contains_key(&key) || world.ledger.left.contains_key(&key)
 }

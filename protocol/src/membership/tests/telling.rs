@@ -4,7 +4,7 @@ use foca::{BroadcastHandler, Codec as _, Invalidates, Member, State};
 
 use super::super::codec::Codec;
 use super::super::load::{Listener, News};
-use super::super::{Effect, Event, Identity, Load};
+use super::super::{Condition, Effect, Event, Identity, Load};
 use super::network::{Network, identity, load, ms, node};
 use crate::id::{Incarnation, NodeId};
 use crate::time::Wall;
@@ -179,11 +179,12 @@ fn encodings_stay_as_they_are() {
         free: [16, 4, 0, 1_000],
         backlog: 70_000,
         clock: Wall::from_millis(1_800_000_000_123),
+        condition: Condition::Serving,
     };
     let news = News { node: me.node, incarnation: me.incarnation, version: 12, load };
     assert_eq!(
         hex(&wire::encode(&news)),
-        "fe100f0e0d0c0b0a090807060504030201fb2c010c100400fbe803fc70110100fd7b505c18a3010000"
+        "fe100f0e0d0c0b0a090807060504030201fb2c010c100400fbe803fc70110100fd7b505c18a301000000"
     );
     for identity in [me, six] {
         assert_eq!(wire::decode(&wire::encode(&identity), 60), Ok(identity));
@@ -208,10 +209,15 @@ fn the_longest_items_fit() {
         message: foca::Message::PingReq { target: longest, probe_number: u8::MAX },
     };
     assert!(wire::encode(&header).len() < 255);
-    let load = Load { free: [u16::MAX; 4], backlog: u32::MAX, clock: Wall::from_millis(u64::MAX) };
+    let load = Load {
+        free: [u16::MAX; 4],
+        backlog: u32::MAX,
+        clock: Wall::from_millis(u64::MAX),
+        condition: Condition::Starved,
+    };
     let incarnation = longest.incarnation;
     let news = News { node: longest.node, incarnation, version: u64::MAX, load };
-    assert_eq!(wire::encode(&news).len(), 61);
+    assert_eq!(wire::encode(&news).len(), 62);
 }
 
 #[test]

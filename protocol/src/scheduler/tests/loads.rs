@@ -22,7 +22,7 @@ fn among(n: u128) -> LoneOwner {
 }
 
 fn tell(owner: &mut LoneOwner, n: u128, load: Load) {
-    owner.step(Event::Load { node: node(n), load });
+    owner.step(Event::Load { node: node(n), incarnation: Incarnation(1), load });
 }
 
 fn free(slots: u16) -> Load {

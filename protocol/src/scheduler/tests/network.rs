@@ -6,7 +6,7 @@ use super::node::Node;
 use super::said::{id, lessee, ms, profile};
 use super::{Effect, Event, Step};
 use crate::id::{GroupId, Lessee, NodeId, PartitionId};
-use crate::membership::Liveness;
+use crate::membership::{Condition, Liveness, Load};
 use crate::time::Span;
 use crate::wire::{Answer, Ask, Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage};
 
@@ -20,6 +20,8 @@ pub(super) struct Network {
     on_the_way: VecDeque<(usize, usize, Vec<PeerMessage>)>,
     /// What callers were answered: at which node, which request, what.
     pub(super) answers: Vec<(usize, u64, Answer)>,
+    /// Nodes that have told that they have handed all over.
+    pub(super) left: Vec<usize>,
     /// What executors were told: by which node, of which node, what.
     pub(super) told: Vec<(usize, usize, OwnerSays)>,
 }
@@ -34,6 +36,7 @@ impl Network {
             apart: BTreeSet::new(),
             on_the_way: VecDeque::new(),
             answers: Vec::new(),
+            left: Vec::new(),
             told: Vec::new(),
         };
         let step = network.nodes[0].found(replicas, usize::from(n));
@@ -114,6 +117,7 @@ impl Network {
                 }
                 Effect::Admitted | Effect::Joined(_) | Effect::Meet { .. } | Effect::Members(_) => {
                 }
+                Effect::Left => self.left.push(at),
                 Effect::Keep(_)
                 | Effect::Lost(_)
                 | Effect::PassedOver { .. }
@@ -163,6 +167,15 @@ impl Network {
         let Lessee { node, incarnation, .. } = self.lessee(of);
         for at in (0..self.nodes.len()).filter(|at| *at != of) {
             self.step(at, Event::Liveness { node, incarnation, liveness });
+        }
+    }
+
+    /// All others hear by gossip which condition node `of` is in.
+    pub(super) fn all_hear_condition(&mut self, of: usize, condition: Condition) {
+        let Lessee { node, incarnation, .. } = self.lessee(of);
+        let load = Load { condition, ..Load::default() };
+        for at in (0..self.nodes.len()).filter(|at| *at != of) {
+            self.step(at, Event::Load { node, incarnation, load });
         }
     }
 

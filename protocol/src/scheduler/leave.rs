@@ -1,0 +1,80 @@
+//! Handing over in order: a node that leaves, or cannot make progress, lets others lead its groups.
+//!
+//! The lead goes to a voter that has everything and can do its part better, at once, however busy
+//! the group is: what is under way is proposed again by whoever asked, and runs go on under their
+//! leases. Where nobody else could lead a group it stays, and nobody waits for that.
+
+use super::{Effect, Scheduler};
+use crate::group::Role;
+use crate::id::{GroupId, NodeId};
+use crate::membership::Liveness;
+use crate::placement::ranking;
+
+impl Scheduler {
+    /// This node is to stop.
+    pub(super) fn leave(&mut self) {
+        self.fitness.leave();
+        self.set_reluctance();
+    }
+
+    /// Hands a group that is led here to a voter that can do it better; whether it did.
+    pub(super) fn part_with(&mut self, id: GroupId) -> bool {
+        let Some(replica) = self.replicas.get(&id) else {
+            return false;
+        };
+        if replica.group.is_handing_over() || replica.group.is_changing() {
+            return false;
+        }
+        let Some(next) = self.successor(id) else {
+            return false;
+        };
+        if let Some(replica) = self.replicas.get_mut(&id) {
+            replica.group.hand_over(next);
+            self.dirty.insert(id);
+        }
+        true
+    }
+
+    /// The node that should lead a group in this one's place now, if there is one that can.
+    fn successor(&self, id: GroupId) -> Option<NodeId> {
+        let group = &self.replicas.get(&id)?.group;
+        let voters = (group.roster().iter())
+            .filter(|(copy, node)| *node != self.node() && group.votes(*copy))
+            .filter(|(copy, node)| self.is_alive(*node) && group.is_caught_up(*copy));
+        let burden = |node: NodeId| self.condition_of(node).burden();
+        let better = voters.map(|(_, node)| node).filter(|node| burden(*node) < self.burden());
+        // Of those that do equally well the one that ranks first: it would get the group anyhow.
+        ranking(id, better).into_iter().min_by_key(|node| burden(*node))
+    }
+
+    /// How well a node would lead a group that this one must not lead any more; the least is the best.
+    pub(super) fn lead_worth(&self, node: NodeId) -> (bool, u8) {
+        (!self.is_alive(node), self.condition_of(node).burden())
+    }
+
+    fn burden(&self) -> u8 {
+        self.condition().burden()
+    }
+
+    /// Tells the driver when nothing keeps this node any more.
+    pub(super) fn tell_if_left(&mut self) {
+        if self.fitness.waits_for_groups() && !self.replicas.keys().any(|id| self.is_kept_by(*id)) {
+            self.fitness.told_left();
+            self.outbox.effects.push(Effect::Left);
+        }
+    }
+
+    /// Whether this node leads a group that another one could lead, now or in a moment.
+    fn is_kept_by(&self, id: GroupId) -> bool {
+        let Some(group) = self.replicas.get(&id).map(|replica| &replica.group) else {
+            return false;
+        };
+        group.role() == Role::Leader
+            && group.roster().iter().any(|(copy, node)| {
+                node != self.node()
+                    && group.votes(copy)
+                    && self.liveness(node) != Liveness::Down
+                    && self.condition_of(node).burden() < self.burden()
+            })
+    }
+}
