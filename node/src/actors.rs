@@ -34,6 +34,7 @@ mod handles;
 mod health;
 mod majority;
 mod post;
+mod pulse;
 mod runs;
 mod scheduler;
 mod supervisor;

@@ -20,6 +20,7 @@ mod names;
 mod node;
 mod out;
 mod progress;
+mod service;
 mod submit;
 mod table;
 mod task;

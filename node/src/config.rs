@@ -201,6 +201,9 @@ pub struct Node {
     pub advertise: Option<Advertise>,
     /// The directory below which each node has one of its own name.
     pub data: PathBuf,
+    /// Bytes that should be free on its disk: with fewer it hands over what it owns. Zero if that does
+    /// not matter.
+    pub disk_reserve: u64,
     /// Most bytes that the records of all tasks on one node take, at least
     /// [`NODE_BYTES_MIN`](umbel_protocol::limits::NODE_BYTES_MIN).
     pub memory: usize,
@@ -226,6 +229,7 @@ impl Default for Node {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
             advertise: None,
             data: PathBuf::from("umbel-data"),
+            disk_reserve: DISK_RESERVE,
             memory: NODE_BYTES_MAX,
         }
     }
@@ -273,5 +277,7 @@ pub struct Queue {
 
 /// Most slots of a kind or queue: beyond it the bookkeeping costs more than a second node.
 const SLOTS_MAX: u32 = 65_536;
+/// The log takes some hundred MiB under load and gives them back in large pieces.
+const DISK_RESERVE: u64 = 256 * 1024 * 1024;
 /// Largest file: thousands of tasks, and far from what would be noticed in memory.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

@@ -128,8 +128,11 @@ async fn greet(seed: &HostPort, me: NodeId, handles: &Handles) -> Result<Answer,
     match handles.transport.greet(address).await {
         Ok(hello) => {
             let answer = Answer { node: hello.node, cluster: hello.cluster };
-            let reached = scheduler::Event::Reached(answer.node);
-            handles.scheduler.deliver(Happened(vec![reached])).await;
+            // It may be gone again; then it is reached anew when it is back.
+            if let Some(version) = handles.transport.version(hello.node) {
+                let reached = scheduler::Event::Reached { node: hello.node, version };
+                handles.scheduler.deliver(Happened(vec![reached])).await;
+            }
             Ok(answer)
         }
         Err(DialError::Refused { refusal: Refusal::Yourself, .. }) => {

@@ -48,6 +48,7 @@ pub mod client;
 mod clock;
 pub mod config;
 pub mod data_dir;
+mod fitness;
 mod former;
 pub mod local;
 #[cfg(all(test, feature = "cli"))]

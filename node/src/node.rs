@@ -25,6 +25,7 @@ pub use self::error::StartError;
 use self::runtime::OwnRuntime;
 use crate::actors::{
     Ask, Directory, Executor, Gossip, Handles, NodeError, Post, Scheduler, Setup, Stop, Supervisor,
+    Which,
 };
 use crate::client::Client;
 use crate::client::local::LocalRequest;
@@ -196,6 +197,15 @@ impl Node {
             Span::from_micros(u64::try_from(CONTACT_WAIT.as_micros()).unwrap_or(u64::MAX));
         let mut answers = self.ask(Request { deadline, ask: wire::Ask::Status }).await;
         matches!(answers.recv().await, Some(Answer::Status(status)) if status.meta.members.len() < 2)
+    }
+
+    /// Whether all actors that the Supervisor watches take messages: for a watchdog. One that is just
+    /// being built anew counts if it is there in time.
+    ///
+    /// # Errors
+    /// The first of those that have not answered `within` that time.
+    pub async fn responds(&self, within: Duration) -> Result<(), Which> {
+        self.handles.pulse(within).await
     }
 
     /// Waits until this node stops by itself, which it only does when it must not go on.

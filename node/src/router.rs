@@ -8,7 +8,7 @@ use umbel_protocol::membership;
 use umbel_protocol::scheduler::{Caller, Event};
 use umbel_protocol::ways;
 use umbel_protocol::wire::hello::{NodeHello, Refusal};
-use umbel_protocol::wire::{ClientFrame, Envelope, PeerMessage, Relayed, Said, decode};
+use umbel_protocol::wire::{ClientFrame, Envelope, PeerMessage, Relayed, Said, decode_from};
 
 use crate::actors::{Arrived, Gossiped, Handles, NodeError, OwnerSpoke, OwnersRelayed, Reached};
 use crate::transport::{Inbound, Inbox, Lane, Room, Throttle};
@@ -46,12 +46,14 @@ async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, arrive
         Inbound::ClientCame { session, name, from, .. } => {
             debug!(session, name, %from, "a client came");
         }
-        Inbound::ClientFrame { session, frame, room } => {
-            client_frame(session, &frame, handles, unreadable, events);
+        Inbound::ClientFrame { session, version, frame, room } => {
+            client_frame((session, version), &frame, handles, unreadable, events);
             arrived.rooms.push(room);
         }
         Inbound::ClientGone { session } => events.push(Event::CallerGone { session }),
-        Inbound::Connected { node, hello } => connected(node, &hello, handles, events),
+        Inbound::Connected { node, version, hello } => {
+            connected(node, version, &hello, handles, events);
+        }
         Inbound::Datagram { from, bytes } => {
             let event = membership::Event::Received { from: Some(from), data: bytes };
             if handles.gossip.try_send(Gossiped(event)).is_err() {
@@ -63,33 +65,35 @@ async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, arrive
             handles.ways.note(ways::Event::Disconnected(node));
             handles.tell(&handles.gossip, Gossiped(membership::Event::Silent { node }));
         }
-        Inbound::Frame { from, lane, frame, room } => match decode(&frame, lane.bytes_max()) {
-            Ok(envelope) => {
-                // What was read takes as much as the frame, which is not needed any more.
-                drop(frame);
-                node_says(from, envelope, room, handles, arrived).await;
-            }
-            Err(why) => {
-                if let Some(suppressed) = unreadable.pass() {
-                    warn!(
-                        from = handles.transport.called(from), ?lane, %why, suppressed,
-                        "a frame of a node cannot be read; is it another version?"
-                    );
+        Inbound::Frame { from, version, lane, frame, room } => {
+            match decode_from(version, &frame, lane.bytes_max()) {
+                Ok(envelope) => {
+                    // What was read takes as much as the frame, which is not needed any more.
+                    drop(frame);
+                    node_says(from, envelope, room, handles, arrived).await;
+                }
+                Err(why) => {
+                    if let Some(suppressed) = unreadable.pass() {
+                        warn!(
+                            from = handles.transport.called(from), version, ?lane, %why, suppressed,
+                            "a frame of a node cannot be read"
+                        );
+                    }
                 }
             }
-        },
+        }
         Inbound::Refused { node, addr, refusal } => refused(node, addr, refusal, handles),
     }
 }
 
 fn client_frame(
-    session: u64,
+    (session, version): (u64, u16),
     frame: &[u8],
     handles: &Handles,
     unreadable: &Throttle,
     events: &mut Vec<Event>,
 ) {
-    match decode::<ClientFrame>(frame, Lane::Work.bytes_max()) {
+    match decode_from::<ClientFrame>(version, frame, Lane::Work.bytes_max()) {
         Ok(ClientFrame { id: request, request: asked }) => {
             let caller = Caller { session, request };
             events.push(Event::Asked { caller, request: asked });
@@ -97,8 +101,8 @@ fn client_frame(
         Err(why) => {
             if let Some(suppressed) = unreadable.pass() {
                 warn!(
-                    session, %why, suppressed,
-                    "a client is cut off for a frame that cannot be read; is it another version?"
+                    session, version, %why, suppressed,
+                    "a client is cut off for a frame that cannot be read"
                 );
             }
             handles.transport.close_session(session, "a frame cannot be read");
@@ -108,14 +112,20 @@ fn client_frame(
 
 /// Waits for nobody: votes of other nodes may be behind this, and an actor that is just being built
 /// hears of it later.
-fn connected(node: NodeId, hello: &NodeHello, handles: &Handles, events: &mut Vec<Event>) {
-    info!(id = %node, address = %hello.listen, "connected to node {}", hello.name);
+fn connected(
+    node: NodeId,
+    version: u16,
+    hello: &NodeHello,
+    handles: &Handles,
+    events: &mut Vec<Event>,
+) {
+    info!(id = %node, address = %hello.listen, version, "connected to node {}", hello.name);
     handles.ways.note(ways::Event::Connected(node));
     let to = membership::Peer { node, address: hello.listen };
     handles.tell(&handles.gossip, Gossiped(membership::Event::Announce { to }));
     handles.tell(&handles.gossip, Gossiped(membership::Event::Heard { node }));
     handles.tell(&handles.executor, Reached(node));
-    events.push(Event::Reached(node));
+    events.push(Event::Reached { node, version });
 }
 
 async fn node_says(
@@ -225,14 +235,14 @@ mod tests {
         let (node, hello) = (NodeId(7), Box::new(hello));
         let mut arrived = Arrived { events: Vec::new(), rooms: Vec::new() };
         for inbound in [
-            Inbound::Connected { node, hello },
+            Inbound::Connected { node, version: 1, hello },
             Inbound::Disconnected { node, why: "a test".to_owned() },
         ] {
             let unreadable = Throttle::default();
             let taken = take(inbound, handles, &unreadable, &mut arrived).now_or_never();
             assert!(taken.is_some(), "what comes behind it waits");
         }
-        assert!(matches!(arrived.events[..], [Event::Reached(NodeId(7))]));
+        assert!(matches!(arrived.events[..], [Event::Reached { node: NodeId(7), version: 1 }]));
     }
 
     #[cfg(feature = "cli")]
@@ -245,7 +255,7 @@ mod tests {
         let mut arrived = Arrived { events: Vec::new(), rooms: Vec::new() };
         for _ in 0..100 {
             let (from, lane, frame) = (NodeId(7), Lane::Work, vec![255; 3].into());
-            let inbound = Inbound::Frame { from, lane, frame, room: Room::NONE };
+            let inbound = Inbound::Frame { from, version: 1, lane, frame, room: Room::NONE };
             take(inbound, node.handles(), &unreadable, &mut arrived).await;
         }
         assert_eq!(log.lines("a frame of a node cannot be read").len(), 1);
@@ -253,7 +263,7 @@ mod tests {
         let unreadable = Throttle::default();
         for session in 0..100 {
             let (frame, room) = (vec![255; 3].into(), Room::NONE);
-            let inbound = Inbound::ClientFrame { session, frame, room };
+            let inbound = Inbound::ClientFrame { session, version: 1, frame, room };
             take(inbound, node.handles(), &unreadable, &mut arrived).await;
         }
         assert_eq!(log.lines("a client is cut off").len(), 1);

@@ -247,6 +247,18 @@ impl Transport {
         greeted.await.unwrap_or(Err(DialError::Closed))
     }
 
+    /// In which version frames to `to` are to be written, while it is connected.
+    #[must_use]
+    pub fn version(&self, to: NodeId) -> Option<u16> {
+        self.inner.peers.link(to).map(|link| link.version)
+    }
+
+    /// In which version frames to the client of `session` are to be written, while there is one.
+    #[must_use]
+    pub fn session_version(&self, session: u64) -> Option<u16> {
+        self.inner.sessions.version(session)
+    }
+
     /// Queues `frame` for `to`. It will be dropped if the connection ends before it was written.
     ///
     /// # Errors

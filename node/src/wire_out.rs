@@ -5,7 +5,7 @@ use tracing::{debug, error, trace, warn};
 use umbel_protocol::group::{Body, GroupMessage};
 use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::FRAME_BYTES_MAX;
-use umbel_protocol::wire::{Answer, Envelope, PeerMessage, RequestError, ServerFrame, encode};
+use umbel_protocol::wire::{Answer, Envelope, PeerMessage, RequestError, ServerFrame, encode_for};
 
 use crate::clock::wall;
 use crate::transport::{Lane, Transport};
@@ -21,39 +21,46 @@ pub(crate) fn send_envelopes(
     urgent: bool,
     messages: Vec<PeerMessage>,
 ) {
+    // Nobody is there to be told: it will be said again.
+    let Some(version) = transport.version(to) else { return };
     let lane = if urgent { Lane::Consensus } else { Lane::Work };
     let (bulk, messages) = split_bulk(messages);
     for message in bulk {
-        send(transport, to, Lane::Bulk, vec![message]);
+        send(transport, (to, version), Lane::Bulk, vec![message]);
     }
     if !messages.is_empty() {
-        send(transport, to, lane, messages);
+        send(transport, (to, version), lane, messages);
     }
 }
 
-fn send(transport: &Transport, to: NodeId, lane: Lane, messages: Vec<PeerMessage>) {
+fn send(
+    transport: &Transport,
+    (to, version): (NodeId, u16),
+    lane: Lane,
+    messages: Vec<PeerMessage>,
+) {
     let envelope = Envelope { clock: wall(), synced: transport.synced(), messages };
-    let frame = encode(&envelope);
+    let frame = encode_for(version, &envelope);
     if frame.len() > FRAME_BYTES_MAX && lane != Lane::Bulk {
         for part in parts(envelope.messages, frame.len()) {
-            send(transport, to, lane, part);
+            send(transport, (to, version), lane, part);
         }
         return;
     }
-    trace!(?to, ?lane, bytes = frame.len(), "sending");
+    trace!(?to, version, ?lane, bytes = frame.len(), "sending");
     if let Err(why) = transport.send(to, lane, frame.into()) {
         debug!(?to, ?lane, %why, "a frame was dropped");
     }
 }
 
 /// What a client is answered: that the answer is too long, if it is.
-pub(crate) fn answer_frame(id: u64, answer: Answer) -> Bytes {
-    let frame = encode(&ServerFrame { id, answer });
+pub(crate) fn answer_frame(version: u16, id: u64, answer: Answer) -> Bytes {
+    let frame = encode_for(version, &ServerFrame { id, answer });
     if frame.len() <= FRAME_BYTES_MAX {
         return frame.into();
     }
     warn!(id, bytes = frame.len(), "an answer does not fit into a frame");
-    encode(&ServerFrame { id, answer: too_long(frame.len()) }).into()
+    encode_for(version, &ServerFrame { id, answer: too_long(frame.len()) }).into()
 }
 
 fn too_long(bytes: usize) -> Answer {
@@ -143,7 +150,7 @@ const fn what(message: &PeerMessage) -> &'static str {
 mod tests {
     use umbel_protocol::id::{PartitionId, TaskId};
     use umbel_protocol::task::{Failure, FailureKind, State};
-    use umbel_protocol::wire::{Ending, decode};
+    use umbel_protocol::wire::{Ending, decode, encode};
 
     use super::*;
 
@@ -160,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_client_is_told_that_its_answer_is_too_long() {
-        let frame = answer_frame(7, long());
+        let frame = answer_frame(1, 7, long());
         let ServerFrame { id, answer } = decode(&frame, FRAME_BYTES_MAX).expect("it fits");
         assert_eq!(id, 7);
         assert!(

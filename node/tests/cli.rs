@@ -16,6 +16,8 @@ mod full_disk;
 mod processes;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/service.rs"]
+mod service;
 #[path = "cli/strangers.rs"]
 mod strangers;
 

@@ -58,6 +58,7 @@ mod route;
 mod serve;
 mod slots;
 mod states;
+mod strain;
 mod submit;
 mod survey;
 mod sweep;
@@ -294,7 +295,7 @@ impl Scheduler {
             }
             Event::Peer { from, envelope } => self.peer_says(from, envelope),
             Event::Persisted { number } => self.persisted(number),
-            Event::Reached(node) => self.reached(node),
+            Event::Reached { node, version: _ } => self.reached(node),
             Event::Retired => self.fitness.retired(),
         }
     }

@@ -7,6 +7,7 @@ mod golden;
 pub mod hello;
 mod peer;
 mod request;
+mod spoken;
 
 pub use self::codec::{DecodeError, decode, encode};
 pub use self::peer::{
@@ -17,3 +18,5 @@ pub use self::request::{
     Answer, Ask, Claim, Claims, ClientFrame, Ending, MemberStatus, Request, RequestError,
     ServerFrame, Share, Status, Welcome,
 };
+pub(crate) use self::spoken::spoken;
+pub use self::spoken::{decode_from, encode_for};

@@ -10,7 +10,7 @@ use actix::{Actor, Context, Handler, Message, MessageResult};
 use tracing::{debug, info, warn};
 use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::MAILBOX_MAX;
-use umbel_protocol::membership::{Effect, Event, Liveness, Load, Membership};
+use umbel_protocol::membership::{Condition, Effect, Event, Liveness, Load, Membership};
 use umbel_protocol::scheduler;
 use umbel_protocol::time::Tick;
 use umbel_protocol::ways;
@@ -45,10 +45,15 @@ pub(crate) struct Gossiped(pub(crate) Event);
 #[rtype(result = "()")]
 pub(crate) struct Free(pub(crate) Vec<u32>);
 
-/// Tasks of this node's partitions that wait for a slot.
-#[derive(Debug, Message)]
+/// What the scheduler tells of this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Waiting(pub(crate) usize);
+pub(crate) struct Fares {
+    /// Tasks of its partitions that wait for a slot.
+    pub(crate) waiting: usize,
+    /// Whether it can do its part.
+    pub(crate) condition: Condition,
+}
 
 /// Tells everything again that was told before: a new scheduler knows nothing.
 #[derive(Debug, Message)]
@@ -183,12 +188,16 @@ impl Handler<Free> for Gossip {
     }
 }
 
-impl Handler<Waiting> for Gossip {
+impl Handler<Fares> for Gossip {
     type Result = ();
 
-    fn handle(&mut self, Waiting(tasks): Waiting, _: &mut Self::Context) {
-        // It goes with what the executor tells next, which is once a second.
-        self.load.backlog = u32::try_from(tasks).unwrap_or(u32::MAX);
+    fn handle(&mut self, Fares { waiting, condition }: Fares, ctx: &mut Self::Context) {
+        self.load.backlog = u32::try_from(waiting).unwrap_or(u32::MAX);
+        // All else goes with what the executor tells next, which is once a second.
+        if mem::replace(&mut self.load.condition, condition) != condition {
+            self.load.clock = self.clock.now().wall;
+            self.step(Event::LoadChanged(self.load), ctx);
+        }
     }
 }
 

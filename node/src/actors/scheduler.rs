@@ -15,6 +15,7 @@ use umbel_protocol::durable::{Copies, StateWrite};
 use umbel_protocol::group::Role;
 use umbel_protocol::id::{GroupId, ReplicaId};
 use umbel_protocol::limits::MAILBOX_MAX;
+use umbel_protocol::membership::Condition;
 use umbel_protocol::scheduler::{self, Caller, Effect, Event};
 use umbel_protocol::time::Tick;
 use umbel_protocol::ways;
@@ -23,7 +24,7 @@ use umbel_protocol::wire::{Answer, OwnerSays, Request};
 use super::OwnerSpoke;
 use super::alarm::{Alarm, Driven};
 use super::bell::Bell;
-use super::gossip::Waiting;
+use super::gossip::Fares;
 use super::majority::{Majority, Turn};
 use super::{Handles, NodeError};
 use crate::clock::Clock;
@@ -42,8 +43,8 @@ pub struct Scheduler {
     handles: Handles,
     /// What the executor had no room for.
     for_executor: VecDeque<OwnerSays>,
-    /// How many tasks wait for slots, as gossip was told last.
-    told_waiting: usize,
+    /// What gossip was told last.
+    told: Fares,
     effects: Vec<Effect>,
     alarm: Alarm,
     callers: HashMap<u64, mpsc::Sender<Answer>>,
@@ -92,7 +93,7 @@ impl Scheduler {
             writer,
             handles,
             for_executor: VecDeque::new(),
-            told_waiting: 0,
+            told: Fares::default(),
             effects: Vec::new(),
             alarm: Alarm::new(clock),
             callers: HashMap::new(),
@@ -116,11 +117,13 @@ impl Scheduler {
         self.settle(ctx);
     }
 
-    fn tell_waiting(&mut self) {
-        let waiting = self.machine.backlog();
-        if waiting != self.told_waiting && self.handles.gossip.try_send(Waiting(waiting)).is_ok() {
-            self.told_waiting = waiting;
+    fn tell_gossip(&mut self) {
+        let fares = Fares { waiting: self.machine.backlog(), condition: self.machine.condition() };
+        if fares == self.told || self.handles.gossip.try_send(fares).is_err() {
+            return;
         }
+        let before = mem::replace(&mut self.told, fares).condition;
+        tell_condition(before, fares.condition);
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -184,7 +187,10 @@ impl Scheduler {
             }
             return;
         }
-        let frame = answer_frame(request, answer);
+        let Some(version) = self.handles.transport.session_version(session) else {
+            return debug!(session, "a client went away before its answer");
+        };
+        let frame = answer_frame(version, request, answer);
         if let Err(why) = self.handles.transport.reply(session, frame) {
             if why == ReplyError::Gone {
                 return debug!(session, "a client went away before its answer");
@@ -209,6 +215,21 @@ fn tell(turn: Option<Turn>) {
     }
 }
 
+/// What a node sees itself: the rest is told by whoever sees it.
+fn tell_condition(before: Condition, now: Condition) {
+    match now {
+        Condition::DiskSlow if before != now => warn!(
+            "the disk takes seconds for what should take milliseconds: other nodes take over what \
+             this one owns"
+        ),
+        Condition::Starved if before != now => {
+            warn!("this node gets too little time: other nodes take over what it owns");
+        }
+        Condition::Serving if before != now => info!("this node can do its part again"),
+        _ => {}
+    }
+}
+
 impl Driven for Scheduler {
     fn alarm(&mut self) -> &mut Alarm {
         &mut self.alarm
@@ -220,7 +241,7 @@ impl Driven for Scheduler {
 
     fn due(&mut self, ctx: &mut Context<Self>) {
         self.step(Event::Due, ctx);
-        self.tell_waiting();
+        self.tell_gossip();
     }
 
     fn pass_on(&mut self) -> bool {

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use super::interrupt::Interrupts;
-use super::{Done, out};
+use super::{Done, out, service};
 use crate::Node;
 use crate::config::{Config, HostPort};
 use crate::local::{self, Announced, Local};
@@ -82,14 +82,17 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
             if let Err(error) = ready {
                 tracing::info!(%error, "nobody reads that this node is ready");
             }
+            service::ready(&node);
             let ended = tokio::select! {
                 () = &mut stopping => Ok(()),
                 why = node.failed() => Err(why),
+                () = service::watch(&node) => Ok(()),
             };
             drop(announced);
             ended
         }
     };
+    service::stopping();
     node.stop().await;
     ended.map(|()| Done::Well).map_err(|why| anyhow!(why).context("the node had to stop"))
 }

@@ -42,18 +42,19 @@ impl Courier {
 
     /// Serves the first link and those after it, until it is dropped.
     pub(super) async fn run(self, first: Dialled) {
-        let mut link = first;
+        let mut dialled = first;
         loop {
-            let Dialled { address, link: ClientLink { sender, receiver, .. }, at } = link;
-            let session = Session::new(at, sender);
+            let Dialled { address, link, at } = dialled;
+            let ClientLink { version, sender, receiver, .. } = link;
+            let session = Session::new(at, version, sender);
             self.connection.send_replace(Connection::Up(Arc::clone(&session)));
             let why = self.serve(&session, receiver).await;
             tracing::info!(%address, why, "lost the connection to the node");
             let tried = Tried { address: address.clone(), why, is_silent: true };
             self.connection.send_replace(Connection::Down(Arc::from([tried])));
             session.lose();
-            link = self.find(&address).await;
-            tracing::info!(address = link.address, "connected to another node");
+            dialled = self.find(&address).await;
+            tracing::info!(address = dialled.address, "connected to another node");
         }
     }
 

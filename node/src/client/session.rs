@@ -8,7 +8,9 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use umbel_protocol::limits::FRAME_BYTES_MAX;
 use umbel_protocol::time::Span;
-use umbel_protocol::wire::{Answer, Ask, ClientFrame, Request, ServerFrame, decode, encode};
+use umbel_protocol::wire::{
+    Answer, Ask, ClientFrame, Request, ServerFrame, decode_from, encode_for,
+};
 
 use super::local::ANSWERS_MAX;
 use crate::transport::dial::ClientSender;
@@ -19,6 +21,8 @@ const WELCOME: u64 = 0;
 /// One connection to one node.
 pub(super) struct Session {
     address: SocketAddr,
+    /// In which frames are written and read.
+    version: u16,
     sender: ClientSender,
     books: Mutex<Books>,
 }
@@ -37,9 +41,9 @@ pub(super) struct Ticket {
 }
 
 impl Session {
-    pub(super) fn new(address: SocketAddr, sender: ClientSender) -> Arc<Self> {
+    pub(super) fn new(address: SocketAddr, version: u16, sender: ClientSender) -> Arc<Self> {
         let books = Books { last: WELCOME, asked: HashMap::new(), lost: false };
-        Arc::new(Self { address, sender, books: Mutex::new(books) })
+        Arc::new(Self { address, version, sender, books: Mutex::new(books) })
     }
 
     /// Where the node listens.
@@ -63,7 +67,8 @@ impl Session {
             books.asked.insert(id, answers);
             Ticket { session: Arc::clone(self), id }
         };
-        let frame = Bytes::from(encode(&ClientFrame { id: ticket.id, request }));
+        let frame = ClientFrame { id: ticket.id, request };
+        let frame = Bytes::from(encode_for(self.version, &frame));
         match self.sender.try_send(frame.clone()) {
             Ok(()) => {}
             // Full, or lost: waiting finds out which.
@@ -75,12 +80,13 @@ impl Session {
     /// Asks where to submit. If that cannot be sent now it is not important.
     pub(super) fn ask_welcome(&self) {
         let request = Request { deadline: Span::from_millis(2_000), ask: Ask::Welcome };
-        let _ = self.sender.try_send(encode(&ClientFrame { id: WELCOME, request }).into());
+        let frame = encode_for(self.version, &ClientFrame { id: WELCOME, request });
+        let _ = self.sender.try_send(frame.into());
     }
 
     /// Hands an answer to whoever asked; returns one that nobody in particular asked for.
     pub(super) fn hear(&self, frame: &[u8]) -> Result<Option<Answer>, String> {
-        let ServerFrame { id, answer } = decode(frame, FRAME_BYTES_MAX)
+        let ServerFrame { id, answer } = decode_from(self.version, frame, FRAME_BYTES_MAX)
             .map_err(|error| format!("the node sent what cannot be read: {error}"))?;
         if id == WELCOME {
             return Ok(Some(answer));

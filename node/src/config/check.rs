@@ -106,16 +106,24 @@ fn node(raw: RawNode, cluster: &Cluster, tls: &Tls, node: &mut Node, problems: &
     if let Some(data) = raw.data.and_then(|data| path("data", data, problems)) {
         node.data = data;
     }
+    if let Some(reserve) = raw.disk_reserve.and_then(|size| bytes_of(&size, problems)) {
+        node.disk_reserve = reserve;
+    }
     if let Some(memory) = raw.memory.and_then(|size| memory(&size, problems)) {
         node.memory = memory;
     }
 }
 
-fn memory(size: &Text, problems: &mut Problems<'_>) -> Option<usize> {
-    let Some(bytes) = quantity::size(size.get_ref()) else {
+fn bytes_of(size: &Text, problems: &mut Problems<'_>) -> Option<u64> {
+    let bytes = quantity::size(size.get_ref());
+    if bytes.is_none() {
         problems.add(size.span(), format!("{:?} is not a size", size.get_ref()), SIZE_HELP);
-        return None;
-    };
+    }
+    bytes
+}
+
+fn memory(size: &Text, problems: &mut Problems<'_>) -> Option<usize> {
+    let bytes = bytes_of(size, problems)?;
     let fitting = usize::try_from(bytes).ok().filter(|bytes| *bytes >= NODE_BYTES_MIN);
     if fitting.is_none() {
         let least = NODE_BYTES_MIN / (1024 * 1024);

@@ -39,6 +39,7 @@ pub(super) struct RawNode {
     pub(super) listen: Option<Text>,
     pub(super) advertise: Option<Text>,
     pub(super) data: Option<Text>,
+    pub(super) disk_reserve: Option<Text>,
     pub(super) memory: Option<Text>,
 }
 
@@ -127,6 +128,7 @@ impl RawNode {
             listen: reader.text("listen"),
             advertise: reader.text("advertise"),
             data: reader.text("data"),
+            disk_reserve: reader.size("disk_reserve"),
             memory: reader.size("memory"),
         }
     }

@@ -25,6 +25,7 @@ use crate::actors::{Handles, Post, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, HostPort};
 use crate::data_dir::DataDir;
+use crate::fitness::Watch;
 use crate::former::{Former, draw_cluster_id, resolve};
 use crate::local::private_directory;
 use crate::router::route;
@@ -261,8 +262,12 @@ impl NodeBuilder {
             handles: handles.clone(),
         };
         route(inbox, &handles);
+        let stored_in = setup.store.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         let me = data_dir.node();
         let node = Node::start(setup, name, tls_dir, address, data_dir, runtime)?;
+        let (data, reserve) = (stored_in, config.node.disk_reserve);
+        let watch = Watch { clock, data, reserve, handles: handles.clone() };
+        handles.spawn(watch.run());
         form(&config, me, join, known, clock, handles);
         Ok(node)
     }

@@ -67,7 +67,7 @@ async fn serve_connection(connection: Connection, inner: Arc<Inner>, place: Owne
     let answer = |verdict| Answer { hello: (*own).clone(), verdict };
     let refusal = match &hello.who {
         Who::Client { name } => match judge(&own, None, &hello, identity.proof()) {
-            Ok(version) => match clients::Place::take(&inner) {
+            Ok(version) => match clients::Place::take(&inner, version) {
                 Some(session) => {
                     if send.write_all(&answer(Ok(version)).encode()).await.is_ok() {
                         drop(place);
@@ -86,7 +86,7 @@ async fn serve_connection(connection: Connection, inner: Arc<Inner>, place: Owne
             {
                 Ok(joined) => {
                     // When the caller is gone already, the connection's end will tell.
-                    let welcome = answer(Ok(joined.version)).encode();
+                    let welcome = answer(Ok(joined.version())).encode();
                     if send.write_all(&welcome).await.is_ok() {
                         drop(send.finish());
                     }

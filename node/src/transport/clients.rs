@@ -24,6 +24,8 @@ pub(super) struct Sessions {
 }
 
 struct Session {
+    /// In which frames are written and read.
+    version: u16,
     connection: Connection,
     outbox: Arc<Outbox>,
     writer: JoinHandle<()>,
@@ -56,6 +58,11 @@ impl Sessions {
         Ok(Arc::clone(&session.outbox))
     }
 
+    /// The version that a session speaks.
+    pub(super) fn version(&self, session: u64) -> Option<u16> {
+        self.by_id.get(&session).map(|session| session.version)
+    }
+
     pub(super) fn close_all(&self, why: &str) {
         for session in &self.by_id {
             close(&session.connection, Code::Dropped, why);
@@ -81,15 +88,16 @@ impl From<PushError> for ReplyError {
 /// Room for one session.
 pub(super) struct Place {
     session: u64,
+    version: u16,
 }
 
 impl Place {
     /// The next session, if there is room for it.
-    pub(super) fn take(inner: &Inner) -> Option<Self> {
+    pub(super) fn take(inner: &Inner, version: u16) -> Option<Self> {
         let sessions = &inner.sessions;
         // Callers at the very same time may exceed the limit by their number, which is bounded too.
         (sessions.by_id.len() < SESSIONS_MAX as usize)
-            .then(|| Self { session: sessions.last.fetch_add(1, Ordering::Relaxed) + 1 })
+            .then(|| Self { session: sessions.last.fetch_add(1, Ordering::Relaxed) + 1, version })
     }
 
     /// Moves the session's frames until it ends.
@@ -102,18 +110,19 @@ impl Place {
         identity: Identity,
         told_name: String,
     ) {
-        let session = self.session;
+        let Self { session, version } = self;
         let outbox = Arc::new(Outbox::new(SESSION_BYTES_MAX));
         let writing = write_frames(connection.clone(), send, Arc::clone(&outbox));
         let writer = inner.spawn(writing);
-        let entry = Session { connection: connection.clone(), outbox: Arc::clone(&outbox), writer };
+        let (connected, queued) = (connection.clone(), Arc::clone(&outbox));
+        let entry = Session { version, connection: connected, outbox: queued, writer };
         inner.sessions.by_id.insert(session, entry);
         let from = connection.remote_address();
         debug!(session, certificate = identity.name, name = told_name, %from, "client came");
         let clients = &inner.outlet.clients;
         let came = Inbound::ClientCame { session, identity, name: told_name, from };
         if clients.send(came).await.is_ok() {
-            read(session, &connection, recv, &inner).await;
+            read((session, version), &connection, recv, &inner).await;
         }
         inner.sessions.by_id.remove(&session);
         outbox.close();
@@ -124,13 +133,18 @@ impl Place {
 }
 
 /// Returns when the client has ended its stream and taken what is on its way to it, or is gone.
-async fn read(session: u64, connection: &Connection, recv: RecvStream, inner: &Inner) {
+async fn read(
+    (session, version): (u64, u16),
+    connection: &Connection,
+    recv: RecvStream,
+    inner: &Inner,
+) {
     let mut reader = FrameReader::new(recv, FRAME_BYTES_MAX);
     loop {
         match reader.next().await {
             Ok(Some(frame)) => {
                 let room = inner.outlet.clients_rooms.take(frame.len()).await;
-                let frame = Inbound::ClientFrame { session, frame, room };
+                let frame = Inbound::ClientFrame { session, version, frame, room };
                 if inner.outlet.clients.send(frame).await.is_err() {
                     return;
                 }

@@ -35,6 +35,8 @@ pub enum Inbound {
     ClientFrame {
         /// Which session.
         session: u64,
+        /// In which version it is written.
+        version: u16,
         /// Its bytes.
         frame: Bytes,
         /// What it takes of the memory for frames of clients; to be kept until it is dealt with.
@@ -49,6 +51,8 @@ pub enum Inbound {
     Connected {
         /// Which one.
         node: NodeId,
+        /// What both speak.
+        version: u16,
         /// What it says of itself.
         hello: Box<NodeHello>,
     },
@@ -70,6 +74,8 @@ pub enum Inbound {
     Frame {
         /// Which one.
         from: NodeId,
+        /// In which version it is written.
+        version: u16,
         /// On which lane.
         lane: Lane,
         /// Its bytes.

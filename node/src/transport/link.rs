@@ -19,12 +19,14 @@ use umbel_protocol::wire::hello::NodeHello;
 use super::close::{Code, close};
 use super::outbox::{Outbox, PushError};
 use super::streams::{FrameReader, StreamError, write_frames};
-use super::{Inbound, Inner, SendError};
+use super::{Inbound, Inner, Room, SendError};
 
 /// One connection to another node.
 pub(super) struct Link {
     pub(super) connection: Connection,
     pub(super) hello: NodeHello,
+    /// In which frames are written and read.
+    pub(super) version: u16,
     /// Who called whom.
     pub(super) dialer: NodeId,
     pub(super) since: Instant,
@@ -38,10 +40,16 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(connection: Connection, hello: NodeHello, dialer: NodeId) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        hello: NodeHello,
+        version: u16,
+        dialer: NodeId,
+    ) -> Self {
         Self {
             connection,
             hello,
+            version,
             dialer,
             since: Instant::now(),
             consensus: Arc::new(Outbox::new(LANE_BYTES_MAX)),
@@ -222,7 +230,7 @@ impl Link {
                 Ok(Some(frame)) => {
                     trace!(from = ?self.hello.node, ?lane, bytes = frame.len(), "frame");
                     let room = inner.outlet.rooms(lane).take(frame.len()).await;
-                    let frame = Inbound::Frame { from: self.hello.node, lane, frame, room };
+                    let frame = self.inbound(lane, frame, room);
                     if inner.outlet.of(lane).send(frame).await.is_err() {
                         return;
                     }
@@ -253,9 +261,13 @@ impl Link {
             message.extend_from_slice(&chunk);
         }
         let frame = message.freeze();
-        let bulk = Inbound::Frame { from: self.hello.node, lane: Lane::Bulk, frame, room };
+        let bulk = self.inbound(Lane::Bulk, frame, room);
         // An error means that nobody listens any more.
         drop(inner.outlet.of(Lane::Bulk).send(bulk).await);
+    }
+
+    const fn inbound(&self, lane: Lane, frame: Bytes, room: Room) -> Inbound {
+        Inbound::Frame { from: self.hello.node, version: self.version, lane, frame, room }
     }
 
     /// Ends the connection with a peer that breaks the rules: what else it says cannot be trusted.

@@ -104,7 +104,6 @@ impl Peer {
 
 /// A connection that was accepted into the table and not made known yet.
 pub(super) struct Joined {
-    pub(super) version: u16,
     peer: Arc<Peer>,
     link: Arc<Link>,
     replaced: Option<Arc<Link>>,
@@ -148,7 +147,7 @@ pub(super) async fn join(
     {
         return Err(Refusal::Duplicate);
     }
-    let link = Arc::new(Link::new(connection, other.clone(), dialer));
+    let link = Arc::new(Link::new(connection, other.clone(), version, dialer));
     state.known = Some(known);
     state.name = Some(other.name.clone());
     let replaced = state.link.replace(Arc::clone(&link));
@@ -156,7 +155,7 @@ pub(super) async fn join(
     if let Some(replaced) = &replaced {
         close(&replaced.connection, Code::Duplicate, "another connection took its place");
     }
-    Ok(Joined { version, peer, link, replaced, telling })
+    Ok(Joined { peer, link, replaced, telling })
 }
 
 /// Whether another process with the identity of `newcomer` is connected and answers. One that was
@@ -180,6 +179,11 @@ fn stays(present: &Link, other: &NodeHello, dialer: NodeId) -> bool {
 }
 
 impl Joined {
+    /// What both ends speak.
+    pub(super) fn version(&self) -> u16 {
+        self.link.version
+    }
+
     /// Makes the connection known and starts its traffic.
     pub(super) async fn tell(self, inner: &Arc<Inner>) {
         let Self { peer, link, replaced, telling, .. } = self;
@@ -193,7 +197,7 @@ impl Joined {
         // Also if the same process had a connection before: what was on its way on that may be lost, or
         // come late.
         let hello = Box::new(hello.clone());
-        inner.tell(Inbound::Connected { node: hello.node, hello }).await;
+        inner.tell(Inbound::Connected { node: hello.node, version: link.version, hello }).await;
         link.start(inner);
         inner.spawn(watch(peer, link, Arc::clone(inner)));
         drop(telling);

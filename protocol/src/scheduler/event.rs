@@ -103,7 +103,12 @@ pub enum Event {
         number: u64,
     },
     /// A new way to a node was opened: what was under way may be lost.
-    Reached(NodeId),
+    Reached {
+        /// To which.
+        node: NodeId,
+        /// The newest version that both speak.
+        version: u16,
+    },
     /// The executor of this node has [retired](crate::executor::Effect::Retired).
     Retired,
 }

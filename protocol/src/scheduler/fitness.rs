@@ -1,16 +1,22 @@
-//! Which nodes can do their part: this one as it was told, others as they tell by gossip.
+//! Which nodes can do their part: this one as it was told and as it sees itself, others as they tell by
+//! gossip.
 //!
 //! Nobody is made an owner, given a copy or leased to that cannot, as long as others can. As long
 //! as: where all are alike the cluster goes on with those that it has.
 
 use super::Scheduler;
+use super::strain::Strain;
 use crate::id::NodeId;
 use crate::membership::Condition;
+use crate::time::Tick;
 
 /// What condition this node is in.
 #[derive(Debug, Default)]
 pub(super) struct Fitness {
     told: Condition,
+    strain: Strain,
+    /// As which it was taken last.
+    taken: Condition,
     /// What is known of its leaving, once it was told to.
     leaving: Option<Leaving>,
 }
@@ -23,11 +29,12 @@ struct Leaving {
 }
 
 impl Fitness {
-    pub(super) const fn condition(&self) -> Condition {
-        match self.leaving {
-            Some(_) => Condition::Leaving,
-            None => self.told,
+    pub(super) fn condition(&self, now: Tick) -> Condition {
+        if self.leaving.is_some() {
+            return Condition::Leaving;
         }
+        let seen = self.strain.condition(now);
+        if seen.burden() > self.told.burden() { seen } else { self.told }
     }
 
     pub(super) fn leave(&mut self) {
@@ -53,23 +60,49 @@ impl Fitness {
 }
 
 impl Scheduler {
-    /// This node's own condition changes.
+    /// This node is told what condition it is in.
     pub(super) fn is_in(&mut self, condition: Condition) {
         self.fitness.told = condition;
-        self.set_reluctance();
+        self.follow_condition();
+    }
+
+    /// A deadline has come that was due then.
+    pub(super) fn woke(&mut self, due: Tick) {
+        self.fitness.strain.woke(self.now.tick, due);
+        self.follow_condition();
+    }
+
+    /// A batch is handed to the disk.
+    pub(super) const fn writes(&mut self) {
+        self.fitness.strain.writes(self.now.tick);
+    }
+
+    /// It is durable.
+    pub(super) fn wrote(&mut self) {
+        self.fitness.strain.wrote(self.now.tick);
+    }
+
+    /// What follows from a condition that has changed.
+    pub(super) fn follow_condition(&mut self) {
+        let condition = self.condition();
+        if self.fitness.taken != condition {
+            self.fitness.taken = condition;
+            self.set_reluctance();
+        }
     }
 
     /// Copies here campaign when they should, or only if nobody else does.
-    pub(super) fn set_reluctance(&mut self) {
+    fn set_reluctance(&mut self) {
         let is_reluctant = !self.condition().is_serving();
         for replica in self.replicas.values_mut() {
             replica.group.set_reluctant(is_reluctant);
         }
     }
 
-    /// What condition this node is in.
-    pub(super) const fn condition(&self) -> Condition {
-        self.fitness.condition()
+    /// What condition this node is in: gossip is to tell the others.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        self.fitness.condition(self.now.tick)
     }
 
     /// What condition a node is in, as far as is known here.

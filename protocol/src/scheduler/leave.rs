@@ -14,7 +14,7 @@ impl Scheduler {
     /// This node is to stop.
     pub(super) fn leave(&mut self) {
         self.fitness.leave();
-        self.set_reluctance();
+        self.follow_condition();
     }
 
     /// Hands a group that is led here to a voter that can do it better; whether it did.

@@ -80,6 +80,7 @@ mod tests {
     use crate::meta::Join;
     use crate::scheduler::{Event, Found, Now, Settings};
     use crate::time::{Span, Tick, Wall};
+    use crate::wire::hello::Versions;
     use crate::wire::{Envelope, PeerMessage};
 
     const PARTITIONS: u16 = 4;
@@ -148,7 +149,7 @@ mod tests {
         fn introduce(&mut self, to: NodeId, node: NodeId) {
             let (incarnation, liveness) = (Incarnation(1), Liveness::Alive);
             self.step(to, Event::Liveness { node, incarnation, liveness });
-            self.step(to, Event::Reached(node));
+            self.step(to, Event::Reached { node, version: Versions::OWN.max });
         }
 
         fn step(&mut self, node: NodeId, event: Event) {

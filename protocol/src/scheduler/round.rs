@@ -39,12 +39,14 @@ impl Scheduler {
         self.staged.append(&mut refused);
         effects.extend(self.disk.states_to_keep().map(Effect::Keep));
         if let Some(batch) = self.disk.next_batch() {
+            self.writes();
             effects.push(Effect::Persist(batch));
         }
         self.flush_outbox(effects);
     }
 
     pub(super) fn persisted(&mut self, number: u64) {
+        self.wrote();
         for (id, copy, number) in self.disk.persisted(number) {
             if let Some(replica) = self.replicas.get_mut(&id)
                 && replica.group.replica() == copy

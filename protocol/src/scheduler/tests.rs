@@ -25,6 +25,7 @@ mod restarting;
 mod retaining;
 mod said;
 mod slots;
+mod straining;
 mod submitting;
 mod surveying;
 mod sweeping;

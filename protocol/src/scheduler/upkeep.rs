@@ -38,6 +38,7 @@ impl Scheduler {
         if self.now.tick < self.tick_at {
             return;
         }
+        self.woke(self.tick_at);
         // A node that slept does not make up for ticks: it would campaign at once.
         self.tick_at = self.now.tick + TICK;
         self.upkeep_turn += 1;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use umbel_protocol::executor;
 use umbel_protocol::id::NodeId;
-use umbel_protocol::membership::{self, Identity, Liveness};
+use umbel_protocol::membership::{self, Condition, Identity, Liveness};
 use umbel_protocol::scheduler;
 use umbel_protocol::ways;
 
@@ -57,6 +57,10 @@ impl World {
             *told = u16::try_from(free).unwrap_or(u16::MAX);
         }
         load.clock = clock;
+        // The scheduler may not have heard yet that the node leaves.
+        if load.condition != Condition::Leaving {
+            load.condition = process.scheduler.condition();
+        }
         load.backlog = u32::try_from(process.scheduler.backlog()).unwrap_or(u32::MAX);
         let event = membership::Event::LoadChanged(*load);
         self.local(host, Local::Membership(event));

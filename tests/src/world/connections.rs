@@ -1,6 +1,7 @@
 //! Hosts that know each other are connected as soon as they can be, and notice when they no longer are.
 
 use umbel_protocol::membership::{self, Peer};
+use umbel_protocol::wire::hello::Versions;
 use umbel_protocol::{executor, scheduler, ways};
 
 use super::{What, World};
@@ -31,6 +32,7 @@ impl World {
 
     fn connect(&mut self, a: usize, b: usize) {
         self.network.connect(a, b);
+        let version = Versions::OWN.max;
         self.trace(|| format!("{a} and {b} are connected"));
         for (one, other) in [(a, b), (b, a)] {
             let node = self.hosts[other].node;
@@ -41,7 +43,7 @@ impl World {
             // Two machines are told by two ways; what was said may overtake either.
             let life = self.hosts[one].life;
             for what in [
-                Local::Scheduler(scheduler::Event::Reached(node)),
+                Local::Scheduler(scheduler::Event::Reached { node, version }),
                 Local::Executor(executor::Event::Reached(node)),
             ] {
                 let at = self.now + if self.flip(0.3) { self.between(0, 20 * MS) } else { 0 };

@@ -125,6 +125,23 @@ async fn a_new_scheduler_hears_who_is_alive_although_gossip_has_no_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_actor_that_hangs_is_told_from_one_that_is_built_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (node, gate) = (lone(dir.path()).await, Gate::default());
+    let opener = Opener(gate.clone());
+    let fallen = node.scheduler().expect("there is one");
+    assert!(fallen.send(scheduler::Panic).await.is_err(), "it falls");
+    assert_eq!(node.responds(PATIENCE).await, Ok(()), "its successor answers");
+
+    let post = &node.handles().gossip;
+    post.try_send(gossip::Hold(gate.clone())).map_err(|(why, _)| why).expect("it is taken");
+    assert_eq!(node.responds(Duration::from_millis(50)).await, Err(Which::Gossip));
+    drop(opener);
+    assert_eq!(node.responds(PATIENCE).await, Ok(()));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_its_supervisor_a_node_ends() {
     let dir = tempfile::tempdir().expect("a directory");
     let node = lone(dir.path()).await;

@@ -4,6 +4,7 @@ use super::*;
 use crate::id::ClusterId;
 use crate::meta::{Join, JoinRefusal, Meta};
 use crate::scheduler::Effect::{Admitted, Joined, Meet, Refused};
+use crate::wire::hello::Versions;
 use crate::wire::{Answer, PeerMessage, RequestError};
 
 fn meet(n: u16) -> Effect {
@@ -142,15 +143,19 @@ fn whoever_hears_of_a_cluster_is_not_admitted_yet() {
     assert!(told(meta(3)).contains(&Admitted));
 }
 
+fn reached(n: u16) -> Event {
+    Event::Reached { node: id(n), version: Versions::OWN.max }
+}
+
 #[test]
 fn a_new_node_asks_whomever_it_reaches() {
     let mut node = Node::blank(1);
     let messages = vec![PeerMessage::MetaVersion(0), PeerMessage::Join(join(1))];
     let asked = Effect::Send { to: id(0), urgent: false, messages };
-    assert_eq!(node.step(Event::Reached(id(0))).said, [asked]);
+    assert_eq!(node.step(reached(0)).said, [asked]);
     let mut member = Node::alone(0);
     let told = send(id(1), PeerMessage::MetaVersion(1));
-    assert_eq!(member.step(Event::Reached(id(1))).said, [told]);
+    assert_eq!(member.step(reached(1)).said, [told]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{Effect, Event, Step};
 use crate::id::{GroupId, Lessee, NodeId, PartitionId};
 use crate::membership::{Condition, Liveness, Load};
 use crate::time::Span;
+use crate::wire::hello::Versions;
 use crate::wire::{Answer, Ask, Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage};
 
 /// Nodes whose disks and links take no time.
@@ -44,7 +45,8 @@ impl Network {
         for of in 0..usize::from(n) {
             network.all_hear(of, Liveness::Alive);
             for at in (0..usize::from(n)).filter(|at| *at != of) {
-                network.step(at, Event::Reached(network.node_id(of)));
+                let node = network.node_id(of);
+                network.step(at, Event::Reached { node, version: Versions::OWN.max });
             }
             let (lessee, profile) = (network.lessee(of), profile(0));
             for at in 0..usize::from(n) {
@@ -105,7 +107,9 @@ impl Network {
     }
 
     fn send(&mut self, at: usize, mut step: Step) {
-        step.extend(self.nodes[at].settle());
+        if !self.nodes[at].is_stuck {
+            step.extend(self.nodes[at].settle());
+        }
         for effect in step.said {
             match effect {
                 Effect::Answer { caller, answer, is_last: _ } => {
