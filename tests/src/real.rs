@@ -22,7 +22,9 @@ pub mod namespace;
 pub mod node;
 pub mod patience;
 pub mod program;
+pub mod sink;
 pub mod small_disk;
+pub mod soak;
 pub mod switch;
 
 pub use self::account::Account;

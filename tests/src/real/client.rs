@@ -62,11 +62,25 @@ impl Client {
     /// When the file cannot be written.
     #[must_use]
     pub fn submit(&self, lines: &[String]) -> Ran {
+        self.submit_file(lines, &[])
+    }
+
+    /// The same, and waits for the ends of all; what is known of each then.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn submit_and_wait(&self, lines: &[String]) -> Ran {
+        self.submit_file(lines, &["--wait"])
+    }
+
+    fn submit_file(&self, lines: &[String], more: &[&str]) -> Ran {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let file = self.dir.join(format!("work-{number}.jsonl"));
         fs::write(&file, lines.join("\n")).expect("there is room");
-        let ran = self.ask(&["submit", "--json", "--from", &file.to_string_lossy()]);
+        let args = ["submit", "--json", "--from", &file.to_string_lossy()];
+        let ran = self.ask(&[&args, more].concat());
         drop(fs::remove_file(&file));
         ran
     }
@@ -76,7 +90,16 @@ impl Client {
     /// # Errors
     /// It cannot tell of all of them.
     pub fn tasks(&self) -> Result<BTreeMap<String, Value>, String> {
-        let ran = self.ask(&["task", "list", "--limit", "10000", "--json"]);
+        self.tasks_of("default")
+    }
+
+    /// Those of one queue.
+    ///
+    /// # Errors
+    /// It cannot tell of all of them.
+    pub fn tasks_of(&self, queue: &str) -> Result<BTreeMap<String, Value>, String> {
+        let args = ["task", "list", "--limit", "10000", "--json", "--queue", queue];
+        let ran = self.ask(&args);
         if !ran.ok {
             return Err(ran.err);
         }

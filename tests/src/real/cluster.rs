@@ -165,6 +165,18 @@ impl Cluster {
         self.client().through(&[self.nodes[place].address])
     }
 
+    /// Whether its nodes have networks of their own.
+    #[must_use]
+    pub const fn has_switch(&self) -> bool {
+        self.switch.is_some()
+    }
+
+    /// Adds to the configuration.
+    pub fn declare(&mut self, more: &str) {
+        self.setting.more.push_str(more);
+        self.configure();
+    }
+
     /// The network between the nodes.
     ///
     /// # Panics

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::client::Client;
@@ -35,10 +35,31 @@ impl Load {
                     account.submit(&client, vec![line.clone(); piece]);
                     acknowledged.store(account.acknowledged.len(), Ordering::Relaxed);
                 }
-                // Whoever is in doubt asks until it knows.
-                while !account.doubtful.is_empty() && began.elapsed() < PATIENCE * 2 {
-                    account.submit(&client, Vec::new());
+                settle(&mut account, &client);
+                account
+            }
+        });
+        Self { acknowledged, stopping, thread }
+    }
+
+    /// Submits a piece once every `pause`, until it is stopped.
+    #[must_use]
+    pub fn start_at(client: Client, line: String, piece: usize, pause: Duration) -> Self {
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let stopping = Arc::new(AtomicBool::new(false));
+        let thread = thread::spawn({
+            let (acknowledged, stopping) = (Arc::clone(&acknowledged), Arc::clone(&stopping));
+            move || {
+                let mut account = Account::default();
+                while !stopping.load(Ordering::Relaxed) {
+                    let next = Instant::now() + pause;
+                    account.submit(&client, vec![line.clone(); piece]);
+                    acknowledged.store(account.acknowledged.len(), Ordering::Relaxed);
+                    while Instant::now() < next && !stopping.load(Ordering::Relaxed) {
+                        thread::park_timeout(next.saturating_duration_since(Instant::now()));
+                    }
                 }
+                settle(&mut account, &client);
                 account
             }
         });
@@ -64,6 +85,15 @@ impl Load {
     #[must_use]
     pub fn stop(self) -> Account {
         self.stopping.store(true, Ordering::Relaxed);
+        self.thread.thread().unpark();
         self.join()
+    }
+}
+
+/// Whoever is in doubt asks until it knows.
+fn settle(account: &mut Account, client: &Client) {
+    let began = Instant::now();
+    while !account.doubtful.is_empty() && began.elapsed() < PATIENCE {
+        account.submit(client, Vec::new());
     }
 }

@@ -89,7 +89,7 @@ fn ten_times_more_than_nodes_can_hold_is_refused_and_what_was_taken_in_is_done()
     cluster.is_whole();
     // Ten clients, each of which alone would fill the nodes faster than they work.
     let pad = "x".repeat(300_000);
-    let line = format!(r#"{{"task":"run","args":{{"for":"0.1","pad":"{pad}"}}}}"#);
+    let line = format!(r#"{{"task":"run","args":{{"for":"1","pad":"{pad}"}}}}"#);
     let mut account = Account::default();
     let mut refused = 0;
     let mut told = Vec::new();
