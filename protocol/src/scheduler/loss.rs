@@ -361,7 +361,8 @@ mod tests {
 
         // Whoever knows of others waits for them, however long.
         let mut world = World::new();
-        let scheduler = Scheduler::new(settings(NodeId(1), Incarnation(1), true), world.now, stored);
+        let scheduler =
+            Scheduler::new(settings(NodeId(1), Incarnation(1), true), world.now, stored);
         world.nodes.insert(NodeId(1), scheduler);
         for _ in 0..300 {
             world.pass();

@@ -75,14 +75,18 @@ struct Kill {
 fn measure(options: &Options) -> bool {
     // All tasks find a slot on two nodes as well: what is measured is the takeover, not a queue.
     let more = "[queues.runs]\n".to_owned();
-    let setting = Setting { partitions: 256, slots: 64, more, ..Setting::of(Program::at(&options.bin)) };
+    let setting =
+        Setting { partitions: 256, slots: 64, more, ..Setting::of(Program::at(&options.bin)) };
     let mut cluster = Cluster::on_loopback(setting);
     let run = run_line(TASK).replace("{\"task\"", "{\"queue\":\"runs\",\"task\"");
     let runs = Load::start_at(cluster.client(), run, 4, Duration::from_millis(1_000));
     let noop = r#"{"task":"umbel.noop"}"#.to_owned();
     let noops = Load::start_at(cluster.client(), noop, 500, Duration::from_millis(1_000));
     let mut kills = Vec::new();
-    println!("{:>4}  {:4}  {:>12}  {:>14}  {:>16}", "kill", "node", "tasks there", "owned after", "running after");
+    println!(
+        "{:>4}  {:4}  {:>12}  {:>14}  {:>16}",
+        "kill", "node", "tasks there", "owned after", "running after"
+    );
     for number in 0..options.kills {
         let kill = kill(&mut cluster, number % 3);
         println!(
@@ -111,10 +115,21 @@ fn measure(options: &Options) -> bool {
     let running = summary(kills.iter().map(|kill| kill.running).collect());
     println!();
     println!("{} kills of one of three, under load", kills.len());
-    println!("its partitions have owners    median {} s, worst {} s", seconds(owned.0), seconds(owned.1));
-    println!("its tasks run elsewhere       median {} s, worst {} s", seconds(running.0), seconds(running.1));
+    println!(
+        "its partitions have owners    median {} s, worst {} s",
+        seconds(owned.0),
+        seconds(owned.1)
+    );
+    println!(
+        "its tasks run elsewhere       median {} s, worst {} s",
+        seconds(running.0),
+        seconds(running.1)
+    );
     println!("tasks                         {audit}");
-    println!("besides                       {} acknowledged that do nothing", noops.acknowledged.len());
+    println!(
+        "besides                       {} acknowledged that do nothing",
+        noops.acknowledged.len()
+    );
     let is_fast = owned.0 <= OWNED_WITHIN && running.0 <= RUNNING_WITHIN;
     if !is_fast {
         println!("slower than promised: {OWNED_WITHIN:?} and {RUNNING_WITHIN:?}, medians");

@@ -45,7 +45,9 @@ impl Feeding {
 
     /// For how long all should have been submitted.
     pub(super) fn late(&self) -> Duration {
-        self.began.elapsed().saturating_sub(self.every * u32::try_from(self.pieces).unwrap_or(u32::MAX))
+        self.began
+            .elapsed()
+            .saturating_sub(self.every * u32::try_from(self.pieces).unwrap_or(u32::MAX))
     }
 
     /// Submits pieces until there are no more, and what is left of those before.

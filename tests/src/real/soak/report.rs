@@ -29,9 +29,10 @@ pub(super) struct Sample {
 
 impl Sample {
     pub(super) fn of(cluster: &Cluster, at: Duration, acknowledged: usize) -> Self {
-        let nodes = cluster.nodes.iter().map(|node| {
-            node.is_started().then(|| (node.resident_bytes(), node.disk_bytes()))
-        });
+        let nodes = cluster
+            .nodes
+            .iter()
+            .map(|node| node.is_started().then(|| (node.resident_bytes(), node.disk_bytes())));
         Self { at, acknowledged, nodes: nodes.collect() }
     }
 }
@@ -94,7 +95,11 @@ impl fmt::Display for Report {
             writeln!(f)?;
         }
         let Options { minutes, seed, .. } = self.options;
-        writeln!(f, "\n{minutes} minutes of three nodes, seed {seed}; all of it took {:.0} s", self.took.as_secs_f64())?;
+        writeln!(
+            f,
+            "\n{minutes} minutes of three nodes, seed {seed}; all of it took {:.0} s",
+            self.took.as_secs_f64()
+        )?;
         writeln!(f, "done to them   {:?}", self.trouble.counts)?;
         writeln!(f, "acknowledged   {}", found.acknowledged)?;
         writeln!(f, "ended          {}", found.ended)?;
@@ -105,7 +110,12 @@ impl fmt::Display for Report {
             "run again      {} tasks by what is on record; {} of {} posts and {} commands by what was seen",
             found.again, found.seen_again, found.posts, found.runs
         )?;
-        writeln!(f, "lost runs      {}, of which nothing explains {}", found.lost_runs, found.unexplained.len())?;
+        writeln!(
+            f,
+            "lost runs      {}, of which nothing explains {}",
+            found.lost_runs,
+            found.unexplained.len()
+        )?;
         writeln!(f, "wrong          {}", found.wrong.len())?;
         for (what, of) in [("memory", 0), ("disk", 1)] {
             let (before, after) = self.late(|(memory, disk)| if of == 0 { *memory } else { *disk });
