@@ -44,12 +44,17 @@ pub struct Executor {
     /// out of order since.
     crossed_at: BTreeMap<NodeId, Tick>,
     retirement: Retirement,
+    /// Until its node is known to be a member: whoever was reached meanwhile, and hears of it then.
+    awaiting: Option<BTreeSet<NodeId>>,
     beat_at: Tick,
 }
 
 /// What happens to an executor.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// Its node is a member of its cluster. Before that it offers its slots to no other: the cluster
+    /// may refuse its node, and what ran here would be lost.
+    Admitted,
     /// These runs ended.
     Finished(Vec<(TaskId, Token, Outcome)>),
     /// An owner says something.
@@ -132,6 +137,7 @@ impl Executor {
             refused_set: BTreeSet::new(),
             crossed_at: BTreeMap::new(),
             retirement: Retirement::default(),
+            awaiting: Some(BTreeSet::new()),
             beat_at: now + BEAT,
         }
     }
@@ -167,6 +173,11 @@ impl Executor {
     /// Takes an event and appends what is to be done to `effects`.
     pub fn step(&mut self, now: Tick, event: Event, effects: &mut Vec<Effect>) {
         match event {
+            Event::Admitted => {
+                for node in self.awaiting.take().into_iter().flatten() {
+                    self.introduce(now, node, effects);
+                }
+            }
             Event::Finished(ends) => self.finished(now, ends, effects),
             Event::Owner { from, says } => self.owner_says(now, from, says, effects),
             Event::Reached(node) => {
@@ -176,7 +187,12 @@ impl Executor {
                 } else {
                     self.crossed_at.insert(node, now);
                 }
-                self.introduce(now, node, effects);
+                match &mut self.awaiting {
+                    Some(awaiting) if node != self.me.node => {
+                        awaiting.insert(node);
+                    }
+                    Some(_) | None => self.introduce(now, node, effects),
+                }
             }
             Event::Relayed { from, says } => {
                 self.crossed_at.insert(from, now);

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod loss;
 pub mod network;
 pub mod plan;
+pub mod real;
 pub mod runner;
 pub mod sabotage;
 pub mod work;

@@ -86,6 +86,11 @@ pub(crate) struct Unheard(pub(crate) NodeId);
 #[rtype(result = "()")]
 pub(crate) struct Reached(pub(crate) NodeId);
 
+/// This node is a member of its cluster.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Admitted;
+
 /// Ends this executor, and tells its runs to end.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -320,6 +325,10 @@ impl Actor for Executor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         self.step(Event::Reached(self.machine.me().node));
+        if *self.handles.member.borrow() {
+            // One before it has been told.
+            self.step(Event::Admitted);
+        }
         self.perform(ctx);
     }
 }
@@ -381,6 +390,15 @@ impl Handler<Reached> for Executor {
 
     fn handle(&mut self, Reached(node): Reached, ctx: &mut Self::Context) {
         self.step(Event::Reached(node));
+        self.perform(ctx);
+    }
+}
+
+impl Handler<Admitted> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, _: Admitted, ctx: &mut Self::Context) {
+        self.step(Event::Admitted);
         self.perform(ctx);
     }
 }

@@ -17,6 +17,7 @@ use tracing::{debug, error};
 use umbel_protocol::id::{ClusterId, NodeId};
 use umbel_protocol::membership;
 
+use super::executor::Admitted;
 use super::{Executor, Gossip, Gossiped, NodeError, Post, Scheduler};
 use crate::transport::Transport;
 use crate::ways::Ways;
@@ -55,6 +56,7 @@ impl Handles {
     /// This node is a member of its cluster.
     pub(crate) fn admitted(&self) {
         self.member.send_if_modified(|member| !mem::replace(member, true));
+        self.tell(&self.executor, Admitted);
     }
 
     /// This node has heard of its cluster.

@@ -114,6 +114,9 @@ pub(super) const fn outcome(end: RunEnd) -> &'static str {
 #[derive(Debug, Serialize)]
 pub(super) struct IdLine {
     id: Option<String>,
+    /// Only said of one that was taken in and whose end could not be learned.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    acknowledged: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -121,12 +124,18 @@ pub(super) struct IdLine {
 impl IdLine {
     /// A task that was taken in.
     pub(super) fn taken(id: TaskId) -> Self {
-        Self { id: Some(id.to_string()), error: None }
+        Self { id: Some(id.to_string()), acknowledged: false, error: None }
     }
 
     /// One that was not, or of which nothing more is known than its id.
     pub(super) fn failed(id: Option<TaskId>, error: &impl ToString) -> Self {
-        Self { id: id.map(|id| id.to_string()), error: Some(error.to_string()) }
+        let (id, error) = (id.map(|id| id.to_string()), Some(error.to_string()));
+        Self { id, acknowledged: false, error }
+    }
+
+    /// One that was taken in, but whose end could not be learned.
+    pub(super) fn unended(id: Option<TaskId>, error: &impl ToString) -> Self {
+        Self { acknowledged: true, ..Self::failed(id, error) }
     }
 }
 
@@ -279,6 +288,16 @@ mod tests {
                 r#""not_before":null,"finished_at":"2023-11-14T22:13:21.005Z"}"#,
             )
         );
+    }
+
+    #[test]
+    fn what_was_taken_in_is_told_from_what_may_have_been() {
+        let (id, why) = (Some(TaskId::new(Wall::from_millis(1), PartitionId(3), 7)), "gone");
+        let of = |line: &IdLine| serde_json::to_value(line).unwrap();
+        assert_eq!(of(&IdLine::unended(id, &why))["acknowledged"], true);
+        for line in [IdLine::failed(id, &why), IdLine::taken(id.unwrap())] {
+            assert_eq!(of(&line)["acknowledged"], Value::Null);
+        }
     }
 
     #[test]

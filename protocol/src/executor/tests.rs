@@ -34,6 +34,13 @@ impl Host {
     /// One that its own scheduler does not know yet, with `slots` slots for most tasks, and one of
     /// the queue "own".
     fn unheard(slots: u32) -> Self {
+        let mut host = Self::stranger(slots);
+        host.step(Event::Admitted);
+        host
+    }
+
+    /// The same, of a node that is no member yet.
+    fn stranger(slots: u32) -> Self {
         let executor = Executor::new(ME, profile(slots), Tick::START);
         Self { executor, now: Tick::START }
     }

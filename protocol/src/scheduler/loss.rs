@@ -89,17 +89,19 @@ mod tests {
     struct World {
         now: Now,
         nodes: BTreeMap<NodeId, Scheduler>,
+        /// How often each was started.
+        starts: BTreeMap<NodeId, Incarnation>,
         under_way: VecDeque<(NodeId, NodeId, Vec<PeerMessage>)>,
         losses: Vec<Loss>,
     }
 
-    fn settings(node: NodeId, has_seeds: bool) -> Settings {
+    fn settings(node: NodeId, incarnation: Incarnation, has_seeds: bool) -> Settings {
         let name = format!("node-{}", node.0);
         let address = ([127, 0, 0, 1], u16::try_from(node.0).expect("a small number")).into();
         let join = Join { node, name, address, cluster_name: "test".to_owned() };
         Settings {
             node,
-            incarnation: Incarnation(1),
+            incarnation,
             join,
             seed: 1,
             replace_after: Span::from_millis(30_000),
@@ -112,7 +114,8 @@ mod tests {
     impl World {
         fn new() -> Self {
             let now = Now { tick: Tick::START, wall: Wall::from_millis(1_700_000_000_000) };
-            Self { now, nodes: BTreeMap::new(), under_way: VecDeque::new(), losses: Vec::new() }
+            let (nodes, starts) = (BTreeMap::new(), BTreeMap::new());
+            Self { now, nodes, starts, under_way: VecDeque::new(), losses: Vec::new() }
         }
 
         /// A cluster of so many nodes, each group with as many copies as there are to be.
@@ -137,7 +140,9 @@ mod tests {
         }
 
         fn start(&mut self, node: NodeId, stored: Vec<StoredGroup>) {
-            let scheduler = Scheduler::new(settings(node, false), self.now, stored);
+            let start = self.starts.entry(node).or_insert(Incarnation(0));
+            start.0 += 1;
+            let scheduler = Scheduler::new(settings(node, *start, false), self.now, stored);
             self.nodes.insert(node, scheduler);
             let all: Vec<NodeId> = self.nodes.keys().copied().collect();
             for other in all.into_iter().filter(|other| *other != node) {
@@ -147,7 +152,7 @@ mod tests {
         }
 
         fn introduce(&mut self, to: NodeId, node: NodeId) {
-            let (incarnation, liveness) = (Incarnation(1), Liveness::Alive);
+            let (incarnation, liveness) = (self.starts[&node], Liveness::Alive);
             self.step(to, Event::Liveness { node, incarnation, liveness });
             self.step(to, Event::Reached { node, version: Versions::OWN.max });
         }
@@ -265,6 +270,33 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_not_called_whole_for_what_a_copy_had_before_its_node_was_started_again() {
+        let mut world = World::formed(3);
+        // All groups sleep, also those that the third leads: nobody would hear of the loss, and these
+        // would sleep on without a leader.
+        for _ in 0..100 {
+            world.pass();
+        }
+        let whole = |world: &World| {
+            let called = world.nodes.values().flat_map(|node| {
+                let led = node.replicas.iter().filter(|(_, replica)| replica.owner.is_some());
+                led.filter(|(_, replica)| node.is_whole(replica)).map(|(group, _)| *group)
+            });
+            called.collect::<Vec<_>>()
+        };
+        assert_eq!(whole(&world).len(), usize::from(PARTITIONS) + 1);
+        let lost = world.given_up(NodeId(3));
+        world.start(NodeId(3), lost.clone());
+        world.until("all copies of the third are new", |world| {
+            for group in whole(world) {
+                let copy = world.nodes[&NodeId(3)].copy(group).expect("it is called whole");
+                assert!(lost.iter().any(|old| old.group == group && copy.replica() > old.replica));
+            }
+            whole(world).len() == usize::from(PARTITIONS) + 1
+        });
+    }
+
+    #[test]
     fn only_the_node_of_a_copy_can_say_that_it_is_lost() {
         let mut world = World::formed(3);
         let (leader, group, copy) = world
@@ -330,7 +362,8 @@ mod tests {
 
         // Whoever knows of others waits for them, however long.
         let mut world = World::new();
-        let scheduler = Scheduler::new(settings(NodeId(1), true), world.now, stored);
+        let scheduler =
+            Scheduler::new(settings(NodeId(1), Incarnation(1), true), world.now, stored);
         world.nodes.insert(NodeId(1), scheduler);
         for _ in 0..300 {
             world.pass();

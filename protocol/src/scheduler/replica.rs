@@ -12,7 +12,7 @@ use super::submit::Submission;
 use super::{Now, Scheduler};
 use crate::durable::{GroupWrite, StoredGroup};
 use crate::group::{Body, Group, GroupMessage, RaftKind, Role, Roster};
-use crate::id::{GroupId, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
+use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
 use crate::meta::{Meta, MetaCommand};
 use crate::partition::{Command, Partition, Proposal, Report};
 use crate::time::Tick;
@@ -61,6 +61,9 @@ pub(super) struct Owner {
     pub(super) forgetting: bool,
     /// Copies of the group that are known to have lost their storage.
     pub(super) lost: BTreeSet<ReplicaId>,
+    /// In which start of its node each copy was last heard: one that was started again since may have
+    /// lost what it had.
+    pub(super) heard: BTreeMap<ReplicaId, Option<Incarnation>>,
 }
 
 /// What waits to be proposed.
@@ -126,6 +129,7 @@ impl Owner {
             moved_at: Tick::START,
             forgetting: false,
             lost: BTreeSet::new(),
+            heard: BTreeMap::new(),
         }
     }
 
@@ -286,11 +290,15 @@ impl Scheduler {
         if !is_sound(&message) {
             return;
         }
+        let incarnation = self.incarnation(from);
         let Some(replica) = self.replicas.get_mut(&id) else {
             return;
         };
         if replica.group.roster().has_lost(message.from) {
             return self.dismiss(from, &message);
+        }
+        if let Some(owner) = &mut replica.owner {
+            owner.heard.insert(message.from, incarnation);
         }
         replica.group.step(from, message);
         self.dirty.insert(id);

@@ -121,12 +121,16 @@ impl Scheduler {
 
     /// A node is back: leaders of groups that it holds copies of speak to it, so that it does not
     /// campaign for want of a leader.
-    pub(super) fn wake_groups_with(&mut self, node: NodeId) {
+    ///
+    /// If it `was_started_again`, it leads nothing any more, and may have lost the copies with which
+    /// it led: whoever slept and trusted in it must see to a new leader.
+    pub(super) fn wake_groups_with(&mut self, node: NodeId, was_started_again: bool) {
         for (id, replica) in &mut self.replicas {
-            if replica.group.role() == Role::Leader
-                && replica.group.roster().replica_on(node).is_some()
-            {
-                replica.group.wake();
+            let group = &mut replica.group;
+            let is_leader = group.role() == Role::Leader;
+            let is_orphan = was_started_again && group.leader() == Some(node);
+            if is_orphan || (is_leader && group.roster().replica_on(node).is_some()) {
+                group.wake();
                 self.dirty.insert(*id);
             }
         }
@@ -151,6 +155,7 @@ impl Scheduler {
         }
         // What was replaced is not remembered.
         owner.lost.retain(|copy| group.roster().node(*copy).is_some());
+        owner.heard.retain(|copy, _| group.roster().node(*copy).is_some());
         let lost = &owner.lost;
         let change = next_change(
             &group.copies(),

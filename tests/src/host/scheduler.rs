@@ -25,7 +25,10 @@ impl World {
     fn perform(&mut self, host: usize, effect: Effect) {
         let me = self.hosts[host].node;
         match effect {
-            Effect::Admitted => self.trace(|| format!("host {host} is a member")),
+            Effect::Admitted => {
+                self.trace(|| format!("host {host} is a member"));
+                self.local(host, Local::Executor(executor::Event::Admitted));
+            }
             Effect::Answer { caller, answer, is_last: _ } => {
                 let at = self.now + self.between(MS / 10, MS);
                 self.push(at, What::Answer { op: caller.session, attempt: caller.request, answer });

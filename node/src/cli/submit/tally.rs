@@ -161,7 +161,7 @@ impl Tally {
                     (Fate::Unknown(error), _) => {
                         self.failed += 1;
                         if report.json {
-                            results.json(&IdLine::failed(*id, error))?;
+                            results.json(&IdLine::unended(*id, error))?;
                         } else {
                             results.line(format!("{known}  acknowledged, its end is not known"))?;
                         }

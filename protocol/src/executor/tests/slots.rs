@@ -16,6 +16,16 @@ fn other_nodes_get_no_slots_for_being_reached() {
 }
 
 #[test]
+fn other_nodes_are_told_nothing_before_this_one_is_a_member() {
+    let mut host = Host::stranger(4);
+    assert_eq!(host.step(Event::Reached(HOME)), [introduce(HOME, 4), grant(HOME, &[4, 1])]);
+    assert_eq!(host.step(Event::Reached(OTHER)), []);
+    assert_eq!(host.step(Event::Admitted), [introduce(OTHER, 4)]);
+    assert_eq!(host.step(Event::Reached(THIRD)), [introduce(THIRD, 4)]);
+    assert_eq!(host.step(Event::Admitted), [], "it is told again when its scheduler begins anew");
+}
+
+#[test]
 fn slots_are_kept_for_nobody_while_home_is_not_there() {
     let mut host = Host::unheard(4);
     assert_eq!(host.demand(OTHER, &[3, 0]), [grant(OTHER, &[3, 0])]);

@@ -1,0 +1,143 @@
+//! What a long run has shown.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::super::cluster::Cluster;
+use super::Options;
+use super::books::Found;
+use super::trouble::Trouble;
+
+const MIB: u64 = 1024 * 1024;
+/// More than that of growth from the third quarter to the last is not flat.
+const GROWTH_MAX: f64 = 1.10;
+/// Nor is it growth if it is less than this.
+const NOISE_BYTES: u64 = 16 * MIB;
+/// Of what should not be, so many are told.
+const TOLD_MAX: usize = 20;
+/// Samples shown, evenly spread.
+const SHOWN: usize = 16;
+
+/// What nodes take at one time.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    at: Duration,
+    acknowledged: usize,
+    /// Of each node: resident bytes, bytes on disk. Nothing of one that does not run.
+    nodes: Vec<Option<(u64, u64)>>,
+}
+
+impl Sample {
+    pub(super) fn of(cluster: &Cluster, at: Duration, acknowledged: usize) -> Self {
+        let nodes = cluster
+            .nodes
+            .iter()
+            .map(|node| node.is_started().then(|| (node.resident_bytes(), node.disk_bytes())));
+        Self { at, acknowledged, nodes: nodes.collect() }
+    }
+}
+
+/// What a long run has shown.
+#[derive(Debug)]
+pub struct Report {
+    options: Options,
+    took: Duration,
+    trouble: Trouble,
+    samples: Vec<Sample>,
+    found: Found,
+}
+
+impl Report {
+    pub(super) fn new(
+        options: &Options,
+        took: Duration,
+        trouble: Trouble,
+        samples: Vec<Sample>,
+        found: Found,
+    ) -> Self {
+        Self { options: options.clone(), took, trouble, samples, found }
+    }
+
+    /// Whether nothing is lost, nothing unexplained, and nothing wrong.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        let Found { lost, wrong, unexplained, acknowledged, ended, .. } = &self.found;
+        lost.is_empty() && wrong.is_empty() && unexplained.is_empty() && *acknowledged == *ended
+    }
+
+    /// The most that any node took in the third quarter, and in the last.
+    fn late(&self, of: impl Fn(&(u64, u64)) -> u64) -> (u64, u64) {
+        let count = self.samples.len();
+        let most = |samples: &[Sample]| {
+            let nodes = samples.iter().flat_map(|sample| sample.nodes.iter().flatten());
+            nodes.map(&of).max().unwrap_or(0)
+        };
+        (most(&self.samples[count / 2..count * 3 / 4]), most(&self.samples[count * 3 / 4..]))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (found, MIB) = (&self.found, MIB);
+        writeln!(f, "{:>7}  {:>12}  MiB of memory, disk of each node", "s", "acknowledged")?;
+        let step = self.samples.len().div_ceil(SHOWN).max(1);
+        let last = self.samples.len().saturating_sub(1);
+        for (_, sample) in
+            self.samples.iter().enumerate().filter(|(at, _)| at % step == 0 || *at == last)
+        {
+            write!(f, "{:>7.0}  {:>12}", sample.at.as_secs_f64(), sample.acknowledged)?;
+            for node in &sample.nodes {
+                match node {
+                    Some((memory, disk)) => write!(f, "  {:>5} {:>5}", memory / MIB, disk / MIB)?,
+                    None => write!(f, "      -     -")?,
+                }
+            }
+            writeln!(f)?;
+        }
+        let Options { minutes, seed, .. } = self.options;
+        writeln!(
+            f,
+            "\n{minutes} minutes of three nodes, seed {seed}; all of it took {:.0} s",
+            self.took.as_secs_f64()
+        )?;
+        writeln!(f, "done to them   {:?}", self.trouble.counts)?;
+        writeln!(f, "acknowledged   {}", found.acknowledged)?;
+        writeln!(f, "ended          {}", found.ended)?;
+        writeln!(f, "lost           {}", found.lost.len())?;
+        writeln!(f, "in doubt       {} submissions, each repeated under its id", found.doubtful)?;
+        writeln!(
+            f,
+            "run again      {} tasks by what is on record; {} of {} posts and {} commands by what was seen",
+            found.again, found.seen_again, found.posts, found.runs
+        )?;
+        writeln!(
+            f,
+            "lost runs      {}, of which nothing explains {}",
+            found.lost_runs,
+            found.unexplained.len()
+        )?;
+        writeln!(f, "wrong          {}", found.wrong.len())?;
+        for (what, of) in [("memory", 0), ("disk", 1)] {
+            let (before, after) = self.late(|(memory, disk)| if of == 0 { *memory } else { *disk });
+            let is_flat =
+                after <= before + NOISE_BYTES || after as f64 <= before as f64 * GROWTH_MAX;
+            let word = if is_flat { "flat" } else { "NOT FLAT" };
+            writeln!(
+                f,
+                "{what:14} {word}: at most {} MiB in the third quarter, {} MiB in the last",
+                before / MIB,
+                after / MIB
+            )?;
+        }
+        for what in found.lost.iter().take(TOLD_MAX) {
+            writeln!(f, "  lost: {what}")?;
+        }
+        for what in found.unexplained.iter().take(TOLD_MAX) {
+            writeln!(f, "  unexplained: {what}")?;
+        }
+        for what in found.wrong.iter().take(TOLD_MAX) {
+            writeln!(f, "  wrong: {what}")?;
+        }
+        write!(f, "{}", if self.is_clean() { "all is accounted for" } else { "NOT ALL IS WELL" })
+    }
+}
