@@ -34,6 +34,7 @@ use crate::id::{GroupId, NodeId, ReplicaId};
 use crate::limits::{
     APPEND_BYTES_MAX, APPENDS_IN_FLIGHT_MAX, ENTRY_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX, Limits,
 };
+use crate::sabotage::{self, Defect};
 use crate::time::Span;
 
 /// How often a group that is awake is ticked.
@@ -165,6 +166,8 @@ impl Group {
             }
             None => (Roster::default(), None),
         };
+        let vote = if sabotage::has(Defect::ForgetVote) { 0 } else { hard_state.vote };
+        let hard_state = crate::durable::HardState { vote, ..hard_state };
         let promised = (hard_state.term, hard_state.vote);
         let log_bytes = entries.iter().map(|entry| entry.data.len()).sum();
         let log = Log::new(hard_state, snapshot, entries);
@@ -238,6 +241,13 @@ impl Group {
     #[must_use]
     pub fn term(&self) -> u64 {
         self.raw.raft.term
+    }
+
+    /// The copy that this one has voted for in the present term, if any.
+    #[must_use]
+    pub fn vote(&self) -> Option<ReplicaId> {
+        let vote = self.raw.raft.vote;
+        (vote != raft::INVALID_ID).then_some(ReplicaId(vote))
     }
 
     /// The node of the leader, as far as this copy knows.

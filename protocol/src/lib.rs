@@ -19,6 +19,7 @@ pub mod membership;
 pub mod meta;
 pub mod partition;
 pub mod placement;
+pub mod sabotage;
 pub mod scheduler;
 pub mod task;
 pub mod time;

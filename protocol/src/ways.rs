@@ -43,6 +43,7 @@ use std::collections::BTreeMap;
 use crate::id::NodeId;
 use crate::limits::{CROSSING_MAX, RELAY_AFTER, RELAY_AVOIDED, RELAY_TURN};
 use crate::membership::Liveness;
+use crate::sabotage::{self, Defect};
 use crate::time::Tick;
 use crate::wire::{PeerMessage, Relayed, Said};
 
@@ -314,6 +315,9 @@ impl Ways {
             if one.to == self.node {
                 effects.push(Effect::Deliver { from: one.from, said: one.said });
             } else if one.from == sender && one.to != sender && self.is_member(one.to) {
+                if sabotage::has(Defect::MuteRelays) {
+                    continue;
+                }
                 let is_connected = self.others.get(&one.to).is_some_and(|to| to.is_connected);
                 let messages = onward.entry(one.to).or_insert_with(|| is_connected.then(Vec::new));
                 if let Some(messages) = messages {

@@ -2,15 +2,17 @@
 
 mod answers;
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use umbel_protocol::id::{PartitionId, TaskId};
 use umbel_protocol::scheduler::{Caller, Event};
 use umbel_protocol::task::{Batch, Row};
 use umbel_protocol::time::Span;
-use umbel_protocol::wire::{Answer, Ask, Request};
+use umbel_protocol::wire::{Ask, Request};
 
 use crate::host::Local;
+use crate::invariants::linearizable_tasks::Told;
 use crate::plan::{MS, SECOND};
 use crate::work::{Script, draw_template};
 use crate::world::{What, World};
@@ -23,6 +25,10 @@ const TOO_FAR_AHEAD: u64 = 600 * SECOND;
 pub struct Clients {
     ops: Vec<Op>,
     marks: u64,
+    /// When each attempt of each operation was made.
+    calls: BTreeMap<(u64, u64), u64>,
+    /// Which host was asked, and until when its answer was waited for.
+    asked: VecDeque<(usize, u64)>,
 }
 
 #[derive(Debug)]
@@ -67,7 +73,30 @@ enum Sort {
     Early,
 }
 
+impl Kind {
+    /// For people.
+    fn brief(&self) -> String {
+        match self {
+            Self::Cancel(task) => format!("cancel {task}"),
+            Self::List => "list".to_owned(),
+            Self::Show(task) => format!("show {task}"),
+            Self::Submit(submission) => {
+                let Submission { batch, marks, wait, sort } = submission;
+                let first = batch.rows.first().map(|row| row.id.to_string()).unwrap_or_default();
+                format!("submit {sort:?} {marks:?}, {first} and so on; wait: {wait}")
+            }
+            Self::Wait(task) => format!("wait for {task}"),
+        }
+    }
+}
+
 impl Clients {
+    /// How many requests `host` was asked whose callers waited for an answer at `time`.
+    #[must_use]
+    pub fn asked_of(&self, host: usize, time: u64) -> usize {
+        self.asked.iter().filter(|(of, until)| *of == host && *until >= time).count()
+    }
+
     /// What is not answered yet, if anything.
     #[must_use]
     pub fn open(&self) -> Option<String> {
@@ -117,6 +146,9 @@ impl World {
                 let template = u16::try_from(self.between(0, last)).expect("few templates");
                 batch.rows.push(Row { id, template, args: script.to_args() });
                 self.ledger.submits(script.mark, id);
+                let options = &batch.templates[usize::from(template)].options;
+                let log = self.ledger.tasks.entry(script.mark).or_default();
+                log.expires = options.expires_at.is_some();
                 marks.push(script.mark);
             }
             let wait = self.flip(0.3);
@@ -179,15 +211,32 @@ impl World {
             Kind::Wait(task) => Ask::Wait { task },
         };
         let deadline = self.between(SECOND, 6 * SECOND);
-        if self.answers_at_once() && matches!(ask, Ask::Submit { .. }) {
-            let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
-            self.push(self.now, What::Answer { op, attempt, answer });
+        let what = self.op(op).kind.brief();
+        self.trace(|| format!("operation {op}.{attempt} asks host {host} to {what}"));
+        self.note_call(op, attempt);
+        let until = self.now.max(self.hosts[host].paused_until) + deadline;
+        self.clients.asked.push_back((host, until));
+        while self.clients.asked.front().is_some_and(|(_, until)| until + 60 * SECOND < self.now) {
+            self.clients.asked.pop_front();
         }
         let caller = Caller { session: op, request: attempt };
         let request = Request { deadline: Span::from_micros(deadline), ask };
         self.local(host, Local::Scheduler(Event::Asked { caller, request }));
         // Long enough for a process that stands still, not for one that is gone.
         self.push(self.now + deadline + 2 * SECOND, What::Timeout(op, attempt));
+    }
+
+    /// Notes what may come of an attempt, whether it is answered or not.
+    fn note_call(&mut self, op: u64, attempt: u64) {
+        self.clients.calls.insert((op, attempt), self.now);
+        let (tasks, told) = match &self.op(op).kind {
+            Kind::Cancel(task) => (vec![*task], Told::LostCancel),
+            Kind::Submit(Submission { batch, sort: Sort::New | Sort::Again, .. }) => {
+                (batch.rows.iter().map(|row| row.id).collect(), Told::In)
+            }
+            Kind::List | Kind::Show(_) | Kind::Submit(_) | Kind::Wait(_) => return,
+        };
+        self.watch.histories.asks((op, attempt), self.now, tasks, told);
     }
 
     fn try_later(&mut self, op: u64) {

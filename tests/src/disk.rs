@@ -121,6 +121,15 @@ impl Disk {
         })
     }
 
+    /// Bytes of the entries up to `applied` of copy `replica` of `group` that stand behind its last
+    /// saved state.
+    #[must_use]
+    pub fn log_bytes(&self, group: GroupId, replica: ReplicaId, applied: u64) -> usize {
+        let stored = self.groups.get(&group).filter(|stored| stored.replica == replica);
+        let entries = stored.into_iter().flat_map(|stored| &stored.entries);
+        entries.filter(|entry| entry.index <= applied).map(|entry| entry.data.len()).sum()
+    }
+
     /// What is kept of a group, for people.
     #[must_use]
     pub fn tell(&self, group: GroupId) -> String {

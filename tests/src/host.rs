@@ -25,6 +25,7 @@ use umbel_protocol::ways::{Event as WaysEvent, Ways};
 use umbel_protocol::wire::Profile;
 
 use crate::disk::Disk;
+use crate::invariants::one_vote;
 use crate::plan::{MS, SECOND};
 use crate::work::Script;
 use crate::world::{What, World};
@@ -147,6 +148,11 @@ impl Host {
 }
 
 impl Process {
+    /// Tasks that run.
+    pub fn running_tasks(&self) -> impl Iterator<Item = TaskId> {
+        self.runs.keys().map(|(task, _)| *task)
+    }
+
     /// How many tasks run in `pool`.
     #[must_use]
     pub fn running(&self, pool: usize) -> u32 {
@@ -220,6 +226,8 @@ impl World {
             }
         }
         self.trace(|| format!("host {host} starts as incarnation {}", incarnation.0));
+        let remembers = one_vote::on_start(self, host);
+        self.must("one_vote", remembers);
         let me = self.hosts[host].node;
         self.local(host, Local::Executor(ExecutorEvent::Reached(me)));
         // Opening may leave things to be done at once.

@@ -3,13 +3,18 @@
 pub mod acknowledged_is_kept;
 pub mod every_task_ends;
 pub mod exactly_one_run;
+pub mod finished_never_runs;
 pub mod finished_stays;
 pub mod leased_runs_only;
+pub mod linearizable_tasks;
 pub mod memory_is_counted;
+pub mod nobody_starves;
 pub mod nothing_goes_back;
 pub mod nothing_is_left;
+pub mod nothing_is_unbounded;
 pub mod nothing_unsynced_is_promised;
 pub mod one_owner;
+pub mod one_vote;
 pub mod orderly_end;
 pub mod relayed_in_time;
 pub mod replicas_converge;
@@ -17,12 +22,29 @@ pub mod second_run_after_loss;
 pub mod starts_in_place;
 pub mod states_take_turns;
 pub mod submitted_once;
+pub mod taken_over_in_time;
+pub mod voters_are_odd;
 
 use umbel_protocol::id::{GroupId, Lessee, PartitionId, TaskId, Token};
 use umbel_protocol::partition::Partition;
 
 use crate::ledger::StartLog;
 use crate::world::World;
+
+/// What invariants remember of what they saw.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Who voted for whom.
+    pub votes: one_vote::Votes,
+    /// Which slots have been idle, and since when.
+    pub idle: nobody_starves::Idle,
+    /// Which logs are too long, and since when.
+    pub overlong: nothing_is_unbounded::Overlong,
+    /// What was taken over from the dead.
+    pub takeover: taken_over_in_time::Takeover,
+    /// What clients asked and were told of each task.
+    pub histories: linearizable_tasks::Histories,
+}
 
 /// A run starts.
 pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee: Lessee) {
@@ -31,6 +53,7 @@ pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee
     world.must("exactly_one_run", exactly_one_run::on_start(world, mark));
     let after_loss = second_run_after_loss::on_start(world, mark, task, token, lessee);
     world.must("second_run_after_loss", after_loss);
+    taken_over_in_time::on_start(world, task);
     let at = world.now;
     let start = StartLog { at, task, token, lessee, end: None };
     world.ledger.tasks.entry(mark).or_default().starts.push(start);
@@ -51,6 +74,9 @@ pub fn named<T>(invariant: &str, result: Result<T, String>) -> Result<T, String>
 pub fn check(world: &mut World) -> Result<(), String> {
     named("memory_is_counted", memory_is_counted::check(world))?;
     named("states_take_turns", states_take_turns::check(world))?;
+    named("voters_are_odd", voters_are_odd::check(world))?;
+    named("nothing_is_unbounded", nothing_is_unbounded::check(world))?;
+    named("nobody_starves", nobody_starves::check(world))?;
     let World { hosts, images, furthest, ledger, looked_at, .. } = world;
     let mut ended = Vec::new();
     for (host, one) in hosts.iter().enumerate() {
@@ -82,6 +108,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
         }
     }
     named("relayed_in_time", relayed_in_time::check(world))?;
+    named("taken_over_in_time", taken_over_in_time::check(world))?;
     named("nothing_goes_back", nothing_goes_back::check_metas(world))
 }
 
@@ -92,7 +119,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
 pub fn at_end(world: &World) -> Result<(), String> {
     named("acknowledged_is_kept", acknowledged_is_kept::at_end(world))?;
     named("every_task_ends", every_task_ends::at_end(world))?;
-    named("leased_runs_only", leased_runs_only::at_end(world))
+    named("leased_runs_only", leased_runs_only::at_end(world))?;
+    named("linearizable_tasks", linearizable_tasks::at_end(world))
 }
 
 /// The partition, as its settled owner has it.

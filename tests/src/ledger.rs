@@ -34,6 +34,8 @@ pub struct TaskLog {
     pub impostor: bool,
     /// When it was first submitted.
     pub first_try: Option<u64>,
+    /// Whether it is given up if it does not start in time.
+    pub expires: bool,
     /// When a client was last shown it: whether it had ended, and how many of its runs.
     pub viewed: Option<(u64, (bool, usize))>,
     /// Whether any client has asked for it to be stopped.

@@ -4,21 +4,13 @@
 //! over. Here nobody comes back: who lives must notice, own what the dead owned, end their runs and
 //! replace their copies, all in time.
 
-use std::collections::BTreeMap;
-
-use umbel_protocol::id::{GroupId, PartitionId};
+use umbel_protocol::id::GroupId;
 use umbel_protocol::placement::voters_of;
-use umbel_protocol::task::Phase;
 
 use crate::faults::Fault;
-use crate::invariants::partitions;
+use crate::invariants::{partitions, taken_over_in_time};
 use crate::plan::SECOND;
 use crate::world::{What, World};
-
-/// So long after a death every group has an owner that lives.
-const OWNED_WITHIN: u64 = 10 * SECOND;
-/// So long after it no run is left to the dead.
-const RELEASED_WITHIN: u64 = 15 * SECOND;
 
 /// What came of it.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +19,6 @@ pub struct Loss {
     pub begun: bool,
     /// When it happened.
     pub at: Option<u64>,
-    /// Partitions without an owner, and since when they have been seen so.
-    unowned: BTreeMap<PartitionId, u64>,
 }
 
 impl World {
@@ -58,6 +48,7 @@ impl World {
                 break;
             }
             if !self.hosts[host].is_dead && self.can_do_without(host) {
+                taken_over_in_time::on_death(self, host);
                 self.crash(host);
                 self.hosts[host].is_dead = true;
             }
@@ -87,39 +78,6 @@ impl World {
                 voters.is_empty() || living * 2 > voters.len()
             })
         })
-    }
-
-    /// What the dead still have after so long, if anything.
-    ///
-    /// # Errors
-    /// What nobody has taken over.
-    pub fn check_loss(&mut self) -> Result<(), String> {
-        let Some(age) = self.loss.at.map(|at| self.now - at) else {
-            return Ok(());
-        };
-        for partition in partitions(self).collect::<Vec<_>>() {
-            if crate::invariants::owned(self, partition).is_some() {
-                self.loss.unowned.remove(&partition);
-            } else {
-                // A handover in good order has a moment without an owner, too.
-                let since = *self.loss.unowned.entry(partition).or_insert(self.now);
-                if self.now - since >= OWNED_WITHIN {
-                    let seen = self.now - since;
-                    return Err(format!("{partition} has had no owner for {seen} us"));
-                }
-            }
-            let Some(owned) = crate::invariants::owned(self, partition) else {
-                continue;
-            };
-            let left = owned.records().find(|(_, record)| match record.phase() {
-                Phase::Leased(lease) => self.hosts[self.index[&lease.lessee.node]].is_dead,
-                _ => false,
-            });
-            if let Some((task, _)) = left.filter(|_| age >= RELEASED_WITHIN) {
-                return Err(format!("{task} is left to a node that died {age} us ago"));
-            }
-        }
-        Ok(())
     }
 
     /// How many hosts live.

@@ -38,6 +38,8 @@ pub struct Plan {
     pub faults: FaultPlan,
     /// How much nodes keep.
     pub limits: Limits,
+    /// Whether clients look at their tasks again and again.
+    pub is_curious: bool,
     /// Whether a minority dies for good when all else is done.
     pub loses_minority: bool,
     /// Whether its report tells a fingerprint of all that happened.
@@ -102,6 +104,7 @@ impl Plan {
             faults,
             limits: draw_limits(&mut rng),
             loses_minority: hosts >= 3 && rng.random_bool(0.5),
+            is_curious: rng.random_bool(0.2),
             is_fingerprinted: false,
             sabotage: None,
         };

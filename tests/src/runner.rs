@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use umbel_protocol::sabotage;
+
 use crate::plan::{Plan, SECOND};
+use crate::sabotage::Sabotage;
 use crate::world::World;
 
 /// What a world that kept all promises did.
@@ -38,7 +41,7 @@ impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { plan, at, what } = self;
         let Plan { seed, hosts, partitions, faults, .. } = plan;
-        let sabotage = plan.sabotage.map(|it| format!("UMBEL_SABOTAGE={it:?} "));
+        let sabotage = plan.sabotage.map(|it| format!("UMBEL_SABOTAGE={} ", it.name()));
         let sabotage = sabotage.unwrap_or_default();
         writeln!(f, "seed {seed} ({hosts} hosts, {partitions} partitions, {})", faults.kind)?;
         writeln!(f, "after {:.3} s: {what}", *at as f64 / SECOND as f64)?;
@@ -55,8 +58,10 @@ impl std::fmt::Display for Violation {
 /// # Errors
 /// The first promise that was broken, or the panic of a machine.
 pub fn run(plan: Plan, prints: bool) -> Result<Report, Box<Violation>> {
+    sabotage::switch(plan.sabotage.and_then(Sabotage::inside));
     let mut world = World::new(plan.clone(), prints);
     let result = catch_unwind(AssertUnwindSafe(|| world.run()));
+    sabotage::switch(None);
     let what = match result {
         Ok(Ok(())) => {
             return Ok(Report {

@@ -1,53 +1,204 @@
-//! Known bugs, put in around the real code to see that they are found: each where it would be.
+//! Defects put in on purpose, to see that they are found.
+//!
+//! Most stand in the protocol itself, where they would be made ([`Defect`]). The others are those of
+//! what is around it, and are put in here: of disks, of clients, of whoever tells how a run ended.
 
 use umbel_protocol::group::{Body, RaftKind};
-use umbel_protocol::limits::FRAME_BYTES_MAX;
+use umbel_protocol::limits::{FRAME_BYTES_MAX, Limits};
+use umbel_protocol::sabotage::Defect;
 use umbel_protocol::task::Outcome;
-use umbel_protocol::wire::{Envelope, ExecutorSays, PeerMessage, Said, decode, encode};
+use umbel_protocol::wire::{Envelope, PeerMessage, decode, encode};
 
+use crate::plan::{FaultPlan, Plan, SECOND};
 use crate::world::World;
 
-/// A known bug, put in by the simulator around the real code.
+/// A defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
     /// A disk says that writes are durable before they are, and loses them in a crash.
     EarlyDisk,
-    /// A disk says that writes are durable and now and then keeps nothing of them.
-    ForgetfulDisk,
-    /// Executors that are asked what they hold say: nothing.
-    LostHolds,
-    /// A submission that is tried again counts as a new one.
-    NoDedup,
-    /// Executors start what they are sent twice.
-    DoubleStart,
-    /// Submissions are acknowledged when they are taken.
-    EagerAnswer,
     /// Runs that failed are told to have succeeded.
     FalseSuccess,
+    /// A disk says that writes are durable and now and then keeps nothing of them.
+    ForgetfulDisk,
     /// Votes are told to be granted that were refused.
     FreeVotes,
-    /// Nobody gives on what is to be relayed.
-    MuteRelays,
+    /// A submission that is tried again counts as a new one.
+    NoDedup,
+    /// One in the protocol.
+    Inside(Defect),
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::EarlyDisk,
-        Self::ForgetfulDisk,
-        Self::LostHolds,
-        Self::NoDedup,
-        Self::DoubleStart,
-        Self::EagerAnswer,
-        Self::FalseSuccess,
-        Self::FreeVotes,
-        Self::MuteRelays,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        let around = [
+            Self::EarlyDisk,
+            Self::FalseSuccess,
+            Self::ForgetfulDisk,
+            Self::FreeVotes,
+            Self::NoDedup,
+        ];
+        around.into_iter().chain(Defect::ALL.map(Self::Inside))
+    }
 
     /// The one that is called so.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|sabotage| format!("{sabotage:?}") == name)
+        Self::all().find(|sabotage| sabotage.name() == name)
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Inside(defect) => format!("{defect:?}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// The defect of the protocol, if it is one.
+    #[must_use]
+    pub const fn inside(self) -> Option<Defect> {
+        match self {
+            Self::Inside(defect) => Some(defect),
+            Self::EarlyDisk
+            | Self::FalseSuccess
+            | Self::ForgetfulDisk
+            | Self::FreeVotes
+            | Self::NoDedup => None,
+        }
+    }
+
+    /// The invariants of which one must find it: which of them is first is up to chance.
+    #[must_use]
+    pub const fn found_by(self) -> &'static [&'static str] {
+        match self {
+            Self::EarlyDisk | Self::ForgetfulDisk => {
+                &["nothing_unsynced_is_promised", "leased_runs_only", "one_vote"]
+            }
+            Self::FalseSuccess => &["every_task_ends"],
+            // Of two leaders of one term each may grant what the other's followers never had.
+            Self::FreeVotes => &["one_vote", "one_owner", "leased_runs_only"],
+            // What is submitted once more runs once more, is taken under two ids, or runs under one of
+            // them when the other was stopped.
+            Self::NoDedup => &[
+                "second_run_after_loss",
+                "exactly_one_run",
+                "submitted_once",
+                "leased_runs_only",
+                "linearizable_tasks",
+            ],
+            Self::Inside(defect) => match defect {
+                Defect::AcknowledgeUnsynced | Defect::AnswerUncommitted => {
+                    &["nothing_unsynced_is_promised"]
+                }
+                Defect::ApplyUncommitted => &["leased_runs_only", "nothing_unsynced_is_promised"],
+                Defect::CancelBeatsSuccess | Defect::CutOffIsCrash => &["every_task_ends"],
+                Defect::DispatchUncommitted => &["leased_runs_only"],
+                Defect::DoubleStart => &["second_run_after_loss", "exactly_one_run"],
+                Defect::DropRedirected => &["second_run_after_loss", "leased_runs_only"],
+                Defect::FloorGoesBack => &["nothing_goes_back"],
+                Defect::ForgetLeases => &["every_task_ends", "taken_over_in_time"],
+                Defect::ForgetUnfinished => {
+                    &["acknowledged_is_kept", "every_task_ends", "leased_runs_only"]
+                }
+                Defect::ForgetVote => &["one_vote", "one_owner"],
+                Defect::CloseUncommitted
+                | Defect::ForgetRefusals
+                | Defect::IgnoreFence
+                | Defect::LostHolds => &["leased_runs_only", "second_run_after_loss"],
+                Defect::KeepRemoved => &["replicas_converge"],
+                Defect::LocalTime => &["replicas_converge", "finished_never_runs"],
+                Defect::LearnerVotes => &["voters_are_odd"],
+                Defect::MuteRelays => &["relayed_in_time"],
+                Defect::NoCheckpoint => &["nothing_is_unbounded"],
+                Defect::NoWishes => &["nobody_starves"],
+                Defect::OldOutcome => {
+                    &["every_task_ends", "leased_runs_only", "second_run_after_loss"]
+                }
+                Defect::SkipStub => &["finished_stays"],
+                Defect::SleepOn => &["taken_over_in_time"],
+                Defect::UnconfirmedReads => &["linearizable_tasks", "acknowledged_is_kept"],
+            },
+        }
+    }
+
+    /// The `number`th world in which it is looked for. Most show in any; some need something that is
+    /// rare elsewhere.
+    #[must_use]
+    pub fn plan(self, number: u64) -> Plan {
+        let plan = match self {
+            Self::Inside(defect) => plan_for(defect, number),
+            _ => Plan::of(number),
+        };
+        Plan { sabotage: Some(self), ..plan }
+    }
+}
+
+/// The `number`th of the plans that `is_meant`.
+fn nth(number: u64, is_meant: impl Fn(&Plan) -> bool) -> Plan {
+    let plans = (0..).map(Plan::of).filter(is_meant);
+    let number = usize::try_from(number).expect("few worlds");
+    plans.into_iter().nth(number).expect("there is no end of them")
+}
+
+fn plan_for(defect: Defect, number: u64) -> Plan {
+    let of_kind = |kinds: &'static [&'static str]| {
+        move |plan: &Plan| plan.hosts >= 3 && kinds.contains(&plan.faults.kind)
+    };
+    match defect {
+        // Elsewhere cuts heal before anybody misses what was not relayed.
+        Defect::MuteRelays => nth(number, |plan| plan.faults.is_bridged_only()),
+        Defect::UnconfirmedReads => {
+            // An owner is cut off, and somebody asks it in the second before it notices.
+            let plan = nth(number, of_kind(&["partitions"]));
+            Plan { submissions: 6 * plan.submissions, batch_max: 1, is_curious: true, ..plan }
+        }
+        Defect::CloseUncommitted | Defect::ForgetLeases | Defect::LostHolds => {
+            nth(number, of_kind(&["crashes", "blackouts", "everything"]))
+        }
+        Defect::CutOffIsCrash | Defect::DropRedirected | Defect::OldOutcome => {
+            nth(number, of_kind(&["partitions", "pauses", "everything"]))
+        }
+        Defect::ForgetRefusals | Defect::IgnoreFence => {
+            // What an owner sent must come after what its successor asked, or twice.
+            let plan = nth(number, |plan| plan.hosts >= 3 && plan.hosts <= 5);
+            let faults = FaultPlan {
+                kind: "partitions",
+                every: SECOND,
+                partition: 2,
+                pause: 2,
+                relink: 2,
+                lags: true,
+                ..FaultPlan::default()
+            };
+            Plan { faults, submissions: 6 * plan.submissions, batch_max: 1, ..plan }
+        }
+        Defect::CancelBeatsSuccess => {
+            // Of few tasks that are to be stopped a run goes on all the same, to a good end.
+            let plan = Plan::of(number);
+            Plan { submissions: 10 * plan.submissions, batch_max: 1, ..plan }
+        }
+        Defect::SleepOn => nth(number, |plan| plan.hosts >= 3 && plan.loses_minority),
+        Defect::NoWishes => nth(number, |plan| plan.hosts >= 2),
+        Defect::KeepRemoved => nth(number, |plan| plan.hosts >= 5),
+        Defect::LearnerVotes => nth(number, |plan| plan.hosts >= 2),
+        Defect::AcknowledgeUnsynced
+        | Defect::AnswerUncommitted
+        | Defect::ApplyUncommitted
+        | Defect::DispatchUncommitted
+        | Defect::DoubleStart
+        | Defect::FloorGoesBack
+        | Defect::ForgetUnfinished
+        | Defect::ForgetVote
+        | Defect::LocalTime
+        | Defect::SkipStub => Plan::of(number),
+        Defect::NoCheckpoint => {
+            let plan = Plan::of(number);
+            let limits = Limits { log_bytes_min: 4 * 1024, log_per_state: 0, ..plan.limits };
+            Plan { limits, partitions: 4, submissions: 4 * plan.submissions, ..plan }
+        }
     }
 }
 
@@ -66,19 +217,9 @@ impl World {
         self.has(Sabotage::ForgetfulDisk) && self.flip(0.2)
     }
 
-    /// How often a run is started.
-    pub(crate) fn starts_of_a_run(&self) -> usize {
-        if self.has(Sabotage::DoubleStart) { 2 } else { 1 }
-    }
-
     /// Whether a submission gets new ids when it is tried again.
     pub(crate) fn renames_retries(&self) -> bool {
         self.has(Sabotage::NoDedup)
-    }
-
-    /// Whether clients are told that what they submit is durable before it is.
-    pub(crate) fn answers_at_once(&self) -> bool {
-        self.has(Sabotage::EagerAnswer)
     }
 
     /// How the run of the task `mark` is told to have ended.
@@ -91,38 +232,17 @@ impl World {
         }
     }
 
-    /// Whether what is to be relayed is dropped.
-    pub(crate) fn relays_nothing(&self) -> bool {
-        self.has(Sabotage::MuteRelays)
-    }
-
-    /// What an executor says to the owner on its own node.
-    pub(crate) fn said_at_home(&self, says: ExecutorSays) -> ExecutorSays {
-        if self.has(Sabotage::LostHolds) { without_runs(says) } else { says }
-    }
-
     /// What is sent to another node.
     pub(crate) fn said_abroad(&self, bytes: Vec<u8>) -> Vec<u8> {
-        if !self.has(Sabotage::LostHolds) && !self.has(Sabotage::FreeVotes) {
+        if !self.has(Sabotage::FreeVotes) {
             return bytes;
         }
         let mut envelope: Envelope = decode(&bytes, FRAME_BYTES_MAX).expect("just encoded");
         for message in &mut envelope.messages {
-            match message {
-                PeerMessage::FromExecutor(says) if self.has(Sabotage::LostHolds) => {
-                    *says = without_runs(says.clone());
+            if let PeerMessage::Group(messages) = message {
+                for message in messages {
+                    grant_vote(&mut message.body);
                 }
-                PeerMessage::Relay(relayed) if self.has(Sabotage::LostHolds) => {
-                    if let Said::FromExecutor(says) = &mut relayed.said {
-                        *says = without_runs(says.clone());
-                    }
-                }
-                PeerMessage::Group(messages) if self.has(Sabotage::FreeVotes) => {
-                    for message in messages {
-                        grant_vote(&mut message.body);
-                    }
-                }
-                _ => {}
             }
         }
         encode(&envelope)
@@ -134,14 +254,5 @@ fn grant_vote(body: &mut Body) {
         && matches!(raft.kind, RaftKind::VoteResponse | RaftKind::PreVoteResponse)
     {
         raft.reject = false;
-    }
-}
-
-fn without_runs(says: ExecutorSays) -> ExecutorSays {
-    match says {
-        ExecutorSays::Holds { lessee, partition, term, .. } => {
-            ExecutorSays::Holds { lessee, partition, term, runs: Vec::new() }
-        }
-        other => other,
     }
 }

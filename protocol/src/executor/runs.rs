@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{BEAT, Effect, Executor, Start};
 use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::limits::{CROSSING_MAX, GATHERED_BYTES_MAX};
+use crate::sabotage::{self, Defect};
 use crate::task::{Outcome, Template};
 use crate::time::Tick;
 use crate::wire::{Dispatch, ExecutorSays};
@@ -72,7 +73,8 @@ impl Executor {
             let has_slot = self.slots.take(now, from, *pool);
             // Whoever was told what is held here takes back all other runs of older terms: such a
             // run must not start any more, not even if its new owner repeats the dispatch.
-            let is_stale = term < fence || token.term < fence;
+            let is_stale =
+                (term < fence || token.term < fence) && !sabotage::has(Defect::IgnoreFence);
             let is_over = self.retirement.is_under_way();
             if !has_slot || is_over || is_stale || self.refused_set.contains(&key) {
                 if has_slot {
@@ -83,7 +85,11 @@ impl Executor {
             }
             entry.insert(Run { owner: from, dispatcher: from, pool: *pool, repeats: 0, end: None });
             let template = Arc::clone(template);
-            effects.push(Effect::Start(Start { task, token, attempt, template, args }));
+            let start = Effect::Start(Start { task, token, attempt, template, args });
+            if sabotage::has(Defect::DoubleStart) {
+                effects.push(start.clone());
+            }
+            effects.push(start);
         }
         if !never.is_empty() {
             self.refuse(&never);
@@ -147,6 +153,9 @@ impl Executor {
                 outcomes.push((*task, *token, outcome.clone()));
             }
         }
+        if sabotage::has(Defect::LostHolds) {
+            runs.clear();
+        }
         let says = ExecutorSays::Holds { lessee, partition, term, runs };
         effects.push(Effect::Send { to: from, says });
         tell_outcomes(lessee, from, outcomes, effects);
@@ -173,6 +182,9 @@ impl Executor {
 
     /// Ends of runs of `partition` are decided on another node than `from`, it says.
     pub(super) fn moved(&mut self, from: NodeId, partition: PartitionId, owner: NodeId) {
+        if sabotage::has(Defect::DropRedirected) {
+            self.runs.retain(|(task, _), run| task.partition() != partition || run.end.is_none());
+        }
         for ((task, _), run) in &mut self.runs {
             // Told at the next beat: two nodes that point at each other must not keep us busy.
             if task.partition() == partition && run.owner == from && run.end.is_some() {
@@ -219,7 +231,7 @@ impl Executor {
 
     fn refuse(&mut self, runs: &[(TaskId, Token)]) {
         for key in runs {
-            if self.refused_set.insert(*key) {
+            if !sabotage::has(Defect::ForgetRefusals) && self.refused_set.insert(*key) {
                 self.refused.push_back(*key);
             }
         }

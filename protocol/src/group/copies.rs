@@ -12,6 +12,7 @@ use super::{Drained, Group, ProposeError, Role, translate};
 use crate::durable::Copies;
 use crate::id::{NodeId, ReplicaId};
 use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::sabotage::{self, Defect};
 use crate::wire::{DecodeError, decode, encode};
 
 /// Removed copies that are remembered until they are told.
@@ -279,8 +280,12 @@ fn to_conf_change(change: &Change) -> ConfChangeV2 {
     };
     let learners =
         change.learners.iter().map(|(replica, _)| *replica).chain(change.demoted.clone());
+    let as_learner = match sabotage::has(Defect::LearnerVotes) {
+        true => ConfChangeType::AddNode,
+        false => ConfChangeType::AddLearnerNode,
+    };
     let changes: Vec<ConfChangeSingle> = learners
-        .map(|replica| single(ConfChangeType::AddLearnerNode, replica))
+        .map(|replica| single(as_learner, replica))
         .chain(change.promoted.iter().map(|replica| single(ConfChangeType::AddNode, *replica)))
         .chain(change.removed.iter().map(|replica| single(ConfChangeType::RemoveNode, *replica)))
         .collect();

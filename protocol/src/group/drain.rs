@@ -11,6 +11,7 @@ use super::{Change, Group, Role, Roster, translate};
 use crate::durable::{EntryKind, GroupWrite, LogEntry, Snapshot};
 use crate::id::{NodeId, ReplicaId};
 use crate::limits::LOG_MEMORY_BYTES_MAX;
+use crate::sabotage::{self, Defect};
 
 /// Ticks after which a snapshot that was sent and not acknowledged is taken to be lost, if it is small.
 pub(super) const SNAPSHOT_TICKS_MAX: u32 = 50;
@@ -61,6 +62,9 @@ impl Group {
 
     /// Takes out all there is to be done now.
     pub fn drain(&mut self, out: &mut Drained) {
+        if self.role() == Role::Leader && sabotage::has(Defect::ApplyUncommitted) {
+            self.raw.raft.raft_log.committed = self.raw.raft.raft_log.persisted;
+        }
         while self.raw.has_ready() {
             self.drain_ready(out);
         }
@@ -120,7 +124,7 @@ impl Group {
             self.send(now, &mut out.messages);
         }
         let later = ready.take_persisted_messages();
-        if self.writes.is_empty() {
+        if self.writes.is_empty() || sabotage::has(Defect::AcknowledgeUnsynced) {
             self.send(later, &mut out.messages);
         } else {
             self.hold(number, later);

@@ -14,6 +14,7 @@ use std::mem;
 use super::message::Body;
 use super::{CAMPAIGN_TICKS, ELECTION_TICKS, Group, Role};
 use crate::id::{NodeId, ReplicaId};
+use crate::sabotage::{self, Defect};
 
 /// Ticks without work after which a leader asks to sleep.
 pub(super) const QUIET_TICKS: u32 = 10;
@@ -99,6 +100,9 @@ impl Group {
     /// and no longer protects that leader. One that is reluctant only does the latter.
     pub fn suspect_leader(&mut self, node: NodeId, jitter: usize) {
         if self.role() != Role::Follower || self.leader() != Some(node) {
+            return;
+        }
+        if self.is_asleep() && sabotage::has(Defect::SleepOn) {
             return;
         }
         self.wake();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Partition, Shelf, Shelves};
 use crate::id::{PartitionId, TaskId};
+use crate::sabotage::{self, Defect};
 use crate::task::Template;
 use crate::time::{Span, Wall};
 
@@ -21,6 +22,19 @@ impl Partition {
             }
         }
         self.cut_stubs();
+        if sabotage::has(Defect::ForgetUnfinished) {
+            self.forget_unfinished();
+        }
+    }
+
+    /// What a slip in the choice of what to forget would do.
+    fn forget_unfinished(&mut self) {
+        let first = self.records.iter().find(|(_, record)| !record.state().is_final());
+        let first = first.map(|(task, _)| *task);
+        if let Some(record) = first.and_then(|task| self.records.remove(&task)) {
+            self.tally.subtract(&record);
+            self.give_back(&record.template);
+        }
     }
 
     /// Before an entry is carried out: forgets what ended first, if an owner has let too much pile
@@ -42,7 +56,7 @@ impl Partition {
         if let Some(record) = self.records.remove(&task) {
             self.tally.subtract(&record);
             self.give_back(&record.template);
-            if task.made_at() > self.dedup_floor {
+            if task.made_at() > self.dedup_floor && !sabotage::has(Defect::SkipStub) {
                 self.stubs.insert(task, record.state());
             }
         }
@@ -57,7 +71,7 @@ impl Partition {
     }
 
     fn raise_floor(&mut self, floor: Wall) {
-        if floor > self.dedup_floor {
+        if floor > self.dedup_floor || sabotage::has(Defect::FloorGoesBack) {
             self.dedup_floor = floor;
             let first_kept = TaskId::new(floor + Span::from_millis(1), PartitionId(0), 0);
             self.stubs = self.stubs.split_off(&first_kept);

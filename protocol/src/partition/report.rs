@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::hand::Hand;
 use super::{Change, Partition, Report};
 use crate::id::{Lessee, TaskId, Token};
+use crate::sabotage::{self, Defect};
 use crate::task::{Failure, Lease, Options, Outcome, Phase, RunEnd, Transition};
 use crate::time::Span;
 
@@ -20,6 +21,7 @@ impl Partition {
                 Some(lease) if lease.token == token && lease.lessee == lessee => {
                     conclude(hand, &lease, outcome);
                 }
+                Some(lease) if sabotage::has(Defect::OldOutcome) => conclude(hand, &lease, outcome),
                 lease => conclude_late(hand, token, lease, outcome),
             });
             changes.push(Change::Closed { task, token, lessee });
@@ -36,6 +38,9 @@ fn conclude(hand: &mut Hand<'_>, lease: &Lease, outcome: Outcome) {
     };
     hand.close(lease, end);
     match outcome {
+        Outcome::Succeeded(_) if lease.cancelling && sabotage::has(Defect::CancelBeatsSuccess) => {
+            hand.finish(Transition::Cancel, Phase::Cancelled);
+        }
         Outcome::Succeeded(result) => hand.finish(Transition::Succeed, Phase::Succeeded(result)),
         Outcome::Failed(failure) => fail(hand, lease, failure),
         Outcome::Cancelled if lease.cancelling => {

@@ -18,6 +18,7 @@ use crate::id::{GroupId, Lessee, TaskId, Token};
 use crate::limits::ENTRY_BYTES_MAX;
 use crate::membership::{Condition, Liveness};
 use crate::partition::{Change, Partition};
+use crate::sabotage::{self, Defect};
 use crate::task::{Phase, State};
 use crate::time::Wall;
 use crate::wire::{Answer, Dispatch, decode};
@@ -46,7 +47,7 @@ impl Scheduler {
                         .filter(|owner| owner.is_settled && owner.term == entry.term);
                     let mut in_flight =
                         owner.and_then(|owner| owner.applied(entry.index)).unwrap_or_default();
-                    let proposal = if in_flight.index == entry.index {
+                    let mut proposal = if in_flight.index == entry.index {
                         mem::take(&mut in_flight.proposal)
                     } else {
                         match decode(&entry.data, ENTRY_BYTES_MAX) {
@@ -57,6 +58,9 @@ impl Scheduler {
                             }
                         }
                     };
+                    if sabotage::has(Defect::LocalTime) {
+                        proposal.at = self.now.wall;
+                    }
                     partition.apply(entry.index, entry.term, proposal, &mut changes);
                     self.after_entry(id, entry.term, in_flight, &mut changes);
                 }

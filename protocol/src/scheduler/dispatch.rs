@@ -9,11 +9,12 @@ use std::mem;
 
 use super::Scheduler;
 use super::ready::Head;
-use super::replica::Replica;
+use super::replica::{Machine, Replica};
 use super::slots::{Choice, take_slots};
 use super::submit::Submission;
 use crate::id::{GroupId, Lessee, TaskId};
 use crate::membership::Condition;
+use crate::partition::Change;
 use crate::task::{State, Template};
 
 impl Scheduler {
@@ -80,6 +81,29 @@ impl Scheduler {
                 line.leases.entry(lessee).or_default().push(task);
                 take_slots(&mut line.slots, lessee, pool, 1);
             }
+        }
+    }
+
+    /// What an owner that does not wait for its lease to be committed would do.
+    pub(super) fn dispatch_proposed(&mut self, id: GroupId) {
+        let Some(replica) = self.replicas.get_mut(&id) else {
+            return;
+        };
+        let newest = replica.owner.as_ref().and_then(|owner| owner.in_flight.back());
+        let (Some(Machine::Partition(partition)), Some(newest)) = (&mut replica.machine, newest)
+        else {
+            return;
+        };
+        let (committed, mut changes) = (partition.clone(), Vec::new());
+        let proposal = newest.proposal.clone();
+        partition.apply(newest.index, proposal.term, proposal, &mut changes);
+        for change in changes {
+            if let Change::Leased { task, token, lessee } = change {
+                self.dispatch(task, token, lessee);
+            }
+        }
+        if let Some(replica) = self.replicas.get_mut(&id) {
+            replica.machine = Some(Machine::Partition(committed));
         }
     }
 

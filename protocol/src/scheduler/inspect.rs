@@ -38,6 +38,12 @@ impl<'a> CopyView<'a> {
         self.replica.group.term()
     }
 
+    /// Whom it has voted for in that term, if anybody.
+    #[must_use]
+    pub fn vote(&self) -> Option<ReplicaId> {
+        self.replica.group.vote()
+    }
+
     /// Whether its node owns the group and may grant and answer.
     #[must_use]
     pub fn is_settled(&self) -> bool {

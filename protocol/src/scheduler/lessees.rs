@@ -8,6 +8,7 @@ use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId, Token
 use crate::limits::BATCH_TASKS_MAX;
 use crate::membership::Liveness;
 use crate::partition::{Command, Loss, Report};
+use crate::sabotage::{self, Defect};
 use crate::task::{Outcome, Phase, Record, Template};
 use crate::time::{Span, Tick};
 use crate::wire::{ExecutorSays, OwnerSays, Profile};
@@ -235,6 +236,9 @@ impl Scheduler {
                 self.outbox.closed(lessee.node, task, token);
                 continue;
             }
+            if sabotage::has(Defect::CloseUncommitted) {
+                self.outbox.closed(lessee.node, task, token);
+            }
             reports.entry(task.partition()).or_default().push(Report { task, token, outcome });
         }
         for (partition, mut reports) in reports {
@@ -313,6 +317,9 @@ impl Scheduler {
             return Standing::Gone(Loss::Restarted);
         }
         match self.liveness(lessee.node) {
+            Liveness::Down if sabotage::has(Defect::CutOffIsCrash) => {
+                Standing::Gone(Loss::Restarted)
+            }
             Liveness::Down => Standing::Gone(Loss::Unheard),
             Liveness::Alive if self.is_present(lessee) => Standing::Present,
             Liveness::Alive | Liveness::Suspect => Standing::Unknown,

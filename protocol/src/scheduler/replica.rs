@@ -15,6 +15,7 @@ use crate::group::{Body, Group, GroupMessage, RaftKind, Role, Roster};
 use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
 use crate::meta::{Meta, MetaCommand};
 use crate::partition::{Command, Partition, Proposal, Report};
+use crate::sabotage::{self, Defect};
 use crate::time::Tick;
 
 /// One copy of a group.
@@ -263,7 +264,7 @@ impl Scheduler {
         }
         let here = self.replicas.get(&id).map(|replica| replica.group.replica());
         if message.body == Body::Gone {
-            if here == Some(message.to) {
+            if here == Some(message.to) && !sabotage::has(Defect::KeepRemoved) {
                 self.destroy_replica(id);
             }
             return;

@@ -5,6 +5,7 @@ use super::replica::Replica;
 use crate::id::GroupId;
 use crate::limits::Limits;
 use crate::partition::{Command, Partition, Shelf, Shelves};
+use crate::sabotage::{self, Defect};
 use crate::time::{Span, Wall};
 
 /// What part of a limit may be kept over it before anything is done: forgetting one by one would be
@@ -52,7 +53,11 @@ fn excess(partition: &Partition, limits: &Limits, now: Wall) -> Option<(Shelves<
     let aged = now - limits.dedup_window;
     let crowded = partition.stub_floor(limits.stubs_max);
     // It may have been moved further than the window asks for: it never goes back.
-    let floor = crowded.map_or(aged, |crowded| crowded.max(aged)).max(partition.dedup_floor());
+    let floor = crowded.map_or(aged, |crowded| crowded.max(aged));
+    if sabotage::has(Defect::FloorGoesBack) && is_due {
+        return Some((finished, floor));
+    }
+    let floor = floor.max(partition.dedup_floor());
     let moves_floor = floor > partition.dedup_floor()
         && (crowded.is_some() || partition.has_stubs_before(aged - slack(limits.dedup_window)));
 

@@ -14,6 +14,7 @@ use crate::group::{Drained, ProposeError, Role};
 use crate::id::GroupId;
 use crate::limits::{BATCH_BYTES_MAX, GATHERED_BYTES_MAX};
 use crate::partition::{Command, Proposal};
+use crate::sabotage::{self, Defect};
 use crate::wire::{RequestError, encode};
 
 impl Scheduler {
@@ -101,7 +102,8 @@ impl Scheduler {
         let Some(machine) = &replica.machine else {
             return;
         };
-        if !replica.group.wants_checkpoint(machine.weight()) {
+        if !replica.group.wants_checkpoint(machine.weight()) || sabotage::has(Defect::NoCheckpoint)
+        {
             return;
         }
         let snapshot = replica.group.checkpoint(&machine.to_bytes());
@@ -145,6 +147,9 @@ impl Scheduler {
                 // Too much is uncommitted: what did not fit keeps its place.
                 owner.line = line;
                 refused.insert(id);
+            }
+            if sabotage::has(Defect::DispatchUncommitted) {
+                self.dispatch_proposed(id);
             }
         }
         self.refuse_line(too_large);

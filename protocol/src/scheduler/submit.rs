@@ -11,6 +11,7 @@ use crate::limits::{
     SUBMISSION_BYTES_IN_FLIGHT_MAX, SUBMISSION_TASKS_IN_FLIGHT_MAX, SUBMISSIONS_IN_FLIGHT_MAX,
 };
 use crate::partition::{Command, Grant, Refusal};
+use crate::sabotage::{self, Defect};
 use crate::task::Batch;
 use crate::wire::{Answer, RequestError};
 
@@ -79,6 +80,9 @@ impl Scheduler {
         let submission = Submission { origin, batch, bytes, weight, wait, slots: Vec::new() };
         if let Some(line) = self.line(partition) {
             line.submissions.push(submission);
+        }
+        if sabotage::has(Defect::AnswerUncommitted) {
+            self.answer(origin, Answer::Submitted { refused: Vec::new(), known: 0 });
         }
     }
 

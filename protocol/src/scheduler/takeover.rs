@@ -6,6 +6,7 @@ use std::mem;
 use super::replica::{Line, Machine, Owner, Replica};
 use super::{Now, Scheduler};
 use crate::id::{GroupId, Lessee, PartitionId, TaskId, Token};
+use crate::sabotage::{self, Defect};
 use crate::task::{Phase, RunEnd};
 use crate::time::Span;
 use crate::wire::{Answer, OwnerSays, RequestError};
@@ -39,6 +40,7 @@ impl Scheduler {
                 // Of those that wait again the last to be indexed is the first.
                 Phase::Ready if record.waits_again() => ready.push((true, !record.order, task)),
                 Phase::Ready => ready.push((false, record.order, task)),
+                Phase::Leased(_) if sabotage::has(Defect::ForgetLeases) => {}
                 Phase::Leased(lease) => {
                     self.lessees.leased(lease.lessee, task, lease.token, now);
                     owner.asked.insert(lease.lessee, crate::time::Tick::START);

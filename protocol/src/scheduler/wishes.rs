@@ -10,6 +10,7 @@ use rand::RngExt;
 use super::Scheduler;
 use super::slots::Choice;
 use crate::id::Lessee;
+use crate::sabotage::{self, Defect};
 use crate::time::Span;
 use crate::wire::OwnerSays;
 
@@ -28,6 +29,9 @@ const ASK_AGAIN: Span = Span::from_millis(100);
 impl Scheduler {
     /// Says again what is wished for, while tasks wait.
     pub(super) fn renew_wishes(&mut self) {
+        if sabotage::has(Defect::NoWishes) {
+            return;
+        }
         if !self.ready.is_empty() && self.slots.may_ask(self.now.tick, ASK_AGAIN) {
             self.ask_for_slots();
         }

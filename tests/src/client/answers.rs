@@ -9,6 +9,7 @@ use umbel_protocol::task::{Batch, View};
 use umbel_protocol::wire::{Answer, RequestError};
 
 use super::{Kind, Sort, Submission};
+use crate::invariants::linearizable_tasks::{self, Told};
 use crate::invariants::{finished_stays, nothing_unsynced_is_promised, submitted_once};
 use crate::plan::SECOND;
 use crate::work::Script;
@@ -17,8 +18,9 @@ use crate::world::World;
 impl World {
     /// A client is answered, perhaps late: what it asked at its `attempt`.
     pub fn answered(&mut self, op: u64, attempt: u64, answer: Answer) {
-        self.trace(|| format!("operation {op} is answered {}", brief(&answer)));
+        self.trace(|| format!("operation {op}.{attempt} is answered {}", brief(&answer)));
         let kind = self.op(op).kind.clone();
+        self.note_answer(op, attempt, &kind, &answer);
         match (kind, answer) {
             (Kind::Submit(submission), Answer::Submitted { refused, .. }) => {
                 self.submitted(op, &submission, &refused);
@@ -31,8 +33,8 @@ impl World {
                 }
                 for ending in endings {
                     let left = finished_stays::left(ending.result.as_ref(), ending.error.as_ref());
-                    let told =
-                        finished_stays::told(&mut self.ledger, ending.task, ending.state, left);
+                    let (task, state) = (ending.task, ending.state);
+                    let told = finished_stays::told(&mut self.ledger, task, state, left);
                     self.must("finished_stays", told);
                 }
                 self.op(op).done = true;
@@ -54,6 +56,52 @@ impl World {
                 }
             }
             (kind, answer) => self.violate(format!("{kind:?} is answered {}", brief(&answer))),
+        }
+    }
+
+    /// Adds to the histories of tasks what was told of them.
+    fn note_answer(&mut self, op: u64, attempt: u64, kind: &Kind, answer: &Answer) {
+        let (call, now) = (self.clients.calls[&(op, attempt)], self.now);
+        let histories = &mut self.watch.histories;
+        match (kind, answer) {
+            (Kind::Submit(_), Answer::Submitted { refused, .. }) => {
+                // The tasks that were asked for then: a retry may have been given other ids.
+                let asked = histories.settles(op, attempt).unwrap_or_default();
+                for (place, task) in (0..).zip(asked) {
+                    let refusal = refused.iter().find(|(row, _)| *row == place).map(|(_, r)| *r);
+                    if let Some(told) = linearizable_tasks::of_row(refusal) {
+                        histories.told(task, call, now, told);
+                    }
+                }
+            }
+            (Kind::Submit(_), Answer::Finished(endings)) => {
+                for ending in endings {
+                    let told = Told::EndedOnce(ending.state);
+                    histories.told(ending.task, call, now, told);
+                }
+            }
+            (Kind::Cancel(_), Answer::View(view)) => {
+                histories.settles(op, attempt);
+                histories.shown(view, call, now, true);
+            }
+            (Kind::Show(_) | Kind::Wait(_), Answer::View(view)) => {
+                histories.shown(view, call, now, false);
+            }
+            (Kind::Cancel(task), Answer::Failed(RequestError::NotFound { .. })) => {
+                histories.settles(op, attempt);
+                histories.told(*task, call, now, Told::StopNothing);
+            }
+            (
+                Kind::Show(task) | Kind::Wait(task),
+                Answer::Failed(RequestError::NotFound { .. }),
+            ) => {
+                histories.told(*task, call, now, Told::Nothing);
+            }
+            // Whoever is told that nothing was done may rely on it.
+            (Kind::Submit(_) | Kind::Cancel(_), Answer::Failed(error)) if had_no_effect(error) => {
+                histories.settles(op, attempt);
+            }
+            _ => {}
         }
     }
 
@@ -162,6 +210,12 @@ impl World {
                 }
                 _ => {}
             }
+            if self.plan.is_curious {
+                for _ in 0..4 {
+                    let at = self.now + self.between(0, 4 * SECOND);
+                    self.begin(at, Kind::Show(task));
+                }
+            }
         }
         let at = self.now + self.between(0, 30 * SECOND);
         if self.flip(0.1) {
@@ -187,6 +241,23 @@ impl World {
         let sort = Sort::Impostor;
         let impostor = Submission { batch: Arc::new(other), marks, wait: false, sort };
         self.begin(at, Kind::Submit(impostor));
+    }
+}
+
+/// Whether a request that is answered so was not carried out, and will not be.
+const fn had_no_effect(error: &RequestError) -> bool {
+    match error {
+        RequestError::Forming { .. }
+        | RequestError::Invalid(_)
+        | RequestError::NoQuorum { .. }
+        | RequestError::NotOwner { .. }
+        | RequestError::Overloaded { .. }
+        | RequestError::UnknownQueue { .. }
+        | RequestError::UnknownTask { .. } => true,
+        RequestError::NotFound { .. }
+        | RequestError::TimedOut
+        | RequestError::TooLong { .. }
+        | RequestError::Unknown => false,
     }
 }
 

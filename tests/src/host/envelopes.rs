@@ -7,7 +7,9 @@ use umbel_protocol::wire::{Envelope, OwnerSays, PeerMessage, decode, encode};
 use umbel_protocol::{executor, membership, scheduler, ways};
 
 use super::Local;
-use crate::invariants::{leased_runs_only, nothing_unsynced_is_promised};
+use crate::invariants::{
+    finished_never_runs, leased_runs_only, nothing_unsynced_is_promised, one_vote,
+};
 use crate::network::Fate;
 use crate::world::{What, World};
 
@@ -25,6 +27,8 @@ impl World {
             self.ledger.leased.insert(key, self.now);
             let leased = leased_runs_only::on_dispatch(self, host, run.task, run.token);
             self.must("leased_runs_only", leased);
+            let unfinished = finished_never_runs::on_dispatch(self, run.task, run.token);
+            self.must("finished_never_runs", unfinished);
         }
     }
 
@@ -42,6 +46,8 @@ impl World {
             }
             let kept = nothing_unsynced_is_promised::on_send(self, host, message);
             self.must("nothing_unsynced_is_promised", kept);
+            let voted = one_vote::on_send(self, message);
+            self.must("one_vote", voted);
             if let PeerMessage::Group(messages) = message {
                 for message in messages {
                     match &message.body {

@@ -21,7 +21,6 @@ impl World {
         for effect in effects {
             match effect {
                 executor::Effect::Send { to, says } if to == me => {
-                    let says = self.said_at_home(says);
                     self.local(host, Local::Scheduler(scheduler::Event::Executor(says)));
                 }
                 executor::Effect::Send { to, says } => {
@@ -52,14 +51,13 @@ impl World {
             let (task, token, mark) = (start.task, start.token, script.mark);
             format!("host {host} starts #{mark} {task} {token} attempt {}", start.attempt)
         });
-        for _ in 0..self.starts_of_a_run() {
-            invariants::on_start(self, script.mark, start.task, start.token, lessee);
-        }
+        invariants::on_start(self, script.mark, start.task, start.token, lessee);
         let in_place = starts_in_place::on_start(self, host, script.mark, start);
         self.must("starts_in_place", in_place);
         self.progress_at = self.now;
         let pool = self.hosts[host].profile.pool(&start.template.queue, &start.template.name);
         let run = (start.attempt, pool.unwrap_or_default());
+        self.watch.idle.starts(host, self.hosts[host].life, run.1);
         let known = self.process(host).runs.insert((start.task, start.token), run);
         if known.is_some() {
             self.violate(format!("host {host} starts {} {} again", start.task, start.token));
@@ -78,9 +76,10 @@ impl World {
         script: &Script,
         stopped: bool,
     ) {
-        let Some((attempt, _)) = self.process(host).runs.remove(&(task, token)) else {
+        let Some((attempt, pool)) = self.process(host).runs.remove(&(task, token)) else {
             return;
         };
+        self.watch.idle.ends(host, self.hosts[host].life, pool, self.now);
         let outcome = if stopped { Outcome::Cancelled } else { script.outcome(attempt) };
         self.trace(|| format!("host {host} ends {task} {token}: {outcome:?}"));
         let told = self.told_end(script.mark, outcome.clone());

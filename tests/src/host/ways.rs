@@ -28,11 +28,8 @@ impl World {
     }
 
     /// Something relayed arrives at `host`, or is to be relayed there.
-    pub(super) fn relay(&mut self, sender: NodeId, host: usize, mut relayed: Vec<Relayed>) {
+    pub(super) fn relay(&mut self, sender: NodeId, host: usize, relayed: Vec<Relayed>) {
         let me = self.hosts[host].node;
-        if self.relays_nothing() {
-            relayed.retain(|one| one.to == me);
-        }
         for one in relayed.iter().filter(|one| one.to == me && one.from != sender) {
             match &one.said {
                 Said::FromExecutor(ExecutorSays::Outcomes { .. }) => self.saw("relayed outcome"),

@@ -1,7 +1,24 @@
 //! What was acknowledged is on record, whatever broke.
 
+use umbel_protocol::id::{TaskId, Token};
+use umbel_protocol::limits::CRASHES_MAX;
+use umbel_protocol::task::Outcome;
+
 use super::{is_forgotten, owned};
+use crate::ledger::TaskLog;
 use crate::world::World;
+
+/// Whether anything was seen that can have ended it, whatever is on record.
+fn may_have_ended(world: &World, task: TaskId, log: &TaskLog) -> bool {
+    let ran =
+        log.starts.iter().filter(|start| start.task == task).any(|start| {
+            matches!(start.end, Some((_, Outcome::Succeeded(_) | Outcome::Failed(_))))
+        });
+    let first = Token { term: 0, index: 0, position: 0 };
+    let leases = world.ledger.leased.range((task, first)..).take_while(|((of, _), _)| *of == task);
+    let crashes = usize::from(CRASHES_MAX);
+    ran || log.cancel_asked || log.expires || leases.take(crashes).count() == crashes
+}
 
 /// Every task that a client was told is durable is known to its owner.
 ///
@@ -14,8 +31,16 @@ pub fn at_end(world: &World) -> Result<(), String> {
         };
         let partition = owned(world, task.partition())
             .ok_or_else(|| format!("nobody owns {}", task.partition()))?;
-        if partition.record(task).is_none() && !is_forgotten(partition, task) {
+        if partition.record(task).is_some() {
+            continue;
+        }
+        if !is_forgotten(partition, task) {
             return Err(format!("#{mark} {task} was acknowledged and is gone"));
+        }
+        if !may_have_ended(world, task, log) {
+            return Err(format!(
+                "#{mark} {task} was acknowledged and forgotten before it had ended"
+            ));
         }
     }
     Ok(())

@@ -6,7 +6,7 @@
 
 use umbel_protocol::id::{Lessee, TaskId};
 use umbel_protocol::limits::CRASHES_MAX;
-use umbel_protocol::task::{FailureKind, History, Phase, Record, Run, RunEnd};
+use umbel_protocol::task::{FailureKind, History, Outcome, Phase, Record, Run, RunEnd};
 
 use super::{owned, partitions};
 use crate::ledger::TaskLog;
@@ -55,7 +55,8 @@ pub fn judge(world: &World, task: TaskId, record: &Record) -> Result<(), String>
     };
     let nothing = History::default();
     let history = record.history.as_deref().unwrap_or(&nothing);
-    let verdict = ended_as_scripted(record, history, &script, log)
+    let succeeded = succeeded_in_reach(world, task, log);
+    let verdict = ended_as_scripted(record, history, &script, log, succeeded)
         .and_then(|()| counted_right(world, task, record, history));
     verdict.map_err(|should| {
         format!("#{} {task} ended as {:?}, but {should}: {history:?}", script.mark, record.phase())
@@ -67,6 +68,7 @@ fn ended_as_scripted(
     history: &History,
     script: &Script,
     log: &TaskLog,
+    succeeded: bool,
 ) -> Result<(), String> {
     let attempts_max = record.template.options.attempts_max();
     // Its own failures are always tried again, up to the last one that it may have.
@@ -99,6 +101,7 @@ fn ended_as_scripted(
         Phase::Cancelled => {
             claim(log.cancel_asked, "nobody asked for it")?;
             claim(history.cancelled, "the wish is not on record")?;
+            claim(!succeeded, "a run of it had succeeded, and nobody was lost")?;
         }
         Phase::Expired => {
             claim(!log.stopped, "its cancellation was acknowledged")?;
@@ -111,6 +114,14 @@ fn ended_as_scripted(
         }
     }
     claim(failures <= fails.min(u32::from(attempts_max)), "it does not fail so often")
+}
+
+/// Whether a run of `task` was seen to succeed, on a node that nobody took to be lost since.
+fn succeeded_in_reach(world: &World, task: TaskId, log: &TaskLog) -> bool {
+    log.starts.iter().filter(|start| start.task == task).any(|start| {
+        matches!(start.end, Some((_, Outcome::Succeeded(_))))
+            && !world.ledger.was_lost(start.lessee, start.at, world.now)
+    })
 }
 
 /// What is counted is what is listed, and what is listed has happened.

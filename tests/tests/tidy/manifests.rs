@@ -66,9 +66,25 @@ fn protocol_depends_on_nothing_that_does() {
     let manifest = parse("protocol/Cargo.toml");
     assert_eq!(names(&manifest, "dependencies"), BTreeSet::from(PROTOCOL_DEPENDENCIES));
     assert_eq!(names(&manifest, "dev-dependencies"), BTreeSet::from(["proptest"]));
-    for section in ["build-dependencies", "target", "features"] {
+    for section in ["build-dependencies", "target"] {
         assert!(names(&manifest, section).is_empty(), "protocol has no {section}");
     }
+    assert_eq!(names(&manifest, "features"), BTreeSet::from(["sabotage"]));
+}
+
+#[test]
+fn only_the_tests_can_switch_defects_on() {
+    let workspace = parse("Cargo.toml");
+    assert_eq!(workspace["workspace"]["default-members"].to_string(), "[\"node\"]");
+    let able = members().into_iter().filter(|member| {
+        let manifest = parse(&format!("{member}/Cargo.toml"));
+        let mut sections = ["dependencies", "dev-dependencies", "features"].into_iter();
+        member != "protocol"
+            && sections.any(|section| {
+                manifest.get(section).is_some_and(|table| table.to_string().contains("sabotage"))
+            })
+    });
+    assert_eq!(able.collect::<Vec<_>>(), ["tests"]);
 }
 
 #[test]

@@ -1,0 +1,137 @@
+//! Known defects, to prove that the tests would find them.
+//!
+//! A simulator is worth what it finds. So each of these, mostly a line that somebody might forget or
+//! get wrong, can be switched on for a test run, and an invariant must name it. They stand in the code
+//! where such a mistake would really be made.
+//!
+//! **No product has them**: without the feature `sabotage` the question whether one is on is a
+//! constant `false`, and what depends on it is not compiled. Only the package of the tests asks for
+//! that feature. A command for the whole workspace unites features, so that what it builds has the
+//! switch, at off; a plain `cargo build` has not even that.
+
+#[cfg(feature = "sabotage")]
+use std::cell::Cell;
+
+/// A defect, and the invariants of the simulator of which one must find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Defect {
+    /// Copies acknowledge entries before they are on disk: `nothing_unsynced_is_promised`.
+    AcknowledgeUnsynced,
+    /// Clients are told that a task is durable when it has joined the line:
+    /// `nothing_unsynced_is_promised`.
+    AnswerUncommitted,
+    /// A leader applies what only its own disk has: `leased_runs_only`,
+    /// `nothing_unsynced_is_promised`.
+    ApplyUncommitted,
+    /// A run that succeeded ends its task as cancelled if somebody asked to stop it:
+    /// `every_task_ends`.
+    CancelBeatsSuccess,
+    /// An executor is told that an end is on record when it only is on its way there:
+    /// `second_run_after_loss`, `leased_runs_only`.
+    CloseUncommitted,
+    /// A run that was cut off counts as one that took its node with it: `every_task_ends`.
+    CutOffIsCrash,
+    /// A lease is dispatched when it is proposed: `leased_runs_only`.
+    DispatchUncommitted,
+    /// An executor starts what it is sent twice: `second_run_after_loss`.
+    DoubleStart,
+    /// An executor drops the outcome of a run that another owner decides:
+    /// `second_run_after_loss`.
+    DropRedirected,
+    /// The floor of recognised ids follows the clock, backwards too: `nothing_goes_back`.
+    FloorGoesBack,
+    /// A new owner does not look who runs its tasks: `every_task_ends`, `taken_over_in_time`.
+    ForgetLeases,
+    /// An executor does not remember what it said it never had: `leased_runs_only`,
+    /// `second_run_after_loss`.
+    ForgetRefusals,
+    /// Retention takes a task that has not ended: `acknowledged_is_kept`, `every_task_ends`.
+    ForgetUnfinished,
+    /// A copy forgets at a restart whom it has voted for: `one_vote`, `one_owner`.
+    ForgetVote,
+    /// An executor starts what an owner dispatches whose time is over: `leased_runs_only`,
+    /// `second_run_after_loss`.
+    IgnoreFence,
+    /// A copy that was removed stays: `replicas_converge`.
+    KeepRemoved,
+    /// A new copy votes before it has caught up: `voters_are_odd`.
+    LearnerVotes,
+    /// A state machine takes its time from the clock of its node: `replicas_converge`.
+    LocalTime,
+    /// Executors that are asked what they hold say: nothing. `leased_runs_only`,
+    /// `second_run_after_loss`.
+    LostHolds,
+    /// Nobody gives on what is to be relayed: `relayed_in_time`.
+    MuteRelays,
+    /// The state is never saved in place of the log: `nothing_is_unbounded`.
+    NoCheckpoint,
+    /// An owner asks nobody for slots: `nobody_starves`.
+    NoWishes,
+    /// The outcome of an old run counts as that of the present one: `every_task_ends`,
+    /// `leased_runs_only`, `second_run_after_loss`.
+    OldOutcome,
+    /// What is forgotten leaves nothing that would recognise it: `finished_stays`.
+    SkipStub,
+    /// A group that sleeps does not wake when the node of its leader is suspected:
+    /// `taken_over_in_time`.
+    SleepOn,
+    /// An owner answers without asking whether it still is one: `linearizable_tasks`,
+    /// `acknowledged_is_kept`.
+    UnconfirmedReads,
+}
+
+impl Defect {
+    /// All of them.
+    pub const ALL: [Self; 26] = [
+        Self::AcknowledgeUnsynced,
+        Self::AnswerUncommitted,
+        Self::ApplyUncommitted,
+        Self::CancelBeatsSuccess,
+        Self::CloseUncommitted,
+        Self::CutOffIsCrash,
+        Self::DispatchUncommitted,
+        Self::DoubleStart,
+        Self::DropRedirected,
+        Self::FloorGoesBack,
+        Self::ForgetLeases,
+        Self::ForgetRefusals,
+        Self::ForgetUnfinished,
+        Self::ForgetVote,
+        Self::IgnoreFence,
+        Self::KeepRemoved,
+        Self::LearnerVotes,
+        Self::LocalTime,
+        Self::LostHolds,
+        Self::MuteRelays,
+        Self::NoCheckpoint,
+        Self::NoWishes,
+        Self::OldOutcome,
+        Self::SkipStub,
+        Self::SleepOn,
+        Self::UnconfirmedReads,
+    ];
+}
+
+#[cfg(feature = "sabotage")]
+std::thread_local! {
+    // Worlds are run on several threads at once, each of them on one.
+    static ON: Cell<Option<Defect>> = const { Cell::new(None) };
+}
+
+/// Switches `defect` on, or all off, for what this thread steps from now on.
+#[cfg(feature = "sabotage")]
+pub fn switch(defect: Option<Defect>) {
+    ON.set(defect);
+}
+
+/// Whether `defect` is on.
+#[cfg(feature = "sabotage")]
+pub(crate) fn has(defect: Defect) -> bool {
+    ON.get() == Some(defect)
+}
+
+/// Whether `defect` is on: no product has any.
+#[cfg(not(feature = "sabotage"))]
+pub(crate) const fn has(_: Defect) -> bool {
+    false
+}

@@ -1,0 +1,163 @@
+//! One task, as if there were a single node: the sequential specification.
+
+use umbel_protocol::task::State;
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Life {
+    /// It was never taken in.
+    Absent,
+    /// It was taken in.
+    Open {
+        /// Whether it is to be stopped: then it succeeds or ends as cancelled, and not otherwise.
+        stopping: bool,
+        /// Runs of it that are over, at the least.
+        over: usize,
+    },
+    /// It has ended so.
+    Ended(State),
+    /// It had ended, so if that was told; its record is gone.
+    Forgotten(Option<State>),
+    /// Its id is too old to be new: whatever it was, nothing becomes of it any more.
+    Barred,
+}
+
+/// What a client was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Told {
+    /// A submission was taken in, or was before.
+    In,
+    /// A submission has the id of another task.
+    Conflict,
+    /// A submission is too old to be new.
+    TooOld,
+    /// It has not ended.
+    Open {
+        /// So many of its runs have.
+        over: usize,
+    },
+    /// It has ended so, and is on record.
+    Ended(State),
+    /// It has ended so, and may be forgotten.
+    EndedOnce(State),
+    /// There is no such task on record.
+    Nothing,
+    /// It will be stopped; so many of its runs are over.
+    Stopping {
+        /// How many.
+        over: usize,
+    },
+    /// It has ended so, or is stopped with that.
+    StopEnded(State),
+    /// There is no such task on record, or none any more now that it was stopped: the node that was
+    /// asked repeats what it passes on, and may hear only the second answer.
+    StopNothing,
+    /// Nothing: the answer to a submission was lost.
+    LostSubmit,
+    /// Nothing: the answer to a wish to stop it was lost.
+    LostCancel,
+}
+
+impl Told {
+    /// Whether it is the answer to a wish to stop it.
+    #[must_use]
+    pub const fn stops(self) -> bool {
+        match self {
+            Self::Stopping { .. } | Self::StopEnded(_) | Self::StopNothing | Self::LostCancel => {
+                true
+            }
+            Self::In
+            | Self::Conflict
+            | Self::TooOld
+            | Self::Open { .. }
+            | Self::Ended(_)
+            | Self::EndedOnce(_)
+            | Self::Nothing
+            | Self::LostSubmit => false,
+        }
+    }
+}
+
+impl Life {
+    /// What becomes of it when a client is told so, if that can be. What happens by itself (it ends,
+    /// it is forgotten) happens before, as far as what is told needs it; `may_end` tells whether it
+    /// can have ended by then.
+    #[must_use]
+    pub fn after(self, told: Told, may_end: bool) -> Option<Self> {
+        match told {
+            Told::In => match self {
+                Self::Absent => Some(Self::Open { stopping: false, over: 0 }),
+                Self::Barred => None,
+                Self::Open { .. } | Self::Ended(_) | Self::Forgotten(_) => Some(self),
+            },
+            Told::LostSubmit => match self {
+                Self::Absent => Some(Self::Open { stopping: false, over: 0 }),
+                other => Some(other),
+            },
+            Told::Conflict => matches!(self, Self::Open { .. } | Self::Ended(_)).then_some(self),
+            Told::TooOld => match self {
+                Self::Open { .. } => may_end.then_some(Self::Barred),
+                Self::Absent | Self::Ended(_) | Self::Forgotten(_) | Self::Barred => {
+                    Some(Self::Barred)
+                }
+            },
+            Told::Open { over } => self.shown(over, false),
+            Told::Stopping { over } => self.shown(over, true),
+            Told::LostCancel => match self {
+                Self::Open { over, .. } => Some(Self::Open { stopping: true, over }),
+                other => Some(other),
+            },
+            Told::Ended(state) => self.ended(state, may_end).map(|()| Self::Ended(state)),
+            Told::EndedOnce(state) => match self {
+                Self::Forgotten(known) => {
+                    let fits = known.is_none_or(|known| known == state);
+                    fits.then_some(Self::Forgotten(Some(state)))
+                }
+                other => other.ended(state, may_end).map(|()| Self::Ended(state)),
+            },
+            Told::StopEnded(state) => {
+                let stopped = matches!(self, Self::Open { .. }) && state == State::Cancelled;
+                let ended = stopped || self.ended(state, may_end).is_some();
+                ended.then_some(Self::Ended(state))
+            }
+            Told::StopNothing if matches!(self, Self::Open { .. }) => Some(Self::Forgotten(None)),
+            Told::Nothing | Told::StopNothing => match self {
+                Self::Absent | Self::Barred | Self::Forgotten(_) => Some(self),
+                Self::Ended(state) => Some(Self::Forgotten(Some(state))),
+                Self::Open { .. } => may_end.then_some(Self::Forgotten(None)),
+            },
+        }
+    }
+
+    /// It is shown as open. What is over stays over.
+    fn shown(self, seen: usize, stops: bool) -> Option<Self> {
+        match self {
+            Self::Open { stopping, over } if over <= seen => {
+                Some(Self::Open { stopping: stopping || stops, over: seen })
+            }
+            Self::Open { .. }
+            | Self::Absent
+            | Self::Ended(_)
+            | Self::Forgotten(_)
+            | Self::Barred => None,
+        }
+    }
+
+    /// Whether it has ended so, or may.
+    fn ended(self, state: State, may_end: bool) -> Option<()> {
+        let fits = match self {
+            Self::Open { stopping, .. } => {
+                let fits = match state {
+                    State::Succeeded => true,
+                    State::Cancelled => stopping,
+                    State::Dead | State::Expired => !stopping,
+                    State::Scheduled | State::Ready | State::Leased => false,
+                };
+                fits && may_end
+            }
+            Self::Ended(known) => known == state,
+            Self::Absent | Self::Forgotten(_) | Self::Barred => false,
+        };
+        fits.then_some(())
+    }
+}

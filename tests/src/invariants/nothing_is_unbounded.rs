@@ -1,0 +1,95 @@
+//! Logs, memory and what a node keeps for others stay within their limits, all the while.
+
+use std::collections::BTreeMap;
+
+use umbel_protocol::id::GroupId;
+use umbel_protocol::limits::{FORWARDS_MAX, SUBMISSIONS_IN_FLIGHT_MAX, WAITERS_MAX};
+
+use super::partitions;
+use crate::plan::SECOND;
+use crate::world::World;
+
+/// A log may be too long for as long as it takes to save the state: that of another group may be in
+/// the way, and disks are slow at times.
+const SAVED_WITHIN: u64 = 4 * SECOND;
+/// What was not committed yet stays behind a state that is saved, and does not count until the next.
+const UNCOMMITTED: usize = 4 * 1024;
+/// What came while a process stood still is looked at when it goes on, and waits from then on.
+const AFTER_PAUSE: u64 = 8 * SECOND;
+/// Requests are kept for no longer than their callers wait, and a driver's turn.
+const ASK_SLACK: u64 = SECOND;
+
+/// Since when the log of a group on a host has been too long.
+pub type Overlong = BTreeMap<(usize, GroupId), u64>;
+
+/// Measures every host.
+///
+/// # Errors
+/// What has grown too far.
+pub fn check(world: &mut World) -> Result<(), String> {
+    let known = std::mem::take(&mut world.watch.overlong);
+    for host in 0..world.hosts.len() {
+        for (group, bytes, most) in long_logs(world, host) {
+            let since = known.get(&(host, group)).copied().unwrap_or(world.now);
+            if world.now - since > SAVED_WITHIN {
+                return Err(format!(
+                    "host {host} keeps {bytes} bytes of log of {group}, not {most}"
+                ));
+            }
+            world.watch.overlong.insert((host, group), since);
+        }
+        memory(world, host)?;
+        requests(world, host)?;
+    }
+    Ok(())
+}
+
+/// Groups of which more stands on a disk behind the last saved state than should: how much, and how
+/// much may.
+fn long_logs(world: &World, host: usize) -> Vec<(GroupId, usize, usize)> {
+    let (limits, one) = (&world.plan.limits, &world.hosts[host]);
+    let Some(process) = one.process.as_ref().filter(|_| one.paused_until <= world.now) else {
+        return Vec::new();
+    };
+    let copies = partitions(world).filter_map(|id| process.scheduler.copy(GroupId::of(id)));
+    let measured = copies.map(|copy| {
+        let state = copy.partition().map_or(0, |partition| partition.fill().weight());
+        let bytes = one.disk.log_bytes(copy.group(), copy.replica(), copy.applied());
+        (copy.group(), bytes, limits.log_bytes_min.max(state * limits.log_per_state))
+    });
+    measured.filter(|(_, bytes, most)| *bytes > 2 * most + UNCOMMITTED).collect()
+}
+
+/// Nothing is taken in beyond the memory of its owner; what is there may grow, and copies of what
+/// others own take as much as there.
+fn memory(world: &World, host: usize) -> Result<(), String> {
+    let limit = world.plan.limits.node_bytes_max;
+    let Some(process) = &world.hosts[host].process else {
+        return Ok(());
+    };
+    let (memory, most) = (process.scheduler.memory(), limit * 4 * world.hosts.len() + 64 * 1024);
+    if memory > most {
+        return Err(format!("host {host} has {memory} bytes of records where {limit} are allowed"));
+    }
+    Ok(())
+}
+
+/// What is kept for callers.
+fn requests(world: &World, host: usize) -> Result<(), String> {
+    let one = &world.hosts[host];
+    let Some(process) = &one.process else {
+        return Ok(());
+    };
+    let (asks, waits, submissions) = process.scheduler.waiting();
+    if asks > FORWARDS_MAX || waits > WAITERS_MAX || submissions > SUBMISSIONS_IN_FLIGHT_MAX {
+        return Err(format!("host {host} keeps {asks} requests, {waits} waits, {submissions}"));
+    }
+    if one.paused_until + AFTER_PAUSE > world.now {
+        return Ok(());
+    }
+    let open = world.clients.asked_of(host, world.now.saturating_sub(ASK_SLACK));
+    if asks > open {
+        return Err(format!("host {host} keeps {asks} requests of {open} callers"));
+    }
+    Ok(())
+}
