@@ -78,7 +78,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (found, MIB) = (&self.found, MIB);
+        let found = &self.found;
         writeln!(f, "{:>7}  {:>12}  MiB of memory, disk of each node", "s", "acknowledged")?;
         let step = self.samples.len().div_ceil(SHOWN).max(1);
         let last = self.samples.len().saturating_sub(1);

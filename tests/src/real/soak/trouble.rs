@@ -30,7 +30,7 @@ struct Done {
 
 /// One trouble after the other.
 #[derive(Debug)]
-pub struct Trouble {
+pub(super) struct Trouble {
     rng: ChaCha8Rng,
     every: Duration,
     next: Instant,
