@@ -329,6 +329,31 @@ impl Client {
         }
     }
 
+    /// Has a member part with all that it has, or serve again. It has begun when this returns;
+    /// [`status`](Self::status) tells how far it is.
+    ///
+    /// # Errors
+    /// There is no such member, it is the last one that is not drained, or nobody who decides that
+    /// answers.
+    pub async fn drain(&self, node: NodeId, draining: bool) -> Result<(), ClientError> {
+        self.change_members(&Ask::Drain { node, draining }).await
+    }
+
+    /// Has the cluster forget a member for good.
+    ///
+    /// # Errors
+    /// As for [`drain`](Self::drain); and if it lives and was not drained.
+    pub async fn forget(&self, node: NodeId) -> Result<(), ClientError> {
+        self.change_members(&Ask::Forget { node }).await
+    }
+
+    async fn change_members(&self, ask: &Ask) -> Result<(), ClientError> {
+        match self.exchange().one(ask, self.within()).await? {
+            Answer::Done => Ok(()),
+            other => Err(ClientError::unexpected(&other)),
+        }
+    }
+
     /// The node that this client is linked to, as far as is known at this moment.
     #[must_use]
     pub fn node(&self) -> Option<NodeId> {

@@ -192,6 +192,14 @@ impl Transport {
         }
     }
 
+    /// Calls `node` no more. It is heard if it calls, so that it can be told that it is no member.
+    pub fn forget_peer(&self, node: NodeId) {
+        if let Some(peer) = self.inner.peers.get(node) {
+            peer.state().addr = None;
+            peer.changed.notify_one();
+        }
+    }
+
     /// Takes note of a start of `node` that others know of: earlier ones are refused.
     pub fn note_incarnation(&self, node: NodeId, incarnation: Incarnation) {
         let Some(peer) = self.inner.peers.entry(node) else { return };

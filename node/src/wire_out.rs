@@ -119,6 +119,7 @@ fn parts(mut messages: Vec<PeerMessage>, bytes: usize) -> Vec<Vec<PeerMessage>> 
 const fn kind(answer: &Answer) -> &'static str {
     match answer {
         Answer::Claims(_) => "claims",
+        Answer::Done => "done",
         Answer::Failed(_) => "failed",
         Answer::Finished(_) => "finished",
         Answer::Status(_) => "status",

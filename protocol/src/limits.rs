@@ -33,6 +33,9 @@ pub const REPLICAS_MAX: u8 = 7;
 pub const META_VOTERS_MAX: usize = 5;
 /// Most members of a cluster: what the simulated membership has been shown to carry.
 pub const MEMBERS_MAX: usize = 1024;
+/// Most forgotten members that a cluster remembers, so that they are told when they come back: as
+/// many as it may have. One that comes back later joins as if it had never been there.
+pub const FORGOTTEN_MAX: usize = MEMBERS_MAX;
 
 /// Longest task, queue, node or cluster name in bytes: it fits a label, a file name and a metric.
 pub const NAME_BYTES_MAX: usize = 128;

@@ -2,11 +2,14 @@
 //!
 //! Its versions are announced to all; nodes keep a copy and work on without the group.
 
+mod parting;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::parting::PartingRefusal;
 use crate::durable::LogEntry;
 use crate::id::{ClusterId, NodeId};
 use crate::limits::{FRAME_BYTES_MAX, MEMBERS_MAX};
@@ -30,6 +33,8 @@ pub struct Meta {
     pub members: BTreeMap<NodeId, Member>,
     /// Grows by one with each change.
     pub version: u64,
+    /// Who belonged to it once and never will again, the last ones.
+    pub forgotten: Vec<NodeId>,
 }
 
 /// A member.
@@ -43,6 +48,8 @@ pub struct Member {
     pub joined_at: Wall,
     /// The version that it joined with: members are told apart by age.
     pub joined_in: u64,
+    /// Whether it is to own, hold and run nothing.
+    pub draining: bool,
 }
 
 /// Who wants to be a member, or has moved.
@@ -79,6 +86,9 @@ pub enum JoinRefusal {
     /// There are too many members.
     #[error("the cluster has {MEMBERS_MAX} members, which is the limit")]
     Full,
+    /// It was a member and was forgotten.
+    #[error("the cluster was told to forget this node; empty its data directory to join anew")]
+    Forgotten,
 }
 
 /// What can be asked of the meta group. New variants go to the end.
@@ -90,6 +100,18 @@ pub enum MetaCommand {
         join: Join,
         /// When.
         at: Wall,
+    },
+    /// Drain a member, or have it serve again.
+    Drain {
+        /// Which.
+        node: NodeId,
+        /// Whether it is to have nothing from now on.
+        draining: bool,
+    },
+    /// Forget a member.
+    Forget {
+        /// Which.
+        node: NodeId,
     },
 }
 
@@ -104,23 +126,26 @@ impl Meta {
         voters_min: u8,
     ) -> Self {
         let members = BTreeMap::new();
-        Self { cluster, name, partitions, replicas, voters_min, members, version: 0 }
+        let forgotten = Vec::new();
+        Self { cluster, name, partitions, replicas, voters_min, members, version: 0, forgotten }
     }
 
-    /// Carries out the commands of `entry`.
+    /// Carries out the command of `entry`, and tells whether it was refused.
     ///
     /// # Errors
     /// When it holds none: it has no effect.
-    pub fn apply(&mut self, entry: &LogEntry) -> Result<(), DecodeError> {
-        match decode(&entry.data, FRAME_BYTES_MAX)? {
+    pub fn apply(&mut self, entry: &LogEntry) -> Result<Result<(), PartingRefusal>, DecodeError> {
+        Ok(match decode(&entry.data, FRAME_BYTES_MAX)? {
             MetaCommand::Join { join, at } => {
                 // A refusal was told to the node before; two that race for a name meet here.
                 if self.check(&join).is_ok() {
                     self.admit(join, at);
                 }
+                Ok(())
             }
-        }
-        Ok(())
+            MetaCommand::Drain { node, draining } => self.drain(node, draining),
+            MetaCommand::Forget { node } => self.forget(node),
+        })
     }
 
     /// Whether `join` may be carried out.
@@ -130,6 +155,9 @@ impl Meta {
     pub fn check(&self, join: &Join) -> Result<(), JoinRefusal> {
         if join.cluster_name != self.name {
             return Err(JoinRefusal::OtherCluster { name: self.name.clone() });
+        }
+        if self.is_forgotten(join.node) {
+            return Err(JoinRefusal::Forgotten);
         }
         if self.members.iter().any(|(node, member)| *node != join.node && member.name == join.name)
         {
@@ -161,6 +189,7 @@ impl Meta {
             address: join.address,
             joined_at: at,
             joined_in: version,
+            draining: false,
         });
         member.name = join.name;
         member.address = join.address;

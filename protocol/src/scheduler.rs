@@ -16,7 +16,8 @@
 //! 7. [`takeover`] begins anew when a group gets a new owner;
 //! 8. [`loss`] has copies replaced whose storage is gone;
 //! 9. [`memory`] says when the node is full, [`states`] which copies get a whole state now;
-//! 10. [`fitness`] knows which nodes can do their part, and [`leave`] hands all over in order.
+//! 10. [`meta`] keeps up with the cluster's facts, and [`facts`] has them changed by request;
+//! 11. [`fitness`] knows which nodes can do their part, and [`leave`] hands all over in order.
 //!
 //! What every member has a part of, it tells when it is asked: [`list`] and [`survey`] put together
 //! what [`gather`] brings.
@@ -35,6 +36,7 @@ mod disk;
 mod dispatch;
 mod effect;
 mod event;
+mod facts;
 mod fitness;
 mod founding;
 mod gather;
@@ -153,6 +155,8 @@ pub struct Scheduler {
     peers: BTreeMap<NodeId, Peer>,
     /// Who said that it owns a partition of which there is no copy here.
     owners: BTreeMap<PartitionId, NodeId>,
+    /// Who was said to lead the meta group, by one that does not.
+    keeper_of_facts: Option<NodeId>,
     clocks: Clocks,
     lessees: Lessees,
 
@@ -209,6 +213,7 @@ impl Scheduler {
             is_member: false,
             peers: BTreeMap::new(),
             owners: BTreeMap::new(),
+            keeper_of_facts: None,
             clocks: Clocks::default(),
             lessees: Lessees::default(),
             ready: Ready::default(),

@@ -15,7 +15,7 @@ pub use self::peer::{
     Said,
 };
 pub use self::request::{
-    Answer, Ask, Claim, Claims, ClientFrame, Ending, MemberStatus, Request, RequestError,
+    Answer, Ask, Claim, Claims, ClientFrame, Drain, Ending, MemberStatus, Request, RequestError,
     ServerFrame, Share, Status, Welcome,
 };
 pub(crate) use self::spoken::spoken;

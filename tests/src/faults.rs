@@ -1,5 +1,7 @@
 //! What breaks, when, and for how long.
 
+use umbel_protocol::wire::Ask;
+
 use crate::plan::{MS, SECOND};
 use crate::world::{What, World};
 
@@ -8,6 +10,9 @@ pub const PAUSE_MAX: u64 = 8 * SECOND;
 
 /// For how long a process that was told to stop has time to do so.
 const LEAVE_PATIENCE: u64 = 60 * SECOND;
+
+/// So long after a storm all hosts are to serve again: no request to drain one is under way then.
+const UNDRAIN_AFTER: u64 = 25 * SECOND;
 
 /// Something breaks, or heals.
 #[derive(Clone, Debug)]
@@ -18,6 +23,8 @@ pub enum Fault {
     Restart(usize),
     /// The process of a host is told to stop.
     Leave(usize),
+    /// A host is drained, or serves again.
+    Drain(usize, bool),
     /// Nothing is blocked any more.
     Heal,
     /// A minority dies for good.
@@ -65,6 +72,10 @@ impl World {
                 }
             }
             Fault::Leave(host) => self.leave(host, LEAVE_PATIENCE),
+            Fault::Drain(host, draining) => {
+                let node = self.hosts[host].node;
+                self.operate(Ask::Drain { node, draining });
+            }
             Fault::Heal => self.heal(),
             Fault::Lose => self.lose_minority(),
             Fault::Calm => self.calm(),
@@ -87,6 +98,13 @@ impl World {
         self.network.unruly = false;
         self.network.lags = false;
         self.datagram_loss = 0;
+        if self.plan.faults.drain > 0 {
+            // Requests that were asked more than once may have come in another order.
+            for host in 0..self.hosts.len() {
+                self.push(self.now + UNDRAIN_AFTER, What::Fault(Fault::Drain(host, false)));
+            }
+            self.healed_at = Some(self.now + UNDRAIN_AFTER);
+        }
         for host in 0..self.hosts.len() {
             self.hosts[host].slow_until = self.now;
             if self.hosts[host].process.is_none() {
@@ -107,6 +125,7 @@ impl World {
             faults.pause,
             faults.bridge,
             faults.leave,
+            faults.drain,
         ];
         let total: u32 = weights.iter().sum();
         if total == 0 {
@@ -129,6 +148,11 @@ impl World {
         let host = self.some_host();
         if kind == 7 {
             return self.strike(Fault::Leave(host));
+        }
+        if kind == 8 {
+            let at = self.now + self.between(SECOND, 20 * SECOND);
+            self.push(at, What::Fault(Fault::Drain(host, false)));
+            return self.strike(Fault::Drain(host, true));
         }
         self.is_troubled = true;
         let names = ["crash", "blackout", "cut", "connection breaks", "slow disk", "pause"];

@@ -16,6 +16,7 @@ pub mod invariants;
 pub mod ledger;
 pub mod loss;
 pub mod network;
+pub mod operator;
 pub mod plan;
 pub mod real;
 pub mod runner;

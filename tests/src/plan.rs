@@ -73,6 +73,8 @@ pub struct FaultPlan {
     pub bridge: u32,
     /// A process is told to stop, and starts anew when it has.
     pub leave: u32,
+    /// A member is drained for a while.
+    pub drain: u32,
     /// Most that a wall clock is off, in milliseconds.
     pub clock_skew: u64,
     /// Whether messages of consensus are reordered, doubled and lost one by one.
@@ -121,7 +123,8 @@ impl Plan {
     pub fn of_leaving(seed: u64) -> Self {
         let plan = Self::of(seed);
         let every = 4 * SECOND;
-        let faults = FaultPlan { kind: "leaving", every, leave: 1, ..FaultPlan::default() };
+        let faults =
+            FaultPlan { kind: "leaving", every, leave: 3, drain: 1, ..FaultPlan::default() };
         let (submissions, storm) = (4 * plan.submissions, plan.storm + 30 * SECOND);
         // One that is alone has nobody to hand over to.
         let hosts = plan.hosts.max(2);
@@ -182,6 +185,7 @@ impl FaultPlan {
                 pause: 2,
                 bridge: 1,
                 leave: 1,
+                drain: 1,
                 clock_skew: 2_000,
                 unruly: rng.random_bool(0.5),
                 lags,

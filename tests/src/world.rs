@@ -19,6 +19,7 @@ use crate::invariants;
 use crate::ledger::Ledger;
 use crate::loss::Loss;
 use crate::network::Network;
+use crate::operator::{OPERATOR, Operator};
 use crate::plan::{MS, Plan, SECOND};
 use crate::work;
 
@@ -47,6 +48,8 @@ pub struct World {
     pub network: Network,
     /// Who asks them.
     pub clients: Clients,
+    /// Who runs it.
+    pub operator: Operator,
     /// What was seen.
     pub ledger: Ledger,
     /// What copies looked like.
@@ -141,6 +144,8 @@ pub enum What {
     Fault(Fault),
     /// Inside a process: host, life, what.
     Inside(usize, u64, Local),
+    /// The operator asks again.
+    Operate(u64),
     /// A client gives up waiting: operation, attempt.
     Timeout(u64, u64),
     /// A client tries.
@@ -167,6 +172,7 @@ impl World {
             index,
             network: Network::new(plan.faults.unruly, plan.faults.lags),
             clients: Clients::default(),
+            operator: Operator::default(),
             ledger: Ledger::default(),
             images: Default::default(),
             furthest: Default::default(),
@@ -238,7 +244,14 @@ impl World {
         let Some(healed_at) = self.healed_at else {
             return Ok(false);
         };
-        let open = self.clients.open().or_else(|| invariants::every_task_ends::open(self));
+        if self.now < healed_at {
+            return Ok(false);
+        }
+        let open = self
+            .clients
+            .open()
+            .or_else(|| self.operator.open())
+            .or_else(|| invariants::every_task_ends::open(self));
         let unsettled = invariants::replicas_converge::unsettled(self)
             .map(|what| format!("replicas_converge: {what}"))
             .or_else(|| {
@@ -275,6 +288,7 @@ impl World {
 
     fn happen(&mut self, what: What) {
         match what {
+            What::Answer { op: OPERATOR, attempt, answer } => self.operated(attempt, answer),
             What::Answer { op, attempt, answer } => self.answered(op, attempt, answer),
             What::Breaks { a, b, epoch } => {
                 if self.network.is_current(a, b, epoch) {
@@ -315,6 +329,7 @@ impl World {
                 }
                 self.happens(host, local);
             }
+            What::Operate(number) => self.operate_again(number),
             What::Timeout(op, attempt) => self.timed_out(op, attempt),
             What::Try(op) => self.try_op(op),
         }

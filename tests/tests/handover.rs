@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use umbel_tests::{Plan, run};
 
 /// Seeds of the test command.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 16;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())

@@ -118,6 +118,7 @@ impl Lone {
                     }
                     scheduler::Effect::Answer { .. }
                     | scheduler::Effect::Admitted
+                    | scheduler::Effect::Forget(_)
                     | scheduler::Effect::Joined(_)
                     | scheduler::Effect::Keep(_)
                     | scheduler::Effect::Left

@@ -73,6 +73,13 @@ impl Handles {
         self.announce(node, address);
     }
 
+    /// A node is no member any more: nobody calls it or looks for it.
+    pub(crate) fn forget(&self, node: NodeId) {
+        self.met.remove(&node);
+        self.transport.forget_peer(node);
+        self.tell(&self.gossip, Gossiped(membership::Event::Forget { node }));
+    }
+
     pub(super) fn announce(&self, node: NodeId, address: SocketAddr) {
         let to = membership::Peer { node, address };
         // Lost ones do no harm: gossip spreads by any other way.

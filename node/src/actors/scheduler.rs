@@ -131,6 +131,7 @@ impl Scheduler {
             Effect::Admitted => self.handles.admitted(),
             Effect::Answer { caller, answer, is_last } => self.answer(caller, answer, is_last),
             Effect::Execute(says) => self.for_executor.push_back(says),
+            Effect::Forget(node) => self.handles.forget(node),
             Effect::Joined(cluster) => self.handles.joined(cluster),
             Effect::Keep(write) => self.keep(write),
             Effect::Left => drop(self.handles.left.send_replace(true)),

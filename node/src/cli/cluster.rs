@@ -1,10 +1,14 @@
 //! `umbel cluster`: who belongs to it, and how they are.
 
-use anyhow::Context;
+mod drain;
+mod forget;
+
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use umbel_protocol::id::NodeId;
 use umbel_protocol::membership::Liveness;
-use umbel_protocol::wire::Status;
+use umbel_protocol::wire::{Drain, Status};
 
 use super::connect::ConnectArgs;
 use super::table::table;
@@ -15,6 +19,12 @@ use super::{Done, out};
 pub(super) enum ClusterCommand {
     /// Show the nodes, the partitions and how much there is to do
     Status(StatusArgs),
+    /// Have a node part with all that it has: it owns, keeps and runs nothing then
+    Drain(drain::DrainArgs),
+    /// Have a drained node serve again
+    Undrain(drain::UndrainArgs),
+    /// Have the cluster forget a node that is gone for good, or was drained
+    Forget(forget::ForgetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -33,12 +43,17 @@ struct NodeLine<'a> {
     id: String,
     address: String,
     state: &'static str,
+    /// Whether it can do its part.
+    condition: String,
+    /// Whether it is drained.
+    drain: &'static str,
     pid: u32,
     /// Whether it told what it owns; if not, the next two are not known.
     told: bool,
     partitions: u16,
     open: u64,
     running: u64,
+    copies: u64,
     cluster: &'a str,
     cluster_partitions: u16,
     cluster_partitions_owned: u16,
@@ -48,7 +63,33 @@ struct NodeLine<'a> {
 }
 
 pub(super) async fn run(command: ClusterCommand) -> anyhow::Result<Done> {
-    let ClusterCommand::Status(StatusArgs { json, connect }) = command;
+    match command {
+        ClusterCommand::Status(args) => show(args).await,
+        ClusterCommand::Drain(args) => drain::drain(args).await,
+        ClusterCommand::Undrain(args) => drain::undrain(args).await,
+        ClusterCommand::Forget(args) => forget::run(args).await,
+    }
+}
+
+/// The member that is called `text`, or has that id: also if it is none any more.
+fn member(status: &Status, text: &str) -> anyhow::Result<NodeId> {
+    let named = status.meta.members.iter().find(|(_, member)| member.name == text);
+    if let Some((node, _)) = named {
+        return Ok(*node);
+    }
+    if let Some(node) = (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok()).flatten() {
+        return Ok(NodeId(node));
+    }
+    let names: Vec<_> = status.meta.members.values().map(|member| member.name.as_str()).collect();
+    bail!("no node of the cluster is called {text:?}; there are {}", names.join(", "))
+}
+
+/// What people call a member.
+fn name(status: &Status, node: NodeId) -> String {
+    status.meta.members.get(&node).map_or_else(|| node.to_string(), |member| member.name.clone())
+}
+
+async fn show(StatusArgs { json, connect }: StatusArgs) -> anyhow::Result<Done> {
     let client = connect.client().await?;
     let status = client.status().await.context("cannot ask for the status")?;
     let mut results = out::Results::new();
@@ -74,6 +115,27 @@ const fn state(liveness: Liveness) -> &'static str {
     }
 }
 
+/// The word for how far a node has parted with what it has.
+const fn drain_word(drain: Drain) -> &'static str {
+    match drain {
+        Drain::Serving => "serving",
+        Drain::Draining => "draining",
+        Drain::Drained => "drained",
+    }
+}
+
+/// Whether it is heard of and, if there is more to say, what else is the matter with it.
+fn state_for_people(line: &NodeLine<'_>) -> String {
+    let mut words = vec![line.state];
+    if line.state != "down" && line.condition != "serving" {
+        words.push(&line.condition);
+    }
+    if line.drain != "serving" {
+        words.push(line.drain);
+    }
+    words.join(", ")
+}
+
 fn node_lines(status: &Status) -> Vec<NodeLine<'_>> {
     let mut lines: Vec<_> = status
         .members
@@ -85,11 +147,14 @@ fn node_lines(status: &Status) -> Vec<NodeLine<'_>> {
                 id: member.node.to_string(),
                 address: member.address.to_string(),
                 state: state(member.liveness),
+                condition: member.condition.to_string(),
+                drain: drain_word(status.drain(member.node)),
                 pid: member.pid,
                 told: share.has_told,
                 partitions: share.owned,
                 open: share.open,
                 running: share.running,
+                copies: share.copies,
                 cluster: &status.meta.name,
                 cluster_partitions: status.meta.partitions,
                 cluster_partitions_owned: status.partitions_owned,
@@ -125,11 +190,13 @@ fn for_people(status: &Status) -> Vec<String> {
         .map(|line| {
             let told = |n: u64| if line.told { count(n) } else { "?".to_owned() };
             let pid = if line.pid == 0 { String::new() } else { line.pid.to_string() };
+            let state = state_for_people(&line);
             [
                 line.name.to_owned(),
                 line.address,
-                line.state.to_owned(),
+                state,
                 told(line.partitions.into()),
+                told(line.copies),
                 told(line.open),
                 count(line.running),
                 pid,
@@ -137,8 +204,10 @@ fn for_people(status: &Status) -> Vec<String> {
             ]
         })
         .collect();
-    lines
-        .extend(table(["NODE", "ADDRESS", "STATE", "OWNS", "OPEN", "RUNNING", "PID", "ID"], &rows));
+    lines.extend(table(
+        ["NODE", "ADDRESS", "STATE", "OWNS", "COPIES", "OPEN", "RUNNING", "PID", "ID"],
+        &rows,
+    ));
     lines
 }
 
@@ -152,7 +221,8 @@ fn untold(status: &Status) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use umbel_protocol::id::{ClusterId, NodeId};
+    use umbel_protocol::id::ClusterId;
+    use umbel_protocol::membership::Condition;
     use umbel_protocol::meta::{Member, Meta};
     use umbel_protocol::time::Wall;
     use umbel_protocol::wire::{MemberStatus, Share};
@@ -161,25 +231,34 @@ mod tests {
 
     #[test]
     fn members_are_shown_by_name() {
-        let member = |node: u128, name: &str, liveness| MemberStatus {
+        let member = |node: u128, name: &str, liveness, condition| MemberStatus {
             node: NodeId(node),
             name: name.to_owned(),
             address: ([127, 0, 0, 1], 7400).into(),
             liveness,
             pid: 42,
+            condition,
         };
         let mut meta = Meta::new(ClusterId(9), "farm".into(), 16, 3, 2);
         for (node, name) in [(1, "a"), (2, "b")] {
             let address = ([127, 0, 0, 1], 7400).into();
             let joined_at = Wall::EPOCH;
             let name = name.to_owned();
-            meta.members.insert(NodeId(node), Member { name, address, joined_at, joined_in: 1 });
+            let draining = node == 2;
+            meta.members
+                .insert(NodeId(node), Member { name, address, joined_at, joined_in: 1, draining });
         }
-        let share = |has_told, owned, open, running| Share { has_told, owned, open, running };
+        let share = |has_told, owned, open, running| {
+            let copies = u64::from(owned) + 1;
+            Share { has_told, owned, open, running, copies }
+        };
         let status = Status {
             node: NodeId(1),
             meta,
-            members: vec![member(2, "b", Liveness::Down), member(1, "a", Liveness::Alive)],
+            members: vec![
+                member(2, "b", Liveness::Down, Condition::Serving),
+                member(1, "a", Liveness::Alive, Condition::DiskSlow),
+            ],
             shares: [(NodeId(1), share(true, 12, 1_000, 2)), (NodeId(2), share(false, 0, 0, 1))]
                 .into(),
             partitions_owned: 12,
@@ -196,14 +275,26 @@ mod tests {
                 "not counted, for they do not answer: what is owned by b",
             ]
         );
-        assert_eq!(shown[5], "NODE  ADDRESS         STATE  OWNS  OPEN   RUNNING  PID  ID");
-        let down = format!("b     127.0.0.1:7400  down   ?     ?      1        42   {}", NodeId(2));
+        assert_eq!(
+            shown[5],
+            "NODE  ADDRESS         STATE             OWNS  COPIES  OPEN   RUNNING  PID  ID"
+        );
+        let id = NodeId(1);
+        let slow = format!(
+            "a     127.0.0.1:7400  alive, disk slow  12    13      1,000  2        42   {id}"
+        );
+        assert_eq!(shown[6], slow);
+        let id = NodeId(2);
+        let down = format!(
+            "b     127.0.0.1:7400  down, draining    ?     ?       ?      1        42   {id}"
+        );
         assert_eq!(shown[7], down);
         assert_eq!(
             serde_json::to_string(&node_lines(&status)[0]).unwrap(),
             "{\"name\":\"a\",\"id\":\"00000000000000000000000000000001\",\
-             \"address\":\"127.0.0.1:7400\",\"state\":\"alive\",\"pid\":42,\"told\":true,\
-             \"partitions\":12,\"open\":1000,\"running\":2,\"cluster\":\"farm\",\
+             \"address\":\"127.0.0.1:7400\",\"state\":\"alive\",\
+             \"condition\":\"disk slow\",\"drain\":\"serving\",\"pid\":42,\"told\":true,\
+             \"partitions\":12,\"open\":1000,\"running\":2,\"copies\":13,\"cluster\":\"farm\",\
              \"cluster_partitions\":16,\"cluster_partitions_owned\":12,\
              \"cluster_partitions_whole\":0,\"cluster_open\":1000,\"cluster_running\":3}"
         );

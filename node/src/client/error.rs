@@ -82,6 +82,7 @@ impl ClientError {
     pub(super) fn unexpected(answer: &Answer) -> Self {
         let answer = match answer {
             Answer::Claims(_) | Answer::Waiting => "a note to other nodes",
+            Answer::Done => "a confirmation",
             Answer::Failed(_) => "an error",
             Answer::Finished(_) => "the ends of tasks",
             Answer::Status(_) => "its status",

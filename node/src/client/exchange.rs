@@ -235,8 +235,11 @@ const fn may_pass(error: &RequestError) -> bool {
         | RequestError::NotOwner { .. }
         | RequestError::Overloaded { .. }
         | RequestError::TimedOut
+        | RequestError::NoFacts
+        | RequestError::NotLeader { .. }
         | RequestError::Unknown => true,
         RequestError::Invalid(_)
+        | RequestError::Parting(_)
         | RequestError::NotFound { .. }
         | RequestError::TooLong { .. }
         | RequestError::UnknownTask { .. }

@@ -46,7 +46,8 @@ fn welcome(members: Vec<MemberStatus>) -> Answer {
 
 fn member(node: u128, address: std::net::SocketAddr) -> MemberStatus {
     let (name, liveness) = (format!("node-{node}"), Liveness::Alive);
-    MemberStatus { node: NodeId(node), name, address, liveness, pid: 0 }
+    let condition = umbel_protocol::membership::Condition::Serving;
+    MemberStatus { node: NodeId(node), name, address, liveness, pid: 0, condition }
 }
 
 impl Scripted {

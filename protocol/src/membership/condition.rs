@@ -29,14 +29,15 @@ impl Condition {
     }
 
     /// How ill a node in this condition serves as an owner; the best is zero. One that is slow does
-    /// it late, one whose disk is full hardly, and one that leaves is about to be gone.
+    /// it late, one whose disk is full hardly, and one that leaves is about to be gone. Three is for one
+    /// that is drained.
     #[must_use]
     pub const fn burden(self) -> u8 {
         match self {
             Self::Serving => 0,
             Self::DiskSlow | Self::Starved => 1,
             Self::DiskFull => 2,
-            Self::Leaving => 3,
+            Self::Leaving => 4,
         }
     }
 }

@@ -174,7 +174,7 @@ impl Membership {
     }
 
     fn forget(&mut self, now: Tick, node: NodeId, effects: &mut Vec<Effect>) {
-        self.search.settle(node);
+        self.search.forget(node);
         self.loads.remove(&node);
         if self.roster.liveness(node) == Some(Liveness::Down)
             && let Some(identity) = self.roster.identity(node)

@@ -7,7 +7,7 @@
 //!   tried slowly and for ever, unless the members agree to forget it. So every split heals, even
 //!   one in which nobody was left to talk to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use super::roster::Roster;
 use super::{Config, Identity, Peer};
 use crate::id::NodeId;
-use crate::limits::MEMBERS_MAX;
+use crate::limits::{FORGOTTEN_MAX, MEMBERS_MAX};
 use crate::time::{Span, Tick};
 
 /// How quickly a newcomer asks, and a silent node is asked.
@@ -31,6 +31,8 @@ pub(super) struct Search {
     rng: Xoshiro256PlusPlus,
     /// Nodes that the engine does not know and that may be there.
     wanted: BTreeMap<NodeId, Peer>,
+    /// Nodes that are not looked for, wherever they get lost: the last ones, oldest first.
+    forgotten: VecDeque<NodeId>,
     curious_until: Tick,
     ask_at: Tick,
     try_at: Tick,
@@ -41,6 +43,7 @@ impl Search {
         Self {
             rng: Xoshiro256PlusPlus::seed_from_u64(seed),
             wanted: BTreeMap::new(),
+            forgotten: VecDeque::new(),
             curious_until: Tick::START,
             ask_at: Tick::NEVER,
             try_at: Tick::NEVER,
@@ -54,6 +57,9 @@ impl Search {
 
     /// `peer` may be there.
     pub(super) fn want(&mut self, peer: Peer) {
+        if self.forgotten.contains(&peer.node) {
+            return;
+        }
         if self.wanted.len() < MEMBERS_MAX || self.wanted.contains_key(&peer.node) {
             self.wanted.insert(peer.node, peer);
         }
@@ -62,6 +68,17 @@ impl Search {
     /// `node` was met, or is no longer of interest.
     pub(super) fn settle(&mut self, node: NodeId) {
         self.wanted.remove(&node);
+    }
+
+    /// `node` is of no interest any more, now or later.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        self.settle(node);
+        if !self.forgotten.contains(&node) {
+            self.forgotten.push_back(node);
+        }
+        if self.forgotten.len() > FORGOTTEN_MAX {
+            self.forgotten.pop_front();
+        }
     }
 
     /// An answer held somebody new: the cluster is larger than we know.

@@ -18,8 +18,16 @@ impl Scheduler {
             return;
         };
         let caller = open.caller;
+        if let (Ask::Forget { node }, Answer::Status(status)) = (&open.ask, &answer) {
+            let node = *node;
+            return self.looked_at_before_it_is_forgotten(id, node, status);
+        }
         let goes_on = match &answer {
-            Answer::Failed(RequestError::NotOwner { .. } | RequestError::Forming { .. }) => {
+            Answer::Failed(
+                RequestError::NotOwner { .. }
+                | RequestError::NotLeader { .. }
+                | RequestError::Forming { .. },
+            ) => {
                 // The next upkeep finds the owner, or the deadline comes.
                 return self.park(id);
             }
@@ -45,6 +53,7 @@ impl Scheduler {
                 waits
             }
             Answer::Claims(_)
+            | Answer::Done
             | Answer::Failed(_)
             | Answer::Finished(_)
             | Answer::Status(_)
@@ -81,6 +90,11 @@ impl Scheduler {
             && *owner != from
         {
             self.owners.insert(*partition, *owner);
+        }
+        if let Answer::Failed(RequestError::NotLeader { leader }) = &answer
+            && expected
+        {
+            self.keeper_of_facts = leader.filter(|leader| *leader != from);
         }
         if expected {
             self.answer(Origin::Here(id), answer);

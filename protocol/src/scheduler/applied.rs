@@ -16,7 +16,7 @@ use super::{Effect, Scheduler};
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, TaskId, Token};
 use crate::limits::ENTRY_BYTES_MAX;
-use crate::membership::{Condition, Liveness};
+use crate::membership::Liveness;
 use crate::partition::{Change, Partition};
 use crate::sabotage::{self, Defect};
 use crate::task::{Phase, State};
@@ -33,12 +33,23 @@ impl Scheduler {
             };
             match &mut replica.machine {
                 Some(Machine::Meta(meta)) => {
-                    if let Err(why) = meta.apply(entry) {
-                        self.pass_over(id, entry.index, why.to_string());
-                        continue;
-                    }
+                    let result = match meta.apply(entry) {
+                        Ok(result) => result,
+                        Err(why) => {
+                            self.pass_over(id, entry.index, why.to_string());
+                            continue;
+                        }
+                    };
                     let meta = meta.clone();
+                    let owner = (replica.owner.as_mut())
+                        .filter(|owner| owner.is_settled && owner.term == entry.term);
+                    let asked = owner.and_then(|owner| owner.applied(entry.index)?.facts);
                     self.learn_meta(meta);
+                    if let Some(origin) = asked {
+                        let done =
+                            result.map_or_else(|why| Answer::Failed(why.into()), |()| Answer::Done);
+                        self.answer(origin, done);
+                    }
                 }
                 Some(Machine::Partition(partition)) => {
                     // What was proposed in another term is no longer waited for here, even if its
@@ -153,7 +164,7 @@ impl Scheduler {
     fn may_start(&self, lessee: Lessee) -> bool {
         self.is_present(lessee)
             && self.liveness(lessee.node) != Liveness::Down
-            && self.condition_of(lessee.node) != Condition::Leaving
+            && !self.runs_nothing(lessee.node)
     }
 
     /// Sends a run to its executor, for the first time or once more.

@@ -13,7 +13,6 @@ use super::replica::{Machine, Replica};
 use super::slots::{Choice, take_slots};
 use super::submit::Submission;
 use crate::id::{GroupId, Lessee, TaskId};
-use crate::membership::Condition;
 use crate::partition::Change;
 use crate::task::{State, Template};
 
@@ -42,16 +41,16 @@ impl Scheduler {
             let Some(profile) = self.lessees.profile_of(lessee) else {
                 continue;
             };
-            let condition = self.condition_of(lessee.node);
-            if condition == Condition::Leaving {
+            if self.runs_nothing(lessee.node) {
                 continue;
             }
+            let is_serving = self.condition_of(lessee.node).is_serving();
             let mut lines: BTreeMap<usize, BinaryHeap<Head>> = BTreeMap::new();
             for head in self.ready.heads() {
                 let class = self.ready.classes().get(head.class);
                 let pool = class.and_then(|class| profile.pool(&class.queue, &class.name));
                 let is_fit = || {
-                    condition.is_serving()
+                    is_serving
                         || self.executors_for(head.class).iter().any(|(fit, _)| *fit == lessee)
                 };
                 if let Some(pool) = pool.filter(|pool| self.slots.free(lessee, *pool) > 0)
@@ -136,8 +135,7 @@ impl Scheduler {
     }
 
     /// Executors that may run a class: this node's own first. Those of nodes that cannot do their part
-    /// are among them only if there are no others, and those of nodes that leave never: they would
-    /// refuse.
+    /// are among them only if there are no others, and those of nodes that leave or are drained never.
     pub(super) fn executors_for(&self, class: usize) -> Vec<Choice> {
         let Some(class) = self.ready.classes().get(class) else {
             return Vec::new();
@@ -149,10 +147,10 @@ impl Scheduler {
                 profile.pool(&class.queue, &class.name).map(|pool| (lessee, pool))
             })
             .collect();
-        let condition = |(lessee, _): &Choice| self.condition_of(lessee.node);
-        found.retain(|choice| condition(choice) != Condition::Leaving);
-        if found.iter().any(|choice| condition(choice).is_serving()) {
-            found.retain(|choice| condition(choice).is_serving());
+        found.retain(|(lessee, _)| !self.runs_nothing(lessee.node));
+        let is_serving = |(lessee, _): &Choice| self.condition_of(lessee.node).is_serving();
+        if found.iter().any(is_serving) {
+            found.retain(is_serving);
         }
         found.sort_unstable_by_key(|(lessee, _)| (lessee.node != home, *lessee));
         found

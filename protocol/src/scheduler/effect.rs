@@ -33,6 +33,8 @@ pub enum Effect {
     },
     /// Tell the executor of this node.
     Execute(OwnerSays),
+    /// A node is no member any more and never will be: nobody is to look for it or speak to it.
+    Forget(NodeId),
     /// This is the cluster of this node, whether it is a member already or asks to be one: to be kept
     /// on disk.
     Joined(ClusterId),

@@ -8,7 +8,11 @@ use super::Scheduler;
 use super::strain::Strain;
 use crate::id::NodeId;
 use crate::membership::Condition;
+use crate::meta::Meta;
 use crate::time::Tick;
+
+/// The burden of a node that is to own nothing.
+const DRAINED: u8 = 3;
 
 /// What condition this node is in.
 #[derive(Debug, Default)]
@@ -92,8 +96,8 @@ impl Scheduler {
     }
 
     /// Copies here campaign when they should, or only if nobody else does.
-    fn set_reluctance(&mut self) {
-        let is_reluctant = !self.condition().is_serving();
+    pub(super) fn set_reluctance(&mut self) {
+        let is_reluctant = !self.is_fit(self.node());
         for replica in self.replicas.values_mut() {
             replica.group.set_reluctant(is_reluctant);
         }
@@ -114,7 +118,26 @@ impl Scheduler {
         self.loads.condition(node, incarnation.unwrap_or_default())
     }
 
-    pub(super) fn is_serving(&self, node: NodeId) -> bool {
-        self.condition_of(node).is_serving()
+    /// Whether a node is to have nothing: it is drained, or was forgotten.
+    pub(super) fn is_drained(&self, node: NodeId) -> bool {
+        let drained = |meta: &Meta| meta.is_draining(node) || meta.is_forgotten(node);
+        self.meta.as_ref().is_some_and(drained)
+    }
+
+    /// Whether nothing speaks against giving a node anything.
+    pub(super) fn is_fit(&self, node: NodeId) -> bool {
+        self.condition_of(node).is_serving() && !self.is_drained(node)
+    }
+
+    /// Whether an executor there would take no run, or is to be given none.
+    pub(super) fn runs_nothing(&self, node: NodeId) -> bool {
+        self.condition_of(node) == Condition::Leaving || self.is_drained(node)
+    }
+
+    /// How ill a node serves as an owner; the best is zero. Worse than one that is to own nothing is
+    /// only one that is about to be gone.
+    pub(super) fn burden_of(&self, node: NodeId) -> u8 {
+        let burden = self.condition_of(node).burden();
+        if self.is_drained(node) { burden.max(DRAINED) } else { burden }
     }
 }

@@ -40,6 +40,11 @@ impl<T: Gather> Gatherings<T> {
         gathering.missing.remove(&from).then_some(&mut gathering.so_far)
     }
 
+    /// Whether parts of request `id` are waited for.
+    pub(super) fn is_open(&self, id: u64) -> bool {
+        self.open.contains_key(&id)
+    }
+
     /// Gives up request `id`, if the part of `from` is missing; whether it did.
     pub(super) fn give_up(&mut self, from: NodeId, id: u64) -> bool {
         let is_missing = |gathering: &Gathering<T>| gathering.missing.contains(&from);

@@ -41,19 +41,15 @@ impl Scheduler {
         let voters = (group.roster().iter())
             .filter(|(copy, node)| *node != self.node() && group.votes(*copy))
             .filter(|(copy, node)| self.is_alive(*node) && group.is_caught_up(*copy));
-        let burden = |node: NodeId| self.condition_of(node).burden();
-        let better = voters.map(|(_, node)| node).filter(|node| burden(*node) < self.burden());
+        let own = self.burden_of(self.node());
+        let better = voters.map(|(_, node)| node).filter(|node| self.burden_of(*node) < own);
         // Of those that do equally well the one that ranks first: it would get the group anyhow.
-        ranking(id, better).into_iter().min_by_key(|node| burden(*node))
+        ranking(id, better).into_iter().min_by_key(|node| self.burden_of(*node))
     }
 
     /// How well a node would lead a group that this one must not lead any more; the least is the best.
     pub(super) fn lead_worth(&self, node: NodeId) -> (bool, u8) {
-        (!self.is_alive(node), self.condition_of(node).burden())
-    }
-
-    fn burden(&self) -> u8 {
-        self.condition().burden()
+        (!self.is_alive(node), self.burden_of(node))
     }
 
     /// Tells the driver when nothing keeps this node any more.
@@ -74,7 +70,7 @@ impl Scheduler {
                 node != self.node()
                     && group.votes(copy)
                     && self.liveness(node) != Liveness::Down
-                    && self.condition_of(node).burden() < self.burden()
+                    && self.burden_of(node) < self.burden_of(self.node())
             })
     }
 }

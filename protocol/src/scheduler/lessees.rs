@@ -80,6 +80,11 @@ impl Lessees {
         self.unheard.retain(|_, partitions| !partitions.is_empty());
     }
 
+    /// The executor of a node is of no use any more, whatever it says.
+    pub(super) fn dismiss(&mut self, node: NodeId) {
+        self.present.remove(&node);
+    }
+
     /// Whether it holds any lease of a partition that is owned here.
     pub(super) fn has_leases(&self, lessee: Lessee) -> bool {
         self.leases.contains_key(&lessee)
@@ -143,6 +148,9 @@ impl Scheduler {
     }
 
     fn introduced(&mut self, lessee: Lessee, profile: Profile) {
+        if self.meta.as_ref().is_some_and(|meta| meta.is_forgotten(lessee.node)) {
+            return;
+        }
         if self.lessees.present.get(&lessee.node).is_some_and(|(present, _)| *present > lessee) {
             return;
         }
@@ -315,6 +323,9 @@ impl Scheduler {
         let peer = self.peers.get(&lessee.node);
         if peer.is_some_and(|peer| peer.incarnation > lessee.incarnation) {
             return Standing::Gone(Loss::Restarted);
+        }
+        if self.meta.as_ref().is_some_and(|meta| meta.is_forgotten(lessee.node)) {
+            return Standing::Gone(Loss::Unheard);
         }
         match self.liveness(lessee.node) {
             Liveness::Down if sabotage::has(Defect::CutOffIsCrash) => {

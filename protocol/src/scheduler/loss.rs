@@ -179,6 +179,7 @@ mod tests {
                         Effect::Answer { .. }
                         | Effect::Execute(_)
                         | Effect::Admitted
+                        | Effect::Forget(_)
                         | Effect::Joined(_)
                         | Effect::Left
                         | Effect::Meet { .. }

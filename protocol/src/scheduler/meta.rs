@@ -28,6 +28,9 @@ impl Scheduler {
         }
         let members = meta.members.keys().copied().collect();
         self.outbox.effects.push(Effect::Members(members));
+        let forgotten: Vec<NodeId> = (meta.forgotten.iter().copied())
+            .filter(|node| known.is_none_or(|known| !known.is_forgotten(*node)))
+            .collect();
         let was_member = mem::replace(&mut self.is_member, meta.has(&self.settings.join));
         let cluster = meta.cluster;
         let is_new = self.meta.replace(meta).is_none();
@@ -37,9 +40,25 @@ impl Scheduler {
         if self.is_member && !was_member {
             self.outbox.effects.push(Effect::Admitted);
         }
+        for node in forgotten {
+            self.forget_node(node);
+        }
+        self.set_reluctance();
         if self.leads_meta() {
             self.announce_meta();
         }
+    }
+
+    /// A node is no member any more, and never will be.
+    fn forget_node(&mut self, node: NodeId) {
+        if node == self.node() {
+            return self.outbox.effects.push(Effect::Refused(JoinRefusal::Forgotten));
+        }
+        self.lessees.dismiss(node);
+        self.slots.forget(node);
+        self.loads.forget(node);
+        self.joins.remove(&node);
+        self.outbox.effects.push(Effect::Forget(node));
     }
 
     /// Takes over what this node's own copy of the meta group says.
@@ -52,7 +71,7 @@ impl Scheduler {
         }
     }
 
-    fn leads_meta(&self) -> bool {
+    pub(super) fn leads_meta(&self) -> bool {
         self.replicas.get(&GroupId::META).is_some_and(Replica::is_settled)
     }
 
@@ -120,16 +139,19 @@ impl Scheduler {
         }
         let leader = match self.replicas.get(&GroupId::META) {
             Some(replica) => replica.group.leader(),
-            None => {
-                let alive = self.members().filter(|node| self.is_alive(*node));
-                let holders = ranking(GroupId::META, alive);
-                let pick = self.rng.random_range(0..META_VOTERS_MAX);
-                holders.get(pick).or_else(|| holders.first()).copied()
-            }
+            None => self.some_keeper_of_facts(),
         };
         if let Some(leader) = leader.filter(|leader| *leader != self.node()) {
             self.outbox.send(leader, PeerMessage::Join(join));
         }
+    }
+
+    /// A member that should have a copy of the meta group, any of them.
+    pub(super) fn some_keeper_of_facts(&mut self) -> Option<NodeId> {
+        let serving = self.meta.iter().flat_map(|meta| meta.serving());
+        let holders = ranking(GroupId::META, serving.filter(|node| self.is_alive(*node)));
+        let pick = self.rng.random_range(0..META_VOTERS_MAX);
+        holders.get(pick).or_else(|| holders.first()).copied()
     }
 
     fn join(&mut self, join: Join) {
@@ -147,7 +169,7 @@ impl Scheduler {
         let at = self.now.wall;
         self.joins.insert(join.node, join.clone());
         if let Some(owner) = self.replicas.get_mut(&GroupId::META).and_then(Replica::settled) {
-            owner.line.meta.push(MetaCommand::Join { join, at });
+            owner.line.meta.push((None, MetaCommand::Join { join, at }));
             self.staged.insert(GroupId::META);
         }
     }

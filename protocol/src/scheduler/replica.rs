@@ -77,8 +77,11 @@ pub(super) struct Line {
     pub(super) slots: Vec<SlotCount>,
     pub(super) submissions: Vec<Submission>,
     pub(super) cancels: Vec<(Origin, TaskId)>,
-    pub(super) meta: Vec<MetaCommand>,
+    pub(super) meta: Vec<FactsCommand>,
 }
+
+/// A command for the meta group, and whom to tell what came of it.
+pub(super) type FactsCommand = (Option<Origin>, MetaCommand);
 
 /// What one entry will decide.
 #[derive(Default)]
@@ -88,6 +91,8 @@ pub(super) struct InFlight {
     pub(super) proposal: Proposal,
     pub(super) submissions: Vec<Submission>,
     pub(super) cancels: Vec<(Origin, TaskId)>,
+    /// Who is told what came of the command of the meta group that it holds.
+    pub(super) facts: Option<Origin>,
     /// Slots that its leases take if it is applied.
     pub(super) slots: Vec<SlotCount>,
 }
@@ -242,7 +247,7 @@ impl Scheduler {
         }
         let (mut group, data) = Group::open(stored);
         group.set_limits(self.settings.limits);
-        group.set_reluctant(!self.condition().is_serving());
+        group.set_reluctant(!self.is_fit(self.node()));
         let machine = data
             .map(|data| Machine::from_bytes(id, &data).expect("the store checks what it returns"));
         let alone = group.copies().voters == [group.replica()];

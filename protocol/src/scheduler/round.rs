@@ -138,7 +138,7 @@ impl Scheduler {
             self.dirty.insert(id);
             let line = mem::take(&mut owner.line);
             let rest = match &replica.machine {
-                Some(Machine::Meta(_)) => propose_meta(&mut replica.group, line),
+                Some(Machine::Meta(_)) => propose_meta(&mut replica.group, owner, line),
                 Some(Machine::Partition(_)) | None => {
                     propose_commands(&mut replica.group, owner, line, at, &mut too_large)
                 }
@@ -174,12 +174,19 @@ impl Scheduler {
     }
 }
 
-fn propose_meta(group: &mut crate::group::Group, line: Line) -> Option<Line> {
-    for command in line.meta {
-        // Whoever asked asks again; a lost lead shows in the next drain.
-        let _ = group.propose(encode(&command));
+/// Puts commands of the meta group into entries of their own; returns those that were not taken.
+fn propose_meta(group: &mut crate::group::Group, owner: &mut Owner, line: Line) -> Option<Line> {
+    let mut kept = Line::default();
+    for (origin, command) in line.meta {
+        match group.propose(encode(&command)) {
+            Ok(index) => {
+                owner.in_flight.push_back(InFlight { index, facts: origin, ..InFlight::default() });
+            }
+            // A lost lead shows in the next drain.
+            Err(_) => kept.meta.push((origin, command)),
+        }
     }
-    None
+    (!kept.is_empty()).then_some(kept)
 }
 
 /// Turns a line into entries, each not much larger than a batch; returns what could not be
@@ -251,7 +258,7 @@ fn propose_singly(
     kept: &mut Line,
     too_large: &mut Line,
 ) {
-    let InFlight { index: _, proposal, submissions, cancels, mut slots } = whole;
+    let InFlight { index: _, proposal, submissions, cancels, facts: _, mut slots } = whole;
     let Proposal { term, at, commands } = proposal;
     let mut submissions = submissions.into_iter();
     let mut cancels = cancels.into_iter();

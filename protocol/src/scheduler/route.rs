@@ -75,6 +75,7 @@ impl Scheduler {
             }
             Ask::Status => return self.survey(origin),
             Ask::Welcome => return self.welcome(origin),
+            Ask::Drain { .. } | Ask::Forget { .. } => return self.route_to_facts(id),
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {}
         }
         let Some(partition) = open.ask.partition() else {
@@ -89,6 +90,15 @@ impl Scheduler {
             return self.answer(origin, Answer::Failed(invalid.into()));
         }
         let owner = self.owner_of(partition);
+        self.hand_on(id, owner);
+    }
+
+    /// Gives a request to `owner`, this node or another, or has it wait for one.
+    pub(super) fn hand_on(&mut self, id: u64, owner: Option<NodeId>) {
+        let origin = Origin::Here(id);
+        let Some(open) = self.asks.open.get(&id) else {
+            return;
+        };
         let ask = open.ask.clone();
         let deadline = open.deadline.since(self.now.tick);
         if owner == Some(self.node()) {
@@ -159,7 +169,7 @@ impl Scheduler {
                     self.liveness(node) != Liveness::Alive
                         || (now.since(at) > REPEAT_AFTER && !open.acknowledged)
                         || (now.since(at) > REPEAT_AFTER.times(5))
-                        || open.ask.partition().and_then(|p| self.owner_of(p)) != Some(node)
+                        || !self.is_asked(&open.ask, node)
                 }
                 Place::Here | Place::Parked => false,
             })
@@ -168,6 +178,11 @@ impl Scheduler {
         for id in lost {
             self.route(id);
         }
+    }
+
+    /// Whether `node` is who is to answer `ask`, as far as is known here.
+    fn is_asked(&self, ask: &Ask, node: NodeId) -> bool {
+        ask.is_of_facts() || ask.partition().and_then(|p| self.owner_of(p)) == Some(node)
     }
 
     fn overdue(&mut self, id: u64) {
@@ -182,6 +197,7 @@ impl Scheduler {
                 RequestError::TimedOut
             }
             Ask::Submit { .. } | Ask::Cancel { .. } if open.tried => RequestError::Unknown,
+            Ask::Drain { .. } | Ask::Forget { .. } => RequestError::NoFacts,
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {
                 RequestError::NoQuorum { partition }
             }
@@ -191,6 +207,7 @@ impl Scheduler {
         };
         // What was to be gathered from many is told as far as it is here.
         let gathered = self.listings.as_it_is(id).or_else(|| self.surveys.as_it_is(id));
+        let gathered = gathered.filter(|_| !open.ask.is_of_facts());
         let answer = gathered.unwrap_or(Answer::Failed(error));
         let caller = open.caller;
         self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });
@@ -213,7 +230,7 @@ impl Scheduler {
     /// Who should hold a partition that has no copy here: it knows the owner.
     fn first_holder(&self, partition: PartitionId) -> Option<NodeId> {
         let meta = self.meta.as_ref()?;
-        let alive = meta.members.keys().copied().filter(|node| self.is_alive(*node));
+        let alive = meta.serving().filter(|node| self.is_alive(*node));
         crate::placement::ranking(GroupId::of(partition), alive).first().copied()
     }
 }

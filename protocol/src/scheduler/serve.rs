@@ -3,6 +3,7 @@
 use super::Scheduler;
 use super::asks::Origin;
 use crate::id::TaskId;
+use crate::meta::MetaCommand;
 use crate::wire::{Answer, Ask, RequestError};
 
 impl Scheduler {
@@ -22,6 +23,7 @@ impl Scheduler {
             Ask::Cancel { .. } | Ask::Submit { .. } => true,
             Ask::Show { task } | Ask::Wait { task } => !self.has_ended(*task),
             Ask::List { .. } | Ask::Status | Ask::Welcome => false,
+            Ask::Drain { .. } | Ask::Forget { .. } => false,
         };
         if let Some(partition) = partition
             && needs_majority
@@ -38,6 +40,10 @@ impl Scheduler {
             Ask::List { state, queue, limit } => self.list_here(origin, state, &queue, limit),
             Ask::Status => self.claim(origin),
             Ask::Welcome => self.welcome(origin),
+            Ask::Drain { node, draining } => {
+                self.change_facts(origin, MetaCommand::Drain { node, draining });
+            }
+            Ask::Forget { node } => self.forget_member(origin, node),
         }
     }
 

@@ -105,6 +105,7 @@ impl Scheduler {
                 address: member.address,
                 liveness: self.liveness(*node),
                 pid: self.lessees.profile(*node).map_or(0, |profile| profile.pid),
+                condition: self.condition_of(*node),
             })
             .collect()
     }
@@ -123,7 +124,8 @@ impl Scheduler {
                 open: replica.partition()?.fill().open as u64,
             })
         });
-        Claims { owned: owned.collect(), running: self.lessees.runs() }
+        let copies = self.replicas.len() as u64;
+        Claims { owned: owned.collect(), running: self.lessees.runs(), copies }
     }
 
     /// Whether a group that is led here has as many copies as it should, on nodes that are alive.
@@ -155,7 +157,9 @@ impl Scheduler {
 impl Survey {
     /// Adds what `node` told. Of two that claim a partition the one of the later term owns it.
     fn add(&mut self, node: NodeId, claims: Claims) {
-        self.shares.entry(node).or_default().has_told = true;
+        let share = self.shares.entry(node).or_default();
+        share.has_told = true;
+        share.copies = claims.copies;
         for claim in claims.owned {
             let known = self.owners.get(&claim.partition);
             if claim.partition.0 < self.meta.partitions

@@ -116,6 +116,12 @@ impl Scheduler {
         };
         let id = replica.group.id();
         let Some(partition) = id.partition() else {
+            let waiting = line.meta.into_iter().filter_map(|(origin, _)| origin);
+            let proposed = in_flight.into_iter().filter_map(|entry| entry.facts);
+            for origin in waiting.chain(proposed) {
+                let error = RequestError::NotLeader { leader: None };
+                self.answer(origin, Answer::Failed(error));
+            }
             return;
         };
         let Line { submissions, cancels, slots, .. } = line;

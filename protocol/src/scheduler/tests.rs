@@ -5,6 +5,7 @@ mod beating;
 mod cancelling;
 mod clocks;
 mod cutting_off;
+mod draining;
 mod ending;
 mod entries;
 mod founding;

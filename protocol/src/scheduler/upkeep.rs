@@ -77,8 +77,7 @@ impl Scheduler {
             .collect();
         let slow = self.upkeep_turn.is_multiple_of(SLOW_TURN);
         let mut handovers = 0;
-        let most =
-            if self.condition().is_serving() { HANDOVERS_PER_TICK } else { PARTINGS_PER_TICK };
+        let most = if self.is_fit(self.node()) { HANDOVERS_PER_TICK } else { PARTINGS_PER_TICK };
         for id in owned {
             let due = self
                 .replicas
@@ -208,13 +207,12 @@ impl Scheduler {
             Some(_) => usize::from(meta.replicas),
             None => META_VOTERS_MAX,
         };
-        let members = meta.members.keys().copied();
-        let mut eligible = ranking(id, members.filter(|node| !self.is_given_up(*node)));
+        let mut eligible = ranking(id, meta.serving().filter(|node| !self.is_given_up(*node)));
         // Those that cannot do their part keep what they have, and come last for what is new.
         let roster = self.replicas.get(&id).map(|replica| replica.group.roster());
         let holds = |node: NodeId| roster.is_some_and(|roster| roster.replica_on(node).is_some());
-        eligible.sort_by_key(|node| !holds(*node) && !self.is_serving(*node));
-        Some(Aim { eligible, copies: limit.min(meta.members.len()) })
+        eligible.sort_by_key(|node| !holds(*node) && !self.is_fit(*node));
+        Some(Aim { eligible, copies: limit.min(meta.serving().count()) })
     }
 
     /// Whether a member has been away for so long that others take over its copies.
@@ -258,7 +256,7 @@ impl Scheduler {
             peer.liveness == Liveness::Alive && now.since(peer.since) >= patience
         });
         let goes = ready
-            && self.is_serving(best)
+            && self.is_fit(best)
             && roster.replica_on(best).is_some_and(|copy| replica.group.is_caught_up(copy))
             && self
                 .aim(id)

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClusterId, NodeId, PartitionId, TaskId};
-use crate::meta::Meta;
+use crate::meta::{Meta, PartingRefusal};
 use crate::partition::Refusal;
 use crate::task::{Batch, Failure, InvalidBatch, State, View};
 use crate::time::Span;
@@ -64,6 +64,20 @@ pub enum Ask {
     },
     /// Tell where to submit. Answered with [`Answer::Welcome`].
     Welcome,
+    /// Have a member part with all that it has, or have it serve again. Answered with
+    /// [`Answer::Done`] once that is durable; [`Status`] tells how far it is.
+    Drain {
+        /// Which.
+        node: NodeId,
+        /// Whether it is to have nothing from now on.
+        draining: bool,
+    },
+    /// Forget a member: one that is down for good, or that was drained. Answered with
+    /// [`Answer::Done`] once that is durable.
+    Forget {
+        /// Which.
+        node: NodeId,
+    },
 }
 
 /// What callers are answered.
@@ -99,6 +113,8 @@ pub enum Answer {
     Welcome(Box<Welcome>),
     /// The task has not ended; an owner waits for that and will say so. Only nodes see this.
     Waiting,
+    /// What was asked for is so now.
+    Done,
 }
 
 /// How a task ended.
@@ -137,6 +153,8 @@ pub struct Claims {
     pub owned: Vec<Claim>,
     /// Runs of their tasks that it has granted and not seen the end of, by the node that has them.
     pub running: Vec<(NodeId, u64)>,
+    /// Copies of groups that it holds, those of the cluster's own facts among them.
+    pub copies: u64,
 }
 
 /// One partition that a node owns.
@@ -185,6 +203,8 @@ pub struct Share {
     pub open: u64,
     /// Runs that it has, as the owners of their tasks know.
     pub running: u64,
+    /// Copies of groups that it holds, those of the cluster's own facts among them.
+    pub copies: u64,
 }
 
 /// About a member.
@@ -200,6 +220,19 @@ pub struct MemberStatus {
     pub liveness: crate::membership::Liveness,
     /// Its process id, as it told.
     pub pid: u32,
+    /// Whether it can do its part, as it told.
+    pub condition: crate::membership::Condition,
+}
+
+/// How far a member has parted with what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// It is not to.
+    Serving,
+    /// It is to, and still has something.
+    Draining,
+    /// It owns nothing, holds no copies and runs nothing.
+    Drained,
 }
 
 /// A request that failed. Nothing was acknowledged.
@@ -276,6 +309,21 @@ pub enum RequestError {
         /// What it would take.
         bytes: u64,
     },
+    /// The member is neither drained nor forgotten. Nothing has changed.
+    #[error(transparent)]
+    Parting(#[from] PartingRefusal),
+    /// The node asked does not lead the group of the cluster's facts (any more). Only nodes see this:
+    /// they ask on.
+    #[error("this node does not lead the group of the cluster's facts")]
+    NotLeader {
+        /// Who does, as far as it knows.
+        leader: Option<NodeId>,
+    },
+    /// No majority of those that keep the cluster's facts answers; try again when nodes are back.
+    #[error(
+        "no majority of the nodes that keep the cluster's facts can be reached; see `umbel cluster          status` for nodes that are down, then try again"
+    )]
+    NoFacts,
 }
 
 fn suggest(known: &[String], otherwise: &str) -> String {
@@ -294,6 +342,17 @@ impl Status {
     pub fn share(&self, node: NodeId) -> Share {
         self.shares.get(&node).copied().unwrap_or_default()
     }
+
+    /// How far `node` has parted with what it has, as far as is known.
+    #[must_use]
+    pub fn drain(&self, node: NodeId) -> Drain {
+        let Share { has_told, owned, running, copies, .. } = self.share(node);
+        match self.meta.is_draining(node) {
+            false => Drain::Serving,
+            true if has_told && owned == 0 && copies == 0 && running == 0 => Drain::Drained,
+            true => Drain::Draining,
+        }
+    }
 }
 
 impl Ask {
@@ -302,6 +361,7 @@ impl Ask {
     pub const fn acts(&self) -> bool {
         match self {
             Self::Cancel { .. } | Self::Submit { .. } => true,
+            Self::Drain { .. } | Self::Forget { .. } => true,
             Self::List { .. } | Self::Show { .. } | Self::Status => false,
             Self::Wait { .. } | Self::Welcome => false,
         }
@@ -316,7 +376,14 @@ impl Ask {
             }
             Self::Submit { batch, .. } => batch.rows.first().map(|row| row.id.partition()),
             Self::List { .. } | Self::Status | Self::Welcome => None,
+            Self::Drain { .. } | Self::Forget { .. } => None,
         }
+    }
+
+    /// Whether it concerns the cluster's facts: whoever leads their group decides it.
+    #[must_use]
+    pub const fn is_of_facts(&self) -> bool {
+        matches!(self, Self::Drain { .. } | Self::Forget { .. })
     }
 }
 

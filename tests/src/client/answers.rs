@@ -249,9 +249,12 @@ const fn had_no_effect(error: &RequestError) -> bool {
     match error {
         RequestError::Forming { .. }
         | RequestError::Invalid(_)
+        | RequestError::NoFacts
         | RequestError::NoQuorum { .. }
+        | RequestError::NotLeader { .. }
         | RequestError::NotOwner { .. }
         | RequestError::Overloaded { .. }
+        | RequestError::Parting(_)
         | RequestError::UnknownQueue { .. }
         | RequestError::UnknownTask { .. } => true,
         RequestError::NotFound { .. }
@@ -270,6 +273,7 @@ fn brief(answer: &Answer) -> String {
         }
         Answer::View(view) => format!("{:?}", view.state),
         Answer::Claims(_)
+        | Answer::Done
         | Answer::Status(_)
         | Answer::Tasks { .. }
         | Answer::Waiting

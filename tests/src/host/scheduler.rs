@@ -45,6 +45,12 @@ impl World {
                 }
                 self.local(host, Local::Formation(formation::Event::Joined));
             }
+            Effect::Forget(node) => {
+                if let Some(other) = self.index.get(&node).copied() {
+                    self.process(host).knows.remove(&other);
+                }
+                self.local(host, Local::Membership(membership::Event::Forget { node }));
+            }
             Effect::Left => {
                 let life = self.hosts[host].life;
                 self.process(host).has_left = true;

@@ -8,7 +8,7 @@
 use umbel_protocol::group::{Body, GroupMessage, RaftKind};
 use umbel_protocol::id::{GroupId, TaskId};
 use umbel_protocol::placement::voters_of;
-use umbel_protocol::wire::PeerMessage;
+use umbel_protocol::wire::{Answer, PeerMessage};
 
 use super::leased_runs_only::durable;
 use crate::world::World;
@@ -71,11 +71,19 @@ pub fn on_submitted(world: &World, task: TaskId) -> Result<(), String> {
     let places = world.hosts.iter().flat_map(|host| host.disk.accepted(task));
     // Nothing is acknowledged before the cluster has as many copies as it was formed to have.
     let founders = world.plan.seeds.max(1).min(usize::from(world.plan.replicas));
-    let least = voters_of(founders);
+    // Unless the operator has left fewer than that to serve.
+    let metas = world.hosts.iter().filter_map(|host| host.process.as_ref()?.scheduler.meta());
+    let drained = world.operator.answers.iter().any(|(_, answer)| *answer == Answer::Done);
+    let needed = metas.max_by_key(|meta| meta.version).filter(|_| drained);
+    let least = needed.map_or(usize::MAX, |meta| usize::from(meta.voters_min));
+    let whole = voters_of(founders);
+    // Of fewer one may have taken it in before another began to vote: it is needed for all elections.
+    let is_fewer = |have: usize| least < whole && have >= least;
+    let least = least.min(whole);
     let mut best = (0, 0);
     for (index, term) in places {
         let (have, voters) = durable(world, newest, group, index, term);
-        if have * 2 > voters && voters >= least {
+        if (have * 2 > voters || is_fewer(have)) && voters >= least {
             return Ok(());
         }
         best = best.max((have, voters));

@@ -260,7 +260,10 @@ const fn is_not_taken_in(error: &ClientError) -> bool {
             RequestError::Forming { .. }
             | RequestError::Invalid(_)
             | RequestError::NoQuorum { .. }
+            | RequestError::NoFacts
+            | RequestError::NotLeader { .. }
             | RequestError::NotOwner { .. }
+            | RequestError::Parting(_)
             | RequestError::Overloaded { .. }
             | RequestError::UnknownQueue { .. }
             | RequestError::UnknownTask { .. } => true,

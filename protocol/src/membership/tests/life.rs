@@ -190,6 +190,23 @@ fn a_forgotten_member_is_not_looked_for() {
 }
 
 #[test]
+fn one_that_was_forgotten_while_it_lived_is_not_looked_for_later() {
+    let mut network = Network::formed(3, 9);
+    for at in [0, 1] {
+        network.event(at, Event::Forget { node: node(2) });
+    }
+    network.run(ms(5_000));
+    network.stop(2);
+    network.run(ms(20 * 60_000));
+    assert_eq!(network.liveness(2, 0), None, "the engine has forgotten it, too");
+    network.keep_datagrams = true;
+    network.log.clear();
+    network.run(ms(60_000));
+    let sought = |(_, _, effect): &&(_, usize, Effect)| matches!(effect, Effect::SendDatagram { to, .. } if to.node == node(2));
+    assert_eq!(network.log.iter().filter(sought).count(), 0);
+}
+
+#[test]
 fn peers_that_are_known_need_no_introduction() {
     let mut network = Network::strangers(3, 9);
     let all: Vec<Identity> = (0..3).map(|host| identity(host, 1)).collect();

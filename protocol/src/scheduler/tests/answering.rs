@@ -258,6 +258,7 @@ fn a_client_learns_where_to_submit_and_how_the_node_is() {
     };
     assert_eq!((status.partitions_owned, status.partitions_whole), (PARTITIONS, PARTITIONS));
     assert_eq!((status.open, status.running), (2, 1));
-    let share = Share { has_told: true, owned: PARTITIONS, open: 2, running: 1 };
+    let copies = u64::from(PARTITIONS) + 1;
+    let share = Share { has_told: true, owned: PARTITIONS, open: 2, running: 1, copies };
     assert_eq!((status.share(id(0)), status.share(id(1))), (share, Share::default()));
 }

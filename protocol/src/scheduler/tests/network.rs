@@ -7,6 +7,7 @@ use super::said::{id, lessee, ms, profile};
 use super::{Effect, Event, Step};
 use crate::id::{GroupId, Lessee, NodeId, PartitionId};
 use crate::membership::{Condition, Liveness, Load};
+use crate::meta::JoinRefusal;
 use crate::time::Span;
 use crate::wire::hello::Versions;
 use crate::wire::{Answer, Ask, Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage};
@@ -23,6 +24,10 @@ pub(super) struct Network {
     pub(super) answers: Vec<(usize, u64, Answer)>,
     /// Nodes that have told that they have handed all over.
     pub(super) left: Vec<usize>,
+    /// Nodes that were told that they cannot be members.
+    pub(super) refused: Vec<(usize, JoinRefusal)>,
+    /// Nodes that others are to forget: by whom, whom.
+    pub(super) forgotten: Vec<(usize, NodeId)>,
     /// What executors were told: by which node, of which node, what.
     pub(super) told: Vec<(usize, usize, OwnerSays)>,
 }
@@ -38,6 +43,8 @@ impl Network {
             on_the_way: VecDeque::new(),
             answers: Vec::new(),
             left: Vec::new(),
+            refused: Vec::new(),
+            forgotten: Vec::new(),
             told: Vec::new(),
         };
         let step = network.nodes[0].found(replicas, usize::from(n));
@@ -121,12 +128,16 @@ impl Network {
                 }
                 Effect::Admitted | Effect::Joined(_) | Effect::Meet { .. } | Effect::Members(_) => {
                 }
+                Effect::Forget(node) => self.forgotten.push((at, node)),
                 Effect::Left => self.left.push(at),
+                Effect::Refused(why) => {
+                    self.refused.push((at, why));
+                    self.stopped.insert(at);
+                }
                 Effect::Keep(_)
                 | Effect::Lost(_)
                 | Effect::PassedOver { .. }
-                | Effect::Persist(_)
-                | Effect::Refused(_) => {
+                | Effect::Persist(_) => {
                     panic!("at {at}: {effect:?}")
                 }
             }

@@ -55,8 +55,9 @@ fn tasks_are_counted_where_they_are_owned_and_runs_where_they_are() {
     for at in 0..4 {
         let status = status(&mut network, at);
         assert_eq!((status.open, status.running), (3, 1));
-        let share = |owned, open, running| Share { has_told: true, owned, open, running };
-        let of = |at| status.share(network.node_id(at));
+        let of = |at| Share { copies: 0, ..status.share(network.node_id(at)) };
+        let share =
+            |owned, open, running| Share { has_told: true, owned, open, running, copies: 0 };
         assert_eq!((of(here), of(there)), (share(1, 2, 0), share(1, 1, 0)));
         assert_eq!(of(executor), share(0, 0, 1));
     }
@@ -127,7 +128,7 @@ fn of_two_that_claim_a_partition_the_later_owns_it() {
     let number = sent.expect("the others are asked");
     let claim = |partition, term, open| {
         let claim = Claim { partition, term, is_whole: false, open };
-        Answer::Claims(Box::new(Claims { owned: vec![claim], running: Vec::new() }))
+        Answer::Claims(Box::new(Claims { owned: vec![claim], running: Vec::new(), copies: 2 }))
     };
     let others: Vec<_> = (0..4).filter(|at| *at != asked).map(|at| network.node_id(at)).collect();
     let [one, two, three] = others[..] else { panic!("three others: {others:?}") };

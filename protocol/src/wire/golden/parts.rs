@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::samples::{
-    AT, LESSEE, PARTITION, TOKEN, batch, failure, group_message, join, meta, raft_message, task,
+    AT, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join, meta, raft_message,
+    task,
 };
 use super::{check, check_bytes, check_struct, golden, vectors};
 use crate::durable::{EntryKind, HardState};
 use crate::group::{Body, RaftKind};
-use crate::membership::Liveness;
-use crate::meta::{JoinRefusal, Meta, MetaCommand};
+use crate::membership::{Condition, Liveness};
+use crate::meta::{JoinRefusal, Meta, MetaCommand, PartingRefusal};
 use crate::partition::{Command, Grant, Loss, Partition, Proposal, Refusal, Report, Shelves};
 use crate::task::{Batch, Row};
 use crate::task::{FailureKind, InvalidBatch, Lease, Outcome, Phase, RunEnd, State, Template};
@@ -27,9 +28,11 @@ golden! {
     Command { Accept, Lease, Report, Release, Lose, Pardon, Cancel, Expire, Forget }
     Loss { Restarted, Unheard }
     Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition }
-    MetaCommand { Join }
-    JoinRefusal { OtherCluster, NameTaken, Full }
+    MetaCommand { Join, Drain, Forget }
+    JoinRefusal { OtherCluster, NameTaken, Full, Forgotten }
+    PartingRefusal { NoMember, LastOne, InUse }
     Liveness { Alive, Suspect, Down }
+    Condition { Serving, Leaving, DiskFull, DiskSlow, Starved }
     Outcome { Cancelled, Failed, Succeeded }
     FailureKind { BadArguments, Crashed, Error, Panicked, Permanent, TimedOut, TooLarge }
     Phase { Scheduled, Ready, Leased, Succeeded, Dead, Cancelled, Expired }
@@ -99,11 +102,28 @@ fn in_the_log_of_a_partition() {
 
 #[test]
 fn in_the_log_of_the_meta_group() {
-    check(&[MetaCommand::Join { join: join(), at: AT }]);
+    check(&[
+        MetaCommand::Join { join: join(), at: AT },
+        MetaCommand::Drain { node: NODE, draining: true },
+        MetaCommand::Forget { node: NODE },
+    ]);
+    check(&[
+        PartingRefusal::NoMember { node: NODE },
+        PartingRefusal::LastOne { node: NODE },
+        PartingRefusal::InUse { node: NODE },
+    ]);
+    check(&[
+        Condition::Serving,
+        Condition::Leaving,
+        Condition::DiskFull,
+        Condition::DiskSlow,
+        Condition::Starved,
+    ]);
     check(&[
         JoinRefusal::OtherCluster { name: "prod".into() },
         JoinRefusal::NameTaken { name: "a".into() },
         JoinRefusal::Full,
+        JoinRefusal::Forgotten,
     ]);
     check(&[Liveness::Alive, Liveness::Suspect, Liveness::Down]);
 }

@@ -9,7 +9,7 @@ use super::samples::{
 use super::{check, check_struct, golden};
 use crate::group::Body;
 use crate::id::NodeId;
-use crate::meta::JoinRefusal;
+use crate::meta::{JoinRefusal, PartingRefusal};
 use crate::partition::Refusal;
 use crate::task::{InvalidBatch, Outcome, State, Template};
 use crate::time::Span;
@@ -26,11 +26,11 @@ golden! {
     Said { FromExecutor, ToExecutor }
     OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop }
     ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall }
-    Ask { Cancel, List, Show, Status, Submit, Wait, Welcome }
-    Answer { Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting }
+    Ask { Cancel, List, Show, Status, Submit, Wait, Welcome, Drain, Forget }
+    Answer { Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting, Done }
     RequestError {
         Invalid, Forming, NoQuorum, NotFound, NotOwner, Overloaded, TimedOut, Unknown, UnknownTask,
-        UnknownQueue, TooLong,
+        UnknownQueue, TooLong, Parting, NotLeader, NoFacts,
     }
 }
 
@@ -74,11 +74,12 @@ pub(super) fn client_frame() -> ClientFrame {
 }
 
 fn status() -> Status {
+    let share = Share { has_told: true, owned: 86, open: 600, running: 5, copies: 257 };
     Status {
         node: NODE,
         meta: meta(),
         members: vec![member_status()],
-        shares: [(NODE, Share { has_told: true, owned: 86, open: 600, running: 5 })].into(),
+        shares: [(NODE, share)].into(),
         partitions_owned: 255,
         partitions_whole: 254,
         open: 1_000,
@@ -88,7 +89,7 @@ fn status() -> Status {
 
 fn claims() -> Claims {
     let claim = Claim { partition: PARTITION, term: 3, is_whole: true, open: 300 };
-    Claims { owned: vec![claim], running: vec![(NODE, 5)] }
+    Claims { owned: vec![claim], running: vec![(NODE, 5)], copies: 257 }
 }
 
 fn welcome() -> Welcome {
@@ -176,6 +177,8 @@ fn asked_by_callers() {
         Ask::Submit { batch: batch(), wait: true },
         Ask::Wait { task: task(3) },
         Ask::Welcome,
+        Ask::Drain { node: NODE, draining: true },
+        Ask::Forget { node: NODE },
     ]);
     check_struct("ClientFrame", &client_frame());
 }
@@ -198,6 +201,7 @@ fn answered_to_callers() {
         Answer::View(Box::new(view())),
         Answer::Welcome(Box::new(welcome())),
         Answer::Waiting,
+        Answer::Done,
     ]);
     let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
     check_struct("ServerFrame", &ServerFrame { id: 300, answer });
@@ -218,5 +222,8 @@ fn refused_to_callers() {
         RequestError::UnknownTask { name: "ad".into(), known: known.clone() },
         RequestError::UnknownQueue { name: "report".into(), known },
         RequestError::TooLong { bytes: 9_000_000 },
+        RequestError::Parting(PartingRefusal::InUse { node: NODE }),
+        RequestError::NotLeader { leader: Some(NODE) },
+        RequestError::NoFacts,
     ]);
 }

@@ -9,7 +9,7 @@ use crate::group::{Body, GroupMessage, RaftKind, RaftMessage};
 use crate::id::{
     ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, ReplicaId, TaskId, Token,
 };
-use crate::membership::Liveness;
+use crate::membership::{Condition, Liveness};
 use crate::meta::{Join, Member, Meta};
 use crate::task::{
     Batch, Failure, FailureKind, FilledIn, Options, Row, RunEnd, RunView, State, Template, View,
@@ -62,9 +62,11 @@ pub(super) fn meta() -> Meta {
         address: ([127, 0, 0, 1], 7401).into(),
         joined_at: AT,
         joined_in: 1,
+        draining: true,
     };
     meta.members.insert(NODE, member);
     meta.version = 1;
+    meta.forgotten.push(LESSEE.node);
     meta
 }
 
@@ -84,6 +86,7 @@ pub(super) fn member_status() -> MemberStatus {
         address: ([127, 0, 0, 1], 7401).into(),
         liveness: Liveness::Suspect,
         pid: 4_321,
+        condition: Condition::Starved,
     }
 }
 
