@@ -69,7 +69,8 @@ pub struct Group {
     vote_in_flight: Option<u64>,
     /// Every readiness that writes anything and is not durable, oldest first.
     writes: VecDeque<u64>,
-    /// Log bytes since the last state that was saved.
+    /// Log bytes of what was applied since the last state that was saved: so much less the next one
+    /// would leave.
     log_bytes: usize,
     /// Ticks for which some copy has waited for a state.
     snapshot_ticks: u32,
@@ -169,7 +170,6 @@ impl Group {
         let vote = if sabotage::has(Defect::ForgetVote) { 0 } else { hard_state.vote };
         let hard_state = crate::durable::HardState { vote, ..hard_state };
         let promised = (hard_state.term, hard_state.vote);
-        let log_bytes = entries.iter().map(|entry| entry.data.len()).sum();
         let log = Log::new(hard_state, snapshot, entries);
         let logger = Logger::root(Discard, o!());
         let raw = RawNode::new(&config(replica, applied), log, &logger)
@@ -184,7 +184,7 @@ impl Group {
             promised,
             vote_in_flight: None,
             writes: VecDeque::new(),
-            log_bytes,
+            log_bytes: 0,
             snapshot_ticks: 0,
             heard_from: None,
             gone: VecDeque::new(),

@@ -92,7 +92,6 @@ impl Group {
         }
         let entries = ready.take_entries();
         if !entries.is_empty() {
-            self.log_bytes += entries.iter().map(|entry| entry.data.len()).sum::<usize>();
             self.raw.mut_store().append(&entries);
             append(self.write_of(out), entries);
             needs_write = true;
@@ -286,6 +285,7 @@ impl Group {
             return;
         };
         for entry in committed {
+            self.log_bytes += entry.data.len();
             match entry.get_entry_type() {
                 EntryType::EntryNormal if entry.data.is_empty() => {}
                 EntryType::EntryNormal => out.committed.push(translate::from_entry(entry)),

@@ -12,8 +12,6 @@ use crate::world::World;
 /// A log may be too long for as long as it takes to save the state: that of another group may be in
 /// the way, and disks are slow at times.
 const SAVED_WITHIN: u64 = 4 * SECOND;
-/// What was not committed yet stays behind a state that is saved, and does not count until the next.
-const UNCOMMITTED: usize = 4 * 1024;
 /// What came while a process stood still is looked at when it goes on, and waits from then on.
 const AFTER_PAUSE: u64 = 8 * SECOND;
 /// Requests are kept for no longer than their callers wait, and a driver's turn.
@@ -57,7 +55,7 @@ fn long_logs(world: &World, host: usize) -> Vec<(GroupId, usize, usize)> {
         let bytes = one.disk.log_bytes(copy.group(), copy.replica(), copy.applied());
         (copy.group(), bytes, limits.log_bytes_min.max(state * limits.log_per_state))
     });
-    measured.filter(|(_, bytes, most)| *bytes > 2 * most + UNCOMMITTED).collect()
+    measured.filter(|(_, bytes, most)| bytes > most).collect()
 }
 
 /// Nothing is taken in beyond the memory of its owner; what is there may grow, and copies of what
