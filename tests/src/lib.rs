@@ -13,6 +13,7 @@ pub mod disk;
 pub mod faults;
 pub mod host;
 pub mod invariants;
+pub mod lease_model;
 pub mod ledger;
 pub mod loss;
 pub mod network;
