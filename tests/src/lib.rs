@@ -9,6 +9,7 @@
 //! Nothing here decides as a node would: where a test fails, the protocol is wrong or the wiring.
 
 pub mod client;
+pub mod crowd;
 pub mod disk;
 pub mod faults;
 pub mod host;
