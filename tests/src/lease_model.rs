@@ -11,12 +11,13 @@
 //! the same names. The simulator runs the real one.
 //!
 //! **What is left out.** Consensus ([`log`] says what is left of it), whose slots are (an owner leases
-//! only where one is free), and time as far as it only orders repeats: what is repeated may be so
+//! only where one is free), beats (they spare repeats, and repeat words to stop), and time as far as it only orders repeats: what is repeated may be so
 //! whenever nothing is under way, and as often as the bounds say even if something is. Nothing is
 //! under way for longer than executors are told that it may be
 //! ([`CROSSING_MAX`](umbel_protocol::limits::CROSSING_MAX)). Messages between two machines keep their
 //! order while their connection lasts. When it breaks, what is under way is lost, but for some that
 //! was received already and is looked at late, before or after anything that comes over the next one.
+//! What is relayed may overtake what was said before, and executors know that it was relayed.
 //!
 //! **What is checked** is in [`properties`], [`runs`] and [`step`]: no token starts twice; whatever
 //! runs is leased, or was given up for lost and might live; nothing starts after its executor has
@@ -33,8 +34,8 @@
 //!
 //! # What was explored
 //!
-//! `cargo test -p umbel-tests --test lease_model -- --nocapture` prints this, in half a minute of one
-//! core. Ends: states in which nothing is left to be done.
+//! `cargo test -p umbel-tests --test lease_model -- --nocapture` prints this, in a quarter of a
+//! minute of two cores. Ends are states in which nothing is left to be done.
 //!
 //! | one task, and | states | steps | depth | ends |
 //! |---|---|---|---|---|
@@ -44,18 +45,30 @@
 //! | two takeovers | 34,410 | 103,071 | 28 | 3,834 |
 //! | takeover, early repeat | 8,697 | 25,906 | 21 | 1,014 |
 //! | takeover, break | 12,337 | 39,656 | 26 | 1,574 |
+//! | takeover, relays | 1,867 | 4,330 | 23 | 385 |
 //! | takeover, failure, cancel | 100,957 | 316,060 | 33 | 5,843 |
+//! | break, early repeat, relays | 1,436 | 3,671 | 16 | 568 |
 //! | crash | 29,229 | 105,222 | 24 | 3,547 |
-//! | three crashes of a lessee | 368,683 | 1,685,560 | 33 | 92,825 |
+//! | three crashes of a lessee | 39,567 | 144,915 | 32 | 17,383 |
 //! | wrongly down, break | 27,007 | 100,756 | 28 | 3,226 |
 //! | wrongly down, early repeat, spare slot | 9,275 | 30,641 | 22 | 774 |
+//! | wrongly down, early repeat, relays | 32,920 | 106,833 | 29 | 6,097 |
 //! | wrongly down, failure | 11,577 | 33,625 | 33 | 712 |
 //!
-//! With `UMBEL_MODEL=large` it explores larger bounds as well, and with a part of a name those alone.
+//! With `UMBEL_MODEL=large` it explores larger bounds as well, and with a part of a name those alone:
+//!
+//! | one task, and | states | steps | depth | ends |
+//! |---|---|---|---|---|
+//! | takeover, early repeat, relays twice | 26,668 | 78,677 | 26 | 6,594 |
+//! | takeover, break, early repeat | 114,179 | 446,266 | 29 | 16,300 |
+//! | crash, early repeat | 179,537 | 735,706 | 26 | 25,510 |
+//! | wrongly down, takeover | 222,409 | 795,727 | 42 | 18,913 |
+//! | wrongly down three times | 240,164 | 930,298 | 47 | 12,759 |
+//! | a second task, takeover | 636,460 | 2,424,537 | 34 | 10,612 |
 //!
 //! # That it finds something
 //!
-//! Each [`Sabotage`] must be found; the shortest ways to what they break have 2 to 13 steps. Two
+//! Each [`Sabotage`] must be found; the shortest ways to what they break have from 2 to 13 steps. Two
 //! defects were found that had been there, and are among them now: executors were told to forget runs
 //! that were given up for lost, so that the success of a run that was only cut off could be lost
 //! with one message (`CloseLost`, 8 steps); and an executor could hear that a run is closed over a

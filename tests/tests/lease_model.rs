@@ -15,32 +15,39 @@ const STATES_MAX: usize = 20_000_000;
 const ONE: Bounds = Bounds::one_task();
 
 /// Those of the test command.
-const ORDINARY: [(&str, Bounds); 12] = [
+const ORDINARY: [(&str, Bounds); 15] = [
     ("nothing", ONE),
-    ("two tasks", Bounds { tasks: 2, ..ONE }),
+    ("a second task", Bounds { tasks: 2, ..ONE }),
     ("takeover", Bounds { takeovers: 1, ..ONE }),
     ("two takeovers", Bounds { takeovers: 2, ..ONE }),
     ("takeover, early repeat", Bounds { takeovers: 1, repeats: 1, ..ONE }),
     ("takeover, break", Bounds { takeovers: 1, breaks: 1, ..ONE }),
+    ("takeover, relays", Bounds { takeovers: 1, overtakes: 1, ..ONE }),
     ("takeover, failure, cancel", Bounds { takeovers: 1, failures: 1, cancels: 1, ..ONE }),
+    ("break, early repeat, relays", Bounds { breaks: 1, repeats: 1, overtakes: 1, ..ONE }),
     ("crash", Bounds { crashes: 1, ..ONE }),
-    ("three crashes of a lessee", Bounds { crashes: 3, owner_stays: true, ..ONE }),
+    ("three crashes of a lessee", Bounds { crashes: 3, lessees_crash: true, ..ONE }),
     ("wrongly down, break", Bounds { blames: 1, breaks: 1, ..ONE }),
     (
         "wrongly down, early repeat, spare slot",
         Bounds { blames: 1, repeats: 1, spare_slots: 1, ..ONE },
     ),
+    ("wrongly down, early repeat, relays", Bounds { blames: 1, repeats: 1, overtakes: 1, ..ONE }),
     ("wrongly down, failure", Bounds { blames: 1, failures: 1, ..ONE }),
 ];
 
 /// Those that take longer.
-const LARGE: [(&str, Bounds); 8] = [
+const LARGE: [(&str, Bounds); 9] = [
+    (
+        "takeover, early repeat, relays twice",
+        Bounds { takeovers: 1, repeats: 1, overtakes: 2, ..ONE },
+    ),
     ("wrongly down, takeover", Bounds { blames: 1, takeovers: 1, ..ONE }),
     ("takeover, break, early repeat", Bounds { takeovers: 1, breaks: 1, repeats: 1, ..ONE }),
     ("crash, early repeat", Bounds { crashes: 1, repeats: 1, ..ONE }),
     ("wrongly down three times", Bounds { blames: 3, ..ONE }),
-    ("two tasks, takeover", Bounds { tasks: 2, takeovers: 1, ..ONE }),
-    ("two tasks, wrongly down", Bounds { tasks: 2, blames: 1, ..ONE }),
+    ("a second task, takeover", Bounds { tasks: 2, takeovers: 1, ..ONE }),
+    ("a second task, wrongly down", Bounds { tasks: 2, blames: 1, ..ONE }),
     ("crash, wrongly down", Bounds { crashes: 1, blames: 1, ..ONE }),
     ("crash, takeover", Bounds { crashes: 1, takeovers: 1, ..ONE }),
 ];

@@ -2,7 +2,7 @@
 
 use umbel_protocol::id::{Incarnation, Lessee, TaskId, Token};
 use umbel_protocol::membership::Liveness;
-use umbel_protocol::task::{Phase, State as TaskState};
+use umbel_protocol::task::{Phase, Record, State as TaskState};
 
 use super::Leases;
 use super::state::{Bounds, Link, NODES, State};
@@ -116,6 +116,18 @@ pub enum Action {
         /// Which.
         task: TaskId,
     },
+    /// What is under way from one node to another is relayed, and what stands at this place comes
+    /// first.
+    Overtake {
+        /// From where.
+        from: usize,
+        /// To where.
+        to: usize,
+        /// Whether an owner has said it, or an executor.
+        is_order: bool,
+        /// Its place.
+        place: usize,
+    },
     /// An executor is told that it has a new way to a node.
     Reach {
         /// Where.
@@ -179,6 +191,7 @@ impl Leases {
             | Action::DispatchAgain { early: true, .. }
             | Action::AskAgain { early: true, .. }
             | Action::End { end: End::Failed, .. }
+            | Action::Overtake { .. }
             | Action::Restart(_)
             | Action::TakeOver { .. } => false,
         }
@@ -202,6 +215,18 @@ impl State {
         for from in NODES {
             for to in NODES {
                 let link = &self.links[from][to];
+                if from != to && self.left.overtakes > 0 {
+                    for (is_order, waits) in [(true, link.orders.len()), (false, link.words.len())]
+                    {
+                        let places = 1..waits;
+                        actions.extend(places.map(|place| Action::Overtake {
+                            from,
+                            to,
+                            is_order,
+                            place,
+                        }));
+                    }
+                }
                 for (late, waits) in [(true, &link.late_orders), (false, &link.orders)] {
                     if !waits.is_empty() {
                         actions.push(Action::HearOrder { from, to, late });
@@ -364,6 +389,13 @@ impl State {
         }
     }
 
+    /// Whether the executor of a node has a lease, or holds a run.
+    fn is_lessee(&self, node: usize) -> bool {
+        let executor = &self.nodes[node].executor;
+        let has_lease = |(_, record): (TaskId, &Record)| matches!(record.phase(), Phase::Leased(lease) if lease.lessee == executor.me());
+        executor.held() > 0 || self.log.partition.records().any(has_lease)
+    }
+
     fn faults(&self, actions: &mut Vec<Action>) {
         let Bounds { takeovers, crashes, breaks, .. } = self.left;
         let all_up = NODES.into_iter().all(|node| self.nodes[node].up);
@@ -375,7 +407,7 @@ impl State {
             if takeovers > 0 && self.log.leader.is_some() {
                 self.takeover(node, false, actions);
             }
-            let stays = self.left.owner_stays && node == 0;
+            let stays = self.left.lessees_crash && (node == 0 || !self.is_lessee(node));
             if crashes > 0 && all_up && !stays {
                 actions.push(Action::Crash { node, heard: false });
                 let says = |to: usize| {

@@ -97,8 +97,18 @@ impl Writer<'_> {
     }
 
     fn state(&mut self, state: &State) {
-        let Bounds { takeovers, crashes, blames, breaks, repeats, failures, cancels, .. } =
-            state.left;
+        let Bounds {
+            takeovers,
+            crashes,
+            blames,
+            breaks,
+            overtakes,
+            repeats,
+            failures,
+            cancels,
+            ..
+        } = state.left;
+        self.number(overtakes);
         self.bytes.extend([takeovers, crashes, blames, breaks, repeats, failures, cancels]);
         self.number(state.log.term);
         self.number(state.log.leader.map_or(9, |leader| leader));
@@ -246,6 +256,7 @@ impl Writer<'_> {
     }
 
     fn link(&mut self, link: &Link) {
+        self.flag(link.is_relayed);
         for orders in [&link.orders, &link.late_orders] {
             self.each(orders, |writer, says| writer.order(says));
         }

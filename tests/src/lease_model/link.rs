@@ -17,6 +17,22 @@ impl Act {
         }
     }
 
+    /// What stands at `place` comes first; from now on executors know that order does not count.
+    pub(super) fn overtake(&mut self, from: usize, to: usize, is_order: bool, place: usize) {
+        self.state.left.overtakes -= 1;
+        let link = &mut self.state.links[from][to];
+        link.is_relayed = true;
+        if is_order {
+            let first = link.orders.remove(place);
+            first.into_iter().for_each(|says| link.orders.push_front(says));
+            self.hear_order(from, to, false);
+        } else {
+            let first = link.words.remove(place);
+            first.into_iter().for_each(|says| link.words.push_front(says));
+            self.hear_word(from, to, false);
+        }
+    }
+
     /// The connection between the two nodes breaks and is opened anew: of what was under way the
     /// first few may have been received, and are looked at some time.
     pub(super) fn break_links(&mut self, orders: [usize; 2], words: [usize; 2]) {
@@ -32,8 +48,12 @@ impl Act {
         let mut link = mem::take(&mut self.state.links[from][to]);
         link.orders.truncate(orders);
         link.words.truncate(words);
-        self.state.links[from][to] =
-            Link { late_orders: link.orders, late_words: link.words, ..Link::default() };
+        self.state.links[from][to] = Link {
+            late_orders: link.orders,
+            late_words: link.words,
+            is_relayed: link.is_relayed,
+            ..Link::default()
+        };
     }
 
     /// A connection between the two nodes is opened: their executors are told before anything comes

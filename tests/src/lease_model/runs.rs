@@ -57,7 +57,13 @@ impl Act {
             asked = Some(std::mem::take(term));
         }
         let first = self.state.links[to][from].words.len();
-        self.step_executor(to, Event::Owner { from: node_id(from), says });
+        let is_told = !self.has(Sabotage::HideRelays);
+        let event = if self.state.links[from][to].is_relayed && is_told {
+            Event::Relayed { from: node_id(from), says }
+        } else {
+            Event::Owner { from: node_id(from), says }
+        };
+        self.step_executor(to, event);
         for says in self.state.links[to][from].words.iter_mut().skip(first) {
             if let ExecutorSays::Holds { term, .. } = Arc::make_mut(says) {
                 *term = asked.unwrap_or(*term);

@@ -16,6 +16,8 @@ pub enum Sabotage {
     ForgetLeases,
     /// Executors do not remember what they have said never to have had.
     ForgetRefusals,
+    /// Executors are not told that what was relayed was.
+    HideRelays,
     /// Executors take dispatches of any term.
     IgnoreFence,
     /// Executors hear of a new connection after the first words that came over it.
@@ -28,12 +30,13 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AnyToken,
         Self::CloseLost,
         Self::DenyAll,
         Self::ForgetLeases,
         Self::ForgetRefusals,
+        Self::HideRelays,
         Self::IgnoreFence,
         Self::LateReach,
         Self::LoseCount,
@@ -53,6 +56,7 @@ impl Sabotage {
             Self::ForgetRefusals => {
                 (Bounds { blames: 1, repeats: 1, ..one }, "after it was denied")
             }
+            Self::HideRelays => (Bounds { repeats: 1, overtakes: 1, ..one }, "starts twice"),
             Self::IgnoreFence => (Bounds { takeovers: 1, ..one }, "runs, and the record"),
             Self::LateReach => (Bounds { breaks: 1, ..one }, "starts twice"),
             Self::LoseCount | Self::NeverLose => (Bounds { crashes: 1, ..one }, "comes to rest"),

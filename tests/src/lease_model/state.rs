@@ -28,8 +28,8 @@ pub struct Bounds {
     pub tasks: u8,
     /// Each executor has a slot for each of them, and so many more.
     pub spare_slots: u8,
-    /// Whether the node that is owner at first never crashes.
-    pub owner_stays: bool,
+    /// Whether only a node crashes that has a lease and was not the owner at first.
+    pub lessees_crash: bool,
     /// A node becomes owner though the one before lives.
     pub takeovers: u8,
     /// A node stops, and all that is only in its memory is gone.
@@ -38,6 +38,8 @@ pub struct Bounds {
     pub blames: u8,
     /// The connection between two nodes breaks.
     pub breaks: u8,
+    /// Something overtakes what was said before it, as both are relayed.
+    pub overtakes: u8,
     /// Something is repeated though what was said before is still under way.
     pub repeats: u8,
     /// A run fails.
@@ -53,11 +55,12 @@ impl Bounds {
         Self {
             tasks: 1,
             spare_slots: 0,
-            owner_stays: false,
+            lessees_crash: false,
             takeovers: 0,
             crashes: 0,
             blames: 0,
             breaks: 0,
+            overtakes: 0,
             repeats: 0,
             failures: 0,
             cancels: 0,
@@ -175,6 +178,8 @@ pub struct Link {
     pub late_orders: VecDeque<Arc<OwnerSays>>,
     /// The same, of the executor.
     pub late_words: VecDeque<Arc<ExecutorSays>>,
+    /// What is said goes through others, and executors are told so.
+    pub is_relayed: bool,
 }
 
 impl Link {

@@ -82,6 +82,9 @@ impl Act {
             Action::HearWord { from, to, late } => self.hear_word(from, to, late),
             Action::Learn { at, of } => self.learn(at, of),
             Action::Lease { to, task } => self.lease(to, task),
+            Action::Overtake { from, to, is_order, place } => {
+                self.overtake(from, to, is_order, place);
+            }
             Action::Reach { at, to } => {
                 self.state.nodes[at].reached[to] = false;
                 self.step_executor(at, executor::Event::Reached(node_id(to)));
