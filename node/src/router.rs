@@ -82,6 +82,7 @@ async fn take(inbound: Inbound, handles: &Handles, unreadable: &Throttle, arrive
                 }
             }
         }
+        Inbound::Reached { node } => reached(node, handles).await,
         Inbound::Refused { node, addr, refusal } => refused(node, addr, refusal, handles),
     }
 }
@@ -124,8 +125,17 @@ fn connected(
     let to = membership::Peer { node, address: hello.listen };
     handles.tell(&handles.gossip, Gossiped(membership::Event::Announce { to }));
     handles.tell(&handles.gossip, Gossiped(membership::Event::Heard { node }));
-    handles.tell(&handles.executor, Reached(node));
     events.push(Event::Reached { node, version });
+}
+
+/// The executor must know of a new connection before it hears anything that came over it. One that is
+/// just being built hears of it later, and has forgotten nothing.
+async fn reached(node: NodeId, handles: &Handles) {
+    if handles.executor.addr().is_some() {
+        handles.executor.deliver(Reached(node)).await;
+    } else {
+        handles.tell(&handles.executor, Reached(node));
+    }
 }
 
 async fn node_says(
@@ -236,6 +246,7 @@ mod tests {
         let mut arrived = Arrived { events: Vec::new(), rooms: Vec::new() };
         for inbound in [
             Inbound::Connected { node, version: 1, hello },
+            Inbound::Reached { node },
             Inbound::Disconnected { node, why: "a test".to_owned() },
         ] {
             let unreadable = Throttle::default();

@@ -7,6 +7,7 @@
 //! that a task submitted here starts without asking. Who holds a slot dispatches to it or gives it
 //! back; slots of other nodes that are not used come back by themselves.
 
+mod inspect;
 mod retire;
 mod runs;
 mod slots;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
+pub use self::inspect::HeldRun;
 use self::retire::Retirement;
 use self::runs::Run;
 use self::slots::Slots;
@@ -28,8 +30,8 @@ use crate::wire::{ExecutorSays, OwnerSays, Profile};
 /// How often held runs are listed to their owners and unconfirmed outcomes repeated.
 pub const BEAT: Span = Span::from_millis(1_000);
 
-/// The executor of a node.
-#[derive(Debug)]
+/// The executor of a node. A copy of it goes on as the original would.
+#[derive(Clone, Debug)]
 pub struct Executor {
     me: Lessee,
     profile: Profile,
@@ -72,7 +74,8 @@ pub enum Event {
         says: OwnerSays,
     },
     /// A new way to this node was opened, its scheduler was started anew, or it is heard of again:
-    /// what was under way to it may be lost.
+    /// what was under way to it may be lost. It must be told before anything that came by the new way:
+    /// a run that is closed by that may still be dispatched by the old one.
     Reached(NodeId),
     /// This node is to stop: no run is begun any more. Those that are held come to their ends.
     Retire,

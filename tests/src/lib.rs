@@ -9,10 +9,12 @@
 //! Nothing here decides as a node would: where a test fails, the protocol is wrong or the wiring.
 
 pub mod client;
+pub mod crowd;
 pub mod disk;
 pub mod faults;
 pub mod host;
 pub mod invariants;
+pub mod lease_model;
 pub mod ledger;
 pub mod loss;
 pub mod network;

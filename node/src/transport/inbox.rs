@@ -83,6 +83,12 @@ pub enum Inbound {
         /// What it takes of the memory for its lane; to be kept until it is dealt with.
         room: Room,
     },
+    /// A node is connected: told once more, before the first frame of work that comes over the new
+    /// connection.
+    Reached {
+        /// Which one.
+        node: NodeId,
+    },
     /// A peer and this node refused each other. Told again when the reason changes.
     Refused {
         /// Whom we called.

@@ -224,6 +224,13 @@ impl Link {
     }
 
     async fn read_lane(self: Arc<Self>, recv: RecvStream, lane: Lane, inner: Arc<Inner>) {
+        if lane == Lane::Work {
+            // Peers open this stream before they have anything to say.
+            let reached = Inbound::Reached { node: self.hello.node };
+            if inner.outlet.of(lane).send(reached).await.is_err() {
+                return;
+            }
+        }
         let mut reader = FrameReader::new(recv, lane.bytes_max());
         loop {
             match reader.next().await {

@@ -16,20 +16,20 @@ use crate::wire::{Dispatch, ExecutorSays};
 const REFUSED_MAX: usize = 65_536;
 
 /// Repeats of an end to one node before others are asked who decides it.
-const REPEATS_MAX: u32 = 3;
+pub(super) const REPEATS_MAX: u32 = 3;
 
 /// A run that is held.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     /// Whom to tell.
-    owner: NodeId,
+    pub(super) owner: NodeId,
     /// Who dispatched it, and may do so once more as long as it does not know better.
-    dispatcher: NodeId,
+    pub(super) dispatcher: NodeId,
     pool: usize,
     /// How often its end was repeated in vain.
-    repeats: u32,
+    pub(super) repeats: u32,
     /// How it ended, once it has, and when that was last told.
-    end: Option<(Outcome, Tick)>,
+    pub(super) end: Option<(Outcome, Tick)>,
 }
 
 impl Executor {

@@ -16,7 +16,7 @@ const WISH_MAX: Span = Span::from_millis(1_000);
 const SHARE_OF_OTHERS: u32 = 8;
 
 /// The slots of an executor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Slots {
     home: NodeId,
     /// Slots that are nobody's and idle, by pool.
@@ -30,7 +30,7 @@ pub(super) struct Slots {
     is_closed: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OwnerSlots {
     /// Granted and not used, by pool.
     held: Vec<u32>,

@@ -194,6 +194,16 @@ pub enum Change {
         /// Who ran it.
         lessee: Lessee,
     },
+    /// A run was given up with its executor. If that is there after all it is not to forget the run:
+    /// how it ended is still of interest.
+    Lost {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+        /// Who ran it.
+        lessee: Lessee,
+    },
     /// A run should stop: it was cancelled, or its task has ended otherwise.
     Stop {
         /// The task.

@@ -107,6 +107,12 @@ impl<'a> Hand<'a> {
         self.changes.push(Change::Closed { task: self.task, token, lessee });
     }
 
+    /// The executor that was given `lease` is gone, as far as is known.
+    pub(super) fn tell_lost(&mut self, lease: &Lease) {
+        let Lease { lessee, token, .. } = *lease;
+        self.changes.push(Change::Lost { task: self.task, token, lessee });
+    }
+
     /// The executor that was given `lease` is to stop it.
     pub(super) fn tell_stop(&mut self, lease: &Lease) {
         let Lease { lessee, token, .. } = *lease;

@@ -70,7 +70,7 @@ impl Partition {
 }
 
 fn lose_one(hand: &mut Hand<'_>, lease: &Lease, loss: Loss, hold: Span) {
-    hand.tell_closed(lease);
+    hand.tell_lost(lease);
     let end = match loss {
         Loss::Restarted => RunEnd::Lost,
         Loss::Unheard => RunEnd::Unheard,

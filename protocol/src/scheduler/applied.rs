@@ -114,6 +114,7 @@ impl Scheduler {
                 Change::Leased { task, token, lessee } => self.leased(task, token, lessee),
                 Change::NotLeased { task, lessee: _ } => self.not_leased(task),
                 Change::Closed { task, token, lessee } => self.closed(task, token, lessee),
+                Change::Lost { task, token, lessee } => self.lessees.closed(lessee, task, token),
                 Change::Stop { task, token, lessee } => {
                     self.outbox.stop(lessee.node, task, token);
                 }
@@ -206,6 +207,7 @@ impl Scheduler {
             | Change::Scheduled { .. }
             | Change::Leased { .. }
             | Change::Closed { .. }
+            | Change::Lost { .. }
             | Change::Stop { .. }
             | Change::Finished { .. } => false,
         };

@@ -40,15 +40,13 @@ impl World {
             let to = Peer { node, address: address(other) };
             self.local(one, Local::Membership(membership::Event::Announce { to }));
             self.local(one, Local::Membership(membership::Event::Heard { node }));
-            // Two machines are told by two ways; what was said may overtake either.
+            // An executor is told before it hears anything that comes over the new connection; of
+            // what a scheduler hears some may overtake that.
+            self.local(one, Local::Executor(executor::Event::Reached(node)));
             let life = self.hosts[one].life;
-            for what in [
-                Local::Scheduler(scheduler::Event::Reached { node, version }),
-                Local::Executor(executor::Event::Reached(node)),
-            ] {
-                let at = self.now + if self.flip(0.3) { self.between(0, 20 * MS) } else { 0 };
-                self.push(at, What::Inside(one, life, what));
-            }
+            let late = if self.flip(0.3) { self.between(0, 20 * MS) } else { 0 };
+            let what = Local::Scheduler(scheduler::Event::Reached { node, version });
+            self.push(self.now + late, What::Inside(one, life, what));
         }
     }
 

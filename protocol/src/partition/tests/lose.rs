@@ -30,7 +30,7 @@ fn assert_dead_of_crashes(owner: &Owner, task: TaskId) {
 }
 
 #[test]
-fn a_lost_run_is_closed_and_its_task_waits_where_it_stood() {
+fn a_lost_run_is_given_up_and_its_task_waits_where_it_stood() {
     for (loss, end) in [(RESTARTED, RunEnd::Lost), (UNHEARD, RunEnd::Unheard)] {
         let mut owner = Owner::new();
         let lessee = executor(1);
@@ -38,7 +38,7 @@ fn a_lost_run_is_closed_and_its_task_waits_where_it_stood() {
         let place = owner.record(task).order;
         owner.wait(ms(2_000));
         let changes = lose(&mut owner, lessee, loss);
-        assert_eq!(changes, [Change::Closed { task, token, lessee }, Change::Ready { task }]);
+        assert_eq!(changes, [Change::Lost { task, token, lessee }, Change::Ready { task }]);
         assert_eq!(owner.ends(task), [end]);
         let history = owner.history(task);
         assert_eq!((history.crashes, history.failures, history.starts), (1, 0, 1));
@@ -124,8 +124,8 @@ fn the_owner_hears_of_the_hold() {
     let token = owner.lease(task, lessee);
     let changes = lose(&mut owner, lessee, UNHEARD);
     let not_before = owner.clock + CRASH_HOLD;
-    let closed = Change::Closed { task, token, lessee };
-    assert_eq!(changes, [closed, Change::Scheduled { task, not_before }]);
+    let lost = Change::Lost { task, token, lessee };
+    assert_eq!(changes, [lost, Change::Scheduled { task, not_before }]);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_lost_run_that_was_asked_to_stop_is_not_started_again() {
         let (task, token) = owner.run(&plain(), lessee);
         owner.cancel(task);
         let changes = lose(&mut owner, lessee, loss);
-        assert_eq!(changes, [Change::Closed { task, token, lessee }, Change::Finished { task }]);
+        assert_eq!(changes, [Change::Lost { task, token, lessee }, Change::Finished { task }]);
         assert_eq!(owner.state(task), State::Cancelled);
     }
 }

@@ -114,7 +114,9 @@ impl Sights {
                     }
                 }
                 Change::NotLeased { .. } => self.see("a lease in vain"),
-                Change::Closed { task, token, .. } => self.look_at_run(partition, *task, *token),
+                Change::Closed { task, token, .. } | Change::Lost { task, token, .. } => {
+                    self.look_at_run(partition, *task, *token);
+                }
                 Change::Stop { .. } => self.see("a run that is to stop"),
                 Change::Finished { task } => {
                     past.held.remove(task);
@@ -164,9 +166,10 @@ impl Sights {
         let Some(record) = partition.record(task) else {
             return self.see("an end forgotten at once");
         };
-        let was_closed = changes
-            .iter()
-            .any(|change| matches!(change, Change::Closed { task: closed, .. } if *closed == task));
+        let was_closed = changes.iter().any(|change| {
+            matches!(change, Change::Closed { task: closed, .. } | Change::Lost { task: closed, .. }
+                if *closed == task)
+        });
         let was_stopped = changes
             .iter()
             .any(|change| matches!(change, Change::Stop { task: stopped, .. } if *stopped == task));

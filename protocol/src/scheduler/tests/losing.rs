@@ -53,13 +53,7 @@ fn a_restarted_executor_has_lost_its_runs() {
     let step = node.pass(TICK);
     let entries = [[lose(lessee(1), Loss::Restarted)], [lease(again, &[1])]];
     assert_eq!(step.entries, entries);
-    assert_eq!(
-        step.said,
-        [
-            execute_at(id(1), closed(&[(1, token(1))])),
-            execute_at(id(1), dispatch(again, &[(1, token(3))])),
-        ]
-    );
+    assert_eq!(step.said, [execute_at(id(1), dispatch(again, &[(1, token(3))]))]);
     assert_eq!((ends(&node), history(&node).crashes), (vec![RunEnd::Lost], 1));
     assert_eq!(node.pass(TICK).entries, NOTHING);
 }
@@ -160,6 +154,23 @@ fn what_is_told_of_an_earlier_start_is_no_news() {
     node.hear_of(lessee(1), Liveness::Down);
     assert_eq!(node.pass(TICK).entries, NOTHING);
     assert_eq!(node.record(task(1)).unwrap().state(), State::Leased);
+}
+
+/// Its run may have ended well, and the word of that be lost: it must be able to say so once more.
+#[test]
+fn an_executor_that_is_taken_to_be_gone_is_not_told_to_forget_its_runs() {
+    let mut node = leased_to_another();
+    node.hear_of(lessee(1), Liveness::Down);
+    let step = node.pass(TICK);
+    assert_eq!(step.entries, [[lose(lessee(1), Loss::Unheard)]]);
+    let mut said = step.said;
+    said.extend(node.settle().said);
+    let closes = execute_at(id(1), closed(&[(1, token(1))]));
+    assert!(!said.contains(&closes), "{said:?}");
+    node.far_executor(ended(lessee(1), 1, token(1), success()));
+    let said = node.settle().said;
+    assert!(said.contains(&closes), "{said:?}");
+    assert!(matches!(node.record(task(1)).unwrap().phase(), Phase::Succeeded(_)));
 }
 
 #[test]
