@@ -70,6 +70,9 @@ pub const BACKOFF_FIRST_DEFAULT: Span = Span::from_millis(1_000);
 pub const BACKOFF_MAX_DEFAULT: Span = Span::from_millis(600_000);
 /// Lost runs after which a task is dead: one more would take another node with it.
 pub const CRASHES_MAX: u16 = 3;
+/// Within how long tasks that have one crash left come back, each at a time of its own. One that kills
+/// its node takes along whatever runs beside it; those must not come back beside it once more.
+pub const CRASH_SPREAD: Span = Span::from_millis(10_000);
 /// How long a task whose last losses are unexplained is held before it is given up: a node that was
 /// only cut off may come back and show that it did not crash.
 pub const CRASH_HOLD: Span = Span::from_millis(600_000);

@@ -1,15 +1,20 @@
 //! Runs whose executor is gone, or was taken to be.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::hand::Hand;
 use super::lease::poison;
 use super::{Change, Loss, Partition};
 use crate::id::{Lessee, TaskId};
-use crate::limits::CRASHES_MAX;
+use crate::limits::{CRASH_SPREAD, CRASHES_MAX};
 use crate::task::{History, Lease, Phase, Record, RunEnd, State, Transition};
 use crate::time::Span;
 
 impl Partition {
     /// Closes all runs of `lessee` and counts each as a crash of its task.
+    ///
+    /// After a second crash a task comes back after a pause of its own: of those that were lost together
+    /// again and again all but one are innocent, and apart from that one they end well.
     ///
     /// A task that has used up its crashes dies if all of them are beyond doubt. If some of its
     /// nodes only fell silent it is held for a while first: they may come back and be pardoned.
@@ -78,14 +83,21 @@ fn lose_one(hand: &mut Hand<'_>, lease: &Lease, loss: Loss, hold: Span) {
     hand.close(lease, end);
     let history = hand.record.history_mut();
     history.crashes = history.crashes.saturating_add(1);
-    let used_up = history.crashes >= CRASHES_MAX;
+    let left = CRASHES_MAX.saturating_sub(history.crashes);
     let is_proved = proved_crashes(history) >= CRASHES_MAX;
-    match (lease.cancelling, used_up, is_proved) {
+    match (lease.cancelling, left, is_proved) {
         (true, _, _) => hand.finish(Transition::Cancel, Phase::Cancelled),
-        (false, false, _) => hand.requeue(),
-        (false, true, true) => hand.finish(Transition::Die, Phase::Dead(Box::new(poison()))),
-        (false, true, false) => hand.retry(hold),
+        (false, 0, true) => hand.finish(Transition::Die, Phase::Dead(Box::new(poison()))),
+        (false, 0, false) => hand.retry(hold),
+        (false, 1, _) => hand.retry(apart(hand.task)),
+        (false, _, _) => hand.requeue(),
     }
+}
+
+/// The pause before the last run that a task is given. It follows from the task's id: replicas agree.
+fn apart(task: TaskId) -> Span {
+    let part = xxh3_64(&task.bits().to_le_bytes()) % CRASH_SPREAD.as_micros().max(1);
+    Span::from_micros(part)
 }
 
 /// Crashes without those that may turn out to have been none.

@@ -27,7 +27,7 @@ use bytes::Bytes;
 
 use super::{Change, Command, Loss, Partition, Proposal, Refusal, Report, Room, Shelf, Shelves};
 use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
-use crate::limits::{CRASH_HOLD, CRASHES_MAX, RUNS_KEPT_MAX};
+use crate::limits::{CRASH_HOLD, CRASH_SPREAD, CRASHES_MAX, RUNS_KEPT_MAX};
 use crate::task::{
     Batch, Failure, FailureKind, History, Lease, Options, Outcome, Phase, Record, Row, RunEnd,
     State, Template,
@@ -123,6 +123,13 @@ impl Owner {
         (task, self.lease(task, lessee))
     }
 
+    /// Waits for the pause that a task is given before its last run, if it is.
+    fn wait_for_last(&mut self, task: TaskId) {
+        if let Phase::Scheduled { not_before } = self.record(task).phase() {
+            self.clock = self.clock.max(*not_before);
+        }
+    }
+
     /// A new task that has ended.
     fn finished(&mut self) -> TaskId {
         let (task, token) = self.run(&plain(), executor(1));
@@ -132,6 +139,7 @@ impl Owner {
 
     /// Leases `task` and loses the run.
     fn crash(&mut self, task: TaskId, lessee: Lessee, loss: Loss) -> Vec<Change> {
+        self.wait_for_last(task);
         self.lease(task, lessee);
         self.order(Command::Lose { lessee, loss, hold: CRASH_HOLD })
     }

@@ -284,7 +284,7 @@ impl Scheduler {
     pub(super) fn heard_of(&mut self, node: NodeId, incarnation: Incarnation, liveness: Liveness) {
         let now = self.now.tick;
         let peer = super::Peer { incarnation, liveness, since: now };
-        let known = self.incarnation(node);
+        let known = self.peers.get(&node).map(|peer| peer.incarnation);
         match self.peers.insert(node, peer) {
             Some(before) if before.incarnation > incarnation => {
                 self.peers.insert(node, before);
@@ -304,11 +304,6 @@ impl Scheduler {
                 self.wake_groups_cut_off();
             }
         }
-    }
-
-    /// The latest start of another node that gossip knows of.
-    pub(super) fn incarnation(&self, node: NodeId) -> Option<Incarnation> {
-        self.peers.get(&node).map(|peer| peer.incarnation)
     }
 
     fn standing(&self, lessee: Lessee) -> Standing {

@@ -12,7 +12,7 @@ use super::submit::Submission;
 use super::{Now, Scheduler};
 use crate::durable::{GroupWrite, StoredGroup};
 use crate::group::{Body, Group, GroupMessage, RaftKind, Role, Roster};
-use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
+use crate::id::{GroupId, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
 use crate::meta::{Meta, MetaCommand};
 use crate::partition::{Command, Partition, Proposal, Report};
 use crate::sabotage::{self, Defect};
@@ -62,9 +62,9 @@ pub(super) struct Owner {
     pub(super) forgetting: bool,
     /// Copies of the group that are known to have lost their storage.
     pub(super) lost: BTreeSet<ReplicaId>,
-    /// In which start of its node each copy was last heard: one that was started again since may have
-    /// lost what it had.
-    pub(super) heard: BTreeMap<ReplicaId, Option<Incarnation>>,
+    /// Copies that were heard since their nodes were last reached: a node that was started again may
+    /// have lost what it had.
+    pub(super) heard: BTreeSet<ReplicaId>,
 }
 
 /// What waits to be proposed.
@@ -135,7 +135,7 @@ impl Owner {
             moved_at: Tick::START,
             forgetting: false,
             lost: BTreeSet::new(),
-            heard: BTreeMap::new(),
+            heard: BTreeSet::new(),
         }
     }
 
@@ -296,7 +296,6 @@ impl Scheduler {
         if !is_sound(&message) {
             return;
         }
-        let incarnation = self.incarnation(from);
         let Some(replica) = self.replicas.get_mut(&id) else {
             return;
         };
@@ -304,7 +303,7 @@ impl Scheduler {
             return self.dismiss(from, &message);
         }
         if let Some(owner) = &mut replica.owner {
-            owner.heard.insert(message.from, incarnation);
+            owner.heard.insert(message.from);
         }
         replica.group.step(from, message);
         self.dirty.insert(id);

@@ -130,24 +130,25 @@ impl Scheduler {
 
     /// Whether a group that is led here has as many copies as it should, on nodes that are alive.
     ///
-    /// Of a copy whose node was started again, what it had before counts for nothing: it may be lost.
+    /// Of a copy whose node was reached anew, what it had before counts for nothing: it may be lost.
     /// Whoever restarts nodes one by one looks here before the next.
     pub(super) fn is_whole(&self, replica: &Replica) -> bool {
         let (group, owner) = (&replica.group, replica.owner.as_ref());
         let (Some(aim), Some(owner)) = (self.aim(group.id()), owner) else {
             return false;
         };
-        let is_heard = |copy: ReplicaId, node: NodeId| {
-            node == self.node()
-                || owner.heard.get(&copy).is_some_and(|start| *start == self.incarnation(node))
-        };
         let is_there = |copy: &&ReplicaId| {
             let node = group.roster().node(**copy);
-            node.is_some_and(|node| self.is_alive(node) && is_heard(**copy, node))
+            let is_heard = **copy == group.replica() || owner.heard.contains(*copy);
+            node.is_some_and(|node| self.is_alive(node) && is_heard)
                 && !owner.lost.contains(*copy)
                 && group.lag(**copy).is_some_and(|lag| lag <= LAG_MAX)
         };
         let copies = group.copies();
+        if copies.is_joint() {
+            // A majority of those that were before is needed, too, and may be about to go.
+            return false;
+        }
         let voters = copies.voters.iter().filter(is_there).count();
         let learners = copies.learners.iter().filter(is_there).count();
         voters >= voters_of(aim.copies) && voters + learners >= aim.copies

@@ -128,9 +128,13 @@ impl Scheduler {
             let group = &mut replica.group;
             let is_leader = group.role() == Role::Leader;
             let is_orphan = was_started_again && group.leader() == Some(node);
-            if is_orphan || (is_leader && group.roster().replica_on(node).is_some()) {
+            let copy = group.roster().replica_on(node);
+            if is_orphan || (is_leader && copy.is_some()) {
                 group.wake();
                 self.dirty.insert(*id);
+            }
+            if let (Some(owner), Some(copy)) = (&mut replica.owner, copy) {
+                owner.heard.remove(&copy);
             }
         }
     }
@@ -154,7 +158,7 @@ impl Scheduler {
         }
         // What was replaced is not remembered.
         owner.lost.retain(|copy| group.roster().node(*copy).is_some());
-        owner.heard.retain(|copy, _| group.roster().node(*copy).is_some());
+        owner.heard.retain(|copy| group.roster().node(*copy).is_some());
         let lost = &owner.lost;
         let change = next_change(
             &group.copies(),
@@ -276,6 +280,8 @@ impl Scheduler {
 
     /// A new way to a node was opened.
     pub(super) fn reached(&mut self, node: NodeId) {
+        // It may have been started again: gossip will tell, and not as fast.
+        self.wake_groups_with(node, false);
         let version = self.meta.as_ref().map_or(0, |meta| meta.version);
         self.outbox.send(node, PeerMessage::MetaVersion(version));
         if self.meta.is_none() || !self.is_member {

@@ -34,6 +34,8 @@ pub struct Setting {
     pub partitions: u16,
     /// Commands that a node runs at once.
     pub slots: u16,
+    /// Memory that a node has for tasks.
+    pub memory: String,
     /// What else stands in the configuration.
     pub more: String,
     /// The program that the nodes run.
@@ -59,6 +61,7 @@ impl Setting {
             replicas: 3,
             partitions: 16,
             slots: 4,
+            memory: "1 GiB".to_owned(),
             more: String::new(),
             program,
             seed: 1,
@@ -358,12 +361,12 @@ impl Cluster {
 
     /// Writes the configuration with the addresses that nodes have from their next start on.
     pub fn configure(&self) {
-        let Setting { replicas, partitions, slots, more, .. } = &self.setting;
+        let Setting { replicas, partitions, slots, memory, more, .. } = &self.setting;
         let seeds: Vec<_> = self.nodes.iter().map(|node| node.address.to_string()).collect();
         let (start, end) = (ledger::line("start"), ledger::line("end"));
         let text = format!(
             "[cluster]\nseeds = {seeds:?}\nreplicas = {replicas}\npartitions = {partitions}\n\
-             [node]\ndata = {:?}\n[tls]\ndir = {:?}\n[slots]\ncommand = {slots}\n\
+             [node]\ndata = {:?}\nmemory = {memory:?}\n[tls]\ndir = {:?}\n[slots]\ncommand = {slots}\n\
              [tasks.run]\nshell = true\nenv = {{ FOR = \"{{for}}\" }}\n\
              command = '''\n{start}\nsleep \"$FOR\"\n{end}\n'''\n{more}",
             self.dir().join("data"),

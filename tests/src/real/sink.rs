@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 use serde_json::Value;
@@ -26,6 +27,8 @@ pub struct Sink {
     thread: Option<JoinHandle<()>>,
 }
 
+/// How long a post takes: so that some are always under way when something happens to a node.
+const POST: Duration = Duration::from_millis(100);
 /// The longest request that is read.
 const REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 

@@ -206,6 +206,7 @@ fn one_entry_that_ends_all_leaves_them_for_those_who_wait() {
     owner.lease_all();
     for _ in 0..CRASHES_MAX {
         owner.try_hard(vec![Command::Lose { lessee: worst(), loss: Loss::Restarted, hold: ms(0) }]);
+        owner.wait(CRASH_SPREAD);
         owner.lease_all();
     }
     let fill = owner.partition.fill();

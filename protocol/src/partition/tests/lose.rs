@@ -73,12 +73,34 @@ fn the_third_proved_crash_is_the_end() {
     let mut owner = Owner::new();
     let task = owner.submit(&plain());
     owner.crash(task, executor(1), RESTARTED);
-    owner.crash(task, executor(1), RESTARTED);
     assert_eq!(owner.state(task), State::Ready);
+    owner.crash(task, executor(1), RESTARTED);
     let changes = owner.crash(task, executor(2), RESTARTED);
     assert!(changes.contains(&Change::Finished { task }), "{changes:?}");
     assert_dead_of_crashes(&owner, task);
     assert_eq!(owner.history(task).crashes, 3);
+}
+
+#[test]
+fn tasks_that_were_lost_together_twice_come_back_apart() {
+    let mut owner = Owner::new();
+    let tasks: Vec<TaskId> = (0..50).map(|_| owner.submit(&plain())).collect();
+    for lessee in [executor(1), executor(2)] {
+        for task in &tasks {
+            assert_eq!(owner.state(*task), State::Ready);
+            owner.lease(*task, lessee);
+        }
+        lose(&mut owner, lessee, RESTARTED);
+    }
+    let pauses: Vec<Span> =
+        tasks.iter().map(|task| owner.not_before(*task).since(owner.clock)).collect();
+    assert!(pauses.iter().all(|pause| *pause < CRASH_SPREAD), "{pauses:?}");
+    let of_part = |part: u64| {
+        let begin = CRASH_SPREAD.as_micros() / 10 * part;
+        let end = CRASH_SPREAD.as_micros() / 10 * (part + 1);
+        pauses.iter().filter(|pause| (begin..end).contains(&pause.as_micros())).count()
+    };
+    assert!((0..10).all(|part| of_part(part) < 15), "they are spread: {pauses:?}");
 }
 
 #[test]
@@ -87,6 +109,7 @@ fn failures_are_no_crashes() {
     let task = owner.submit(&tried(10));
     for _ in 0..2 {
         owner.crash(task, executor(1), RESTARTED);
+        owner.wait_for_last(task);
         let token = owner.lease(task, executor(1));
         owner.report(executor(1), task, token, failed(FailureKind::Error));
         owner.wait(ms(600_000));
@@ -120,6 +143,7 @@ fn the_owner_hears_of_the_hold() {
     let task = owner.submit(&plain());
     owner.crash(task, executor(1), UNHEARD);
     owner.crash(task, executor(2), UNHEARD);
+    owner.wait_for_last(task);
     let lessee = executor(3);
     let token = owner.lease(task, lessee);
     let changes = lose(&mut owner, lessee, UNHEARD);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{Incarnation, Lessee, Token};
-use crate::limits::CRASH_HOLD;
+use crate::limits::{CRASH_HOLD, CRASH_SPREAD};
 use crate::membership::Liveness;
 use crate::partition::{Command, Loss};
 use crate::scheduler::Effect::Execute;
@@ -218,8 +218,8 @@ fn lost_three_times(loss: Loss) -> (Node, Step) {
     let mut node = leased_to_another();
     let mut step = Step::default();
     for n in 1..=3 {
-        if n < 3 {
-            node.far(n + 1, 1);
+        if n == 1 {
+            node.far(2, 1);
         }
         match loss {
             Loss::Restarted => node.hear_of(later(lessee(n)), Liveness::Alive),
@@ -227,6 +227,13 @@ fn lost_three_times(loss: Loss) -> (Node, Step) {
         };
         step = node.pass(TICK);
         assert_eq!(step.entries[0], [lose(lessee(n), loss)]);
+        if n == 2 {
+            // It comes back for the last time after a pause.
+            assert_eq!(node.record(task(1)).unwrap().state(), State::Scheduled);
+            node.pass(CRASH_SPREAD);
+            node.far(3, 1);
+            node.settle();
+        }
     }
     assert_eq!(history(&node).crashes, 3);
     (node, step)

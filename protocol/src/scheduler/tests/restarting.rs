@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{Incarnation, Lessee, Token};
-use crate::limits::{CRASH_HOLD, CRASHES_MAX};
+use crate::limits::{CRASH_HOLD, CRASH_SPREAD, CRASHES_MAX};
 use crate::membership::Liveness;
 use crate::partition::{Command, Loss};
 use crate::task::{Options, State};
@@ -112,6 +112,10 @@ fn a_task_that_takes_its_node_with_it_is_given_up() {
         let lessee = Lessee { incarnation: Incarnation(crash + 1), ..lessee(0) };
         node.introduce(lessee, 1);
         node.pass(ms(100));
+        if crash + 1 == u64::from(CRASHES_MAX) {
+            // It comes back for the last time after a pause.
+            node.pass(CRASH_SPREAD);
+        }
     }
     assert_eq!(node.record(task(1)).unwrap().state(), State::Dead);
 }
