@@ -178,7 +178,7 @@ impl Node {
                 return true;
             }
             let met = async {
-                while !self.handles.transport.is_connected() {
+                while self.handles.transport.connected() == 0 {
                     tokio::time::sleep(CONTACT_POLL).await;
                 }
             };

@@ -1,12 +1,14 @@
-//! A member that is connected with nobody asks its seeds, again and again.
+//! A member that is not connected with a majority of the others asks its seeds, again and again.
 //!
 //! It calls the others where they were last; if all have moved, the seeds are the one way left, and
-//! their names may lead to the new addresses only some time after it has started.
+//! their names may lead to the new addresses only some time after it has started. Those that have
+//! found each other by then may be two parties that have not.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tracing::warn;
+use umbel_protocol::formation;
 use umbel_protocol::wire::hello::Refusal;
 
 use crate::actors::Handles;
@@ -17,14 +19,16 @@ use crate::transport::DialError;
 /// First pause between two rounds; it doubles up to the limit.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// How often it is looked whether anybody is connected.
+/// How often it is looked whether enough are connected.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs for as long as the node does, or until all seeds turn out to be this node.
 pub(crate) async fn seek(mut seeds: Vec<HostPort>, handles: Handles) {
     let mut pause = PAUSE_MIN;
     while !seeds.is_empty() {
-        if handles.transport.is_connected() {
+        // One that knows of nobody yet has at least the seeds to find.
+        let others = handles.met.len().max(1);
+        if !formation::calls_seeds(handles.transport.connected(), others) {
             pause = PAUSE_MIN;
             tokio::time::sleep(LOOK_EVERY).await;
             continue;
@@ -48,6 +52,6 @@ async fn is_other(seed: &HostPort, handles: &Handles) -> bool {
         },
         Err(why) => why,
     };
-    warn!(%seed, why, "no other node is connected, and this seed is none either");
+    warn!(%seed, why, "too few other nodes are connected, and this seed is none of them");
     true
 }

@@ -275,9 +275,9 @@ impl Transport {
         self.inner.peers.link(to).ok_or(SendError::NotConnected)?.send(lane, frame)
     }
 
-    /// Whether any other node is connected.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.inner.peers.all().iter().any(|peer| peer.state().link.is_some())
+    /// How many other nodes are connected.
+    pub(crate) fn connected(&self) -> usize {
+        self.inner.peers.all().iter().filter(|peer| peer.state().link.is_some()).count()
     }
 
     /// Sends `bytes` to `to` in one packet, which may get lost.

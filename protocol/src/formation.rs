@@ -10,6 +10,15 @@ use std::collections::BTreeMap;
 use crate::id::{ClusterId, NodeId};
 use crate::time::{Span, Tick};
 
+/// Whether a member that is connected to `connected` of the `others` that it knows of calls its seeds.
+/// It calls the others where they were last. If all have moved, those that find each other by chance
+/// may be two parties that do not: one of them is no majority, and the seeds' names lead it to the
+/// other.
+#[must_use]
+pub const fn calls_seeds(connected: usize, others: usize) -> bool {
+    (connected + 1) * 2 <= others + 1
+}
+
 /// How often seeds are asked.
 const ASK_EVERY: Span = Span::from_millis(250);
 
@@ -168,6 +177,18 @@ mod tests {
         assert_eq!(run(&mut first, Event::Silent { seed: 1 }), []);
         let found = run(&mut first, Event::Answered { seed: 1, answer: blank(OTHER) });
         assert_eq!(found, [Effect::Found { founders: 2 }]);
+    }
+
+    #[test]
+    fn of_two_parties_that_know_of_each_other_one_calls_the_seeds() {
+        for members in 2..10 {
+            for party in 1..members {
+                let calls = |party: usize| calls_seeds(party - 1, members - 1);
+                assert!(calls(party) || calls(members - party), "{party} of {members}");
+                assert!(!calls(members), "all are there");
+            }
+        }
+        assert!(!calls_seeds(0, 0), "it knows of nobody else");
     }
 
     #[test]

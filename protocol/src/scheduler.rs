@@ -277,7 +277,7 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         debug_assert!(now.tick >= self.now.tick, "time goes back");
-        self.now = now;
+        self.take_time(now);
         for event in events {
             self.take(event);
         }

@@ -11,9 +11,9 @@ use umbel_protocol::task::{Batch, Row};
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Ask, Request};
 
-use crate::host::Local;
+use crate::host::{Local, true_wall};
 use crate::invariants::linearizable_tasks::Told;
-use crate::plan::{MS, SECOND};
+use crate::plan::{MS, SECOND, Work};
 use crate::work::{Script, draw_template};
 use crate::world::{What, World};
 
@@ -127,20 +127,20 @@ impl World {
         for _ in 0..submissions {
             let at = self.between(from, until);
             let rows = self.between(1, u64::from(self.plan.batch_max));
-            let partition = PartitionId(
-                u16::try_from(self.between(0, u64::from(self.plan.partitions) - 1))
-                    .expect("few partitions"),
-            );
+            let partition = self.between(0, u64::from(self.plan.partitions) - 1);
+            let is_hot = self.plan.work == Work::Hot && self.flip(0.8);
+            let partition = if is_hot { 0 } else { partition };
+            let partition = PartitionId(u16::try_from(partition).expect("few partitions"));
             let sort = if self.flip(0.03) { Sort::Early } else { Sort::New };
             let ahead = if sort == Sort::Early { TOO_FAR_AHEAD } else { 0 };
-            let wall = self.hosts[0].wall(at + ahead);
+            let (wall, work) = (true_wall(at + ahead), self.plan.work);
             let templates =
-                (0..self.between(1, 2)).map(|_| draw_template(wall, &mut self.rng)).collect();
+                (0..self.between(1, 2)).map(|_| draw_template(wall, work, &mut self.rng)).collect();
             let mut batch = Batch { templates, rows: Vec::new() };
             let mut marks = Vec::new();
             for _ in 0..rows {
                 self.clients.marks += 1;
-                let script = Script::draw(self.clients.marks, &mut self.rng);
+                let script = Script::draw(self.clients.marks, work, &mut self.rng);
                 let id = TaskId::new(wall, partition, self.random());
                 let last = batch.templates.len() as u64 - 1;
                 let template = u16::try_from(self.between(0, last)).expect("few templates");

@@ -9,7 +9,7 @@ use umbel_protocol::partition::{Command, Proposal};
 use umbel_protocol::wire::decode;
 
 /// What a node keeps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Disk {
     /// How often the node has started.
     pub incarnation: Incarnation,
@@ -33,6 +33,13 @@ struct Stored {
     entries: Vec<LogEntry>,
 }
 
+impl Stored {
+    fn blank(replica: ReplicaId) -> Self {
+        let (hard_state, snapshot) = (HardState::default(), None);
+        Self { replica, destroyed: false, hard_state, snapshot, entries: Vec::new() }
+    }
+}
+
 impl Disk {
     /// Takes a batch; it may still get lost.
     pub fn write(&mut self, batch: WriteBatch) {
@@ -54,6 +61,12 @@ impl Disk {
         self.unsynced.retain(|batch| batch.number != number);
     }
 
+    /// Batches that were written and not synced.
+    #[must_use]
+    pub const fn unsynced(&self) -> usize {
+        self.unsynced.len()
+    }
+
     /// The power goes; batches that were being written are kept or lost, each as a whole and none
     /// without those before it.
     pub fn crash(&mut self, keep: usize) {
@@ -62,6 +75,27 @@ impl Disk {
             self.sync(number);
         }
         self.unsynced.clear();
+    }
+
+    /// What is kept of `group` cannot be vouched for, and is given up for ever, as a store does when
+    /// it is opened.
+    pub fn give_up(&mut self, group: GroupId) {
+        if let Some(stored) = self.groups.get_mut(&group) {
+            let replica = stored.replica;
+            *stored = Stored { destroyed: true, ..Stored::blank(replica) };
+        }
+    }
+
+    /// Groups of which there is a copy.
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> {
+        self.groups.iter().filter(|(_, stored)| !stored.destroyed).map(|(group, _)| *group)
+    }
+
+    /// Whether copy `replica` of `group` is here.
+    #[must_use]
+    pub fn has_copy(&self, group: GroupId, replica: ReplicaId) -> bool {
+        let stored = self.groups.get(&group);
+        stored.is_some_and(|stored| stored.replica == replica && !stored.destroyed)
     }
 
     /// What the store finds when it is opened.
@@ -146,13 +180,7 @@ impl Disk {
     fn apply(&mut self, write: GroupWrite) {
         let GroupWrite { group, replica, destroy, snapshot, entries, hard_state, checkpoint } =
             write;
-        let blank = || Stored {
-            replica,
-            destroyed: false,
-            hard_state: HardState::default(),
-            snapshot: None,
-            entries: Vec::new(),
-        };
+        let blank = || Stored::blank(replica);
         let stored = self.groups.entry(group).or_insert_with(blank);
         assert!(stored.replica <= replica, "{group}: a lower copy writes after a higher one");
         if stored.replica < replica {

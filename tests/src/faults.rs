@@ -1,12 +1,18 @@
 //! What breaks, when, and for how long.
 
+mod clocks;
+mod crashes;
+mod cuts;
+mod disks;
+mod standing;
+
 use umbel_protocol::wire::Ask;
 
-use crate::plan::{MS, SECOND};
+use crate::plan::{SECOND, Trouble};
 use crate::world::{What, World};
 
-/// For how long a process stands still at most.
-pub const PAUSE_MAX: u64 = 8 * SECOND;
+pub use self::clocks::Slack;
+pub use self::cuts::Apart;
 
 /// For how long a process that was told to stop has time to do so.
 const LEAVE_PATIENCE: u64 = 60 * SECOND;
@@ -25,21 +31,20 @@ pub enum Fault {
     Leave(usize),
     /// A host is drained, or serves again.
     Drain(usize, bool),
-    /// Nothing is blocked any more.
-    Heal,
+    /// A process that stood still may go on.
+    GoOn(usize),
+    /// A starved process has had its turn.
+    TurnEnds(usize),
+    /// A cut comes or goes again.
+    Flap(cuts::Flap),
+    /// The wall clocks that stepped away are set right.
+    ClocksRight,
+    /// Nothing is blocked any more, unless there was another cut since this one.
+    Heal(u64),
     /// A minority dies for good.
     Lose,
     /// The storm is over: all that is broken heals.
     Calm,
-}
-
-/// Two hosts that are cut from each other only.
-#[derive(Clone, Copy, Debug)]
-pub struct Apart {
-    /// Which.
-    pub hosts: [usize; 2],
-    /// Since when.
-    pub since: u64,
 }
 
 impl World {
@@ -47,7 +52,7 @@ impl World {
     pub fn plan_faults(&mut self) {
         let end = self.now + self.plan.storm;
         self.push(end, What::Fault(Fault::Calm));
-        if self.plan.faults.every > 0 {
+        if !self.plan.faults.troubles.is_empty() {
             self.next_fault();
         }
     }
@@ -76,17 +81,17 @@ impl World {
                 let node = self.hosts[host].node;
                 self.operate(Ask::Drain { node, draining });
             }
-            Fault::Heal => self.heal(),
+            Fault::GoOn(host) => self.go_on(host),
+            Fault::TurnEnds(host) => self.turn_ends(host),
+            Fault::Flap(flap) => self.flap(flap),
+            Fault::ClocksRight => self.set_clocks_right(),
+            Fault::Heal(cut) => {
+                if self.network.cut == cut {
+                    self.heal();
+                }
+            }
             Fault::Lose => self.lose_minority(),
             Fault::Calm => self.calm(),
-        }
-    }
-
-    fn heal(&mut self) {
-        if !self.network.blocked.is_empty() {
-            self.trace(|| "nothing is blocked any more".to_owned());
-            self.network.blocked.clear();
-            self.apart = None;
         }
     }
 
@@ -95,10 +100,10 @@ impl World {
         self.healed_at = Some(self.now);
         self.progress_at = self.now;
         self.heal();
-        self.network.unruly = false;
+        self.network.noise = Default::default();
         self.network.lags = false;
-        self.datagram_loss = 0;
-        if self.plan.faults.drain > 0 {
+        self.set_clocks_right();
+        if self.plan.faults.troubles.iter().any(|(trouble, _)| *trouble == Trouble::Drain) {
             // Requests that were asked more than once may have come in another order.
             for host in 0..self.hosts.len() {
                 self.push(self.now + UNDRAIN_AFTER, What::Fault(Fault::Drain(host, false)));
@@ -107,6 +112,10 @@ impl World {
         }
         for host in 0..self.hosts.len() {
             self.hosts[host].slow_until = self.now;
+            self.hosts[host].full_until = self.now;
+            self.hosts[host].starved_until = self.now;
+            self.hosts[host].paused_until = self.hosts[host].paused_until.min(self.now);
+            self.go_on(host);
             if self.hosts[host].process.is_none() {
                 let at = self.now + self.between(0, 3 * SECOND);
                 self.push(at, What::Fault(Fault::Restart(host)));
@@ -115,121 +124,73 @@ impl World {
     }
 
     fn break_something(&mut self) {
-        let faults = self.plan.faults.clone();
-        let weights = [
-            faults.crash,
-            faults.blackout,
-            faults.partition,
-            faults.relink,
-            faults.slow_disk,
-            faults.pause,
-            faults.bridge,
-            faults.leave,
-            faults.drain,
-        ];
-        let total: u32 = weights.iter().sum();
-        if total == 0 {
-            return;
-        }
+        let troubles = self.plan.faults.troubles;
+        let total: u32 = troubles.iter().map(|(_, weight)| weight).sum();
         let mut pick = self.between(1, u64::from(total));
-        for (kind, weight) in weights.into_iter().enumerate() {
-            if pick <= u64::from(weight) {
-                return self.break_one(kind);
+        for (trouble, weight) in troubles {
+            if pick <= u64::from(*weight) {
+                return self.break_one(*trouble);
             }
-            pick -= u64::from(weight);
+            pick -= u64::from(*weight);
         }
     }
 
-    fn some_host(&mut self) -> usize {
+    /// Any host.
+    pub(super) fn some_host(&mut self) -> usize {
         usize::try_from(self.random() % self.hosts.len() as u64).expect("few hosts")
     }
 
-    fn break_one(&mut self, kind: usize) {
+    /// `count` different hosts, in no order.
+    pub(super) fn some_hosts(&mut self, count: usize) -> Vec<usize> {
+        let mut hosts: Vec<usize> = (0..self.hosts.len()).collect();
+        while hosts.len() > count {
+            let place = usize::try_from(self.random() % hosts.len() as u64).expect("few hosts");
+            hosts.swap_remove(place);
+        }
+        hosts
+    }
+
+    fn break_one(&mut self, trouble: Trouble) {
         let host = self.some_host();
-        if kind == 7 {
-            return self.strike(Fault::Leave(host));
-        }
-        if kind == 8 {
-            let at = self.now + self.between(SECOND, 20 * SECOND);
-            self.push(at, What::Fault(Fault::Drain(host, false)));
-            return self.strike(Fault::Drain(host, true));
-        }
-        self.is_troubled = true;
-        let names = ["crash", "blackout", "cut", "connection breaks", "slow disk", "pause"];
-        if let Some(name) = names.get(kind) {
-            self.saw(name);
-        }
-        match kind {
-            0 => self.crash_for_a_while(host),
-            1 => {
-                for host in 0..self.hosts.len() {
-                    self.crash_for_a_while(host);
-                }
+        // In good order nothing breaks.
+        self.is_troubled |= !matches!(trouble, Trouble::Drain | Trouble::Leave);
+        match trouble {
+            Trouble::Drain => {
+                let at = self.now + self.between(SECOND, 20 * SECOND);
+                self.push(at, What::Fault(Fault::Drain(host, false)));
+                self.strike(Fault::Drain(host, true));
             }
-            2 => self.block(),
-            3 => {
+            Trouble::Leave => self.strike(Fault::Leave(host)),
+            Trouble::Bridge => self.bridge(host),
+            Trouble::Blackout => self.blackout(),
+            Trouble::ClockStep => self.step_clocks(),
+            Trouble::Crash => {
+                self.saw("crash");
+                self.crash_for_a_while(host);
+            }
+            Trouble::CrashMost => self.crash_most(),
+            Trouble::Cut => self.cut_in_parts(),
+            Trouble::Damage => self.damage(host),
+            Trouble::DiskFull => self.fill_disk(host),
+            Trouble::Empty => self.empty(host),
+            Trouble::Flap => self.begin_flapping(),
+            Trouble::LongCut => self.cut_for_long(),
+            Trouble::Move => self.move_hosts(host),
+            Trouble::PartFalls => self.part_falls(host),
+            Trouble::Pause => self.pause(host),
+            Trouble::Relink => {
                 let other = self.some_host();
                 if other != host {
+                    self.saw("connection breaks");
                     self.cut_link(host, other);
                 }
             }
-            4 => {
-                self.trace(|| format!("the disk of host {host} is slow"));
-                self.hosts[host].slow_until = self.now + self.between(SECOND, 8 * SECOND);
-            }
-            5 => {
-                self.trace(|| format!("host {host} stands still"));
-                let until = self.now + self.between(100 * MS, PAUSE_MAX);
-                self.hosts[host].paused_until = until;
-            }
-            _ => self.bridge(host),
+            Trouble::Ring => self.cut_to_ring(),
+            Trouble::SlowDisk => self.slow_down(host),
+            Trouble::Starve => self.starve(host),
+            Trouble::Stop => self.stop_for_long(host),
+            Trouble::SyncError => self.fail_sync(host),
+            Trouble::ThreeWays => self.cut_in_three(),
         }
-    }
-
-    fn crash_for_a_while(&mut self, host: usize) {
-        self.crash(host);
-        let quick = self.flip(0.3);
-        let at = self.now
-            + if quick { self.between(10 * MS, SECOND) } else { self.between(SECOND, 12 * SECOND) };
-        self.push(at, What::Fault(Fault::Restart(host)));
-    }
-
-    /// A cut: in two parts, around one host, or one way only.
-    fn block(&mut self) {
-        let hosts = self.hosts.len();
-        let alone = self.some_host();
-        let shape = self.between(0, 2);
-        let side: Vec<bool> = (0..hosts).map(|_| self.flip(0.5)).collect();
-        let apart = |a: usize, b: usize| match shape {
-            0 => side[a] != side[b],
-            1 => (a == alone) != (b == alone),
-            _ => a == alone && side[b],
-        };
-        let pairs = (0..hosts).flat_map(|a| (0..hosts).map(move |b| (a, b)));
-        let blocked = pairs.filter(|(a, b)| a != b && apart(*a, *b)).collect();
-        self.network.blocked = blocked;
-        self.apart = None;
-        self.trace(|| format!("a cut of shape {shape}: host {alone}, sides {side:?}"));
-        let at = self.now + self.between(SECOND / 2, 15 * SECOND);
-        self.push(at, What::Fault(Fault::Heal));
-    }
-
-    /// Host `one` and another are cut from each other, both ways or one, and from nobody else, until
-    /// all is healed: longer than anything waits.
-    fn bridge(&mut self, one: usize) {
-        let hosts = self.hosts.len();
-        if hosts < 3 || !self.network.blocked.is_empty() {
-            return;
-        }
-        self.saw("bridge");
-        let step = usize::try_from(self.between(1, hosts as u64 - 1)).expect("few hosts");
-        let other = (one + step) % hosts;
-        let is_one_way = self.flip(0.3);
-        self.network.blocked.insert((one, other));
-        if !is_one_way {
-            self.network.blocked.insert((other, one));
-        }
-        self.apart = Some(Apart { hosts: [one, other], since: self.now });
-        self.trace(|| format!("a cut between {one} and {other} only, one way: {is_one_way}"));
     }
 }

@@ -7,31 +7,39 @@ mod executor;
 mod former;
 mod gossip;
 mod leave;
+mod life;
 mod mailbox;
+mod parts;
 mod scheduler;
 mod ways;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use umbel_protocol::executor::{Event as ExecutorEvent, Executor};
 use umbel_protocol::formation::{Event as FormationEvent, Formation};
-use umbel_protocol::id::{GroupId, Lessee, NodeId, ReplicaId, TaskId, Token};
-use umbel_protocol::membership::{Config, Event as MembershipEvent, Identity, Load, Membership};
-use umbel_protocol::meta::Join;
-use umbel_protocol::scheduler::{Event as SchedulerEvent, Now, Scheduler, Settings};
-use umbel_protocol::time::{Span, Tick, Wall};
+use umbel_protocol::id::{GroupId, NodeId, ReplicaId, TaskId, Token};
+use umbel_protocol::membership::{Event as MembershipEvent, Identity, Load, Membership};
+use umbel_protocol::scheduler::{Event as SchedulerEvent, Scheduler};
+use umbel_protocol::time::{Tick, Wall};
 use umbel_protocol::ways::{Event as WaysEvent, Ways};
 use umbel_protocol::wire::Profile;
 
 use crate::disk::Disk;
-use crate::invariants::one_vote;
-use crate::plan::{MS, SECOND};
+use crate::plan::MS;
 use crate::work::Script;
 use crate::world::{What, World};
 
 /// 2027-01-15, as good as any.
 const EPOCH_MS: u64 = 1_800_000_000_000;
+/// An hour, as wall clocks count.
+pub const MS_PER_HOUR: i64 = 3_600_000;
+
+/// What a wall clock shows that is right.
+#[must_use]
+pub fn true_wall(now: u64) -> Wall {
+    Wall::from_millis(EPOCH_MS + now / MS)
+}
 
 /// A node, whether it runs or not.
 pub struct Host {
@@ -45,12 +53,28 @@ pub struct Host {
     pub process: Option<Process>,
     /// How far its wall clock is off, in milliseconds.
     pub clock: i64,
+    /// How far it has stepped away for a while, in milliseconds.
+    pub step: i64,
+    /// How much too fast its clocks go, in millionths.
+    pub rate: i64,
+    /// How often it got another address.
+    pub moves: u8,
+    /// How often another node took it over.
+    pub renewals: u32,
     /// Whether it never comes back.
     pub is_dead: bool,
     /// Until when its disk is slow.
     pub slow_until: u64,
+    /// Until when its disk is full.
+    pub full_until: u64,
+    /// Whether its next sync fails.
+    pub fails_sync: bool,
     /// Until when its process stands still.
     pub paused_until: u64,
+    /// Until when it gets little of its processor.
+    pub starved_until: u64,
+    /// What came while its process stood still.
+    pub backlog: Vec<What>,
     /// What it can run.
     pub profile: Profile,
 }
@@ -73,8 +97,16 @@ pub struct Process {
     /// When it started.
     pub started_at: u64,
     wake_at: [u64; 4],
-    /// Hosts whose address is known.
-    pub knows: BTreeSet<usize>,
+    /// Where other hosts were last said to be.
+    pub knows: BTreeMap<usize, SocketAddr>,
+    /// Nodes that it was told of, and where they were then.
+    pub met: BTreeMap<NodeId, SocketAddr>,
+    identity: Identity,
+    seed: u64,
+    /// Counts its schedulers.
+    pub schedulers: u32,
+    /// Counts how often each of its machines was built anew: what was meant for one that fell is lost.
+    builds: [u64; 5],
     /// Runs, with their attempts and pools.
     runs: BTreeMap<(TaskId, Token), (u16, usize)>,
     /// When the last message to each machine inside the node arrives.
@@ -103,8 +135,12 @@ pub enum Local {
     Greeted(usize),
     /// The deadline of a machine.
     Wake(usize),
+    /// A machine that fell has been built anew.
+    Built(usize),
     /// A batch is durable.
     Synced(u64),
+    /// Writing has failed.
+    WriteFails,
     /// A run is over.
     Ended(TaskId, Token, Script, bool),
 }
@@ -115,11 +151,11 @@ const MEMBERSHIP: usize = 2;
 const FORMATION: usize = 3;
 const WAYS: usize = 4;
 
-/// Where host `host` listens.
+/// Where host `host` listens after so many moves.
 #[must_use]
-pub fn address(host: usize) -> SocketAddr {
+pub fn address(host: usize, moves: u8) -> SocketAddr {
     let port = 7_000 + u16::try_from(host).expect("few hosts");
-    SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), port))
+    SocketAddr::from((Ipv4Addr::new(10, 0, moves, 1), port))
 }
 
 impl Host {
@@ -132,9 +168,17 @@ impl Host {
             life: 0,
             process: None,
             clock,
+            step: 0,
+            rate: 0,
+            moves: 0,
+            renewals: 0,
             is_dead: false,
             slow_until: 0,
+            full_until: 0,
+            fails_sync: false,
             paused_until: 0,
+            starved_until: 0,
+            backlog: Vec::new(),
             profile,
         }
     }
@@ -142,8 +186,24 @@ impl Host {
     /// Its wall clock.
     #[must_use]
     pub fn wall(&self, now: u64) -> Wall {
-        let true_ms = EPOCH_MS + now / MS;
-        Wall::from_millis(true_ms.saturating_add_signed(self.clock))
+        let shown = true_wall(self.elapsed(now)).as_millis();
+        Wall::from_millis(shown.saturating_add_signed(self.clock + self.step))
+    }
+
+    /// How long `time` seems to it.
+    fn elapsed(&self, time: u64) -> u64 {
+        let gained = i128::from(time) * i128::from(self.rate) / 1_000_000;
+        time.saturating_add_signed(i64::try_from(gained).expect("clocks go about right"))
+    }
+
+    /// How long it truly takes until `elapsed` has passed here.
+    fn takes(&self, elapsed: u64) -> u64 {
+        if self.rate == 0 {
+            return elapsed;
+        }
+        let rate = u128::try_from(1_000_000 + self.rate).expect("clocks go forward");
+        let time = (u128::from(elapsed) * 1_000_000).div_ceil(rate) + 1;
+        u64::try_from(time).unwrap_or(u64::MAX)
     }
 }
 
@@ -162,121 +222,6 @@ impl Process {
 }
 
 impl World {
-    /// Starts the process of a host.
-    pub fn start(&mut self, host: usize) {
-        let (seed, start) = (self.random(), self.random());
-        let seeds = self.plan.seeds;
-        let now = self.now;
-        let one = &mut self.hosts[host];
-        assert!(one.process.is_none(), "it runs");
-        one.life += 1;
-        one.disk.incarnation.0 += 1;
-        let incarnation = one.disk.incarnation;
-        let join = Join {
-            node: one.node,
-            name: format!("host-{host}"),
-            address: address(host),
-            cluster_name: "simulated".to_owned(),
-        };
-        let settings = Settings {
-            node: one.node,
-            incarnation,
-            join,
-            seed,
-            replace_after: Span::from_millis(self.replace_after_ms),
-            limits: self.plan.limits,
-            has_seeds: true,
-            scheduler: 1,
-        };
-        let at = Now { tick: Tick::START, wall: one.wall(now) };
-        let scheduler = Scheduler::new(settings, at, one.disk.open());
-        let lessee = Lessee { node: one.node, incarnation, executor: 1 };
-        let executor = Executor::new(lessee, one.profile.clone(), Tick::START);
-        let identity = Identity::new(one.node, incarnation, start, address(host));
-        let membership = Membership::new(Config::default(), identity, seed);
-        let formation = one
-            .disk
-            .cluster
-            .is_none()
-            .then(|| Formation::new(one.node, seeds, host == 0, Tick::START));
-        // A member finds the others through the seeds until it knows the meta group.
-        let knows = match formation {
-            Some(_) => BTreeSet::new(),
-            None => (0..seeds).filter(|seed| *seed != host).collect(),
-        };
-        one.process = Some(Process {
-            scheduler,
-            executor,
-            membership,
-            ways: Ways::new(identity.node),
-            formation,
-            load: Load::default(),
-            has_left: false,
-            started_at: now,
-            wake_at: [u64::MAX; 4],
-            knows,
-            runs: BTreeMap::new(),
-            lanes: [now; 5],
-            is_writing: false,
-            kept: BTreeMap::new(),
-        });
-        for other in 0..self.hosts.len() {
-            if other != host {
-                self.cut_link(host, other);
-            }
-        }
-        self.trace(|| format!("host {host} starts as incarnation {}", incarnation.0));
-        let remembers = one_vote::on_start(self, host);
-        self.must("one_vote", remembers);
-        let me = self.hosts[host].node;
-        self.local(host, Local::Executor(ExecutorEvent::Reached(me)));
-        // Opening may leave things to be done at once.
-        self.local(host, Local::Scheduler(SchedulerEvent::Due));
-        for machine in 0..4 {
-            self.plan_wake(host, machine);
-        }
-    }
-
-    /// The process of a host is gone, and all that it had not synced.
-    pub fn crash(&mut self, host: usize) {
-        if self.hosts[host].process.is_some() {
-            self.trace(|| format!("host {host} crashes"));
-            self.end(host, false);
-        }
-    }
-
-    /// The process of a host is gone: all that it had not synced may be. Whether it `has_left`: then
-    /// no run may have ended with it.
-    fn end(&mut self, host: usize, has_left: bool) {
-        let keep = usize::from(self.flip(0.5));
-        let one = &mut self.hosts[host];
-        one.process = None;
-        one.life += 1;
-        one.disk.crash(keep);
-        one.paused_until = 0;
-        let key = (one.node, one.disk.incarnation);
-        let ends = if has_left { &mut self.ledger.left } else { &mut self.ledger.ended };
-        ends.insert(key, self.now);
-        self.ledger.observer_gone(host, self.now);
-        for other in 0..self.hosts.len() {
-            if other == host {
-                continue;
-            }
-            // A process that ends says so; a machine that loses power does not, and what it sent
-            // still arrives. Whoever speaks to it notices after a while, or when it is back.
-            let silent =
-                (!has_left && self.flip(0.5)).then(|| self.network.silence(other, host)).flatten();
-            match silent {
-                Some(epoch) => {
-                    self.saw("silent crash");
-                    let at = self.now + self.between(0, 5 * SECOND);
-                    self.push(at, What::Breaks { a: host, b: other, epoch });
-                }
-                None => self.cut_link(host, other),
-            }
-        }
-    }
-
     /// What happens inside a running node.
     pub fn happens(&mut self, host: usize, what: Local) {
         match what {
@@ -288,7 +233,9 @@ impl World {
             Local::Ends => self.ends(host),
             Local::Greeted(seed) => self.greeted(host, seed),
             Local::Wake(machine) => self.woken(host, machine),
+            Local::Built(machine) => self.built(host, machine),
             Local::Synced(number) => self.synced(host, number),
+            Local::WriteFails => self.fails_to_write(host),
             Local::Ended(task, token, script, stopped) => {
                 self.run_ended(host, task, token, &script, stopped);
             }
@@ -300,7 +247,8 @@ impl World {
     }
 
     fn tick(&self, host: usize) -> Tick {
-        let started_at = self.hosts[host].process.as_ref().map_or(0, |p| p.started_at);
-        Tick::from_micros(self.now - started_at)
+        let one = &self.hosts[host];
+        let started_at = one.process.as_ref().map_or(0, |process| process.started_at);
+        Tick::from_micros(one.elapsed(self.now - started_at))
     }
 }

@@ -17,6 +17,8 @@ pub struct Ledger {
     down: Vec<(usize, NodeId, Incarnation, u64, u64)>,
     /// When each run was first sent to its executor.
     pub leased: BTreeMap<(TaskId, Token), u64>,
+    /// When an executor fell whose process went on.
+    pub fallen: BTreeMap<Lessee, u64>,
     /// When a start of a node ended, other than in good order.
     pub ended: BTreeMap<(NodeId, Incarnation), u64>,
     /// When a start of a node ended that had handed over all that it had.
@@ -133,6 +135,7 @@ impl Ledger {
         let declared = self.down.iter().any(|(_, node, incarnation, since, until)| {
             (*node, *incarnation) == key && *since <= to && *until >= from
         });
-        declared || self.ended.get(&key).is_some_and(|at| *at <= to)
+        let fell = self.fallen.get(&lessee).is_some_and(|at| *at <= to);
+        declared || fell || self.ended.get(&key).is_some_and(|at| *at <= to)
     }
 }

@@ -4,8 +4,9 @@
 //! over. Here nobody comes back: who lives must notice, own what the dead owned, end their runs and
 //! replace their copies, all in time.
 
-use umbel_protocol::id::GroupId;
+use umbel_protocol::id::{GroupId, NodeId, ReplicaId};
 use umbel_protocol::placement::voters_of;
+use umbel_protocol::scheduler::CopyView;
 
 use crate::faults::Fault;
 use crate::invariants::{partitions, taken_over_in_time};
@@ -74,7 +75,7 @@ impl World {
             let known = copy.copies();
             [&known.voters, &known.voters_outgoing].into_iter().all(|voters| {
                 let nodes = voters.iter().filter_map(|voter| copy.node_of(*voter));
-                let living = nodes.filter(|node| lives(self.index[node])).count();
+                let living = nodes.filter(|node| self.host_of(*node).is_some_and(lives)).count();
                 voters.is_empty() || living * 2 > voters.len()
             })
         })
@@ -86,11 +87,24 @@ impl World {
         self.hosts.iter().filter(|host| !host.is_dead).count()
     }
 
-    /// Whether a group of `wanted` copies has `voters` and `learners` as it should.
+    /// Whether a group that may have up to `limit` copies has them where it should.
     #[must_use]
-    pub fn has_its_copies(&self, wanted: usize, voters: usize, learners: usize) -> bool {
-        // Where not enough others can stand in, the dead keep their votes.
-        let complete = voters + learners == wanted || self.living() < wanted;
-        voters == voters_of(wanted) && complete
+    pub fn has_its_copies(&self, limit: usize, copy: &CopyView<'_>) -> bool {
+        let copies = copy.copies();
+        let is_living = |node: NodeId| self.host_of(node).is_some_and(|h| !self.hosts[h].is_dead);
+        let there = |replicas: &[ReplicaId]| {
+            let nodes = replicas.iter().filter_map(|replica| copy.node_of(*replica));
+            nodes.filter(|node| is_living(*node)).count()
+        };
+        let (voters, living) = (copies.voters.len(), self.living());
+        // Where not enough others can stand in, those that are gone keep their votes.
+        let members =
+            self.hosts.len() + self.hosts.iter().map(|h| h.renewals as usize).sum::<usize>();
+        let (least, most) = (limit.min(self.hosts.len()), limit.min(members));
+        let complete = voters + copies.learners.len() == least || living < most;
+        (voters_of(least)..=voters_of(most)).contains(&voters)
+            && there(&copies.voters) == voters.min(living)
+            && complete
+            && !copies.is_joint()
     }
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use crate::plan::{MS, SECOND};
+use crate::plan::{MS, Noise, SECOND};
 
 /// Later than that no message comes, unless its receiver stands still.
 const LAG_MAX: u64 = 3 * SECOND;
@@ -22,8 +22,10 @@ pub struct Network {
     links: BTreeMap<(usize, usize), Link>,
     /// Ways that nothing passes.
     pub blocked: BTreeSet<(usize, usize)>,
-    /// Whether consensus messages are reordered, doubled and lost.
-    pub unruly: bool,
+    /// Counts the cuts: what heals one does not heal the next.
+    pub cut: u64,
+    /// What becomes of single messages.
+    pub noise: Noise,
     /// Whether messages are late at times.
     pub lags: bool,
     lagged: bool,
@@ -90,8 +92,40 @@ impl Link {
 impl Network {
     /// Nobody is connected yet.
     #[must_use]
-    pub fn new(unruly: bool, lags: bool) -> Self {
-        Self { unruly, lags, lagged: lags, ..Self::default() }
+    pub fn new(noise: Noise, lags: bool) -> Self {
+        let lagged = lags || noise.has_tails;
+        Self { noise, lags, lagged, ..Self::default() }
+    }
+
+    /// With how many others a host is connected.
+    #[must_use]
+    pub fn connected(&self, host: usize) -> usize {
+        let is_of = |a: usize, b: usize| a == host || b == host;
+        self.links.iter().filter(|((a, b), link)| link.up && is_of(*a, *b)).count()
+    }
+
+    /// Whether a datagram may get from one to the other: it travels on their connection.
+    #[must_use]
+    pub fn carries(&self, from: usize, to: usize) -> bool {
+        let link = self.links.get(&pair(from, to));
+        !self.blocked.contains(&(from, to))
+            && link.is_some_and(|link| link.up && !link.doomed.contains(&to))
+    }
+
+    /// The connection that the two have now, if any.
+    #[must_use]
+    pub fn present(&self, a: usize, b: usize) -> Option<u64> {
+        self.links.get(&pair(a, b)).filter(|link| link.up).map(|link| link.epoch)
+    }
+
+    /// How long a message takes that waits for no other: `usual` at most, but for a few.
+    pub fn delay(&self, usual: u64, rng: &mut ChaCha8Rng) -> u64 {
+        let most = match rng.random_range(0..200) {
+            0 if self.noise.has_tails => LAG_MAX,
+            1..10 if self.noise.has_tails => 500 * MS,
+            _ => usual,
+        };
+        rng.random_range(MS / 10..most)
     }
 
     /// Whether something may pass both ways.
@@ -183,7 +217,8 @@ impl Network {
         rng: &mut ChaCha8Rng,
     ) -> Fate {
         let is_blocked = self.blocked.contains(&(from, to));
-        let unruly = self.unruly && urgent;
+        let unruly = self.noise.is_unruly && urgent;
+        let late = if unruly { self.delay(20 * MS, rng) } else { 0 };
         let Some(link) = self.links.get_mut(&pair(from, to)).filter(|link| link.up) else {
             return Fate::Lost;
         };
@@ -196,10 +231,10 @@ impl Network {
             return Fate::Dooms { at: now + rng.random_range(SECOND / 2..3 * SECOND), epoch };
         }
         if unruly {
-            if rng.random_bool(0.03) {
+            if rng.random_ratio(self.noise.consensus_lost, 1_000) {
                 return Fate::Lost;
             }
-            return Fate::Arrives { at: now + rng.random_range(MS / 10..20 * MS), epoch };
+            return Fate::Arrives { at: now + late, epoch };
         }
         let lag = if self.lags { link.lag_of(to, urgent, now, rng) } else { MS / 10 };
         let latest = link.arrives.entry((to, urgent)).or_default();

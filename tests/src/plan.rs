@@ -1,11 +1,15 @@
 //! What a seed decides before anything runs: how large, how much work, which faults.
 
+mod kinds;
+
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use umbel_protocol::limits::Limits;
 use umbel_protocol::partition::{Room, Shelves};
 use umbel_protocol::time::Span;
 
+use self::kinds::LEAVING;
+pub use self::kinds::{KINDS, Kind, Noise, Trouble};
 use crate::sabotage::Sabotage;
 
 /// A microsecond of virtual time.
@@ -32,12 +36,16 @@ pub struct Plan {
     pub submissions: u64,
     /// Most tasks of one submission.
     pub batch_max: u32,
+    /// What tasks do.
+    pub work: Work,
     /// How long things are broken for.
     pub storm: u64,
     /// What may go wrong.
     pub faults: FaultPlan,
     /// How much nodes keep.
     pub limits: Limits,
+    /// How long members may be away before others take over their copies.
+    pub replace_after: u64,
     /// Whether clients look at their tasks again and again.
     pub is_curious: bool,
     /// Whether a minority dies for good when all else is done.
@@ -48,37 +56,36 @@ pub struct Plan {
     pub sabotage: Option<Sabotage>,
 }
 
+/// What tasks do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Most are brief, some take seconds, some fail.
+    Usual,
+    /// All are for one queue, and most of one partition.
+    Hot,
+    /// Some take minutes: longer than anything waits.
+    Long,
+    /// They are brief, and far more than there are slots.
+    Overload,
+    /// Some kill the process that runs them, each time.
+    Poison,
+}
+
 /// What may go wrong, and how often.
 #[derive(Clone, Debug, Default)]
 pub struct FaultPlan {
     /// What they are together, for people.
     pub kind: &'static str,
-    /// Of a thousand datagrams, so many get lost.
-    pub datagram_loss: u32,
-    /// Pause between two faults, on average; none happen if it is zero.
+    /// What happens, and how often compared with the others.
+    pub troubles: &'static [(Trouble, u32)],
+    /// Pause between two faults, on average.
     pub every: u64,
-    /// Weights of each fault.
-    pub crash: u32,
-    /// All nodes lose power at once.
-    pub blackout: u32,
-    /// A cut of any shape.
-    pub partition: u32,
-    /// A connection breaks and comes back.
-    pub relink: u32,
-    /// A disk becomes slow for a while.
-    pub slow_disk: u32,
-    /// A process stands still for a while.
-    pub pause: u32,
-    /// Two hosts are cut from each other only, for the rest of the storm.
-    pub bridge: u32,
-    /// A process is told to stop, and starts anew when it has.
-    pub leave: u32,
-    /// A member is drained for a while.
-    pub drain: u32,
+    /// What becomes of single messages.
+    pub noise: Noise,
     /// Most that a wall clock is off, in milliseconds.
     pub clock_skew: u64,
-    /// Whether messages of consensus are reordered, doubled and lost one by one.
-    pub unruly: bool,
+    /// Most that a clock goes too fast or too slow, in millionths.
+    pub clock_drift: u32,
     /// Whether messages of a connection are seconds late at times.
     pub lags: bool,
 }
@@ -87,48 +94,57 @@ impl Plan {
     /// The plan of `seed`: kinds of faults take turns, so that any range of seeds has all.
     #[must_use]
     pub fn of(seed: u64) -> Self {
+        let count = KINDS.len() as u64;
+        let kind = usize::try_from(seed % count).expect("few kinds");
+        Self::of_kind(seed, &KINDS[kind])
+    }
+
+    /// The plan that `seed` draws for a world of this kind.
+    #[must_use]
+    pub fn of_kind(seed: u64, kind: &Kind) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x706c_616e);
-        let sizes = [1, 2, 3, 3, 3, 5, 5, 7];
+        let sizes = [1, 2, 3, 3, 3, 3, 4, 5, 5, 6, 7, 8, 9];
         let hosts = sizes[rng.random_range(0..sizes.len())];
-        let faults = FaultPlan::of(seed, &mut rng);
-        let is_bridged = faults.is_bridged_only();
-        // Two that are cut from each other need a third.
-        let hosts = if is_bridged { hosts.max(3) } else { hosts };
+        let faults = FaultPlan::of(kind, &mut rng);
         let plan = Self {
             seed,
             hosts,
-            seeds: if hosts == 1 { 0 } else { hosts.min(3) },
+            seeds: 0,
             partitions: [4, 6, 8, 16][rng.random_range(0..4)],
-            replicas: if hosts >= 5 && rng.random_bool(0.25) { 5 } else { 3 },
+            replicas: if rng.random_bool(0.25) { 5 } else { 3 },
             submissions: rng.random_range(20..80),
             batch_max: [1, 4, 20][rng.random_range(0..3)],
+            work: kind.work,
             storm: rng.random_range(10..30) * SECOND,
             faults,
             limits: draw_limits(&mut rng),
-            loses_minority: hosts >= 3 && rng.random_bool(0.5),
+            replace_after: if rng.random_bool(0.5) { 5 * SECOND } else { 30 * SECOND },
             is_curious: rng.random_bool(0.2),
+            loses_minority: rng.random_bool(0.5),
             is_fingerprinted: false,
             sabotage: None,
         };
-        if !is_bridged {
-            return plan;
+        (kind.shape)(plan, &mut rng).of_hosts_from(1)
+    }
+
+    /// With at least `hosts` hosts, and all that depends on how many there are.
+    #[must_use]
+    pub fn of_hosts_from(self, hosts: usize) -> Self {
+        let hosts = self.hosts.max(hosts);
+        Self {
+            hosts,
+            seeds: if hosts == 1 { 0 } else { hosts.min(3) },
+            replicas: if hosts >= 5 { self.replicas } else { 3 },
+            loses_minority: hosts >= 3 && self.loses_minority,
+            ..self
         }
-        // They have much to say to each other, and are cut for longer than anything waits.
-        Self { submissions: 4 * plan.submissions, storm: plan.storm + 30 * SECOND, ..plan }
     }
 
     /// The plan of `seed`, with processes that are told to stop and start anew as its only trouble:
     /// nothing fails.
     #[must_use]
     pub fn of_leaving(seed: u64) -> Self {
-        let plan = Self::of(seed);
-        let every = 4 * SECOND;
-        let faults =
-            FaultPlan { kind: "leaving", every, leave: 3, drain: 1, ..FaultPlan::default() };
-        let (submissions, storm) = (4 * plan.submissions, plan.storm + 30 * SECOND);
-        // One that is alone has nobody to hand over to.
-        let hosts = plan.hosts.max(2);
-        Self { faults, submissions, storm, hosts, seeds: hosts.min(3), ..plan }
+        Self::of_kind(seed, &LEAVING)
     }
 }
 
@@ -157,53 +173,31 @@ fn draw_limits(rng: &mut ChaCha8Rng) -> Limits {
 }
 
 impl FaultPlan {
-    fn of(seed: u64, rng: &mut ChaCha8Rng) -> Self {
-        let every = rng.random_range(500..4_000) * MS;
-        let calm = Self { kind: "calm", ..Self::default() };
-        let lags = rng.random_bool(0.5);
-        let broken = Self { every, lags, ..calm };
-        match seed % 11 {
-            0 => calm,
-            1 => Self { kind: "crashes", crash: 1, ..broken },
-            2 => Self { kind: "partitions", partition: 1, ..broken },
-            3 => Self { kind: "links", relink: 1, datagram_loss: 100, ..broken },
-            4 => Self { kind: "disks", slow_disk: 2, crash: 1, ..broken },
-            5 => Self { kind: "clocks", crash: 1, clock_skew: 5_000, ..broken },
-            6 => Self { kind: "blackouts", every: every * 3, blackout: 1, ..broken },
-            7 => Self { kind: "pauses", pause: 2, partition: 1, ..broken },
-            8 => Self { kind: "unruly", relink: 1, partition: 1, unruly: true, ..broken },
-            9 => Self { kind: "bridges", every: 6 * SECOND, bridge: 1, ..broken },
-            _ => Self {
-                kind: "everything",
-                datagram_loss: 50,
-                every,
-                crash: 4,
-                blackout: 1,
-                partition: 4,
-                relink: 4,
-                slow_disk: 2,
-                pause: 2,
-                bridge: 1,
-                leave: 1,
-                drain: 1,
-                clock_skew: 2_000,
-                unruly: rng.random_bool(0.5),
-                lags,
-            },
+    fn of(kind: &Kind, rng: &mut ChaCha8Rng) -> Self {
+        let (low, high) = kind.every;
+        Self {
+            kind: kind.name,
+            troubles: kind.troubles,
+            every: rng.random_range(low..=high) * MS,
+            noise: kind.noise,
+            clock_skew: kind.skew,
+            clock_drift: kind.drift,
+            lags: rng.random_bool(0.5) && !kind.troubles.is_empty(),
         }
     }
 
     /// Whether two hosts are cut from each other and all else is well.
     #[must_use]
-    pub const fn is_bridged_only(&self) -> bool {
-        let others = self.crash + self.blackout + self.partition;
-        let others = others + self.relink + self.slow_disk + self.pause;
-        self.bridge > 0 && others == 0 && self.datagram_loss == 0 && !self.unruly
+    pub fn is_bridged_only(&self) -> bool {
+        matches!(self.troubles, [(Trouble::Bridge, _)])
+            && self.noise.datagrams_lost == 0
+            && !self.noise.is_unruly
     }
 
     /// Whether something goes wrong from the first moment on.
     #[must_use]
     pub const fn is_troubled_at_once(&self) -> bool {
-        self.datagram_loss > 0 || self.clock_skew > 0 || self.unruly || self.lags
+        let Self { noise, clock_skew, clock_drift, lags, .. } = self;
+        noise.datagrams_lost > 0 || noise.is_unruly || *clock_skew > 0 || *clock_drift > 0 || *lags
     }
 }

@@ -9,7 +9,7 @@ use umbel_protocol::sabotage::Defect;
 use umbel_protocol::task::Outcome;
 use umbel_protocol::wire::{Envelope, PeerMessage, decode, encode};
 
-use crate::plan::{FaultPlan, Plan, SECOND};
+use crate::plan::{FaultPlan, Plan, SECOND, Trouble};
 use crate::world::World;
 
 /// A defect.
@@ -167,9 +167,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
             let faults = FaultPlan {
                 kind: "partitions",
                 every: SECOND,
-                partition: 2,
-                pause: 2,
-                relink: 2,
+                troubles: &[(Trouble::Cut, 2), (Trouble::Pause, 2), (Trouble::Relink, 2)],
                 lags: true,
                 ..FaultPlan::default()
             };

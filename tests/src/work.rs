@@ -7,7 +7,10 @@ use umbel_protocol::task::{Failure, FailureKind, Options, Outcome, Template};
 use umbel_protocol::time::{Span, Wall};
 use umbel_protocol::wire::{Declaration, Profile, Queue};
 
-use crate::plan::{MS, SECOND};
+use crate::plan::{MS, SECOND, Work};
+
+/// No run takes longer.
+pub const LONGEST: u64 = 300 * SECOND;
 
 /// What one task will do, and the mark that its runs are recognised by, whatever its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,25 +23,35 @@ pub struct Script {
     pub failures: u32,
     /// Whether a failure cannot be tried again.
     pub permanent: bool,
+    /// Whether a run kills the process that it is in.
+    pub kills: bool,
 }
 
 impl Script {
     /// Draws what a task does.
-    pub fn draw(mark: u64, rng: &mut ChaCha8Rng) -> Self {
-        let takes = match rng.random_range(0..20) {
-            0 => rng.random_range(5 * SECOND..15 * SECOND),
-            1..4 => rng.random_range(SECOND / 2..3 * SECOND),
+    pub fn draw(mark: u64, work: Work, rng: &mut ChaCha8Rng) -> Self {
+        let takes = match (work, rng.random_range(0..20)) {
+            (Work::Long, 0) => rng.random_range(120 * SECOND..LONGEST),
+            (Work::Overload, _) => rng.random_range(MS..400 * MS),
+            (_, 0) => rng.random_range(5 * SECOND..15 * SECOND),
+            (_, 1..4) => rng.random_range(SECOND / 2..3 * SECOND),
             _ => rng.random_range(MS..200 * MS),
         };
         let failures = if rng.random_bool(0.2) { rng.random_range(1..5) } else { 0 };
-        Self { mark, takes, failures, permanent: rng.random_bool(0.03) }
+        let permanent = rng.random_bool(0.03);
+        // The first few, as each takes some innocent ones with it.
+        let kills = work == Work::Poison && mark.is_multiple_of(17) && mark <= 17 * 5;
+        if kills {
+            return Self { mark, takes: takes.min(SECOND), failures: 0, permanent: false, kills };
+        }
+        Self { mark, takes, failures, permanent, kills }
     }
 
     /// Its arguments.
     #[must_use]
     pub fn to_args(&self) -> Bytes {
-        let Self { mark, takes, failures, permanent } = self;
-        format!("[{mark},{takes},{failures},{permanent}]").into()
+        let Self { mark, takes, failures, permanent, kills } = self;
+        format!("[{mark},{takes},{failures},{permanent},{kills}]").into()
     }
 
     /// What `args` say, if they are of ours.
@@ -51,6 +64,7 @@ impl Script {
             takes: parts.next()?.parse().ok()?,
             failures: parts.next()?.parse().ok()?,
             permanent: parts.next()?.parse().ok()?,
+            kills: parts.next()?.parse().ok()?,
         })
     }
 
@@ -74,9 +88,10 @@ const NAMES: [&str; 3] = ["mail", "rare", "resize"];
 const QUEUES: [&str; 2] = ["bulk", "default"];
 
 /// Draws a template; `now` is the client's clock.
-pub fn draw_template(now: Wall, rng: &mut ChaCha8Rng) -> Template {
+pub fn draw_template(now: Wall, work: Work, rng: &mut ChaCha8Rng) -> Template {
     let mut template = Template::new(NAMES[rng.random_range(0..NAMES.len())]);
-    template.queue = QUEUES[rng.random_range(0..QUEUES.len())].to_owned();
+    let queue = if work == Work::Hot { 0 } else { rng.random_range(0..QUEUES.len()) };
+    template.queue = QUEUES[queue].to_owned();
     let delay = if rng.random_bool(0.2) { rng.random_range(1..8_000) } else { 0 };
     let expires = rng.random_bool(0.05);
     template.options = Options {

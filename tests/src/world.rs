@@ -13,22 +13,23 @@ use umbel_protocol::wire::Answer;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::client::Clients;
-use crate::faults::{Apart, Fault};
-use crate::host::{Host, Local};
+use crate::disk::Disk;
+use crate::faults::{Apart, Fault, Slack};
+use crate::host::{Host, Local, true_wall};
 use crate::invariants;
 use crate::ledger::Ledger;
 use crate::loss::Loss;
 use crate::network::Network;
 use crate::operator::{OPERATOR, Operator};
-use crate::plan::{MS, Plan, SECOND};
+use crate::plan::{MS, Plan, SECOND, Work};
 use crate::work;
 
 /// How often everything is compared.
 const CHECK_EVERY: u64 = 500 * MS;
 /// Without a start, an end or an answer for so long, something hangs: no pause of a task is longer.
 const STALLED: u64 = 40 * SECOND;
-/// So long after everything was healed and done all copies must be where they belong, and equal.
-const SETTLED: u64 = 60 * SECOND;
+/// So long after that all copies must be where they belong, and equal.
+const SETTLED: u64 = 20 * SECOND;
 /// More events than any world needs: something spins.
 const STEPS_MAX: u64 = 20_000_000;
 /// More events than any moment has.
@@ -62,10 +63,10 @@ pub struct World {
     pub owners: invariants::one_owner::Owners,
     /// What else invariants remember.
     pub watch: invariants::Watch,
-    /// Of a thousand datagrams, so many get lost now.
-    pub datagram_loss: u32,
-    /// How long members may be away.
-    pub replace_after_ms: u64,
+    /// What disks held before they lost it: promises were made on it.
+    pub lost_disks: Vec<Disk>,
+    /// How far times may be off.
+    pub slack: Slack,
     /// The two that are cut from each other only, if any are.
     pub apart: Option<Apart>,
     /// How the last loss goes.
@@ -142,8 +143,8 @@ pub enum What {
     },
     /// Something breaks or heals.
     Fault(Fault),
-    /// Inside a process: host, life, what.
-    Inside(usize, u64, Local),
+    /// Inside a process: host, of which life and build, what.
+    Inside(usize, (u64, u64), Local),
     /// The operator asks again.
     Operate(u64),
     /// A client gives up waiting: operation, attempt.
@@ -164,13 +165,15 @@ impl World {
             let skew = i64::try_from(plan.faults.clock_skew).unwrap_or(0);
             let clock = if skew == 0 { 0 } else { rng.random_range(-skew..=skew) };
             index.insert(node, host);
-            hosts.push(Host::new(node, work::profile(host, &mut rng), clock));
+            let drift = i64::from(plan.faults.clock_drift);
+            let rate = if drift == 0 { 0 } else { rng.random_range(-drift..=drift) };
+            hosts.push(Host { rate, ..Host::new(node, work::profile(host, &mut rng), clock) });
         }
         let mut world = Self {
             now: SECOND,
             hosts,
             index,
-            network: Network::new(plan.faults.unruly, plan.faults.lags),
+            network: Network::new(plan.faults.noise, plan.faults.lags),
             clients: Clients::default(),
             operator: Operator::default(),
             ledger: Ledger::default(),
@@ -179,8 +182,8 @@ impl World {
             looked_at: BTreeMap::new(),
             owners: Default::default(),
             watch: Default::default(),
-            datagram_loss: plan.faults.datagram_loss,
-            replace_after_ms: if rng.random_bool(0.5) { 5_000 } else { 30_000 },
+            lost_disks: Vec::new(),
+            slack: Slack::default(),
             apart: None,
             loss: Loss::default(),
             seen: BTreeMap::new(),
@@ -240,6 +243,7 @@ impl World {
     }
 
     fn is_over(&mut self) -> Result<bool, String> {
+        self.note_clocks();
         invariants::check(self)?;
         let Some(healed_at) = self.healed_at else {
             return Ok(false);
@@ -268,7 +272,11 @@ impl World {
             invariants::at_end(self)?;
             return Ok(true);
         }
-        if let Some(open) = open.filter(|_| self.now > self.progress_at.max(healed_at) + STALLED) {
+        let patience = self.patience();
+        if open.is_some() && self.waits_for_time() {
+            self.progress_at = self.now;
+        }
+        if let Some(open) = open.filter(|_| self.now > self.progress_at.max(healed_at) + patience) {
             let slots = |host: &Host| {
                 let process = host.process.as_ref();
                 process.map(|p| (p.executor.held(), p.executor.free(), p.scheduler.idle()))
@@ -279,14 +287,32 @@ impl World {
             ));
         }
         if let Some(unsettled) =
-            unsettled.filter(|_| self.now > self.progress_at.max(healed_at) + SETTLED)
+            unsettled.filter(|_| self.now > self.progress_at.max(healed_at) + SETTLED + patience)
         {
             return Err(format!("{unsettled}, long after everything was healed"));
         }
         Ok(false)
     }
 
-    fn happen(&mut self, what: What) {
+    /// For how long nothing may go on: no task takes longer.
+    const fn patience(&self) -> u64 {
+        match self.plan.work {
+            Work::Long => STALLED + work::LONGEST,
+            Work::Hot | Work::Overload | Work::Poison | Work::Usual => STALLED,
+        }
+    }
+
+    /// Whether wild clocks have carried the time of a partition on, which stands still until it is due.
+    fn waits_for_time(&self) -> bool {
+        let soon = true_wall(self.now + STALLED / 4);
+        self.slack.wild_since.is_some()
+            && invariants::partitions(self)
+                .filter_map(|id| invariants::owned(self, id))
+                .any(|partition| partition.now() > soon)
+    }
+
+    /// Something happens.
+    pub(crate) fn happen(&mut self, what: What) {
         match what {
             What::Answer { op: OPERATOR, attempt, answer } => self.operated(attempt, answer),
             What::Answer { op, attempt, answer } => self.answered(op, attempt, answer),
@@ -298,10 +324,10 @@ impl World {
             What::Check => self.push(self.now + CHECK_EVERY, What::Check),
             What::Connect => self.connect_all(),
             What::Datagram { from, to, data } => {
-                let sender = Some(self.hosts[from].node);
-                if let Some(until) = self.standing_still(to) {
-                    return self.push(until, What::Datagram { from, to, data });
+                if self.stands_still(to) {
+                    return self.hosts[to].backlog.push(What::Datagram { from, to, data });
                 }
+                let sender = Some(self.hosts[from].node);
                 let event = membership::Event::Received { from: sender, data };
                 self.local(to, Local::Membership(event));
             }
@@ -309,8 +335,9 @@ impl World {
                 if !self.network.arrives(from, to, epoch, urgent, self.now) {
                     return;
                 }
-                if let Some(until) = self.standing_still(to) {
-                    return self.push(until, What::Envelope { from, to, epoch, urgent, bytes });
+                if self.stands_still(to) {
+                    let late = What::Envelope { from, to, epoch, urgent, bytes };
+                    return self.hosts[to].backlog.push(late);
                 }
                 if !self.network.is_current(from, to, epoch) {
                     self.saw("frame of an old connection");
@@ -320,12 +347,12 @@ impl World {
                 }
             }
             What::Fault(fault) => self.strike(fault),
-            What::Inside(host, life, local) => {
-                if self.hosts[host].life != life || self.hosts[host].process.is_none() {
+            What::Inside(host, meant, local) => {
+                if !self.is_there(host, meant, &local) {
                     return;
                 }
-                if let Some(until) = self.standing_still(host) {
-                    return self.push(until, What::Inside(host, life, local));
+                if self.stands_still(host) {
+                    return self.hosts[host].backlog.push(What::Inside(host, meant, local));
                 }
                 self.happens(host, local);
             }
@@ -335,9 +362,14 @@ impl World {
         }
     }
 
-    fn standing_still(&self, host: usize) -> Option<u64> {
-        let until = self.hosts[host].paused_until;
-        (until > self.now).then_some(until)
+    fn stands_still(&self, host: usize) -> bool {
+        self.hosts[host].paused_until > self.now
+    }
+
+    /// Where a node is, unless it is gone for ever.
+    #[must_use]
+    pub fn host_of(&self, node: NodeId) -> Option<usize> {
+        self.index.get(&node).copied()
     }
 
     /// Puts an event in line.

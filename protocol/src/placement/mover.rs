@@ -18,6 +18,17 @@ pub struct Aim {
     pub copies: usize,
 }
 
+impl Aim {
+    /// How many are to vote where `present` do. Death never makes them fewer; but while so many members
+    /// are away that there cannot be as many as there should be, those that are there do not wait for
+    /// them: else a copy that is ready would not take the place of one whose node is gone.
+    #[must_use]
+    pub fn voters(&self, present: usize) -> usize {
+        let can = voters_of(self.copies.min(self.eligible.len()));
+        voters_of(self.copies).min(can.max(present))
+    }
+}
+
 /// The next change, if any. `is_caught_up` tells whether a copy has all that is committed;
 /// `is_lost` whether it is known to have lost its storage.
 #[must_use]
@@ -44,7 +55,7 @@ pub fn next_change(
         });
     }
 
-    let wanted = voters_of(aim.copies);
+    let wanted = aim.voters(copies.voters.len());
     let mut voters: Vec<ReplicaId> = Vec::new();
     // Voters that may stay, then learners that are ready, in the order of the ranking.
     let ready = targets.iter().filter_map(|node| held_by(*node)).map(|(replica, _)| replica);
@@ -127,6 +138,18 @@ mod tests {
         fn voters(&self) -> Vec<NodeId> {
             self.copies.voters.iter().filter_map(|copy| self.roster.node(*copy)).collect()
         }
+    }
+
+    #[test]
+    fn the_dead_are_replaced_though_there_are_too_few_to_make_more_voters() {
+        let mut world = World::new();
+        world.settle(&[A, B, C], 3);
+        // Five belong to the cluster by now, and two of them are gone for good.
+        world.settle(&[A, C, D], 5);
+        let mut voters = world.voters();
+        voters.sort_unstable();
+        assert_eq!(voters, [A, C, D]);
+        assert_eq!(world.copies.learners, []);
     }
 
     #[test]

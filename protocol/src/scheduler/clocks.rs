@@ -1,4 +1,4 @@
-//! What time it is, by the clocks of all who vote.
+//! What time it is, by the clocks of all who vote, and whether this node's own can be believed.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,23 @@ use crate::time::{Span, Tick, Wall};
 /// this node's own wall clock jumps, theirs must not seem to jump with it.
 #[derive(Debug, Default)]
 pub(super) struct Clocks {
-    heard: BTreeMap<NodeId, (Wall, Tick)>,
+    pub(super) heard: BTreeMap<NodeId, (Wall, Tick)>,
+    /// What this node's own clock showed last.
+    own: Option<Now>,
+    /// Whether the own clock is to be judged anew: it has jumped, or there is more to compare it with.
+    is_doubted: bool,
+    /// What the others agreed on when the own clock was last found to be wild.
+    agreed: Option<Now>,
 }
 
 impl Clocks {
     pub(super) fn heard(&mut self, node: NodeId, clock: Wall, at: Tick) {
-        self.heard.insert(node, (clock, at));
+        self.is_doubted |= self.heard.insert(node, (clock, at)).is_none();
+    }
+
+    /// The own clock is to be compared with those of the others.
+    pub(super) const fn doubt(&mut self) {
+        self.is_doubted = true;
     }
 
     fn estimate(&self, node: NodeId, now: Now) -> Option<Wall> {
@@ -25,6 +36,40 @@ impl Clocks {
 }
 
 impl Scheduler {
+    /// Takes over what time it is. Where the clocks of a majority of the members agree with each other
+    /// and not with this node's own, theirs is the time here, too: an owner whose clock somebody has
+    /// set an hour back would else refuse what is submitted as made in the future, and try nothing
+    /// again for an hour.
+    pub(super) fn take_time(&mut self, now: Now) {
+        let seemed = self.clocks.own.map(|own| own.wall + now.tick.since(own.tick));
+        let jumped = seemed.is_some_and(|seemed| apart(seemed, now.wall) > JUMP_SEEN);
+        self.clocks.own = Some(now);
+        if jumped || self.clocks.is_doubted {
+            self.clocks.is_doubted = false;
+            self.clocks.agreed = self.agreed_without(now).map(|wall| Now { wall, ..now });
+        }
+        let agreed = self.clocks.agreed.map(|at| at.wall + now.tick.since(at.tick));
+        self.now = Now { wall: agreed.unwrap_or(now.wall), ..now };
+    }
+
+    /// What the clocks of a majority of the members show that are close to each other, if this node's
+    /// own is not.
+    fn agreed_without(&self, now: Now) -> Option<Wall> {
+        let members = self.meta.as_ref()?.members.len();
+        let majority = members / 2 + 1;
+        let others = self.members().filter(|node| *node != self.node());
+        let mut clocks: Vec<Wall> =
+            others.filter_map(|node| self.clocks.estimate(node, now)).collect();
+        clocks.sort_unstable();
+        let close = clocks.windows(majority).find_map(|clocks| match clocks {
+            [first, .., last] if apart(*first, *last) <= CLOSE => Some((*first, *last)),
+            _ => None,
+        });
+        let (first, last) = close?;
+        let is_wild = now.wall + CLOSE < last || first + CLOSE < now.wall;
+        is_wild.then_some(first)
+    }
+
     /// The time to propose in `group`: the owner's clock, but no later than the median of the
     /// voters'. One clock that runs ahead must not fire what is due in a year; one that runs behind
     /// only delays.
@@ -65,20 +110,23 @@ impl Scheduler {
         }
     }
 
-    /// The median of the voters' clocks, the earlier of two, if those of a majority are known.
+    /// The median of the voters' clocks, the earlier of two, if those of a majority are known; earlier
+    /// still if so few are known that a minority of all could be later than that.
     fn median(&self, replica: &Replica) -> Option<Wall> {
         let clock = |node: NodeId| match node {
             node if node == self.node() => Some(self.now.wall),
             node => self.clocks.estimate(node, self.now),
         };
-        let mut voters = 0;
+        let mut voters: usize = 0;
         let mut clocks: Vec<Wall> = (replica.group.roster().iter())
             .filter(|(copy, _)| replica.group.votes(*copy))
             .inspect(|_| voters += 1)
             .filter_map(|(_, node)| clock(node))
             .collect();
         clocks.sort_unstable();
-        let middle = clocks.len().saturating_sub(1) / 2;
+        let minority = voters.saturating_sub(1) / 2;
+        let last = clocks.len().checked_sub(1)?;
+        let middle = (last / 2).min(last.saturating_sub(minority));
         clocks.get(middle).copied().filter(|_| clocks.len() > voters / 2)
     }
 
@@ -88,6 +136,14 @@ impl Scheduler {
     }
 }
 
+fn apart(one: Wall, other: Wall) -> Span {
+    one.since(other).max(other.since(one))
+}
+
+/// Clocks that are closer to each other agree: less than what an id may be ahead of the time.
+const CLOSE: Span = Span::from_millis(30_000);
+/// A clock that goes so far in no time has been set.
+const JUMP_SEEN: Span = Span::from_millis(1_000);
 /// How far the owner's clock may be ahead of the time that has passed while no majority of the
 /// voters' clocks is known.
 const JUMP_MAX: Span = Span::from_millis(60_000);

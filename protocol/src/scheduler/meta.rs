@@ -87,11 +87,16 @@ impl Scheduler {
         }
     }
 
-    /// Tells one other member, at random, which version this node has.
+    /// Tells one other member, at random, which version this node has. A scheduler that was built anew
+    /// may have none, and nobody opens a new way to it for that: it asks whom gossip tells of.
     pub(super) fn compare_meta(&mut self) {
+        let (me, version) = (self.node(), self.meta.as_ref().map_or(0, |meta| meta.version));
+        let others: Vec<NodeId> = match &self.meta {
+            Some(meta) => meta.members.keys().copied().collect(),
+            None => self.peers.keys().copied().collect(),
+        };
         let others: Vec<NodeId> =
-            self.members().filter(|node| *node != self.node() && self.is_alive(*node)).collect();
-        let version = self.meta.as_ref().map_or(0, |meta| meta.version);
+            others.into_iter().filter(|node| *node != me && self.is_alive(*node)).collect();
         if others.is_empty() {
             return;
         }
@@ -103,6 +108,9 @@ impl Scheduler {
 
     pub(super) fn compared_meta(&mut self, from: NodeId, version: u64) {
         let Some(meta) = &self.meta else {
+            if version > 0 {
+                self.outbox.send(from, PeerMessage::MetaVersion(0));
+            }
             return;
         };
         if meta.version > version {
@@ -114,12 +122,21 @@ impl Scheduler {
         }
     }
 
-    /// Asks to be a member, or to be noted at this address, until that is so.
+    /// Asks to be a member, or to be noted at this address, until that is so. Who can note it may be
+    /// out of reach for this very reason, so any member is asked to pass the wish on as well.
     pub(super) fn ask_to_join(&mut self) {
         if self.is_member || self.meta.is_none() {
             return;
         }
         let join = self.settings.join.clone();
+        let alive: Vec<NodeId> =
+            self.members().filter(|node| *node != self.node() && self.is_alive(*node)).collect();
+        if !alive.is_empty() {
+            let pick = self.rng.random_range(0..alive.len());
+            if let Some(via) = alive.get(pick) {
+                self.outbox.send(*via, PeerMessage::Join(join.clone()));
+            }
+        }
         self.pass_join(join);
     }
 

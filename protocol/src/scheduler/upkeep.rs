@@ -78,6 +78,9 @@ impl Scheduler {
         let slow = self.upkeep_turn.is_multiple_of(SLOW_TURN);
         let mut handovers = 0;
         let most = if self.is_fit(self.node()) { HANDOVERS_PER_TICK } else { PARTINGS_PER_TICK };
+        if slow {
+            self.clocks.doubt();
+        }
         for id in owned {
             let due = self
                 .replicas
@@ -262,9 +265,7 @@ impl Scheduler {
         let goes = ready
             && self.is_fit(best)
             && roster.replica_on(best).is_some_and(|copy| replica.group.is_caught_up(copy))
-            && self
-                .aim(id)
-                .is_some_and(|aim| voters().count() >= crate::placement::voters_of(aim.copies));
+            && self.aim(id).is_some_and(|aim| voters().count() >= aim.voters(voters().count()));
         if let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) {
             owner.best = Some(best);
         }

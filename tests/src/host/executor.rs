@@ -10,7 +10,7 @@ use super::{EXECUTOR, Local};
 use crate::invariants::{self, starts_in_place};
 use crate::plan::MS;
 use crate::work::Script;
-use crate::world::{What, World};
+use crate::world::World;
 
 impl World {
     pub(super) fn step_executor(&mut self, host: usize, event: executor::Event) {
@@ -32,11 +32,16 @@ impl World {
                 executor::Effect::Start(start) => self.run_starts(host, &start),
                 executor::Effect::Stop { task, token } => {
                     if self.flip(0.8) {
-                        let script = Script { mark: 0, takes: 0, failures: 0, permanent: false };
+                        let script = Script {
+                            mark: 0,
+                            takes: 0,
+                            failures: 0,
+                            permanent: false,
+                            kills: false,
+                        };
                         let at = self.now + self.between(MS, 50 * MS);
-                        let life = self.hosts[host].life;
                         let ended = Local::Ended(task, token, script, true);
-                        self.push(at, What::Inside(host, life, ended));
+                        self.push_inside(host, at, ended);
                     }
                 }
             }
@@ -63,9 +68,8 @@ impl World {
             self.violate(format!("host {host} starts {} {} again", start.task, start.token));
         }
         let at = self.now + script.takes;
-        let life = self.hosts[host].life;
         let ended = Local::Ended(start.task, start.token, script, false);
-        self.push(at, What::Inside(host, life, ended));
+        self.push_inside(host, at, ended);
     }
 
     pub(super) fn run_ended(
@@ -79,6 +83,12 @@ impl World {
         let Some((attempt, pool)) = self.process(host).runs.remove(&(task, token)) else {
             return;
         };
+        if script.kills && !stopped {
+            self.saw("killed by a task");
+            self.trace(|| format!("{task} kills host {host}"));
+            self.progress_at = self.now;
+            return self.crash_for_a_while(host);
+        }
         self.watch.idle.ends(host, self.hosts[host].life, pool, self.now);
         let outcome = if stopped { Outcome::Cancelled } else { script.outcome(attempt) };
         self.trace(|| format!("host {host} ends {task} {token}: {outcome:?}"));

@@ -6,7 +6,7 @@ use umbel_protocol::scheduler::{self, Found};
 
 use super::{FORMATION, Local};
 use crate::plan::MS;
-use crate::world::{What, World};
+use crate::world::World;
 
 impl World {
     pub(super) fn step_formation(&mut self, host: usize, event: formation::Event) {
@@ -20,11 +20,11 @@ impl World {
             match effect {
                 formation::Effect::Ask { seed } => {
                     let at = self.now + self.between(MS, 200 * MS);
-                    let life = self.hosts[host].life;
-                    self.push(at, What::Inside(host, life, Local::Greeted(seed)));
+                    self.push_inside(host, at, Local::Greeted(seed));
                 }
                 formation::Effect::Join { seed } => {
-                    self.process(host).knows.insert(seed);
+                    let address = self.address(seed);
+                    self.process(host).knows.insert(seed, address);
                 }
                 formation::Effect::Found { founders } => {
                     self.trace(|| format!("host {host} forms a cluster of {founders}"));
@@ -45,7 +45,7 @@ impl World {
     pub(super) fn greeted(&mut self, host: usize, seed: usize) {
         let other = &self.hosts[seed];
         let answers = other.process.is_some()
-            && other.paused_until <= self.now
+            && !self.stands(seed)
             && (host == seed || self.network.passes(host, seed));
         let event = if answers {
             let answer = formation::Answer { node: other.node, cluster: other.disk.cluster };

@@ -1,6 +1,7 @@
 //! The membership of a host, as `node`'s gossip actor wires it.
 
 use bytes::Bytes;
+use rand::RngExt;
 use umbel_protocol::executor;
 use umbel_protocol::id::NodeId;
 use umbel_protocol::membership::{self, Condition, Identity, Liveness};
@@ -70,13 +71,14 @@ impl World {
         let Some(other) = self.index.get(&to).copied() else {
             return;
         };
-        let lost = f64::from(self.datagram_loss) / 1_000.0;
-        if self.network.blocked.contains(&(host, other)) || self.flip(lost) {
+        let noise = self.network.noise;
+        let is_carried = self.network.carries(host, other);
+        if !is_carried || self.rng.random_ratio(noise.datagrams_lost, 1_000) {
             return;
         }
-        let times = if self.flip(0.01) { 2 } else { 1 };
+        let times = if self.rng.random_ratio(noise.datagrams_doubled, 1_000) { 2 } else { 1 };
         for _ in 0..times {
-            let at = self.now + self.between(MS / 10, 5 * MS);
+            let at = self.now + self.network.delay(5 * MS, &mut self.rng);
             self.push(at, What::Datagram { from: host, to: other, data: data.clone() });
         }
     }

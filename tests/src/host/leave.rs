@@ -23,8 +23,7 @@ impl World {
         self.local(host, Local::Executor(executor::Event::Retire));
         self.local(host, Local::Scheduler(scheduler::Event::Leave));
         self.tell_load(host);
-        let life = self.hosts[host].life;
-        self.push(self.now + patience, What::Inside(host, life, Local::Ends));
+        self.push_inside(host, self.now + patience, Local::Ends);
     }
 
     /// A process that was told to stop ends.

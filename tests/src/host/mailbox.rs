@@ -7,24 +7,46 @@ use umbel_protocol::{executor, membership, scheduler};
 use super::{EXECUTOR, FORMATION, Local, MEMBERSHIP, SCHEDULER, WAYS};
 use crate::world::{What, World};
 
+/// The machine that something is for.
+const fn lane_of(what: &Local) -> usize {
+    match what {
+        Local::Executor(_) | Local::Ended(..) => EXECUTOR,
+        Local::Membership(_) => MEMBERSHIP,
+        Local::Formation(_) | Local::Greeted(_) => FORMATION,
+        // What ends the process does so whatever machine of it has fallen.
+        Local::Ways(_) | Local::Ends | Local::WriteFails => WAYS,
+        Local::Scheduler(_) | Local::Synced(_) => SCHEDULER,
+        Local::Built(machine) | Local::Wake(machine) => *machine,
+    }
+}
+
 impl World {
     /// Something for a machine of the same node: a mailbox keeps the order.
     pub fn local(&mut self, host: usize, what: Local) {
-        let lane = match what {
-            Local::Executor(_) => EXECUTOR,
-            Local::Membership(_) => MEMBERSHIP,
-            Local::Formation(_) => FORMATION,
-            Local::Ways(_) => WAYS,
-            _ => SCHEDULER,
-        };
+        let lane = lane_of(&what);
         let at = self.now + self.between(0, 50);
-        let life = self.hosts[host].life;
         let Some(process) = &mut self.hosts[host].process else {
             return;
         };
         let at = at.max(process.lanes[lane]);
         process.lanes[lane] = at;
-        self.push(at, What::Inside(host, life, what));
+        self.push_inside(host, at, what);
+    }
+
+    /// Something happens inside a process at that time, unless it or the machine that it is meant for
+    /// has ended by then.
+    pub(crate) fn push_inside(&mut self, host: usize, at: u64, what: Local) {
+        let one = &self.hosts[host];
+        let builds = one.process.as_ref().map_or(0, |process| process.builds[lane_of(&what)]);
+        let meant = (one.life, builds);
+        self.push(at, What::Inside(host, meant, what));
+    }
+
+    /// Whether the process and the machine are there that something was meant for.
+    pub(crate) fn is_there(&self, host: usize, (life, builds): (u64, u64), what: &Local) -> bool {
+        let one = &self.hosts[host];
+        let process = one.process.as_ref().filter(|_| one.life == life);
+        process.is_some_and(|process| process.builds[lane_of(what)] == builds)
     }
 
     fn deadline(&self, host: usize, machine: usize) -> u64 {
@@ -37,19 +59,20 @@ impl World {
             MEMBERSHIP => process.membership.next_deadline(),
             _ => process.formation.as_ref().map_or(Tick::NEVER, Formation::next_deadline),
         };
-        process.started_at.saturating_add(tick.as_micros())
+        if tick == Tick::NEVER {
+            return u64::MAX;
+        }
+        process.started_at.saturating_add(self.hosts[host].takes(tick.as_micros()))
     }
 
     pub(super) fn plan_wake(&mut self, host: usize, machine: usize) {
         let deadline = self.deadline(host, machine);
-        let now = self.now;
-        let life = self.hosts[host].life;
         let Some(process) = &mut self.hosts[host].process else {
             return;
         };
         if deadline < process.wake_at[machine] {
             process.wake_at[machine] = deadline;
-            self.push(deadline.max(now), What::Inside(host, life, Local::Wake(machine)));
+            self.push_inside(host, deadline, Local::Wake(machine));
         }
     }
 

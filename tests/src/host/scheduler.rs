@@ -46,19 +46,21 @@ impl World {
                 self.local(host, Local::Formation(formation::Event::Joined));
             }
             Effect::Forget(node) => {
-                if let Some(other) = self.index.get(&node).copied() {
+                if let Some(other) = self.host_of(node) {
                     self.process(host).knows.remove(&other);
                 }
+                self.process(host).met.remove(&node);
                 self.local(host, Local::Membership(membership::Event::Forget { node }));
             }
             Effect::Left => {
-                let life = self.hosts[host].life;
                 self.process(host).has_left = true;
-                self.push(self.now, What::Inside(host, life, Local::Ends));
+                self.push_inside(host, self.now, Local::Ends);
             }
             Effect::Meet { node, address } => {
-                if let Some(other) = self.index.get(&node).copied() {
-                    self.process(host).knows.insert(other);
+                if let Some(other) = self.host_of(node) {
+                    self.process(host).knows.insert(other, address);
+                }
+                if self.process(host).met.insert(node, address) != Some(address) {
                     let to = Peer { node, address };
                     self.local(host, Local::Membership(membership::Event::Announce { to }));
                 }
@@ -70,10 +72,13 @@ impl World {
                 let slow = self.hosts[host].slow_until > self.now;
                 // It is large, or the disk is busy with another one.
                 let takes = self.between(MS / 5, if slow { 2_000 * MS } else { 40 * MS });
-                let (at, life, index) = (self.now + takes, self.hosts[host].life, state.index);
+                let (at, index) = (self.now + takes, state.index);
+                if self.has_no_room(host) {
+                    return self.push_inside(host, at, Local::WriteFails);
+                }
                 self.process(host).kept.insert((group, replica, index), at);
                 let event = scheduler::Event::Kept { group, replica, index };
-                self.push(at, What::Inside(host, life, Local::Scheduler(event)));
+                self.push_inside(host, at, Local::Scheduler(event));
             }
             Effect::Persist(batch) => {
                 let number = batch.number;
@@ -90,12 +95,11 @@ impl World {
                 } else {
                     self.between(MS / 5, 4 * MS)
                 };
-                let life = self.hosts[host].life;
                 if self.answers_early() {
                     let event = scheduler::Event::Persisted { number };
-                    self.push(self.now, What::Inside(host, life, Local::Scheduler(event)));
+                    self.push_inside(host, self.now, Local::Scheduler(event));
                 }
-                self.push(self.now + fsync, What::Inside(host, life, Local::Synced(number)));
+                self.push_inside(host, self.now + fsync, Local::Synced(number));
                 if self.answers_early() {
                     self.process(host).is_writing = false;
                 }
@@ -125,7 +129,24 @@ impl World {
         }
     }
 
+    /// Whether the disk is full.
+    fn has_no_room(&mut self, host: usize) -> bool {
+        let is_full = self.hosts[host].full_until > self.now;
+        if is_full {
+            self.saw("full disk");
+        }
+        is_full
+    }
+
     pub(super) fn synced(&mut self, host: usize, number: u64) {
+        if self.has_no_room(host) {
+            self.hosts[host].disk.crash(0);
+            return self.fails_to_write(host);
+        }
+        if std::mem::take(&mut self.hosts[host].fails_sync) {
+            self.saw("failed sync");
+            return self.fails_to_write(host);
+        }
         let forgets = self.forgets();
         let disk = &mut self.hosts[host].disk;
         if forgets {

@@ -73,7 +73,7 @@ fn ended_as_scripted(
     let attempts_max = record.template.options.attempts_max();
     // Its own failures are always tried again, up to the last one that it may have.
     let fails = if script.permanent { 1 } else { script.failures };
-    let is_doomed = script.permanent || script.failures >= u32::from(attempts_max);
+    let is_doomed = script.permanent || script.kills || script.failures >= u32::from(attempts_max);
     let failures = u32::from(history.failures);
     let claim = |holds: bool, should: &str| if holds { Ok(()) } else { Err(should.to_owned()) };
     match record.phase() {
@@ -90,8 +90,10 @@ fn ended_as_scripted(
                 }
                 FailureKind::Permanent => {
                     claim(script.permanent && failures == 1, "it fails otherwise")?;
+                    claim(!script.kills, "none of its runs comes to an end")?;
                 }
                 FailureKind::Error => {
+                    claim(!script.kills, "none of its runs comes to an end")?;
                     claim(is_doomed && !script.permanent, "its last attempt succeeds")?;
                     claim(failures == u32::from(attempts_max), "it has other attempts")?;
                 }
@@ -167,8 +169,11 @@ const fn has_failed(end: &RunEnd) -> bool {
     matches!(end, RunEnd::Failed(_))
 }
 
-/// Whether the process of `lessee` has come to its end, in good order or not.
+/// Whether the process of `lessee` has come to its end, in good order or not, or the executor alone.
 fn has_ended(world: &World, lessee: Lessee) -> bool {
     let key = (lessee.node, lessee.incarnation);
-    world.ledger.ended.contains_key(&key) || world.ledger.left.contains_key(&key)
+    let ledger = &world.ledger;
+    ledger.fallen.contains_key(&lessee)
+        || ledger.ended.contains_key(&key)
+        || ledger.left.contains_key(&key)
 }

@@ -60,7 +60,8 @@ pub fn durable(
     };
     let copies = copy.copies();
     let holds = |replica: &&ReplicaId| {
-        world.hosts.iter().any(|host| host.disk.holds(group, **replica, index, term))
+        let disks = world.hosts.iter().map(|host| &host.disk).chain(&world.lost_disks);
+        disks.into_iter().any(|disk| disk.holds(group, **replica, index, term))
     };
     let voters = if copies.is_joint() { &copies.voters_outgoing } else { &copies.voters };
     (voters.iter().filter(holds).count(), voters.len())

@@ -1,5 +1,5 @@
 //! Partition time, the floor of recognised ids and the tokens of a task only grow, and so does the
-//! version of the meta group that a process knows.
+//! version of the meta group that a scheduler knows.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub struct Furthest {
     partitions: BTreeMap<GroupId, (u64, Wall, Wall)>,
-    metas: BTreeMap<(usize, u64), u64>,
+    metas: BTreeMap<(usize, u64, u32), u64>,
 }
 
 impl Furthest {
@@ -55,17 +55,18 @@ fn tokens_grow(task: TaskId, record: &Record) -> Result<(), String> {
     Err(format!("the tokens of {task} do not grow: {tokens:?}"))
 }
 
-/// Compares what each process knows of the cluster with what it knew.
+/// Compares what the scheduler of each process knows of the cluster with what it knew.
 ///
 /// # Errors
 /// The first that knows less.
 pub fn check_metas(world: &mut World) -> Result<(), String> {
     for (host, one) in world.hosts.iter().enumerate() {
+        let schedulers = one.process.as_ref().map_or(0, |process| process.schedulers);
         let meta = one.process.as_ref().and_then(|process| process.scheduler.meta());
         let Some(version) = meta.map(|meta| meta.version) else {
             continue;
         };
-        let known = world.furthest.metas.entry((host, one.life)).or_default();
+        let known = world.furthest.metas.entry((host, one.life, schedulers)).or_default();
         if version < *known {
             return Err(format!("host {host} knew version {known} of the cluster, now {version}"));
         }

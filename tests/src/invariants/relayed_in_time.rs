@@ -29,7 +29,10 @@ pub fn check(world: &World) -> Result<(), String> {
             let Phase::Leased(lease) = record.phase() else {
                 continue;
             };
-            let pair = [owner, world.index[&lease.lessee.node]];
+            let Some(executor) = world.host_of(lease.lessee.node) else {
+                continue;
+            };
+            let pair = [owner, executor];
             let is_between = pair == apart.hosts || pair == [apart.hosts[1], apart.hosts[0]];
             let Some((what, at)) = waits_for(world, task, lease).filter(|_| is_between) else {
                 continue;

@@ -72,7 +72,7 @@ fn unsettled_group(world: &World, group: GroupId) -> Option<String> {
         if copy.is_settled() {
             let copies = copy.copies();
             let (voters, learners) = (copies.voters.len(), copies.learners.len());
-            if !world.has_its_copies(wanted, voters, learners) || copies.is_joint() {
+            if !world.has_its_copies(limit, &copy) {
                 return Some(format!("{group} has {voters} voters and {learners} learners"));
             }
         }

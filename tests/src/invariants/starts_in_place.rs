@@ -4,9 +4,7 @@
 use umbel_protocol::executor::Start;
 use umbel_protocol::task::Outcome;
 
-use crate::faults::PAUSE_MAX;
 use crate::ledger::TaskLog;
-use crate::plan::MS;
 use crate::world::World;
 
 /// A run starts on `host`.
@@ -28,9 +26,10 @@ pub fn on_start(world: &World, host: usize, mark: u64, start: &Start) -> Result<
     };
     let early = earliest(log, start).filter(|earliest| {
         // Partition time is that of clocks which may be off, each against each, and are known as they
-        // were when a message left, which a node that stands still reads late.
-        let read_late = if world.plan.faults.pause > 0 { PAUSE_MAX } else { 0 };
-        let off = 2 * world.plan.faults.clock_skew * MS + world.network.slowest() + read_late;
+        // were when a message left, which a node that stands still reads late. What a minority's
+        // clocks show when they are wild does not count.
+        let slack = world.slack;
+        let off = slack.ahead + slack.behind + world.network.slowest() + slack.read_late;
         world.now + off < *earliest
     });
     match early {

@@ -31,7 +31,8 @@ pub fn on_refused(
 ) -> Result<(), String> {
     let right = match refusal {
         Refusal::Conflict => impostor,
-        Refusal::TooEarly => early,
+        // Or most clocks were far behind.
+        Refusal::TooEarly => early || world.slack.wild_since.is_some(),
         Refusal::TooOld => was_forgotten(world, task),
         Refusal::Overloaded | Refusal::WrongPartition => false,
     };

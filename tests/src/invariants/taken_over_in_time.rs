@@ -84,7 +84,9 @@ pub fn check(world: &mut World) -> Result<(), String> {
             continue;
         };
         let left = owned.records().find(|(_, record)| match record.phase() {
-            Phase::Leased(lease) => world.hosts[world.index[&lease.lessee.node]].is_dead,
+            Phase::Leased(lease) => {
+                world.host_of(lease.lessee.node).is_none_or(|host| world.hosts[host].is_dead)
+            }
             _ => false,
         });
         if let Some((task, _)) = left.filter(|_| age >= RELEASED_WITHIN) {

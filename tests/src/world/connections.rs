@@ -1,8 +1,10 @@
 //! Hosts that know each other are connected as soon as they can be, and notice when they no longer are.
 
+use std::net::SocketAddr;
+
 use umbel_protocol::membership::{self, Peer};
 use umbel_protocol::wire::hello::Versions;
-use umbel_protocol::{executor, scheduler, ways};
+use umbel_protocol::{executor, formation, scheduler, ways};
 
 use super::{What, World};
 use crate::host::{Local, address};
@@ -16,18 +18,30 @@ impl World {
         self.push(self.now + CONNECT_EVERY, What::Connect);
         for a in 0..self.hosts.len() {
             for b in a + 1..self.hosts.len() {
-                let knows = |one: usize, other: usize| {
-                    self.hosts[one].process.as_ref().is_some_and(|p| p.knows.contains(&other))
-                };
-                let runs = |one: usize| {
-                    self.hosts[one].process.is_some() && self.hosts[one].paused_until <= self.now
-                };
-                let may = runs(a) && runs(b) && (knows(a, b) || knows(b, a));
+                let runs = |one: usize| self.hosts[one].process.is_some() && !self.stands(one);
+                let may = runs(a) && runs(b) && (self.calls(a, b) || self.calls(b, a));
                 if may && self.network.passes(a, b) && self.network.wants_try(a, b, self.now) {
                     self.connect(a, b);
                 }
             }
         }
+    }
+
+    /// Whether `one` calls where `other` is: it was told, or it calls a seed by its name.
+    fn calls(&self, one: usize, other: usize) -> bool {
+        let caller = &self.hosts[one];
+        let known = caller.process.as_ref().and_then(|process| process.knows.get(&other));
+        let others = caller.process.as_ref().map_or(0, |process| process.met.len().max(1));
+        known == Some(&self.address(other))
+            || (other < self.plan.seeds
+                && caller.disk.cluster.is_some()
+                && formation::calls_seeds(self.network.connected(one), others))
+    }
+
+    /// Where a host listens now.
+    #[must_use]
+    pub fn address(&self, host: usize) -> SocketAddr {
+        address(host, self.hosts[host].moves)
     }
 
     fn connect(&mut self, a: usize, b: usize) {
@@ -37,16 +51,15 @@ impl World {
         for (one, other) in [(a, b), (b, a)] {
             let node = self.hosts[other].node;
             self.local(one, Local::Ways(ways::Event::Connected(node)));
-            let to = Peer { node, address: address(other) };
+            let to = Peer { node, address: self.address(other) };
             self.local(one, Local::Membership(membership::Event::Announce { to }));
             self.local(one, Local::Membership(membership::Event::Heard { node }));
             // An executor is told before it hears anything that comes over the new connection; of
             // what a scheduler hears some may overtake that.
             self.local(one, Local::Executor(executor::Event::Reached(node)));
-            let life = self.hosts[one].life;
             let late = if self.flip(0.3) { self.between(0, 20 * MS) } else { 0 };
             let what = Local::Scheduler(scheduler::Event::Reached { node, version });
-            self.push(self.now + late, What::Inside(one, life, what));
+            self.push_inside(one, self.now + late, what);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Partition time: no clock that is wrong by itself can move it ahead.
 
 use super::*;
+use crate::id::GroupId;
 use crate::task::{Options, State};
 use crate::time::{Span, Tick, Wall};
 
@@ -53,6 +54,45 @@ fn one_voter_whose_clock_is_wrong_changes_nothing() {
         network.ask(wrong, 1, submit(&[1]));
         assert_eq!(accepted_at(&mut network, 2), true_time(&network), "ahead: {ahead}");
     }
+}
+
+#[test]
+fn an_owner_whose_clock_is_an_hour_behind_takes_the_time_of_the_others() {
+    let mut network = Network::formed(3, 3);
+    network.pass(HOUR);
+    let owner = network.owner(HERE);
+    // All have been heard of a moment ago.
+    accepted_at(&mut network, 1);
+    let now = &mut network.nodes[owner].now;
+    now.wall = now.wall - HOUR;
+    // Its client's clock is right.
+    assert_eq!(accepted_at(&mut network, 2), true_time(&network));
+    network.pass(ms(100_000));
+    assert_eq!(accepted_at(&mut network, 3), true_time(&network));
+    // When the clock is right again it counts.
+    network.pass(ms(10_000));
+    let now = &mut network.nodes[owner].now;
+    now.wall = now.wall + HOUR - ms(3_000);
+    let late = true_time(&network) - ms(3_000);
+    assert_eq!(accepted_at(&mut network, 4), late);
+}
+
+#[test]
+fn a_minority_whose_clocks_are_ahead_decides_nothing_while_others_are_not_heard() {
+    let mut network = Network::formed(5, 5);
+    network.pass(HOUR);
+    let owner = network.owner(HERE);
+    let others = network.others(HERE);
+    let known = [others[0], others[1]].map(|place| network.nodes[place].scheduler.node());
+    // It has just begun, with a clock that is a year ahead, and has heard of two of the four others, of
+    // which one is wrong as well.
+    let scheduler = &mut network.nodes[owner].scheduler;
+    let now = scheduler.now;
+    scheduler.clocks.heard.retain(|node, _| known.contains(node));
+    scheduler.clocks.heard(known[0], now.wall + YEAR, now.tick);
+    scheduler.now.wall = now.wall + YEAR;
+    let time = scheduler.partition_time(GroupId::of(HERE));
+    assert!(time <= true_time(&network) + ms(1_000), "{time:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A node that starts anew goes on from what it had on disk, and asks about what it cannot know.
 
 use super::*;
-use crate::id::{Incarnation, Lessee, Token};
+use crate::id::{GroupId, Incarnation, Lessee, Token};
 use crate::limits::{CRASH_HOLD, CRASH_SPREAD, CRASHES_MAX};
 use crate::membership::Liveness;
 use crate::partition::{Command, Loss};
@@ -196,4 +196,24 @@ fn a_loss_that_an_earlier_owner_noted_is_pardoned_too() {
     let (mut node, _) = restarted(node);
     node.far(1, 0);
     assert_eq!(node.pass(ms(100)).entries, [[Command::Pardon { lessee: lessee(1) }]]);
+}
+
+#[test]
+fn a_scheduler_that_is_built_anew_finds_out_what_the_cluster_is_though_no_way_is_new() {
+    // More nodes than hold copies of those facts.
+    let mut network = Network::formed(7, 3);
+    let without = |node: &Node| node.scheduler.copies().all(|copy| copy.group() != GroupId::META);
+    let at = network.nodes.iter().position(without).expect("there are five voters");
+    let number = u16::try_from(at).expect("few nodes");
+    let step = network.nodes[at].restart(number, 1);
+    network.perform(at, step);
+    assert_eq!(network.nodes[at].scheduler.meta(), None);
+    // All that it is told is what gossip knows.
+    for other in (0..7).filter(|other| *other != at) {
+        let Lessee { node, incarnation, .. } = network.lessee(other);
+        network.step(at, Event::Liveness { node, incarnation, liveness: Liveness::Alive });
+    }
+    network.pass(ms(2_000));
+    let known = network.nodes[at].scheduler.meta().map(|meta| meta.members.len());
+    assert_eq!(known, Some(7));
 }

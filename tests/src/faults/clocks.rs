@@ -1,0 +1,81 @@
+//! Wall clocks that step, and how far off anything may be for what has gone wrong.
+
+use super::Fault;
+use crate::host::{MS_PER_HOUR, true_wall};
+use crate::plan::{MS, SECOND};
+use crate::world::{What, World};
+
+/// How far times may be off for what has gone wrong, in microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slack {
+    /// Clocks that are not wild were ahead of the truth by so much at most.
+    pub ahead: u64,
+    /// And behind it.
+    pub behind: u64,
+    /// What came was read so late at most, by a process that stood still.
+    pub read_late: u64,
+    /// Since when a majority of some group's clocks was wild, if ever.
+    pub wild_since: Option<u64>,
+}
+
+impl World {
+    /// The clocks of one host, of a minority or of a majority step by an hour, for a while.
+    pub(super) fn step_clocks(&mut self) {
+        let hosts = self.hosts.len();
+        let few = self.wild_max();
+        let is_majority = few == 0 || self.flip(0.2);
+        let count = if is_majority { hosts / 2 + 1 } else { self.between(1, few as u64) as usize };
+        let ahead = self.flip(0.5);
+        let hour = MS_PER_HOUR;
+        let step = if ahead { hour } else { -hour };
+        // Those of before are right again: else two minorities may be a majority.
+        self.set_clocks_right();
+        let chosen = self.some_hosts(count);
+        self.trace(|| format!("the clocks of {chosen:?} step by {step} ms"));
+        self.saw(match (is_majority, ahead) {
+            (false, true) => "a minority's clocks ahead",
+            (false, false) => "a minority's clocks behind",
+            (true, true) => "a majority's clocks ahead",
+            (true, false) => "a majority's clocks behind",
+        });
+        if is_majority {
+            self.slack.wild_since.get_or_insert(self.now);
+        }
+        for host in chosen {
+            self.hosts[host].step = step;
+        }
+        self.note_clocks();
+        let at = self.now + self.between(SECOND, 10 * SECOND);
+        self.push(at, What::Fault(Fault::ClocksRight));
+    }
+
+    /// So many clocks may be wild that no group has a majority of them.
+    fn wild_max(&self) -> usize {
+        let fewest = self.groups().map(|group| {
+            let processes = self.hosts.iter().filter_map(|host| host.process.as_ref());
+            let copies = processes.filter_map(|process| process.scheduler.copy(group));
+            let voters = copies.map(|copy| copy.copies().voters.len());
+            voters.min().unwrap_or(0).saturating_sub(1) / 2
+        });
+        fewest.min().unwrap_or(0)
+    }
+
+    pub(super) fn set_clocks_right(&mut self) {
+        for host in &mut self.hosts {
+            host.step = 0;
+        }
+    }
+
+    /// Notes how far clocks are off that are not wild.
+    pub(crate) fn note_clocks(&mut self) {
+        let truth = true_wall(self.now);
+        for host in &self.hosts {
+            if host.step == 0 || self.slack.wild_since.is_some() {
+                let wall = host.wall(self.now);
+                let (ahead, behind) = (wall.since(truth), truth.since(wall));
+                self.slack.ahead = self.slack.ahead.max(ahead.as_micros() + 2 * MS);
+                self.slack.behind = self.slack.behind.max(behind.as_micros() + 2 * MS);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Disks that are slow, full or fail, and what they lose.
+
+use umbel_protocol::id::{GroupId, NodeId};
+use umbel_protocol::scheduler::CopyView;
+
+use crate::invariants::partitions;
+use crate::plan::{MS, SECOND};
+use crate::world::World;
+
+impl World {
+    pub(super) fn slow_down(&mut self, host: usize) {
+        self.saw("slow disk");
+        self.trace(|| format!("the disk of host {host} is slow"));
+        self.hosts[host].slow_until = self.now + self.between(SECOND, 8 * SECOND);
+    }
+
+    /// The next sync of a host fails.
+    pub(super) fn fail_sync(&mut self, host: usize) {
+        self.hosts[host].fails_sync = self.hosts[host].process.is_some();
+    }
+
+    pub(super) fn fill_disk(&mut self, host: usize) {
+        self.trace(|| format!("the disk of host {host} is full"));
+        self.hosts[host].full_until = self.now + self.between(SECOND, 10 * SECOND);
+    }
+
+    /// The process ends because it cannot write; whoever watches it starts it again.
+    pub(crate) fn fails_to_write(&mut self, host: usize) {
+        self.is_troubled = true;
+        self.crash(host);
+        let at = self.now + self.between(100 * MS, 3 * SECOND);
+        self.push(at, crate::world::What::Fault(super::Fault::Restart(host)));
+    }
+
+    /// A disk loses all. Who it was of is gone for ever: another node, by another name, takes the
+    /// host over, and others replace the copies. Only as many as each group can do without.
+    pub(super) fn empty(&mut self, host: usize) {
+        let groups: Vec<GroupId> = self.groups().collect();
+        let can_form = |other: usize| other != host && self.hosts[other].disk.cluster.is_some();
+        let is_formed = (0..self.plan.seeds).any(can_form);
+        if !is_formed || !groups.into_iter().all(|group| self.can_spare(group, host)) {
+            return;
+        }
+        self.saw("emptied disk");
+        self.crash_for_a_while(host);
+        self.trace(|| format!("host {host} loses its disk"));
+        let node = NodeId((u128::from(self.random()) << 64) | host as u128);
+        let one = &mut self.hosts[host];
+        self.lost_disks.push(std::mem::take(&mut one.disk));
+        self.index.remove(&one.node);
+        self.index.insert(node, host);
+        one.node = node;
+        one.renewals += 1;
+    }
+
+    /// A store gives up what it has of some groups, or of all, when it is opened again.
+    pub(super) fn damage(&mut self, host: usize) {
+        let all = self.flip(0.3);
+        let held: Vec<GroupId> = self.hosts[host].disk.groups().collect();
+        let given_up: Vec<GroupId> = held
+            .into_iter()
+            .filter(|_| all || self.flip(0.3))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .filter(|group| self.can_spare(*group, host))
+            .collect();
+        self.crash_for_a_while(host);
+        if given_up.is_empty() {
+            return;
+        }
+        self.saw("copies given up");
+        self.trace(|| format!("host {host} cannot vouch for {given_up:?}"));
+        self.lost_disks.push(self.hosts[host].disk.clone());
+        for group in given_up {
+            self.hosts[host].disk.give_up(group);
+        }
+    }
+
+    /// All groups of the cluster.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = GroupId> + use<> {
+        partitions(self).map(GroupId::of).chain([GroupId::META]).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether a majority of the voters of `group` have their copies without those on `host`, as all
+    /// see it who hold one. There must be an owner: else nobody may know who votes.
+    pub(crate) fn can_spare(&self, group: GroupId, host: usize) -> bool {
+        let processes = self.hosts.iter().filter_map(|one| one.process.as_ref());
+        let copies: Vec<CopyView<'_>> =
+            processes.filter_map(|process| process.scheduler.copy(group)).collect();
+        let is_kept = |copy: &CopyView<'_>| {
+            let known = copy.copies();
+            [&known.voters, &known.voters_outgoing].into_iter().all(|voters| {
+                let kept = voters.iter().filter(|voter| {
+                    let at = copy.node_of(**voter).and_then(|node| self.host_of(node));
+                    at.is_some_and(|at| at != host && self.hosts[at].disk.has_copy(group, **voter))
+                });
+                voters.is_empty() || kept.count() * 2 > voters.len()
+            })
+        };
+        copies.iter().any(|copy| copy.is_settled()) && copies.iter().all(is_kept)
+    }
+}
