@@ -94,6 +94,8 @@ impl Act {
         Arc::make_mut(&mut self.state.nodes[at].executor).step(now, event, &mut effects);
         for effect in effects {
             match effect {
+                // Nobody is told to stop here.
+                Effect::Retired => {}
                 Effect::Send { to, says } => {
                     // Lists of runs only tell owners what not to repeat, and here they repeat at any
                     // time; that they make up for a lost word to stop matters to nobody whose runs end.
