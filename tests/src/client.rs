@@ -205,6 +205,7 @@ impl World {
                 for mark in marks {
                     let log = self.ledger.tasks.entry(mark).or_default();
                     log.first_try.get_or_insert(self.now);
+                    log.repeated |= attempt > 1;
                 }
                 Ask::Submit { batch, wait }
             }

@@ -152,6 +152,7 @@ impl World {
 
     fn break_one(&mut self, trouble: Trouble) {
         let host = self.some_host();
+        self.note_trouble(host);
         // In good order nothing breaks.
         self.is_troubled |= !matches!(trouble, Trouble::Drain | Trouble::Leave);
         match trouble {

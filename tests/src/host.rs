@@ -19,7 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use umbel_protocol::executor::{Event as ExecutorEvent, Executor};
 use umbel_protocol::formation::{Event as FormationEvent, Formation};
 use umbel_protocol::id::{GroupId, NodeId, ReplicaId, TaskId, Token};
-use umbel_protocol::membership::{Event as MembershipEvent, Identity, Load, Membership};
+use umbel_protocol::membership::{Condition, Event as MembershipEvent, Identity, Load, Membership};
 use umbel_protocol::scheduler::{Event as SchedulerEvent, Scheduler};
 use umbel_protocol::time::{Tick, Wall};
 use umbel_protocol::ways::{Event as WaysEvent, Ways};
@@ -208,6 +208,12 @@ impl Host {
 }
 
 impl Process {
+    /// Whether it has not been told to stop, and nothing keeps it from its work.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.load.condition == Condition::Serving
+    }
+
     /// Tasks that run.
     pub fn running_tasks(&self) -> impl Iterator<Item = TaskId> {
         self.runs.keys().map(|(task, _)| *task)

@@ -25,7 +25,9 @@ pub mod submitted_once;
 pub mod taken_over_in_time;
 pub mod voters_are_odd;
 
-use umbel_protocol::id::{GroupId, Lessee, PartitionId, TaskId, Token};
+use std::collections::{BTreeMap, BTreeSet};
+
+use umbel_protocol::id::{GroupId, Lessee, PartitionId, ReplicaId, TaskId, Token};
 use umbel_protocol::partition::Partition;
 
 use crate::ledger::StartLog;
@@ -38,6 +40,12 @@ pub struct Watch {
     pub votes: one_vote::Votes,
     /// Which slots have been idle, and since when.
     pub idle: nobody_starves::Idle,
+    /// When something was last wrong with a host, or between it and others.
+    pub troubles: BTreeMap<usize, u64>,
+    /// Groups that slept when their leader was suspected.
+    pub sleepers: Vec<crate::sights::Sleeper>,
+    /// Which candidate asked for votes first, by group and term.
+    pub candidates: BTreeMap<(GroupId, u64), ReplicaId>,
     /// Which logs are too long, and since when.
     pub overlong: nothing_is_unbounded::Overlong,
     /// What was taken over from the dead.
@@ -54,6 +62,9 @@ pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee
     let after_loss = second_run_after_loss::on_start(world, mark, task, token, lessee);
     world.must("second_run_after_loss", after_loss);
     taken_over_in_time::on_start(world, task);
+    if let Some(why) = second_run_after_loss::why(world, mark, token) {
+        world.saw(why);
+    }
     let at = world.now;
     let start = StartLog { at, task, token, lessee, end: None };
     world.ledger.tasks.entry(mark).or_default().starts.push(start);
@@ -72,6 +83,8 @@ pub fn named<T>(invariant: &str, result: Result<T, String>) -> Result<T, String>
 /// # Errors
 /// What is not as it was promised.
 pub fn check(world: &mut World) -> Result<(), String> {
+    second_run_after_loss::look(world);
+    world.look_at_sleepers();
     named("memory_is_counted", memory_is_counted::check(world))?;
     named("states_take_turns", states_take_turns::check(world))?;
     named("voters_are_odd", voters_are_odd::check(world))?;
@@ -79,6 +92,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
     named("nobody_starves", nobody_starves::check(world))?;
     let World { hosts, images, furthest, ledger, looked_at, .. } = world;
     let mut ended = Vec::new();
+    let mut sights = BTreeSet::new();
     for (host, one) in hosts.iter().enumerate() {
         let copies = one.process.iter().flat_map(|process| process.scheduler.copies());
         for copy in copies {
@@ -90,11 +104,15 @@ pub fn check(world: &mut World) -> Result<(), String> {
             if let Some(partition) = copy.partition() {
                 named("nothing_goes_back", furthest.check_copy(&copy, partition))?;
                 let fresh = finished_stays::check_copy(ledger, &copy, partition);
+                sights.extend(partition.records().flat_map(|(_, record)| World::sights_of(record)));
                 for task in named("finished_stays", fresh)? {
                     ended.push((host, task));
                 }
             }
         }
+    }
+    for sight in sights {
+        world.saw(sight);
     }
     if !ended.is_empty() {
         world.progress_at = world.now;

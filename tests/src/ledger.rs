@@ -1,5 +1,7 @@
 //! What was seen from outside: what clients were told, what ran where, who was thought lost.
 
+pub mod tally;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::id::{GroupId, Incarnation, Lessee, NodeId, TaskId, Token};
@@ -36,6 +38,8 @@ pub struct TaskLog {
     pub impostor: bool,
     /// When it was first submitted.
     pub first_try: Option<u64>,
+    /// Whether its submission was tried more than once.
+    pub repeated: bool,
     /// Whether it is given up if it does not start in time.
     pub expires: bool,
     /// When a client was last shown it: whether it had ended, and how many of its runs.
@@ -124,6 +128,12 @@ impl Ledger {
     pub fn log_mut(&mut self, id: TaskId) -> Option<&mut TaskLog> {
         let mark = self.mark_of(id)?;
         self.tasks.get_mut(&mark)
+    }
+
+    /// How often a node was lost, or taken to be.
+    #[must_use]
+    pub fn losses(&self) -> usize {
+        self.ended.len() + self.down.len()
     }
 
     /// Whether `lessee` was lost, or taken to be, between the two times.

@@ -23,10 +23,11 @@ pub mod plan;
 pub mod real;
 pub mod runner;
 pub mod sabotage;
+pub mod sights;
 pub mod work;
 pub mod world;
 
 pub use self::plan::Plan;
-pub use self::runner::{Report, Violation, run};
+pub use self::runner::{Report, Violation, median, run};
 pub use self::sabotage::Sabotage;
 pub use self::world::World;

@@ -26,6 +26,12 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// What it has ever wanted.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        usize::try_from(self.asked).expect("few wishes")
+    }
+
     /// What is not answered yet, if anything.
     #[must_use]
     pub fn open(&self) -> Option<String> {

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use umbel_protocol::sabotage;
 
+use crate::ledger::tally::Tally;
 use crate::plan::{Plan, SECOND};
 use crate::sabotage::Sabotage;
 use crate::world::World;
@@ -16,6 +17,14 @@ pub struct Report {
     pub tasks: usize,
     /// Runs started.
     pub runs: usize,
+    /// What became of the tasks.
+    pub tally: Tally,
+    /// How long each group of a host that died was without an owner, in microseconds.
+    pub owned_after: Vec<u64>,
+    /// How long it took each run of a host that died to begin elsewhere.
+    pub run_after: Vec<u64>,
+    /// The longest that a task and a slot waited for each other while nothing was wrong.
+    pub starved: u64,
     /// Events that happened.
     pub steps: u64,
     /// Virtual seconds that passed.
@@ -24,6 +33,62 @@ pub struct Report {
     pub seen: BTreeMap<&'static str, u64>,
     /// Of all that happened, if the plan wanted one.
     pub fingerprint: u64,
+}
+
+impl Report {
+    /// Adds another world's.
+    pub fn add(&mut self, other: Self) {
+        self.tasks += other.tasks;
+        self.runs += other.runs;
+        self.tally.add(other.tally);
+        self.owned_after.extend(other.owned_after);
+        self.run_after.extend(other.run_after);
+        self.starved = self.starved.max(other.starved);
+        self.steps += other.steps;
+        self.seconds += other.seconds;
+        for (what, count) in other.seen {
+            *self.seen.entry(what).or_default() += count;
+        }
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Tally { acknowledged, lost, duplicated, unexpected, recovered } = self.tally;
+        let (tasks, runs, steps) = (self.tasks, self.runs, self.steps);
+        writeln!(f, "{tasks} tasks, {runs} runs, {steps} events in {} s", self.seconds)?;
+        writeln!(
+            f,
+            "{acknowledged} acknowledged: {lost} lost, {duplicated} duplicated, \
+             {unexpected} unexpected, {recovered} recovered"
+        )?;
+        for (what, times) in
+            [("has an owner", &self.owned_after), ("runs elsewhere", &self.run_after)]
+        {
+            let (middle, most) = (median(times), times.iter().max().copied().unwrap_or(0));
+            writeln!(
+                f,
+                "what the dead had {what} after {:.2} s (median of {}), {:.2} s at most",
+                middle as f64 / 1e6,
+                times.len(),
+                most as f64 / 1e6
+            )?;
+        }
+        writeln!(
+            f,
+            "no task waited for more than {:.1} s beside a slot",
+            self.starved as f64 / 1e6
+        )?;
+        write!(f, "seen: {:?}", self.seen)
+    }
+}
+
+/// The one in the middle.
+#[must_use]
+pub fn median(times: &[u64]) -> u64 {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or(0)
 }
 
 /// A promise was broken.
@@ -67,6 +132,10 @@ pub fn run(plan: Plan, prints: bool) -> Result<Report, Box<Violation>> {
             return Ok(Report {
                 tasks: world.ledger.tasks.len(),
                 runs: world.ledger.tasks.values().map(|log| log.starts.len()).sum(),
+                tally: Tally::of(&world.ledger),
+                owned_after: world.watch.takeover.owned_after,
+                run_after: world.watch.takeover.run_after,
+                starved: world.watch.idle.longest,
                 steps: world.steps,
                 seconds: world.now / SECOND,
                 seen: world.seen,

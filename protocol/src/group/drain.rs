@@ -285,7 +285,7 @@ impl Group {
             return;
         };
         for entry in committed {
-            self.log_bytes += entry.data.len();
+            self.log_bytes += entry.data.len() + entry.context.len();
             match entry.get_entry_type() {
                 EntryType::EntryNormal if entry.data.is_empty() => {}
                 EntryType::EntryNormal => out.committed.push(translate::from_entry(entry)),

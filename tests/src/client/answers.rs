@@ -20,6 +20,7 @@ impl World {
     pub fn answered(&mut self, op: u64, attempt: u64, answer: Answer) {
         self.trace(|| format!("operation {op}.{attempt} is answered {}", brief(&answer)));
         let kind = self.op(op).kind.clone();
+        self.look_at_answer(attempt, &answer);
         self.note_answer(op, attempt, &kind, &answer);
         match (kind, answer) {
             (Kind::Submit(submission), Answer::Submitted { refused, .. }) => {

@@ -46,6 +46,7 @@ impl World {
     /// Each thing that happens to it is dealt with late, in order: it has a moment now and then.
     pub(super) fn starve(&mut self, host: usize) {
         self.saw("starved");
+        self.note_trouble(host);
         self.hosts[host].starved_until = self.now + self.between(2 * SECOND, 15 * SECOND);
         self.turn_ends(host);
     }

@@ -104,6 +104,7 @@ impl World {
         let mut for_scheduler = Vec::new();
         let mut for_relay = Vec::new();
         for message in messages {
+            self.look_at_message(host, &message);
             match message {
                 PeerMessage::NoWay { to } => {
                     self.saw("no way");

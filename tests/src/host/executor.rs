@@ -15,10 +15,14 @@ use crate::world::World;
 impl World {
     pub(super) fn step_executor(&mut self, host: usize, event: executor::Event) {
         let me = self.hosts[host].node;
+        self.look_at_order(&event);
         let tick = self.tick(host);
         let mut effects = Vec::new();
         self.process(host).executor.step(tick, event, &mut effects);
         for effect in effects {
+            if let executor::Effect::Send { says, .. } = &effect {
+                self.look_at_report(says);
+            }
             match effect {
                 executor::Effect::Send { to, says } if to == me => {
                     self.local(host, Local::Scheduler(scheduler::Event::Executor(says)));
@@ -92,6 +96,7 @@ impl World {
         self.watch.idle.ends(host, self.hosts[host].life, pool, self.now);
         let outcome = if stopped { Outcome::Cancelled } else { script.outcome(attempt) };
         self.trace(|| format!("host {host} ends {task} {token}: {outcome:?}"));
+        self.look_at_end(task, token);
         let told = self.told_end(script.mark, outcome.clone());
         self.progress_at = self.now;
         self.ledger.ended_run(task, token, self.now, &outcome);

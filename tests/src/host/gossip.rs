@@ -9,6 +9,7 @@ use umbel_protocol::scheduler;
 use umbel_protocol::ways;
 
 use super::{Local, MEMBERSHIP};
+use crate::invariants::second_run_after_loss;
 use crate::plan::MS;
 use crate::world::{What, World};
 
@@ -23,7 +24,12 @@ impl World {
                     let Identity { node, incarnation, .. } = identity;
                     self.trace(|| format!("host {host} finds {node:?} {liveness:?}"));
                     let down = liveness == Liveness::Down;
-                    self.ledger.opinion(host, (node, incarnation), down, self.now);
+                    if let Some(other) = self.index.get(&node).copied() {
+                        self.look_at_opinion(host, other, liveness);
+                        let excused = second_run_after_loss::is_excused(self, host, other);
+                        let start = (node, incarnation);
+                        self.ledger.opinion(host, start, down && excused, self.now);
+                    }
                     self.local(host, Local::Ways(ways::Event::Liveness { node, liveness }));
                     let event = scheduler::Event::Liveness { node, incarnation, liveness };
                     self.local(host, Local::Scheduler(event));

@@ -123,6 +123,7 @@ impl World {
     /// The process of a host is gone: all that it had not synced may be. Whether it `has_left`: then
     /// no run may have ended with it.
     pub(super) fn end(&mut self, host: usize, has_left: bool) {
+        self.look_at_crash(host);
         let keep = self.between(0, self.hosts[host].disk.unsynced() as u64);
         let keep = usize::try_from(keep).expect("few batches");
         let one = &mut self.hosts[host];

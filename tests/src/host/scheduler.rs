@@ -83,6 +83,9 @@ impl World {
             Effect::Persist(batch) => {
                 let number = batch.number;
                 self.check_states(host, &batch);
+                if batch.groups.iter().any(|write| write.destroy) {
+                    self.saw("copy removed");
+                }
                 if batch.groups.iter().any(|write| write.checkpoint.is_some()) {
                     self.saw("checkpoint");
                 }

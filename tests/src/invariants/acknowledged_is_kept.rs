@@ -17,7 +17,9 @@ fn may_have_ended(world: &World, task: TaskId, log: &TaskLog) -> bool {
     let first = Token { term: 0, index: 0, position: 0 };
     let leases = world.ledger.leased.range((task, first)..).take_while(|((of, _), _)| *of == task);
     let crashes = usize::from(CRASHES_MAX);
-    ran || log.cancel_asked || log.expires || leases.take(crashes).count() == crashes
+    // A lease that is lost with its owner before it was sent counts as well.
+    let is_poison = leases.take(crashes).count() == crashes || world.ledger.losses() >= crashes;
+    ran || log.cancel_asked || log.expires || is_poison
 }
 
 /// Every task that a client was told is durable is known to its owner.

@@ -14,6 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use umbel_protocol::id::{TaskId, Token};
+use umbel_protocol::limits::CRASHES_MAX;
 use umbel_protocol::partition::Refusal;
 use umbel_protocol::task::View;
 
@@ -119,7 +120,9 @@ fn may_end(world: &World, task: TaskId, history: &History) -> u64 {
     }
     let first = Token { term: 0, index: 0, position: 0 };
     let runs = world.ledger.leased.range((task, first)..).take_while(|((of, _), _)| *of == task);
-    let started = runs.map(|(_, at)| *at).min();
+    // Or lost with its owner before it was sent, again and again.
+    let lost = world.ledger.losses() >= usize::from(CRASHES_MAX);
+    let started = runs.map(|(_, at)| *at).min().or(lost.then_some(0));
     let stops = |request: &&Request| {
         matches!(request.told, Told::Stopping { .. } | Told::StopEnded(_) | Told::StopNothing)
     };

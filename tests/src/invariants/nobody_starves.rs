@@ -152,6 +152,12 @@ fn reaches(world: &World, a: usize, b: usize) -> bool {
         let host = &world.hosts[one];
         host.paused_until <= world.now
             && host.process.as_ref().is_some_and(|process| {
+                let node = host.node;
+                let members = process.scheduler.meta().map(|meta| &meta.members);
+                let is_member = members.and_then(|members| members.get(&node));
+                if !process.is_serving() || is_member.is_none_or(|member| member.draining) {
+                    return false;
+                }
                 let liveness = process.membership.liveness(world.hosts[other].node);
                 one == other || liveness == Some(Liveness::Alive)
             })

@@ -1,9 +1,9 @@
 //! Partition time, the floor of recognised ids and the tokens of a task only grow, and so does the
-//! version of the meta group that a scheduler knows.
+//! version of the meta group that a scheduler knows and the terms of owners that an executor obeys.
 
 use std::collections::BTreeMap;
 
-use umbel_protocol::id::{GroupId, TaskId};
+use umbel_protocol::id::{GroupId, Lessee, PartitionId, TaskId};
 use umbel_protocol::partition::Partition;
 use umbel_protocol::scheduler::CopyView;
 use umbel_protocol::task::{Phase, Record};
@@ -16,6 +16,7 @@ use crate::world::World;
 pub struct Furthest {
     partitions: BTreeMap<GroupId, (u64, Wall, Wall)>,
     metas: BTreeMap<(usize, u64, u32), u64>,
+    fences: BTreeMap<(Lessee, PartitionId), u64>,
 }
 
 impl Furthest {
@@ -61,6 +62,16 @@ fn tokens_grow(task: TaskId, record: &Record) -> Result<(), String> {
 /// The first that knows less.
 pub fn check_metas(world: &mut World) -> Result<(), String> {
     for (host, one) in world.hosts.iter().enumerate() {
+        if let Some(process) = &one.process {
+            let me = process.executor.me();
+            for (partition, term) in process.executor.fences() {
+                let known = world.furthest.fences.entry((me, partition)).or_default();
+                if term < *known {
+                    return Err(format!("{me:?} obeyed term {known} of {partition}, now {term}"));
+                }
+                *known = term;
+            }
+        }
         let schedulers = one.process.as_ref().map_or(0, |process| process.schedulers);
         let meta = one.process.as_ref().and_then(|process| process.scheduler.meta());
         let Some(version) = meta.map(|meta| meta.version) else {

@@ -86,7 +86,7 @@ fn requests(world: &World, host: usize) -> Result<(), String> {
         return Ok(());
     }
     let open = world.clients.asked_of(host, world.now.saturating_sub(ASK_SLACK));
-    if asks > open {
+    if asks > open + world.operator.asked() {
         return Err(format!("host {host} keeps {asks} requests of {open} callers"));
     }
     Ok(())

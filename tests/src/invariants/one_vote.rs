@@ -47,7 +47,14 @@ pub fn on_send(world: &mut World, message: &PeerMessage) -> Result<(), String> {
         };
         let choice = match raft.kind {
             // Whoever asks has voted for itself.
-            RaftKind::Vote => message.from,
+            RaftKind::Vote => {
+                let key = (message.group, raft.term);
+                let first = *world.watch.candidates.entry(key).or_insert(message.from);
+                if first != message.from {
+                    world.saw("vote split");
+                }
+                message.from
+            }
             RaftKind::VoteResponse if !raft.reject => message.to,
             RaftKind::VoteResponse => {
                 world.saw("vote refused");

@@ -68,6 +68,10 @@ impl World {
         let retry_at = self.now + self.between(0, 500 * MS);
         if self.network.cut(a, b, self.now, retry_at, &mut self.rng) {
             self.trace(|| format!("{a} and {b} lose each other"));
+            if self.hosts[a].process.is_some() && self.hosts[b].process.is_some() {
+                self.note_trouble(a);
+                self.note_trouble(b);
+            }
             for (one, other) in [(a, b), (b, a)] {
                 let node = self.hosts[other].node;
                 self.local(one, Local::Ways(ways::Event::Disconnected(node)));
