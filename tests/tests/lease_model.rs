@@ -53,13 +53,14 @@ const LARGE: [(&str, Bounds); 9] = [
 ];
 
 /// What must be possible, or the model shows less than it seems to.
-const SEEN: [&str; 8] = [
+const SEEN: [&str; 9] = [
     "cut-off run pardoned",
     "entry survives",
     "held for doubts",
     "late success wins",
     "lease kept over a takeover",
     "lease never dispatched",
+    "lease taken back",
     "outcome redirected",
     "poison",
 ];

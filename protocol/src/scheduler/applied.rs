@@ -147,12 +147,13 @@ impl Scheduler {
     }
 
     fn leased(&mut self, task: TaskId, token: Token, lessee: Lessee) {
-        self.lessees.leased(lessee, task, token, self.now.tick);
         if self.may_start(lessee) {
+            self.lessees.leased(lessee, task, token, self.now.tick);
             return self.dispatch(task, token, lessee);
         }
         // It went while the lease was on its way into the log. Nobody but this owner could have told
-        // it of the run, and nobody has: no more is lost than a moment.
+        // it of the run, and nobody has: no more is lost than a moment. Nor may anybody do so while it
+        // is taken back, so it is not among those that are dispatched again.
         self.release(task.partition(), &[(task, token)]);
         // The executor still counts its slot as one of this owner's.
         let record = self.owned(task.partition()).and_then(|partition| partition.record(task));

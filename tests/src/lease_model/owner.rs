@@ -219,10 +219,17 @@ impl Act {
         for change in changes {
             match change {
                 Change::Leased { task, token, lessee } => {
-                    if let Some(owner) = self.owner_mut(at) {
-                        owner.leases.entry(lessee).or_default().insert(task, token);
+                    // `applied::leased`: one that went meanwhile is not told of the run.
+                    let starts = self.may_start(at, lessee);
+                    if starts || self.has(Sabotage::KeepTakenBack) {
+                        self.note_lease(at, lessee, task, token);
                     }
-                    leased.push((lessee, task));
+                    if starts {
+                        leased.push((lessee, task));
+                    } else {
+                        self.seen.push("lease taken back");
+                        self.release(at, vec![(task, token)]);
+                    }
                 }
                 Change::Closed { task, token, lessee } => {
                     self.forget_lease(at, lessee, task, token);
@@ -253,6 +260,19 @@ impl Act {
         for (to, runs) in stops {
             self.order(at, to, OwnerSays::Stop { runs });
         }
+    }
+
+    fn note_lease(&mut self, at: usize, lessee: Lessee, task: TaskId, token: Token) {
+        if let Some(owner) = self.owner_mut(at) {
+            owner.leases.entry(lessee).or_default().insert(task, token);
+        }
+    }
+
+    /// `applied::may_start`.
+    fn may_start(&self, at: usize, lessee: Lessee) -> bool {
+        let (node, of) = (&self.state.nodes[at], place_of(lessee.node));
+        let is_down = of != at && node.opinion[of].1 == Liveness::Down;
+        node.present[of] == Some(lessee) && !is_down
     }
 
     fn forget_lease(&mut self, at: usize, lessee: Lessee, task: TaskId, token: Token) {

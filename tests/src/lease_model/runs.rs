@@ -94,8 +94,6 @@ impl Act {
         Arc::make_mut(&mut self.state.nodes[at].executor).step(now, event, &mut effects);
         for effect in effects {
             match effect {
-                // Nobody is told to stop here.
-                Effect::Retired => {}
                 Effect::Send { to, says } => {
                     // Lists of runs only tell owners what not to repeat, and here they repeat at any
                     // time; that they make up for a lost word to stop matters to nobody whose runs end.
@@ -125,6 +123,7 @@ impl Act {
                         self.state.links[at][to].words.push_back(Arc::new(says));
                     }
                 }
+                Effect::Retired => unreachable!("nobody told it to retire"),
                 Effect::Start(start) => self.run_starts(at, &start),
                 Effect::Stop { task, token } => {
                     self.state.nodes[at].stopping.insert((task, token));

@@ -20,6 +20,8 @@ pub enum Sabotage {
     HideRelays,
     /// Executors take dispatches of any term.
     IgnoreFence,
+    /// A lease that is taken back before it was dispatched is dispatched again like any other.
+    KeepTakenBack,
     /// Executors hear of a new connection after the first words that came over it.
     LateReach,
     /// A new owner keeps no list of what was leased before it.
@@ -30,7 +32,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AnyToken,
         Self::CloseLost,
         Self::DenyAll,
@@ -38,6 +40,7 @@ impl Sabotage {
         Self::ForgetRefusals,
         Self::HideRelays,
         Self::IgnoreFence,
+        Self::KeepTakenBack,
         Self::LateReach,
         Self::LoseCount,
         Self::NeverLose,
@@ -58,6 +61,9 @@ impl Sabotage {
             }
             Self::HideRelays => (Bounds { repeats: 1, overtakes: 1, ..one }, "starts twice"),
             Self::IgnoreFence => (Bounds { takeovers: 1, ..one }, "runs, and the record"),
+            Self::KeepTakenBack => {
+                (Bounds { blames: 1, repeats: 1, ..one }, "runs, and the record")
+            }
             Self::LateReach => (Bounds { breaks: 1, ..one }, "starts twice"),
             Self::LoseCount | Self::NeverLose => (Bounds { crashes: 1, ..one }, "comes to rest"),
         }

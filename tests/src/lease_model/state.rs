@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use umbel_protocol::executor::Executor;
+use umbel_protocol::executor::{Event, Executor};
 use umbel_protocol::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::partition::{Command, Partition, Proposal, Report};
@@ -238,11 +238,14 @@ impl Node {
     pub fn start(place: usize, incarnation: u64, slots: u32) -> Self {
         let me =
             Lessee { node: node_id(place), incarnation: Incarnation(incarnation), executor: 1 };
+        let mut executor = Executor::new(me, profile(slots), Tick::START);
+        // Its node is a member all the while.
+        executor.step(Tick::START, Event::Admitted, &mut Vec::new());
         Self {
             up: true,
             incarnation,
             now: Tick::START,
-            executor: Arc::new(Executor::new(me, profile(slots), Tick::START)),
+            executor: Arc::new(executor),
             running: BTreeSet::new(),
             stopping: BTreeSet::new(),
             reached: [false; 2],

@@ -120,6 +120,23 @@ fn a_lease_that_comes_too_late_for_an_executor_that_leaves_is_taken_back_untold(
     assert_eq!((record.state(), record.crashes()), (State::Ready, 0));
 }
 
+/// Its executor would start it, and the record say that it never was.
+#[test]
+fn a_lease_that_is_being_taken_back_is_not_dispatched_again() {
+    let mut owner = Node::alone(0);
+    owner.far(1, 1);
+    owner.ask(1, submit(&[1]));
+    owner.hear_of(lessee(1), Liveness::Down);
+    assert_eq!(started(&owner.persisted()), []);
+    owner.is_stuck = true;
+    owner.hear_of(lessee(1), Liveness::Alive);
+    assert_eq!(started(&owner.pass(ms(6_000))), []);
+    assert_eq!(owner.record(task(1)).unwrap().state(), State::Leased, "the disk is slow");
+    owner.is_stuck = false;
+    owner.settle();
+    assert_eq!(owner.record(task(1)).unwrap().state(), State::Ready);
+}
+
 #[test]
 fn one_that_nobody_can_stand_in_for_does_not_wait_for_anybody() {
     let mut alone = Node::alone(1);
