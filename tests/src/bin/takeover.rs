@@ -41,7 +41,7 @@ fn options() -> Result<Options, String> {
     let mut options = Options { bin: PathBuf::from("target/release/umbel"), kills: 20 };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let value = args.next().ok_or(format!("{arg} needs a value"))?;
+        let value = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
         match arg.as_str() {
             "--bin" => options.bin = value.into(),
             "--kills" => options.kills = value.parse().map_err(|_| format!("--kills {value}"))?,

@@ -126,7 +126,11 @@ impl Node {
     pub fn ended(&mut self) -> ExitStatus {
         let mut process = self.process.take().expect("it runs");
         let status = until(&format!("the end of {}", self.name), || {
-            process.child.try_wait().map_err(|why| why.to_string())?.ok_or("it runs".to_owned())
+            process
+                .child
+                .try_wait()
+                .map_err(|why| why.to_string())?
+                .ok_or_else(|| "it runs".to_owned())
         });
         drop(process.child.stdin.take());
         status

@@ -128,6 +128,7 @@ async fn answer(stream: TcpStream, posts: Arc<Mutex<Posts>>) -> Option<()> {
         let posted: Value = serde_json::from_slice(&body).ok()?;
         let (id, token) = (posted["id"].as_str()?.to_owned(), posted["token"].as_str()?.to_owned());
         posts.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().push(token);
+        tokio::time::sleep(POST).await;
         let answer =
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\nnull";
         stream.get_mut().write_all(answer).await.ok()?;

@@ -45,7 +45,7 @@ impl Options {
         let bin = PathBuf::from("target/release/umbel");
         let mut options = Self { bin, minutes: 30.0, tasks: 1_000_000, seed: 1 };
         while let Some(arg) = args.next() {
-            let value = args.next().ok_or(format!("{arg} needs a value"))?;
+            let value = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
             let bad = || format!("{arg} {value}: not a number");
             match arg.as_str() {
                 "--bin" => options.bin = value.into(),

@@ -42,6 +42,8 @@ struct Rules {
     rng: ChaCha8Rng,
     /// Packets that are on their way late.
     late: usize,
+    /// Packets that did not simply arrive: lost, doubled, or late.
+    suffered: u64,
 }
 
 /// The switch. Its ports vanish with it.
@@ -77,6 +79,7 @@ impl Switch {
             weather: Weather::default(),
             rng: ChaCha8Rng::seed_from_u64(seed),
             late: 0,
+            suffered: 0,
         }));
         let (ending, ended) = oneshot::channel();
         let (told, is_open) = mpsc::channel();
@@ -120,6 +123,12 @@ impl Switch {
             rules.cut.clear();
             rules.weather = Weather::default();
         });
+    }
+
+    /// How many packets the weather has lost, doubled or made late by now.
+    #[must_use]
+    pub fn suffered(&self) -> u64 {
+        self.rules(|rules| rules.suffered)
     }
 
     fn rules<T>(&self, change: impl FnOnce(&mut Rules) -> T) -> T {
@@ -229,6 +238,7 @@ impl Rules {
         let Weather { loss, duplication, .. } = self.weather;
         let first = if self.rng.random_bool(loss) { None } else { self.late() };
         let second = if self.rng.random_bool(duplication) { self.late() } else { None };
+        self.suffered += u64::from((first, second) != (Some(Duration::ZERO), None));
         [first, second]
     }
 
@@ -247,5 +257,44 @@ impl Rules {
         }
         self.late += 1;
         Some(late)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(weather: Weather) -> Rules {
+        let rng = ChaCha8Rng::seed_from_u64(7);
+        Rules { cut: BTreeSet::new(), weather, rng, late: 0, suffered: 0 }
+    }
+
+    #[test]
+    fn packets_suffer_as_often_as_they_should() {
+        let weather = Weather { loss: 0.3, duplication: 0.5, ..Weather::default() };
+        let mut rules = rules(weather);
+        let fates: Vec<_> = (0..10_000).map(|_| rules.fate(1, 2)).collect();
+        let lost = fates.iter().filter(|[first, _]| first.is_none()).count();
+        let doubled = fates.iter().filter(|[_, second]| second.is_some()).count();
+        assert!((2_800..3_200).contains(&lost), "{lost}");
+        assert!((4_800..5_200).contains(&doubled), "{doubled}");
+        assert_eq!(rules.fate(1, FIRST_CLIENT), [Some(Duration::ZERO), None], "clients are spared");
+    }
+
+    #[test]
+    fn a_cut_is_for_one_way_and_for_all() {
+        let mut rules = rules(Weather::default());
+        rules.cut.extend([(1, 2), (1, FIRST_CLIENT)]);
+        assert_eq!((rules.fate(1, 2), rules.fate(1, FIRST_CLIENT)), ([None, None], [None, None]));
+        assert_eq!(rules.fate(2, 1), [Some(Duration::ZERO), None]);
+    }
+
+    #[test]
+    fn tails_are_long_and_thin() {
+        let mut rules = rules(Weather { long_tail: 1.0, ..Weather::default() });
+        let late: Vec<_> = (0..1_000).filter_map(|_| rules.fate(1, 2)[0]).collect();
+        assert!(late.iter().all(|late| *late <= LATE_MAX));
+        assert!(late.iter().filter(|late| **late > LATE_MAX / 2).count() < 300);
+        assert!(late.iter().any(|late| *late > LATE_MAX / 2));
     }
 }

@@ -32,7 +32,9 @@ fn bad(what: &str, weather: Weather) {
     let load = cluster.load("0.05", 120);
     let account = load.join();
     let audit = cluster.audit(&account);
-    eprintln!("{what}: {audit}");
+    let suffered = cluster.switch().suffered();
+    eprintln!("{what}: {audit}, {suffered} packets suffered");
+    assert!(suffered > 100, "the weather was fine");
     cluster.switch().heal();
     cluster.is_whole();
     cluster.audit(&account);

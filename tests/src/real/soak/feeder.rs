@@ -121,7 +121,7 @@ fn under(line: &str, id: &str) -> String {
 
 fn lines() -> Vec<String> {
     let of = |n: usize| {
-        if n % (PIECE / RUNS) == 0 {
+        if n.is_multiple_of(PIECE / RUNS) {
             run_line("1")
         } else if n % 10 < POSTS * 10 / PIECE {
             r#"{"task":"post","args":{}}"#.to_owned()
