@@ -91,6 +91,17 @@ impl Disk {
         self.groups.iter().filter(|(_, stored)| !stored.destroyed).map(|(group, _)| *group)
     }
 
+    /// Whether a change of the copies of `group` is here of which it is not known that it is decided:
+    /// until then those that it leaves out decide as well.
+    #[must_use]
+    pub fn has_open_change(&self, group: GroupId) -> bool {
+        self.groups.get(&group).is_some_and(|stored| {
+            let decided = stored.hard_state.commit;
+            let mut changes = stored.entries.iter().filter(|entry| !entry.is_commands());
+            changes.any(|entry| entry.index > decided)
+        })
+    }
+
     /// Whether copy `replica` of `group` is here.
     #[must_use]
     pub fn has_copy(&self, group: GroupId, replica: ReplicaId) -> bool {

@@ -5,6 +5,7 @@ mod crashes;
 mod cuts;
 mod disks;
 mod standing;
+mod third;
 
 use umbel_protocol::wire::Ask;
 
@@ -13,6 +14,7 @@ use crate::world::{What, World};
 
 pub use self::clocks::Slack;
 pub use self::cuts::Apart;
+pub use self::third::{COUNTED_FOR, Third, Traffic};
 
 /// For how long a process that was told to stop has time to do so.
 const LEAVE_PATIENCE: u64 = 60 * SECOND;
@@ -170,6 +172,7 @@ impl World {
                 self.crash_for_a_while(host);
             }
             Trouble::CrashMost => self.crash_most(),
+            Trouble::CrashThird => self.fail_third(),
             Trouble::Cut => self.cut_in_parts(),
             Trouble::Damage => self.damage(host),
             Trouble::DiskFull => self.fill_disk(host),

@@ -73,6 +73,8 @@ pub struct Host {
     pub paused_until: u64,
     /// Until when it gets little of its processor.
     pub starved_until: u64,
+    /// Until when it deals late with what comes, for it stands still or has fallen in part.
+    pub late_until: u64,
     /// What came while its process stood still.
     pub backlog: Vec<What>,
     /// What it can run.
@@ -178,6 +180,7 @@ impl Host {
             fails_sync: false,
             paused_until: 0,
             starved_until: 0,
+            late_until: 0,
             backlog: Vec::new(),
             profile,
         }

@@ -8,8 +8,8 @@ use umbel_protocol::limits::Limits;
 use umbel_protocol::partition::{Room, Shelves};
 use umbel_protocol::time::Span;
 
-use self::kinds::LEAVING;
 pub use self::kinds::{KINDS, Kind, Noise, Trouble};
+use self::kinds::{LEAVING, THIRD};
 use crate::sabotage::Sabotage;
 
 /// A microsecond of virtual time.
@@ -138,6 +138,12 @@ impl Plan {
             loses_minority: hosts >= 3 && self.loses_minority,
             ..self
         }
+    }
+
+    /// The plan of `seed` for thirty hosts of which a third fails at once.
+    #[must_use]
+    pub fn of_third(seed: u64) -> Self {
+        Self::of_kind(seed, &THIRD)
     }
 
     /// The plan of `seed`, with processes that are told to stop and start anew as its only trouble:

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use umbel_protocol::sabotage;
 
+use crate::faults::Third;
 use crate::ledger::tally::Tally;
 use crate::plan::{Plan, SECOND};
 use crate::sabotage::Sabotage;
@@ -33,6 +34,8 @@ pub struct Report {
     pub seen: BTreeMap<&'static str, u64>,
     /// Of all that happened, if the plan wanted one.
     pub fingerprint: u64,
+    /// What became of a third of the hosts, if it failed at once.
+    pub third: Option<Third>,
 }
 
 impl Report {
@@ -140,6 +143,7 @@ pub fn run(plan: Plan, prints: bool) -> Result<Report, Box<Violation>> {
                 seconds: world.now / SECOND,
                 seen: world.seen,
                 fingerprint: world.fingerprint.digest(),
+                third: world.third,
             });
         }
         Ok(Err(what)) => what,

@@ -2,7 +2,7 @@
 
 mod connections;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use rand::rngs::ChaCha8Rng;
@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::client::Clients;
 use crate::disk::Disk;
-use crate::faults::{Apart, Fault, Slack};
+use crate::faults::{Apart, Fault, Slack, Third, Traffic};
 use crate::host::{Host, Local, true_wall};
 use crate::invariants;
 use crate::ledger::Ledger;
@@ -67,6 +67,12 @@ pub struct World {
     pub lost_disks: Vec<Disk>,
     /// How far times may be off.
     pub slack: Slack,
+    /// What was sent so far.
+    pub traffic: Traffic,
+    /// What had been sent when everything was compared lately.
+    pub traffic_past: VecDeque<(u64, Traffic)>,
+    /// What became of a third that failed.
+    pub third: Option<Third>,
     /// The two that are cut from each other only, if any are.
     pub apart: Option<Apart>,
     /// How the last loss goes.
@@ -184,6 +190,9 @@ impl World {
             watch: Default::default(),
             lost_disks: Vec::new(),
             slack: Slack::default(),
+            traffic: Traffic::default(),
+            traffic_past: VecDeque::new(),
+            third: None,
             apart: None,
             loss: Loss::default(),
             seen: BTreeMap::new(),
@@ -244,6 +253,7 @@ impl World {
 
     fn is_over(&mut self) -> Result<bool, String> {
         self.note_clocks();
+        self.count_traffic();
         invariants::check(self)?;
         let Some(healed_at) = self.healed_at else {
             return Ok(false);

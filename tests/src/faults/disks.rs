@@ -82,7 +82,8 @@ impl World {
     }
 
     /// Whether a majority of the voters of `group` have their copies without those on `host`, as all
-    /// see it who hold one. There must be an owner: else nobody may know who votes.
+    /// see it who hold one. There must be an owner, and all voters must agree with it, after a crash as
+    /// well: one that does not know that a change is over asks those that it left out.
     pub(crate) fn can_spare(&self, group: GroupId, host: usize) -> bool {
         let processes = self.hosts.iter().filter_map(|one| one.process.as_ref());
         let copies: Vec<CopyView<'_>> =
@@ -97,6 +98,16 @@ impl World {
                 voters.is_empty() || kept.count() * 2 > voters.len()
             })
         };
-        copies.iter().any(|copy| copy.is_settled()) && copies.iter().all(is_kept)
+        let settled = copies.iter().filter(|copy| copy.is_settled());
+        let Some(owner) = settled.max_by_key(|copy| copy.term()) else {
+            return false;
+        };
+        let agrees = |copy: &&CopyView<'_>| {
+            copy.copies().voters == owner.copies().voters && !copy.copies().is_joint()
+        };
+        let voters = owner.copies().voters;
+        let agreed = copies.iter().filter(|copy| voters.contains(&copy.replica())).filter(agrees);
+        let is_open = self.hosts.iter().any(|one| one.disk.has_open_change(group));
+        !is_open && agreed.count() == voters.len() && copies.iter().all(is_kept)
     }
 }

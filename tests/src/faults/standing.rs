@@ -40,6 +40,7 @@ impl World {
         self.slack.read_late = self.slack.read_late.max(time);
         let until = self.hosts[host].paused_until.max(self.now + time);
         self.hosts[host].paused_until = until;
+        self.hosts[host].late_until = self.hosts[host].late_until.max(until);
         self.push(until, What::Fault(Fault::GoOn(host)));
     }
 

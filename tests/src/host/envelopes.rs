@@ -79,6 +79,8 @@ impl World {
         };
         let clock = self.hosts[host].wall(self.now);
         let bytes = self.said_abroad(encode(&Envelope { clock, synced: 0, messages }));
+        self.traffic.frames += 1;
+        self.traffic.frame_bytes += bytes.len() as u64;
         let noise = self.network.noise;
         let is_doubled = urgent && self.rng.random_ratio(noise.consensus_doubled, 1_000);
         let times = if is_doubled { 2 } else { 1 };

@@ -82,6 +82,8 @@ impl World {
         if !is_carried || self.rng.random_ratio(noise.datagrams_lost, 1_000) {
             return;
         }
+        self.traffic.datagrams += 1;
+        self.traffic.datagram_bytes += data.len() as u64;
         let times = if self.rng.random_ratio(noise.datagrams_doubled, 1_000) { 2 } else { 1 };
         for _ in 0..times {
             let at = self.now + self.network.delay(5 * MS, &mut self.rng);

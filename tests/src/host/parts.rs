@@ -24,6 +24,7 @@ impl World {
             if quick { self.between(20 * MS, 80 * MS) } else { self.between(MS, 5 * SECOND) };
         let back_at = self.now + pause;
         self.trace(|| format!("machine {machine} of host {host} falls for {pause} us"));
+        self.hosts[host].late_until = self.hosts[host].late_until.max(back_at);
         let process = self.process(host);
         process.builds[machine] += 1;
         process.wake_at[machine] = u64::MAX;

@@ -19,6 +19,7 @@ impl World {
             self.perform(host, effect);
         }
         invariants::one_owner::check(self, host);
+        self.note_third(host);
         self.plan_wake(host, SCHEDULER);
     }
 

@@ -162,7 +162,17 @@ fn reaches(world: &World, a: usize, b: usize) -> bool {
                 one == other || liveness == Some(Liveness::Alive)
             })
     };
-    knows(a, b) && knows(b, a) && (a == b || world.network.is_up(a, b))
+    serves(world, b) && knows(a, b) && knows(b, a) && (a == b || world.network.is_up(a, b))
+}
+
+/// Whether a host takes leases: it neither leaves nor is it drained.
+fn serves(world: &World, host: usize) -> bool {
+    let one = &world.hosts[host];
+    one.process.as_ref().is_some_and(|process| {
+        let scheduler = &process.scheduler;
+        let member = scheduler.meta().and_then(|meta| meta.members.get(&one.node));
+        scheduler.condition().is_serving() && member.is_none_or(|member| !member.draining)
+    })
 }
 
 fn is_ready(partition: &Partition, record: &Record) -> bool {

@@ -46,7 +46,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
 /// much may.
 fn long_logs(world: &World, host: usize) -> Vec<(GroupId, usize, usize)> {
     let (limits, one) = (&world.plan.limits, &world.hosts[host]);
-    let Some(process) = one.process.as_ref().filter(|_| one.paused_until <= world.now) else {
+    let Some(process) = one.process.as_ref().filter(|_| one.late_until <= world.now) else {
         return Vec::new();
     };
     let copies = partitions(world).filter_map(|id| process.scheduler.copy(GroupId::of(id)));
@@ -82,7 +82,7 @@ fn requests(world: &World, host: usize) -> Result<(), String> {
     if asks > FORWARDS_MAX || waits > WAITERS_MAX || submissions > SUBMISSIONS_IN_FLIGHT_MAX {
         return Err(format!("host {host} keeps {asks} requests, {waits} waits, {submissions}"));
     }
-    if one.paused_until + AFTER_PAUSE > world.now {
+    if one.late_until + AFTER_PAUSE > world.now {
         return Ok(());
     }
     let open = world.clients.asked_of(host, world.now.saturating_sub(ASK_SLACK));

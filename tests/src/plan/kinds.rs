@@ -20,6 +20,8 @@ pub enum Trouble {
     Crash,
     /// All hosts but one of those that a group may have copies on crash at once.
     CrashMost,
+    /// A third of all hosts fails at once, but only once.
+    CrashThird,
     /// A cut in halves, around one host, or one way only.
     Cut,
     /// A store gives up what it has of some groups, or all, when it is opened.
@@ -162,6 +164,15 @@ pub(super) const LEAVING: Kind = Kind {
     troubles: &[(Trouble::Leave, 3), (Trouble::Drain, 1)],
     every: (4_000, 4_000),
     shape: leaving,
+    ..CALM
+};
+
+/// A cluster of thirty, of which a third fails at once: rare, as it is large.
+pub(super) const THIRD: Kind = Kind {
+    name: "a third of thirty",
+    troubles: &[(Trouble::CrashThird, 1)],
+    every: (10_000, 10_000),
+    shape: thirty,
     ..CALM
 };
 
@@ -349,6 +360,25 @@ fn leaving(mut plan: Plan, _: &mut ChaCha8Rng) -> Plan {
     plan.faults.lags = false;
     let (submissions, storm) = (4 * plan.submissions, plan.storm + 30 * SECOND);
     Plan { submissions, storm, ..plan }.of_hosts_from(2)
+}
+
+fn thirty(mut plan: Plan, _: &mut ChaCha8Rng) -> Plan {
+    plan.faults.lags = false;
+    let limits = Limits::default();
+    let (partitions, replicas, submissions, batch_max) = (64, 3, 150, 4);
+    let (loses_minority, is_curious, storm) = (false, false, 75 * SECOND);
+    Plan {
+        limits,
+        partitions,
+        replicas,
+        submissions,
+        batch_max,
+        loses_minority,
+        is_curious,
+        storm,
+        ..plan
+    }
+    .of_hosts_from(30)
 }
 
 /// Shapes that few hosts do not have.
