@@ -42,6 +42,14 @@ fn status(program: &Program, name: &str) -> Option<Value> {
     nodes.into_iter().find(|node| node["name"] == name)
 }
 
+/// Waits until a node has ended by itself; whether it says that all went well.
+fn ended(nodes: &mut Nodes<'_>, name: &str) -> bool {
+    let mut child = nodes.children.remove(name).unwrap();
+    // To wait for it closes what tells it that it is still wanted.
+    eventually("it ends", || child.try_wait().unwrap().is_some());
+    child.wait().unwrap().success()
+}
+
 #[test]
 fn a_node_that_is_told_to_stop_costs_nothing() {
     let program = Program::new();
@@ -105,15 +113,13 @@ fn a_node_is_drained_forgotten_and_replaced() {
     let id = b["id"].as_str().unwrap();
     let ran = program.run(&["cluster", "forget", id]);
     assert!(ran.ok && ran.out.contains("b is forgotten"), "{ran:?}");
-    let mut b = nodes.children.remove("b").unwrap();
-    assert!(!b.wait().unwrap().success(), "it is told that it is no member");
+    assert!(!ended(&mut nodes, "b"), "it is told that it is no member");
     assert!(nodes.log("b").contains("the cluster was told to forget this node"));
     assert_eq!(status(&program, "b"), None);
 
     // With its old directory it is refused, with another it is a new node.
     nodes.spawn("b");
-    let mut b = nodes.children.remove("b").unwrap();
-    assert!(!b.wait().unwrap().success());
+    assert!(!ended(&mut nodes, "b"));
     fs::remove_dir_all(program.path("umbel-data/b")).unwrap();
     nodes.spawn("b");
     nodes.ready("b");
