@@ -85,7 +85,7 @@ enum Command {
     /// Show, wait for, cancel and list tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
-    /// Show the cluster
+    /// Show the cluster, drain and forget nodes
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
     /// Check a configuration

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use umbel_protocol::limits::{NODE_BYTES_MAX, PARTITIONS_DEFAULT, REPLICAS_DEFAULT};
 use umbel_protocol::task::Template;
+use umbel_protocol::time::Span;
 
 mod address;
 mod check;
@@ -207,6 +208,9 @@ pub struct Node {
     /// Most bytes that the records of all tasks on one node take, at least
     /// [`NODE_BYTES_MIN`](umbel_protocol::limits::NODE_BYTES_MIN).
     pub memory: usize,
+    /// How long a node that is told to stop may take to hand over what it owns and to let its runs
+    /// end, before they are ended. With zero they are ended at once, and run again elsewhere.
+    pub stop_patience: Span,
 }
 
 impl Node {
@@ -231,6 +235,7 @@ impl Default for Node {
             data: PathBuf::from("umbel-data"),
             disk_reserve: DISK_RESERVE,
             memory: NODE_BYTES_MAX,
+            stop_patience: STOP_PATIENCE,
         }
     }
 }
@@ -275,6 +280,9 @@ pub struct Queue {
     pub priority: Option<u8>,
 }
 
+/// How long a node that is told to stop waits for its runs: longer than most tasks take, and no longer
+/// than whoever restarts a host will bear.
+const STOP_PATIENCE: Span = Span::from_millis(60_000);
 /// Most slots of a kind or queue: beyond it the bookkeeping costs more than a second node.
 const SLOTS_MAX: u32 = 65_536;
 /// The log takes some hundred MiB under load and gives them back in large pieces.

@@ -24,8 +24,8 @@ pub use self::definitions::InvalidTask;
 pub use self::error::StartError;
 use self::runtime::OwnRuntime;
 use crate::actors::{
-    Ask, Directory, Executor, Gossip, Handles, NodeError, Post, Scheduler, Setup, Stop, Supervisor,
-    Which,
+    Ask, Directory, Executor, Gossip, Handles, Leave, NodeError, Post, Scheduler, Setup, Stop,
+    Supervisor, Which,
 };
 use crate::client::Client;
 use crate::client::local::LocalRequest;
@@ -213,9 +213,26 @@ impl Node {
         fatal(self.handles.fatal.subscribe()).await
     }
 
-    /// Ends it: runs have ended or are told to and, after 5 s, made to; what was acknowledged is on
-    /// disk, connections are closed, the directory and the port are free.
-    pub async fn stop(mut self) {
+    /// Has it hand over all that it has, so that it can be stopped without harm: what it owns goes to
+    /// other nodes, no run is begun here any more, and those that were come to their ends. Whether all
+    /// of that was so within `stop_patience` (see [`Config`](crate::config::Node)). It takes part no
+    /// more after this: stop it.
+    pub async fn leave(&self) -> bool {
+        let (done, left) = oneshot::channel();
+        // An error means that it is gone, or is being stopped.
+        self.supervisor.send(Leave { done }).await.is_ok() && left.await.unwrap_or(false)
+    }
+
+    /// Lets it [leave](Self::leave), and [ends](Self::end) it.
+    pub async fn stop(self) {
+        self.leave().await;
+        self.end().await;
+    }
+
+    /// Ends it without handing anything over: runs are told to end and, after 5 s, made to; other
+    /// nodes run their tasks again. What was acknowledged is on disk, connections are closed, the
+    /// directory and the port are free.
+    pub async fn end(mut self) {
         let (done, stopped) = oneshot::channel();
         if self.supervisor.send(Stop { at_once: false, done }).await.is_ok() {
             // An error means that it was gone already.

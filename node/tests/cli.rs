@@ -12,6 +12,8 @@ mod file;
 mod five_nodes;
 #[path = "cli/full_disk.rs"]
 mod full_disk;
+#[path = "cli/handover.rs"]
+mod handover;
 #[path = "cli/processes.rs"]
 mod processes;
 #[path = "cli/program.rs"]
@@ -42,6 +44,9 @@ fn help_reads_well() {
         vec!["task", "cancel"],
         vec!["task", "list"],
         vec!["cluster", "status"],
+        vec!["cluster", "drain"],
+        vec!["cluster", "undrain"],
+        vec!["cluster", "forget"],
         vec!["config", "check"],
         vec!["ca", "init"],
         vec!["ca", "issue"],

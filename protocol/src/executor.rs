@@ -201,7 +201,7 @@ impl Executor {
                 self.crossed_at.insert(from, now);
                 self.owner_says(now, from, says, effects);
             }
-            Event::Retire => self.retire(effects),
+            Event::Retire => self.retire(now, effects),
             Event::Unheard(node) => {
                 if node != self.me.node {
                     self.slots.forget(node);

@@ -27,6 +27,7 @@ async fn lone(dir: &Path, gate: &Arc<Notify>) -> Node {
         }
     };
     let node = Node::builder().name("a").data(dir.join("a")).register("gated", gated);
+    let node = node.stop_patience(Duration::from_millis(500));
     let node = node.listen(([127, 0, 0, 1], 0).into()).start().await.expect("it starts");
     timeout(PATIENCE, node.joined()).await.expect("in time").expect("it forms a cluster");
     node

@@ -91,6 +91,11 @@ pub(crate) struct Reached(pub(crate) NodeId);
 #[rtype(result = "()")]
 pub(crate) struct Admitted;
 
+/// This node leaves: no run is begun any more, and those that are held come to their ends.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Leave;
+
 /// Ends this executor, and tells its runs to end.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -408,6 +413,15 @@ impl Handler<Unheard> for Executor {
 
     fn handle(&mut self, Unheard(node): Unheard, ctx: &mut Self::Context) {
         self.step(Event::Unheard(node));
+        self.perform(ctx);
+    }
+}
+
+impl Handler<Leave> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, Leave: Leave, ctx: &mut Self::Context) {
+        self.step(Event::Retire);
         self.perform(ctx);
     }
 }

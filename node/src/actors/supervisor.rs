@@ -30,7 +30,7 @@ use super::gossip::TellAll;
 use super::ground::{Directory, Ground};
 use super::health::{Health, Part, PartHealth};
 use super::runs::Runs;
-use super::{Executor, Gossip, Handles, Happened, NodeError, Scheduler};
+use super::{Executor, Gossip, Gossiped, Handles, Happened, NodeError, Scheduler};
 use crate::clock::Clock;
 use crate::store::{DiskStore, Persisted, Recovered, Store as _, StoreError, Writer};
 use crate::work::{Registry, Runner};
@@ -40,6 +40,8 @@ const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// An actor that lived so long before it fell starts with the first pause again.
 const STEADY: Duration = Duration::from_secs(60);
+/// How long gossip may take to tell others that this node goes.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// Batches that wait for the disk: a scheduler has one at a time.
 const BATCHES_MAX: usize = 16;
 
@@ -54,6 +56,8 @@ pub(crate) struct Setup {
     pub(crate) profile: Profile,
     pub(crate) runner: Runner,
     pub(crate) clock: Clock,
+    /// How long it may take to hand over what it has, when it leaves.
+    pub(crate) stop_patience: Duration,
     pub(crate) handles: Handles,
 }
 
@@ -73,7 +77,7 @@ pub struct Supervisor {
     ground: Option<Ground>,
     work: ArbiterHandle,
     gossip: ArbiterHandle,
-    setup: Setup,
+    pub(super) setup: Setup,
     /// Those of the present executor.
     runs: Option<Runs>,
     executors: u32,
@@ -82,8 +86,12 @@ pub struct Supervisor {
     /// What is under way and must come to its end before the node is over: the store is being
     /// opened, runs are being ended.
     under_way: u32,
-    stopping: bool,
+    /// Whether it hands over what it has.
+    pub(super) leaving: bool,
+    pub(super) stopping: bool,
     at_once: bool,
+    /// Whether gossip was told that this node goes.
+    has_said_farewell: bool,
     is_over: bool,
     /// Who waits until it is.
     waiting: Vec<oneshot::Sender<()>>,
@@ -103,8 +111,10 @@ impl Supervisor {
             schedulers: 0,
             parts: [Part::new(PAUSE_FIRST); Which::ALL.len()],
             under_way: 0,
+            leaving: false,
             stopping: false,
             at_once: false,
+            has_said_farewell: false,
             is_over: false,
             waiting: Vec::new(),
         }
@@ -187,6 +197,7 @@ impl Supervisor {
         post.fill(Executor::start_in_arbiter(&self.work, move |_| {
             Executor::new(machine, clock, registry, runner, handles, tie, bell)
         }));
+        self.tell_if_leaving(Which::Executor);
     }
 
     fn build_gossip(&mut self, ctx: &Context<Self>) {
@@ -276,6 +287,8 @@ impl Supervisor {
             handles.tell(&handles.gossip, TellAll);
             handles.tell(&handles.executor, Reached(node));
         });
+        // Delivered to the new one as soon as it is there: the old one's place was emptied.
+        self.tell_if_leaving(Which::Scheduler);
     }
 
     /// The node is over when its runs are, and its ground is gone. If it must go at once it says
@@ -283,6 +296,21 @@ impl Supervisor {
     fn end_if_done(&mut self, ctx: &mut Context<Self>) {
         if !self.stopping || (self.under_way > 0 && !self.at_once) {
             return;
+        }
+        if !self.at_once && !mem::replace(&mut self.has_said_farewell, true) {
+            // Its runs have ended: others may take it to be down.
+            let gossip = self.setup.handles.gossip.addr();
+            return self.meanwhile(
+                async move {
+                    if let Some(gossip) = gossip {
+                        let farewell = gossip.send(Gossiped(membership::Event::Leave));
+                        // One that does not listen is about to be missed anyhow.
+                        drop(tokio::time::timeout(FAREWELL_MAX, farewell).await);
+                    }
+                },
+                ctx,
+                |(), _, _| {},
+            );
         }
         if let Some(ground) = self.ground.take() {
             self.setup.handles.scheduler.empty();

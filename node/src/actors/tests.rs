@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn builder(dir: &Path) -> NodeBuilder {
     let node = Node::builder().name("a").data(dir.join("a"));
-    let node = node.listen(([127, 0, 0, 1], 0).into());
+    // Some of its tasks never end.
+    let node = node.listen(([127, 0, 0, 1], 0).into()).stop_patience(Duration::from_millis(500));
     node.register("wait", |(): ()| std::future::pending::<Result<(), std::io::Error>>())
 }
 
@@ -62,6 +63,7 @@ async fn three_with(dir: &Path, set_up: impl Fn(&str, NodeBuilder) -> NodeBuilde
     let mut nodes = Vec::new();
     for (name, address) in ["a", "b", "c"].into_iter().zip(addresses) {
         let node = set_up(name, Node::builder().config(config.clone()).name(name));
+        let node = node.stop_patience(Duration::from_secs(1));
         nodes.push(node.listen(address).start().await.expect("it starts"));
     }
     for node in &nodes {

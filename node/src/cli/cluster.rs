@@ -80,7 +80,9 @@ fn member(status: &Status, text: &str) -> anyhow::Result<NodeId> {
     if let Some(node) = (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok()).flatten() {
         return Ok(NodeId(node));
     }
-    let names: Vec<_> = status.meta.members.values().map(|member| member.name.as_str()).collect();
+    let mut names: Vec<_> =
+        status.meta.members.values().map(|member| member.name.as_str()).collect();
+    names.sort_unstable();
     bail!("no node of the cluster is called {text:?}; there are {}", names.join(", "))
 }
 

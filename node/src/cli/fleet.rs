@@ -171,6 +171,11 @@ impl Fleet {
         for member in &self.members {
             member.tell(Signal::SIGTERM);
         }
+        let all = futures_util::future::join_all(self.members.iter_mut().map(|m| m.child.wait()));
+        if timeout(LEAVE_MAX, all).await.is_err() {
+            // Whoever stops them all does not want to wait for what they run.
+            self.members.iter().for_each(|member| member.tell(Signal::SIGTERM));
+        }
         for member in &mut self.members {
             if timeout(STOP_MAX, member.child.wait()).await.is_err() {
                 drop(member.child.start_kill());
@@ -261,6 +266,8 @@ fn last_lines(log: &Path) -> Vec<String> {
 const READY_MAX: Duration = Duration::from_secs(60);
 /// One question for the status, longer than the asked node waits for others; it is asked again.
 const STATUS_MAX: Duration = Duration::from_secs(2);
+/// What nodes may need to hand over what they have, as they all stop.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
 /// What a node may need to stop in order.
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// Of a log that is shown.

@@ -42,22 +42,29 @@ pub(super) struct NodeArgs {
     unlisted: bool,
 }
 
+/// How a node comes to stop.
+enum Told {
+    /// It was told to.
+    BySignal,
+    /// Whoever started it is gone.
+    ByNobody,
+}
+
 pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
     log();
     // Before anything is started: a signal that comes meanwhile must not be lost.
     let mut interrupts = Interrupts::listen()?;
     let (tethered, unlisted) = (args.tethered, args.unlisted);
-    let stopping = async {
+    let mut stopping = Box::pin(async {
         tokio::select! {
-            () = interrupts.any() => {}
-            () = untethered(), if tethered => {}
+            () = interrupts.any() => Told::BySignal,
+            () = untethered(), if tethered => Told::ByNobody,
         }
-    };
-    tokio::pin!(stopping);
+    });
 
     let (node, cluster) = tokio::select! {
         started = start(args) => started?,
-        () = &mut stopping => return Ok(Done::Well),
+        _ = &mut stopping => return Ok(Done::Well),
     };
     let (name, address) = (node.name(), node.address());
     tracing::info!(name, %address, "listening, and waiting to be a member of the cluster");
@@ -65,13 +72,13 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
         joined = async {
             node.joined().await?;
             node.met().await
-        } => Some(joined),
-        () = &mut stopping => None,
+        } => Ok(joined),
+        told = &mut stopping => Err(told),
     };
     let ended = match joined {
-        None => Ok(()),
-        Some(Err(why)) => Err(why),
-        Some(Ok(is_met)) => {
+        Err(told) => Ok(told),
+        Ok(Err(why)) => Err(why),
+        Ok(Ok(is_met)) => {
             let announced = if unlisted { None } else { announce(&node, cluster) };
             // Whoever started it may not listen: no reason to stop.
             let ready = out::line(format!(
@@ -84,17 +91,29 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
             }
             service::ready(&node);
             let ended = tokio::select! {
-                () = &mut stopping => Ok(()),
+                told = &mut stopping => Ok(told),
                 why = node.failed() => Err(why),
-                () = service::watch(&node) => Ok(()),
+                () = service::watch(&node) => Ok(Told::BySignal),
             };
             drop(announced);
             ended
         }
     };
     service::stopping();
-    node.stop().await;
-    ended.map(|()| Done::Well).map_err(|why| anyhow!(why).context("the node had to stop"))
+    drop(stopping);
+    // Nobody waits for one whose owner is gone.
+    if matches!(ended, Ok(Told::BySignal)) {
+        tokio::select! {
+            _ = node.leave() => {}
+            () = interrupts.any() => {
+                tracing::info!("told to stop once more: what this node has is not waited for");
+            }
+            why = node.failed() => tracing::error!(%why, "it cannot hand over what it has"),
+            () = service::watch(&node) => {}
+        }
+    }
+    node.end().await;
+    ended.map(|_| Done::Well).map_err(|why| anyhow!(why).context("the node had to stop"))
 }
 
 /// The node, and what its cluster is called.

@@ -9,7 +9,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use toml::Spanned;
-use umbel_protocol::limits::{NAME_BYTES_MAX, NODE_BYTES_MIN, PARTITIONS_MAX, REPLICAS_MAX};
+use umbel_protocol::limits::{
+    DELAY_MAX, NAME_BYTES_MAX, NODE_BYTES_MIN, PARTITIONS_MAX, REPLICAS_MAX,
+};
 use umbel_protocol::time::Span;
 
 use super::address::{Advertise, HostPort};
@@ -111,6 +113,10 @@ fn node(raw: RawNode, cluster: &Cluster, tls: &Tls, node: &mut Node, problems: &
     }
     if let Some(memory) = raw.memory.and_then(|size| memory(&size, problems)) {
         node.memory = memory;
+    }
+    let patience = raw.stop_patience.as_ref();
+    if let Some(patience) = span("stop_patience", patience, Span::ZERO..=DELAY_MAX, problems) {
+        node.stop_patience = patience;
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) const NODE: Section = Section {
         key("data", "\"/var/lib/umbel\""),
         key("disk_reserve", "\"256 MiB\""),
         key("memory", "\"1 GiB\""),
+        key("stop_patience", "\"1m\""),
     ],
 };
 

@@ -41,6 +41,7 @@ pub(super) struct RawNode {
     pub(super) data: Option<Text>,
     pub(super) disk_reserve: Option<Text>,
     pub(super) memory: Option<Text>,
+    pub(super) stop_patience: Option<Text>,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +131,7 @@ impl RawNode {
             data: reader.text("data"),
             disk_reserve: reader.size("disk_reserve"),
             memory: reader.size("memory"),
+            stop_patience: reader.text("stop_patience"),
         }
     }
 }

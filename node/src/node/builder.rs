@@ -51,6 +51,7 @@ pub struct NodeBuilder {
     join: Vec<HostPort>,
     tasks: Result<Registry, RegisterError>,
     replace_after: Span,
+    stop_patience: Option<Span>,
 }
 
 impl Default for NodeBuilder {
@@ -63,6 +64,7 @@ impl Default for NodeBuilder {
             join: Vec::new(),
             tasks: Registry::declared(),
             replace_after: REPLACE_AFTER,
+            stop_patience: None,
         }
     }
 }
@@ -108,6 +110,14 @@ impl NodeBuilder {
     #[must_use]
     pub fn replace_after(mut self, span: std::time::Duration) -> Self {
         self.replace_after = Span::from_micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// How long it may take to hand over what it has when it is told to stop: 60 s unless set.
+    #[must_use]
+    pub fn stop_patience(mut self, span: std::time::Duration) -> Self {
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        self.stop_patience = Some(Span::from_micros(micros));
         self
     }
 
@@ -159,7 +169,9 @@ impl NodeBuilder {
     /// # Errors
     /// When something that it needs is not there; nothing is left running.
     pub async fn start(self) -> Result<Node, StartError> {
-        let Self { mut config, name, listen, data, join, tasks, replace_after } = self;
+        let Self { mut config, name, listen, data, join, tasks, replace_after, stop_patience } =
+            self;
+        config.node.stop_patience = stop_patience.unwrap_or(config.node.stop_patience);
         let tasks_on = Handle::try_current().map_err(|_| StartError::Runtime)?;
         if tasks_on.runtime_flavor() == RuntimeFlavor::CurrentThread {
             return Err(StartError::Runtime);
@@ -259,6 +271,7 @@ impl NodeBuilder {
             registry,
             runner: Runner::new(&name, ledger),
             clock,
+            stop_patience: std::time::Duration::from_micros(config.node.stop_patience.as_micros()),
             handles: handles.clone(),
         };
         route(inbox, &handles);

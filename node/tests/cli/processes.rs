@@ -6,25 +6,26 @@ use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::program::{Program, eventually, output};
+use crate::program::{Program, eventually, output, tell};
 
-const NAMES: [&str; 3] = ["a", "b", "c"];
+pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
 /// Commands that a node runs at once.
 const SLOTS: usize = 4;
 
 /// Nodes that go when the test does.
-struct Nodes<'a> {
+pub(crate) struct Nodes<'a> {
     program: &'a Program,
     config: String,
-    ports: Vec<u16>,
-    children: BTreeMap<&'static str, Child>,
+    pub(crate) ports: Vec<u16>,
+    pub(crate) children: BTreeMap<&'static str, Child>,
 }
 
 impl<'a> Nodes<'a> {
     /// Starts three and waits until they share the work.
-    fn start(program: &'a Program) -> Self {
+    pub(crate) fn start(program: &'a Program) -> Self {
         // Held together, so that all differ; free again a moment later.
         let sockets = NAMES.map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
         let ports: Vec<_> = sockets.iter().map(|s| s.local_addr().unwrap().port()).collect();
@@ -47,7 +48,7 @@ impl<'a> Nodes<'a> {
         nodes
     }
 
-    fn spawn(&mut self, name: &'static str) {
+    pub(crate) fn spawn(&mut self, name: &'static str) {
         let place = NAMES.iter().position(|known| *known == name).unwrap();
         let listen = format!("127.0.0.1:{}", self.ports[place]);
         let args = ["node", "-c", &self.config, "--name", name, "--listen", &listen, "--tethered"];
@@ -58,11 +59,37 @@ impl<'a> Nodes<'a> {
         self.children.insert(name, command.spawn().unwrap());
     }
 
-    fn ready(&mut self, name: &str) {
+    pub(crate) fn ready(&mut self, name: &str) {
         let mut ready = String::new();
         let stdout = self.children.get_mut(name).unwrap().stdout.take().unwrap();
         BufReader::new(stdout).read_line(&mut ready).unwrap();
         assert!(ready.starts_with(&format!("node {name} is ready on ")), "{name}: {ready}");
+    }
+
+    /// Tells one to stop, and waits until it has; whether it says that all went well.
+    pub(crate) fn stop(&mut self, name: &str) -> bool {
+        let mut child = self.children.remove(name).unwrap();
+        tell(&child, Signal::SIGTERM);
+        child.wait().unwrap().success()
+    }
+
+    pub(crate) fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.program.path(&format!("{name}.log"))).unwrap()
+    }
+
+    /// Where all are reached.
+    pub(crate) fn addresses(&self) -> String {
+        let all = self.ports.iter().map(|port| format!("127.0.0.1:{port}"));
+        all.collect::<Vec<_>>().join(",")
+    }
+
+    /// Waits until every partition has all its copies on nodes that are alive.
+    pub(crate) fn whole(&self) {
+        eventually("all partitions have their copies", || {
+            let nodes = self.program.run(&["cluster", "status", "--json"]).json();
+            nodes.iter().all(|node| node["state"] == "alive" && node["told"] == true)
+                && nodes.first().is_some_and(|node| node["cluster_partitions_whole"] == 64)
+        });
     }
 
     /// Ends one as if its power was cut.
@@ -72,7 +99,7 @@ impl<'a> Nodes<'a> {
         child.wait().unwrap();
     }
 
-    fn shared(&self) {
+    pub(crate) fn shared(&self) {
         eventually("all nodes are alive and own a share", || {
             let nodes = self.program.run(&["cluster", "status", "--json"]).json();
             nodes.len() == 3
@@ -81,14 +108,14 @@ impl<'a> Nodes<'a> {
         });
     }
 
-    fn succeeded(&self) -> BTreeSet<String> {
+    pub(crate) fn succeeded(&self) -> BTreeSet<String> {
         let args = ["task", "list", "--state", "succeeded", "--limit", "1000", "--json"];
         let tasks = self.program.run(&args).json();
         tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
     }
 
     /// A file of tasks, each for one of ten files, and what each of these sums to.
-    fn work(&self, tasks: usize) -> Vec<String> {
+    pub(crate) fn work(&self, tasks: usize) -> Vec<String> {
         let mut sums = Vec::new();
         for n in 0..10 {
             let file = self.program.path(&format!("file-{n}"));

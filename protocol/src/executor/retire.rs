@@ -5,18 +5,24 @@
 //! ```
 //! Slots that were granted are recalled until they are back. A dispatch that comes all the same is
 //! answered with "never had it", so that its owner leases the task anew, elsewhere. It has retired
-//! once no owner can believe that anything of its runs here: who ends then is not missed.
+//! once no owner can believe that anything of its runs here: who ends then is not missed. An owner may
+//! have leased to a slot that is not counted as its own any more (it was introduced anew, say), so
+//! there is a time in which such leases become known, whatever is counted.
 
 use super::{Effect, Executor};
 use crate::time::{Span, Tick};
 
+/// So long after it was told to retire no lease is on its way any more that was made before its owner
+/// knew: gossip takes less, and a log entry far less.
+const LEASES_LAST: Span = Span::from_millis(1_000);
 /// Refusals are on their way for so long, at the most, where nothing is lost.
 const REFUSAL_LASTS: Span = Span::from_millis(500);
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Retirement {
-    is_under_way: bool,
+    /// Since when it is under way.
+    since: Option<Tick>,
     is_told: bool,
     /// When a dispatch was last refused.
     refused_at: Option<Tick>,
@@ -24,7 +30,7 @@ pub(super) struct Retirement {
 
 impl Retirement {
     pub(super) const fn is_under_way(&self) -> bool {
-        self.is_under_way
+        self.since.is_some()
     }
 
     pub(super) const fn refuses(&mut self, now: Tick) {
@@ -38,24 +44,27 @@ impl Retirement {
 }
 
 impl Executor {
-    pub(super) fn retire(&mut self, effects: &mut Vec<Effect>) {
-        self.retirement.is_under_way = true;
+    pub(super) fn retire(&mut self, now: Tick, effects: &mut Vec<Effect>) {
+        self.retirement.since.get_or_insert(now);
+        // The next beat looks whether it is over.
+        self.beat_at = now + LEASES_LAST;
         self.slots.close();
         self.slots.recall(self.me, effects);
     }
 
     /// Asks again for what has not come back.
     pub(super) fn recall_slots(&self, effects: &mut Vec<Effect>) {
-        if self.retirement.is_under_way {
+        if self.retirement.is_under_way() {
             self.slots.recall(self.me, effects);
         }
     }
 
     pub(super) fn tell_if_retired(&mut self, now: Tick, effects: &mut Vec<Effect>) {
-        let Retirement { is_under_way, is_told, refused_at } = self.retirement;
+        let Retirement { since, is_told, refused_at } = self.retirement;
+        let is_known = since.is_some_and(|since| now.since(since) >= LEASES_LAST);
         let is_heard = refused_at.is_none_or(|at| now.since(at) >= REFUSAL_LASTS);
-        if is_under_way && !is_told && is_heard && self.runs.is_empty() && !self.slots.any_granted()
-        {
+        let is_idle = self.runs.is_empty() && !self.slots.any_granted();
+        if is_known && is_heard && is_idle && !is_told {
             self.retirement.is_told = true;
             effects.push(Effect::Retired);
         }

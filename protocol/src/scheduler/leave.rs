@@ -4,10 +4,12 @@
 //! the group is: what is under way is proposed again by whoever asked, and runs go on under their
 //! leases. Where nobody else could lead a group it stays, and nobody waits for that.
 
+use super::replica::Replica;
 use super::{Effect, Scheduler};
 use crate::group::Role;
-use crate::id::{GroupId, NodeId};
-use crate::membership::Liveness;
+use crate::id::{GroupId, Lessee, NodeId};
+use crate::membership::{Condition, Liveness};
+use crate::partition::Command;
 use crate::placement::ranking;
 
 impl Scheduler {
@@ -25,6 +27,9 @@ impl Scheduler {
         if replica.group.is_handing_over() || replica.group.is_changing() {
             return false;
         }
+        if self.condition() == Condition::Leaving && self.begins_runs_here(replica) {
+            return false;
+        }
         let Some(next) = self.successor(id) else {
             return false;
         };
@@ -33,6 +38,33 @@ impl Scheduler {
             self.dirty.insert(id);
         }
         true
+    }
+
+    /// Whether leases for this node's own executor are on their way into a group's log, or on their
+    /// way back. A successor would find them when there is nobody left to ask about them, and take
+    /// for lost what was never begun. No new ones are made by one that leaves.
+    fn begins_runs_here(&self, replica: &Replica) -> bool {
+        let Some(owner) = &replica.owner else {
+            return false;
+        };
+        let is_own = |lessee: &Lessee| lessee.node == self.node();
+        let is_about_own = |command: &Command| match command {
+            Command::Accept { grants, .. } => grants.iter().any(|grant| is_own(&grant.lessee)),
+            Command::Lease { lessee, .. } => is_own(lessee),
+            Command::Release { .. } => true,
+            Command::Report { .. }
+            | Command::Lose { .. }
+            | Command::Pardon { .. }
+            | Command::Cancel { .. }
+            | Command::Expire { .. }
+            | Command::Forget { .. } => false,
+        };
+        let line = &owner.line;
+        let in_flight = owner.in_flight.iter().flat_map(|entry| &entry.proposal.commands);
+        let waiting = line.submissions.iter().flat_map(|submission| &submission.slots);
+        line.leases.keys().any(is_own)
+            || waiting.map(|(lessee, ..)| lessee).any(is_own)
+            || line.commands.iter().chain(in_flight).any(is_about_own)
     }
 
     /// The node that should lead a group in this one's place now, if there is one that can.

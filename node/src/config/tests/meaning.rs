@@ -450,5 +450,16 @@ error: `memory` cannot be 1048576
   |          ^^^^^^^
   = help: use at least 64 MiB: results are kept in it, too, not only what waits"#,
         ),
+        (
+            r#"[node]
+stop_patience = "soon""#,
+            r#"
+error: "soon" is not a length of time
+ --> cluster.toml:2:17
+  |
+2 | stop_patience = "soon"
+  |                 ^^^^^^
+  = help: write whole numbers with units, the largest first: 500ms, 30s, 1m30s, 2h, 7d"#,
+        ),
     ]);
 }

@@ -37,7 +37,7 @@ fn what_is_dispatched_all_the_same_is_refused_for_ever() {
     let mut host = Host::new(1);
     host.step(Event::Retire);
     assert_eq!(host.dispatch(HOME, vec![run(1)]), [never_had(HOME, &[1])]);
-    assert_eq!(host.give_back(HOME, &[0, 1]), [], "the refusal is on its way");
+    host.give_back(HOME, &[0, 1]);
     assert_eq!(host.pass(BEAT), [Effect::Retired]);
     assert_eq!(host.dispatch(HOME, vec![run(1)]), [never_had(HOME, &[1])]);
 }
@@ -53,9 +53,21 @@ fn runs_that_are_held_end_and_are_closed_first() {
 }
 
 #[test]
+fn leases_that_are_on_their_way_uncounted_are_waited_for() {
+    let mut host = Host::new(1);
+    host.step(Event::Retire);
+    assert_eq!(host.give_back(HOME, &[1, 1]), [], "another may have leased to a slot of it");
+    assert_eq!(host.pass(span(900)), []);
+    assert_eq!(host.dispatch(OTHER, vec![run(1)]), [never_had(OTHER, &[1])]);
+    assert_eq!(host.pass(span(400)), [], "the refusal is on its way");
+    assert_eq!(host.pass(BEAT), [Effect::Retired]);
+}
+
+#[test]
 fn a_new_scheduler_of_the_node_is_told_again() {
     let mut host = Host::new(0);
     host.step(Event::Retire);
-    assert_eq!(host.give_back(HOME, &[0, 1]), [Effect::Retired]);
+    host.give_back(HOME, &[0, 1]);
+    assert_eq!(host.pass(BEAT), [Effect::Retired]);
     assert_eq!(host.step(Event::Reached(HOME)), [introduce(HOME, 0), Effect::Retired]);
 }

@@ -74,6 +74,22 @@ fn a_run_goes_on_under_its_lease_when_its_owner_leaves() {
 }
 
 #[test]
+fn leases_to_itself_are_taken_back_before_a_group_is_handed_over() {
+    let (mut network, leaver) = one_owns_all();
+    network.executor(leaver, granted(network.lessee(leaver), 1));
+    // The lease is on its way into the log when the node is told to stop.
+    let mut said = network.nodes[leaver].ask(1, submit(&[1]));
+    said.extend(network.nodes[leaver].step(Event::Leave));
+    said.extend(network.nodes[leaver].pass(ms(100)));
+    network.perform(leaver, said);
+    network.pass(ms(1_000));
+    assert_eq!(network.dispatched(leaver), []);
+    let next = network.owner(HERE);
+    assert_ne!(next, leaver);
+    assert_eq!(network.nodes[next].record(task(1)).unwrap().state(), State::Ready);
+}
+
+#[test]
 fn nothing_is_handed_or_leased_to_a_node_that_leaves() {
     let (mut network, owner) = one_owns_all();
     let others = network.others(HERE);
