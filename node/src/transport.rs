@@ -159,8 +159,7 @@ impl Transport {
     /// Connections with nodes of other clusters end.
     pub fn set_own(&self, own: NodeHello) {
         let cluster = own.cluster;
-        let hello = Hello { versions: Versions::OWN, who: Who::Node(own) };
-        *self.inner.own.write().expect("nothing panics while it holds this lock") = Arc::new(hello);
+        self.inner.say(|hello| hello.who = Who::Node(own));
         for peer in self.inner.peers.all() {
             if let Some(link) = peer.state().link.clone()
                 && link.hello.cluster.is_some()
@@ -170,6 +169,12 @@ impl Transport {
                 close(&link.connection, Code::Refused, "the node joined another cluster");
             }
         }
+    }
+
+    /// Speaks nothing older than `version` from now on, as the whole cluster does: whoever only does is
+    /// refused, and told so.
+    pub fn set_oldest(&self, version: u16) {
+        self.inner.say(|hello| hello.versions.min = hello.versions.min.max(version));
     }
 
     /// Keeps `node` connected, calling it at `addr` whenever it is not.
@@ -361,6 +366,14 @@ impl std::fmt::Debug for Transport {
 }
 
 impl Inner {
+    /// Says something else of this node from now on.
+    fn say(&self, change: impl FnOnce(&mut Hello)) {
+        let mut own = self.own.write().expect("nothing panics while it holds this lock");
+        let mut hello = Hello::clone(&own);
+        change(&mut hello);
+        *own = Arc::new(hello);
+    }
+
     fn own(&self) -> Arc<Hello> {
         Arc::clone(&self.own.read().expect("nothing panics while it holds this lock"))
     }

@@ -14,10 +14,11 @@ use crate::durable::LogEntry;
 use crate::id::{ClusterId, NodeId};
 use crate::limits::{FRAME_BYTES_MAX, MEMBERS_MAX};
 use crate::time::Wall;
-use crate::wire::{DecodeError, decode, encode};
+use crate::wire::hello::Versions;
+use crate::wire::{DecodeError, decode, decode_from, encode_for, grown};
 
 /// What the cluster is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
     /// Minted when it was formed.
     pub cluster: ClusterId,
@@ -35,10 +36,15 @@ pub struct Meta {
     pub version: u64,
     /// Who belonged to it once and never will again, the last ones.
     pub forgotten: Vec<NodeId>,
+    /// The newest version of the protocol that all members understand. It never goes back.
+    pub spoken: u16,
 }
 
+grown!(Meta { cluster, name, partitions, replicas, voters_min, members, version }
+    since 2 { forgotten = Vec::new(), spoken = 1 });
+
 /// A member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Its name, unique in the cluster.
     pub name: String,
@@ -51,6 +57,8 @@ pub struct Member {
     /// Whether it is to own, hold and run nothing.
     pub draining: bool,
 }
+
+grown!(Member { name, address, joined_at, joined_in } since 2 { draining = false });
 
 /// Who wants to be a member, or has moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +121,11 @@ pub enum MetaCommand {
         /// Which.
         node: NodeId,
     },
+    /// All members understand this version of the protocol.
+    Raise {
+        /// Which.
+        version: u16,
+    },
 }
 
 impl Meta {
@@ -127,7 +140,17 @@ impl Meta {
     ) -> Self {
         let members = BTreeMap::new();
         let forgotten = Vec::new();
-        Self { cluster, name, partitions, replicas, voters_min, members, version: 0, forgotten }
+        Self {
+            cluster,
+            name,
+            partitions,
+            replicas,
+            voters_min,
+            members,
+            version: 0,
+            forgotten,
+            spoken: Versions::OWN.max,
+        }
     }
 
     /// Carries out the command of `entry`, and tells whether it was refused.
@@ -145,6 +168,10 @@ impl Meta {
             }
             MetaCommand::Drain { node, draining } => self.drain(node, draining),
             MetaCommand::Forget { node } => self.forget(node),
+            MetaCommand::Raise { version } => {
+                self.raise(version);
+                Ok(())
+            }
         })
     }
 
@@ -195,10 +222,18 @@ impl Meta {
         member.address = join.address;
     }
 
-    /// The state as bytes.
+    /// All members understand `version` of the protocol from now on.
+    pub fn raise(&mut self, version: u16) {
+        if version > self.spoken {
+            self.spoken = version;
+            self.version += 1;
+        }
+    }
+
+    /// The state as bytes that all members understand.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        encode(self)
+        encode_for(self.spoken, self)
     }
 
     /// The state that `bytes` hold.
@@ -206,6 +241,9 @@ impl Meta {
     /// # Errors
     /// When they are not those of a meta group.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode(bytes, FRAME_BYTES_MAX)
+        // A state of the version before lacks what came since, so only one of the two fits.
+        let newest = decode(bytes, FRAME_BYTES_MAX);
+        newest
+            .or_else(|why| decode_from(Versions::OWN.min, bytes, FRAME_BYTES_MAX).map_err(|_| why))
     }
 }

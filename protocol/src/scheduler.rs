@@ -68,6 +68,7 @@ mod takeover;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod upgrade;
 mod upkeep;
 mod waits;
 mod wishes;
@@ -104,6 +105,7 @@ use crate::limits::Limits;
 use crate::membership::Liveness;
 use crate::meta::{Join, Meta};
 use crate::time::{Span, Tick};
+use crate::wire::hello::Versions;
 
 /// How a scheduler is set up.
 #[derive(Clone, Debug)]
@@ -122,6 +124,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether it was told of other nodes that may know more than it does.
     pub has_seeds: bool,
+    /// What it speaks: [`Versions::OWN`](crate::wire::hello::Versions::OWN), but where an older node is
+    /// to be played.
+    pub versions: Versions,
     /// Counts the schedulers of this start of the node.
     pub scheduler: u32,
 }
@@ -153,6 +158,8 @@ pub struct Scheduler {
     meta: Option<Meta>,
     is_member: bool,
     peers: BTreeMap<NodeId, Peer>,
+    /// The newest version that this node and another both speak, as it was when they met.
+    spoken: BTreeMap<NodeId, u16>,
     /// Who said that it owns a partition of which there is no copy here.
     owners: BTreeMap<PartitionId, NodeId>,
     /// Who was said to lead the meta group, by one that does not.
@@ -212,6 +219,7 @@ impl Scheduler {
             meta: None,
             is_member: false,
             peers: BTreeMap::new(),
+            spoken: BTreeMap::new(),
             owners: BTreeMap::new(),
             keeper_of_facts: None,
             clocks: Clocks::default(),
@@ -300,7 +308,10 @@ impl Scheduler {
             }
             Event::Peer { from, envelope } => self.peer_says(from, envelope),
             Event::Persisted { number } => self.persisted(number),
-            Event::Reached { node, version: _ } => self.reached(node),
+            Event::Reached { node, version } => {
+                self.speaks(node, version);
+                self.reached(node);
+            }
             Event::Retired => self.fitness.retired(),
         }
     }

@@ -18,5 +18,5 @@ pub use self::request::{
     Answer, Ask, Claim, Claims, ClientFrame, Drain, Ending, MemberStatus, Request, RequestError,
     ServerFrame, Share, Status, Welcome,
 };
-pub(crate) use self::spoken::spoken;
 pub use self::spoken::{decode_from, encode_for};
+pub(crate) use self::spoken::{grown, spoken};

@@ -152,6 +152,7 @@ impl Scheduler {
                 }
             }
             Effect::Refused(refusal) => self.handles.fail(refusal.into()),
+            Effect::Spoken(version) => self.handles.transport.set_oldest(version),
             Effect::Send { to, urgent: true, messages } => {
                 send_envelopes(&self.handles.transport, to, true, messages);
             }

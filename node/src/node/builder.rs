@@ -15,7 +15,7 @@ use umbel_protocol::membership::Identity;
 use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{Found, Settings};
 use umbel_protocol::time::Span;
-use umbel_protocol::wire::hello::{NodeHello, SHARED_NAME};
+use umbel_protocol::wire::hello::{NodeHello, SHARED_NAME, Versions};
 
 use super::definitions::add_configured;
 use super::profile::profile;
@@ -257,6 +257,7 @@ impl NodeBuilder {
                 seed: data_dir.start(),
                 replace_after,
                 limits: Limits { node_bytes_max: config.node.memory, ..Limits::default() },
+                versions: Versions::OWN,
                 has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
                 scheduler: 0,
             },

@@ -12,7 +12,7 @@ use super::{Condition, Config, Identity};
 use crate::id::{Incarnation, NodeId};
 use crate::limits::MEMBERS_MAX;
 use crate::time::{Span, Tick, Wall};
-use crate::wire::{self, DecodeError};
+use crate::wire::{DecodeError, decode, decode_from, encode_for, grown};
 
 /// Longest telling: 62 bytes with every integer at its longest, so several fit each datagram.
 const NEWS_BYTES_MAX: usize = 96;
@@ -22,7 +22,7 @@ const TELLERS_MAX: usize = 2 * MEMBERS_MAX;
 const CLOCK_STEP: Span = Span::from_millis(1_000);
 
 /// What a node can take at the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// Free slots for each kind of work.
     pub free: [u16; 4],
@@ -34,6 +34,8 @@ pub struct Load {
     pub condition: Condition,
 }
 
+grown!(Load { free, backlog, clock } since 2 { condition = Condition::Serving });
+
 /// One telling, as it travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct News {
@@ -42,6 +44,22 @@ pub(super) struct News {
     /// Counts up within a life of the node.
     pub(super) version: u64,
     pub(super) load: Load,
+}
+
+impl News {
+    /// Gossip goes from node to node as it is. One that serves says nothing of that: so those who speak
+    /// version 1 understand it, too.
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let version = if self.load.condition.is_serving() { 1 } else { 2 };
+        encode_for(version, &self)
+    }
+
+    /// # Errors
+    /// When they are no telling of any version.
+    pub(super) fn from_bytes(data: &[u8]) -> Result<Self, DecodeError> {
+        decode(data, NEWS_BYTES_MAX)
+            .or_else(|why| decode_from(1, data, NEWS_BYTES_MAX).map_err(|_| why))
+    }
 }
 
 /// When this node tells of its own load.
@@ -94,7 +112,7 @@ impl Teller {
         // The wall clock is not read here; it has run on with the monotonic one.
         let load = Load { clock: load.clock + now.since(at), ..load };
         let news = News { node: me.node, incarnation: me.incarnation, version: self.version, load };
-        Some(wire::encode(&news))
+        Some(news.to_bytes())
     }
 }
 
@@ -138,7 +156,7 @@ impl foca::BroadcastHandler<Identity> for Listener {
         data: &[u8],
         sender: Option<&Identity>,
     ) -> Result<Option<Key>, DecodeError> {
-        let news: News = wire::decode(data, NEWS_BYTES_MAX)?;
+        let news = News::from_bytes(data)?;
         let key = Key { node: news.node, age: (news.incarnation, news.version) };
         if news.node == self.me {
             // Nobody tells us our own load; what comes back has been passed on already.

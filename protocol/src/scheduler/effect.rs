@@ -44,6 +44,9 @@ pub enum Effect {
     /// This node was told to leave, and has: its executor holds nothing and it leads no group that
     /// another node could lead. It may end now without harm.
     Left,
+    /// The whole cluster speaks this version from now on: nodes that only speak an older one are to be
+    /// refused.
+    Spoken(u16),
     /// This node held the only copies of these groups and has lost them: it must stop, as nobody
     /// can bring them back.
     Lost(Loss),

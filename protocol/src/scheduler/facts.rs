@@ -18,6 +18,10 @@ impl Scheduler {
         if self.meta.is_none() {
             return self.park(id);
         }
+        if !self.all_understand(2) {
+            let error = RequestError::NotUpgraded;
+            return self.answer(Origin::Here(id), Answer::Failed(error));
+        }
         if let Some(node) = self.is_to_look_first(id) {
             if self.surveys.is_open(id) {
                 return;

@@ -19,6 +19,8 @@ impl Scheduler {
         let voters_min = u8::try_from(voters_of(founders)).unwrap_or(u8::MAX);
         let name = self.settings.join.cluster_name.clone();
         let mut meta = Meta::new(found.cluster, name, found.partitions, found.replicas, voters_min);
+        // Who is older than that is told so when it wants to join.
+        meta.spoken = self.settings.versions.max;
         meta.admit(self.settings.join.clone(), self.now.wall);
         let node = self.node();
         self.begin(Group::founding(GroupId::META, node, meta.to_bytes().into()));

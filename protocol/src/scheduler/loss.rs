@@ -106,6 +106,7 @@ mod tests {
             seed: 1,
             replace_after: Span::from_millis(30_000),
             has_seeds,
+            versions: Versions::OWN,
             limits: Limits::default(),
             scheduler: 1,
         }
@@ -180,6 +181,7 @@ mod tests {
                         | Effect::Execute(_)
                         | Effect::Admitted
                         | Effect::Forget(_)
+                        | Effect::Spoken(_)
                         | Effect::Joined(_)
                         | Effect::Left
                         | Effect::Meet { .. }

@@ -33,10 +33,15 @@ impl Scheduler {
             .collect();
         let was_member = mem::replace(&mut self.is_member, meta.has(&self.settings.join));
         let cluster = meta.cluster;
-        let is_new = self.meta.replace(meta).is_none();
-        if is_new {
+        let spoken = meta.spoken;
+        let before = self.meta.replace(meta);
+        if before.is_none() {
             self.outbox.effects.push(Effect::Joined(cluster));
         }
+        if before.is_none_or(|before| before.spoken < spoken) {
+            self.outbox.effects.push(Effect::Spoken(spoken));
+        }
+        self.forget_versions();
         if self.is_member && !was_member {
             self.outbox.effects.push(Effect::Admitted);
         }

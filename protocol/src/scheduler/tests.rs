@@ -32,6 +32,7 @@ mod surveying;
 mod sweeping;
 mod taking_over;
 mod unheard;
+mod upgrading;
 mod waiting;
 mod weighing;
 

@@ -7,9 +7,9 @@
 //! lack. Until then nothing is done that they would not understand.
 
 use super::Scheduler;
-use crate::id::NodeId;
+use super::replica::Replica;
+use crate::id::{GroupId, NodeId};
 use crate::meta::MetaCommand;
-use crate::wire::hello::Versions;
 
 impl Scheduler {
     /// A node was reached, and this is the newest version that both speak.
@@ -29,10 +29,15 @@ impl Scheduler {
         };
         let common = (meta.members.keys())
             .map(|node| self.version_of(*node))
-            .min()
-            .unwrap_or(Versions::OWN.max);
+            .fold(self.settings.versions.max, u16::min);
         if common > meta.spoken {
-            self.propose_meta(MetaCommand::Raise { version: common });
+            let command = MetaCommand::Raise { version: common };
+            if let Some(owner) = self.replicas.get_mut(&GroupId::META).and_then(Replica::settled)
+                && owner.line.meta.is_empty()
+            {
+                owner.line.meta.push((None, command));
+                self.staged.insert(GroupId::META);
+            }
         }
     }
 

@@ -64,6 +64,7 @@ impl Scheduler {
             self.ask_for_introductions();
             self.ask_for_strays();
             self.ask_to_join();
+            self.raise_version();
             self.tend_waits();
             self.sweep_indexes();
             self.mourn();

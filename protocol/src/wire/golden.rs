@@ -2,7 +2,8 @@
 //!
 //! A vector that no longer fits means that nodes of two versions would misunderstand each other, or
 //! that a node could not read its own log. Then the change is wrong, or the version of the handshake
-//! moves with it and the old vectors stay readable. The vectors stand in `golden/vectors.txt`; a
+//! moves with it and the old vectors stay readable: those of the version before stand in `golden/v1.txt`,
+//! which never changes. The vectors stand in `golden/vectors.txt`; a
 //! failing test prints the lines that the code would write today.
 //!
 //! Every variant of every enum that travels has its vector: the `name` functions match without a
@@ -19,7 +20,7 @@ use std::fmt::{Debug, Write as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{decode, encode};
+use super::{decode, decode_from, encode, encode_for};
 use crate::limits::FRAME_BYTES_MAX;
 
 /// `Type.Variant hex`, one a line.
@@ -65,7 +66,11 @@ fn unhex(text: &str) -> Vec<u8> {
 
 /// All committed vectors, by name.
 fn vectors() -> BTreeMap<&'static str, Vec<u8>> {
-    let lines = VECTORS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    read_vectors(VECTORS)
+}
+
+fn read_vectors(text: &'static str) -> BTreeMap<&'static str, Vec<u8>> {
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| line.split_once(' ').expect("a name and its bytes"))
         .map(|(name, bytes)| (name, unhex(bytes)))
@@ -85,6 +90,20 @@ fn check_bytes(written: &BTreeMap<String, Vec<u8>>) {
     assert!(wrong.is_empty(), "what is written has changed; it would now be\n{wrong}");
 }
 
+/// What was written in version 1, in which nodes may still speak while a cluster is upgraded.
+const VECTORS_1: &str = include_str!("golden/v1.txt");
+
+/// Whoever speaks version 1 is written to, and read, as in the days of that.
+#[track_caller]
+fn check_before<T: Serialize + DeserializeOwned>(name: &str) {
+    let Some(bytes) = read_vectors(VECTORS_1).remove(name) else {
+        // It came later.
+        return;
+    };
+    let value: T = decode_from(1, &bytes, FRAME_BYTES_MAX).expect(name);
+    assert_eq!(hex(&encode_for(1, &value)), hex(&bytes), "{name}");
+}
+
 /// Each variant of `T` has exactly one sample, is written as committed, and is read from that.
 #[track_caller]
 fn check<T: Golden>(samples: &[T]) {
@@ -98,6 +117,7 @@ fn check<T: Golden>(samples: &[T]) {
     for sample in samples {
         let bytes = &committed[name(sample).as_str()];
         assert_eq!(decode::<T>(bytes, FRAME_BYTES_MAX).as_ref(), Ok(sample), "{}", name(sample));
+        check_before::<T>(&name(sample));
     }
 }
 
@@ -106,6 +126,7 @@ fn check<T: Golden>(samples: &[T]) {
 fn check_struct<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, sample: &T) {
     check_bytes(&BTreeMap::from([(name.to_owned(), encode(sample))]));
     assert_eq!(decode::<T>(&vectors()[name], FRAME_BYTES_MAX).as_ref(), Ok(sample), "{name}");
+    check_before::<T>(name);
 }
 
 #[test]

@@ -87,8 +87,8 @@ pub struct Versions {
 
 impl Versions {
     /// What this build speaks: the present version and the one before it, so that a cluster can be
-    /// upgraded node by node. There is none before the first.
-    pub const OWN: Self = Self { min: 1, max: 1 };
+    /// upgraded node by node.
+    pub const OWN: Self = Self { min: 1, max: 2 };
 
     /// The newest version that both can speak.
     #[must_use]

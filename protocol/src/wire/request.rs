@@ -14,6 +14,7 @@ use crate::meta::{Meta, PartingRefusal};
 use crate::partition::Refusal;
 use crate::task::{Batch, Failure, InvalidBatch, State, View};
 use crate::time::Span;
+use crate::wire::grown;
 
 /// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,7 +148,7 @@ pub struct Welcome {
 }
 
 /// What a node owns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// Its partitions.
     pub owned: Vec<Claim>,
@@ -156,6 +157,8 @@ pub struct Claims {
     /// Copies of groups that it holds, those of the cluster's own facts among them.
     pub copies: u64,
 }
+
+grown!(Claims { owned, running } since 2 { copies = 0 });
 
 /// One partition that a node owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,7 +196,7 @@ pub struct Status {
 }
 
 /// What a member has of the work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
     /// Whether it told in time what it owns; if not, it is not known to own anything.
     pub has_told: bool,
@@ -207,8 +210,10 @@ pub struct Share {
     pub copies: u64,
 }
 
+grown!(Share { has_told, owned, open, running } since 2 { copies = 0 });
+
 /// About a member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberStatus {
     /// The node.
     pub node: NodeId,
@@ -223,6 +228,9 @@ pub struct MemberStatus {
     /// Whether it can do its part, as it told.
     pub condition: crate::membership::Condition,
 }
+
+grown!(MemberStatus { node, name, address, liveness, pid }
+    since 2 { condition = crate::membership::Condition::Serving });
 
 /// How far a member has parted with what it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,6 +332,12 @@ pub enum RequestError {
         "no majority of the nodes that keep the cluster's facts can be reached; see `umbel cluster          status` for nodes that are down, then try again"
     )]
     NoFacts,
+    /// A member still speaks an older version of the protocol and would not understand it. Nothing has
+    /// changed.
+    #[error(
+        "a node of the cluster is older and would not understand this; upgrade all nodes first"
+    )]
+    NotUpgraded,
 }
 
 fn suggest(known: &[String], otherwise: &str) -> String {

@@ -64,6 +64,35 @@ impl Drop for Speaking {
     }
 }
 
+/// Writes and reads a struct that has grown: fields that came with a later version stand at its end, and
+/// whoever speaks an earlier one neither gets nor gives them. What is read without them has the value
+/// that is named here.
+macro_rules! grown {
+    ($type:ident { $($field:ident),+ } since $version:literal { $($late:ident = $without:expr),+ }) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                let early = ($(&self.$field,)+);
+                if $crate::wire::spoken() < $version {
+                    return early.serialize(to);
+                }
+                (early, ($(&self.$late,)+)).serialize(to)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                if $crate::wire::spoken() < $version {
+                    let ($($field,)+) = serde::Deserialize::deserialize(from)?;
+                    return Ok(Self { $($field,)+ $($late: $without,)+ });
+                }
+                let (($($field,)+), ($($late,)+)) = serde::Deserialize::deserialize(from)?;
+                Ok(Self { $($field,)+ $($late,)+ })
+            }
+        }
+    };
+}
+pub(crate) use grown;
+
 #[cfg(test)]
 mod tests {
     use super::*;

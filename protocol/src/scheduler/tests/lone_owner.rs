@@ -14,6 +14,7 @@ use crate::partition::{Command, Partition, Proposal};
 use crate::scheduler::{Caller, Effect, Event, Now, Scheduler, Settings};
 use crate::task::{Batch, Options, Record, Row, Template};
 use crate::time::{Span, Tick, Wall};
+use crate::wire::hello::Versions;
 use crate::wire::{
     Answer, Ask, Declaration, Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile, Queue,
     Request, decode,
@@ -73,6 +74,7 @@ impl LoneOwner {
             replace_after: Span::from_millis(30_000),
             limits,
             has_seeds: false,
+            versions: Versions::OWN,
             scheduler: 1,
         };
         let now = Now { tick: Tick::START, wall: START };

@@ -35,7 +35,12 @@ pub(super) struct Network {
 impl Network {
     /// A cluster of `n` nodes that keeps `replicas` copies. No executor has any slots.
     pub(super) fn formed(n: u16, replicas: u8) -> Self {
-        let nodes = (0..n).map(Node::blank).collect();
+        Self::speaking(n, replicas, Versions::OWN)
+    }
+
+    /// As [`formed`](Self::formed), of nodes that speak `versions`.
+    pub(super) fn speaking(n: u16, replicas: u8, versions: Versions) -> Self {
+        let nodes = (0..n).map(|n| Node::speaking(n, versions)).collect();
         let mut network = Self {
             nodes,
             stopped: BTreeSet::new(),
@@ -53,7 +58,7 @@ impl Network {
             network.all_hear(of, Liveness::Alive);
             for at in (0..usize::from(n)).filter(|at| *at != of) {
                 let node = network.node_id(of);
-                network.step(at, Event::Reached { node, version: Versions::OWN.max });
+                network.step(at, Event::Reached { node, version: versions.max });
             }
             let (lessee, profile) = (network.lessee(of), profile(0));
             for at in 0..usize::from(n) {
@@ -126,8 +131,11 @@ impl Network {
                 Effect::Send { to, messages, .. } => {
                     self.on_the_way.push_back((at, self.index(to), messages));
                 }
-                Effect::Admitted | Effect::Joined(_) | Effect::Meet { .. } | Effect::Members(_) => {
-                }
+                Effect::Admitted
+                | Effect::Joined(_)
+                | Effect::Meet { .. }
+                | Effect::Members(_)
+                | Effect::Spoken(_) => {}
                 Effect::Forget(node) => self.forgotten.push((at, node)),
                 Effect::Left => self.left.push(at),
                 Effect::Refused(why) => {

@@ -13,6 +13,7 @@ use crate::partition::{Command, Proposal};
 use crate::scheduler::{Caller, Effect, Event, Found, Now, Scheduler, Settings};
 use crate::task::Record;
 use crate::time::{Span, Tick};
+use crate::wire::hello::Versions;
 use crate::wire::{Ask, Envelope, ExecutorSays, PeerMessage, Request, decode};
 
 /// Partitions of a test cluster: each costs time, and more than two show nothing new.
@@ -25,6 +26,8 @@ pub(super) const SESSION: u64 = 7;
 pub(super) struct Node {
     pub(super) scheduler: Scheduler,
     pub(super) now: Now,
+    /// What it speaks, from its next start on.
+    pub(super) versions: Versions,
     /// While it is stuck nothing that is written becomes durable by itself.
     pub(super) is_stuck: bool,
     writing: Option<WriteBatch>,
@@ -43,7 +46,13 @@ pub(super) struct Step {
 impl Node {
     /// The first start of node `n`, which belongs to no cluster.
     pub(super) fn blank(n: u16) -> Self {
-        Self::start(n, 1, Now { tick: Tick::START, wall: START }, BTreeMap::new())
+        Self::speaking(n, Versions::OWN)
+    }
+
+    /// As [`blank`](Self::blank), of another version.
+    pub(super) fn speaking(n: u16, versions: Versions) -> Self {
+        let now = Now { tick: Tick::START, wall: START };
+        Self::start(n, 1, versions, now, BTreeMap::new())
     }
 
     /// One that is a cluster of its own, whose executor has `slots` slots.
@@ -60,7 +69,13 @@ impl Node {
         self.step(Event::Found(Found { cluster: CLUSTER, partitions, replicas, founders }))
     }
 
-    fn start(n: u16, incarnation: u64, now: Now, disk: BTreeMap<GroupId, StoredGroup>) -> Self {
+    fn start(
+        n: u16,
+        incarnation: u64,
+        versions: Versions,
+        now: Now,
+        disk: BTreeMap<GroupId, StoredGroup>,
+    ) -> Self {
         let settings = Settings {
             node: id(n),
             incarnation: Incarnation(incarnation),
@@ -69,16 +84,23 @@ impl Node {
             replace_after: ms(30_000),
             limits: Limits::default(),
             has_seeds: true,
+            versions,
             scheduler: 1,
         };
         let scheduler = Scheduler::new(settings, now, disk.values().cloned().collect());
-        Self { scheduler, now, is_stuck: false, writing: None, disk }
+        Self { scheduler, now, versions, is_stuck: false, writing: None, disk }
     }
 
     /// The node starts anew, with what was durable before; its groups have settled owners again.
     pub(super) fn restart(&mut self, n: u16, incarnation: u64) -> Step {
-        let now = Now { tick: Tick::START, wall: self.now.wall };
-        *self = Self::start(n, incarnation, now, std::mem::take(&mut self.disk));
+        self.now.tick = Tick::START;
+        self.restart_among(n, incarnation)
+    }
+
+    /// As [`restart`](Self::restart), of a node whose clock goes with those of others.
+    pub(super) fn restart_among(&mut self, n: u16, incarnation: u64) -> Step {
+        let (now, disk) = (self.now, std::mem::take(&mut self.disk));
+        *self = Self::start(n, incarnation, self.versions, now, disk);
         let mut step = self.step(Event::Due);
         step.extend(self.settle());
         step

@@ -12,6 +12,7 @@ use crate::meta::Meta;
 use crate::partition::Partition;
 use crate::scheduler::{Caller, Effect, Event, Now, Scheduler, Settings};
 use crate::time::{Span, Tick, Wall};
+use crate::wire::hello::Versions;
 use crate::wire::{Ask, Envelope, ExecutorSays, PeerMessage, Request, encode};
 
 const NODES: [NodeId; 3] = [HOME, NodeId(2 << 96), NodeId(3 << 96)];
@@ -35,6 +36,7 @@ impl Pair {
                 replace_after: YEAR,
                 limits: crate::limits::Limits::default(),
                 has_seeds: true,
+                versions: Versions::OWN,
                 scheduler: 1,
             };
             let now = Now { tick: Tick::START, wall: START };

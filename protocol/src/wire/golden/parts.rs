@@ -8,7 +8,7 @@ use super::samples::{
     AT, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join, meta, raft_message,
     task,
 };
-use super::{check, check_bytes, check_struct, golden, vectors};
+use super::{VECTORS_1, check, check_bytes, check_struct, golden, read_vectors, vectors};
 use crate::durable::{EntryKind, HardState};
 use crate::group::{Body, RaftKind};
 use crate::membership::{Condition, Liveness};
@@ -28,7 +28,7 @@ golden! {
     Command { Accept, Lease, Report, Release, Lose, Pardon, Cancel, Expire, Forget }
     Loss { Restarted, Unheard }
     Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition }
-    MetaCommand { Join, Drain, Forget }
+    MetaCommand { Join, Drain, Forget, Raise }
     JoinRefusal { OtherCluster, NameTaken, Full, Forgotten }
     PartingRefusal { NoMember, LastOne, InUse }
     Liveness { Alive, Suspect, Down }
@@ -106,6 +106,7 @@ fn in_the_log_of_the_meta_group() {
         MetaCommand::Join { join: join(), at: AT },
         MetaCommand::Drain { node: NODE, draining: true },
         MetaCommand::Forget { node: NODE },
+        MetaCommand::Raise { version: 2 },
     ]);
     check(&[
         PartingRefusal::NoMember { node: NODE },
@@ -219,4 +220,8 @@ fn in_snapshots() {
     assert_eq!(&read.to_bytes(), committed);
     assert_eq!(read.fill(), state.fill());
     assert_eq!(Meta::from_bytes(&vectors()["Snapshot.Meta"]), Ok(meta()));
+    let before = &read_vectors(VECTORS_1)["Snapshot.Meta"];
+    let known = Meta::from_bytes(before).unwrap();
+    assert_eq!((known.spoken, known.forgotten.len()), (1, 0));
+    assert_eq!(known.to_bytes(), *before, "as long as not all understand more");
 }

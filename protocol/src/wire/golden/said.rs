@@ -31,6 +31,7 @@ golden! {
     RequestError {
         Invalid, Forming, NoQuorum, NotFound, NotOwner, Overloaded, TimedOut, Unknown, UnknownTask,
         UnknownQueue, TooLong, Parting, NotLeader, NoFacts,
+        NotUpgraded,
     }
 }
 
@@ -225,5 +226,6 @@ fn refused_to_callers() {
         RequestError::Parting(PartingRefusal::InUse { node: NODE }),
         RequestError::NotLeader { leader: Some(NODE) },
         RequestError::NoFacts,
+        RequestError::NotUpgraded,
     ]);
 }
