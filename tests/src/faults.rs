@@ -6,6 +6,7 @@ mod cuts;
 mod disks;
 mod standing;
 mod third;
+mod upgrade;
 
 use umbel_protocol::wire::Ask;
 
@@ -31,6 +32,8 @@ pub enum Fault {
     Restart(usize),
     /// The process of a host is told to stop.
     Leave(usize),
+    /// A host gets the newer program.
+    Upgrade,
     /// A host is drained, or serves again.
     Drain(usize, bool),
     /// A process that stood still may go on.
@@ -79,6 +82,7 @@ impl World {
                 }
             }
             Fault::Leave(host) => self.leave(host, LEAVE_PATIENCE),
+            Fault::Upgrade => self.upgrade(),
             Fault::Drain(host, draining) => {
                 let node = self.hosts[host].node;
                 self.operate(Ask::Drain { node, draining });
@@ -112,6 +116,7 @@ impl World {
             }
             self.healed_at = Some(self.now + UNDRAIN_AFTER);
         }
+        self.upgrade_all();
         for host in 0..self.hosts.len() {
             self.hosts[host].slow_until = self.now;
             self.hosts[host].full_until = self.now;
@@ -156,7 +161,7 @@ impl World {
         let host = self.some_host();
         self.note_trouble(host);
         // In good order nothing breaks.
-        self.is_troubled |= !matches!(trouble, Trouble::Drain | Trouble::Leave);
+        self.is_troubled |= !matches!(trouble, Trouble::Drain | Trouble::Leave | Trouble::Upgrade);
         match trouble {
             Trouble::Drain => {
                 let at = self.now + self.between(SECOND, 20 * SECOND);
@@ -195,6 +200,7 @@ impl World {
             Trouble::Stop => self.stop_for_long(host),
             Trouble::SyncError => self.fail_sync(host),
             Trouble::ThreeWays => self.cut_in_three(),
+            Trouble::Upgrade => self.upgrade(),
         }
     }
 }

@@ -24,6 +24,7 @@ use umbel_protocol::scheduler::{Event as SchedulerEvent, Scheduler};
 use umbel_protocol::time::{Tick, Wall};
 use umbel_protocol::ways::{Event as WaysEvent, Ways};
 use umbel_protocol::wire::Profile;
+use umbel_protocol::wire::hello::Versions;
 
 use crate::disk::Disk;
 use crate::plan::MS;
@@ -79,6 +80,8 @@ pub struct Host {
     pub backlog: Vec<What>,
     /// What it can run.
     pub profile: Profile,
+    /// What its program speaks, from its next start on.
+    pub versions: Versions,
 }
 
 /// A running node.
@@ -94,6 +97,8 @@ pub struct Process {
     formation: Option<Formation>,
     /// What it tells of itself by gossip.
     load: Load,
+    /// The version that the whole cluster speaks, as far as it knows.
+    pub spoken: u16,
     /// Whether it has handed over all that it had.
     has_left: bool,
     /// When it started.
@@ -183,6 +188,7 @@ impl Host {
             late_until: 0,
             backlog: Vec::new(),
             profile,
+            versions: Versions::OWN,
         }
     }
 

@@ -36,6 +36,8 @@ struct Link {
     up: bool,
     /// Which connection between the two this is.
     epoch: u64,
+    /// In which version what goes over it is written.
+    version: u16,
     /// When the next try is made.
     retry_at: u64,
     /// Directions in which something was lost: nothing more arrives there.
@@ -140,6 +142,12 @@ impl Network {
         if self.lagged { 2 * LAG_MAX } else { 25 * MS }
     }
 
+    /// In which version the two write to each other.
+    #[must_use]
+    pub fn version(&self, a: usize, b: usize) -> u16 {
+        self.links.get(&pair(a, b)).map_or(0, |link| link.version)
+    }
+
     /// Whether `epoch` is the connection that the two have.
     #[must_use]
     pub fn is_current(&self, a: usize, b: usize, epoch: u64) -> bool {
@@ -177,10 +185,11 @@ impl Network {
     }
 
     /// The two are connected from now on.
-    pub fn connect(&mut self, a: usize, b: usize) {
+    pub fn connect(&mut self, a: usize, b: usize, version: u16) {
         let link = self.links.entry(pair(a, b)).or_default();
         link.up = true;
         link.epoch += 1;
+        link.version = version;
         link.doomed.clear();
         link.arrives.clear();
     }

@@ -50,6 +50,8 @@ pub struct Plan {
     pub is_curious: bool,
     /// Whether a minority dies for good when all else is done.
     pub loses_minority: bool,
+    /// How many hosts begin with the version before this one.
+    pub older: usize,
     /// Whether its report tells a fingerprint of all that happened.
     pub is_fingerprinted: bool,
     /// A bug put in on purpose, to see that it is found.
@@ -121,6 +123,7 @@ impl Plan {
             replace_after: if rng.random_bool(0.5) { 5 * SECOND } else { 30 * SECOND },
             is_curious: rng.random_bool(0.2),
             loses_minority: rng.random_bool(0.5),
+            older: 0,
             is_fingerprinted: false,
             sabotage: None,
         };

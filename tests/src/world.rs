@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use umbel_protocol::id::{GroupId, NodeId};
 use umbel_protocol::membership;
 use umbel_protocol::wire::Answer;
+use umbel_protocol::wire::hello::Versions;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::client::Clients;
@@ -24,6 +25,8 @@ use crate::operator::{OPERATOR, Operator};
 use crate::plan::{MS, Plan, SECOND, Work};
 use crate::work;
 
+/// What nodes spoke before this version.
+const BEFORE: Versions = Versions { min: 1, max: Versions::OWN.max - 1 };
 /// How often everything is compared.
 const CHECK_EVERY: u64 = 500 * MS;
 /// Without a start, an end or an answer for so long, something hangs: no pause of a task is longer.
@@ -142,6 +145,8 @@ pub enum What {
         to: usize,
         /// On which connection.
         epoch: u64,
+        /// In which version it is written.
+        version: u16,
         /// In which class.
         urgent: bool,
         /// What.
@@ -173,7 +178,11 @@ impl World {
             index.insert(node, host);
             let drift = i64::from(plan.faults.clock_drift);
             let rate = if drift == 0 { 0 } else { rng.random_range(-drift..=drift) };
-            hosts.push(Host { rate, ..Host::new(node, work::profile(host, &mut rng), clock) });
+            let new = Host::new(node, work::profile(host, &mut rng), clock);
+            // The first one forms the cluster, which then speaks what that one does.
+            let is_older = host + plan.older >= plan.hosts;
+            let versions = if is_older { BEFORE } else { new.versions };
+            hosts.push(Host { rate, versions, ..new });
         }
         let mut world = Self {
             now: SECOND,
@@ -341,19 +350,19 @@ impl World {
                 let event = membership::Event::Received { from: sender, data };
                 self.local(to, Local::Membership(event));
             }
-            What::Envelope { from, to, epoch, urgent, bytes } => {
+            What::Envelope { from, to, epoch, version, urgent, bytes } => {
                 if !self.network.arrives(from, to, epoch, urgent, self.now) {
                     return;
                 }
                 if self.stands_still(to) {
-                    let late = What::Envelope { from, to, epoch, urgent, bytes };
+                    let late = What::Envelope { from, to, epoch, version, urgent, bytes };
                     return self.hosts[to].backlog.push(late);
                 }
                 if !self.network.is_current(from, to, epoch) {
                     self.saw("frame of an old connection");
                 }
                 if self.hosts[to].process.is_some() {
-                    self.received(from, to, &bytes);
+                    self.received(from, to, version, &bytes);
                 }
             }
             What::Fault(fault) => self.strike(fault),

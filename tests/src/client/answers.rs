@@ -255,6 +255,7 @@ const fn had_no_effect(error: &RequestError) -> bool {
         | RequestError::NoQuorum { .. }
         | RequestError::NotLeader { .. }
         | RequestError::NotOwner { .. }
+        | RequestError::NotUpgraded
         | RequestError::Overloaded { .. }
         | RequestError::Parting(_)
         | RequestError::UnknownQueue { .. }

@@ -4,7 +4,7 @@ use rand::RngExt;
 use umbel_protocol::group::Body;
 use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::FRAME_BYTES_MAX;
-use umbel_protocol::wire::{Envelope, OwnerSays, PeerMessage, decode, encode};
+use umbel_protocol::wire::{Envelope, OwnerSays, PeerMessage, decode_from, encode_for};
 use umbel_protocol::{executor, membership, scheduler, ways};
 
 use super::Local;
@@ -78,7 +78,9 @@ impl World {
             return;
         };
         let clock = self.hosts[host].wall(self.now);
-        let bytes = self.said_abroad(encode(&Envelope { clock, synced: 0, messages }));
+        let version = self.network.version(host, other);
+        let envelope = Envelope { clock, synced: 0, messages };
+        let bytes = self.said_abroad(encode_for(version, &envelope));
         self.traffic.frames += 1;
         self.traffic.frame_bytes += bytes.len() as u64;
         let noise = self.network.noise;
@@ -88,7 +90,10 @@ impl World {
             match self.network.send(host, other, urgent, self.now, &mut self.rng) {
                 Fate::Arrives { at, epoch } => {
                     let bytes = bytes.clone();
-                    self.push(at, What::Envelope { from: host, to: other, epoch, urgent, bytes });
+                    self.push(
+                        at,
+                        What::Envelope { from: host, to: other, epoch, version, urgent, bytes },
+                    );
                 }
                 Fate::Dooms { at, epoch } => {
                     self.push(at, What::Breaks { a: host, b: other, epoch });
@@ -99,10 +104,10 @@ impl World {
     }
 
     /// An envelope arrives.
-    pub fn received(&mut self, from: usize, host: usize, bytes: &[u8]) {
+    pub fn received(&mut self, from: usize, host: usize, version: u16, bytes: &[u8]) {
         let sender = self.hosts[from].node;
         let Envelope { clock, synced, messages } =
-            decode(bytes, FRAME_BYTES_MAX).expect("what is sent can be read");
+            decode_from(version, bytes, FRAME_BYTES_MAX).expect("what is sent can be read");
         let mut for_scheduler = Vec::new();
         let mut for_relay = Vec::new();
         for message in messages {

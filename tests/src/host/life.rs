@@ -58,6 +58,7 @@ impl World {
             ways: Ways::new(identity.node),
             formation,
             load: Load::default(),
+            spoken: 0,
             has_left: false,
             started_at: now,
             wake_at: [u64::MAX; 4],
@@ -106,6 +107,7 @@ impl World {
             replace_after: Span::from_micros(self.plan.replace_after),
             limits: self.plan.limits,
             has_seeds: true,
+            versions: one.versions,
             scheduler,
         }
     }

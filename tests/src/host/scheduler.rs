@@ -46,6 +46,7 @@ impl World {
                 }
                 self.local(host, Local::Formation(formation::Event::Joined));
             }
+            Effect::Spoken(version) => self.process(host).spoken = version,
             Effect::Forget(node) => {
                 if let Some(other) = self.host_of(node) {
                     self.process(host).knows.remove(&other);

@@ -1,5 +1,7 @@
 //! At rest nothing is held, no slot is missing, nobody waits, and all know the same cluster.
 
+use umbel_protocol::wire::hello::Versions;
+
 use crate::world::World;
 
 /// What is left over, if anything.
@@ -26,6 +28,10 @@ pub fn left(world: &World) -> Option<String> {
         let is_member = meta.members.contains_key(&one.node);
         if !is_member || *version.get_or_insert(meta.version) != meta.version {
             return Some(format!("host {host} knows version {} of the cluster", meta.version));
+        }
+        if meta.spoken != Versions::OWN.max {
+            let spoken = meta.spoken;
+            return Some(format!("all were upgraded, and host {host} still speaks {spoken}"));
         }
     }
     None

@@ -58,6 +58,8 @@ pub enum Trouble {
     SyncError,
     /// A cut in three.
     ThreeWays,
+    /// A host starts anew with a newer program, in good order or not.
+    Upgrade,
 }
 
 /// What becomes of single messages all the while, of a thousand each.
@@ -176,8 +178,17 @@ pub(super) const THIRD: Kind = Kind {
     ..CALM
 };
 
+/// A cluster whose nodes are all of the version before is upgraded while it works.
+pub(super) const UPGRADES: Kind = Kind {
+    name: "upgrades",
+    troubles: &[(Trouble::Upgrade, 3), (Trouble::Leave, 1), (Trouble::Crash, 1)],
+    every: (2_000, 4_000),
+    shape: upgraded,
+    ..CALM
+};
+
 /// All kinds. The mix of all is there more than once: most of what is rare needs two faults to meet.
-pub const KINDS: [Kind; 40] = [
+pub const KINDS: [Kind; 41] = [
     CALM,
     Kind { name: "crashes", troubles: &[(Trouble::Crash, 1)], ..CALM },
     Kind { name: "partitions", troubles: &[(Trouble::Cut, 1)], ..CALM },
@@ -247,6 +258,7 @@ pub const KINDS: [Kind; 40] = [
         ..CALM
     },
     LEAVING,
+    UPGRADES,
     Kind { name: "three ways", troubles: &[(Trouble::ThreeWays, 1)], shape: wide, ..CALM },
     Kind { name: "flapping", troubles: &[(Trouble::Flap, 1)], every: (3_000, 6_000), ..CALM },
     Kind { name: "loud", troubles: &[(Trouble::Relink, 1)], noise: LOUD, ..CALM },
@@ -379,6 +391,13 @@ fn thirty(mut plan: Plan, _: &mut ChaCha8Rng) -> Plan {
         ..plan
     }
     .of_hosts_from(30)
+}
+
+/// All begin with the version before; see that the storm is long enough for most to be upgraded.
+fn upgraded(plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
+    let (submissions, storm) = (2 * plan.submissions, plan.storm + 20 * SECOND);
+    let older = if rng.random_bool(0.8) { plan.hosts } else { rng.random_range(1..=plan.hosts) };
+    Plan { submissions, storm, older, ..plan }
 }
 
 /// Shapes that few hosts do not have.

@@ -21,7 +21,12 @@ impl World {
                 let runs = |one: usize| self.hosts[one].process.is_some() && !self.stands(one);
                 let may = runs(a) && runs(b) && (self.calls(a, b) || self.calls(b, a));
                 if may && self.network.passes(a, b) && self.network.wants_try(a, b, self.now) {
-                    self.connect(a, b);
+                    // Who shares no version with others is refused by them.
+                    let Some(version) = self.versions(a).common(self.versions(b)) else {
+                        self.saw("no common version");
+                        continue;
+                    };
+                    self.connect(a, b, version);
                 }
             }
         }
@@ -44,9 +49,15 @@ impl World {
         address(host, self.hosts[host].moves)
     }
 
-    fn connect(&mut self, a: usize, b: usize) {
-        self.network.connect(a, b);
-        let version = Versions::OWN.max;
+    /// What a host says in its greeting that it speaks.
+    fn versions(&self, host: usize) -> Versions {
+        let one = &self.hosts[host];
+        let spoken = one.process.as_ref().map_or(0, |process| process.spoken);
+        Versions { min: one.versions.min.max(spoken), max: one.versions.max }
+    }
+
+    fn connect(&mut self, a: usize, b: usize, version: u16) {
+        self.network.connect(a, b, version);
         self.trace(|| format!("{a} and {b} are connected"));
         for (one, other) in [(a, b), (b, a)] {
             let node = self.hosts[other].node;
