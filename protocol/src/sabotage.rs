@@ -38,7 +38,8 @@ pub enum Defect {
     /// An executor drops the outcome of a run that another owner decides:
     /// `second_run_after_loss`.
     DropRedirected,
-    /// The floor of recognised ids follows the clock, backwards too: `nothing_goes_back`.
+    /// The floor of recognised ids follows the clock, backwards too: `nothing_goes_back`,
+    /// `finished_stays`.
     FloorGoesBack,
     /// A new owner does not look who runs its tasks: `every_task_ends`, `taken_over_in_time`.
     ForgetLeases,
@@ -54,9 +55,11 @@ pub enum Defect {
     IgnoreFence,
     /// A copy that was removed stays: `replicas_converge`.
     KeepRemoved,
-    /// A new copy votes before it has caught up: `voters_are_odd`.
+    /// A new copy votes before it has caught up: `voters_are_odd`,
+    /// `replicas_converge`.
     LearnerVotes,
-    /// A state machine takes its time from the clock of its node: `replicas_converge`.
+    /// A state machine takes its time from the clock of its node: `replicas_converge`,
+    /// `finished_never_runs`.
     LocalTime,
     /// Executors that are asked what they hold say: nothing. `leased_runs_only`,
     /// `second_run_after_loss`.

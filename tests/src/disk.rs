@@ -20,6 +20,8 @@ pub struct Disk {
     accepts: BTreeMap<TaskId, BTreeSet<(u64, u64)>>,
     /// Written and not synced.
     unsynced: Vec<WriteBatch>,
+    /// Whether it keeps nothing of what is written.
+    is_forgetful: bool,
     /// Batches that were made durable.
     pub syncs: u64,
 }
@@ -49,16 +51,19 @@ impl Disk {
     /// The batch `number` is durable.
     pub fn sync(&mut self, number: u64) {
         while self.unsynced.first().is_some_and(|batch| batch.number <= number) {
-            for write in self.unsynced.remove(0).groups {
-                self.apply(write);
+            let batch = self.unsynced.remove(0);
+            for write in batch.groups {
+                if !self.is_forgetful {
+                    self.apply(write);
+                }
             }
             self.syncs += 1;
         }
     }
 
-    /// Drops a batch although it was said to be durable.
-    pub fn forget(&mut self, number: u64) {
-        self.unsynced.retain(|batch| batch.number != number);
+    /// Keeps nothing from now on until the power goes, although it is said to be durable.
+    pub const fn forget(&mut self) {
+        self.is_forgetful = true;
     }
 
     /// Batches that were written and not synced.
@@ -75,6 +80,7 @@ impl Disk {
             self.sync(number);
         }
         self.unsynced.clear();
+        self.is_forgetful = false;
     }
 
     /// What is kept of `group` cannot be vouched for, and is given up for ever, as a store does when

@@ -5,8 +5,10 @@
 
 use umbel_protocol::group::{Body, RaftKind};
 use umbel_protocol::limits::{FRAME_BYTES_MAX, Limits};
+use umbel_protocol::partition::{Room, Shelves};
 use umbel_protocol::sabotage::Defect;
 use umbel_protocol::task::Outcome;
+use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Envelope, PeerMessage, decode, encode};
 
 use crate::plan::{FaultPlan, Plan, SECOND, Trouble};
@@ -98,7 +100,7 @@ impl Sabotage {
                 Defect::DispatchUncommitted => &["leased_runs_only"],
                 Defect::DoubleStart => &["second_run_after_loss", "exactly_one_run"],
                 Defect::DropRedirected => &["second_run_after_loss", "leased_runs_only"],
-                Defect::FloorGoesBack => &["nothing_goes_back"],
+                Defect::FloorGoesBack => &["nothing_goes_back", "finished_stays"],
                 Defect::ForgetLeases => &["every_task_ends", "taken_over_in_time"],
                 Defect::ForgetUnfinished => {
                     &["acknowledged_is_kept", "every_task_ends", "leased_runs_only"]
@@ -110,7 +112,7 @@ impl Sabotage {
                 | Defect::LostHolds => &["leased_runs_only", "second_run_after_loss"],
                 Defect::KeepRemoved => &["replicas_converge"],
                 Defect::LocalTime => &["replicas_converge", "finished_never_runs"],
-                Defect::LearnerVotes => &["voters_are_odd"],
+                Defect::LearnerVotes => &["voters_are_odd", "replicas_converge"],
                 Defect::MuteRelays => &["relayed_in_time"],
                 Defect::NoCheckpoint => &["nothing_is_unbounded"],
                 Defect::NoWishes => &["nobody_starves"],
@@ -161,7 +163,19 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         Defect::CutOffIsCrash | Defect::DropRedirected | Defect::OldOutcome => {
             nth(number, of_kind(&["partitions", "pauses", "everything"]))
         }
-        Defect::ForgetRefusals | Defect::IgnoreFence => {
+        Defect::ForgetRefusals => {
+            // What was refused must come again: an owner is started anew, or its connection is.
+            let plan = nth(number, |plan| plan.hosts >= 3 && plan.hosts <= 5);
+            let faults = FaultPlan {
+                kind: "parts fall",
+                every: SECOND / 2,
+                troubles: &[(Trouble::Relink, 4), (Trouble::PartFalls, 2), (Trouble::Pause, 1)],
+                lags: true,
+                ..FaultPlan::default()
+            };
+            Plan { faults, submissions: 6 * plan.submissions, batch_max: 1, ..plan }
+        }
+        Defect::IgnoreFence => {
             // What an owner sent must come after what its successor asked, or twice.
             let plan = nth(number, |plan| plan.hosts >= 3 && plan.hosts <= 5);
             let faults = FaultPlan {
@@ -178,6 +192,14 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
             let plan = Plan::of(number);
             Plan { submissions: 10 * plan.submissions, batch_max: 1, ..plan }
         }
+        Defect::FloorGoesBack => {
+            // Now it follows the stubs, of which there are too many, now the clock.
+            let plan = Plan::of(number);
+            let kept = Shelves::of(|_| Room { tasks: 4, bytes: 1 << 20 });
+            let (dedup_window, stubs_max) = (Span::from_millis(60_000), 4);
+            let limits = Limits { kept, dedup_window, stubs_max, ..plan.limits };
+            Plan { limits, submissions: 4 * plan.submissions, ..plan }
+        }
         Defect::SleepOn => nth(number, |plan| plan.hosts >= 3 && plan.loses_minority),
         Defect::NoWishes => nth(number, |plan| plan.hosts >= 2),
         Defect::KeepRemoved => nth(number, |plan| plan.hosts >= 5),
@@ -187,7 +209,6 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         | Defect::ApplyUncommitted
         | Defect::DispatchUncommitted
         | Defect::DoubleStart
-        | Defect::FloorGoesBack
         | Defect::ForgetUnfinished
         | Defect::ForgetVote
         | Defect::LocalTime

@@ -77,7 +77,7 @@ impl World {
             }
             (Kind::Submit(_), Answer::Finished(endings)) => {
                 for ending in endings {
-                    let told = Told::EndedOnce(ending.state);
+                    let told = Told::Ended(ending.state);
                     histories.told(ending.task, call, now, told);
                 }
             }
@@ -224,7 +224,8 @@ impl World {
             let (batch, marks) = (Arc::clone(batch), marks.to_vec());
             let again = Submission { batch, marks, wait: self.flip(0.3), sort: Sort::Again };
             self.begin(at, Kind::Submit(again));
-        } else if self.flip(0.05) {
+        } else if self.flip(0.05) && taken.len() == batch.rows.len() {
+            // What was refused, by clocks that are behind, say, is nobody's yet.
             self.impersonate(at, batch);
         }
     }

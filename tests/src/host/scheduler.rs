@@ -155,10 +155,9 @@ impl World {
         let forgets = self.forgets();
         let disk = &mut self.hosts[host].disk;
         if forgets {
-            disk.forget(number);
-        } else {
-            disk.sync(number);
+            disk.forget();
         }
+        disk.sync(number);
         if !self.answers_early() {
             self.process(host).is_writing = false;
             self.step_scheduler(host, scheduler::Event::Persisted { number });

@@ -12,8 +12,9 @@ use crate::world::World;
 /// A log may be too long for as long as it takes to save the state: that of another group may be in
 /// the way, and disks are slow at times.
 const SAVED_WITHIN: u64 = 4 * SECOND;
-/// What came while a process stood still is looked at when it goes on, and waits from then on.
-const AFTER_PAUSE: u64 = 8 * SECOND;
+/// What came while a process stood still, or its scheduler was being built anew, is looked at when that
+/// is over, and waits from then on.
+const AFTER_TROUBLE: u64 = 14 * SECOND;
 /// Requests are kept for no longer than their callers wait, and a driver's turn.
 const ASK_SLACK: u64 = SECOND;
 
@@ -82,7 +83,8 @@ fn requests(world: &World, host: usize) -> Result<(), String> {
     if asks > FORWARDS_MAX || waits > WAITERS_MAX || submissions > SUBMISSIONS_IN_FLIGHT_MAX {
         return Err(format!("host {host} keeps {asks} requests, {waits} waits, {submissions}"));
     }
-    if one.late_until + AFTER_PAUSE > world.now {
+    let troubled_at = world.watch.troubles.get(&host).copied().unwrap_or(0);
+    if troubled_at.max(one.late_until) + AFTER_TROUBLE > world.now {
         return Ok(());
     }
     let open = world.clients.asked_of(host, world.now.saturating_sub(ASK_SLACK));

@@ -1,5 +1,8 @@
 //! The voters of a group are always as many as make a majority worth having: an odd number, and no
 //! more than there are to be. A new copy learns first; it does not vote before it has caught up.
+//!
+//! Where one copy alone votes, its vote goes to another through a moment in which both have one: an
+//! owner never takes its own.
 
 use umbel_protocol::limits::META_VOTERS_MAX;
 

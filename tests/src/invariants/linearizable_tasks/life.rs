@@ -18,8 +18,11 @@ pub enum Life {
     Ended(State),
     /// It had ended, so if that was told; its record is gone.
     Forgotten(Option<State>),
-    /// Its id is too old to be new: whatever it was, nothing becomes of it any more.
-    Barred,
+    /// Its id is too old to be new: nothing becomes of it any more. It may have been taken in before.
+    Barred {
+        /// Whether it was.
+        was_in: bool,
+    },
 }
 
 /// What a client was told.
@@ -36,10 +39,9 @@ pub enum Told {
         /// So many of its runs have.
         over: usize,
     },
-    /// It has ended so, and is on record.
+    /// It has ended so. An owner tells that without asking whether it still is one: what has ended
+    /// stays so, though others may have dropped its record by then.
     Ended(State),
-    /// It has ended so, and may be forgotten.
-    EndedOnce(State),
     /// There is no such task on record.
     Nothing,
     /// It will be stopped; so many of its runs are over.
@@ -71,7 +73,6 @@ impl Told {
             | Self::TooOld
             | Self::Open { .. }
             | Self::Ended(_)
-            | Self::EndedOnce(_)
             | Self::Nothing
             | Self::LostSubmit => false,
         }
@@ -87,7 +88,7 @@ impl Life {
         match told {
             Told::In => match self {
                 Self::Absent => Some(Self::Open { stopping: false, over: 0 }),
-                Self::Barred => None,
+                Self::Barred { .. } => None,
                 Self::Open { .. } | Self::Ended(_) | Self::Forgotten(_) => Some(self),
             },
             Told::LostSubmit => match self {
@@ -96,10 +97,10 @@ impl Life {
             },
             Told::Conflict => matches!(self, Self::Open { .. } | Self::Ended(_)).then_some(self),
             Told::TooOld => match self {
-                Self::Open { .. } => may_end.then_some(Self::Barred),
-                Self::Absent | Self::Ended(_) | Self::Forgotten(_) | Self::Barred => {
-                    Some(Self::Barred)
-                }
+                Self::Open { .. } => may_end.then_some(Self::Barred { was_in: true }),
+                Self::Absent => Some(Self::Barred { was_in: false }),
+                Self::Ended(_) | Self::Forgotten(_) => Some(Self::Barred { was_in: true }),
+                Self::Barred { .. } => Some(self),
             },
             Told::Open { over } => self.shown(over, false),
             Told::Stopping { over } => self.shown(over, true),
@@ -107,13 +108,15 @@ impl Life {
                 Self::Open { over, .. } => Some(Self::Open { stopping: true, over }),
                 other => Some(other),
             },
-            Told::Ended(state) => self.ended(state, may_end).map(|()| Self::Ended(state)),
-            Told::EndedOnce(state) => match self {
+            Told::Ended(state) => match self {
                 Self::Forgotten(known) => {
                     let fits = known.is_none_or(|known| known == state);
                     fits.then_some(Self::Forgotten(Some(state)))
                 }
-                other => other.ended(state, may_end).map(|()| Self::Ended(state)),
+                Self::Barred { was_in } => was_in.then_some(self),
+                Self::Absent | Self::Open { .. } | Self::Ended(_) => {
+                    self.ended(state, may_end).map(|()| Self::Ended(state))
+                }
             },
             Told::StopEnded(state) => {
                 let stopped = matches!(self, Self::Open { .. }) && state == State::Cancelled;
@@ -122,7 +125,7 @@ impl Life {
             }
             Told::StopNothing if matches!(self, Self::Open { .. }) => Some(Self::Forgotten(None)),
             Told::Nothing | Told::StopNothing => match self {
-                Self::Absent | Self::Barred | Self::Forgotten(_) => Some(self),
+                Self::Absent | Self::Barred { .. } | Self::Forgotten(_) => Some(self),
                 Self::Ended(state) => Some(Self::Forgotten(Some(state))),
                 Self::Open { .. } => may_end.then_some(Self::Forgotten(None)),
             },
@@ -139,7 +142,7 @@ impl Life {
             | Self::Absent
             | Self::Ended(_)
             | Self::Forgotten(_)
-            | Self::Barred => None,
+            | Self::Barred { .. } => None,
         }
     }
 
@@ -156,7 +159,7 @@ impl Life {
                 fits && may_end
             }
             Self::Ended(known) => known == state,
-            Self::Absent | Self::Forgotten(_) | Self::Barred => false,
+            Self::Absent | Self::Forgotten(_) | Self::Barred { .. } => false,
         };
         fits.then_some(())
     }

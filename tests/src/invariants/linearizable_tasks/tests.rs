@@ -25,6 +25,9 @@ fn what_a_single_node_would_tell_has_an_order() {
     let forgotten =
         history(&[(1, 2, Told::In), (3, 4, DONE), (5, 6, Told::Nothing), (7, 8, Told::TooOld)]);
     assert_eq!(find_order(&forgotten), Ok(()));
+    // A copy that lags still has what others have dropped.
+    let late = history(&[(1, 2, Told::In), (3, 4, DONE), (5, 6, Told::Nothing), (7, 8, DONE)]);
+    assert_eq!(find_order(&late), Ok(()));
     assert_eq!(find_order(&history(&[(1, 2, Told::Nothing), (3, 4, Told::In)])), Ok(()));
 }
 
@@ -43,6 +46,7 @@ fn what_was_taken_in_is_not_unknown() {
     assert!(find_order(&lost).is_err());
     let stale = history(&[(1, 9, Told::In), (2, 3, OPEN), (4, 5, Told::Nothing), (6, 7, OPEN)]);
     assert!(find_order(&stale).is_err());
+    assert!(find_order(&history(&[(1, 2, Told::TooOld), (3, 4, DONE)])).is_err());
     let stranger = history(&[(3, 4, OPEN), (5, 6, Told::In)]);
     assert!(find_order(&stranger).is_err());
 }
