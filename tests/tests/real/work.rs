@@ -88,7 +88,7 @@ fn a_task_that_takes_longer_than_any_timeout_runs_once_whoever_else_dies() {
 
 #[test]
 fn ten_times_more_than_nodes_can_hold_is_refused_and_what_was_taken_in_is_done() {
-    let setting = Setting { memory: "64 MiB".into(), ..Setting::three() };
+    let setting = Setting { memory: "64 MiB".into(), slots: 8, ..Setting::three() };
     let mut cluster = Cluster::on_loopback(setting);
     let pad = "x".repeat(300_000);
     let args = cluster.dir().join("args.json");
