@@ -12,7 +12,9 @@ const SEEDS: u64 = 200;
 
 /// Faults that must have happened in some of these seeds; what must have come of them is listed in
 /// [`sights`].
-const FAULTS: [&str; 25] = [
+const FAULTS: [&str; 30] = [
+    "a majority's clocks behind",
+    "a minority's clocks ahead",
     "all moved",
     "blackout",
     "bridge",
@@ -22,9 +24,12 @@ const FAULTS: [&str; 25] = [
     "cut",
     "emptied disk",
     "executor falls",
+    "failed sync",
     "flapping",
     "frame of an old connection",
+    "full disk",
     "gossip falls",
+    "killed by a task",
     "long cut",
     "most at once",
     "one moved",
