@@ -239,6 +239,7 @@ const fn may_pass(error: &RequestError) -> bool {
         | RequestError::NotLeader { .. }
         | RequestError::Unknown => true,
         RequestError::Invalid(_)
+        | RequestError::NotUpgraded
         | RequestError::Parting(_)
         | RequestError::NotFound { .. }
         | RequestError::TooLong { .. }

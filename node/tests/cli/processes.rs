@@ -142,10 +142,10 @@ impl Drop for Nodes<'_> {
     }
 }
 
-/// Long enough that a node which is killed has something to do.
+/// Long enough that a node which is killed has something to do. Each start is written down.
 const TASKS: &str = r#"
 [tasks.sum]
-command = 'sleep 0.1; sha256sum -- "$FILE"'
+command = 'echo "$UMBEL_TASK_ID" >> starts; sleep 0.1; sha256sum -- "$FILE"'
 shell = true
 env = { FILE = "{path}" }
 "#;

@@ -263,6 +263,7 @@ const fn is_not_taken_in(error: &ClientError) -> bool {
             | RequestError::NoFacts
             | RequestError::NotLeader { .. }
             | RequestError::NotOwner { .. }
+            | RequestError::NotUpgraded
             | RequestError::Parting(_)
             | RequestError::Overloaded { .. }
             | RequestError::UnknownQueue { .. }
