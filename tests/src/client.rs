@@ -232,7 +232,7 @@ impl World {
         self.clients.calls.insert((op, attempt), self.now);
         let (tasks, told) = match &self.op(op).kind {
             Kind::Cancel(task) => (vec![*task], Told::LostCancel),
-            Kind::Submit(Submission { batch, sort: Sort::New | Sort::Again, .. }) => {
+            Kind::Submit(Submission { batch, sort, .. }) if *sort != Sort::Impostor => {
                 (batch.rows.iter().map(|row| row.id).collect(), Told::In)
             }
             Kind::List | Kind::Show(_) | Kind::Submit(_) | Kind::Wait(_) => return,

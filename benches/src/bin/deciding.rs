@@ -19,6 +19,7 @@ use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{self, Caller, Found, Now, Scheduler, Settings};
 use umbel_protocol::task::{Batch, Options, Outcome, Row, Template};
 use umbel_protocol::time::{Span, Tick, Wall};
+use umbel_protocol::wire::hello::Versions;
 use umbel_protocol::wire::{Answer, Ask, Declaration, Profile, Queue, Request};
 
 const NODE: NodeId = NodeId(1);
@@ -53,6 +54,7 @@ impl Lone {
             replace_after: Span::from_millis(30_000),
             limits: Limits::default(),
             has_seeds: false,
+            versions: Versions::OWN,
             scheduler: 1,
         };
         let declaration = Declaration {
@@ -122,6 +124,7 @@ impl Lone {
                     | scheduler::Effect::Joined(_)
                     | scheduler::Effect::Keep(_)
                     | scheduler::Effect::Left
+                    | scheduler::Effect::Spoken(_)
                     | scheduler::Effect::Lost(_)
                     | scheduler::Effect::Meet { .. }
                     | scheduler::Effect::Members(_)

@@ -53,6 +53,8 @@ pub(crate) struct Fares {
     pub(crate) waiting: usize,
     /// Whether it can do its part.
     pub(crate) condition: Condition,
+    /// Whether its records take most of the memory that they may.
+    pub(crate) is_tight: bool,
 }
 
 /// Tells everything again that was told before: a new scheduler knows nothing.
@@ -191,7 +193,9 @@ impl Handler<Free> for Gossip {
 impl Handler<Fares> for Gossip {
     type Result = ();
 
-    fn handle(&mut self, Fares { waiting, condition }: Fares, ctx: &mut Self::Context) {
+    fn handle(&mut self, fares: Fares, ctx: &mut Self::Context) {
+        let Fares { waiting, condition, is_tight } = fares;
+        self.load.is_tight = is_tight;
         self.load.backlog = u32::try_from(waiting).unwrap_or(u32::MAX);
         // All else goes with what the executor tells next, which is once a second.
         if mem::replace(&mut self.load.condition, condition) != condition {

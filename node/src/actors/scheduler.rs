@@ -118,7 +118,11 @@ impl Scheduler {
     }
 
     fn tell_gossip(&mut self) {
-        let fares = Fares { waiting: self.machine.backlog(), condition: self.machine.condition() };
+        let fares = Fares {
+            waiting: self.machine.backlog(),
+            condition: self.machine.condition(),
+            is_tight: self.machine.is_tight(),
+        };
         if fares == self.told || self.handles.gossip.try_send(fares).is_err() {
             return;
         }

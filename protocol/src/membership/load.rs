@@ -14,7 +14,7 @@ use crate::limits::MEMBERS_MAX;
 use crate::time::{Span, Tick, Wall};
 use crate::wire::{DecodeError, decode, decode_from, encode_for, grown};
 
-/// Longest telling: 62 bytes with every integer at its longest, so several fit each datagram.
+/// Longest telling: 63 bytes with every integer at its longest, so several fit each datagram.
 const NEWS_BYTES_MAX: usize = 96;
 /// Nodes whose newest telling is remembered; beyond it the one not heard of for longest goes.
 const TELLERS_MAX: usize = 2 * MEMBERS_MAX;
@@ -32,9 +32,11 @@ pub struct Load {
     pub clock: Wall,
     /// Whether it can do its part.
     pub condition: Condition,
+    /// Whether the records that it holds take most of the memory that it has for them.
+    pub is_tight: bool,
 }
 
-grown!(Load { free, backlog, clock } since 2 { condition = Condition::Serving });
+grown!(Load { free, backlog, clock } since 2 { condition = Condition::Serving, is_tight = false });
 
 /// One telling, as it travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +49,11 @@ pub(super) struct News {
 }
 
 impl News {
-    /// Gossip goes from node to node as it is. One that serves says nothing of that: so those who speak
-    /// version 1 understand it, too.
+    /// Gossip goes from node to node as it is. One of which all is well says nothing of that: so those who
+    /// speak version 1 understand it, too.
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let version = if self.load.condition.is_serving() { 1 } else { 2 };
+        let Load { condition, is_tight, .. } = self.load;
+        let version = if condition.is_serving() && !is_tight { 1 } else { 2 };
         encode_for(version, &self)
     }
 

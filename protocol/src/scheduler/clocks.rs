@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::replica::Replica;
 use super::{Now, Scheduler};
-use crate::id::{GroupId, NodeId};
+use crate::id::{GroupId, NodeId, ReplicaId};
 use crate::time::{Span, Tick, Wall};
 
 /// What other nodes said their wall clocks show, and when. Kept against the monotonic clock: if
@@ -110,16 +110,26 @@ impl Scheduler {
         }
     }
 
+    /// The median of the clocks of those who vote. While two configurations hold, of those of one that
+    /// can be told: whoever has led since before the second came has heard a majority of the first only.
+    fn median(&self, replica: &Replica) -> Option<Wall> {
+        self.median_of(replica, |copy| replica.group.votes(copy)).or_else(|| {
+            let copies = replica.group.copies();
+            let of = |voters: &[ReplicaId]| self.median_of(replica, |copy| voters.contains(&copy));
+            of(&copies.voters_outgoing).or_else(|| of(&copies.voters))
+        })
+    }
+
     /// The median of the voters' clocks, the earlier of two, if those of a majority are known; earlier
     /// still if so few are known that a minority of all could be later than that.
-    fn median(&self, replica: &Replica) -> Option<Wall> {
+    fn median_of(&self, replica: &Replica, votes: impl Fn(ReplicaId) -> bool) -> Option<Wall> {
         let clock = |node: NodeId| match node {
             node if node == self.node() => Some(self.now.wall),
             node => self.clocks.estimate(node, self.now),
         };
         let mut voters: usize = 0;
         let mut clocks: Vec<Wall> = (replica.group.roster().iter())
-            .filter(|(copy, _)| replica.group.votes(*copy))
+            .filter(|(copy, _)| votes(*copy))
             .inspect(|_| voters += 1)
             .filter_map(|(_, node)| clock(node))
             .collect();

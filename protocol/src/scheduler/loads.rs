@@ -28,6 +28,11 @@ impl Loads {
         load.free.get(pool).map(|free| u32::from(*free))
     }
 
+    /// Whether a node told that it is tight.
+    pub(super) fn is_tight(&self, node: NodeId) -> bool {
+        self.by_node.get(&node).is_some_and(|(_, load)| load.is_tight)
+    }
+
     /// What condition a node is in, as it told since its start `incarnation`. One that has not told
     /// is taken to be well: it was a moment ago, or has only begun.
     pub(super) fn condition(&self, node: NodeId, incarnation: Incarnation) -> Condition {

@@ -6,12 +6,13 @@
 //! a log. What is in a log already, and whatever becomes of tasks that were taken in, has its place:
 //! leases, outcomes and retries are never refused, nor is a submission of what is known already.
 //!
-//! An owner only looks at its own node. The other copies are on nodes that hold about as much, as
-//! placement spreads all partitions evenly; where one has less memory than the others, all should be
-//! set to what it has.
+//! When a submission comes its owner only looks at its own node. The other copies are on nodes that hold
+//! about as much, as placement spreads all partitions evenly; where one has less memory than the others,
+//! all should be set to what it has.
 //!
 //! When a node becomes tight, results and stubs give way before submissions do: each partition then
-//! keeps no more of them than its part.
+//! keeps no more of them than its part. It may be tight for copies whose owners are elsewhere, so gossip
+//! tells them; else it would refuse for an hour what comes, for ends that others remember.
 
 use super::Scheduler;
 use crate::id::{GroupId, PartitionId, TaskId};
@@ -71,11 +72,20 @@ impl Scheduler {
         Err(RequestError::Overloaded { what })
     }
 
-    /// The limits of what is kept of the past, as they are now.
-    pub(super) fn limits_now(&self) -> Limits {
-        let limits = self.settings.limits;
+    /// Whether the records here take most of the memory that they may: gossip is to tell the others.
+    #[must_use]
+    pub const fn is_tight(&self) -> bool {
         let (part, whole) = TIGHT;
-        if self.memory <= limits.node_bytes_max / whole * part {
+        self.memory > self.settings.limits.node_bytes_max / whole * part
+    }
+
+    /// The limits of what a group keeps of the past, as they are now: less if any node of its copies is
+    /// tight.
+    pub(super) fn limits_now(&self, id: GroupId) -> Limits {
+        let limits = self.settings.limits;
+        let holders = self.replicas.get(&id).map(|replica| replica.group.roster().iter());
+        let elsewhere = || holders.into_iter().flatten().any(|(_, node)| self.loads.is_tight(node));
+        if !self.is_tight() && !elsewhere() {
             return limits;
         }
         let each = limits.node_bytes_max / self.replicas.len().max(1);

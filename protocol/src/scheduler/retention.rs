@@ -32,7 +32,7 @@ impl Scheduler {
         };
         // The partition's own time stands still while nothing happens in it.
         let now = partition.now().max(self.partition_time(id));
-        let Some((finished, floor)) = excess(partition, &self.limits_now(), now) else {
+        let Some((finished, floor)) = excess(partition, &self.limits_now(id), now) else {
             return;
         };
         if let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use umbel_protocol::id::{Incarnation, NodeId};
-use umbel_protocol::membership::{Condition, Config, Identity, Load, Membership};
+use umbel_protocol::membership::{Config, Identity, Load, Membership};
 use umbel_protocol::time::{Tick, Wall};
 
 /// A member.
@@ -54,6 +54,5 @@ pub fn identity(place: usize, incarnation: u64) -> Identity {
 pub fn load(turn: u64) -> Load {
     let clock = Wall::from_millis(1_800_000_000_000 + turn * 1_000);
     let free = u16::try_from(turn % 1_000).unwrap_or_default();
-    let condition = Condition::Serving;
-    Load { free: [free, 16, 16, 16], backlog: 77, clock, condition }
+    Load { free: [free, 16, 16, 16], backlog: 77, clock, ..Load::default() }
 }

@@ -64,6 +64,7 @@ impl World {
             *told = u16::try_from(free).unwrap_or(u16::MAX);
         }
         load.clock = clock;
+        load.is_tight = process.scheduler.is_tight();
         // The scheduler may not have heard yet that the node leaves.
         if load.condition != Condition::Leaving {
             load.condition = process.scheduler.condition();

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use super::super::{Condition, Config, Effect, Event, Identity, Liveness, Load, Membership};
+use super::super::{Config, Effect, Event, Identity, Liveness, Load, Membership};
 use crate::id::{Incarnation, NodeId};
 use crate::time::{Span, Tick, Wall};
 
@@ -57,7 +57,7 @@ pub(super) fn identity(host: usize, incarnation: u64) -> Identity {
 pub(super) fn load(host: usize, free: u16) -> Load {
     let clock = Wall::from_millis(1_800_000_000_000);
     let backlog = u32::try_from(host).unwrap() * 77;
-    Load { free: [free, 2, 3, 4], backlog, clock, condition: Condition::Serving }
+    Load { free: [free, 2, 3, 4], backlog, clock, ..Load::default() }
 }
 
 pub(super) const fn ms(millis: u64) -> Span {

@@ -180,6 +180,7 @@ fn encodings_stay_as_they_are() {
         backlog: 70_000,
         clock: Wall::from_millis(1_800_000_000_123),
         condition: Condition::Serving,
+        is_tight: false,
     };
     let news = News { node: me.node, incarnation: me.incarnation, version: 12, load };
     let as_ever =
@@ -187,7 +188,7 @@ fn encodings_stay_as_they_are() {
     assert_eq!(hex(&news.to_bytes()), as_ever);
     let load = Load { condition: Condition::DiskSlow, ..load };
     let slow = News { load, ..news };
-    assert_eq!(hex(&slow.to_bytes()), as_ever.to_owned() + "03");
+    assert_eq!(hex(&slow.to_bytes()), as_ever.to_owned() + "0300");
     assert_eq!(News::from_bytes(&slow.to_bytes()), Ok(slow));
     for identity in [me, six] {
         assert_eq!(wire::decode(&wire::encode(&identity), 60), Ok(identity));
@@ -217,10 +218,11 @@ fn the_longest_items_fit() {
         backlog: u32::MAX,
         clock: Wall::from_millis(u64::MAX),
         condition: Condition::Starved,
+        is_tight: true,
     };
     let incarnation = longest.incarnation;
     let news = News { node: longest.node, incarnation, version: u64::MAX, load };
-    assert_eq!(news.to_bytes().len(), 62);
+    assert_eq!(news.to_bytes().len(), 63);
 }
 
 #[test]

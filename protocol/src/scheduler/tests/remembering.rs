@@ -3,8 +3,11 @@
 use bytes::Bytes;
 
 use super::lone_owner::{LoneOwner, PARTITION, START, batch, made, task, template};
+use crate::id::Lessee;
 use crate::limits::Limits;
+use crate::membership::Load;
 use crate::partition::Partition;
+use crate::scheduler::Event;
 use crate::task::{Batch, Failure, FailureKind, Outcome, State};
 use crate::time::Span;
 use crate::wire::{Answer, Ask, ExecutorSays, RequestError};
@@ -136,4 +139,22 @@ fn ids_are_recognised_for_less_long_when_memory_is_tight() {
     assert!(owner.partition().dedup_floor() > START, "the floor has moved up");
     let last = made(START + step.times(many - 1), many - 1);
     assert!(owner.record(last).is_some() || owner.partition().stub(last).is_some());
+}
+
+#[test]
+fn what_has_ended_gives_way_when_the_node_of_any_copy_says_that_it_is_tight() {
+    let mut owner = small();
+    for n in 0..4 {
+        owner.submit(large(n));
+        owner.ask(Ask::Cancel { task: task(n) });
+    }
+    owner.pass(Span::from_millis(60_000));
+    assert!(!owner.scheduler.is_tight());
+    assert!((0..4).all(|n| owner.record(task(n)).is_some()));
+    // The only copy is here; its node is told of by gossip as that of any other copy would be.
+    let Lessee { node, incarnation, .. } = owner.lessee();
+    let load = Load { is_tight: true, ..Load::default() };
+    owner.step(Event::Load { node, incarnation, load });
+    owner.pass(Span::from_millis(2_000));
+    assert!((0..4).any(|n| owner.record(task(n)).is_none()), "there is less room for it");
 }
