@@ -41,14 +41,22 @@ pub fn find_order(history: &History) -> Result<(), String> {
         let Some(first_back) = left().filter_map(|(_, request)| request.back).min() else {
             return Ok(());
         };
-        for (place, request) in left().filter(|(_, request)| request.call <= first_back) {
-            // One that is answered has happened by then; it can have ended as late as that.
-            let may_end = request.back.is_none_or(|back| back >= history.may_end);
-            if let Some(next) = life.after(request.told, may_end) {
-                let state = (done | (1 << place), next);
-                if tried.insert(state) {
-                    open.push(state);
-                }
+        let next: Vec<_> = left()
+            .filter(|(_, request)| request.call <= first_back)
+            .filter_map(|(place, request)| {
+                // One that is answered has happened by then; it can have ended as late as that.
+                let may_end = request.back.is_none_or(|back| back >= history.may_end);
+                let life = life.after(request.told, may_end)?;
+                Some((request.back.is_some(), (done | (1 << place), life)))
+            })
+            .collect();
+        // One that changes nothing may as well be next: whatever order has it later is one without it,
+        // too. Else the many that looked while a node stood still would be tried in all orders.
+        let idle = next.iter().position(|(is_answered, (_, then))| *is_answered && *then == life);
+        let next = idle.map_or(&next[..], |place| &next[place..=place]);
+        for (_, state) in next {
+            if tried.insert(*state) {
+                open.push(*state);
             }
         }
     }
