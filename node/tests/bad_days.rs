@@ -55,6 +55,11 @@ async fn without_a_majority_nothing_is_acknowledged_and_with_one_again_work_goes
     );
 
     cluster.restart(1).await;
+    // Whoever does not know yet that there is a majority again says at once that there is none.
+    until(cluster.node(0), "one of them is back", |status| {
+        status.members.iter().filter(|member| member.liveness == Liveness::Down).count() == 1
+    })
+    .await;
     let endings = submit_and_wait(cluster.node(0), work).await;
     assert_eq!(endings.len(), 1, "the same submission is taken once a majority is back");
     assert_eq!(endings[0].state, State::Succeeded);

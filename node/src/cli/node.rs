@@ -57,6 +57,7 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
     let (tethered, unlisted) = (args.tethered, args.unlisted);
     let mut stopping = Box::pin(async {
         tokio::select! {
+            biased;
             () = interrupts.any() => Told::BySignal,
             () = untethered(), if tethered => Told::ByNobody,
         }

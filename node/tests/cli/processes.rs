@@ -69,8 +69,12 @@ impl<'a> Nodes<'a> {
     /// Tells one to stop, and waits until it has; whether it says that all went well.
     pub(crate) fn stop(&mut self, name: &str) -> bool {
         let mut child = self.children.remove(name).unwrap();
+        // To wait for a child closes what tells it that it is still wanted.
+        let wanted = child.stdin.take();
         tell(&child, Signal::SIGTERM);
-        child.wait().unwrap().success()
+        let ended = child.wait().unwrap().success();
+        drop(wanted);
+        ended
     }
 
     pub(crate) fn log(&self, name: &str) -> String {

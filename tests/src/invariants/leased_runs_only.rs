@@ -24,7 +24,7 @@ pub fn on_dispatch(world: &World, host: usize, task: TaskId, token: Token) -> Re
         return Err(format!("{task} {token} is sent before its lease is applied: {applied}"));
     }
     let (have, voters) = durable(world, host, group, token.index, token.term);
-    if have * 2 <= voters {
+    if !is_in_all_majorities(have, voters) {
         let tell = |host: &Host| host.disk.tell(group);
         let disks: Vec<String> = world.hosts.iter().map(tell).collect();
         return Err(format!(
@@ -40,6 +40,13 @@ pub fn on_dispatch(world: &World, host: usize, task: TaskId, token: Token) -> Re
         // What came of it may be applied in the same step.
         _ => Ok(()),
     }
+}
+
+/// Whether of any majority of `voters` one is among those that `have` an entry. Where they are two,
+/// one is enough: it had decided by itself before the other began to vote.
+#[must_use]
+pub const fn is_in_all_majorities(have: usize, voters: usize) -> bool {
+    have > 0 && have * 2 >= voters
 }
 
 /// How many voters have the entry at `index` of `term` on disk, and how many there are, as `host`

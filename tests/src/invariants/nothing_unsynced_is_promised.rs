@@ -10,7 +10,7 @@ use umbel_protocol::id::{GroupId, TaskId};
 use umbel_protocol::placement::voters_of;
 use umbel_protocol::wire::{Answer, PeerMessage};
 
-use super::leased_runs_only::durable;
+use super::leased_runs_only::{durable, is_in_all_majorities};
 use crate::world::World;
 
 /// A message leaves `host`.
@@ -83,7 +83,7 @@ pub fn on_submitted(world: &World, task: TaskId) -> Result<(), String> {
     let mut best = (0, 0);
     for (index, term) in places {
         let (have, voters) = durable(world, newest, group, index, term);
-        if (have * 2 > voters || is_fewer(have)) && voters >= least {
+        if (is_in_all_majorities(have, voters) || is_fewer(have)) && voters >= least {
             return Ok(());
         }
         best = best.max((have, voters));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::tls::Identity;
+use crate::transport::Versions;
 use crate::transport::dial::ClientLink;
 
 async fn came(node: &mut Node) -> (u64, Identity, String) {
@@ -25,7 +26,7 @@ async fn a_session_asks_is_answered_and_ends() {
     let authority = Authority::new();
     let mut node = start(authority.node(), hello(1));
     let mut link = ClientLink::connect(node.addr(), &authority.client(), "shop").await.unwrap();
-    assert_eq!((link.node.node, link.version), (node.id(), 1));
+    assert_eq!((link.node.node, link.version), (node.id(), Versions::OWN.max));
     let (session, identity, name) = came(&mut node).await;
     assert_eq!((identity.role, name.as_str()), (Role::Client, "shop"));
     link.sender.send(Bytes::from_static(b"question")).await.unwrap();

@@ -201,7 +201,7 @@ async fn frames_over_the_limit_end_the_connection() {
         let (_endpoint, connection) = call(&node, &authority.node()).await;
         let own = Hello { versions: Versions::OWN, who: Who::Node(hello(10 + number as u128)) };
         let (answer, ..) = greeting::call(&connection, &own).await.unwrap();
-        assert_eq!(answer.verdict, Ok(1));
+        assert_eq!(answer.verdict, Ok(Versions::OWN.max));
         let mut send = connection.open_uni().await.unwrap();
         send.write_all(&first).await.unwrap();
         let why = patiently(connection.closed()).await;
