@@ -9,7 +9,7 @@ use umbel_protocol::partition::{Room, Shelves};
 use umbel_protocol::sabotage::Defect;
 use umbel_protocol::task::Outcome;
 use umbel_protocol::time::Span;
-use umbel_protocol::wire::{Envelope, PeerMessage, decode, encode};
+use umbel_protocol::wire::{Envelope, PeerMessage, decode_from, encode_for};
 
 use crate::plan::{FaultPlan, Plan, SECOND, Trouble};
 use crate::world::World;
@@ -251,12 +251,13 @@ impl World {
         }
     }
 
-    /// What is sent to another node.
-    pub(crate) fn said_abroad(&self, bytes: Vec<u8>) -> Vec<u8> {
+    /// What is sent to another node, in the version that both speak.
+    pub(crate) fn said_abroad(&self, version: u16, bytes: Vec<u8>) -> Vec<u8> {
         if !self.has(Sabotage::FreeVotes) {
             return bytes;
         }
-        let mut envelope: Envelope = decode(&bytes, FRAME_BYTES_MAX).expect("just encoded");
+        let mut envelope: Envelope =
+            decode_from(version, &bytes, FRAME_BYTES_MAX).expect("just encoded");
         for message in &mut envelope.messages {
             if let PeerMessage::Group(messages) = message {
                 for message in messages {
@@ -264,7 +265,7 @@ impl World {
                 }
             }
         }
-        encode(&envelope)
+        encode_for(version, &envelope)
     }
 }
 

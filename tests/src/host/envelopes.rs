@@ -80,7 +80,7 @@ impl World {
         let clock = self.hosts[host].wall(self.now);
         let version = self.network.version(host, other);
         let envelope = Envelope { clock, synced: 0, messages };
-        let bytes = self.said_abroad(encode_for(version, &envelope));
+        let bytes = self.said_abroad(version, encode_for(version, &envelope));
         self.traffic.frames += 1;
         self.traffic.frame_bytes += bytes.len() as u64;
         let noise = self.network.noise;
