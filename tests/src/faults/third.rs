@@ -92,7 +92,7 @@ impl World {
         let processes = self.hosts.iter().filter_map(|host| host.process.as_ref());
         let copies = processes.filter_map(|process| process.scheduler.copy(group));
         copies.filter(CopyView::is_settled).all(|copy| {
-            let voters = copy.copies().voters.clone();
+            let voters = copy.copies().voters;
             let nodes = voters.iter().filter_map(|voter| copy.node_of(*voter));
             let left = nodes.filter_map(|node| self.host_of(node)).filter(|h| !failed.contains(h));
             left.count() * 2 > voters.len()
