@@ -30,7 +30,7 @@ impl Alone {
         let dir = tempfile::tempdir().expect("a directory");
         let config = Config::parse("cluster.toml", tasks).expect("it is valid");
         let node = Node::builder().config(config).name("a").data(dir.path().join("a"));
-        let node = node.stop_patience(std::time::Duration::from_millis(500));
+        let node = node.stop_patience(Duration::from_millis(500));
         let node = node.listen(([127, 0, 0, 1], 0).into()).start().await.expect("it starts");
         timeout(PATIENCE, node.joined()).await.expect("in time").expect("it forms a cluster");
         let client = node.client();
