@@ -3,7 +3,7 @@
 //! A [`Cluster`] starts nodes, each a process on loopback or in a network namespace of its own; a
 //! [`Switch`](switch::Switch) between the namespaces cuts ways, loses, doubles and delays packets.
 //! Work is submitted through the command line, as users do it, and every run of it is seen from
-//! outside: the commands write [a ledger](ledger) of their own. At the end an [`Audit`](audit::Audit)
+//! outside: the commands write [a ledger](ledger) of their own. At the end an [`Audit`]
 //! compares what was acknowledged, what the cluster tells and what was seen.
 //!
 //! Whatever is started here ends when its owner is dropped, also when a test panics.
