@@ -266,6 +266,16 @@ impl Transport {
         self.inner.peers.link(to).map(|link| link.version)
     }
 
+    /// The nodes that are connected, and in which version frames to each are written.
+    #[must_use]
+    pub(crate) fn versions(&self) -> Vec<(NodeId, u16)> {
+        let peers = self.inner.peers.all();
+        let linked = |peer: &Arc<peers::Peer>| {
+            peer.state().link.as_ref().map(|link| (link.hello.node, link.version))
+        };
+        peers.iter().filter_map(linked).collect()
+    }
+
     /// In which version frames to the client of `session` are to be written, while there is one.
     #[must_use]
     pub fn session_version(&self, session: u64) -> Option<u16> {

@@ -144,9 +144,19 @@ pub fn at_end(world: &World) -> Result<(), String> {
 /// The partition, as its settled owner has it.
 #[must_use]
 pub fn owned(world: &World, partition: PartitionId) -> Option<&Partition> {
-    let processes = world.hosts.iter().filter_map(|host| host.process.as_ref());
-    let copies = processes.filter_map(|p| p.scheduler.copy(GroupId::of(partition)));
-    copies.filter(|copy| copy.is_settled()).max_by_key(|copy| copy.term())?.partition()
+    owner(world, partition).map(|(_, partition)| partition)
+}
+
+/// The host that owns a partition, and what it has of it.
+#[must_use]
+pub fn owner(world: &World, partition: PartitionId) -> Option<(usize, &Partition)> {
+    let hosts = world.hosts.iter().enumerate();
+    let copies = hosts.filter_map(|(host, one)| {
+        Some((host, one.process.as_ref()?.scheduler.copy(GroupId::of(partition))?))
+    });
+    let settled = copies.filter(|(_, copy)| copy.is_settled());
+    let (host, copy) = settled.max_by_key(|(_, copy)| copy.term())?;
+    Some((host, copy.partition()?))
 }
 
 /// Whether the partition has known `task`, and has it no more because it ended long ago.

@@ -283,7 +283,10 @@ impl Supervisor {
             };
             let scheduler = Scheduler::new(machine, clock, batches, handles.clone(), bell);
             handles.scheduler.fill(scheduler.start());
-            // A new scheduler knows neither who is alive nor what its executor can do.
+            // A new scheduler knows neither who is reached, nor who is alive, nor what its executor can do.
+            let reached = handles.transport.versions().into_iter();
+            let reached = reached.map(|(node, version)| Event::Reached { node, version });
+            handles.tell(&handles.scheduler, Happened(reached.collect()));
             handles.tell(&handles.gossip, TellAll);
             handles.tell(&handles.executor, Reached(node));
         });

@@ -94,7 +94,7 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
             let ended = tokio::select! {
                 told = &mut stopping => Ok(told),
                 why = node.failed() => Err(why),
-                () = service::watch(&node) => Ok(Told::BySignal),
+                never = service::watch(&node) => match never {},
             };
             drop(announced);
             ended
@@ -110,7 +110,7 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
                 tracing::info!("told to stop once more: what this node has is not waited for");
             }
             why = node.failed() => tracing::error!(%why, "it cannot hand over what it has"),
-            () = service::watch(&node) => {}
+            never = service::watch(&node) => match never {},
         }
     }
     node.end().await;

@@ -4,6 +4,7 @@
 //! `WATCHDOG_USEC` is set, too, it is told twice in that time that the node is well: only while all
 //! actors take messages. Of a node that hangs it hears nothing, and ends it.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -22,7 +23,7 @@ pub(super) fn stopping() {
 }
 
 /// Says again and again that `node` is well, for as long as that is so. Never returns.
-pub(super) async fn watch(node: &Node) {
+pub(super) async fn watch(node: &Node) -> Infallible {
     let Some(patience) = sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero())
     else {
         return std::future::pending().await;

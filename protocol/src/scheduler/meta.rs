@@ -41,7 +41,6 @@ impl Scheduler {
         if before.is_none_or(|before| before.spoken < spoken) {
             self.outbox.effects.push(Effect::Spoken(spoken));
         }
-        self.forget_versions();
         if self.is_member && !was_member {
             self.outbox.effects.push(Effect::Admitted);
         }

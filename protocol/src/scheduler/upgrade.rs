@@ -9,12 +9,14 @@
 use super::Scheduler;
 use super::replica::Replica;
 use crate::id::{GroupId, NodeId};
+use crate::limits::MEMBERS_MAX;
 use crate::meta::MetaCommand;
 
 impl Scheduler {
     /// A node was reached, and this is the newest version that both speak.
     pub(super) fn speaks(&mut self, node: NodeId, version: u16) {
         self.spoken.insert(node, version);
+        self.forget_versions();
     }
 
     /// Whether all members understand what came with `version`.
@@ -49,9 +51,10 @@ impl Scheduler {
         self.spoken.get(&node).copied().unwrap_or(self.settings.versions.min)
     }
 
-    /// Forgets nodes that are no members.
-    pub(super) fn forget_versions(&mut self) {
-        if let Some(meta) = &self.meta {
+    /// Forgets nodes that are no members, if they are many: one that was met may be about to become one,
+    /// and would not say again what it speaks.
+    fn forget_versions(&mut self) {
+        if let Some(meta) = self.meta.as_ref().filter(|_| self.spoken.len() > MEMBERS_MAX) {
             self.spoken.retain(|node, _| meta.members.contains_key(node));
         }
     }

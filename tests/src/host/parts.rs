@@ -80,7 +80,16 @@ impl World {
                 let at = Now { tick: self.tick(host), wall: self.hosts[host].wall(self.now) };
                 let stored = self.hosts[host].disk.open();
                 self.process(host).scheduler = Scheduler::new(settings, at, stored);
-                // A new scheduler knows neither who is alive nor what its executor can do.
+                // A new scheduler knows neither who is reached, nor who is alive, nor what its executor
+                // can do.
+                for other in (0..self.hosts.len()).filter(|other| *other != host) {
+                    if self.network.is_up(host, other) {
+                        let (node, version) =
+                            (self.hosts[other].node, self.network.version(host, other));
+                        let event = scheduler::Event::Reached { node, version };
+                        self.local(host, Local::Scheduler(event));
+                    }
+                }
                 let nodes = self.process(host).membership.nodes();
                 let all: Vec<_> = nodes
                     .map(|(identity, liveness)| scheduler::Event::Liveness {

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use umbel_protocol::id::{GroupId, TaskId};
+use umbel_protocol::id::TaskId;
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::partition::Partition;
 use umbel_protocol::task::{Record, State};
 
-use super::partitions;
+use super::{owner, partitions};
 use crate::plan::SECOND;
 use crate::world::World;
 
@@ -177,14 +177,4 @@ fn serves(world: &World, host: usize) -> bool {
 
 fn is_ready(partition: &Partition, record: &Record) -> bool {
     record.state() == State::Ready && !record.is_overdue(partition.now())
-}
-
-fn owner(world: &World, id: umbel_protocol::id::PartitionId) -> Option<(usize, &Partition)> {
-    let hosts = world.hosts.iter().enumerate();
-    let copies = hosts.filter_map(|(host, one)| {
-        Some((host, one.process.as_ref()?.scheduler.copy(GroupId::of(id))?))
-    });
-    let settled = copies.filter(|(_, copy)| copy.is_settled());
-    let (host, copy) = settled.max_by_key(|(_, copy)| copy.term())?;
-    Some((host, copy.partition()?))
 }

@@ -1,11 +1,10 @@
 //! Two nodes that are cut from each other only work together all the same: nothing between an owner
 //! and an executor waits until the cut heals.
 
-use umbel_protocol::id::{GroupId, PartitionId, TaskId};
-use umbel_protocol::partition::Partition;
+use umbel_protocol::id::TaskId;
 use umbel_protocol::task::{Lease, Phase};
 
-use super::partitions;
+use super::{owner, partitions};
 use crate::plan::SECOND;
 use crate::world::World;
 
@@ -44,17 +43,6 @@ pub fn check(world: &World) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The host that owns a partition, and what it has of it.
-fn owner(world: &World, id: PartitionId) -> Option<(usize, &Partition)> {
-    let hosts = world.hosts.iter().enumerate();
-    let copies = hosts.filter_map(|(host, one)| {
-        Some((host, one.process.as_ref()?.scheduler.copy(GroupId::of(id))?))
-    });
-    let settled = copies.filter(|(_, copy)| copy.is_settled());
-    let (host, copy) = settled.max_by_key(|(_, copy)| copy.term())?;
-    Some((host, copy.partition()?))
 }
 
 /// What of a leased run is to be told next, and since when; nothing while it runs.

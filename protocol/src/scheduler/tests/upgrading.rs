@@ -4,7 +4,7 @@ use super::*;
 use crate::membership::Liveness;
 use crate::meta::PartingRefusal;
 use crate::wire::hello::Versions;
-use crate::wire::{Answer, Ask, RequestError};
+use crate::wire::{Answer, Ask, PeerMessage, RequestError};
 
 const OLD: Versions = Versions { min: 1, max: 1 };
 
@@ -74,4 +74,28 @@ fn a_new_cluster_speaks_what_its_first_member_does() {
     assert_eq!(spoken(&alone), [1]);
     upgrade(&mut alone, 0);
     assert_eq!(spoken(&alone), [2]);
+}
+
+#[test]
+fn who_was_met_before_it_became_a_member_is_known_to_speak_the_newer_version() {
+    let mut network = Network::speaking(2, 1, OLD);
+    upgrade(&mut network, 1);
+    upgrade(&mut network, 0);
+    assert_eq!(spoken(&network), [2, 2]);
+    // Two are met; one of them becomes a member first, and the facts change with that.
+    let mut owner = Node::speaking(0, OLD);
+    owner.found(1, 1);
+    owner.settle();
+    owner.versions = Versions::OWN;
+    owner.restart(0, 2);
+    for n in [1, 2] {
+        owner.step(Event::Reached { node: id(n), version: 2 });
+    }
+    for n in [1, 2] {
+        owner.peer(id(n), vec![PeerMessage::Join(join(n))]);
+        owner.settle();
+    }
+    owner.pass(ms(3_000));
+    let meta = owner.scheduler.meta().unwrap();
+    assert_eq!((meta.members.len(), meta.spoken), (3, 2));
 }
