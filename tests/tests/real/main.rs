@@ -11,5 +11,6 @@ mod cuts;
 mod damage;
 mod kills;
 mod pauses;
+mod room;
 mod weather;
 mod work;
