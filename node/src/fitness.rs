@@ -2,30 +2,28 @@
 //! any time.
 //!
 //! A node that cannot go on should say so before it must stop: others then take over what it owns, one
-//! partition after the other and without a run lost. Its scheduler is told, which judges for itself how
-//! long writes take and how late its own deadlines come.
+//! partition after the other and without a run lost. What is seen is judged in `umbel-protocol`, and its
+//! scheduler is told.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tracing::warn;
-use umbel_protocol::membership::Condition;
+use umbel_protocol::membership::{Condition, Surroundings};
 use umbel_protocol::scheduler::Event;
-use umbel_protocol::time::{Span, Tick};
+use umbel_protocol::time::Tick;
 
 use crate::actors::{Handles, Happened};
 use crate::clock::Clock;
 
 /// How often it is looked.
 const TURN: Duration = Duration::from_millis(500);
-/// The disk is asked, and the scheduler told again, in one of so many turns: it may have been built
-/// anew since.
+/// The disk is asked, and the scheduler told again, in one of so many turns: it may not have taken it
+/// the last time, or have been built anew since.
 const SLOW_TURN: u64 = 8;
-/// Where tasks run nothing else gets a turn for so long only if they block the threads that they
-/// share: then none of them goes on, and no time limit is kept.
-const LAG_MAX: Span = Span::from_millis(3_000);
 
 /// Looks after the condition of a node until it stops.
 pub(crate) struct Watch {
@@ -41,27 +39,24 @@ impl Watch {
     /// Returns when the node stops.
     pub(crate) async fn run(self) {
         let beat = self.beat();
-        let (mut is_full, mut told) = (false, Condition::Serving);
+        let (mut around, mut told) = (Surroundings::default(), Condition::Serving);
         let mut turn = 0_u64;
         loop {
-            if turn.is_multiple_of(SLOW_TURN) {
-                is_full = self.is_full(is_full).await;
+            if turn.is_multiple_of(SLOW_TURN)
+                && let Some(free) = self.free().await
+            {
+                around.room(free, self.reserve);
             }
-            let lag = self.clock.tick().since(Tick::from_micros(beat.load(Ordering::Relaxed)));
-            let condition = if is_full {
-                Condition::DiskFull
-            } else if lag > LAG_MAX {
-                Condition::Starved
-            } else {
-                Condition::Serving
-            };
-            if condition != told {
+            let beat = Tick::from_micros(beat.load(Ordering::Relaxed));
+            around.lag(self.clock.tick().since(beat));
+            let condition = around.condition();
+            let is_news = mem::replace(&mut told, condition) != condition;
+            if is_news {
                 self.say(condition);
             }
-            if condition != told || turn.is_multiple_of(SLOW_TURN) {
-                told = condition;
+            if is_news || turn.is_multiple_of(SLOW_TURN) {
                 let event = Event::Condition(condition);
-                self.handles.tell(&self.handles.scheduler, Happened(vec![event]));
+                drop(self.handles.scheduler.try_send(Happened(vec![event])));
             }
             turn += 1;
             tokio::time::sleep(TURN).await;
@@ -86,20 +81,13 @@ impl Watch {
         beat
     }
 
-    /// Whether less is free than should be. Once that is so a quarter more has to be free again: what
-    /// is handed over would come and go otherwise.
-    async fn is_full(&self, was_full: bool) -> bool {
-        let (data, reserve) = (self.data.clone(), self.reserve);
+    /// Bytes that the disk has left; nothing if it does not tell.
+    async fn free(&self) -> Option<u64> {
+        let data = self.data.clone();
         let asked = tokio::task::spawn_blocking(move || free_bytes(&data)).await;
-        match asked {
-            Ok(Ok(free)) => is_short(free, reserve, was_full),
-            Ok(Err(why)) => {
-                warn!(%why, "cannot tell how much room the disk has");
-                was_full
-            }
-            // The runtime ends, and the node with it.
-            Err(_) => was_full,
-        }
+        // An error of the task means that the runtime ends, and the node with it.
+        let told = asked.ok()?;
+        told.inspect_err(|why| warn!(%why, "cannot tell how much room the disk has")).ok()
     }
 
     fn say(&self, condition: Condition) {
@@ -124,22 +112,9 @@ fn free_bytes(directory: &Path) -> nix::Result<u64> {
     Ok(told.blocks_available().saturating_mul(told.fragment_size()))
 }
 
-const fn is_short(free: u64, reserve: u64, was_short: bool) -> bool {
-    if was_short { free < reserve.saturating_add(reserve / 4) } else { free < reserve }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_disk_that_was_full_needs_some_more_room() {
-        assert!(!is_short(100, 100, false));
-        assert!(is_short(99, 100, false));
-        assert!(is_short(124, 100, true));
-        assert!(!is_short(125, 100, true));
-        assert!(!is_short(0, 0, false), "nobody cares");
-    }
 
     #[test]
     fn the_room_of_a_directory_is_known() {

@@ -31,6 +31,7 @@ mod load;
 mod machine;
 mod roster;
 mod search;
+mod surroundings;
 mod timers;
 
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use self::config::Config;
 pub use self::identity::{Identity, Peer};
 pub use self::load::Load;
 pub use self::machine::Membership;
+pub use self::surroundings::Surroundings;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Incarnation, NodeId};
