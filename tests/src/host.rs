@@ -56,6 +56,8 @@ pub struct Host {
     pub clock: i64,
     /// How far it has stepped away for a while, in milliseconds.
     pub step: i64,
+    /// Until when others may still take its clock to be where it stepped.
+    pub known_wild_until: u64,
     /// How much too fast its clocks go, in millionths.
     pub rate: i64,
     /// How often it got another address.
@@ -176,6 +178,7 @@ impl Host {
             process: None,
             clock,
             step: 0,
+            known_wild_until: 0,
             rate: 0,
             moves: 0,
             renewals: 0,

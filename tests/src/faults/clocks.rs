@@ -18,6 +18,9 @@ pub struct Slack {
     pub wild_since: Option<u64>,
 }
 
+/// So long after a clock is right again all have heard of that who are not cut off.
+const HEARD_WITHIN: u64 = 15 * SECOND;
+
 impl World {
     /// The clocks of one host, of a minority or of a majority step by an hour, for a while.
     pub(super) fn step_clocks(&mut self) {
@@ -28,9 +31,13 @@ impl World {
         let ahead = self.flip(0.5);
         let hour = MS_PER_HOUR;
         let step = if ahead { hour } else { -hour };
-        // Those of before are right again: else two minorities may be a majority.
+        // Those of before are right again, and others need a while to hear of that: until then it is they
+        // whose clocks step. Else two minorities may be a majority.
         self.set_clocks_right();
-        let chosen = self.some_hosts(count);
+        let now = self.now;
+        let known: Vec<usize> =
+            (0..hosts).filter(|host| self.hosts[*host].known_wild_until > now).collect();
+        let chosen = if is_majority || known.is_empty() { self.some_hosts(count) } else { known };
         self.trace(|| format!("the clocks of {chosen:?} step by {step} ms"));
         self.saw(match (is_majority, ahead) {
             (false, true) => "a minority's clocks ahead",
@@ -61,8 +68,9 @@ impl World {
     }
 
     pub(super) fn set_clocks_right(&mut self) {
-        for host in &mut self.hosts {
+        for host in self.hosts.iter_mut().filter(|host| host.step != 0) {
             host.step = 0;
+            host.known_wild_until = self.now + HEARD_WITHIN;
         }
     }
 

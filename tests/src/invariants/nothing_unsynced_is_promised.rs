@@ -8,7 +8,7 @@
 use umbel_protocol::group::{Body, GroupMessage, RaftKind};
 use umbel_protocol::id::{GroupId, TaskId};
 use umbel_protocol::placement::voters_of;
-use umbel_protocol::wire::{Answer, PeerMessage};
+use umbel_protocol::wire::PeerMessage;
 
 use super::leased_runs_only::{durable, is_in_all_majorities};
 use crate::world::World;
@@ -73,7 +73,7 @@ pub fn on_submitted(world: &World, task: TaskId) -> Result<(), String> {
     let founders = world.plan.seeds.max(1).min(usize::from(world.plan.replicas));
     // Unless the operator has left fewer than that to serve.
     let metas = world.hosts.iter().filter_map(|host| host.process.as_ref()?.scheduler.meta());
-    let drained = world.operator.answers.iter().any(|(_, answer)| *answer == Answer::Done);
+    let drained = world.operator.asked() > 0;
     let needed = metas.max_by_key(|meta| meta.version).filter(|_| drained);
     let least = needed.map_or(usize::MAX, |meta| usize::from(meta.voters_min));
     let whole = voters_of(founders);
