@@ -33,17 +33,19 @@ pub enum Body {
         /// The last entry.
         index: u64,
     },
-    /// The answer to [`Body::Sleep`]: this copy has it all and no longer ticks.
+    /// The answer to [`Body::Sleep`]: this copy has it all and no longer ticks; or it does not and
+    /// goes on.
     Slept {
         /// As asked.
         term: u64,
-        /// As asked.
+        /// As asked, or 0 if it goes on.
         index: u64,
     },
     /// To a copy that has been removed from the group: it may destroy itself.
     Gone,
     /// To every member, from a copy that has heard no leader for long: am I still one? A leader that
-    /// has removed it answers [`Body::Gone`]; it means nothing to all others.
+    /// has removed it answers [`Body::Gone`], one that sleeps [`Body::Sleep`]; it means nothing to all
+    /// others.
     Stray,
     /// The answer to a leader that speaks to a copy that is destroyed: it will never vote nor
     /// acknowledge again, replace it. Repeated for as long as the leader speaks to it.

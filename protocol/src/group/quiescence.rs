@@ -21,6 +21,9 @@ pub(super) const QUIET_TICKS: u32 = 10;
 /// Ticks for which a leader waits for all to agree before it beats again.
 pub(super) const HANDSHAKE_TICKS: u32 = 5;
 
+/// The index in the answer of a copy that does not sleep.
+const NOT_ASLEEP: u64 = 0;
+
 pub(super) struct Quiescence {
     state: State,
     quiet_ticks: u32,
@@ -181,7 +184,20 @@ impl Group {
             && self.writes.is_empty();
         if agrees {
             self.quiescence.state = State::Asleep;
-            self.quiescence.messages.push((from, Body::Slept { term, index }));
+        }
+        let index = if agrees { index } else { NOT_ASLEEP };
+        self.quiescence.messages.push((from, Body::Slept { term, index }));
+    }
+
+    /// A copy that has heard nothing for long asks whether it still is one. It may have started again
+    /// while all others sleep: it does not know who leads, may lack what it had not been told to be
+    /// committed, and one that has no vote cannot wake the others by an election. So it is asked whether
+    /// it sleeps as well, and the group wakes if it does not.
+    pub fn ask_stray(&mut self, replica: ReplicaId) {
+        let is_other = replica != self.replica && self.raw.raft.prs().get(replica.0).is_some();
+        if is_other && self.role() == Role::Leader && self.is_asleep() {
+            let (term, index) = (self.term(), self.raw.raft.raft_log.last_index());
+            self.quiescence.messages.push((replica, Body::Sleep { term, index }));
         }
     }
 
@@ -189,16 +205,17 @@ impl Group {
         if self.role() != Role::Leader || self.term() != term {
             return;
         }
-        let State::Asking { index: asked, missing, .. } = &mut self.quiescence.state else {
-            // It slept too late: the leader went on. Its next beat wakes the copy.
-            return;
-        };
-        if *asked == index {
-            missing.remove(&from);
-            if missing.is_empty() {
-                self.quiescence.state = State::Asleep;
-                self.all_are_there();
+        match &mut self.quiescence.state {
+            State::Asking { index: asked, missing, .. } if *asked == index => {
+                missing.remove(&from);
+                if missing.is_empty() {
+                    self.quiescence.state = State::Asleep;
+                    self.all_are_there();
+                }
             }
+            State::Asleep if index == NOT_ASLEEP => self.wake(),
+            // It slept too late: the leader went on. Its next beat wakes the copy.
+            _ => {}
         }
     }
 }

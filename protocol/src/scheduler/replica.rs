@@ -275,7 +275,7 @@ impl Scheduler {
             return;
         }
         if message.body == Body::Stray {
-            return self.dismiss(from, &message);
+            return self.answer_stray(from, &message);
         }
         if message.body == Body::Lost {
             return self.note_loss(from, &message);
@@ -307,6 +307,15 @@ impl Scheduler {
         }
         replica.group.step(from, message);
         self.dirty.insert(id);
+    }
+
+    /// A copy on `from` asks whether it still is one.
+    fn answer_stray(&mut self, from: NodeId, message: &GroupMessage) {
+        self.dismiss(from, message);
+        if let Some(replica) = self.replicas.get_mut(&message.group) {
+            replica.group.ask_stray(message.from);
+            self.dirty.insert(message.group);
+        }
     }
 
     /// Tells a copy on `from` that was removed and does not know that it may go.

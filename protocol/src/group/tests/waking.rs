@@ -2,9 +2,9 @@
 //! harm that clocks which stood still could do.
 
 use super::super::quiescence::QUIET_TICKS;
-use super::super::{CAMPAIGN_SPREAD, CAMPAIGN_TICKS, Change, ELECTION_TICKS, RaftKind, Role};
-use super::sent::told_to;
-use super::world::{A, B, C, D, World, copy, node};
+use super::super::{Body, CAMPAIGN_SPREAD, CAMPAIGN_TICKS, Change, ELECTION_TICKS, RaftKind, Role};
+use super::sent::{Sent, told_to};
+use super::world::{A, B, C, D, GROUP, World, copy, node, stored};
 
 /// Three copies that sleep, `A` the leader.
 fn sleeping() -> World {
@@ -253,4 +253,40 @@ fn a_leader_that_slept_while_it_was_replaced_finds_out() {
     world.run(3);
     assert_eq!(world.leaders(), [next]);
     assert_eq!(world.told(A), ["x"]);
+}
+
+/// Four copies that sleep, of which `D` learns and has just started again; it had written down what
+/// it knew, but not that the last entry is committed.
+fn forgetful_learner() -> World {
+    let mut world = World::open(stored(GROUP, 3, 1));
+    world.lead(A);
+    world.say(A, "x");
+    world.until(40, |world| awake(world).is_empty());
+    world.crash(D);
+    world.run(100);
+    assert_eq!(awake(&world), [D], "nobody tells it anything, and it asks for no vote");
+    world
+}
+
+#[test]
+fn a_copy_that_started_again_while_all_sleep_wakes_them_by_asking() {
+    let mut world = forgetful_learner();
+    world.group(A).ask_stray(copy(D));
+    world.settle();
+    assert_eq!(awake(&world), [A, B, C, D]);
+    world.until(40, |world| awake(world).is_empty());
+    assert_eq!(world.told(D), ["x"]);
+}
+
+#[test]
+fn a_copy_that_sleeps_wakes_nobody_by_asking() {
+    let mut world = sleeping();
+    for (asks, hears) in [(B, A), (A, B), (A, A), (D, A)] {
+        world.group(hears).ask_stray(copy(asks));
+        world.settle();
+        assert_eq!(awake(&world), []);
+    }
+    let asked = |sent: &Sent| matches!(sent.message.body, Body::Sleep { .. });
+    let asked = world.sent.iter().filter(|sent| asked(sent)).count();
+    assert_eq!(asked, 1, "only a leader asks back, and copies only");
 }
