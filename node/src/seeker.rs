@@ -26,9 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) async fn seek(mut seeds: Vec<HostPort>, handles: Handles) {
     let mut pause = PAUSE_MIN;
     while !seeds.is_empty() {
-        // One that knows of nobody yet has at least the seeds to find.
-        let others = handles.met.len().max(1);
-        if !formation::calls_seeds(handles.transport.connected(), others) {
+        if !formation::calls_seeds(handles.transport.connected(), handles.met.len()) {
             pause = PAUSE_MIN;
             tokio::time::sleep(LOOK_EVERY).await;
             continue;

@@ -13,10 +13,11 @@ use crate::time::{Span, Tick};
 /// Whether a member that is connected to `connected` of the `others` that it knows of calls its seeds.
 /// It calls the others where they were last. If all have moved, those that find each other by chance
 /// may be two parties that do not: one of them is no majority, and the seeds' names lead it to the
-/// other.
+/// other. One that knows of nobody, as it ended before it had that on disk, cannot tell how many
+/// others there are.
 #[must_use]
 pub const fn calls_seeds(connected: usize, others: usize) -> bool {
-    (connected + 1) * 2 <= others + 1
+    others == 0 || (connected + 1) * 2 <= others + 1
 }
 
 /// How often seeds are asked.
@@ -188,7 +189,9 @@ mod tests {
                 assert!(!calls(members), "all are there");
             }
         }
-        assert!(!calls_seeds(0, 0), "it knows of nobody else");
+        for connected in 0..3 {
+            assert!(calls_seeds(connected, 0), "these may not be all");
+        }
     }
 
     #[test]
