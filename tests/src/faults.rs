@@ -192,6 +192,10 @@ impl World {
                 if other != host {
                     self.saw("connection breaks");
                     self.cut_link(host, other);
+                    if self.flip(0.5) {
+                        let until = self.now + self.between(0, 2 * SECOND);
+                        self.network.read_late(host, other, until);
+                    }
                 }
             }
             Trouble::Ring => self.cut_to_ring(),

@@ -44,8 +44,9 @@ struct Link {
     doomed: BTreeSet<usize>,
     /// When the last message of each direction and class arrives.
     arrives: BTreeMap<(usize, bool), u64>,
-    /// Until when what was sent in each direction and class before the last cut is still looked at.
-    grace: BTreeMap<(usize, bool), u64>,
+    /// Until when what was sent in each direction and class before the last cut is still looked at, and
+    /// whether all of it is looked at only then, as whoever reads it is late.
+    grace: BTreeMap<(usize, bool), (u64, bool)>,
     /// How long messages of each direction and class take, and until when.
     lag: BTreeMap<(usize, bool), (u64, u64)>,
 }
@@ -154,15 +155,23 @@ impl Network {
         self.links.get(&pair(a, b)).is_some_and(|link| link.up && link.epoch == epoch)
     }
 
-    /// Whether what was sent on connection `epoch` still gets to `to`.
+    /// When `to` looks at what came over connection `epoch`, if it does.
     #[must_use]
-    pub fn arrives(&self, from: usize, to: usize, epoch: u64, urgent: bool, now: u64) -> bool {
-        let Some(link) = self.links.get(&pair(from, to)) else {
-            return false;
-        };
+    pub fn read_at(
+        &self,
+        from: usize,
+        to: usize,
+        epoch: u64,
+        urgent: bool,
+        now: u64,
+    ) -> Option<u64> {
+        let link = self.links.get(&pair(from, to))?;
+        if link.up && link.epoch == epoch {
+            return Some(now);
+        }
         let is_last = if link.up { epoch + 1 == link.epoch } else { epoch == link.epoch };
-        let in_time = link.grace.get(&(to, urgent)).is_some_and(|until| now <= *until);
-        (link.up && link.epoch == epoch) || (is_last && in_time)
+        let (until, is_late) = *link.grace.get(&(to, urgent))?;
+        (is_last && now <= until).then_some(if is_late { until } else { now })
     }
 
     /// Nothing gets to `to` any more, though nobody has noticed; which connection that is.
@@ -209,11 +218,19 @@ impl Network {
             for to in [a, b] {
                 for urgent in [false, true] {
                     let grace = if rng.random_bool(0.5) { rng.random_range(0..50 * MS) } else { 0 };
-                    link.grace.insert((to, urgent), now + grace);
+                    link.grace.insert((to, urgent), (now + grace, false));
                 }
             }
         }
         std::mem::take(&mut link.up)
+    }
+
+    /// What came over the connection that broke is looked at only then, as readers are late, and comes
+    /// after what was said over the next one.
+    pub fn read_late(&mut self, a: usize, b: usize, until: u64) {
+        if let Some(link) = self.links.get_mut(&pair(a, b)) {
+            link.grace.values_mut().for_each(|grace| *grace = (until, true));
+        }
     }
 
     /// Decides what becomes of a message on a stream.

@@ -351,8 +351,13 @@ impl World {
                 self.local(to, Local::Membership(event));
             }
             What::Envelope { from, to, epoch, version, urgent, bytes } => {
-                if !self.network.arrives(from, to, epoch, urgent, self.now) {
+                let read_at = self.network.read_at(from, to, epoch, urgent, self.now);
+                let Some(read_at) = read_at else {
                     return;
+                };
+                if read_at > self.now {
+                    let late = What::Envelope { from, to, epoch, version, urgent, bytes };
+                    return self.push(read_at, late);
                 }
                 if self.stands_still(to) {
                     let late = What::Envelope { from, to, epoch, version, urgent, bytes };

@@ -16,6 +16,8 @@ pub struct Slack {
     pub read_late: u64,
     /// Since when a majority of some group's clocks was wild, if ever.
     pub wild_since: Option<u64>,
+    /// Whether clocks stepped ahead the last time that they did.
+    stepped_ahead: bool,
 }
 
 /// So long after a clock is right again all have heard of that who are not cut off.
@@ -28,7 +30,8 @@ impl World {
         let few = self.wild_max();
         let is_majority = few == 0 || self.flip(0.2);
         let count = if is_majority { hosts / 2 + 1 } else { self.between(1, few as u64) as usize };
-        let ahead = self.flip(0.5);
+        let ahead = !self.slack.stepped_ahead;
+        self.slack.stepped_ahead = ahead;
         let hour = MS_PER_HOUR;
         let step = if ahead { hour } else { -hour };
         // Those of before are right again, and others need a while to hear of that: until then it is they

@@ -34,12 +34,25 @@ pub fn on_dispatch(world: &World, host: usize, task: TaskId, token: Token) -> Re
     let record = copy.partition().and_then(|partition| partition.record(task));
     let stopped = world.ledger.log_of(task).is_some_and(|log| log.stopped);
     match record.map(|record| record.phase()) {
-        Some(Phase::Leased(lease)) if lease.token == token && stopped && !lease.cancelling => {
+        Some(Phase::Leased(lease))
+            if lease.token == token
+                && stopped
+                && !lease.cancelling
+                && !is_deposed(world, group, copy.term()) =>
+        {
             Err(format!("{task} {token} was leased after its cancellation was acknowledged"))
         }
         // What came of it may be applied in the same step.
         _ => Ok(()),
     }
+}
+
+/// Whether another copy is of a later term: an owner that does not know that yet, as it stood still, sends
+/// what it had leased before its successor was asked to stop it.
+fn is_deposed(world: &World, group: GroupId, term: u64) -> bool {
+    let processes = world.hosts.iter().filter_map(|host| host.process.as_ref());
+    let mut copies = processes.filter_map(|process| process.scheduler.copy(group));
+    copies.any(|copy| copy.term() > term)
 }
 
 /// Whether of any majority of `voters` one is among those that `have` an entry. Where they are two,
