@@ -77,7 +77,13 @@ impl World {
     }
 
     pub(super) fn woken(&mut self, host: usize, machine: usize) {
-        self.process(host).wake_at[machine] = u64::MAX;
+        let now = self.now;
+        let wake_at = &mut self.process(host).wake_at[machine];
+        if *wake_at > now {
+            // An earlier one came before it, and the next is planned.
+            return;
+        }
+        *wake_at = u64::MAX;
         if self.deadline(host, machine) > self.now {
             return self.plan_wake(host, machine);
         }
