@@ -178,7 +178,7 @@ impl Executor {
         match event {
             Event::Admitted => {
                 for node in self.awaiting.take().into_iter().flatten() {
-                    self.introduce(now, node, effects);
+                    self.introduce(node, effects);
                 }
             }
             Event::Finished(ends) => self.finished(now, ends, effects),
@@ -194,7 +194,7 @@ impl Executor {
                     Some(awaiting) if node != self.me.node => {
                         awaiting.insert(node);
                     }
-                    Some(_) | None => self.introduce(now, node, effects),
+                    Some(_) | None => self.introduce(node, effects),
                 }
             }
             Event::Relayed { from, says } => {
@@ -205,7 +205,7 @@ impl Executor {
             Event::Unheard(node) => {
                 if node != self.me.node {
                     self.slots.forget(node);
-                    self.slots.allocate(now, self.me, effects);
+                    self.slots.allocate(self.me, effects);
                 }
             }
             Event::Due => {
@@ -213,7 +213,7 @@ impl Executor {
                 self.beat(now, effects);
                 self.slots.reclaim(now);
                 self.recall_slots(effects);
-                self.slots.allocate(now, self.me, effects);
+                self.slots.allocate(self.me, effects);
             }
         }
         self.tell_if_retired(now, effects);
@@ -228,7 +228,7 @@ impl Executor {
                 if lessee != self.me =>
             {
                 // It means an earlier start of this executor.
-                self.introduce(now, from, effects);
+                self.introduce(from, effects);
             }
             OwnerSays::Ask { lessee: _, partition, term } => {
                 self.asked(now, from, partition, term, effects);
@@ -236,7 +236,7 @@ impl Executor {
             OwnerSays::Closed { runs } => self.closed(now, from, &runs),
             OwnerSays::Demand { lessee: _, wanted } => {
                 self.slots.demand(now, from, &wanted);
-                self.slots.allocate(now, self.me, effects);
+                self.slots.allocate(self.me, effects);
             }
             OwnerSays::Dispatch { lessee: _, templates, runs } => {
                 self.dispatched(now, from, templates, runs, effects);
@@ -244,20 +244,20 @@ impl Executor {
             OwnerSays::Moved { partition, owner } => self.moved(from, partition, owner),
             OwnerSays::Return { lessee: _, slots } => {
                 self.slots.returned(from, &slots);
-                self.slots.allocate(now, self.me, effects);
+                self.slots.allocate(self.me, effects);
             }
             OwnerSays::Stop { runs } => self.stop(&runs, effects),
         }
     }
 
     /// Whoever hears an introduction counts the slots that it holds anew, and so must this side.
-    fn introduce(&mut self, now: Tick, to: NodeId, effects: &mut Vec<Effect>) {
+    fn introduce(&mut self, to: NodeId, effects: &mut Vec<Effect>) {
         self.slots.forget(to);
         if to == self.me.node {
             self.slots.keep_for_home();
         }
         let says = ExecutorSays::Introduce { lessee: self.me, profile: self.profile.clone() };
         effects.push(Effect::Send { to, says });
-        self.slots.allocate(now, self.me, effects);
+        self.slots.allocate(self.me, effects);
     }
 }

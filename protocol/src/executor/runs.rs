@@ -70,7 +70,7 @@ impl Executor {
                 never.push(key);
                 continue;
             };
-            let has_slot = self.slots.take(now, from, *pool);
+            let has_slot = self.slots.take(from, *pool);
             // Whoever was told what is held here takes back all other runs of older terms: such a
             // run must not start any more, not even if its new owner repeats the dispatch.
             let is_stale =
@@ -96,7 +96,7 @@ impl Executor {
             self.retirement.refuses(now);
             let says = ExecutorSays::NeverHad { lessee: self.me, runs: never };
             effects.push(Effect::Send { to: from, says });
-            self.slots.allocate(now, self.me, effects);
+            self.slots.allocate(self.me, effects);
         }
     }
 
@@ -119,7 +119,7 @@ impl Executor {
             by_owner.entry(run.owner).or_default().push((task, token, outcome));
         }
         // Slots first: the owner then reports the ends and leases anew in one entry.
-        self.slots.allocate(now, self.me, effects);
+        self.slots.allocate(self.me, effects);
         for (to, outcomes) in by_owner {
             tell_outcomes(self.me, to, outcomes, effects);
         }

@@ -7,8 +7,9 @@ use crate::id::{Lessee, NodeId};
 use crate::time::{Span, Tick};
 use crate::wire::ExecutorSays;
 
-/// Slots that another node has held for so long without using one come back.
-const IDLE_MAX: Span = Span::from_millis(5_000);
+/// How long it is watched which slots another node does not use: those come back. It gives them back
+/// itself, and sooner; so either the grant was lost or what gave them back.
+const IDLE_MAX: Span = Span::from_millis(2_000);
 /// A wish that was not renewed for so long is void: whoever has it repeats it every 100 ms, and the
 /// word that it has it no more may get lost.
 const WISH_MAX: Span = Span::from_millis(1_000);
@@ -34,10 +35,27 @@ pub(super) struct Slots {
 struct OwnerSlots {
     /// Granted and not used, by pool.
     held: Vec<u32>,
+    /// The fewest that were held since it is watched: so many were of no use.
+    unused: Vec<u32>,
     /// Wanted beyond that, by pool.
     wanted: Vec<u32>,
     wanted_at: Tick,
-    used_at: Tick,
+    /// Since when it is watched what is not used.
+    watched_at: Tick,
+}
+
+impl OwnerSlots {
+    /// Takes out up to `count` that are held; how many that were.
+    fn take(&mut self, pool: usize, count: u32) -> u32 {
+        let (Some(held), Some(unused)) = (self.held.get_mut(pool), self.unused.get_mut(pool))
+        else {
+            return 0;
+        };
+        let taken = count.min(*held);
+        *held -= taken;
+        *unused = (*unused).min(*held);
+        taken
+    }
 }
 
 impl Slots {
@@ -57,9 +75,10 @@ impl Slots {
         let pools = self.spare.len();
         self.owners.entry(node).or_insert_with(|| OwnerSlots {
             held: vec![0; pools],
+            unused: vec![0; pools],
             wanted: vec![0; pools],
             wanted_at: Tick::START,
-            used_at: Tick::START,
+            watched_at: Tick::START,
         })
     }
 
@@ -95,11 +114,8 @@ impl Slots {
     }
 
     /// A run of `from` takes one of its slots, or a spare one.
-    pub(super) fn take(&mut self, now: Tick, from: NodeId, pool: usize) -> bool {
-        let owner = self.owner(from);
-        owner.used_at = now;
-        if let Some(held) = owner.held.get_mut(pool).filter(|held| **held > 0) {
-            *held -= 1;
+    pub(super) fn take(&mut self, from: NodeId, pool: usize) -> bool {
+        if self.owner(from).take(pool, 1) > 0 {
             return true;
         }
         if let Some(spare) = self.spare.get_mut(pool).filter(|spare| **spare > 0) {
@@ -129,10 +145,8 @@ impl Slots {
         let Some(owner) = owner else {
             return;
         };
-        for ((held, back), spare) in owner.held.iter_mut().zip(slots).zip(&mut self.spare) {
-            let back = (*back).min(*held);
-            *held -= back;
-            *spare += back;
+        for (pool, (back, spare)) in slots.iter().zip(&mut self.spare).enumerate() {
+            *spare += owner.take(pool, *back);
         }
     }
 
@@ -159,11 +173,15 @@ impl Slots {
         }
         let home = self.home;
         for (_, owner) in self.owners.iter_mut().filter(|(node, _)| **node != home) {
-            if now.since(owner.used_at) > IDLE_MAX {
-                for (spare, held) in self.spare.iter_mut().zip(&mut owner.held) {
-                    *spare += std::mem::take(held);
-                }
+            if now.since(owner.watched_at) < IDLE_MAX {
+                continue;
             }
+            owner.watched_at = now;
+            for (pool, spare) in self.spare.iter_mut().enumerate() {
+                let unused = owner.unused.get(pool).copied().unwrap_or(0);
+                *spare += owner.take(pool, unused);
+            }
+            owner.unused.clone_from(&owner.held);
         }
         let is_in_use = |count: &u32| *count > 0;
         self.owners.retain(|node, owner| {
@@ -172,14 +190,14 @@ impl Slots {
     }
 
     /// Gives every spare slot to somebody.
-    pub(super) fn allocate(&mut self, now: Tick, me: Lessee, effects: &mut Vec<Effect>) {
+    pub(super) fn allocate(&mut self, me: Lessee, effects: &mut Vec<Effect>) {
         if self.is_closed {
             return;
         }
         let mut grants: BTreeMap<NodeId, Vec<u32>> = BTreeMap::new();
         let mut recall = vec![0; self.spare.len()];
         for pool in 0..self.spare.len() {
-            self.allocate_pool(pool, now, &mut grants, &mut recall);
+            self.allocate_pool(pool, &mut grants, &mut recall);
         }
         for (to, slots) in grants {
             effects.push(Effect::Send { to, says: ExecutorSays::Grant { lessee: me, slots } });
@@ -193,7 +211,6 @@ impl Slots {
     fn allocate_pool(
         &mut self,
         pool: usize,
-        now: Tick,
         grants: &mut BTreeMap<NodeId, Vec<u32>>,
         recall: &mut [u32],
     ) {
@@ -227,7 +244,6 @@ impl Slots {
             if let Some(held) = owner.held.get_mut(pool) {
                 *held += count;
             }
-            owner.used_at = now;
             if let Some(slots) = grants.entry(to).or_insert_with(|| vec![0; pools]).get_mut(pool) {
                 *slots += count;
             }

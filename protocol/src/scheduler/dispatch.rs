@@ -74,8 +74,7 @@ impl Scheduler {
                 continue;
             };
             heads.extend(self.ready.head(head.class));
-            let now = self.now.tick;
-            self.slots.take(lessee, pool, 1, now);
+            self.slots.take(lessee, pool, 1);
             if let Some(line) = self.line(task.partition()) {
                 line.leases.entry(lessee).or_default().push(task);
                 take_slots(&mut line.slots, lessee, pool, 1);
@@ -180,12 +179,11 @@ impl Scheduler {
         if !submission.slots.is_empty() || !template.options.delay.is_zero() {
             return;
         }
-        let now = self.now.tick;
         let mut rows = u32::try_from(submission.batch.rows.len()).unwrap_or(u32::MAX);
         for (lessee, pool) in self.executors_of(template) {
             let count = self.slots.free(lessee, pool).min(rows);
             if count > 0 {
-                self.slots.take(lessee, pool, count, now);
+                self.slots.take(lessee, pool, count);
                 submission.slots.push((lessee, pool, count));
                 rows -= count;
             }

@@ -130,7 +130,7 @@ impl Scheduler {
             ExecutorSays::Introduce { lessee, profile } => self.introduced(lessee, profile),
             ExecutorSays::Grant { lessee, slots } => {
                 if self.is_present(lessee) {
-                    self.slots.granted(lessee, &slots, self.now.tick);
+                    self.slots.granted(lessee, &slots);
                 }
             }
             ExecutorSays::Recall { lessee, wanted } => self.recalled(lessee, &wanted),

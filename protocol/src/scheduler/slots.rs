@@ -3,14 +3,14 @@
 //! The executor of its own node leaves it all slots that nobody else wants; others grant theirs when
 //! they are asked ([`wishes`](super::wishes)), and get back what is not used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Scheduler;
 use crate::id::{Lessee, NodeId};
 use crate::time::{Span, Tick};
 use crate::wire::OwnerSays;
 
-/// Slots of others that were not used for so long are given back.
+/// Slots of others of which none was used for so long are given back.
 const KEEP: Span = Span::from_millis(500);
 /// Pools of an executor: declarations name them by one byte.
 const POOLS_MAX: usize = 256;
@@ -30,53 +30,75 @@ pub(super) struct Slots {
 
 #[derive(Debug, Default)]
 struct Held {
-    free: Vec<u32>,
-    wanted: Vec<u32>,
-    used_at: Tick,
+    pools: BTreeMap<usize, Pool>,
+    /// Since when it is watched what is not used.
+    watched_at: Tick,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Pool {
+    free: u32,
+    wanted: u32,
+    /// The fewest that were free since it is watched: so many were of no use.
+    unused: u32,
+}
+
+impl Held {
+    fn pool(&mut self, pool: usize) -> &mut Pool {
+        self.pools.entry(pool).or_default()
+    }
+
+    /// What there is of each pool, up to the last of which there was any.
+    fn by_pool(&self, count: impl Fn(&Pool) -> u32) -> Vec<u32> {
+        let pools = self.pools.last_key_value().map_or(0, |(last, _)| last + 1);
+        (0..pools).map(|pool| self.pools.get(&pool).map_or(0, &count)).collect()
+    }
+}
+
+impl Pool {
+    /// Takes out up to `count` free slots; how many that were.
+    fn take(&mut self, count: u32) -> u32 {
+        let taken = self.free.min(count);
+        self.free -= taken;
+        self.unused = self.unused.min(self.free);
+        taken
+    }
 }
 
 impl Slots {
     pub(super) fn add(&mut self, lessee: Lessee, pool: usize, count: u32) {
-        let held = self.held.entry(lessee).or_default();
-        if held.free.len() <= pool {
-            held.free.resize(pool + 1, 0);
-        }
-        if let Some(free) = held.free.get_mut(pool) {
-            *free = free.saturating_add(count);
-        }
+        let pool = self.held.entry(lessee).or_default().pool(pool);
+        pool.free = pool.free.saturating_add(count);
     }
 
-    pub(super) fn granted(&mut self, lessee: Lessee, slots: &[u32], now: Tick) {
+    pub(super) fn granted(&mut self, lessee: Lessee, slots: &[u32]) {
+        let held = self.held.entry(lessee).or_default();
         for (pool, count) in slots.iter().enumerate().take(POOLS_MAX) {
-            self.add(lessee, pool, *count);
-            let held = self.held.entry(lessee).or_default();
-            if let Some(wanted) = held.wanted.get_mut(pool) {
-                *wanted = wanted.saturating_sub(*count);
-            }
-            held.used_at = now;
+            let pool = held.pool(pool);
+            pool.free = pool.free.saturating_add(*count);
+            pool.wanted = pool.wanted.saturating_sub(*count);
         }
     }
 
     /// Executors of which any slot is free.
     pub(super) fn open(&self) -> impl Iterator<Item = Lessee> {
-        let open = self.held.iter().filter(|(_, held)| held.free.iter().any(|free| *free > 0));
+        let open =
+            self.held.iter().filter(|(_, held)| held.pools.values().any(|pool| pool.free > 0));
         open.map(|(lessee, _)| *lessee)
     }
 
     pub(super) fn idle(&self) -> Vec<(Lessee, Vec<u32>)> {
-        self.held.iter().map(|(lessee, held)| (*lessee, held.free.clone())).collect()
+        let free = |held: &Held| held.by_pool(|pool| pool.free);
+        self.held.iter().map(|(lessee, held)| (*lessee, free(held))).collect()
     }
 
     pub(super) fn free(&self, lessee: Lessee, pool: usize) -> u32 {
-        self.held.get(&lessee).and_then(|held| held.free.get(pool)).copied().unwrap_or(0)
+        self.held.get(&lessee).and_then(|held| held.pools.get(&pool)).map_or(0, |pool| pool.free)
     }
 
-    pub(super) fn take(&mut self, lessee: Lessee, pool: usize, count: u32, now: Tick) {
+    pub(super) fn take(&mut self, lessee: Lessee, pool: usize, count: u32) {
         if let Some(held) = self.held.get_mut(&lessee) {
-            held.used_at = now;
-            if let Some(free) = held.free.get_mut(pool) {
-                *free -= count;
-            }
+            held.pool(pool).take(count);
         }
     }
 
@@ -96,49 +118,59 @@ impl Slots {
 
     /// So many slots are wished for, whatever was before.
     pub(super) fn wish(&mut self, (lessee, pool): Choice, count: u32) {
-        let held = self.held.entry(lessee).or_default();
-        if held.wanted.len() <= pool {
-            held.wanted.resize(pool + 1, 0);
-        }
-        if let Some(wanted) = held.wanted.get_mut(pool) {
-            *wanted = count;
-        }
+        self.held.entry(lessee).or_default().pool(pool).wanted = count;
     }
 
     /// What is wished for of an executor, by pool.
     pub(super) fn wished(&self, lessee: Lessee) -> Vec<u32> {
-        self.held.get(&lessee).map(|held| held.wanted.clone()).unwrap_or_default()
+        self.held.get(&lessee).map(|held| held.by_pool(|pool| pool.wanted)).unwrap_or_default()
     }
 
-    /// Takes back all wishes; the executors that were asked, and what is left of each wish.
-    pub(super) fn wish_for_none(&mut self) -> Vec<(Lessee, Vec<u32>)> {
-        let mut withdrawn = Vec::new();
+    /// Takes back all wishes but those for `useful` slots; the executors that had been asked.
+    pub(super) fn wish_only_for(&mut self, useful: &BTreeSet<Choice>) -> BTreeSet<Lessee> {
+        let mut withdrawn = BTreeSet::new();
         for (lessee, held) in &mut self.held {
-            if held.wanted.iter().any(|wanted| *wanted > 0) {
-                held.wanted.fill(0);
-                withdrawn.push((*lessee, held.wanted.clone()));
+            for (at, pool) in &mut held.pools {
+                if pool.wanted > 0 && !useful.contains(&(*lessee, *at)) {
+                    pool.wanted = 0;
+                    withdrawn.insert(*lessee);
+                }
             }
         }
         withdrawn
     }
 
-    /// Executors other than those of `home` that granted slots and saw none used for `pause`.
-    fn unused(&self, home: NodeId, now: Tick, pause: Span) -> Vec<Lessee> {
-        let unused = self
-            .held
-            .iter()
-            .filter(|(lessee, held)| lessee.node != home && now.since(held.used_at) > pause);
-        unused.map(|(lessee, _)| *lessee).collect()
+    /// Takes out what other executors than that of `home` granted and was not used for `pause`.
+    fn give_back_unused(
+        &mut self,
+        home: NodeId,
+        now: Tick,
+        pause: Span,
+    ) -> Vec<(Lessee, Vec<u32>)> {
+        let mut back = Vec::new();
+        for (lessee, held) in self.held.iter_mut().filter(|(lessee, _)| lessee.node != home) {
+            if now.since(held.watched_at) < pause {
+                continue;
+            }
+            held.watched_at = now;
+            let unused = held.by_pool(|pool| pool.unused);
+            for pool in held.pools.values_mut() {
+                pool.take(pool.unused);
+                pool.unused = pool.free;
+            }
+            if unused.iter().any(|count| *count > 0) {
+                back.push((*lessee, unused));
+            }
+        }
+        back
     }
 
     /// Takes out up to `wanted` free slots.
-    fn give_back(&mut self, lessee: Lessee, wanted: Option<&[u32]>) -> Option<Vec<u32>> {
+    fn give_back(&mut self, lessee: Lessee, wanted: &[u32]) -> Option<Vec<u32>> {
         let held = self.held.get_mut(&lessee)?;
-        let mut back = vec![0; held.free.len()];
-        for (pool, (free, back)) in held.free.iter_mut().zip(&mut back).enumerate() {
-            let limit = wanted.map_or(u32::MAX, |w| w.get(pool).copied().unwrap_or(0));
-            *back = (*free).min(limit);
-            *free -= *back;
+        let mut back = vec![0; wanted.len()];
+        for (pool, (back, wanted)) in back.iter_mut().zip(wanted).enumerate() {
+            *back = held.pools.get_mut(&pool).map_or(0, |pool| pool.take(*wanted));
         }
         back.iter().any(|count| *count > 0).then_some(back)
     }
@@ -155,16 +187,14 @@ pub(super) fn take_slots(taken: &mut Vec<SlotCount>, lessee: Lessee, pool: usize
 impl Scheduler {
     /// Gives back slots of others that are not used.
     pub(super) fn return_slots(&mut self) {
-        for lessee in self.slots.unused(self.node(), self.now.tick, KEEP) {
-            if let Some(slots) = self.slots.give_back(lessee, None) {
-                self.tell(lessee.node, OwnerSays::Return { lessee, slots });
-            }
+        for (lessee, slots) in self.slots.give_back_unused(self.node(), self.now.tick, KEEP) {
+            self.tell(lessee.node, OwnerSays::Return { lessee, slots });
         }
     }
 
     /// An executor wants unused slots back.
     pub(super) fn recalled(&mut self, lessee: Lessee, wanted: &[u32]) {
-        if let Some(slots) = self.slots.give_back(lessee, Some(wanted)) {
+        if let Some(slots) = self.slots.give_back(lessee, wanted) {
             self.tell(lessee.node, OwnerSays::Return { lessee, slots });
         }
     }

@@ -3,7 +3,7 @@
 //! A wish says how many tasks wait for slots of a pool. It replaces the one before, is renewed while
 //! there is work, and is taken back when there is none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::RngExt;
 
@@ -42,7 +42,8 @@ impl Scheduler {
         if !self.ready.is_empty() {
             return;
         }
-        for (lessee, wanted) in self.slots.wish_for_none() {
+        for lessee in self.slots.wish_only_for(&BTreeSet::new()) {
+            let wanted = self.slots.wished(lessee);
             self.tell(lessee.node, OwnerSays::Demand { lessee, wanted });
         }
     }
@@ -52,9 +53,11 @@ impl Scheduler {
         let home = self.node();
         // Several classes may use the same slots, and a wish replaces the one before.
         let mut wishes: BTreeMap<Choice, usize> = BTreeMap::new();
+        let mut useful: BTreeSet<Choice> = BTreeSet::new();
         for class in self.classes_by_priority() {
             let waiting = self.ready.waiting(class);
             let mut others = self.executors_for(class);
+            useful.extend(&others);
             if let Some(own) = others.first().copied().filter(|(l, _)| l.node == home) {
                 *wishes.entry(own).or_default() += waiting;
             }
@@ -72,13 +75,14 @@ impl Scheduler {
                 *wishes.entry(other).or_default() += waiting;
             }
         }
-        let mut lessees: Vec<Lessee> = Vec::new();
+        // Nothing waits any more that could use some that were wished for. As long as one believes that
+        // its owner needs them, it gives them to nobody else.
+        let mut lessees: BTreeSet<Lessee> = self.slots.wish_only_for(&useful);
         for ((lessee, pool), waiting) in wishes {
             let wanted = u32::try_from(waiting.min(ASK_SLOTS_MAX)).unwrap_or(u32::MAX);
             self.slots.wish((lessee, pool), wanted);
-            lessees.push(lessee);
+            lessees.insert(lessee);
         }
-        lessees.dedup();
         for lessee in lessees {
             let wanted = self.slots.wished(lessee);
             self.tell(lessee.node, OwnerSays::Demand { lessee, wanted });

@@ -88,7 +88,7 @@ fn a_wish_outlives_the_slots_that_came_back_unused() {
     host.finish(&[1]);
     host.close(HOME, &[1]);
     // It got the slot and used it only long after; then it wanted another.
-    host.pass(Span::from_millis(5_500));
+    host.pass(Span::from_millis(3_500));
     host.demand(OTHER, &[2, 0]);
     assert_eq!(host.pass(Span::from_millis(500)), [grant(OTHER, &[1, 0])]);
 }

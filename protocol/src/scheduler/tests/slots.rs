@@ -6,7 +6,7 @@ use crate::partition::Command;
 use crate::scheduler::Effect::Execute;
 use crate::task::{Options, State, Template};
 use crate::time::Span;
-use crate::wire::{Ask, ExecutorSays, OwnerSays, PeerMessage};
+use crate::wire::{Ask, Declaration, ExecutorSays, OwnerSays, PeerMessage, Profile, Queue};
 
 /// How often wishes are renewed.
 const ASK_AGAIN: Span = ms(100);
@@ -79,10 +79,57 @@ fn a_wish_is_taken_back_when_nothing_waits() {
 }
 
 #[test]
+fn a_wish_for_slots_that_nothing_waits_for_is_taken_back_while_others_are_waited_for() {
+    let mut node = Node::alone(0);
+    node.executor(ExecutorSays::Introduce { lessee: lessee(0), profile: two_pools() });
+    let zip = Template { name: "zip".to_owned(), ..template() };
+    node.ask_and_settle(1, submit(&[1, 2]));
+    node.ask_and_settle(2, Ask::Submit { batch: batch_of(zip, &[3]), wait: false });
+    let wishes = |said: &[Effect]| -> Vec<Vec<u32>> {
+        let wishes = said.iter().filter_map(|effect| match effect {
+            Execute(OwnerSays::Demand { wanted, .. }) => Some(wanted.clone()),
+            _ => None,
+        });
+        wishes.collect()
+    };
+    assert_eq!(wishes(&node.pass(ASK_AGAIN).said), [[2, 1]]);
+    node.executor(ExecutorSays::Grant { lessee: lessee(0), slots: vec![2, 0] });
+    node.settle();
+    assert_eq!(wishes(&node.pass(ASK_AGAIN).said), [[0, 1]], "else nobody else is given the slots");
+}
+
+/// `zip` has slots of its own.
+fn two_pools() -> Profile {
+    let declaration = |name: &str, pool| Declaration {
+        name: name.to_owned(),
+        pool,
+        queue: "default".to_owned(),
+        options: Options::default(),
+    };
+    let queues = vec![Queue { name: "default".to_owned(), pool: None, priority: None }];
+    let tasks = vec![declaration("add", 0), declaration("zip", 1)];
+    Profile { pools: vec![0, 0], tasks, queues, pid: 1 }
+}
+
+#[test]
+fn slots_of_others_that_are_never_needed_are_given_back_though_others_are_used() {
+    let mut node = Node::alone(0);
+    node.far(1, 3);
+    let mut told_all = Vec::new();
+    for n in 1..=6 {
+        node.ask_and_settle(n, submit(&[n]));
+        told_all.extend(told(&node.pass(ms(300)).said, 1));
+        node.far_executor(granted(lessee(1), 1));
+    }
+    told_all.retain(|says| matches!(says, OwnerSays::Return { .. }));
+    assert_eq!(told_all, [returned(lessee(1), 2)]);
+}
+
+#[test]
 fn slots_of_others_that_are_not_used_are_given_back() {
     let mut node = Node::alone(3);
     node.far(1, 2);
-    assert_eq!(node.pass(ms(500)).said, []);
+    assert_eq!(node.pass(ms(900)).said, [], "half a second of watching, begun anew twice a second");
     assert_eq!(node.pass(ms(100)).said, [execute_at(id(1), returned(lessee(1), 2))]);
     assert_eq!(node.pass(ms(2_000)).said, [], "the own are kept");
     // They are not its own any more.
