@@ -27,6 +27,7 @@ pub mod voters_are_odd;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use umbel_protocol::executor::Start;
 use umbel_protocol::id::{GroupId, Lessee, PartitionId, ReplicaId, TaskId, Token};
 use umbel_protocol::partition::Partition;
 
@@ -55,7 +56,8 @@ pub struct Watch {
 }
 
 /// A run starts.
-pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee: Lessee) {
+pub fn on_start(world: &mut World, mark: u64, start: &Start, lessee: Lessee) {
+    let Start { task, token, attempt, .. } = *start;
     world.must("leased_runs_only", leased_runs_only::on_start(world, task, token));
     world.must("submitted_once", submitted_once::on_start(world, mark));
     world.must("exactly_one_run", exactly_one_run::on_start(world, mark));
@@ -66,7 +68,7 @@ pub fn on_start(world: &mut World, mark: u64, task: TaskId, token: Token, lessee
         world.saw(why);
     }
     let at = world.now;
-    let start = StartLog { at, task, token, lessee, end: None };
+    let start = StartLog { at, task, token, attempt, lessee, end: None };
     world.ledger.tasks.entry(mark).or_default().starts.push(start);
 }
 

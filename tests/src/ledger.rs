@@ -65,6 +65,8 @@ pub struct StartLog {
     pub task: TaskId,
     /// Which run.
     pub token: Token,
+    /// Which attempt that is.
+    pub attempt: u16,
     /// By whom.
     pub lessee: Lessee,
     /// When it ended and how, if it did.

@@ -60,7 +60,7 @@ impl World {
             let (task, token, mark) = (start.task, start.token, script.mark);
             format!("host {host} starts #{mark} {task} {token} attempt {}", start.attempt)
         });
-        invariants::on_start(self, script.mark, start.task, start.token, lessee);
+        invariants::on_start(self, script.mark, start, lessee);
         let in_place = starts_in_place::on_start(self, host, script.mark, start);
         self.must("starts_in_place", in_place);
         self.progress_at = self.now;

@@ -42,12 +42,14 @@ pub fn on_start(world: &World, host: usize, mark: u64, start: &Start) -> Result<
 fn earliest(log: &TaskLog, start: &Start) -> Option<u64> {
     let options = &start.template.options;
     let delayed = log.first_try.map(|at| at + options.delay.as_micros());
-    let failed = log.starts.iter().filter_map(|start| match &start.end {
+    // How an attempt ended that is made once more, as its node was lost, nobody heard.
+    let before = log.starts.iter().filter(|before| before.attempt < start.attempt);
+    let failed = before.filter_map(|before| match &before.end {
         Some((at, Outcome::Failed(_))) => Some(*at),
         _ => None,
     });
     // At least half of the first pause; walls count in milliseconds.
     let pause = (options.backoff_first().as_micros() / 2).saturating_sub(2_000);
-    let retried = failed.max().filter(|_| start.attempt > 1).map(|at| at + pause);
+    let retried = failed.max().map(|at| at + pause);
     delayed.map(|at| at.saturating_sub(2_000)).max(retried)
 }
