@@ -28,7 +28,7 @@ pub mod voters_are_odd;
 use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::executor::Start;
-use umbel_protocol::id::{GroupId, Lessee, PartitionId, ReplicaId, TaskId, Token};
+use umbel_protocol::id::{GroupId, Lessee, PartitionId, ReplicaId, TaskId};
 use umbel_protocol::partition::Partition;
 
 use crate::ledger::StartLog;

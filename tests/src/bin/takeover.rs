@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use umbel_tests::real::audit::Audit;
 use umbel_tests::real::client::has_ended;
 use umbel_tests::real::cluster::run_line;
-use umbel_tests::real::ledger::Ledger;
+use umbel_tests::real::ledger::{Entry, Ledger};
 use umbel_tests::real::load::Load;
 use umbel_tests::real::patience::so;
-use umbel_tests::real::{Cluster, Program, Setting, until};
+use umbel_tests::real::{Account, Cluster, Program, Setting, until};
 
 /// Medians that are promised.
 const OWNED_WITHIN: Duration = Duration::from_secs(2);
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
 /// What one kill cost.
 struct Kill {
     node: String,
-    tasks: usize,
+    tasks: BTreeSet<String>,
     owned: Duration,
     running: Duration,
 }
@@ -79,7 +79,14 @@ fn measure(options: &Options) -> bool {
         Setting { partitions: 256, slots: 64, more, ..Setting::of(Program::at(&options.bin)) };
     let mut cluster = Cluster::on_loopback(setting);
     let run = run_line(TASK).replace("{\"task\"", "{\"queue\":\"runs\",\"task\"");
-    let runs = Load::start_at(cluster.client(), run, 4, Duration::from_millis(1_000));
+    // A node runs what it was given as long as it has slots: each is given some.
+    let mut addresses: Vec<_> = cluster.nodes.iter().map(|node| node.address).collect();
+    let mut runs = Vec::new();
+    for _ in 0..addresses.len() {
+        let client = cluster.client().through(&addresses);
+        runs.push(Load::start_at(client, run.clone(), 2, Duration::from_millis(1_500)));
+        addresses.rotate_left(1);
+    }
     let noop = r#"{"task":"umbel.noop"}"#.to_owned();
     let noops = Load::start_at(cluster.client(), noop, 500, Duration::from_millis(1_000));
     let mut kills = Vec::new();
@@ -87,21 +94,30 @@ fn measure(options: &Options) -> bool {
         "{:>4}  {:4}  {:>12}  {:>14}  {:>16}",
         "kill", "node", "tasks there", "owned after", "running after"
     );
+    let mut lost = BTreeSet::new();
     for number in 0..options.kills {
-        let kill = kill(&mut cluster, number % 3);
+        let kill = kill(&mut cluster, number % 3, &mut lost);
         println!(
             "{:>4}  {:4}  {:>12}  {:>12} s  {:>14} s",
             number + 1,
             kill.node,
-            kill.tasks,
+            kill.tasks.len(),
             seconds(kill.owned),
             seconds(kill.running)
         );
-        kills.push(kill);
         cluster.start_all();
         cluster.is_whole();
+        // Whoever is killed three times counts as what kills its nodes.
+        until("what was killed has ended elsewhere", || {
+            let ledger = cluster.ledger();
+            let open = kill.tasks.iter().filter(|task| !ledger.has_end(task)).count();
+            so(open == 0, || format!("{open} have not"))
+        });
+        kills.push(kill);
     }
-    let (account, noops) = (runs.stop(), noops.stop());
+    let mut account = Account::default();
+    runs.into_iter().for_each(|load| account.add(load.stop()));
+    let noops = noops.stop();
     let tasks = until("all runs have ended", || {
         let tasks = cluster.client().tasks_of("runs")?;
         let open = account.acknowledged.iter().filter(|id| !tasks.get(*id).is_some_and(has_ended));
@@ -137,11 +153,15 @@ fn measure(options: &Options) -> bool {
     audit.is_clean() && is_fast
 }
 
-/// Kills a node once it runs something, and waits until all of that runs elsewhere.
-fn kill(cluster: &mut Cluster, place: usize) -> Kill {
+/// A run: of which task, and its token.
+type Run = (String, String);
+
+/// Kills a node once it runs something, and waits until all of that runs elsewhere. `lost` are the
+/// runs that were killed before.
+fn kill(cluster: &mut Cluster, place: usize, lost: &mut BTreeSet<Run>) -> Kill {
     let name = cluster.nodes[place].name.clone();
     until(&format!("{name} runs something"), || {
-        let runs = cluster.ledger().running_on(&name);
+        let runs = open_on(&cluster.ledger(), &name).difference(lost).count();
         so(runs >= 4, || runs.to_string())
     });
     let others: Vec<_> =
@@ -151,7 +171,10 @@ fn kill(cluster: &mut Cluster, place: usize) -> Kill {
     let began = Instant::now();
     cluster.kill(&[place]);
     // What it had begun and not ended when it died, seen from outside.
-    let held: BTreeSet<String> = open_on(&cluster.ledger(), &name);
+    let killed: BTreeSet<Run> =
+        open_on(&cluster.ledger(), &name).difference(lost).cloned().collect();
+    let held: BTreeSet<String> = killed.iter().map(|(task, _)| task.clone()).collect();
+    lost.extend(killed);
     let owned = thread::spawn(move || {
         loop {
             let status = client.status();
@@ -173,16 +196,19 @@ fn kill(cluster: &mut Cluster, place: usize) -> Kill {
         thread::park_timeout(LOOK);
     };
     let owned = owned.join().expect("it looks and looks");
-    Kill { node: name, tasks: held.len(), owned, running }
+    Kill { node: name, tasks: held, owned, running }
 }
 
-fn open_on(ledger: &Ledger, node: &str) -> BTreeSet<String> {
-    let ends: BTreeSet<_> = (ledger.0.iter().filter(|entry| entry.is_end))
-        .map(|entry| (&entry.task, &entry.token))
-        .collect();
-    let starts = ledger.0.iter().filter(|entry| !entry.is_end && entry.node == node);
-    let open = starts.filter(|entry| !ends.contains(&(&entry.task, &entry.token)));
-    open.map(|entry| entry.task.clone()).collect()
+/// Runs that have begun on `node` and not ended.
+fn open_on(ledger: &Ledger, node: &str) -> BTreeSet<Run> {
+    let run = |entry: &Entry| (entry.task.clone(), entry.token.clone());
+    let (ends, starts): (Vec<_>, Vec<_>) = ledger.0.iter().partition(|entry| entry.is_end);
+    let mut open: BTreeSet<_> =
+        starts.into_iter().filter(|entry| entry.node == node).map(run).collect();
+    for end in ends {
+        open.remove(&run(end));
+    }
+    open
 }
 
 /// The median and the worst.

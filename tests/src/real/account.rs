@@ -40,6 +40,14 @@ impl Account {
         }
     }
 
+    /// What another client knows, too.
+    pub fn add(&mut self, other: Self) {
+        self.acknowledged.extend(other.acknowledged);
+        self.doubtful.extend(other.doubtful);
+        self.recovered += other.recovered;
+        self.refused += other.refused;
+    }
+
     /// Whether a task was ever submitted.
     #[must_use]
     pub fn knows(&self, id: &str) -> bool {
