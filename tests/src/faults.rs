@@ -4,10 +4,12 @@ mod clocks;
 mod crashes;
 mod cuts;
 mod disks;
+mod renewal;
 mod standing;
 mod third;
 mod upgrade;
 
+use umbel_protocol::id::NodeId;
 use umbel_protocol::wire::Ask;
 
 use crate::plan::{SECOND, Trouble};
@@ -36,6 +38,10 @@ pub enum Fault {
     Upgrade,
     /// A host is drained, or serves again.
     Drain(usize, bool),
+    /// A member that was drained to be replaced is looked at.
+    Renew(usize),
+    /// A node that is gone is struck off.
+    Forget(NodeId),
     /// A process that stood still may go on.
     GoOn(usize),
     /// A starved process has had its turn.
@@ -87,6 +93,8 @@ impl World {
                 let node = self.hosts[host].node;
                 self.operate(Ask::Drain { node, draining });
             }
+            Fault::Renew(host) => self.stop_if_drained(host),
+            Fault::Forget(node) => self.forget(node),
             Fault::GoOn(host) => self.go_on(host),
             Fault::TurnEnds(host) => self.turn_ends(host),
             Fault::Flap(flap) => self.flap(flap),
@@ -109,7 +117,8 @@ impl World {
         self.network.noise = Default::default();
         self.network.lags = false;
         self.set_clocks_right();
-        if self.plan.faults.troubles.iter().any(|(trouble, _)| *trouble == Trouble::Drain) {
+        let drains = |trouble: &Trouble| matches!(trouble, Trouble::Drain | Trouble::Renew);
+        if self.plan.faults.troubles.iter().any(|(trouble, _)| drains(trouble)) {
             // Requests that were asked more than once may have come in another order.
             for host in 0..self.hosts.len() {
                 self.push(self.now + UNDRAIN_AFTER, What::Fault(Fault::Drain(host, false)));
@@ -161,7 +170,8 @@ impl World {
         let host = self.some_host();
         self.note_trouble(host);
         // In good order nothing breaks.
-        self.is_troubled |= !matches!(trouble, Trouble::Drain | Trouble::Leave | Trouble::Upgrade);
+        self.is_troubled |=
+            !matches!(trouble, Trouble::Drain | Trouble::Leave | Trouble::Renew | Trouble::Upgrade);
         match trouble {
             Trouble::Drain => {
                 let at = self.now + self.between(SECOND, 20 * SECOND);
@@ -195,9 +205,11 @@ impl World {
                     if self.flip(0.5) {
                         let until = self.now + self.between(0, 2 * SECOND);
                         self.network.read_late(host, other, until);
+                        self.network.read_late(other, host, until);
                     }
                 }
             }
+            Trouble::Renew => self.renew(host),
             Trouble::Ring => self.cut_to_ring(),
             Trouble::SlowDisk => self.slow_down(host),
             Trouble::Starve => self.starve(host),

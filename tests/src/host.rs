@@ -64,6 +64,8 @@ pub struct Host {
     pub moves: u8,
     /// How often another node took it over.
     pub renewals: u32,
+    /// Whether its node was told to stop to be replaced.
+    pub is_renewed: bool,
     /// Whether it never comes back.
     pub is_dead: bool,
     /// Until when its disk is slow.
@@ -182,6 +184,7 @@ impl Host {
             rate: 0,
             moves: 0,
             renewals: 0,
+            is_renewed: false,
             is_dead: false,
             slow_until: 0,
             full_until: 0,
@@ -224,6 +227,12 @@ impl Process {
     #[must_use]
     pub fn is_serving(&self) -> bool {
         self.load.condition == Condition::Serving
+    }
+
+    /// Whether it neither has copies nor runs.
+    #[must_use]
+    pub fn has_nothing(&self) -> bool {
+        self.scheduler.copies().next().is_none() && self.executor.held() == 0
     }
 
     /// Tasks that run.

@@ -225,11 +225,13 @@ impl Network {
         std::mem::take(&mut link.up)
     }
 
-    /// What came over the connection that broke is looked at only then, as readers are late, and comes
-    /// after what was said over the next one.
-    pub fn read_late(&mut self, a: usize, b: usize, until: u64) {
-        if let Some(link) = self.links.get_mut(&pair(a, b)) {
-            link.grace.values_mut().for_each(|grace| *grace = (until, true));
+    /// What came to `to` over the connection that broke is looked at only then, as it reads late, and
+    /// comes after what was said over the next one.
+    pub fn read_late(&mut self, from: usize, to: usize, until: u64) {
+        if let Some(link) = self.links.get_mut(&pair(from, to)) {
+            for urgent in [false, true] {
+                link.grace.insert((to, urgent), (until, true));
+            }
         }
     }
 

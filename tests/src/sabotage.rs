@@ -80,8 +80,9 @@ impl Sabotage {
                 &["nothing_unsynced_is_promised", "leased_runs_only", "one_vote"]
             }
             Self::FalseSuccess => &["every_task_ends"],
-            // Of two leaders of one term each may grant what the other's followers never had.
-            Self::FreeVotes => &["one_vote", "one_owner", "leased_runs_only"],
+            // Of two leaders of one term each may grant what the other's followers never had, and commit
+            // what the other does not know.
+            Self::FreeVotes => &["one_vote", "one_owner", "leased_runs_only", "replicas_converge"],
             // What is submitted once more runs once more, is taken under two ids, or runs under one of
             // them when the other was stopped.
             Self::NoDedup => &[
@@ -106,10 +107,12 @@ impl Sabotage {
                     &["acknowledged_is_kept", "every_task_ends", "leased_runs_only"]
                 }
                 Defect::ForgetVote => &["one_vote", "one_owner"],
-                Defect::CloseUncommitted
-                | Defect::ForgetRefusals
-                | Defect::IgnoreFence
-                | Defect::LostHolds => &["leased_runs_only", "second_run_after_loss"],
+                Defect::CloseUncommitted | Defect::ForgetRefusals | Defect::IgnoreFence => {
+                    &["leased_runs_only", "second_run_after_loss"]
+                }
+                Defect::LostHolds => {
+                    &["every_task_ends", "leased_runs_only", "second_run_after_loss"]
+                }
                 Defect::KeepRemoved => &["replicas_converge"],
                 Defect::LocalTime => &["replicas_converge", "finished_never_runs"],
                 Defect::LearnerVotes => &["voters_are_odd", "replicas_converge"],

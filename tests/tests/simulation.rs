@@ -12,7 +12,7 @@ const SEEDS: u64 = 200;
 
 /// Faults that must have happened in some of these seeds; what must have come of them is listed in
 /// [`sights`].
-const FAULTS: [&str; 30] = [
+const FAULTS: [&str; 31] = [
     "a majority's clocks behind",
     "a minority's clocks ahead",
     "all moved",
@@ -29,6 +29,7 @@ const FAULTS: [&str; 30] = [
     "frame of an old connection",
     "full disk",
     "gossip falls",
+    "host renewed",
     "killed by a task",
     "long cut",
     "most at once",

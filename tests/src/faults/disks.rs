@@ -1,6 +1,6 @@
 //! Disks that are slow, full or fail, and what they lose.
 
-use umbel_protocol::id::{GroupId, NodeId};
+use umbel_protocol::id::GroupId;
 use umbel_protocol::scheduler::CopyView;
 
 use crate::invariants::partitions;
@@ -33,24 +33,22 @@ impl World {
     }
 
     /// A disk loses all. Who it was of is gone for ever: another node, by another name, takes the
-    /// host over, and others replace the copies. Only as many as each group can do without.
+    /// host over, and others replace the copies: after a while, or as soon as it is struck off. Only as
+    /// many as each group can do without.
     pub(super) fn empty(&mut self, host: usize) {
         let groups: Vec<GroupId> = self.groups().collect();
-        let can_form = |other: usize| other != host && self.hosts[other].disk.cluster.is_some();
-        let is_formed = (0..self.plan.seeds).any(can_form);
-        if !is_formed || !groups.into_iter().all(|group| self.can_spare(group, host)) {
+        if !self.is_formed_without(host)
+            || !groups.into_iter().all(|group| self.can_spare(group, host))
+        {
             return;
         }
         self.saw("emptied disk");
         self.crash_for_a_while(host);
         self.trace(|| format!("host {host} loses its disk"));
-        let node = NodeId((u128::from(self.random()) << 64) | host as u128);
-        let one = &mut self.hosts[host];
-        self.lost_disks.push(std::mem::take(&mut one.disk));
-        self.index.remove(&one.node);
-        self.index.insert(node, host);
-        one.node = node;
-        one.renewals += 1;
+        let gone = self.put_another_node(host);
+        if self.flip(0.5) {
+            self.forget_later(gone);
+        }
     }
 
     /// A store gives up what it has of some groups, or of all, when it is opened again.

@@ -30,6 +30,7 @@ impl World {
     pub(super) fn ends(&mut self, host: usize) {
         let process = self.process(host);
         let held = process.executor.held();
+        let has_nothing = process.has_nothing();
         self.step_membership(host, membership::Event::Leave);
         let has_left = self.process(host).has_left;
         if has_left {
@@ -40,6 +41,9 @@ impl World {
         }
         self.trace(|| format!("host {host} ends with {held} runs, in order: {has_left}"));
         self.end(host, has_left);
+        if self.hosts[host].is_renewed {
+            self.drained_ends(host, has_left && has_nothing);
+        }
         let at = self.now + self.between(SECOND / 10, 12 * SECOND);
         self.push(at, What::Fault(Fault::Restart(host)));
     }

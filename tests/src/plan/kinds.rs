@@ -46,6 +46,8 @@ pub enum Trouble {
     Pause,
     /// A connection breaks and comes back.
     Relink,
+    /// A member is drained, ends and is forgotten, and another node takes its host over.
+    Renew,
     /// Each host hears its two neighbours only.
     Ring,
     /// A disk becomes slow for a while.
@@ -152,6 +154,7 @@ const EVERYTHING: Kind = Kind {
         (Trouble::Move, 1),
         (Trouble::Leave, 1),
         (Trouble::Drain, 1),
+        (Trouble::Renew, 1),
     ],
     noise: Noise { datagrams_lost: 50, ..QUIET },
     skew: 2_000,
@@ -165,6 +168,15 @@ pub(super) const LEAVING: Kind = Kind {
     name: "leaving",
     troubles: &[(Trouble::Leave, 3), (Trouble::Drain, 1)],
     every: (4_000, 4_000),
+    shape: leaving,
+    ..CALM
+};
+
+/// Nodes join and leave all the time, and nothing fails.
+const RENEWALS: Kind = Kind {
+    name: "joining and leaving",
+    troubles: &[(Trouble::Renew, 4), (Trouble::Leave, 1)],
+    every: (2_000, 4_000),
     shape: leaving,
     ..CALM
 };
@@ -188,7 +200,7 @@ pub(super) const UPGRADES: Kind = Kind {
 };
 
 /// All kinds. The mix of all is there more than once: most of what is rare needs two faults to meet.
-pub const KINDS: [Kind; 41] = [
+pub const KINDS: [Kind; 43] = [
     CALM,
     Kind { name: "crashes", troubles: &[(Trouble::Crash, 1)], ..CALM },
     Kind { name: "partitions", troubles: &[(Trouble::Cut, 1)], ..CALM },
@@ -258,6 +270,7 @@ pub const KINDS: [Kind; 41] = [
         ..CALM
     },
     LEAVING,
+    RENEWALS,
     UPGRADES,
     Kind { name: "three ways", troubles: &[(Trouble::ThreeWays, 1)], shape: wide, ..CALM },
     Kind { name: "flapping", troubles: &[(Trouble::Flap, 1)], every: (3_000, 6_000), ..CALM },
@@ -326,6 +339,13 @@ pub const KINDS: [Kind; 41] = [
         troubles: &[(Trouble::ClockStep, 1), (Trouble::Cut, 1), (Trouble::Pause, 1)],
         every: (2_000, 5_000),
         drift: 5_000,
+        ..CALM
+    },
+    Kind {
+        name: "joining, leaving and crashes",
+        troubles: &[(Trouble::Renew, 3), (Trouble::Crash, 2), (Trouble::Cut, 1)],
+        every: (2_000, 4_000),
+        shape: leaving,
         ..CALM
     },
     Kind {

@@ -8,7 +8,7 @@ use umbel_protocol::{executor, formation, scheduler, ways};
 
 use super::{What, World};
 use crate::host::{Local, address};
-use crate::plan::MS;
+use crate::plan::{MS, SECOND};
 
 /// How often hosts that are not connected are looked at.
 const CONNECT_EVERY: u64 = 50 * MS;
@@ -84,6 +84,11 @@ impl World {
                 self.note_trouble(b);
             }
             for (one, other) in [(a, b), (b, a)] {
+                if self.stands_still(one) && self.flip(0.5) {
+                    // What had come lies there until the process goes on, and may be read late.
+                    let until = self.hosts[one].paused_until + self.between(0, SECOND);
+                    self.network.read_late(other, one, until);
+                }
                 let node = self.hosts[other].node;
                 self.local(one, Local::Ways(ways::Event::Disconnected(node)));
                 self.local(one, Local::Membership(membership::Event::Silent { node }));
