@@ -73,6 +73,9 @@ pub enum Defect {
     /// The outcome of an old run counts as that of the present one: `every_task_ends`,
     /// `leased_runs_only`, `second_run_after_loss`.
     OldOutcome,
+    /// An executor that retires does not wait for its runs: `orderly_end`, `exactly_one_run`,
+    /// `second_run_after_loss`.
+    RetireEarly,
     /// What is forgotten leaves nothing that would recognise it: `finished_stays`.
     SkipStub,
     /// A group that sleeps does not wake when the node of its leader is suspected:
@@ -85,7 +88,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AcknowledgeUnsynced,
         Self::AnswerUncommitted,
         Self::ApplyUncommitted,
@@ -109,6 +112,7 @@ impl Defect {
         Self::NoCheckpoint,
         Self::NoWishes,
         Self::OldOutcome,
+        Self::RetireEarly,
         Self::SkipStub,
         Self::SleepOn,
         Self::UnconfirmedReads,

@@ -122,6 +122,7 @@ impl Sabotage {
                 Defect::OldOutcome => {
                     &["every_task_ends", "leased_runs_only", "second_run_after_loss"]
                 }
+                Defect::RetireEarly => &["orderly_end", "exactly_one_run", "second_run_after_loss"],
                 Defect::SkipStub => &["finished_stays"],
                 Defect::SleepOn => &["taken_over_in_time"],
                 Defect::UnconfirmedReads => &["linearizable_tasks", "acknowledged_is_kept"],
@@ -203,6 +204,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
             let limits = Limits { kept, dedup_window, stubs_max, ..plan.limits };
             Plan { limits, submissions: 4 * plan.submissions, ..plan }
         }
+        Defect::RetireEarly => nth(number, of_kind(&["leaving", "joining, leaving and crashes"])),
         Defect::SleepOn => nth(number, |plan| plan.hosts >= 3 && plan.loses_minority),
         Defect::NoWishes => nth(number, |plan| plan.hosts >= 2),
         Defect::KeepRemoved => nth(number, |plan| plan.hosts >= 5),

@@ -10,6 +10,7 @@
 //! there is a time in which such leases become known, whatever is counted.
 
 use super::{Effect, Executor};
+use crate::sabotage::{self, Defect};
 use crate::time::{Span, Tick};
 
 /// So long after it was told to retire no lease is on its way any more that was made before its owner
@@ -63,7 +64,8 @@ impl Executor {
         let Retirement { since, is_told, refused_at } = self.retirement;
         let is_known = since.is_some_and(|since| now.since(since) >= LEASES_LAST);
         let is_heard = refused_at.is_none_or(|at| now.since(at) >= REFUSAL_LASTS);
-        let is_idle = self.runs.is_empty() && !self.slots.any_granted();
+        let has_run = !self.runs.is_empty() && !sabotage::has(Defect::RetireEarly);
+        let is_idle = !has_run && !self.slots.any_granted();
         if is_known && is_heard && is_idle && !is_told {
             self.retirement.is_told = true;
             effects.push(Effect::Retired);
