@@ -13,6 +13,7 @@ mod history;
 mod late;
 mod lease;
 mod lose;
+mod recorded;
 mod release;
 mod replicas;
 mod report;

@@ -62,9 +62,9 @@ pub fn on_submitted(world: &World, task: TaskId) -> Result<(), String> {
     let group = GroupId::of(task.partition());
     let copies = world.hosts.iter().enumerate().filter_map(|(host, one)| {
         let copy = one.process.as_ref()?.scheduler.copy(group)?;
-        Some((copy.applied(), host))
+        Some((copy.applied(), host, copy.is_settled()))
     });
-    let Some((_, newest)) = copies.max() else {
+    let Some((_, newest, is_owner)) = copies.max() else {
         // All who could tell have crashed since.
         return Ok(());
     };
@@ -89,5 +89,9 @@ pub fn on_submitted(world: &World, task: TaskId) -> Result<(), String> {
         best = best.max((have, voters));
     }
     let (have, voters) = best;
+    if voters < least && !is_owner {
+        // Those that are left have not heard yet of the voters that took it in.
+        return Ok(());
+    }
     Err(format!("{task} is acknowledged, and {have} of {voters} voters have it on disk"))
 }
