@@ -202,6 +202,9 @@ pub struct Node {
     pub advertise: Option<Advertise>,
     /// The directory below which each node has one of its own name.
     pub data: PathBuf,
+    /// Bytes of log on its disk above which old files are cleared away, at least 32 MiB. Files go one by
+    /// one and what is still needed of them is written anew, so it may be somewhat more.
+    pub disk_log: u64,
     /// Bytes that should be free on its disk: with fewer it hands over what it owns. Zero if that does
     /// not matter.
     pub disk_reserve: u64,
@@ -233,6 +236,7 @@ impl Default for Node {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
             advertise: None,
             data: PathBuf::from("umbel-data"),
+            disk_log: DISK_LOG,
             disk_reserve: DISK_RESERVE,
             memory: NODE_BYTES_MAX,
             stop_patience: STOP_PATIENCE,
@@ -285,7 +289,12 @@ pub struct Queue {
 const STOP_PATIENCE: Span = Span::from_millis(60_000);
 /// Most slots of a kind or queue: beyond it the bookkeeping costs more than a second node.
 const SLOTS_MAX: u32 = 65_536;
-/// The log takes some hundred MiB under load and gives them back in large pieces.
+/// To clear away is to write anew what is still needed of old files, so fewer times are cheaper; half a
+/// gigabyte is what the smallest of hosts can spare.
+const DISK_LOG: u64 = 512 * 1024 * 1024;
+/// Groups that are busy need a quarter of a megabyte each, at the least.
+const DISK_LOG_MIN: u64 = 32 * 1024 * 1024;
+/// The log gives back what it has taken in pieces of this order.
 const DISK_RESERVE: u64 = 256 * 1024 * 1024;
 /// Largest file: thousands of tasks, and far from what would be noticed in memory.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

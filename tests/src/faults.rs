@@ -17,6 +17,7 @@ use crate::world::{What, World};
 
 pub use self::clocks::Slack;
 pub use self::cuts::Apart;
+pub use self::disks::Damage;
 pub use self::third::{COUNTED_FOR, Third, Traffic};
 
 /// For how long a process that was told to stop has time to do so.
@@ -32,6 +33,8 @@ pub enum Fault {
     Next,
     /// A host starts, if it does not run.
     Restart(usize),
+    /// A host is about to start with less on its disk than it had.
+    Damaged(usize, Damage),
     /// The process of a host is told to stop.
     Leave(usize),
     /// A host gets the newer program.
@@ -87,6 +90,7 @@ impl World {
                     self.start(host);
                 }
             }
+            Fault::Damaged(host, damage) => self.damaged(host, damage),
             Fault::Leave(host) => self.leave(host, LEAVE_PATIENCE),
             Fault::Upgrade => self.upgrade(),
             Fault::Drain(host, draining) => {
@@ -189,9 +193,9 @@ impl World {
             Trouble::CrashMost => self.crash_most(),
             Trouble::CrashThird => self.fail_third(),
             Trouble::Cut => self.cut_in_parts(),
-            Trouble::Damage => self.damage(host),
+            Trouble::Damage => self.break_disk(host, Damage::Copies),
             Trouble::DiskFull => self.fill_disk(host),
-            Trouble::Empty => self.empty(host),
+            Trouble::Empty => self.break_disk(host, Damage::All),
             Trouble::Flap => self.begin_flapping(),
             Trouble::LongCut => self.cut_for_long(),
             Trouble::Move => self.move_hosts(host),

@@ -302,7 +302,8 @@ impl World {
             };
             let slots: Vec<_> = self.hosts.iter().map(slots).collect();
             return Err(format!(
-                "every_task_ends: nothing goes on, but {open}; held, free, idle: {slots:?}"
+                "every_task_ends: nothing goes on, but {open}; besides, {unsettled:?}; held, free, \
+                 idle: {slots:?}"
             ));
         }
         if let Some(unsettled) =

@@ -32,7 +32,7 @@ use super::health::{Health, Part, PartHealth};
 use super::runs::Runs;
 use super::{Executor, Gossip, Gossiped, Handles, Happened, NodeError, Scheduler};
 use crate::clock::Clock;
-use crate::store::{DiskStore, Persisted, Recovered, Store as _, StoreError, Writer};
+use crate::store::{DiskStore, Persisted, Recovered, Sizes, Store as _, StoreError, Writer};
 use crate::work::{Registry, Runner};
 
 /// First pause before an actor is built again; it doubles up to the limit.
@@ -52,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) identity: Identity,
     /// Where the store is.
     pub(crate) store: PathBuf,
+    /// How large its files grow.
+    pub(crate) sizes: Sizes,
     pub(crate) registry: Arc<Registry>,
     pub(crate) profile: Profile,
     pub(crate) runner: Runner,
@@ -221,12 +223,12 @@ impl Supervisor {
         };
         let before = ground.writer.take();
         let directory = Arc::clone(&ground.directory);
-        let path = self.setup.store.clone();
+        let (path, sizes) = (self.setup.store.clone(), self.setup.sizes);
         let opening = async move {
             let opened = tokio::task::spawn_blocking(move || {
                 drop(before);
                 // The lock is held for as long as the store is open, whoever still wants it.
-                (DiskStore::open(&path), directory)
+                (DiskStore::open_with(&path, sizes), directory)
             });
             opened.await.map_err(|why| why.try_into_panic().ok())
         };

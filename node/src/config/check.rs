@@ -19,7 +19,7 @@ use super::error::{OPEN_HELP, OpenWithoutTls};
 use super::quantity::{self, SIZE_HELP, SPAN_HELP};
 use super::raw::{RawCluster, RawConfig, RawNode, RawQueue, RawSlots, RawTls, Text};
 use super::report::Problems;
-use super::{Cluster, Config, Node, Queue, SLOTS_MAX, Slots, Tls};
+use super::{Cluster, Config, DISK_LOG_MIN, Node, Queue, SLOTS_MAX, Slots, Tls};
 use crate::work::Registry;
 
 mod task;
@@ -108,6 +108,9 @@ fn node(raw: RawNode, cluster: &Cluster, tls: &Tls, node: &mut Node, problems: &
     if let Some(data) = raw.data.and_then(|data| path("data", data, problems)) {
         node.data = data;
     }
+    if let Some(log) = raw.disk_log.and_then(|size| disk_log(&size, problems)) {
+        node.disk_log = log;
+    }
     if let Some(reserve) = raw.disk_reserve.and_then(|size| bytes_of(&size, problems)) {
         node.disk_reserve = reserve;
     }
@@ -140,6 +143,20 @@ fn memory(size: &Text, problems: &mut Problems<'_>) -> Option<usize> {
         );
     }
     fitting
+}
+
+fn disk_log(size: &Text, problems: &mut Problems<'_>) -> Option<u64> {
+    let bytes = bytes_of(size, problems)?;
+    if bytes < DISK_LOG_MIN {
+        let least = DISK_LOG_MIN / (1024 * 1024);
+        problems.add(
+            size.span(),
+            format!("`disk_log` cannot be {bytes}"),
+            format!("use at least {least} MiB: less would be written anew all the time"),
+        );
+        return None;
+    }
+    Some(bytes)
 }
 
 fn slots(raw: &RawSlots, slots: &mut Slots, problems: &mut Problems<'_>) {

@@ -38,6 +38,7 @@ pub(super) const NODE: Section = Section {
         key("listen", "\"127.0.0.1:7400\""),
         key("advertise", "\"{name}.example.net:7400\""),
         key("data", "\"/var/lib/umbel\""),
+        key("disk_log", "\"512 MiB\""),
         key("disk_reserve", "\"256 MiB\""),
         key("memory", "\"1 GiB\""),
         key("stop_patience", "\"1m\""),

@@ -30,6 +30,7 @@ use crate::former::{Former, draw_cluster_id, resolve};
 use crate::local::private_directory;
 use crate::router::route;
 use crate::seeker::seek;
+use crate::store::Sizes;
 use crate::tls::{Role, TlsFiles, ca, ensure_local, share_local};
 use crate::transport::{self, Transport};
 use crate::ways::Ways;
@@ -268,6 +269,7 @@ impl NodeBuilder {
                 advertised,
             ),
             store: data_dir.store_path(),
+            sizes: Sizes::of(config.node.disk_log),
             profile: profile(&config, &registry),
             registry,
             runner: Runner::new(&name, ledger),

@@ -47,15 +47,18 @@ pub struct Sizes {
     pub upkeep_bytes: u64,
 }
 
+impl Sizes {
+    /// For a log of so many bytes: it goes away an eighth at a time.
+    #[must_use]
+    pub const fn of(log_bytes: u64) -> Self {
+        let log_file_bytes = log_bytes / 8;
+        Self { log_file_bytes, log_bytes, upkeep_bytes: log_file_bytes }
+    }
+}
+
 impl Default for Sizes {
     fn default() -> Self {
-        // Clearing away rewrites what is still needed of old files, so fewer times are cheaper;
-        // half a gigabyte is what the smallest of hosts can spare.
-        Self {
-            log_file_bytes: 64 * 1024 * 1024,
-            log_bytes: 512 * 1024 * 1024,
-            upkeep_bytes: 64 * 1024 * 1024,
-        }
+        Self::of(512 * 1024 * 1024)
     }
 }
 

@@ -255,7 +255,7 @@ impl Scheduler {
             }
         }
         for partition in elsewhere {
-            if let Some(owner) = self.owner_of(partition).filter(|owner| *owner != self.node()) {
+            if let Some(owner) = self.redirected_to(partition) {
                 self.tell(lessee.node, OwnerSays::Moved { partition, owner });
             }
         }

@@ -227,6 +227,14 @@ impl Scheduler {
         }
     }
 
+    /// Whom an executor is to tell of a partition that is not owned here. Not by hearsay if that can be:
+    /// those whom nothing that concerns it reaches might point at each other for ever.
+    pub(super) fn redirected_to(&self, partition: PartitionId) -> Option<NodeId> {
+        let is_held = self.replicas.contains_key(&GroupId::of(partition));
+        let holder = self.first_holder(partition).filter(|node| !is_held && *node != self.node());
+        holder.or_else(|| self.owner_of(partition)).filter(|owner| *owner != self.node())
+    }
+
     /// Who should hold a partition that has no copy here: it knows the owner.
     fn first_holder(&self, partition: PartitionId) -> Option<NodeId> {
         let meta = self.meta.as_ref()?;

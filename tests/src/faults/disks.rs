@@ -3,9 +3,19 @@
 use umbel_protocol::id::GroupId;
 use umbel_protocol::scheduler::CopyView;
 
+use super::Fault;
 use crate::invariants::partitions;
 use crate::plan::{MS, SECOND};
-use crate::world::World;
+use crate::world::{What, World};
+
+/// What becomes of a disk.
+#[derive(Clone, Copy, Debug)]
+pub enum Damage {
+    /// All is gone.
+    All,
+    /// Copies of some groups can no longer be read.
+    Copies,
+}
 
 impl World {
     pub(super) fn slow_down(&mut self, host: usize) {
@@ -29,13 +39,34 @@ impl World {
         self.is_troubled = true;
         self.crash(host);
         let at = self.now + self.between(100 * MS, 3 * SECOND);
-        self.push(at, crate::world::What::Fault(super::Fault::Restart(host)));
+        self.push(at, What::Fault(Fault::Restart(host)));
+    }
+
+    /// The process of a host ends, and what its disk had is lost in part or whole: that shows when it
+    /// starts again. Till then all know that it is gone, so that nobody counts on it.
+    pub(super) fn break_disk(&mut self, host: usize, damage: Damage) {
+        self.crash(host);
+        let at = self.now + self.between(5 * SECOND, 12 * SECOND);
+        self.push(at, What::Fault(Fault::Damaged(host, damage)));
+        self.push(at, What::Fault(Fault::Restart(host)));
+    }
+
+    /// A host is about to start, on a disk that was damaged meanwhile.
+    pub(super) fn damaged(&mut self, host: usize, damage: Damage) {
+        if self.hosts[host].process.is_some() {
+            // It has started again in time.
+            return;
+        }
+        match damage {
+            Damage::All => self.empty(host),
+            Damage::Copies => self.give_up_copies(host),
+        }
     }
 
     /// A disk loses all. Who it was of is gone for ever: another node, by another name, takes the
     /// host over, and others replace the copies: after a while, or as soon as it is struck off. Only as
     /// many as each group can do without.
-    pub(super) fn empty(&mut self, host: usize) {
+    fn empty(&mut self, host: usize) {
         let groups: Vec<GroupId> = self.groups().collect();
         if !self.is_formed_without(host)
             || !groups.into_iter().all(|group| self.can_spare(group, host))
@@ -43,7 +74,6 @@ impl World {
             return;
         }
         self.saw("emptied disk");
-        self.crash_for_a_while(host);
         self.trace(|| format!("host {host} loses its disk"));
         let gone = self.put_another_node(host);
         if self.flip(0.5) {
@@ -52,17 +82,12 @@ impl World {
     }
 
     /// A store gives up what it has of some groups, or of all, when it is opened again.
-    pub(super) fn damage(&mut self, host: usize) {
+    fn give_up_copies(&mut self, host: usize) {
         let all = self.flip(0.3);
         let held: Vec<GroupId> = self.hosts[host].disk.groups().collect();
-        let given_up: Vec<GroupId> = held
-            .into_iter()
-            .filter(|_| all || self.flip(0.3))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .filter(|group| self.can_spare(*group, host))
-            .collect();
-        self.crash_for_a_while(host);
+        let chosen: Vec<GroupId> = held.into_iter().filter(|_| all || self.flip(0.3)).collect();
+        let given_up: Vec<GroupId> =
+            chosen.into_iter().filter(|group| self.can_spare(*group, host)).collect();
         if given_up.is_empty() {
             return;
         }

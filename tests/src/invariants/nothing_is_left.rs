@@ -12,9 +12,8 @@ pub fn left(world: &World) -> Option<String> {
         let Some(process) = &one.process else {
             continue;
         };
-        let held = process.executor.held();
-        if held != 0 {
-            return Some(format!("host {host} holds {held} runs that have ended"));
+        if let Some(run) = process.executor.runs().next() {
+            return Some(format!("host {host} holds a run that has ended: {run:?}"));
         }
         let free = process.executor.free();
         if free != one.profile.pools {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use umbel_protocol::durable::Copies;
 use umbel_protocol::id::GroupId;
 use umbel_protocol::partition::{Fill, Partition};
 use umbel_protocol::scheduler::CopyView;
@@ -43,7 +44,8 @@ pub fn check_copy(images: &mut Images, host: usize, copy: &CopyView<'_>) -> Resu
 /// A group that is not yet as it should be, if there is one.
 #[must_use]
 pub fn unsettled(world: &World) -> Option<String> {
-    let groups = partitions(world).map(GroupId::of).chain([GroupId::META]);
+    // The rest waits for what is decided there.
+    let groups = [GroupId::META].into_iter().chain(partitions(world).map(GroupId::of));
     groups.filter_map(|group| unsettled_group(world, group)).next()
 }
 
@@ -78,7 +80,7 @@ fn unsettled_group(world: &World, group: GroupId) -> Option<String> {
         }
     }
     if owners != 1 {
-        return Some(format!("{group} has {owners} owners"));
+        return Some(format!("{group} has {owners} owners: {:?}", tell_all(world, group)));
     }
     if held != wanted && held != world.living() {
         let all = tell_all(world, group);
@@ -93,7 +95,11 @@ fn tell_all(world: &World, group: GroupId) -> Vec<String> {
         let copy = one.process.as_ref()?.scheduler.copy(group)?;
         let (id, at, term) = (copy.replica().0, copy.applied(), copy.term());
         let (role, is_asleep) = (copy.role(), copy.is_asleep());
-        Some(format!("host {host}: {id} at {at} in {term}, {role:?}, asleep: {is_asleep}"))
+        let Copies { voters, voters_outgoing: before, .. } = copy.copies();
+        Some(format!(
+            "host {host}: {id} at {at} in {term}, {role:?}, asleep: {is_asleep}, of {voters:?} and \
+             {before:?}"
+        ))
     };
     world.hosts.iter().enumerate().filter_map(tell).collect()
 }

@@ -36,6 +36,8 @@ pub struct Setting {
     pub slots: u16,
     /// Memory that a node has for tasks.
     pub memory: String,
+    /// What its log may take of its disk.
+    pub disk_log: String,
     /// What else stands in the configuration.
     pub more: String,
     /// The program that the nodes run.
@@ -62,6 +64,7 @@ impl Setting {
             partitions: 16,
             slots: 4,
             memory: "1 GiB".to_owned(),
+            disk_log: "512 MiB".to_owned(),
             more: String::new(),
             program,
             seed: 1,
@@ -361,12 +364,12 @@ impl Cluster {
 
     /// Writes the configuration with the addresses that nodes have from their next start on.
     pub fn configure(&self) {
-        let Setting { replicas, partitions, slots, memory, more, .. } = &self.setting;
+        let Setting { replicas, partitions, slots, memory, disk_log, more, .. } = &self.setting;
         let seeds: Vec<_> = self.nodes.iter().map(|node| node.address.to_string()).collect();
         let (start, end) = (ledger::line("start"), ledger::line("end"));
         let text = format!(
             "[cluster]\nseeds = {seeds:?}\nreplicas = {replicas}\npartitions = {partitions}\n\
-             [node]\ndata = {:?}\nmemory = {memory:?}\n[tls]\ndir = {:?}\n[slots]\ncommand = {slots}\n\
+             [node]\ndata = {:?}\nmemory = {memory:?}\ndisk_log = {disk_log:?}\n[tls]\ndir = {:?}\n[slots]\ncommand = {slots}\n\
              [tasks.run]\nshell = true\nenv = {{ FOR = \"{{for}}\" }}\n\
              command = '''\n{start}\nsleep \"$FOR\"\n{end}\n'''\n{more}",
             self.dir().join("data"),

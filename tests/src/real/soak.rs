@@ -76,8 +76,15 @@ const SINK: u16 = 8_080;
 /// When a node does not come back.
 #[must_use]
 pub fn run(options: &Options) -> Report {
-    let setting =
-        Setting { seed: options.seed, slots: 16, ..Setting::of(Program::at(&options.bin)) };
+    // What is kept of tasks that ended, and the log, reach their limits early on: from then on nothing
+    // may grow.
+    let setting = Setting {
+        seed: options.seed,
+        slots: 16,
+        partitions: 4,
+        disk_log: "32 MiB".to_owned(),
+        ..Setting::of(Program::at(&options.bin))
+    };
     let mut cluster = Cluster::prepared(setting.clone(), true).unwrap_or_else(|why| {
         super::skipped(&format!("no cuts: {why}"));
         Cluster::prepared(setting, false).expect("loopback is there")

@@ -452,6 +452,17 @@ error: `memory` cannot be 1048576
         ),
         (
             r#"[node]
+disk_log = "16 MiB""#,
+            r#"
+error: `disk_log` cannot be 16777216
+ --> cluster.toml:2:13
+  |
+2 | disk_log = "16 MiB"
+  |             ^^^^^^
+  = help: use at least 32 MiB: less would be written anew all the time"#,
+        ),
+        (
+            r#"[node]
 stop_patience = "soon""#,
             r#"
 error: "soon" is not a length of time

@@ -95,7 +95,7 @@ error: unknown key `colour` in [node]
   |
 2 | colour = 1
   | ^^^^^^
-  = help: known here: listen, advertise, data, disk_reserve, memory, stop_patience",
+  = help: known here: listen, advertise, data, disk_log, disk_reserve, memory, stop_patience",
         ),
         (
             "[clutser]

@@ -1,7 +1,7 @@
 //! A node takes over the partitions of one that is gone, with all that runs in them.
 
 use super::*;
-use crate::id::{Lessee, Token};
+use crate::id::{GroupId, Lessee, Token};
 use crate::membership::Liveness;
 use crate::task::{RunEnd, State};
 use crate::wire::{Answer, ExecutorSays, OwnerSays};
@@ -125,6 +125,28 @@ fn an_end_is_sent_on_to_the_owner() {
     let owner = network.node_id(owner);
     let moved = OwnerSays::Moved { partition: HERE, owner };
     assert_eq!(network.told, [(other, runner, moved)]);
+}
+
+#[test]
+fn who_has_no_copy_sends_an_end_on_to_one_who_has() {
+    let mut network = Network::formed(5, 3);
+    network.pass(ms(10_000));
+    let holds = |network: &Network, at: usize| {
+        network.nodes[at].scheduler.copy(GroupId::of(HERE)).is_some()
+    };
+    let strangers: Vec<usize> = (0..5).filter(|at| !holds(&network, *at)).collect();
+    assert_eq!(strangers.len(), 2);
+    let lessee = network.lessee(network.owner(HERE));
+    let token = Token { term: 1, index: 2, position: 0 };
+    for stranger in strangers {
+        network.told.clear();
+        network.executor(stranger, ended(lessee, 1, token, success()));
+        let [(_, _, OwnerSays::Moved { partition: HERE, owner })] = network.told[..] else {
+            panic!("{:?}", network.told)
+        };
+        // By hearsay alone two of them might point at each other for ever.
+        assert!(holds(&network, network.index(owner)));
+    }
 }
 
 #[test]

@@ -58,21 +58,47 @@ impl Report {
         Self { options: options.clone(), took, trouble, samples, found }
     }
 
-    /// Whether nothing is lost, nothing unexplained, and nothing wrong.
+    /// Whether nothing is lost, nothing unexplained, nothing wrong, and nothing grows.
     #[must_use]
-    pub const fn is_clean(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         let Found { lost, wrong, unexplained, acknowledged, ended, .. } = &self.found;
-        lost.is_empty() && wrong.is_empty() && unexplained.is_empty() && *acknowledged == *ended
+        let is_flat = self.memory().is_flat() && self.disk().is_flat();
+        lost.is_empty()
+            && wrong.is_empty()
+            && unexplained.is_empty()
+            && acknowledged == ended
+            && is_flat
     }
 
-    /// The most that any node took in the third quarter, and in the last.
-    fn late(&self, of: impl Fn(&(u64, u64)) -> u64) -> (u64, u64) {
+    fn memory(&self) -> Late {
+        self.late(|(memory, _)| *memory)
+    }
+
+    fn disk(&self) -> Late {
+        self.late(|(_, disk)| *disk)
+    }
+
+    fn late(&self, of: impl Fn(&(u64, u64)) -> u64) -> Late {
         let count = self.samples.len();
         let most = |samples: &[Sample]| {
             let nodes = samples.iter().flat_map(|sample| sample.nodes.iter().flatten());
             nodes.map(&of).max().unwrap_or(0)
         };
-        (most(&self.samples[count / 2..count * 3 / 4]), most(&self.samples[count * 3 / 4..]))
+        let third = most(&self.samples[count / 2..count * 3 / 4]);
+        Late { third, last: most(&self.samples[count * 3 / 4..]) }
+    }
+}
+
+/// The most that any node took in the third quarter, and in the last.
+struct Late {
+    third: u64,
+    last: u64,
+}
+
+impl Late {
+    fn is_flat(&self) -> bool {
+        let Self { third, last } = *self;
+        last <= third + NOISE_BYTES || last as f64 <= third as f64 * GROWTH_MAX
     }
 }
 
@@ -117,16 +143,12 @@ impl fmt::Display for Report {
             found.unexplained.len()
         )?;
         writeln!(f, "wrong          {}", found.wrong.len())?;
-        for (what, of) in [("memory", 0), ("disk", 1)] {
-            let (before, after) = self.late(|(memory, disk)| if of == 0 { *memory } else { *disk });
-            let is_flat =
-                after <= before + NOISE_BYTES || after as f64 <= before as f64 * GROWTH_MAX;
-            let word = if is_flat { "flat" } else { "NOT FLAT" };
+        for (what, late) in [("memory", self.memory()), ("disk", self.disk())] {
+            let word = if late.is_flat() { "flat" } else { "NOT FLAT" };
+            let (third, last) = (late.third / MIB, late.last / MIB);
             writeln!(
                 f,
-                "{what:14} {word}: at most {} MiB in the third quarter, {} MiB in the last",
-                before / MIB,
-                after / MIB
+                "{what:14} {word}: at most {third} MiB in the third quarter, {last} MiB in the last"
             )?;
         }
         for what in found.lost.iter().take(TOLD_MAX) {
