@@ -144,8 +144,12 @@ impl Ledger {
         let key = (lessee.node, lessee.incarnation);
         // One that has left in good order is down from then on, and that excuses nothing.
         let to = self.left.get(&key).map_or(to, |left| to.min(left.saturating_sub(1)));
+        // Who has not heard of this start goes by what became of the one before.
         let declared = self.down.iter().any(|(_, node, incarnation, since, until)| {
-            (*node, *incarnation) == key && *since <= to && *until >= from
+            *node == lessee.node
+                && *incarnation <= lessee.incarnation
+                && *since <= to
+                && *until >= from
         });
         let fell = self.fallen.get(&lessee).is_some_and(|at| *at <= to);
         declared || fell || self.ended.get(&key).is_some_and(|at| *at <= to)

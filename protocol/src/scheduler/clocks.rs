@@ -12,6 +12,8 @@ use crate::time::{Span, Tick, Wall};
 #[derive(Debug, Default)]
 pub(super) struct Clocks {
     pub(super) heard: BTreeMap<NodeId, (Wall, Tick)>,
+    /// Clocks that were behind what they should have shown, and when that was first read.
+    behind: BTreeMap<NodeId, (Wall, Tick)>,
     /// What this node's own clock showed last.
     own: Option<Now>,
     /// Whether the own clock is to be judged anew: it has jumped, or there is more to compare it with.
@@ -21,7 +23,27 @@ pub(super) struct Clocks {
 }
 
 impl Clocks {
+    /// A message of `node` left it when its clock showed that.
+    ///
+    /// One that is behind what was known may have been set; or its message is old, and was read late by
+    /// a process that stood still. Of the latter many come at once, and what comes after them is as it
+    /// was before: so it is believed when a later one agrees.
     pub(super) fn heard(&mut self, node: NodeId, clock: Wall, at: Tick) {
+        let shown = |(clock, read_at): &(Wall, Tick)| *clock + at.since(*read_at);
+        let is_late = self.heard.get(&node).is_some_and(|known| clock + LATE < shown(known));
+        if is_late {
+            let before =
+                self.behind.get(&node).filter(|before| apart(shown(before), clock) <= LATE);
+            match before {
+                Some((_, first)) if at.since(*first) >= BELIEVED_AFTER => {}
+                Some(_) => return,
+                None => {
+                    self.behind.insert(node, (clock, at));
+                    return;
+                }
+            }
+        }
+        self.behind.remove(&node);
         self.is_doubted |= self.heard.insert(node, (clock, at)).is_none();
     }
 
@@ -152,6 +174,10 @@ fn apart(one: Wall, other: Wall) -> Span {
 
 /// Clocks that are closer to each other agree: less than what an id may be ahead of the time.
 const CLOSE: Span = Span::from_millis(30_000);
+/// A message that is so old was read late, or the clock of its node was set back.
+const LATE: Span = Span::from_millis(2_000);
+/// So long after a clock was first seen to be behind another message tells whether it is.
+const BELIEVED_AFTER: Span = Span::from_millis(1_000);
 /// A clock that goes so far in no time has been set.
 const JUMP_SEEN: Span = Span::from_millis(1_000);
 /// How far the owner's clock may be ahead of the time that has passed while no majority of the

@@ -1,5 +1,6 @@
 //! Partition time: no clock that is wrong by itself can move it ahead.
 
+use super::super::clocks::Clocks;
 use super::*;
 use crate::id::GroupId;
 use crate::task::{Options, State};
@@ -19,6 +20,34 @@ fn accepted_at(network: &mut Network, n: u64) -> Wall {
 /// The time by a clock that is right.
 fn true_time(network: &Network) -> Wall {
     START + network.nodes[0].now.tick.since(Tick::START)
+}
+
+#[test]
+fn what_is_read_late_is_not_taken_for_a_clock_that_was_set_back() {
+    let node = id(1);
+    let at = |millis| Tick::START + ms(100_000) + ms(millis);
+    let right = |millis| START + ms(100_000) + ms(millis);
+    let mut clocks = Clocks::default();
+    let mut hears = |clock, read_at| {
+        clocks.heard(node, clock, read_at);
+        clocks.heard.get(&node).copied()
+    };
+    let known = Some((right(0), at(0)));
+    assert_eq!(hears(right(0), at(0)), known);
+    // It stood still for a minute and reads now what came meanwhile.
+    for sent in 1..50 {
+        assert_eq!(hears(right(sent * 1_000), at(60_000 + sent)), known);
+    }
+    let known = Some((right(60_900), at(60_901)));
+    assert_eq!(hears(right(60_900), at(60_901)), known, "and what comes after that counts");
+    // Now the clock is set back by a minute.
+    assert_eq!(hears(right(10_000), at(70_000)), known);
+    assert_eq!(hears(right(10_500), at(70_500)), known);
+    let set = Some((right(11_000), at(71_000)));
+    assert_eq!(hears(right(11_000), at(71_000)), set);
+    // Forward it is believed at once: nothing arrives before it was sent.
+    let set = Some((right(90_000), at(72_000)));
+    assert_eq!(hears(right(90_000), at(72_000)), set);
 }
 
 #[test]
