@@ -114,6 +114,16 @@ impl Scheduler {
         latest.map_or(own, |latest| own.min(latest))
     }
 
+    /// Whether it can be told what time it is in `group`. Not by an owner that has heard of too few other
+    /// clocks since it started, in a group that has had no entry for long: it led before so many voted,
+    /// and can commit nothing before it hears of them.
+    pub(super) fn can_tell_time(&self, group: GroupId) -> bool {
+        let replica = self.replicas.get(&group).filter(|_| group != GroupId::META);
+        replica.is_none_or(|replica| {
+            self.partition_time(group) == self.now.wall || self.median(replica).is_some()
+        })
+    }
+
     /// Notes the time in a group that is owned here, if it can be told.
     pub(super) fn note_time(&mut self, group: GroupId) {
         let now = self.now;

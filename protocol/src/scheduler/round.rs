@@ -125,6 +125,15 @@ impl Scheduler {
             if refused.contains(&id) {
                 continue;
             }
+            if !self.can_tell_time(id) {
+                if let Some(replica) = self.replicas.get_mut(&id).filter(|r| r.group.is_asleep()) {
+                    // The others answer, and tell what their clocks show.
+                    replica.group.wake();
+                    self.dirty.insert(id);
+                }
+                refused.insert(id);
+                continue;
+            }
             let at = self.partition_time(id);
             let Some(replica) = self.replicas.get_mut(&id) else {
                 continue;

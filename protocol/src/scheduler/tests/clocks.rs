@@ -1,10 +1,12 @@
 //! Partition time: no clock that is wrong by itself can move it ahead.
 
+use super::super::Now;
 use super::super::clocks::Clocks;
 use super::*;
 use crate::id::GroupId;
 use crate::task::{Options, State};
 use crate::time::{Span, Tick, Wall};
+use crate::wire::Answer;
 
 const YEAR: Span = ms(365 * 24 * 3_600_000);
 const HOUR: Span = ms(3_600_000);
@@ -122,6 +124,27 @@ fn a_minority_whose_clocks_are_ahead_decides_nothing_while_others_are_not_heard(
     scheduler.now.wall = now.wall + YEAR;
     let time = scheduler.partition_time(GroupId::of(HERE));
     assert!(time <= true_time(&network) + ms(1_000), "{time:?}");
+}
+
+#[test]
+fn an_owner_that_cannot_tell_the_time_waits_until_it_has_heard_the_others() {
+    let mut network = Network::formed(3, 3);
+    network.pass(HOUR);
+    let owner = network.owner(HERE);
+    let scheduler = &mut network.nodes[owner].scheduler;
+    // It has just begun, and the partition has had no entry for an hour.
+    scheduler.clocks.heard.clear();
+    let past = Now { wall: START, ..scheduler.now };
+    let replica = scheduler.replica_mut(GroupId::of(HERE)).unwrap();
+    replica.settled().unwrap().sure_of = Some(past);
+    assert!(!scheduler.can_tell_time(GroupId::of(HERE)));
+    network.ask(owner, 1, submit(&[1]));
+    network.pass(ms(500));
+    assert_eq!(
+        network.take_answers(),
+        [(owner, 1, Answer::Submitted { refused: vec![], known: 0 })]
+    );
+    assert!(network.nodes[owner].record(task(1)).is_some(), "it is not too early");
 }
 
 #[test]
