@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod damage;
 pub mod ledger;
 pub mod load;
+pub mod loop_disk;
 pub mod namespace;
 pub mod node;
 pub mod patience;

@@ -9,6 +9,7 @@ mod certificates;
 mod clocks;
 mod cuts;
 mod damage;
+mod hang;
 mod kills;
 mod pauses;
 mod room;
