@@ -455,10 +455,10 @@ error: `memory` cannot be 1048576
 disk_log = "16 MiB""#,
             r#"
 error: `disk_log` cannot be 16777216
- --> cluster.toml:2:13
+ --> cluster.toml:2:12
   |
 2 | disk_log = "16 MiB"
-  |             ^^^^^^
+  |            ^^^^^^^^
   = help: use at least 32 MiB: less would be written anew all the time"#,
         ),
         (
