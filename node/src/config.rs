@@ -292,9 +292,9 @@ const SLOTS_MAX: u32 = 65_536;
 /// To clear away is to write anew what is still needed of old files, so fewer times are cheaper; half a
 /// gigabyte is what the smallest of hosts can spare.
 const DISK_LOG: u64 = 512 * 1024 * 1024;
-/// Groups that are busy need a quarter of a megabyte each, at the least.
+/// A busy partition needs a quarter of a megabyte: enough for some dozens of them.
 const DISK_LOG_MIN: u64 = 32 * 1024 * 1024;
-/// The log gives back what it has taken in pieces of this order.
+/// Under load the log grows by some hundred MiB before it gives any of that back.
 const DISK_RESERVE: u64 = 256 * 1024 * 1024;
 /// Largest file: thousands of tasks, and far from what would be noticed in memory.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

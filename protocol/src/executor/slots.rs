@@ -8,7 +8,8 @@ use crate::time::{Span, Tick};
 use crate::wire::ExecutorSays;
 
 /// How long it is watched which slots another node does not use: those come back. It gives them back
-/// itself, and sooner; so either the grant was lost or what gave them back.
+/// itself, and sooner; so either the grant was lost or what gave them back, or a lease is on its way to a
+/// disk that is too slow.
 const IDLE_MAX: Span = Span::from_millis(2_000);
 /// A wish that was not renewed for so long is void: whoever has it repeats it every 100 ms, and the
 /// word that it has it no more may get lost.

@@ -125,26 +125,24 @@ impl Scheduler {
             if refused.contains(&id) {
                 continue;
             }
-            if !self.can_tell_time(id) {
-                if let Some(replica) = self.replicas.get_mut(&id).filter(|r| r.group.is_asleep()) {
-                    // The others answer, and tell what their clocks show.
-                    replica.group.wake();
-                    self.dirty.insert(id);
-                }
-                refused.insert(id);
+            if !self.has_to_propose(id) {
                 continue;
             }
+            self.dirty.insert(id);
+            let is_timely = self.can_tell_time(id);
             let at = self.partition_time(id);
             let Some(replica) = self.replicas.get_mut(&id) else {
                 continue;
             };
-            let Some(owner) = replica.owner.as_mut().filter(|owner| owner.is_settled) else {
-                continue;
-            };
-            if owner.line.is_empty() || replica.group.role() != Role::Leader {
+            if !is_timely {
+                // If they sleep, the others answer when they are woken, and tell what their clocks show.
+                replica.group.wake();
+                refused.insert(id);
                 continue;
             }
-            self.dirty.insert(id);
+            let Some(owner) = &mut replica.owner else {
+                continue;
+            };
             let line = mem::take(&mut owner.line);
             let rest = match &replica.machine {
                 Some(Machine::Meta(_)) => propose_meta(&mut replica.group, owner, line),
@@ -162,6 +160,15 @@ impl Scheduler {
             }
         }
         self.refuse_line(too_large);
+    }
+
+    /// Whether anything waits to be put into the log of a group that is owned here.
+    fn has_to_propose(&self, id: GroupId) -> bool {
+        self.replicas.get(&id).is_some_and(|replica| {
+            replica.group.role() == Role::Leader
+                && (replica.owner.as_ref())
+                    .is_some_and(|owner| owner.is_settled && !owner.line.is_empty())
+        })
     }
 
     /// What callers ask and would not fit into an entry is refused.

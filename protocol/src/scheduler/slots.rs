@@ -10,7 +10,8 @@ use crate::id::{Lessee, NodeId};
 use crate::time::{Span, Tick};
 use crate::wire::OwnerSays;
 
-/// Slots of others of which none was used for so long are given back.
+/// How long it is watched how many slots of others are not used: those are given back then. So one
+/// that is of no use is kept for once to twice as long.
 const KEEP: Span = Span::from_millis(500);
 /// Pools of an executor: declarations name them by one byte.
 const POOLS_MAX: usize = 256;

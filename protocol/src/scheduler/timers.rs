@@ -6,10 +6,12 @@ use super::Scheduler;
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::partition::Command;
 use crate::task::{Phase, Record, State};
-use crate::time::Wall;
+use crate::time::{Span, Wall};
 
 /// So few are not worth a sweep.
 const SLACK: usize = 1_024;
+/// So much later it is looked again at what is due by a time that cannot be told yet.
+const UNTOLD: Span = Span::from_millis(500);
 /// Timers that fire in one round at most: what they ask for must fit into an entry.
 const TIMERS_PER_ROUND: usize = 16_384;
 
@@ -74,6 +76,10 @@ impl Scheduler {
             let Some((task, what)) = self.timers.pop(wall) else {
                 break;
             };
+            if !self.can_tell_time(GroupId::of(task.partition())) {
+                self.timers.insert(wall + UNTOLD, task, what);
+                continue;
+            }
             let Some(partition) = self.owned(task.partition()) else {
                 continue;
             };

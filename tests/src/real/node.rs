@@ -34,6 +34,7 @@ struct Process {
     child: Child,
     /// Tells once that it is ready.
     ready: Receiver<()>,
+    is_ready: bool,
     is_paused: bool,
 }
 
@@ -61,7 +62,7 @@ impl Node {
                 }
             }
         });
-        self.process = Some(Process { child, ready, is_paused: false });
+        self.process = Some(Process { child, ready, is_ready: false, is_paused: false });
     }
 
     /// Waits until it is ready.
@@ -70,8 +71,8 @@ impl Node {
     /// When it does not run, or ends first.
     pub fn ready(&mut self) {
         let process = self.process.as_mut().expect("it runs");
-        let ready = process.ready.recv_timeout(PATIENCE);
-        assert!(ready.is_ok(), "{} is not ready: {:?}", self.name, process.child.try_wait());
+        process.is_ready = process.is_ready || process.ready.recv_timeout(PATIENCE).is_ok();
+        assert!(process.is_ready, "{} is not ready: {:?}", self.name, process.child.try_wait());
     }
 
     /// The number of its process.

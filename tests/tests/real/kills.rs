@@ -2,8 +2,13 @@
 
 use std::fs;
 
+use umbel_tests::real::cluster::run_line;
+use umbel_tests::real::loop_disk::LoopDisk;
 use umbel_tests::real::patience::so;
-use umbel_tests::real::{Cluster, Setting, until};
+use umbel_tests::real::{Account, Cluster, Setting, skipped, until};
+
+/// More than a node keeps in reserve.
+const DISK_MIB: u64 = 400;
 
 #[test]
 fn killing_all_but_one_copy_at_once_loses_nothing() {
@@ -14,14 +19,49 @@ fn killing_all_but_one_copy_at_once_loses_nothing() {
     });
     cluster.kill(&[1, 2]);
     // What the one that is left did with them it tells nobody, and takes nothing new.
-    cluster.is_taken_for(&cluster.client_of(0), 1, "down");
-    let before = load.acknowledged();
-    cluster.is_taken_for(&cluster.client_of(0), 2, "down");
-    assert_eq!(load.acknowledged(), before, "acknowledged without a majority");
+    for place in [1, 2] {
+        cluster.is_taken_for(&cluster.client_of(0), place, "down");
+    }
+    let mut later = Account::default();
+    later.submit(&cluster.client_of(0), vec![run_line("0")]);
+    assert!(later.acknowledged.is_empty(), "acknowledged without a majority");
     cluster.start_all();
-    let account = load.join();
+    until("what was not taken then is taken now", || {
+        later.submit(&cluster.client(), Vec::new());
+        so(later.doubtful.is_empty(), || format!("{later:?}"))
+    });
+    let mut account = load.join();
+    account.add(later);
     let audit = cluster.audit(&account);
     eprintln!("two of three killed: {audit}");
+}
+
+#[test]
+fn a_power_cut_of_all_loses_nothing_that_was_acknowledged() {
+    let mut cluster =
+        Cluster::prepared(Setting { disk_log: "32 MiB".to_owned(), ..Setting::three() }, false)
+            .unwrap();
+    let disks: Result<Vec<_>, _> =
+        cluster.nodes.iter().map(|node| LoopDisk::mount(&node.data, DISK_MIB)).collect();
+    let mut disks = match disks {
+        Ok(disks) => disks,
+        Err(why) => return skipped(&why),
+    };
+    cluster.start_all();
+    cluster.is_whole();
+    let load = cluster.load("0.1", 150);
+    until("a part is acknowledged", || {
+        so(load.acknowledged() >= 60, || load.acknowledged().to_string())
+    });
+    cluster.kill(&[0, 1, 2]);
+    for disk in &mut disks {
+        disk.lose_power().expect("it was mounted once");
+    }
+    cluster.start_all();
+    cluster.is_whole();
+    let account = load.join();
+    let audit = cluster.audit(&account);
+    eprintln!("a power cut of all: {audit}");
 }
 
 #[test]

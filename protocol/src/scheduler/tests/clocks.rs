@@ -144,7 +144,9 @@ fn an_owner_that_cannot_tell_the_time_waits_until_it_has_heard_the_others() {
         network.take_answers(),
         [(owner, 1, Answer::Submitted { refused: vec![], known: 0 })]
     );
-    assert!(network.nodes[owner].record(task(1)).is_some(), "it is not too early");
+    let accepted_at = network.nodes[owner].record(task(1)).unwrap().accepted_at;
+    let late = true_time(&network).since(accepted_at);
+    assert!(late <= ms(500), "{late:?}: by the clocks of the others, not by what has passed");
 }
 
 #[test]

@@ -93,7 +93,8 @@ fn a_wish_for_slots_that_nothing_waits_for_is_taken_back_while_others_are_waited
         wishes.collect()
     };
     assert_eq!(wishes(&node.pass(ASK_AGAIN).said), [[2, 1]]);
-    node.executor(ExecutorSays::Grant { lessee: lessee(0), slots: vec![2, 0] });
+    // Another executor serves them.
+    node.far(1, 2);
     node.settle();
     assert_eq!(wishes(&node.pass(ASK_AGAIN).said), [[0, 1]], "else nobody else is given the slots");
 }

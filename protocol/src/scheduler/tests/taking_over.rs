@@ -138,7 +138,9 @@ fn who_has_no_copy_sends_an_end_on_to_one_who_has() {
     assert_eq!(strangers.len(), 2);
     let lessee = network.lessee(network.owner(HERE));
     let token = Token { term: 1, index: 2, position: 0 };
-    for stranger in strangers {
+    for (stranger, other) in strangers.iter().copied().zip(strangers.iter().rev()) {
+        let hearsay = network.node_id(*other);
+        network.nodes[stranger].scheduler.owners.insert(HERE, hearsay);
         network.told.clear();
         network.executor(stranger, ended(lessee, 1, token, success()));
         let [(_, _, OwnerSays::Moved { partition: HERE, owner })] = network.told[..] else {
