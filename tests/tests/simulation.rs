@@ -12,9 +12,11 @@ const SEEDS: u64 = 200;
 
 /// Faults that must have happened in some of these seeds; what must have come of them is listed in
 /// [`sights`].
-const FAULTS: [&str; 31] = [
+const FAULTS: [&str; 39] = [
+    "a majority's clocks ahead",
     "a majority's clocks behind",
     "a minority's clocks ahead",
+    "a minority's clocks behind",
     "all moved",
     "blackout",
     "bridge",
@@ -22,6 +24,9 @@ const FAULTS: [&str; 31] = [
     "copies given up",
     "crash",
     "cut",
+    "cut around one",
+    "cut in halves",
+    "cut one way",
     "emptied disk",
     "executor falls",
     "failed sync",
@@ -33,7 +38,9 @@ const FAULTS: [&str; 31] = [
     "killed by a task",
     "long cut",
     "most at once",
+    "no way",
     "one moved",
+    "operator is obeyed",
     "orderly end",
     "pause",
     "ring",
@@ -44,6 +51,7 @@ const FAULTS: [&str; 31] = [
     "stopped for long",
     "stopped with runs",
     "three ways",
+    "upgrade",
 ];
 
 fn number(name: &str) -> Option<u64> {

@@ -96,7 +96,7 @@ impl<'a> Nodes<'a> {
         });
     }
 
-    /// Ends one as if its power was cut.
+    /// Ends one with signal 9.
     fn kill(&mut self, name: &str) {
         let mut child = self.children.remove(name).unwrap();
         child.kill().unwrap();

@@ -3,7 +3,7 @@
 use std::mem;
 
 use bytes::Bytes;
-use raft::eraftpb::{Entry, EntryType, Message};
+use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use raft::{ProgressState, SnapshotStatus};
 
 use super::message::{Body, GroupMessage};
@@ -157,7 +157,14 @@ impl Group {
         // What was drained before the oldest write that is still on its way.
         let limit = self.writes.front().copied().unwrap_or(u64::MAX);
         while self.held.front().is_some_and(|(number, _)| *number < limit) {
-            if let Some((_, messages)) = self.held.pop_front() {
+            if let Some((_, mut messages)) = self.held.pop_front() {
+                // What was taken in under an earlier leader may have been overwritten before it was on
+                // disk. Nobody but that leader would be told, and it leads no more.
+                messages.retain(|message| {
+                    message.get_msg_type() != MessageType::MsgAppendResponse
+                        || message.reject
+                        || message.term >= self.term()
+                });
                 self.send(messages, &mut out.messages);
             }
         }

@@ -231,14 +231,16 @@ impl Scheduler {
     /// those whom nothing that concerns it reaches might point at each other for ever.
     pub(super) fn redirected_to(&self, partition: PartitionId) -> Option<NodeId> {
         let is_held = self.replicas.contains_key(&GroupId::of(partition));
-        let holder = self.first_holder(partition).filter(|node| !is_held && *node != self.node());
+        let holder = if is_held { None } else { self.first_holder(partition) };
         holder.or_else(|| self.owner_of(partition)).filter(|owner| *owner != self.node())
     }
 
-    /// Who should hold a partition that has no copy here: it knows the owner.
+    /// Who should hold a partition that has no copy here: it knows the owner. One that cannot do its part
+    /// is given no copies.
     fn first_holder(&self, partition: PartitionId) -> Option<NodeId> {
         let meta = self.meta.as_ref()?;
-        let alive = meta.serving().filter(|node| self.is_alive(*node));
-        crate::placement::ranking(GroupId::of(partition), alive).first().copied()
+        let others = meta.serving().filter(|node| *node != self.node() && self.is_alive(*node));
+        let ranked = crate::placement::ranking(GroupId::of(partition), others);
+        ranked.iter().find(|node| self.is_fit(**node)).or(ranked.first()).copied()
     }
 }

@@ -46,7 +46,7 @@ impl World {
     /// starts again. Till then all know that it is gone, so that nobody counts on it.
     pub(super) fn break_disk(&mut self, host: usize, damage: Damage) {
         self.crash(host);
-        let at = self.now + self.between(5 * SECOND, 12 * SECOND);
+        let at = self.now + self.between(5 * SECOND / 2, 9 * SECOND / 2);
         self.push(at, What::Fault(Fault::Damaged(host, damage)));
         self.push(at, What::Fault(Fault::Restart(host)));
     }
@@ -128,7 +128,10 @@ impl World {
         let agrees = |copy: &&CopyView<'_>| {
             copy.copies().voters == owner.copies().voters && !copy.copies().is_joint()
         };
-        let voters = owner.copies().voters;
+        let mut voters = owner.copies().voters;
+        voters.retain(|voter| {
+            owner.node_of(*voter).and_then(|node| self.host_of(node)) != Some(host)
+        });
         let agreed = copies.iter().filter(|copy| voters.contains(&copy.replica())).filter(agrees);
         let is_open = self.hosts.iter().any(|one| one.disk.has_open_change(group));
         !is_open && agreed.count() == voters.len() && copies.iter().all(is_kept)

@@ -236,9 +236,9 @@ pub const KINDS: [Kind; 43] = [
     },
     Kind {
         name: "emptied disks",
-        troubles: &[(Trouble::Empty, 1), (Trouble::Crash, 1)],
+        troubles: &[(Trouble::Empty, 3), (Trouble::Crash, 1)],
         every: (3_000, 8_000),
-        shape: restoring,
+        shape: renewing,
         ..CALM
     },
     Kind {
@@ -385,6 +385,11 @@ fn mixed(mut plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
 /// Copies are replaced before the storm is over.
 fn restoring(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
     Plan { storm: plan.storm + 20 * SECOND, replace_after: 5 * SECOND, ..plan }.of_hosts_from(2)
+}
+
+/// What one host loses others must have.
+fn renewing(plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
+    restoring(plan, rng).of_hosts_from(4)
 }
 
 /// One that is alone has nobody to hand over to.

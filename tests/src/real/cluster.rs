@@ -208,7 +208,7 @@ impl Cluster {
         node
     }
 
-    /// Ends nodes as if their power was cut, as nearly at once as can be.
+    /// Ends nodes with signal 9, as nearly at once as can be.
     pub fn kill(&mut self, places: &[usize]) {
         for place in places {
             // First to all, then the waiting for them.

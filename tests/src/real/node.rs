@@ -103,7 +103,7 @@ impl Node {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Ends it as if its power was cut.
+    /// Ends it with signal 9.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             drop(process.child.kill());

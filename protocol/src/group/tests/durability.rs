@@ -215,3 +215,23 @@ fn a_commit_index_alone_is_not_worth_a_write() {
         assert!(world.hosts[at].disk.stored.hard_state.commit < index);
     }
 }
+
+#[test]
+fn what_was_taken_in_under_a_leader_that_is_deposed_is_not_acknowledged_to_it() {
+    let mut world = World::led(3);
+    let term = world.group(A).term();
+    world.hosts[B].disk.stalled = true;
+    world.cut.insert(C);
+    world.propose(A, "x").unwrap();
+    world.settle();
+    world.cut.clear();
+    world.sent.clear();
+    let beat = raft(RaftKind::Heartbeat, term + 1);
+    world.hand(message(C, B, Body::Raft(Box::new(beat))));
+    world.hosts[B].disk.stalled = false;
+    world.settle();
+    assert_eq!(world.group(B).term(), term + 1);
+    let old = world.sent.iter().filter(|sent| sent.from == B);
+    let old = old.filter_map(|sent| sent.raft()).filter(|raft| raft.term <= term).count();
+    assert_eq!(old, 0, "it may be overwritten before it is on disk");
+}
