@@ -180,12 +180,18 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
             Plan { faults, submissions: 6 * plan.submissions, batch_max: 1, ..plan }
         }
         Defect::IgnoreFence => {
-            // What an owner sent must come after what its successor asked, or twice.
+            // What an owner sent before it fell must come after what its successor asked: to an executor
+            // that stood still.
             let plan = nth(number, |plan| plan.hosts >= 3 && plan.hosts <= 5);
             let faults = FaultPlan {
-                kind: "partitions",
+                kind: "everything",
                 every: SECOND,
-                troubles: &[(Trouble::Cut, 2), (Trouble::Pause, 2), (Trouble::Relink, 2)],
+                troubles: &[
+                    (Trouble::Crash, 1),
+                    (Trouble::Cut, 1),
+                    (Trouble::Pause, 3),
+                    (Trouble::Relink, 3),
+                ],
                 lags: true,
                 ..FaultPlan::default()
             };
