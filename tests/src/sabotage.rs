@@ -188,9 +188,9 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
                 every: SECOND,
                 troubles: &[
                     (Trouble::Crash, 1),
-                    (Trouble::Cut, 1),
                     (Trouble::Pause, 3),
                     (Trouble::Relink, 3),
+                    (Trouble::Cut, 1),
                 ],
                 lags: true,
                 ..FaultPlan::default()
