@@ -241,6 +241,6 @@ impl Scheduler {
         let meta = self.meta.as_ref()?;
         let others = meta.serving().filter(|node| *node != self.node() && self.is_alive(*node));
         let ranked = crate::placement::ranking(GroupId::of(partition), others);
-        ranked.iter().find(|node| self.is_fit(**node)).or(ranked.first()).copied()
+        ranked.iter().find(|node| self.is_fit(**node)).or_else(|| ranked.first()).copied()
     }
 }
