@@ -384,11 +384,17 @@ impl Scheduler {
     }
 
     /// Executors of members that have not introduced themselves are spoken to, by a name that none
-    /// has: they answer by saying who they are. An introduction may have been lost with its link.
+    /// has: they answer by saying who they are. An introduction may have been lost with its link. So may
+    /// that of a successor, if something is leased to a later one than is known.
     pub(super) fn ask_for_introductions(&mut self) {
-        let strangers: Vec<NodeId> = (self.members())
-            .filter(|node| self.is_alive(*node) && !self.lessees.present.contains_key(node))
-            .collect();
+        let is_known = |node: NodeId| {
+            self.lessees.present.get(&node).is_some_and(|(present, _)| {
+                let mut holders = self.lessees.leases.keys();
+                !holders.any(|holder| holder.node == node && holder > present)
+            })
+        };
+        let strangers: Vec<NodeId> =
+            self.members().filter(|node| self.is_alive(*node) && !is_known(*node)).collect();
         for node in strangers {
             let lessee = Lessee { node, incarnation: Incarnation(0), executor: 0 };
             self.tell(node, OwnerSays::Demand { lessee, wanted: Vec::new() });
