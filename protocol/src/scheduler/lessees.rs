@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::Scheduler;
 use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
@@ -20,7 +21,7 @@ const DISPATCH_AGAIN: Span = Span::from_millis(2_500);
 #[derive(Debug, Default)]
 pub(super) struct Lessees {
     /// The present executor of each node, and what it can run.
-    present: BTreeMap<NodeId, (Lessee, Profile)>,
+    pub(super) present: BTreeMap<NodeId, (Lessee, Profile)>,
     /// Runs that are leased in partitions of this owner, and when they were last dispatched. A task
     /// has one at a time.
     leases: BTreeMap<Lessee, BTreeMap<TaskId, (Token, Tick)>>,
@@ -389,8 +390,9 @@ impl Scheduler {
     pub(super) fn ask_for_introductions(&mut self) {
         let is_known = |node: NodeId| {
             self.lessees.present.get(&node).is_some_and(|(present, _)| {
-                let mut holders = self.lessees.leases.keys();
-                !holders.any(|holder| holder.node == node && holder > present)
+                let later = (Bound::Excluded(*present), Bound::Unbounded);
+                let next = self.lessees.leases.range(later).next();
+                next.is_none_or(|(holder, _)| holder.node != node)
             })
         };
         let strangers: Vec<NodeId> =

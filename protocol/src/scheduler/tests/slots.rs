@@ -179,3 +179,23 @@ fn a_delay_is_told_as_a_deadline_and_waits_for_the_disk() {
     assert_eq!(node.scheduler.next_deadline().since(node.now.tick), ms(40));
     assert_eq!(node.persisted().entries, Vec::<Vec<_>>::new(), "the slot is taken");
 }
+
+#[test]
+fn an_executor_that_something_is_leased_to_and_that_is_not_known_is_asked_who_it_is() {
+    let mut node = Node::alone(0);
+    let later = Lessee { executor: lessee(0).executor + 1, ..lessee(0) };
+    node.introduce(later, 1);
+    node.ask_and_settle(1, submit(&[1]));
+    assert_eq!(node.record(task(1)).unwrap().state(), State::Leased);
+    let asked = |node: &mut Node| {
+        let said = node.pass(ms(2_000)).said;
+        said.iter().any(|effect| match effect {
+            Execute(OwnerSays::Demand { lessee, .. }) => lessee.executor == 0,
+            _ => false,
+        })
+    };
+    assert!(!asked(&mut node));
+    // As if it had heard of the one before only, and what came after that was lost.
+    node.scheduler.lessees.present.insert(later.node, (lessee(0), two_pools()));
+    assert!(asked(&mut node), "else nobody finds out that its successor is gone as well");
+}
