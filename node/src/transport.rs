@@ -171,10 +171,15 @@ impl Transport {
         }
     }
 
-    /// Speaks nothing older than `version` from now on, as the whole cluster does: whoever only does is
-    /// refused, and told so.
+    /// Speaks nothing older than `version` from now on, as the whole cluster does: connections that do
+    /// end, and whoever cannot do better is refused, and told so.
     pub fn set_oldest(&self, version: u16) {
         self.inner.say(|hello| hello.versions.min = hello.versions.min.max(version));
+        for peer in self.inner.peers.all() {
+            if let Some(link) = peer.state().link.clone().filter(|link| link.version < version) {
+                close(&link.connection, Code::Refused, "the cluster speaks a newer version");
+            }
+        }
     }
 
     /// Keeps `node` connected, calling it at `addr` whenever it is not.

@@ -52,6 +52,8 @@ pub struct Host {
     pub life: u64,
     /// The process, while it runs.
     pub process: Option<Process>,
+    /// What its last scheduler knew when it fell: what that told others stays true.
+    pub last_known: Option<Scheduler>,
     /// How far its wall clock is off, in milliseconds.
     pub clock: i64,
     /// How far it has stepped away for a while, in milliseconds.
@@ -178,6 +180,7 @@ impl Host {
             disk: Disk::default(),
             life: 0,
             process: None,
+            last_known: None,
             clock,
             step: 0,
             known_wild_until: 0,

@@ -135,7 +135,8 @@ pub(super) async fn join(
     let lives = lives_beside(&peer, other).await;
     let mut state = peer.state();
     let known = state.known.map(|known| Known { lives, ..known });
-    let version = judge(&own, known, &hello, proof)?;
+    // By what this node says now: once that changes, the table is gone through for what does not fit.
+    let version = judge(&inner.own(), known, &hello, proof)?;
     let known = Known {
         incarnation: other.incarnation,
         start: Some(other.start),

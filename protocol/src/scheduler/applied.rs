@@ -147,14 +147,17 @@ impl Scheduler {
     }
 
     fn leased(&mut self, task: TaskId, token: Token, lessee: Lessee) {
-        if self.may_start(lessee) {
+        let partition = task.partition();
+        let is_lost = self.owner_mut(partition).is_some_and(|owner| owner.losing.contains(&lessee));
+        if self.may_start(lessee) && !is_lost {
             self.lessees.leased(lessee, task, token, self.now.tick);
             return self.dispatch(task, token, lessee);
         }
         // It went while the lease was on its way into the log. Nobody but this owner could have told
         // it of the run, and nobody has: no more is lost than a moment. Nor may anybody do so while it
-        // is taken back, so it is not among those that are dispatched again.
-        self.release(task.partition(), &[(task, token)]);
+        // is taken back, so it is not among those that are dispatched again. That it is back helps
+        // nothing if its loss is on its way as well: what is leased to it until then ends with that.
+        self.release(partition, &[(task, token)]);
         // The executor still counts its slot as one of this owner's.
         let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
         if let Some(pool) = record.and_then(|record| self.lessees.pool(lessee, &record.template)) {

@@ -129,7 +129,7 @@ impl World {
         let keep = self.between(0, self.hosts[host].disk.unsynced() as u64);
         let keep = usize::try_from(keep).expect("few batches");
         let one = &mut self.hosts[host];
-        one.process = None;
+        one.last_known = one.process.take().map(|process| process.scheduler);
         one.life += 1;
         one.disk.crash(keep);
         one.paused_until = 0;

@@ -51,7 +51,9 @@ impl World {
         let process = self.process(host);
         process.is_writing = false;
         process.kept.clear();
-        process.scheduler = Scheduler::new(settings, at, Vec::new());
+        let fallen =
+            std::mem::replace(&mut process.scheduler, Scheduler::new(settings, at, Vec::new()));
+        self.hosts[host].last_known = Some(fallen);
     }
 
     /// Its runs are dropped, and how they end nobody hears.

@@ -46,7 +46,10 @@ impl World {
                 }
                 self.local(host, Local::Formation(formation::Event::Joined));
             }
-            Effect::Spoken(version) => self.process(host).spoken = version,
+            Effect::Spoken(version) => {
+                self.process(host).spoken = version;
+                self.cut_older(host, version);
+            }
             Effect::Forget(node) => {
                 if let Some(other) = self.host_of(node) {
                     self.process(host).knows.remove(&other);

@@ -4,6 +4,7 @@ use umbel_protocol::id::{GroupId, TaskId};
 use umbel_protocol::partition::Refusal;
 
 use super::is_forgotten;
+use crate::host::Host;
 use crate::world::World;
 
 /// A run of the task `mark` starts.
@@ -31,23 +32,31 @@ pub fn on_refused(
 ) -> Result<(), String> {
     let right = match refusal {
         Refusal::Conflict => impostor,
-        // Or most clocks were far behind.
-        Refusal::TooEarly => early || world.slack.wild_since.is_some(),
+        Refusal::TooEarly => early || may_be_behind(world),
         Refusal::TooOld => was_forgotten(world, task),
         Refusal::Overloaded | Refusal::WrongPartition => false,
     };
     if right { Ok(()) } else { Err(format!("{task} is refused: {refusal}")) }
 }
 
-/// Whether a copy has known `task` and has it no more.
+/// Whether an owner may take it to be earlier than it is: most clocks were far off, or half of those that
+/// can be heard are, and nobody can tell which half.
+fn may_be_behind(world: &World) -> bool {
+    let heard: Vec<_> = world.hosts.iter().filter(|host| host.process.is_some()).collect();
+    let is_wild = |host: &&&Host| host.step != 0 || host.known_wild_until > world.now;
+    world.slack.wild_since.is_some() || 2 * heard.iter().filter(is_wild).count() >= heard.len()
+}
+
+/// Whether a copy has known `task` and has it no more. One that has crashed since may be the only one
+/// that could tell.
 #[must_use]
 pub fn was_forgotten(world: &World, task: TaskId) -> bool {
-    let processes = world.hosts.iter().filter_map(|host| host.process.as_ref());
-    let copies = processes.filter_map(|p| p.scheduler.copy(GroupId::of(task.partition())));
-    let forgotten = copies
+    let schedulers = world.hosts.iter().flat_map(|host| {
+        let running = host.process.as_ref().map(|process| &process.scheduler);
+        running.into_iter().chain(&host.last_known)
+    });
+    let copies = schedulers.filter_map(|scheduler| scheduler.copy(GroupId::of(task.partition())));
+    copies
         .filter_map(|copy| copy.partition())
-        .any(|partition| partition.record(task).is_none() && is_forgotten(partition, task));
-    // All who could tell have crashed since.
-    let nobody = world.hosts.iter().all(|host| host.process.is_none());
-    forgotten || nobody
+        .any(|partition| partition.record(task).is_none() && is_forgotten(partition, task))
 }

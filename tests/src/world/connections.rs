@@ -74,6 +74,16 @@ impl World {
         }
     }
 
+    /// Ends the connections of a host that speak an older version.
+    pub fn cut_older(&mut self, host: usize, version: u16) {
+        for other in 0..self.hosts.len() {
+            let is_up = self.network.is_up(host, other);
+            if is_up && self.network.version(host, other) < version {
+                self.cut_link(host, other);
+            }
+        }
+    }
+
     /// The connection of two hosts breaks; both notice.
     pub fn cut_link(&mut self, a: usize, b: usize) {
         let retry_at = self.now + self.between(0, 500 * MS);

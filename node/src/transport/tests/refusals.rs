@@ -245,3 +245,22 @@ async fn a_version_that_nobody_speaks_is_refused_in_words() {
     assert_eq!(refusal, Refusal::NoCommonVersion { own: Versions::OWN, other: versions });
     lives(&node, &authority).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_speaks_only_an_older_version_than_the_cluster_by_now_is_hung_up_on() {
+    let authority = Authority::new();
+    let node = start(authority.node(), hello(1));
+    let (_endpoint, connection) = call(&node, &authority.node()).await;
+    let Versions { min, max } = Versions::OWN;
+    let versions = Versions { min, max: min };
+    let own = Hello { versions, who: Who::Node(hello(2)) };
+    let (answer, ..) = greeting::call(&connection, &own).await.unwrap();
+    assert_eq!(answer.verdict, Ok(min));
+    node.transport.set_oldest(max);
+    let why = patiently(connection.closed()).await;
+    assert!(why.to_string().contains("the cluster speaks a newer version"), "{why}");
+    let (_endpoint, connection) = call(&node, &authority.node()).await;
+    let (answer, ..) = greeting::call(&connection, &own).await.unwrap();
+    let newer = Versions { min: max, max };
+    assert_eq!(answer.verdict, Err(Refusal::NoCommonVersion { own: newer, other: versions }));
+}

@@ -110,6 +110,28 @@ fn a_loss_is_noted_once_though_the_disk_takes_its_time() {
     assert_eq!(history(&node).crashes, 1);
 }
 
+/// The loss ends what is leased before it in the log, whatever is known by then: a run that was started in
+/// between would be lost while it goes on.
+#[test]
+fn what_is_leased_while_a_loss_is_on_its_way_is_not_dispatched() {
+    let mut node = leased_to_another();
+    node.far_executor(granted(lessee(1), 1));
+    node.is_stuck = true;
+    assert_eq!(node.ask(2, submit(&[2])).entries.len(), 1, "its lease is on its way");
+    node.hear_of(lessee(1), Liveness::Down);
+    node.pass(TICK);
+    node.hear_of(lessee(1), Liveness::Alive);
+    node.is_stuck = false;
+    let step = node.settle();
+    let taken_back = release(2, token(2));
+    assert_eq!(
+        step.entries,
+        [[lose(lessee(1), Loss::Unheard)], [taken_back], [lease(lessee(1), &[2])]]
+    );
+    let run = |index| execute_at(id(1), dispatch(lessee(1), &[(2, token(index))]));
+    assert!(!step.said.contains(&run(2)) && step.said.contains(&run(5)), "{:?}", step.said);
+}
+
 #[test]
 fn a_node_that_is_heard_again_has_not_crashed() {
     let mut node = leased_to_another();
