@@ -17,6 +17,8 @@ use std::cell::Cell;
 pub enum Defect {
     /// Copies acknowledge entries before they are on disk: `nothing_unsynced_is_promised`.
     AcknowledgeUnsynced,
+    /// Whole states are sent to all that want one, at once: `states_take_turns`.
+    AllStates,
     /// Clients are told that a task is durable when it has joined the line:
     /// `nothing_unsynced_is_promised`.
     AnswerUncommitted,
@@ -41,7 +43,8 @@ pub enum Defect {
     /// The floor of recognised ids follows the clock, backwards too: `nothing_goes_back`,
     /// `finished_stays`.
     FloorGoesBack,
-    /// A new owner does not look who runs its tasks: `every_task_ends`, `taken_over_in_time`.
+    /// A new owner does not look who runs its tasks: `every_task_ends`, `majority_serves`,
+    /// `taken_over_in_time`.
     ForgetLeases,
     /// An executor does not remember what it said it never had: `leased_runs_only`,
     /// `second_run_after_loss`.
@@ -50,11 +53,17 @@ pub enum Defect {
     ForgetUnfinished,
     /// A copy forgets at a restart whom it has voted for: `one_vote`, `one_owner`.
     ForgetVote,
+    /// A node that cannot do its part goes on owning: `unfit_part_with_all`.
+    HoldOn,
     /// An executor starts what an owner dispatches whose time is over: `leased_runs_only`,
     /// `second_run_after_loss`.
     IgnoreFence,
     /// A copy that was removed stays: `replicas_converge`.
     KeepRemoved,
+    /// What a copy weighed still counts when it is gone: `memory_is_counted`.
+    KeepWeight,
+    /// A dispatch that an executor refuses keeps its slot: `nothing_is_left`, `nobody_starves`.
+    LeakSlot,
     /// A new copy votes before it has caught up: `voters_are_odd`,
     /// `replicas_converge`.
     LearnerVotes,
@@ -68,6 +77,8 @@ pub enum Defect {
     MuteRelays,
     /// The state is never saved in place of the log: `nothing_is_unbounded`.
     NoCheckpoint,
+    /// What failed is tried again at once: `starts_in_place`.
+    NoPause,
     /// An owner asks nobody for slots: `nobody_starves`.
     NoWishes,
     /// The outcome of an old run counts as that of the present one: `every_task_ends`,
@@ -78,7 +89,7 @@ pub enum Defect {
     RetireEarly,
     /// What is forgotten leaves nothing that would recognise it: `finished_stays`.
     SkipStub,
-    /// A group that sleeps does not wake when the node of its leader is suspected:
+    /// A group that sleeps does not wake when the node of its leader is suspected: `majority_serves`,
     /// `taken_over_in_time`.
     SleepOn,
     /// An owner answers without asking whether it still is one: `linearizable_tasks`,
@@ -88,8 +99,9 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 32] = [
         Self::AcknowledgeUnsynced,
+        Self::AllStates,
         Self::AnswerUncommitted,
         Self::ApplyUncommitted,
         Self::CancelBeatsSuccess,
@@ -103,13 +115,17 @@ impl Defect {
         Self::ForgetRefusals,
         Self::ForgetUnfinished,
         Self::ForgetVote,
+        Self::HoldOn,
         Self::IgnoreFence,
         Self::KeepRemoved,
+        Self::KeepWeight,
+        Self::LeakSlot,
         Self::LearnerVotes,
         Self::LocalTime,
         Self::LostHolds,
         Self::MuteRelays,
         Self::NoCheckpoint,
+        Self::NoPause,
         Self::NoWishes,
         Self::OldOutcome,
         Self::RetireEarly,

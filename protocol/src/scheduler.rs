@@ -265,9 +265,7 @@ impl Scheduler {
     #[must_use]
     pub fn next_deadline(&self) -> Tick {
         // While the disk is busy nothing is leased: what is due waits for it, not for a deadline.
-        let timer = (self.timers.next())
-            .filter(|_| self.disk.is_free())
-            .map_or(Tick::NEVER, |wall| self.now.tick + wall.since(self.now.wall));
+        let timer = if self.disk.is_free() { self.timers.next(self.now) } else { Tick::NEVER };
         self.tick_at.min(timer.max(self.now.tick)).min(self.asks.next_deadline())
     }
 

@@ -187,7 +187,7 @@ impl World {
             Trouble::Blackout => self.blackout(),
             Trouble::ClockStep => self.step_clocks(),
             Trouble::Crash => {
-                self.saw("crash");
+                self.saw_if("crash", self.hosts[host].process.is_some());
                 self.crash_for_a_while(host);
             }
             Trouble::CrashMost => self.crash_most(),
@@ -204,7 +204,7 @@ impl World {
             Trouble::Relink => {
                 let other = self.some_host();
                 if other != host {
-                    self.saw("connection breaks");
+                    self.saw_if("connection breaks", self.network.is_up(host, other));
                     self.cut_link(host, other);
                     if self.flip(0.5) {
                         let until = self.now + self.between(0, 2 * SECOND);

@@ -72,6 +72,8 @@ pub struct Host {
     pub is_dead: bool,
     /// Until when its disk is slow.
     pub slow_until: u64,
+    /// How long a sync takes then at the least and at most.
+    pub slow_sync: (u64, u64),
     /// Until when its disk is full.
     pub full_until: u64,
     /// Whether its next sync fails.
@@ -80,6 +82,8 @@ pub struct Host {
     pub paused_until: u64,
     /// Until when it gets little of its processor.
     pub starved_until: u64,
+    /// For how long it waits for its next turn then at most.
+    pub turn_after: u64,
     /// Until when it deals late with what comes, for it stands still or has fallen in part.
     pub late_until: u64,
     /// What came while its process stood still.
@@ -190,10 +194,12 @@ impl Host {
             is_renewed: false,
             is_dead: false,
             slow_until: 0,
+            slow_sync: (0, 1),
             full_until: 0,
             fails_sync: false,
             paused_until: 0,
             starved_until: 0,
+            turn_after: 0,
             late_until: 0,
             backlog: Vec::new(),
             profile,

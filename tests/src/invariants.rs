@@ -7,6 +7,7 @@ pub mod finished_never_runs;
 pub mod finished_stays;
 pub mod leased_runs_only;
 pub mod linearizable_tasks;
+pub mod majority_serves;
 pub mod memory_is_counted;
 pub mod nobody_starves;
 pub mod nothing_goes_back;
@@ -23,6 +24,7 @@ pub mod starts_in_place;
 pub mod states_take_turns;
 pub mod submitted_once;
 pub mod taken_over_in_time;
+pub mod unfit_part_with_all;
 pub mod voters_are_odd;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +51,10 @@ pub struct Watch {
     pub candidates: BTreeMap<(GroupId, u64), ReplicaId>,
     /// Which logs are too long, and since when.
     pub overlong: nothing_is_unbounded::Overlong,
+    /// Who can do its part, and who cannot.
+    pub fitness: unfit_part_with_all::Fitness,
+    /// What a majority that is well has not seen to yet.
+    pub pending: majority_serves::Pending,
     /// What was taken over from the dead.
     pub takeover: taken_over_in_time::Takeover,
     /// What clients asked and were told of each task.
@@ -90,6 +96,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
     named("memory_is_counted", memory_is_counted::check(world))?;
     named("states_take_turns", states_take_turns::check(world))?;
     named("voters_are_odd", voters_are_odd::check(world))?;
+    named("majority_serves", majority_serves::check(world))?;
+    named("unfit_part_with_all", unfit_part_with_all::check(world))?;
     named("nothing_is_unbounded", nothing_is_unbounded::check(world))?;
     named("nobody_starves", nobody_starves::check(world))?;
     let World { hosts, images, furthest, ledger, looked_at, .. } = world;

@@ -132,10 +132,11 @@ impl Ledger {
         self.tasks.get_mut(&mark)
     }
 
-    /// How often a node was lost, or taken to be.
+    /// How often a node was lost, or taken to be, from then on.
     #[must_use]
-    pub fn losses(&self) -> usize {
-        self.ended.len() + self.down.len()
+    pub fn losses_since(&self, from: u64) -> usize {
+        let ended = self.ended.values().filter(|at| **at >= from);
+        ended.count() + self.down.iter().filter(|(.., until)| *until >= from).count()
     }
 
     /// Whether `lessee` was lost, or taken to be, between the two times.

@@ -96,13 +96,16 @@ impl Sabotage {
                 Defect::AcknowledgeUnsynced | Defect::AnswerUncommitted => {
                     &["nothing_unsynced_is_promised"]
                 }
+                Defect::AllStates => &["states_take_turns"],
                 Defect::ApplyUncommitted => &["leased_runs_only", "nothing_unsynced_is_promised"],
                 Defect::CancelBeatsSuccess | Defect::CutOffIsCrash => &["every_task_ends"],
                 Defect::DispatchUncommitted => &["leased_runs_only"],
                 Defect::DoubleStart => &["second_run_after_loss", "exactly_one_run"],
                 Defect::DropRedirected => &["second_run_after_loss", "leased_runs_only"],
                 Defect::FloorGoesBack => &["nothing_goes_back", "finished_stays"],
-                Defect::ForgetLeases => &["every_task_ends", "taken_over_in_time"],
+                Defect::ForgetLeases => {
+                    &["every_task_ends", "majority_serves", "taken_over_in_time"]
+                }
                 Defect::ForgetUnfinished => {
                     &["acknowledged_is_kept", "every_task_ends", "leased_runs_only"]
                 }
@@ -110,21 +113,25 @@ impl Sabotage {
                 Defect::CloseUncommitted | Defect::ForgetRefusals | Defect::IgnoreFence => {
                     &["leased_runs_only", "second_run_after_loss"]
                 }
+                Defect::HoldOn => &["unfit_part_with_all"],
                 Defect::LostHolds => {
                     &["every_task_ends", "leased_runs_only", "second_run_after_loss"]
                 }
                 Defect::KeepRemoved => &["replicas_converge"],
+                Defect::KeepWeight => &["memory_is_counted"],
+                Defect::LeakSlot => &["nothing_is_left", "nobody_starves"],
                 Defect::LocalTime => &["replicas_converge", "finished_never_runs"],
                 Defect::LearnerVotes => &["voters_are_odd", "replicas_converge"],
                 Defect::MuteRelays => &["relayed_in_time"],
                 Defect::NoCheckpoint => &["nothing_is_unbounded"],
+                Defect::NoPause => &["starts_in_place"],
                 Defect::NoWishes => &["nobody_starves"],
                 Defect::OldOutcome => {
                     &["every_task_ends", "leased_runs_only", "second_run_after_loss"]
                 }
                 Defect::RetireEarly => &["orderly_end", "exactly_one_run", "second_run_after_loss"],
                 Defect::SkipStub => &["finished_stays"],
-                Defect::SleepOn => &["taken_over_in_time"],
+                Defect::SleepOn => &["majority_serves", "taken_over_in_time"],
                 Defect::UnconfirmedReads => &["linearizable_tasks", "acknowledged_is_kept"],
             },
         }
@@ -211,18 +218,22 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
             Plan { limits, submissions: 4 * plan.submissions, ..plan }
         }
         Defect::RetireEarly => nth(number, of_kind(&["leaving", "joining, leaving and crashes"])),
+        Defect::HoldOn => nth(number, of_kind(&["disks", "starved"])),
         Defect::SleepOn => nth(number, |plan| plan.hosts >= 3 && plan.loses_minority),
         Defect::NoWishes => nth(number, |plan| plan.hosts >= 2),
-        Defect::KeepRemoved => nth(number, |plan| plan.hosts >= 5),
+        Defect::KeepRemoved | Defect::KeepWeight => nth(number, |plan| plan.hosts >= 5),
         Defect::LearnerVotes => nth(number, |plan| plan.hosts >= 2),
         Defect::AcknowledgeUnsynced
+        | Defect::AllStates
         | Defect::AnswerUncommitted
         | Defect::ApplyUncommitted
         | Defect::DispatchUncommitted
         | Defect::DoubleStart
         | Defect::ForgetUnfinished
         | Defect::ForgetVote
+        | Defect::LeakSlot
         | Defect::LocalTime
+        | Defect::NoPause
         | Defect::SkipStub => Plan::of(number),
         Defect::NoCheckpoint => {
             let plan = Plan::of(number);

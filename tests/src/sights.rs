@@ -13,7 +13,7 @@ use crate::invariants::owned;
 use crate::world::World;
 
 /// All of them that every ordinary run must reach, besides faults.
-pub const BRANCHES: [&str; 26] = [
+pub const BRANCHES: [&str; 28] = [
     "checkpoint",
     "conflict",
     "copy removed",
@@ -33,7 +33,9 @@ pub const BRANCHES: [&str; 26] = [
     "relayed dispatch",
     "relayed outcome",
     "retry was known",
+    "slow disk told",
     "stale leader refused",
+    "starvation told",
     "state sent",
     "state waits",
     "too early",

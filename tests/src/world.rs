@@ -420,6 +420,13 @@ impl World {
         *self.seen.entry(what).or_default() += 1;
     }
 
+    /// The same, if it really came to that.
+    pub fn saw_if(&mut self, what: &'static str, is_so: bool) {
+        if is_so {
+            self.saw(what);
+        }
+    }
+
     /// Notes what happens, for people.
     pub fn trace(&mut self, line: impl FnOnce() -> String) {
         if self.prints {

@@ -77,7 +77,7 @@ impl Executor {
                 (term < fence || token.term < fence) && !sabotage::has(Defect::IgnoreFence);
             let is_over = self.retirement.is_under_way();
             if !has_slot || is_over || is_stale || self.refused_set.contains(&key) {
-                if has_slot {
+                if has_slot && !sabotage::has(Defect::LeakSlot) {
                     self.slots.free(*pool);
                 }
                 never.push(key);

@@ -43,7 +43,7 @@ grown!(Load { free, backlog, clock } since 2 { condition = Condition::Serving, i
 pub(super) struct News {
     pub(super) node: NodeId,
     pub(super) incarnation: Incarnation,
-    /// Counts up within a life of the node.
+    /// Goes up within a life of the node, whatever falls in it and is built anew.
     pub(super) version: u64,
     pub(super) load: Load,
 }
@@ -109,7 +109,8 @@ impl Teller {
         if self.due.is_none_or(|due| due > now) {
             return None;
         }
-        self.version += 1;
+        // By the clock of the process: whoever heard a teller that fell has to listen to its successor.
+        self.version = now.as_micros().max(self.version + 1);
         self.told_at = Some(now);
         self.stale = false;
         // The wall clock is not read here; it has run on with the monotonic one.

@@ -249,10 +249,10 @@ impl Scheduler {
         match record.state() {
             State::Ready if !is_late => self.index_ready(task),
             State::Scheduled if !is_late => {
-                self.timers.insert(self.now.wall, task, Due::Start);
+                self.timers.insert_again(self.now.tick, task, Due::Start);
             }
             State::Scheduled | State::Ready => {
-                self.timers.insert(self.now.wall, task, Due::Expire);
+                self.timers.insert_again(self.now.tick, task, Due::Expire);
             }
             State::Leased | State::Succeeded | State::Dead | State::Cancelled | State::Expired => {}
         }

@@ -11,6 +11,7 @@ use crate::id::{GroupId, Lessee, NodeId};
 use crate::membership::{Condition, Liveness};
 use crate::partition::Command;
 use crate::placement::ranking;
+use crate::sabotage::{self, Defect};
 
 impl Scheduler {
     /// This node is to stop.
@@ -30,7 +31,7 @@ impl Scheduler {
         if self.condition() == Condition::Leaving && self.begins_runs_here(replica) {
             return false;
         }
-        let Some(next) = self.successor(id) else {
+        let Some(next) = self.successor(id).filter(|_| !sabotage::has(Defect::HoldOn)) else {
             return false;
         };
         if let Some(replica) = self.replicas.get_mut(&id) {

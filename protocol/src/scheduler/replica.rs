@@ -360,7 +360,9 @@ impl Scheduler {
         let Some(mut replica) = self.replicas.remove(&id) else {
             return;
         };
-        self.memory -= replica.weighed;
+        if !sabotage::has(Defect::KeepWeight) {
+            self.memory -= replica.weighed;
+        }
         self.give_up(&mut replica);
         let copy = replica.group.replica();
         self.destroyed.insert(id, copy);

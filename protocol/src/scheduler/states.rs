@@ -13,6 +13,7 @@ use std::mem;
 use super::Scheduler;
 use crate::id::{GroupId, NodeId, ReplicaId};
 use crate::limits::Limits;
+use crate::sabotage::{self, Defect};
 
 /// See the [module](self).
 #[derive(Debug, Default)]
@@ -97,7 +98,9 @@ impl Scheduler {
         let mut now: Vec<ReplicaId> = Vec::new();
         let states = &mut self.states;
         for (copy, node) in &wanted {
-            if states.to(*node) < limits.states_to_node_max && states.has_room(bytes, &limits) {
+            let is_next =
+                states.to(*node) < limits.states_to_node_max && states.has_room(bytes, &limits);
+            if is_next || sabotage::has(Defect::AllStates) {
                 let flying = states.flying.entry(id).or_insert((Vec::new(), bytes));
                 flying.0.push(*node);
                 now.push(*copy);

@@ -1,12 +1,16 @@
 //! Tasks that wait for their time: an index over records, rebuilt at each takeover.
+//!
+//! What is due is known by the wall clock. One that this node's clock has fired and that partition time
+//! holds back waits for the rest by the monotonic clock: the wall clock may have been an hour ahead, and be
+//! set right before.
 
 use std::collections::BTreeSet;
 
-use super::Scheduler;
+use super::{Now, Scheduler};
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::partition::Command;
 use crate::task::{Phase, Record, State};
-use crate::time::{Span, Wall};
+use crate::time::{Span, Tick, Wall};
 
 /// So few are not worth a sweep.
 const SLACK: usize = 1_024;
@@ -18,6 +22,8 @@ const TIMERS_PER_ROUND: usize = 16_384;
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     due: BTreeSet<(Wall, TaskId, Due)>,
+    /// What is looked at again, and when.
+    again: BTreeSet<(Tick, TaskId, Due)>,
     /// How many were left when those of tasks that do not wait any more were last swept out.
     swept: usize,
 }
@@ -36,33 +42,46 @@ impl Timers {
         self.due.insert((at, task, what));
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.due.len()
+    /// It is not yet due, whatever this node's clock shows: it is looked at again at `at`.
+    pub(super) fn insert_again(&mut self, at: Tick, task: TaskId, what: Due) {
+        self.again.insert((at, task, what));
     }
 
-    pub(super) fn next(&self) -> Option<Wall> {
-        self.due.first().map(|(at, ..)| *at)
+    pub(super) fn len(&self) -> usize {
+        self.due.len() + self.again.len()
+    }
+
+    /// When the next is due, by the clocks that show `now`.
+    pub(super) fn next(&self, now: Now) -> Tick {
+        let by_wall = self.due.first().map(|(at, ..)| now.tick + at.since(now.wall));
+        let again = self.again.first().map(|(at, ..)| *at);
+        by_wall.into_iter().chain(again).min().unwrap_or(Tick::NEVER)
     }
 
     /// The next task whose time has come by `now`.
-    pub(super) fn pop(&mut self, now: Wall) -> Option<(TaskId, Due)> {
-        let (at, ..) = self.due.first()?;
-        if *at > now {
-            return None;
+    pub(super) fn pop(&mut self, now: Now) -> Option<(TaskId, Due)> {
+        let by_wall = self.due.first().filter(|(at, ..)| *at <= now.wall).copied();
+        if let Some(next) = by_wall {
+            self.due.remove(&next);
+            return Some((next.1, next.2));
         }
-        self.due.pop_first().map(|(_, task, what)| (task, what))
+        let again = self.again.first().filter(|(at, ..)| *at <= now.tick).copied()?;
+        self.again.remove(&again);
+        Some((again.1, again.2))
     }
 
     /// Drops those for which nobody waits, if they may be more than half of all.
     pub(super) fn sweep(&mut self, waits: impl Fn(TaskId, Due) -> bool) {
-        if self.due.len() > self.swept * 2 + SLACK {
+        if self.len() > self.swept * 2 + SLACK {
             self.due.retain(|(_, task, what)| waits(*task, *what));
-            self.swept = self.due.len();
+            self.again.retain(|(_, task, what)| waits(*task, *what));
+            self.swept = self.len();
         }
     }
 
     pub(super) fn forget(&mut self, partition: PartitionId) {
         self.due.retain(|(_, task, _)| task.partition() != partition);
+        self.again.retain(|(_, task, _)| task.partition() != partition);
     }
 }
 
@@ -70,14 +89,14 @@ impl Scheduler {
     /// Tasks whose time has come join the line, or are given up. Partition time decides: it may lag
     /// behind this node's clock, and what is proposed too early has no effect.
     pub(super) fn fire_timers(&mut self) {
-        let wall = self.now.wall;
+        let tick = self.now.tick;
         // The rest is due in the next round, when the disk is free again.
         for _ in 0..TIMERS_PER_ROUND {
-            let Some((task, what)) = self.timers.pop(wall) else {
+            let Some((task, what)) = self.timers.pop(self.now) else {
                 break;
             };
             if !self.can_tell_time(GroupId::of(task.partition())) {
-                self.timers.insert(wall + UNTOLD, task, what);
+                self.timers.insert_again(tick + UNTOLD, task, what);
                 continue;
             }
             let Some(partition) = self.owned(task.partition()) else {
@@ -96,7 +115,7 @@ impl Scheduler {
             };
             match (due, what) {
                 (Some(due), _) if due > now => {
-                    self.timers.insert(wall + due.since(now), task, what);
+                    self.timers.insert_again(tick + due.since(now), task, what);
                 }
                 (Some(_), Due::Start) => self.index_ready(task),
                 (Some(_), Due::Expire) => {

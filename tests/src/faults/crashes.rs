@@ -14,7 +14,7 @@ impl World {
     }
 
     pub(super) fn blackout(&mut self) {
-        self.saw("blackout");
+        self.saw_if("blackout", self.hosts.iter().all(|host| host.process.is_some()));
         for host in 0..self.hosts.len() {
             self.crash_for_a_while(host);
         }
@@ -23,8 +23,10 @@ impl World {
     /// As many at once as a group has copies, but one.
     pub(super) fn crash_most(&mut self) {
         let most = usize::from(self.plan.replicas) - 1;
-        self.saw("most at once");
-        for host in self.some_hosts(most) {
+        let hosts = self.some_hosts(most);
+        let run = hosts.iter().all(|host| self.hosts[*host].process.is_some());
+        self.saw_if("most at once", run && !hosts.is_empty());
+        for host in hosts {
             self.crash_for_a_while(host);
         }
     }

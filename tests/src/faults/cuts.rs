@@ -45,7 +45,8 @@ impl World {
     }
 
     /// These ways are blocked and no others, for so long or until there is another cut.
-    fn block(&mut self, blocked: BTreeSet<(usize, usize)>, time: u64) {
+    fn block(&mut self, name: &'static str, blocked: BTreeSet<(usize, usize)>, time: u64) {
+        self.saw_if(name, !blocked.is_empty());
         self.trace(|| format!("a cut for {time} us: {blocked:?}"));
         self.network.blocked = blocked;
         self.network.cut += 1;
@@ -62,18 +63,19 @@ impl World {
         let alone = self.some_host();
         let shape = self.between(0, 2);
         let side: Vec<bool> = (0..self.hosts.len()).map(|_| self.flip(0.5)).collect();
-        self.saw(["cut in halves", "cut around one", "cut one way"][shape as usize]);
-        self.ways(|a, b| match shape {
+        let blocked = self.ways(|a, b| match shape {
             0 => side[a] != side[b],
             1 => (a == alone) != (b == alone),
             _ => a == alone && side[b],
-        })
+        });
+        let shapes = ["cut in halves", "cut around one", "cut one way"];
+        self.saw_if(shapes[shape as usize], !blocked.is_empty());
+        blocked
     }
 
     pub(super) fn cut_in_parts(&mut self) {
-        self.saw("cut");
         let (blocked, time) = (self.some_cut(), self.some_time());
-        self.block(blocked, time);
+        self.block("cut", blocked, time);
     }
 
     /// For longer than nodes remember what has ended, where they remember little.
@@ -81,18 +83,16 @@ impl World {
         if !self.network.blocked.is_empty() {
             return;
         }
-        self.saw("long cut");
         let blocked = self.some_cut();
         let time = self.between(30 * SECOND, 50 * SECOND);
-        self.block(blocked, time);
+        self.block("long cut", blocked, time);
     }
 
     pub(super) fn cut_in_three(&mut self) {
-        self.saw("three ways");
         let side: Vec<u64> = (0..self.hosts.len()).map(|_| self.between(0, 2)).collect();
         let blocked = self.ways(|a, b| side[a] != side[b]);
         let time = self.some_time();
-        self.block(blocked, time);
+        self.block("three ways", blocked, time);
     }
 
     /// Each host hears its two neighbours only, in an order of their own.
@@ -101,7 +101,6 @@ impl World {
         if hosts < 4 {
             return;
         }
-        self.saw("ring");
         let mut order = Vec::new();
         for host in 0..hosts {
             let place = self.between(0, order.len() as u64) as usize;
@@ -114,13 +113,13 @@ impl World {
             steps != 1 && steps != hosts - 1
         });
         let time = self.some_time();
-        self.block(blocked, time);
+        self.block("ring", blocked, time);
     }
 
     /// A cut comes and goes, before anybody has got used to either.
     pub(super) fn begin_flapping(&mut self) {
-        self.saw("flapping");
         let blocked = self.some_cut();
+        self.saw_if("flapping", !blocked.is_empty());
         let until = self.now + self.between(2 * SECOND, 12 * SECOND);
         self.network.cut += 1;
         self.apart = None;

@@ -19,9 +19,16 @@ pub enum Damage {
 
 impl World {
     pub(super) fn slow_down(&mut self, host: usize) {
-        self.saw("slow disk");
-        self.trace(|| format!("the disk of host {host} is slow"));
-        self.hosts[host].slow_until = self.now + self.between(SECOND, 8 * SECOND);
+        self.saw_if("slow disk", self.hosts[host].process.is_some());
+        // Now so that all wait for it, now so that its node has to let others do its part.
+        let hangs = self.flip(0.4);
+        self.trace(|| format!("the disk of host {host} is slow, and hangs: {hangs}"));
+        let (longest, slow_sync) = match hangs {
+            true => (20 * SECOND, (300 * MS, 4 * SECOND)),
+            false => (8 * SECOND, (50 * MS, 400 * MS)),
+        };
+        self.hosts[host].slow_sync = slow_sync;
+        self.hosts[host].slow_until = self.now + self.between(SECOND, longest);
     }
 
     /// The next sync of a host fails.

@@ -12,7 +12,7 @@ const IDLE: u64 = 5 * SECOND;
 impl World {
     pub(super) fn pause(&mut self, host: usize) {
         let time = self.between(100 * MS, PAUSE_MAX);
-        self.saw("pause");
+        self.saw_if("pause", self.hosts[host].process.is_some());
         self.stand(host, time);
     }
 
@@ -22,7 +22,7 @@ impl World {
         if self.hosts[host].process.as_ref().is_some_and(|process| process.executor.held() > 0) {
             self.saw("stopped with runs");
         }
-        self.saw("stopped for long");
+        self.saw_if("stopped for long", self.hosts[host].process.is_some());
         self.stand(host, time);
         for other in 0..self.hosts.len() {
             if let Some(epoch) = self.network.present(host, other) {
@@ -46,9 +46,11 @@ impl World {
 
     /// Each thing that happens to it is dealt with late, in order: it has a moment now and then.
     pub(super) fn starve(&mut self, host: usize) {
-        self.saw("starved");
+        self.saw_if("starved", self.hosts[host].process.is_some());
         self.note_trouble(host);
-        self.hosts[host].starved_until = self.now + self.between(2 * SECOND, 15 * SECOND);
+        // Now so that all goes on late, now so that its node has to let others do its part.
+        self.hosts[host].turn_after = if self.flip(0.5) { 200 * MS } else { 1_500 * MS };
+        self.hosts[host].starved_until = self.now + self.between(2 * SECOND, 20 * SECOND);
         self.turn_ends(host);
     }
 
@@ -56,7 +58,7 @@ impl World {
     pub(super) fn turn_ends(&mut self, host: usize) {
         let one = &self.hosts[host];
         if one.starved_until > self.now && one.paused_until <= self.now {
-            let time = self.between(5 * MS, 200 * MS);
+            let time = self.between(5 * MS, one.turn_after);
             self.stand(host, time);
         }
     }

@@ -99,7 +99,8 @@ impl World {
                 self.hosts[host].disk.write(batch);
                 let slow = self.hosts[host].slow_until > self.now;
                 let fsync = if slow {
-                    self.between(50 * MS, 400 * MS)
+                    let (least, most) = self.hosts[host].slow_sync;
+                    self.between(least, most)
                 } else {
                     self.between(MS / 5, 4 * MS)
                 };

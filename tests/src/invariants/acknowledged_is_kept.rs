@@ -18,7 +18,8 @@ fn may_have_ended(world: &World, task: TaskId, log: &TaskLog) -> bool {
     let leases = world.ledger.leased.range((task, first)..).take_while(|((of, _), _)| *of == task);
     let crashes = usize::from(CRASHES_MAX);
     // A lease that is lost with its owner before it was sent counts as well.
-    let is_poison = leases.take(crashes).count() == crashes || world.ledger.losses() >= crashes;
+    let losses = world.ledger.losses_since(log.first_try.unwrap_or(0));
+    let is_poison = leases.take(crashes).count() == crashes || losses >= crashes;
     ran || log.cancel_asked || log.expires || is_poison
 }
 

@@ -3,7 +3,7 @@
 //! That somebody took a node to be down is no excuse by itself: something must have been wrong with
 //! one of the two, or between them and others, a moment before. Each second run is counted by its reason.
 
-use umbel_protocol::id::{Lessee, TaskId, Token};
+use umbel_protocol::id::{GroupId, Lessee, TaskId, Token};
 use umbel_protocol::task::Outcome;
 
 use crate::plan::SECOND;
@@ -39,7 +39,7 @@ pub fn on_start(
         let (first, by) = if is_late { (token, lessee) } else { (start.token, start.lessee) };
         let leased_at = world.ledger.leased.get(&(start.task, first)).copied().unwrap_or(start.at);
         let until = if is_late { start.at } else { world.now };
-        let lost = world.ledger.was_lost(by, leased_at, until) || unheard(world, by);
+        let lost = world.ledger.was_lost(by, leased_at, until) || unheard(world, task, by);
         if !lost && (is_late || !failed) {
             return Err(format!(
                 "#{mark} runs as {token} and as {} though {first} by {by:?} was not lost",
@@ -103,10 +103,12 @@ impl World {
     }
 }
 
-/// Whether some node has not heard of the lessee's since it started.
-fn unheard(world: &World, lessee: Lessee) -> bool {
+/// Whether some node that may decide on `task` has not heard of the lessee's since it started.
+fn unheard(world: &World, task: TaskId, lessee: Lessee) -> bool {
+    let group = GroupId::of(task.partition());
     let processes = world.hosts.iter().filter_map(|host| host.process.as_ref());
     processes
+        .filter(|process| process.scheduler.copy(group).is_some())
         .filter(|process| world.now - process.started_at > UNHEARD)
         .any(|process| process.membership.liveness(lessee.node).is_none())
 }

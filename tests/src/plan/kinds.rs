@@ -201,7 +201,7 @@ pub(super) const UPGRADES: Kind = Kind {
 
 /// All kinds. The mix of all is there more than once: most of what is rare needs two faults to meet.
 pub const KINDS: [Kind; 43] = [
-    CALM,
+    Kind { shape: at_length, ..CALM },
     Kind { name: "crashes", troubles: &[(Trouble::Crash, 1)], ..CALM },
     Kind { name: "partitions", troubles: &[(Trouble::Cut, 1)], ..CALM },
     Kind {
@@ -365,6 +365,13 @@ fn poisoned(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
 
 fn as_drawn(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
     plan
+}
+
+/// Nothing happens, now and then for many minutes: groups fall asleep and are woken, and what has ended
+/// is collected.
+fn at_length(plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
+    let times = if rng.random_bool(0.3) { 20 } else { 1 };
+    Plan { storm: times * plan.storm, submissions: plan.submissions * 2, ..plan }
 }
 
 /// Two that are cut from each other need a third. They have much to say to each other, and are cut

@@ -49,6 +49,20 @@ fn a_newcomer_hears_all_loads() {
     assert!(network.until(ms(7_000), |net| all_heard(net, 5)).is_some());
 }
 
+/// Gossip falls and is built anew while its process goes on: the node is still the same start.
+#[test]
+fn a_teller_that_was_built_anew_is_listened_to() {
+    let mut network = Network::formed(4, 2);
+    for free in 1..20 {
+        network.event(3, Event::LoadChanged(load(3, free)));
+        network.run(ms(2_000));
+    }
+    network.restart(3, 1, 0);
+    network.event(3, Event::LoadChanged(load(3, 50)));
+    let heard = |net: &Network| (0..3).all(|at| free_of(net, 3, at) == Some(50));
+    assert!(network.until(ms(5_000), heard).is_some());
+}
+
 #[test]
 fn newer_loads_are_never_overwritten() {
     let mut network = Network::formed(5, 2);

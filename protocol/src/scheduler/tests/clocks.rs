@@ -176,3 +176,24 @@ fn a_clock_that_jumps_starts_nothing_before_its_time() {
     network.pass(ms(700_000));
     assert_eq!(state(&network), State::Leased);
 }
+
+#[test]
+fn a_clock_that_was_ahead_and_is_right_again_delays_nothing() {
+    let mut network = Network::formed(3, 3);
+    let owner = network.owner(HERE);
+    let lessee = network.lessee(owner);
+    network.executor(owner, granted(lessee, 1));
+    let later = Options { delay: ms(60_000), ..Options::default() };
+    network.ask(owner, 1, submit_with(later, 1));
+    // It is ahead before anybody else was heard, so what is due by it waits for partition time.
+    let node = &mut network.nodes[owner];
+    node.now.wall = node.now.wall + YEAR;
+    node.scheduler.clocks.heard.clear();
+    node.step(Event::Due);
+    node.now.wall = node.now.wall - YEAR;
+    network.pass(ms(50_000));
+    let state = |network: &Network| network.nodes[owner].record(task(1)).unwrap().state();
+    assert_eq!(state(&network), State::Scheduled);
+    network.pass(ms(20_000));
+    assert_eq!(state(&network), State::Leased);
+}
