@@ -11,6 +11,8 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it is the world outside")]
 #![allow(clippy::print_stderr, reason = "what a failed test has to say")]
 
+use std::io::Write as _;
+
 pub mod account;
 pub mod audit;
 pub mod client;
@@ -27,6 +29,7 @@ pub mod sink;
 pub mod small_disk;
 pub mod soak;
 pub mod switch;
+pub mod throttle;
 
 pub use self::account::Account;
 pub use self::audit::Audit;
@@ -35,7 +38,11 @@ pub use self::cluster::{Cluster, Setting};
 pub use self::patience::{until, until_within};
 pub use self::program::Program;
 
-/// Says that a test cannot be made here, which is no failure.
+/// Says that a test cannot be made here, which is no failure. It is said past the capture of what tests
+/// print, so that nobody takes a promise for proven that was not tried.
 pub fn skipped(why: &str) {
-    eprintln!("skipped: {why}");
+    let test = std::thread::current();
+    let line = format!("skipped: {}: {why}\n", test.name().unwrap_or("a test"));
+    // Where nobody listens there is nobody to tell.
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }

@@ -98,10 +98,12 @@ pub(super) fn has_majority(world: &World, group: GroupId, well: &BTreeSet<usize>
     let ready: BTreeSet<ReplicaId> =
         well.iter().filter_map(|host| Some(here(*host)?.replica())).collect();
     let all = (0..world.hosts.len()).filter_map(here).map(|copy| copy.copies());
-    let mut majorities = all.flat_map(|copies| [copies.voters, copies.voters_outgoing]);
-    !ready.is_empty()
-        && majorities.all(|voters| {
+    let both = all.flat_map(|copies| [copies.voters, copies.voters_outgoing]);
+    // A copy that has not been filled yet knows of none.
+    let mut known = both.filter(|voters| !voters.is_empty()).peekable();
+    known.peek().is_some()
+        && known.all(|voters| {
             let there = voters.iter().filter(|voter| ready.contains(*voter)).count();
-            voters.is_empty() || 2 * there > voters.len()
+            2 * there > voters.len()
         })
 }

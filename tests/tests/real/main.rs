@@ -13,5 +13,6 @@ mod hang;
 mod kills;
 mod pauses;
 mod room;
+mod starved;
 mod weather;
 mod work;
