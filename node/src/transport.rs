@@ -171,8 +171,8 @@ impl Transport {
         }
     }
 
-    /// Speaks nothing older than `version` from now on, as the whole cluster does: connections that do
-    /// end, and whoever cannot do better is refused, and told so.
+    /// Speaks nothing older than `version` from now on, as the whole cluster does: connections with nodes
+    /// that do end, and whoever cannot do better is refused, and told so.
     pub fn set_oldest(&self, version: u16) {
         self.inner.say(|hello| hello.versions.min = hello.versions.min.max(version));
         for peer in self.inner.peers.all() {

@@ -52,7 +52,7 @@ const CAMPAIGN_SPREAD: usize = 10;
 
 /// So many ticks later than it else would does a copy campaign whose node cannot do its part: long
 /// after all that can, and yet in time if nobody does.
-const RELUCTANT_TICKS: usize = 50;
+const RELUCTANT_TICKS: usize = 30;
 
 /// One copy of a group.
 pub struct Group {

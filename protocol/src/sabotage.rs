@@ -35,10 +35,10 @@ pub enum Defect {
     CutOffIsCrash,
     /// A lease is dispatched when it is proposed: `leased_runs_only`.
     DispatchUncommitted,
-    /// An executor starts what it is sent twice: `second_run_after_loss`.
+    /// An executor starts what it is sent twice: `second_run_after_loss`, `exactly_one_run`.
     DoubleStart,
     /// An executor drops the outcome of a run that another owner decides:
-    /// `second_run_after_loss`.
+    /// `second_run_after_loss`, `leased_runs_only`.
     DropRedirected,
     /// The floor of recognised ids follows the clock, backwards too: `nothing_goes_back`,
     /// `finished_stays`.
@@ -49,7 +49,8 @@ pub enum Defect {
     /// An executor does not remember what it said it never had: `leased_runs_only`,
     /// `second_run_after_loss`.
     ForgetRefusals,
-    /// Retention takes a task that has not ended: `acknowledged_is_kept`, `every_task_ends`.
+    /// Retention takes a task that has not ended: `acknowledged_is_kept`, `every_task_ends`,
+    /// `leased_runs_only`.
     ForgetUnfinished,
     /// A copy forgets at a restart whom it has voted for: `one_vote`, `one_owner`.
     ForgetVote,
@@ -70,7 +71,7 @@ pub enum Defect {
     /// A state machine takes its time from the clock of its node: `replicas_converge`,
     /// `finished_never_runs`.
     LocalTime,
-    /// Executors that are asked what they hold say: nothing. `leased_runs_only`,
+    /// Executors that are asked what they hold say: nothing. `every_task_ends`, `leased_runs_only`,
     /// `second_run_after_loss`.
     LostHolds,
     /// Nobody gives on what is to be relayed: `relayed_in_time`.
@@ -89,8 +90,7 @@ pub enum Defect {
     RetireEarly,
     /// What is forgotten leaves nothing that would recognise it: `finished_stays`.
     SkipStub,
-    /// A group that sleeps does not wake when the node of its leader is suspected: `majority_serves`,
-    /// `taken_over_in_time`.
+    /// A group that sleeps does not wake when the node of its leader is suspected: `majority_serves`.
     SleepOn,
     /// An owner answers without asking whether it still is one: `linearizable_tasks`,
     /// `acknowledged_is_kept`.

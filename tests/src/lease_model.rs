@@ -49,10 +49,10 @@
 //! | takeover, failure, cancel | 100,957 | 316,060 | 33 | 5,843 |
 //! | break, early repeat, relays | 1,436 | 3,671 | 16 | 568 |
 //! | crash | 29,324 | 104,980 | 24 | 3,564 |
-//! | three crashes of a lessee | 39,567 | 144,915 | 32 | 17,383 |
+//! | three crashes of a lessee | 40,143 | 147,059 | 33 | 17,383 |
 //! | wrongly down, break | 27,819 | 103,370 | 28 | 3,304 |
-//! | wrongly down, early repeat, spare slot | 9,596 | 31,509 | 22 | 814 |
-//! | wrongly down, early repeat, relays | 33,380 | 108,004 | 29 | 6,183 |
+//! | wrongly down, early repeat, spare slot | 9,618 | 31,568 | 22 | 814 |
+//! | wrongly down, early repeat, relays | 33,410 | 108,083 | 29 | 6,183 |
 //! | wrongly down, failure | 12,328 | 35,469 | 33 | 748 |
 //!
 //! With `UMBEL_MODEL=large` it explores larger bounds as well, and with a part of a name those alone:

@@ -132,11 +132,13 @@ impl Ledger {
         self.tasks.get_mut(&mark)
     }
 
-    /// How often a node was lost, or taken to be, from then on.
+    /// How many starts of nodes were lost from then on, or taken to be.
     #[must_use]
     pub fn losses_since(&self, from: u64) -> usize {
-        let ended = self.ended.values().filter(|at| **at >= from);
-        ended.count() + self.down.iter().filter(|(.., until)| *until >= from).count()
+        let ended = self.ended.iter().filter(|(_, at)| **at >= from).map(|(start, _)| *start);
+        let down = self.down.iter().filter(|(.., until)| *until >= from);
+        let down = down.map(|(_, node, incarnation, ..)| (*node, *incarnation));
+        ended.chain(down).collect::<BTreeSet<_>>().len()
     }
 
     /// Whether `lessee` was lost, or taken to be, between the two times.

@@ -131,7 +131,7 @@ impl Sabotage {
                 }
                 Defect::RetireEarly => &["orderly_end", "exactly_one_run", "second_run_after_loss"],
                 Defect::SkipStub => &["finished_stays"],
-                Defect::SleepOn => &["majority_serves", "taken_over_in_time"],
+                Defect::SleepOn => &["majority_serves"],
                 Defect::UnconfirmedReads => &["linearizable_tasks", "acknowledged_is_kept"],
             },
         }
@@ -218,8 +218,9 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
             Plan { limits, submissions: 4 * plan.submissions, ..plan }
         }
         Defect::RetireEarly => nth(number, of_kind(&["leaving", "joining, leaving and crashes"])),
-        Defect::HoldOn => nth(number, of_kind(&["disks", "starved"])),
-        Defect::SleepOn => nth(number, |plan| plan.hosts >= 3 && plan.loses_minority),
+        Defect::HoldOn => nth(number, of_kind(&["disks", "full disks", "starved"])),
+        // Where nobody dies for good it shows in those that are away for long.
+        Defect::SleepOn => nth(number, |plan| plan.hosts >= 3 && !plan.loses_minority),
         Defect::NoWishes => nth(number, |plan| plan.hosts >= 2),
         Defect::KeepRemoved | Defect::KeepWeight => nth(number, |plan| plan.hosts >= 5),
         Defect::LearnerVotes => nth(number, |plan| plan.hosts >= 2),

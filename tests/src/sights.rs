@@ -13,7 +13,7 @@ use crate::invariants::owned;
 use crate::world::World;
 
 /// All of them that every ordinary run must reach, besides faults.
-pub const BRANCHES: [&str; 28] = [
+pub const BRANCHES: [&str; 29] = [
     "checkpoint",
     "conflict",
     "copy removed",
@@ -26,6 +26,7 @@ pub const BRANCHES: [&str; 28] = [
     "late success",
     "lead handed over",
     "lease kept over a takeover",
+    "little room told",
     "never had",
     "no quorum",
     "outcome redirected",

@@ -238,6 +238,7 @@ impl Group {
             }
             self.raw.raft.send_append(replica.0);
         }
+        self.raw.mut_store().close_offer();
     }
 
     /// Copies that wait for a state for too long are sent another.

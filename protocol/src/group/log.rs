@@ -124,6 +124,13 @@ impl Log {
         self.wanted.set(None);
     }
 
+    /// Whoever was meant has it by now: who needs a state once more waits for its turn.
+    pub(super) fn close_offer(&mut self) {
+        if let Some((_, to)) = &mut self.offer {
+            to.clear();
+        }
+    }
+
     pub(super) fn offer_bytes(&self) -> usize {
         self.offer.as_ref().map_or(0, |(offer, _)| offer.data.len())
     }

@@ -14,7 +14,7 @@ use super::slots::SlotCount;
 use super::timers::Due;
 use super::{Effect, Scheduler};
 use crate::durable::LogEntry;
-use crate::id::{GroupId, Lessee, TaskId, Token};
+use crate::id::{GroupId, Lessee, PartitionId, TaskId, Token};
 use crate::limits::ENTRY_BYTES_MAX;
 use crate::membership::Liveness;
 use crate::partition::{Change, Partition};
@@ -148,21 +148,28 @@ impl Scheduler {
 
     fn leased(&mut self, task: TaskId, token: Token, lessee: Lessee) {
         let partition = task.partition();
-        let is_lost = self.owner_mut(partition).is_some_and(|owner| owner.losing.contains(&lessee));
-        if self.may_start(lessee) && !is_lost {
+        if self.may_start(lessee) && !self.is_losing(partition, lessee) {
             self.lessees.leased(lessee, task, token, self.now.tick);
             return self.dispatch(task, token, lessee);
         }
-        // It went while the lease was on its way into the log. Nobody but this owner could have told
-        // it of the run, and nobody has: no more is lost than a moment. Nor may anybody do so while it
-        // is taken back, so it is not among those that are dispatched again. That it is back helps
-        // nothing if its loss is on its way as well: what is leased to it until then ends with that.
+        // It went while the lease was on its way into the log, and may be back; but if its loss is on its
+        // way, too, that ends whatever is leased to it until then. Nobody but this owner could have told
+        // it of the run, and nobody has. Nor may anybody do so while it is taken back, so it is not among
+        // those that are dispatched again.
         self.release(partition, &[(task, token)]);
         // The executor still counts its slot as one of this owner's.
-        let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
+        let record = self.owned(partition).and_then(|partition| partition.record(task));
         if let Some(pool) = record.and_then(|record| self.lessees.pool(lessee, &record.template)) {
             self.hold_again(lessee, pool, 1);
         }
+    }
+
+    /// Whether the loss of an executor is on its way into the log of `partition`: it ends all that is
+    /// leased there before it, whatever is known of the executor by then.
+    pub(super) fn is_losing(&self, partition: PartitionId, lessee: Lessee) -> bool {
+        let replica = self.replicas.get(&GroupId::of(partition));
+        let owner = replica.and_then(|replica| replica.owner.as_ref());
+        owner.is_some_and(|owner| owner.losing.contains(&lessee))
     }
 
     /// Whether an executor would start a run that it is given now, as far as is known.

@@ -220,10 +220,11 @@ impl Scheduler {
     }
 
     /// Repeats those whose leases hold at the end of the step. A run that was closed in it is not
-    /// among them: its executor has forgotten it by then, and would start it anew.
+    /// among them: its executor has forgotten it by then, and would start it anew. Nor is one whose
+    /// executor is about to be lost.
     pub(super) fn dispatch_again(&mut self) {
         for (lessee, task, token) in std::mem::take(&mut self.outbox.again) {
-            if self.is_present(lessee) {
+            if self.is_present(lessee) && !self.is_losing(task.partition(), lessee) {
                 self.dispatch(task, token, lessee);
             }
         }

@@ -16,6 +16,8 @@ use crate::time::{Span, Tick, Wall};
 const SLACK: usize = 1_024;
 /// So much later it is looked again at what is due by a time that cannot be told yet.
 const UNTOLD: Span = Span::from_millis(500);
+/// Partition time that is behind this node's clock may catch up at once: it is looked again so soon.
+const BEHIND: Span = Span::from_millis(5_000);
 /// Timers that fire in one round at most: what they ask for must fit into an entry.
 const TIMERS_PER_ROUND: usize = 16_384;
 
@@ -42,7 +44,7 @@ impl Timers {
         self.due.insert((at, task, what));
     }
 
-    /// It is not yet due, whatever this node's clock shows: it is looked at again at `at`.
+    /// This node's clock says that it is due, and does not decide: it is looked at again at `at`.
     pub(super) fn insert_again(&mut self, at: Tick, task: TaskId, what: Due) {
         self.again.insert((at, task, what));
     }
@@ -115,7 +117,7 @@ impl Scheduler {
             };
             match (due, what) {
                 (Some(due), _) if due > now => {
-                    self.timers.insert_again(tick + due.since(now), task, what);
+                    self.timers.insert_again(tick + due.since(now).min(BEHIND), task, what);
                 }
                 (Some(_), Due::Start) => self.index_ready(task),
                 (Some(_), Due::Expire) => {

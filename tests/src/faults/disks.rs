@@ -1,9 +1,11 @@
 //! Disks that are slow, full or fail, and what they lose.
 
 use umbel_protocol::id::GroupId;
-use umbel_protocol::scheduler::CopyView;
+use umbel_protocol::membership::Condition;
+use umbel_protocol::scheduler::{self, CopyView};
 
 use super::Fault;
+use crate::host::Local;
 use crate::invariants::partitions;
 use crate::plan::{MS, SECOND};
 use crate::world::{What, World};
@@ -37,8 +39,22 @@ impl World {
     }
 
     pub(super) fn fill_disk(&mut self, host: usize) {
+        if self.flip(0.5) {
+            return self.run_short(host);
+        }
         self.trace(|| format!("the disk of host {host} is full"));
         self.hosts[host].full_until = self.now + self.between(SECOND, 10 * SECOND);
+    }
+
+    /// Less is left than there should be, which its driver sees in time, and then there is room again.
+    fn run_short(&mut self, host: usize) {
+        let time = self.between(SECOND, 15 * SECOND);
+        self.trace(|| format!("the disk of host {host} has little room for {time} us"));
+        for (at, condition) in
+            [(self.now, Condition::DiskFull), (self.now + time, Condition::Serving)]
+        {
+            self.push_inside(host, at, Local::Scheduler(scheduler::Event::Condition(condition)));
+        }
     }
 
     /// The process ends because it cannot write; whoever watches it starts it again.

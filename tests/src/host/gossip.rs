@@ -72,11 +72,14 @@ impl World {
         let sight = match load.condition {
             Condition::DiskSlow => Some("slow disk told"),
             Condition::Starved => Some("starvation told"),
-            Condition::Serving | Condition::DiskFull | Condition::Leaving => None,
+            Condition::DiskFull => Some("little room told"),
+            Condition::Serving | Condition::Leaving => None,
         };
         load.backlog = u32::try_from(process.scheduler.backlog()).unwrap_or(u32::MAX);
         let event = membership::Event::LoadChanged(*load);
-        sight.into_iter().for_each(|sight| self.saw(sight));
+        if let Some(sight) = sight {
+            self.saw(sight);
+        }
         self.local(host, Local::Membership(event));
     }
 

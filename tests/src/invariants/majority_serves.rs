@@ -1,20 +1,24 @@
-//! Where a majority of a group's copies is on hosts that are well, the group has an owner, and nothing
-//! stays leased to processes that are gone, whatever happens to the other hosts meanwhile.
+//! Where a majority of a group's copies is on hosts that are well and hear each other, the group has an owner
+//! that they hear, and nothing stays leased to processes that are gone, whatever happens to the other hosts
+//! meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::id::{GroupId, ReplicaId, TaskId, Token};
 use umbel_protocol::task::Phase;
 
-use super::{owner, partitions};
+use super::partitions;
+use crate::host::Process;
 use crate::plan::SECOND;
 use crate::world::World;
 
-/// For how long a majority may be well without an owner.
+/// For how long a majority may be without an owner. It takes 1.5 s until a node is suspected, 4 s where
+/// its group finds out by itself, and a second or two more if votes are split.
 const OWNED_WITHIN: u64 = 6 * SECOND;
-/// For how long an owner that is well may leave a run to a process that is gone: suspicion comes first.
+/// For how long an owner may leave a run to a process that is gone, which is known after 4 s.
 const RELEASED_WITHIN: u64 = 8 * SECOND;
-/// Where messages get lost, or a way may be slower than an election for some seconds.
+/// How much longer either may take where messages get lost, or a way may be slower than an election for
+/// eight seconds.
 const ON_BAD_WAYS: u64 = 9 * SECOND;
 
 /// What is not yet as it has to be, and since when.
@@ -24,22 +28,31 @@ pub struct Pending {
     left: BTreeMap<(TaskId, Token), u64>,
 }
 
-/// Looks at all partitions.
+/// Looks at all groups.
 ///
 /// # Errors
 /// What has been without an owner for too long, or is still left to somebody who is gone.
 pub fn check(world: &mut World) -> Result<(), String> {
     let known = std::mem::take(&mut world.watch.pending);
-    let well: BTreeSet<usize> =
-        (0..world.hosts.len()).filter(|host| is_well(world, *host)).collect();
     let mut pending = Pending::default();
     let grace = if has_bad_ways(world) { ON_BAD_WAYS } else { 0 };
-    for partition in partitions(world) {
-        let group = GroupId::of(partition);
-        if !has_majority(world, group, &well) {
+    let circles = circles(world, |host| is_well(world, host));
+    for group in partitions(world).map(GroupId::of).chain([GroupId::META]) {
+        let able: Vec<_> =
+            circles.iter().filter(|hosts| has_majority(world, group, hosts)).collect();
+        if able.is_empty() {
             continue;
         }
-        let Some((host, owned)) = owner(world, partition) else {
+        // Whoever they hear may own it as well as one of them.
+        let may_own = |host: usize| {
+            let is_heard = |other: &usize| host == *other || hear_each_other(world, host, *other);
+            !world.stands(host) && able.iter().any(|hosts| hosts.iter().all(is_heard))
+        };
+        let settled = (0..world.hosts.len()).filter(|host| may_own(*host)).filter_map(|host| {
+            let copy = world.hosts[host].process.as_ref()?.scheduler.copy(group)?;
+            copy.is_settled().then_some((host, copy))
+        });
+        let Some((host, copy)) = settled.max_by_key(|(_, copy)| copy.term()) else {
             let since = known.unowned.get(&group).copied().unwrap_or(world.now);
             let age = world.now - since;
             if age > OWNED_WITHIN + grace {
@@ -48,10 +61,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
             pending.unowned.insert(group, since);
             continue;
         };
-        if !well.contains(&host) {
-            continue;
-        }
-        for (task, record) in owned.records() {
+        for (task, record) in copy.partition().into_iter().flat_map(|owned| owned.records()) {
             let Phase::Leased(lease) = record.phase() else {
                 continue;
             };
@@ -64,7 +74,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
             let age = world.now - since;
             if age > RELEASED_WITHIN + grace {
                 return Err(format!(
-                    "{task} is left to {:?}, gone for {age} us, by host {host}, which is well",
+                    "{task} is left to {:?}, gone for {age} us, by host {host}",
                     lease.lessee
                 ));
             }
@@ -75,6 +85,24 @@ pub fn check(world: &mut World) -> Result<(), String> {
     Ok(())
 }
 
+/// Sets of hosts that all hear each other, around each of those that are meant. Where not all who hear one
+/// of them hear each other there is none around it.
+pub(super) fn circles(world: &World, is_meant: impl Fn(usize) -> bool) -> Vec<BTreeSet<usize>> {
+    let hosts: Vec<usize> = (0..world.hosts.len()).filter(|host| is_meant(*host)).collect();
+    let hear = |one: &usize, other: &usize| one == other || hear_each_other(world, *one, *other);
+    let around = hosts.iter().map(|middle| -> BTreeSet<usize> {
+        hosts.iter().copied().filter(|host| hear(middle, host)).collect()
+    });
+    around.filter(|all| all.iter().all(|one| all.iter().all(|other| hear(one, other)))).collect()
+}
+
+/// Whether two hosts are connected, and nothing stands between them.
+pub(super) fn hear_each_other(world: &World, one: usize, other: usize) -> bool {
+    let network = &world.network;
+    let is_blocked = |from, to| network.blocked.contains(&(from, to));
+    network.is_up(one, other) && !is_blocked(one, other) && !is_blocked(other, one)
+}
+
 /// Whether messages get lost, or ways are slow at times.
 pub(super) fn has_bad_ways(world: &World) -> bool {
     let noise = world.network.noise;
@@ -82,21 +110,22 @@ pub(super) fn has_bad_ways(world: &World) -> bool {
     world.plan.faults.lags || noise.has_tails || loses
 }
 
-/// Whether a host runs and can do all that it is asked for, and nothing stands between it and others.
+/// Whether a host runs and can do all that it is asked for.
 pub(super) fn is_well(world: &World, host: usize) -> bool {
     let one = &world.hosts[host];
-    let until = [one.late_until, one.starved_until, one.slow_until, one.full_until];
-    let troubled_at = world.watch.troubles.get(&host).copied().unwrap_or(0);
-    one.process.is_some()
-        && until.into_iter().all(|until| until < world.now)
-        && troubled_at + SECOND < world.now
+    // What was being written when its disk became fast again takes as long as it takes.
+    let written = one.slow_until + one.slow_sync.1;
+    let until = [one.late_until, one.starved_until, written, one.full_until];
+    // One that was unfit a moment ago lets others go before.
+    let is_fit = |process: &Process| process.scheduler.condition().is_serving();
+    one.process.as_ref().is_some_and(is_fit) && until.into_iter().all(|until| until < world.now)
 }
 
-/// Whether a majority of those that vote, by any copy's account, is on hosts of which each is well.
-pub(super) fn has_majority(world: &World, group: GroupId, well: &BTreeSet<usize>) -> bool {
+/// Whether a majority of those that vote, by every copy's account, is on `hosts`.
+pub(super) fn has_majority(world: &World, group: GroupId, hosts: &BTreeSet<usize>) -> bool {
     let here = |host: usize| world.hosts[host].process.as_ref()?.scheduler.copy(group);
     let ready: BTreeSet<ReplicaId> =
-        well.iter().filter_map(|host| Some(here(*host)?.replica())).collect();
+        hosts.iter().filter_map(|host| Some(here(*host)?.replica())).collect();
     let all = (0..world.hosts.len()).filter_map(here).map(|copy| copy.copies());
     let both = all.flat_map(|copies| [copies.voters, copies.voters_outgoing]);
     // A copy that has not been filled yet knows of none.

@@ -19,6 +19,10 @@ pub fn left(world: &World) -> Option<String> {
         if free != one.profile.pools {
             return Some(format!("host {host} has {free:?} free of {:?}", one.profile.pools));
         }
+        let condition = process.scheduler.condition();
+        if !condition.is_serving() {
+            return Some(format!("host {host} takes itself to be {condition:?}"));
+        }
         let waiting = process.scheduler.waiting();
         if waiting != (0, 0, 0) {
             return Some(format!("host {host} keeps requests, waits, submissions: {waiting:?}"));

@@ -40,11 +40,11 @@ pub fn on_refused(
 }
 
 /// Whether an owner may take it to be earlier than it is: most clocks were far off, or half of those that
-/// can be heard are, and nobody can tell which half.
+/// can be heard are behind, and nobody can tell which half.
 fn may_be_behind(world: &World) -> bool {
-    let heard: Vec<_> = world.hosts.iter().filter(|host| host.process.is_some()).collect();
-    let is_wild = |host: &&&Host| host.step != 0 || host.known_wild_until > world.now;
-    world.slack.wild_since.is_some() || 2 * heard.iter().filter(is_wild).count() >= heard.len()
+    let running = || world.hosts.iter().filter(|host| host.process.is_some());
+    let behind = |host: &&Host| host.step < 0 || host.known_wild_until > world.now;
+    world.slack.wild_since.is_some() || 2 * running().filter(behind).count() >= running().count()
 }
 
 /// Whether a copy has known `task` and has it no more. One that has crashed since may be the only one

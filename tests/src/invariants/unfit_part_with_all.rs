@@ -1,24 +1,26 @@
 //! A node that cannot do its part, as its disk is slow or it gets no processor, owns nothing for long where
 //! others can.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use umbel_protocol::id::GroupId;
 use umbel_protocol::membership::Condition;
 
-use super::majority_serves::{has_bad_ways, has_majority, is_well};
+use super::majority_serves::{circles, has_bad_ways, has_majority, hear_each_other, is_well};
 use crate::plan::SECOND;
 use crate::world::World;
 
-/// So long after a node was found unfit it owns nothing any more that others can own.
-const PARTED_WITHIN: u64 = 6 * SECOND;
-/// The same where ways are bad.
+/// For how long an unfit node may own what others have been able to own for as long. It hands over some
+/// dozens of groups in each tick, of which it has fewer while it gets no processor.
+const PARTED_WITHIN: u64 = 4 * SECOND;
+/// The same where messages get lost, or are late for up to eight seconds.
 const PARTED_ON_BAD_WAYS: u64 = 20 * SECOND;
 
-/// Since when hosts have been unfit, and since when others have been fit.
+/// Since when hosts have been fit, and since when unfit ones have owned what others could.
 #[derive(Debug, Default)]
 pub struct Fitness {
-    unfit: BTreeMap<usize, u64>,
     fit: BTreeMap<usize, u64>,
+    kept: BTreeMap<(usize, GroupId), u64>,
 }
 
 /// Looks at what unfit hosts own.
@@ -29,28 +31,34 @@ pub fn check(world: &mut World) -> Result<(), String> {
     let known = std::mem::take(&mut world.watch.fitness);
     let mut fitness = Fitness::default();
     for (host, one) in world.hosts.iter().enumerate() {
-        let Some(process) = &one.process else {
-            continue;
-        };
-        let condition = process.scheduler.condition();
-        let is_unfit = matches!(condition, Condition::DiskSlow | Condition::Starved);
-        if is_unfit {
-            let since = known.unfit.get(&host).copied().unwrap_or(world.now);
-            fitness.unfit.insert(host, since);
-        } else if process.is_serving() && condition.is_serving() && is_well(world, host) {
+        let is_serving = one.process.as_ref().is_some_and(|process| process.is_serving());
+        if is_serving && is_well(world, host) {
             let since = known.fit.get(&host).copied().unwrap_or(world.now);
             fitness.fit.insert(host, since);
         }
     }
     let within = if has_bad_ways(world) { PARTED_ON_BAD_WAYS } else { PARTED_WITHIN };
-    let is_due = |since: &u64| world.now - since > within;
-    let fit: BTreeSet<usize> =
-        fitness.fit.iter().filter(|(_, since)| is_due(since)).map(|(host, _)| *host).collect();
-    for (host, _) in fitness.unfit.iter().filter(|(_, since)| is_due(since)) {
-        let copies = world.hosts[*host].process.iter().flat_map(|p| p.scheduler.copies());
-        let mut owned = copies.filter(|copy| copy.is_settled()).map(|copy| copy.group());
-        if let Some(group) = owned.find(|group| has_majority(world, *group, &fit)) {
-            return Err(format!("host {host} is unfit and still owns {group}, as others could"));
+    let is_fit = |host: usize| fitness.fit.get(&host).is_some_and(|at| world.now - at > within);
+    for (host, one) in world.hosts.iter().enumerate() {
+        let scheduler = one.process.as_ref().map(|process| &process.scheduler);
+        let unfit = scheduler.filter(|scheduler| {
+            let condition = scheduler.condition();
+            !condition.is_serving() && condition != Condition::Leaving
+        });
+        let others = circles(world, |other| is_fit(other) && hear_each_other(world, host, other));
+        let copies = unfit.into_iter().flat_map(|scheduler| scheduler.copies());
+        for copy in copies.filter(|copy| copy.is_settled()) {
+            let group = copy.group();
+            if !others.iter().any(|hosts| has_majority(world, group, hosts)) {
+                continue;
+            }
+            let since = known.kept.get(&(host, group)).copied().unwrap_or(world.now);
+            if world.now - since > within {
+                return Err(format!(
+                    "host {host} is unfit and still owns {group}, as others could"
+                ));
+            }
+            fitness.kept.insert((host, group), since);
         }
     }
     world.watch.fitness = fitness;

@@ -219,8 +219,9 @@ impl Act {
         for change in changes {
             match change {
                 Change::Leased { task, token, lessee } => {
-                    // `applied::leased`: one that went meanwhile is not told of the run.
-                    let starts = self.may_start(at, lessee);
+                    // `applied::leased`: one that went meanwhile, or whose loss is on its way, is not told
+                    // of the run.
+                    let starts = self.may_start(at, lessee) && !self.is_losing(at, lessee);
                     if starts || self.has(Sabotage::KeepTakenBack) {
                         self.note_lease(at, lessee, task, token);
                     }
@@ -266,6 +267,11 @@ impl Act {
         if let Some(owner) = self.owner_mut(at) {
             owner.leases.entry(lessee).or_default().insert(task, token);
         }
+    }
+
+    /// `applied::is_losing`.
+    pub(super) fn is_losing(&self, at: usize, lessee: Lessee) -> bool {
+        self.owner(at).is_some_and(|owner| owner.losing.contains(&lessee))
     }
 
     /// `applied::may_start`.

@@ -20,7 +20,8 @@ pub enum Sabotage {
     HideRelays,
     /// Executors take dispatches of any term.
     IgnoreFence,
-    /// A lease that is taken back before it was dispatched is dispatched again like any other.
+    /// A lease that is taken back before it was dispatched, or is about to be lost, is dispatched again
+    /// like any other.
     KeepTakenBack,
     /// Executors hear of a new connection after the first words that came over it.
     LateReach,

@@ -58,7 +58,10 @@ impl Act {
             }
             Action::DispatchAgain { at, to, task, early } => {
                 self.state.left.repeats -= u8::from(early);
-                self.dispatch(at, to, task);
+                // `lessees::dispatch_again`: not to one that is about to be lost.
+                if !self.is_losing(at, to) || self.has(Sabotage::KeepTakenBack) {
+                    self.dispatch(at, to, task);
+                }
             }
             Action::AskAgain { at, to, early } => {
                 self.state.left.repeats -= u8::from(early);

@@ -78,7 +78,9 @@ fn a_host_that_comes_back_empty_is_a_new_node_and_nothing_is_lost() {
     assert!(!cluster.nodes[2].ended().success());
     let said = cluster.nodes[2].said();
     assert!(said.contains("start this node with another --name"), "{said}");
+    // In its place comes another, somewhere else.
     cluster.rename(2, "d");
+    cluster.move_node(2);
     cluster.start(2);
     cluster.nodes[2].ready();
     let account = load.join();

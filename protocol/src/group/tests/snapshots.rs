@@ -201,6 +201,19 @@ fn a_state_is_not_kept_once_nobody_waits_for_it() {
     assert!(!world.group(A).raw.store().has_offer());
 }
 
+/// Each has its turn: one that falls behind again a moment later must not have the state that lies there.
+#[test]
+fn a_state_is_given_to_a_copy_once() {
+    let mut world = behind();
+    world.cut.clear();
+    world.hosts[C].disk.stalled = true;
+    world.run(SOON);
+    let store = world.group(A).raw.store();
+    assert!(store.has_offer() && !store.wants_snapshot());
+    assert!(raft::Storage::snapshot(store, 0, copy(C).0).is_err());
+    assert!(store.wants_snapshot());
+}
+
 #[test]
 fn a_state_takes_the_place_of_entries_that_are_on_their_way_to_the_disk() {
     let mut world = World::led(3);

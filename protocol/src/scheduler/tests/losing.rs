@@ -133,6 +133,20 @@ fn what_is_leased_while_a_loss_is_on_its_way_is_not_dispatched() {
 }
 
 #[test]
+fn what_is_about_to_be_lost_is_not_dispatched_again() {
+    let mut node = leased_to_another();
+    node.is_stuck = true;
+    // Something is being written, so the loss has to wait.
+    node.ask(2, submit(&[2]));
+    node.hear_of(lessee(1), Liveness::Down);
+    node.pass(TICK);
+    node.hear_of(lessee(1), Liveness::Alive);
+    let said = node.pass(ms(5_000)).said;
+    let again = execute_at(id(1), dispatch(lessee(1), &[(1, token(1))]));
+    assert!(!said.contains(&again), "{said:?}");
+}
+
+#[test]
 fn a_node_that_is_heard_again_has_not_crashed() {
     let mut node = leased_to_another();
     node.hear_of(lessee(1), Liveness::Down);
