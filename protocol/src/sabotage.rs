@@ -92,6 +92,8 @@ pub enum Defect {
     SkipStub,
     /// A group that sleeps does not wake when the node of its leader is suspected: `majority_serves`.
     SleepOn,
+    /// An owner takes in whatever comes, however full its node is: `nothing_is_unbounded`.
+    TakeAll,
     /// An owner answers without asking whether it still is one: `linearizable_tasks`,
     /// `acknowledged_is_kept`.
     UnconfirmedReads,
@@ -99,7 +101,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -131,6 +133,7 @@ impl Defect {
         Self::RetireEarly,
         Self::SkipStub,
         Self::SleepOn,
+        Self::TakeAll,
         Self::UnconfirmedReads,
     ];
 }

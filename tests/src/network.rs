@@ -15,6 +15,8 @@ use crate::plan::{MS, Noise, SECOND};
 
 /// Later than that no message comes, unless its receiver stands still.
 const LAG_MAX: u64 = 3 * SECOND;
+/// So late that elections may not come to an end.
+const MUCH_LATER: u64 = 200 * MS;
 
 /// All connections.
 #[derive(Debug, Default)]
@@ -185,6 +187,15 @@ impl Network {
     #[must_use]
     pub fn is_up(&self, a: usize, b: usize) -> bool {
         self.links.get(&pair(a, b)).is_some_and(|link| link.up)
+    }
+
+    /// Whether what one of them says now comes to the other much later.
+    #[must_use]
+    pub fn is_late(&self, a: usize, b: usize, now: u64) -> bool {
+        self.links.get(&pair(a, b)).is_some_and(|link| {
+            let lags = |(lag, until): &(u64, u64)| *until > now && *lag > MUCH_LATER;
+            link.lag.values().any(lags) || link.arrives.values().any(|at| *at > now + MUCH_LATER)
+        })
     }
 
     /// Whether it is time to try to connect the two.

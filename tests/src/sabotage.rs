@@ -132,6 +132,7 @@ impl Sabotage {
                 Defect::RetireEarly => &["orderly_end", "exactly_one_run", "second_run_after_loss"],
                 Defect::SkipStub => &["finished_stays"],
                 Defect::SleepOn => &["majority_serves"],
+                Defect::TakeAll => &["nothing_is_unbounded"],
                 Defect::UnconfirmedReads => &["linearizable_tasks", "acknowledged_is_kept"],
             },
         }
@@ -221,6 +222,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         Defect::HoldOn => nth(number, of_kind(&["disks", "full disks", "starved"])),
         // Where nobody dies for good it shows in those that are away for long.
         Defect::SleepOn => nth(number, |plan| plan.hosts >= 3 && !plan.loses_minority),
+        Defect::TakeAll => nth(number, |plan| plan.faults.kind == "overload"),
         Defect::NoWishes => nth(number, |plan| plan.hosts >= 2),
         Defect::KeepRemoved | Defect::KeepWeight => nth(number, |plan| plan.hosts >= 5),
         Defect::LearnerVotes => nth(number, |plan| plan.hosts >= 2),

@@ -18,6 +18,7 @@ use super::Scheduler;
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::limits::Limits;
 use crate::partition::{Room, Shelves};
+use crate::sabotage::{self, Defect};
 use crate::task::{Batch, RECORD_WEIGHT, STUB_WEIGHT};
 use crate::wire::RequestError;
 
@@ -52,7 +53,7 @@ impl Scheduler {
     ) -> Result<(), RequestError> {
         let limit = self.settings.limits.node_bytes_max;
         let taken = self.memory + self.on_the_way.weight;
-        if taken + weight(batch) <= limit {
+        if taken + weight(batch) <= limit || sabotage::has(Defect::TakeAll) {
             return Ok(());
         }
         // A retry takes nothing, and must find out what became of the first try.

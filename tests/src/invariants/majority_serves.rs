@@ -96,11 +96,15 @@ pub(super) fn circles(world: &World, is_meant: impl Fn(usize) -> bool) -> Vec<BT
     around.filter(|all| all.iter().all(|one| all.iter().all(|other| hear(one, other)))).collect()
 }
 
-/// Whether two hosts are connected, and nothing stands between them.
+/// Whether two hosts are connected, nothing stands between them, and what they say is not on its way for
+/// longer than elections take.
 pub(super) fn hear_each_other(world: &World, one: usize, other: usize) -> bool {
     let network = &world.network;
     let is_blocked = |from, to| network.blocked.contains(&(from, to));
-    network.is_up(one, other) && !is_blocked(one, other) && !is_blocked(other, one)
+    network.is_up(one, other)
+        && !is_blocked(one, other)
+        && !is_blocked(other, one)
+        && !network.is_late(one, other, world.now)
 }
 
 /// Whether messages get lost, or ways are slow at times.

@@ -66,7 +66,7 @@ fn memory(world: &World, host: usize) -> Result<(), String> {
     let Some(process) = &world.hosts[host].process else {
         return Ok(());
     };
-    let (memory, most) = (process.scheduler.memory(), limit * 4 * world.hosts.len() + 64 * 1024);
+    let (memory, most) = (process.scheduler.memory(), limit * 2 * world.hosts.len() + 64 * 1024);
     if memory > most {
         return Err(format!("host {host} has {memory} bytes of records where {limit} are allowed"));
     }
