@@ -207,6 +207,12 @@ impl Host {
         }
     }
 
+    /// Whether a part of its process has fallen and is not there again.
+    #[must_use]
+    pub const fn is_being_built(&self, now: u64) -> bool {
+        self.late_until > now && self.paused_until <= now && self.starved_until <= now
+    }
+
     /// Its wall clock.
     #[must_use]
     pub fn wall(&self, now: u64) -> Wall {

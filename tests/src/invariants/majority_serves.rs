@@ -8,7 +8,7 @@ use umbel_protocol::id::{GroupId, ReplicaId, TaskId, Token};
 use umbel_protocol::task::Phase;
 
 use super::partitions;
-use crate::host::Process;
+use crate::host::{Host, Process};
 use crate::plan::SECOND;
 use crate::world::World;
 
@@ -34,6 +34,11 @@ pub struct Pending {
 /// What has been without an owner for too long, or is still left to somebody who is gone.
 pub fn check(world: &mut World) -> Result<(), String> {
     let known = std::mem::take(&mut world.watch.pending);
+    // Nobody misses a scheduler that fell: its node is alive, and its groups may sleep. It is built anew.
+    let has_fallen = |one: &Host| one.process.is_some() && one.is_being_built(world.now);
+    if world.hosts.iter().any(has_fallen) {
+        return Ok(());
+    }
     let mut pending = Pending::default();
     let grace = if has_bad_ways(world) { ON_BAD_WAYS } else { 0 };
     let circles = circles(world, |host| is_well(world, host));
