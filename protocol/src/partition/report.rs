@@ -88,9 +88,10 @@ fn fail(hand: &mut Hand<'_>, lease: &Lease, failure: Failure) {
         hand.remember(failure);
         hand.finish(Transition::Cancel, Phase::Cancelled);
     } else if failure.kind.is_retryable() && failures < options.attempts_max() {
-        let pause = match sabotage::has(Defect::NoPause) {
-            true => Span::ZERO,
-            false => backoff(hand.task, options, failures),
+        let pause = if sabotage::has(Defect::NoPause) {
+            Span::ZERO
+        } else {
+            backoff(hand.task, options, failures)
         };
         hand.remember(failure);
         hand.retry(pause);

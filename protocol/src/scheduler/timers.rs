@@ -1,8 +1,8 @@
 //! Tasks that wait for their time: an index over records, rebuilt at each takeover.
 //!
 //! What is due is known by the wall clock. One that this node's clock has fired and that partition time
-//! holds back waits for the rest by the monotonic clock: the wall clock may have been an hour ahead, and be
-//! set right before.
+//! holds back is looked at again by the monotonic clock, when it should be due and after some seconds at the
+//! latest: the wall clock may have been an hour ahead and be set right, and partition time may catch up.
 
 use std::collections::BTreeSet;
 
