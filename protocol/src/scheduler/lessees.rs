@@ -21,7 +21,7 @@ const DISPATCH_AGAIN: Span = Span::from_millis(2_500);
 #[derive(Debug, Default)]
 pub(super) struct Lessees {
     /// The present executor of each node, and what it can run.
-    pub(super) present: BTreeMap<NodeId, (Lessee, Profile)>,
+    present: BTreeMap<NodeId, (Lessee, Profile)>,
     /// Runs that are leased in partitions of this owner, and when they were last dispatched. A task
     /// has one at a time.
     leases: BTreeMap<Lessee, BTreeMap<TaskId, (Token, Tick)>>,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::account::Account;
@@ -326,6 +327,27 @@ impl Cluster {
             let status = client.status();
             let is_so = status.iter().any(|node| node["name"] == name && node["state"] == state);
             so(is_so, || format!("{status:?}"))
+        });
+    }
+
+    /// Waits until a node tells `condition` and has given up all partitions for that, as `client` sees it.
+    pub fn has_parted(&self, client: &Client, place: usize, condition: &str) {
+        let name = self.nodes[place].name.as_str();
+        until(&format!("{name} tells \"{condition}\" and owns nothing"), || {
+            let status = client.status();
+            let line = status.iter().find(|line| line["name"] == name);
+            let is_so = |line: &Value| line["condition"] == condition && line["partitions"] == 0;
+            so(line.is_some_and(is_so), || format!("{line:?}"))
+        });
+    }
+
+    /// Waits until a node can do its part again, as `client` sees it.
+    pub fn is_serving(&self, client: &Client, place: usize) {
+        let name = self.nodes[place].name.as_str();
+        until(&format!("{name} serves again"), || {
+            let status = client.status();
+            let line = status.iter().find(|line| line["name"] == name);
+            so(line.is_some_and(|line| line["condition"] == "serving"), || format!("{line:?}"))
         });
     }
 

@@ -2,8 +2,7 @@
 
 use umbel_tests::real::cluster::run_line;
 use umbel_tests::real::loop_disk::LoopDisk;
-use umbel_tests::real::patience::so;
-use umbel_tests::real::{Account, Cluster, Setting, skipped, until};
+use umbel_tests::real::{Account, Cluster, Setting, skipped};
 
 const MIB: u64 = 600;
 /// Whose disk it is.
@@ -18,33 +17,22 @@ fn a_node_whose_disk_hangs_says_so_and_owns_nothing_until_it_goes_on() {
     };
     cluster.start_all();
     cluster.is_whole();
-    let name = cluster.nodes[PLACE].name.clone();
     let others = [0, 1].map(|place| cluster.nodes[place].address);
     let client = cluster.client().through(&others);
-    let line = || {
-        let status = client.status();
-        status.into_iter().find(|line| line["name"] == *name).unwrap_or_default()
-    };
     let mut account = Account::default();
     account.submit(&client, vec![run_line("0"); 60]);
 
     let frozen = disk.freeze().expect("it was tried when it was mounted");
     account.submit(&client, vec![run_line("0"); 60]);
-    until("its disk is known to be slow, and it owns nothing", || {
-        let line = line();
-        so(line["condition"] == "disk slow" && line["partitions"] == 0, || line.to_string())
-    });
+    cluster.has_parted(&client, PLACE, "disk slow");
     cluster.is_owned(&client);
     account.submit(&client, vec![run_line("0"); 60]);
     assert!(account.doubtful.is_empty(), "{account:?}");
     drop(frozen);
-    until("it is well again", || {
-        let line = line();
-        so(line["condition"] == "serving", || line.to_string())
-    });
+    cluster.is_serving(&client, PLACE);
     cluster.is_whole();
     // Runs that had begun there went on; what they could not write down was waited for.
-    cluster.faulted.insert(name);
+    cluster.fault(PLACE);
     let audit = cluster.audit(&account);
     eprintln!("a disk that hangs: {audit}");
 }

@@ -1,8 +1,7 @@
 //! A disk with less room than its node should have: the node says so in time, and owns nothing meanwhile.
 
 use umbel_tests::real::cluster::run_line;
-use umbel_tests::real::patience::so;
-use umbel_tests::real::{Account, Cluster, Setting, skipped, until};
+use umbel_tests::real::{Account, Cluster, Setting, skipped};
 
 /// Less than a node keeps in reserve, and far more than it needs here.
 const LITTLE_MIB: u32 = 200;
@@ -18,16 +17,8 @@ fn a_node_with_too_little_room_says_so_and_owns_nothing_until_there_is_more() {
         return skipped(&why);
     }
     cluster.start_all();
-    let name = cluster.nodes[PLACE].name.clone();
-    let line = |cluster: &Cluster| {
-        let status = cluster.client().status();
-        status.into_iter().find(|line| line["name"] == *name).unwrap_or_default()
-    };
     cluster.is_owned(&cluster.client());
-    until("its disk is known to be full, and it owns nothing", || {
-        let line = line(&cluster);
-        so(line["condition"] == "disk full" && line["partitions"] == 0, || line.to_string())
-    });
+    cluster.has_parted(&cluster.client(), PLACE, "disk full");
     let said = cluster.nodes[PLACE].said();
     assert!(said.contains("less room than `disk_reserve`"), "{said}");
 
@@ -36,10 +27,7 @@ fn a_node_with_too_little_room_says_so_and_owns_nothing_until_there_is_more() {
     assert!(account.doubtful.is_empty(), "{account:?}");
     cluster.is_whole();
     cluster.resize_disks(ENOUGH_MIB);
-    until("it is well again", || {
-        let line = line(&cluster);
-        so(line["condition"] == "serving", || line.to_string())
-    });
+    cluster.is_serving(&cluster.client(), PLACE);
     let audit = cluster.audit(&account);
     eprintln!("too little room: {audit}");
 }

@@ -196,6 +196,7 @@ fn an_executor_that_something_is_leased_to_and_that_is_not_known_is_asked_who_it
     };
     assert!(!asked(&mut node));
     // As if it had heard of the one before only, and what came after that was lost.
-    node.scheduler.lessees.present.insert(later.node, (lessee(0), two_pools()));
+    node.scheduler.lessees.dismiss(later.node);
+    node.introduce(lessee(0), 0);
     assert!(asked(&mut node), "else nobody finds out that its successor is gone as well");
 }
