@@ -74,6 +74,8 @@ pub struct Group {
     log_bytes: usize,
     /// Ticks for which some copy has waited for a state.
     snapshot_ticks: u32,
+    /// How large the state is that was handed out last.
+    offered_bytes: usize,
     /// Where messages of copies came from that the roster does not tell yet.
     heard_from: Option<(ReplicaId, NodeId)>,
     /// Copies that were removed lately; a leader tells them.
@@ -186,6 +188,7 @@ impl Group {
             writes: VecDeque::new(),
             log_bytes: 0,
             snapshot_ticks: 0,
+            offered_bytes: 0,
             heard_from: None,
             gone: VecDeque::new(),
             farewell: None,

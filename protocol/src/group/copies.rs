@@ -185,8 +185,6 @@ impl Group {
         let change = Change::read(data).map_err(|why| why.to_string())?;
         let state =
             self.raw.apply_conf_change(&to_conf_change(&change)).map_err(|why| why.to_string())?;
-        // A new copy would not find itself in a state that was made before it came.
-        self.raw.mut_store().withdraw_offer();
         let before = self.roster.clone();
         let copies = translate::from_conf_state(&state);
         self.roster.apply(&change, &copies);

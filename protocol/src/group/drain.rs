@@ -227,10 +227,10 @@ impl Group {
     /// Gives the followers `to`, which are too far behind, the machine's state.
     pub fn offer_snapshot(&mut self, data: &Bytes, to: &[ReplicaId]) {
         if self.role() != Role::Leader {
-            self.raw.mut_store().withdraw_offer();
-            return;
+            return self.forget_wish();
         }
         let state = self.state(data);
+        self.offered_bytes = state.data.len();
         self.raw.mut_store().offer(translate::to_snapshot(state), to);
         for replica in to {
             if let Some(progress) = self.raw.raft.mut_prs().get_mut(replica.0) {
@@ -238,7 +238,7 @@ impl Group {
             }
             self.raw.raft.send_append(replica.0);
         }
-        self.raw.mut_store().close_offer();
+        self.raw.mut_store().withdraw_offer();
     }
 
     /// Copies that wait for a state for too long are sent another.
@@ -252,14 +252,10 @@ impl Group {
             }
         }
         self.snapshot_ticks = if any { self.snapshot_ticks + 1 } else { 0 };
-        if !any && self.raw.store().has_offer() && !self.raw.store().wants_snapshot() {
-            self.raw.mut_store().withdraw_offer();
-        }
-        let more = self.raw.store().offer_bytes() / SNAPSHOT_BYTES_PER_TICK;
+        let more = self.offered_bytes / SNAPSHOT_BYTES_PER_TICK;
         let patience = SNAPSHOT_TICKS_MAX.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
         if self.snapshot_ticks > patience {
             self.snapshot_ticks = 0;
-            self.raw.mut_store().withdraw_offer();
             for replica in lost {
                 self.raw.report_snapshot(replica, SnapshotStatus::Failure);
             }

@@ -21,7 +21,7 @@ pub(super) struct Log {
     before: (u64, u64),
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// A state for these followers, which are too far behind, while one is wanted.
+    /// A state for these followers, which are too far behind, while it is handed out.
     offer: Option<(RaftSnapshot, Vec<ReplicaId>)>,
     wanted: Cell<Option<u64>>,
 }
@@ -125,23 +125,8 @@ impl Log {
     }
 
     /// Whoever was meant has it by now: who needs a state once more waits for its turn.
-    pub(super) fn close_offer(&mut self) {
-        if let Some((_, to)) = &mut self.offer {
-            to.clear();
-        }
-    }
-
-    pub(super) fn offer_bytes(&self) -> usize {
-        self.offer.as_ref().map_or(0, |(offer, _)| offer.data.len())
-    }
-
     pub(super) fn withdraw_offer(&mut self) {
         self.offer = None;
-        self.wanted.set(None);
-    }
-
-    pub(super) const fn has_offer(&self) -> bool {
-        self.offer.is_some()
     }
 
     fn position(&self, index: u64) -> Option<usize> {

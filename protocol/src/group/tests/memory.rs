@@ -253,22 +253,6 @@ fn a_follower_that_was_brought_up_to_date_by_a_state_keeps_no_more_than_the_tail
 }
 
 #[test]
-fn who_does_not_lead_any_more_keeps_no_state_for_others() {
-    let mut world = World::led(3);
-    world.cut.insert(C);
-    world.run(2 * ELECTION_TICKS);
-    world.fill(A, 20, 10_000);
-    world.cut.clear();
-    world.hosts[C].disk.stalled = true;
-    world.run(HEARTBEAT_TICKS + 1);
-    assert!(log(&world, A).has_offer());
-    world.cut.insert(A);
-    world.run(2 * ELECTION_TICKS + 1);
-    assert!(!world.leaders().contains(&A));
-    assert!(!log(&world, A).has_offer());
-}
-
-#[test]
 fn a_copy_that_always_has_a_write_under_way_is_saved_as_well() {
     let mut world = World::led(3);
     world.hosts[A].disk.stalled = true;

@@ -197,3 +197,33 @@ fn a_clock_that_was_ahead_and_is_right_again_delays_nothing() {
     network.pass(ms(20_000));
     assert_eq!(state(&network), State::Leased);
 }
+
+#[test]
+fn partition_time_that_was_behind_and_catches_up_delays_nothing() {
+    let mut network = Network::formed(3, 3);
+    let owner = network.owner(HERE);
+    let lessee = network.lessee(owner);
+    network.executor(owner, granted(lessee, 1));
+    let later = Options { delay: HOUR, ..Options::default() };
+    network.ask(owner, 1, submit_with(later, 1));
+    let others = network.others(HERE);
+    let known = [others[0], others[1]].map(|place| network.nodes[place].scheduler.node());
+    network.pass(ms(3_599_000));
+    // It has just begun to own the partition, which has had no entry for an hour, and has heard of two clocks
+    // that are both far behind, and do not agree.
+    let node = &mut network.nodes[owner];
+    node.now.wall = node.now.wall + ms(2_000);
+    node.now.tick = node.now.tick + ms(2_000);
+    let (wall, tick) = (node.now.wall, node.now.tick);
+    let behind = [(known[0], (wall - HOUR, tick)), (known[1], (wall - HOUR - HOUR, tick))];
+    node.scheduler.clocks.heard = behind.into();
+    let replica = node.scheduler.replica_mut(GroupId::of(HERE)).unwrap();
+    replica.settled().unwrap().sure_of = None;
+    node.step(Event::Due);
+    let state = |network: &Network| network.nodes[owner].record(task(1)).unwrap().state();
+    assert_eq!(state(&network), State::Scheduled, "by the clocks that it knows it is not due");
+    // Now it hears that they are right.
+    network.nodes[owner].scheduler.clocks.heard = known.map(|node| (node, (wall, tick))).into();
+    network.pass(ms(10_000));
+    assert_eq!(state(&network), State::Leased);
+}
