@@ -18,6 +18,7 @@ pub mod audit;
 pub mod client;
 pub mod cluster;
 pub mod damage;
+pub mod faults;
 pub mod ledger;
 pub mod load;
 pub mod loop_disk;
@@ -35,6 +36,7 @@ pub use self::account::Account;
 pub use self::audit::Audit;
 pub use self::client::Client;
 pub use self::cluster::{Cluster, Setting};
+pub use self::faults::Faults;
 pub use self::patience::{until, until_within};
 pub use self::program::Program;
 

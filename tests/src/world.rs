@@ -325,7 +325,7 @@ impl World {
     /// Whether wild clocks have carried the time of a partition on, which stands still until it is due.
     fn waits_for_time(&self) -> bool {
         let soon = true_wall(self.now + STALLED / 4);
-        self.slack.wild_since.is_some()
+        self.slack.was_carried_on
             && invariants::partitions(self)
                 .filter_map(|id| invariants::owned(self, id))
                 .any(|partition| partition.now() > soon)

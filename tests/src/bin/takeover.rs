@@ -107,6 +107,7 @@ fn measure(options: &Options) -> bool {
         );
         cluster.start_all();
         cluster.is_whole();
+        cluster.fault_is_over(number % 3);
         // Whoever is killed three times counts as what kills its nodes.
         until("what was killed has ended elsewhere", || {
             let ledger = cluster.ledger();
@@ -126,7 +127,7 @@ fn measure(options: &Options) -> bool {
         Ok(tasks)
     });
     let tasks = tasks.into_iter().filter(|(id, _)| account.knows(id)).collect();
-    let audit = Audit::of(&account, &tasks, &cluster.ledger(), &cluster.faulted);
+    let audit = Audit::of(&account, &tasks, &cluster.ledger(), &cluster.faults);
     let owned = summary(kills.iter().map(|kill| kill.owned).collect());
     let running = summary(kills.iter().map(|kill| kill.running).collect());
     println!();

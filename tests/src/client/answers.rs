@@ -166,8 +166,8 @@ impl World {
             self.must("submitted_once", right);
             left_out.insert(place);
         }
-        let is_wild = self.slack.wild_since.is_some();
-        if *sort == Sort::Early && refused.len() < batch.rows.len() && !is_wild {
+        let may_be_ahead = self.slack.was_carried_on;
+        if *sort == Sort::Early && refused.len() < batch.rows.len() && !may_be_ahead {
             self.violate(format!("submitted_once: {marks:?} come from the future"));
         }
         let taken: Vec<(u64, TaskId)> = (marks.iter().zip(&batch.rows).enumerate())

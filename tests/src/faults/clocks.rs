@@ -14,8 +14,11 @@ pub struct Slack {
     pub behind: u64,
     /// What came was read so late at most, by a process that stood still.
     pub read_late: u64,
-    /// Since when a majority of some group's clocks was wild, if ever.
-    pub wild_since: Option<u64>,
+    /// Whether a majority of some group's clocks was ever wild.
+    was_wild: bool,
+    /// Whether such a majority was ahead. It may have carried the time of a partition on, which stays so for
+    /// longer than any world lasts.
+    pub was_carried_on: bool,
     /// Whether clocks stepped ahead the last time that they did.
     stepped_ahead: bool,
 }
@@ -28,8 +31,8 @@ impl World {
     pub(super) fn step_clocks(&mut self) {
         let hosts = self.hosts.len();
         let few = self.wild_max();
-        let is_majority = few == 0 || self.flip(0.2);
-        let count = if is_majority { hosts / 2 + 1 } else { self.between(1, few as u64) as usize };
+        let to_most = few == 0 || self.flip(0.2);
+        let count = if to_most { hosts / 2 + 1 } else { self.between(1, few as u64) as usize };
         let ahead = !self.slack.stepped_ahead;
         self.slack.stepped_ahead = ahead;
         let hour = MS_PER_HOUR;
@@ -40,8 +43,10 @@ impl World {
         let now = self.now;
         let known: Vec<usize> =
             (0..hosts).filter(|host| self.hosts[*host].known_wild_until > now).collect();
-        let chosen = if is_majority || known.is_empty() { self.some_hosts(count) } else { known };
+        let chosen = if to_most || known.is_empty() { self.some_hosts(count) } else { known };
         self.trace(|| format!("the clocks of {chosen:?} step by {step} ms"));
+        // Those of before may have been most.
+        let is_majority = chosen.len() > few;
         self.saw(match (is_majority, ahead) {
             (false, true) => "a minority's clocks ahead",
             (false, false) => "a minority's clocks behind",
@@ -49,7 +54,8 @@ impl World {
             (true, false) => "a majority's clocks behind",
         });
         if is_majority {
-            self.slack.wild_since.get_or_insert(self.now);
+            self.slack.was_wild = true;
+            self.slack.was_carried_on |= ahead;
         }
         for host in chosen {
             self.hosts[host].step = step;
@@ -81,7 +87,7 @@ impl World {
     pub(crate) fn note_clocks(&mut self) {
         let truth = true_wall(self.now);
         for host in &self.hosts {
-            if host.step == 0 || self.slack.wild_since.is_some() {
+            if host.step == 0 || self.slack.was_wild {
                 let wall = host.wall(self.now);
                 let (ahead, behind) = (wall.since(truth), truth.since(wall));
                 self.slack.ahead = self.slack.ahead.max(ahead.as_micros() + 2 * MS);

@@ -39,12 +39,12 @@ pub fn on_refused(
     if right { Ok(()) } else { Err(format!("{task} is refused: {refusal}")) }
 }
 
-/// Whether an owner may take it to be earlier than it is: most clocks were far off, or half of those that
-/// can be heard are behind, and nobody can tell which half.
+/// Whether an owner may take it to be earlier than it is: half of the clocks that can be heard are
+/// behind, and nobody can tell which half.
 fn may_be_behind(world: &World) -> bool {
     let running = || world.hosts.iter().filter(|host| host.process.is_some());
     let behind = |host: &&Host| host.step < 0 || host.known_wild_until > world.now;
-    world.slack.wild_since.is_some() || 2 * running().filter(behind).count() >= running().count()
+    2 * running().filter(behind).count() >= running().count()
 }
 
 /// Whether a copy has known `task` and has it no more. One that has crashed since may be the only one

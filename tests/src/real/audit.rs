@@ -2,7 +2,7 @@
 //!
 //! A task that was acknowledged and is not on record as ended is *lost*. One that ran more than once
 //! is *duplicated*: that is allowed only if the cluster says that the runs before the last were lost or
-//! cut off, on nodes to which something was done. Runs of tasks that nobody has submitted are
+//! cut off, and something was done to their nodes at that time. Runs of tasks that nobody has submitted are
 //! *unexpected*. Whatever is none of these, and is not as it should be, is told as well.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::account::Account;
 use super::client::has_ended;
+use super::faults::Faults;
 use super::ledger::Ledger;
 
 /// The outcome of a comparison.
@@ -30,13 +31,13 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Compares. `faulted` are the names of the nodes to which something was done.
+    /// Compares. `faults` is what was done to nodes.
     #[must_use]
     pub fn of(
         account: &Account,
         tasks: &BTreeMap<String, Value>,
         ledger: &Ledger,
-        faulted: &BTreeSet<String>,
+        faults: &Faults,
     ) -> Self {
         let acknowledged = account.acknowledged.len();
         let mut audit = Self { acknowledged, recovered: account.recovered, ..Self::default() };
@@ -73,7 +74,7 @@ impl Audit {
             for run in runs {
                 let is_lost = run["outcome"] == "lost" || run["outcome"] == "cut-off";
                 let node = run["node"].as_str().unwrap_or_default();
-                if is_lost && !faulted.contains(node) {
+                if is_lost && !faults.explain(run) {
                     audit.wrong.push(format!("a run on {node} was lost for no reason: {task}"));
                 }
             }
@@ -128,11 +129,14 @@ mod tests {
         let account = Account { acknowledged: ["t".into()].into(), ..Account::default() };
         let task = json!({ "id": "t", "state": "succeeded", "runs": runs });
         let ledger = Ledger(seen.into_iter().flatten().collect());
-        Audit::of(&account, &[("t".into(), task)].into(), &ledger, &["b".into()].into())
+        let mut faults = Faults::default();
+        faults.begin("b");
+        Audit::of(&account, &[("t".into(), task)].into(), &ledger, &faults)
     }
 
     fn ran(node: &str, outcome: &str) -> Value {
-        json!({ "node": node, "outcome": outcome })
+        let now = jiff::Timestamp::now().to_string();
+        json!({ "node": node, "outcome": outcome, "started_at": now, "finished_at": now })
     }
 
     #[test]
@@ -161,9 +165,9 @@ mod tests {
     #[test]
     fn what_is_not_on_record_is_lost() {
         let account = Account { acknowledged: ["t".into()].into(), ..Account::default() };
-        let none = Audit::of(&account, &BTreeMap::new(), &Ledger::default(), &BTreeSet::new());
+        let none = Audit::of(&account, &BTreeMap::new(), &Ledger::default(), &Faults::default());
         assert_eq!(none.lost, ["t"]);
         let open = [("t".to_owned(), json!({ "state": "leased", "runs": [] }))].into();
-        assert!(!Audit::of(&account, &open, &Ledger::default(), &BTreeSet::new()).is_clean());
+        assert!(!Audit::of(&account, &open, &Ledger::default(), &Faults::default()).is_clean());
     }
 }

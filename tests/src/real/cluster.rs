@@ -1,6 +1,5 @@
 //! A cluster of processes, all on this machine.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +13,7 @@ use tempfile::TempDir;
 use super::account::Account;
 use super::audit::Audit;
 use super::client::{self, Client, has_ended};
+use super::faults::Faults;
 use super::ledger::{self, Ledger};
 use super::load::Load;
 use super::namespace::Namespace;
@@ -84,8 +84,8 @@ pub struct Cluster {
     namespaces: Vec<Namespace>,
     disks: Vec<SmallDisk>,
     setting: Setting,
-    /// Names of nodes to which something was done that may cost them their runs.
-    pub faulted: BTreeSet<String>,
+    /// What was done to nodes that may cost them their runs.
+    pub faults: Faults,
     dir: TempDir,
 }
 
@@ -142,8 +142,8 @@ impl Cluster {
             Node::new(name_of(port), port, at, dir.path())
         };
         let nodes: Vec<_> = ports.iter().copied().map(node).collect();
-        let faulted = BTreeSet::new();
-        let cluster = Self { nodes, switch, namespaces, disks: Vec::new(), setting, faulted, dir };
+        let (disks, faults) = (Vec::new(), Faults::default());
+        let cluster = Self { nodes, switch, namespaces, disks, setting, faults, dir };
         cluster.make_certificates();
         cluster.configure();
         Ok(cluster)
@@ -202,11 +202,16 @@ impl Cluster {
         self.namespaces.get(place).expect("it was started with networks")
     }
 
-    /// Notes that something is done to a node which may cost it its runs.
+    /// Notes that something is done to a node from now on which may cost it its runs.
     pub fn fault(&mut self, place: usize) -> &mut Node {
         let node = &mut self.nodes[place];
-        self.faulted.insert(node.name.clone());
+        self.faults.begin(&node.name);
         node
+    }
+
+    /// Notes that nothing is done to a node any more, and that it takes part again.
+    pub fn fault_is_over(&mut self, place: usize) {
+        self.faults.end(&self.nodes[place].name);
     }
 
     /// Ends nodes with signal 9, as nearly at once as can be.
@@ -379,7 +384,7 @@ impl Cluster {
             Ok(tasks)
         });
         tasks.retain(|id, _| account.knows(id));
-        let audit = Audit::of(account, &tasks, &self.ledger(), &self.faulted);
+        let audit = Audit::of(account, &tasks, &self.ledger(), &self.faults);
         assert!(audit.is_clean(), "{audit}");
         audit
     }

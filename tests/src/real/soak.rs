@@ -126,7 +126,7 @@ pub fn run(options: &Options) -> Report {
     cluster.is_whole();
     samples.push(Sample::of(&cluster, began.elapsed(), books.acknowledged.load(Ordering::Relaxed)));
     let books = Arc::into_inner(books).expect("all others have ended");
-    let found = books.close(&cluster.ledger(), &sink, &trouble);
+    let found = books.close(&cluster.ledger(), &sink, &cluster.faults);
     Report::new(options, began.elapsed(), trouble, samples, found)
 }
 

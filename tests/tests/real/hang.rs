@@ -22,6 +22,7 @@ fn a_node_whose_disk_hangs_says_so_and_owns_nothing_until_it_goes_on() {
     let mut account = Account::default();
     account.submit(&client, vec![run_line("0"); 60]);
 
+    cluster.fault(PLACE);
     let frozen = disk.freeze().expect("it was tried when it was mounted");
     account.submit(&client, vec![run_line("0"); 60]);
     cluster.has_parted(&client, PLACE, "disk slow");
@@ -31,8 +32,7 @@ fn a_node_whose_disk_hangs_says_so_and_owns_nothing_until_it_goes_on() {
     drop(frozen);
     cluster.is_serving(&client, PLACE);
     cluster.is_whole();
-    // Runs that had begun there went on; what they could not write down was waited for.
-    cluster.fault(PLACE);
+    cluster.fault_is_over(PLACE);
     let audit = cluster.audit(&account);
     eprintln!("a disk that hangs: {audit}");
 }

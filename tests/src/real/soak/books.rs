@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 use serde_json::Value;
 
 use super::super::account::Account;
 use super::super::audit::Audit;
+use super::super::faults::Faults;
 use super::super::ledger::Ledger;
 use super::super::sink::Sink;
-use super::trouble::Trouble;
 
 /// Kept of what should not be: the first so many are told.
 const TOLD_MAX: usize = 50;
@@ -31,8 +30,8 @@ struct Entries {
     posts: HashMap<String, u8>,
     /// Tasks that are commands.
     runs: BTreeMap<String, Value>,
-    /// Runs that were lost or cut off, and have to be explained.
-    lost_runs: Vec<(String, Value)>,
+    /// Runs that began and did not succeed, with their tasks: they have to be explained.
+    vain: Vec<(String, Value)>,
     /// Tasks that have more than one run on record.
     again: usize,
     lost: Vec<String>,
@@ -51,8 +50,9 @@ pub(super) struct Found {
     pub(super) again: usize,
     /// Tasks of which a second run was seen from outside.
     pub(super) seen_again: usize,
-    /// Runs that were lost or cut off, all of them, and those that nothing explains.
-    pub(super) lost_runs: usize,
+    /// Runs that began and did not succeed, by how they ended.
+    pub(super) vain: BTreeMap<String, usize>,
+    /// Those of them, and those seen from outside, that nothing explains.
     pub(super) unexplained: Vec<String>,
     pub(super) posts: usize,
     pub(super) runs: usize,
@@ -76,10 +76,11 @@ impl Books {
         let runs = task["runs"].as_array().map_or(&[][..], Vec::as_slice);
         let started = runs.iter().filter(|run| run["outcome"] != "never-started").count();
         entries.again += usize::from(started > 1);
-        for run in runs.iter().filter(|run| run["outcome"] == "lost" || run["outcome"] == "cut-off")
-        {
-            entries.lost_runs.push((id.clone(), run.clone()));
+        if runs.iter().filter(|run| run["outcome"] == "succeeded").count() > 1 {
+            entries.wrong.push(format!("succeeded twice: {task}"));
         }
+        let had = |run: &&Value| run["outcome"] != "succeeded" && run["outcome"] != "never-started";
+        entries.vain.extend(runs.iter().filter(had).map(|run| (id.clone(), run.clone())));
         if task["task"] == "post" {
             entries.posts.insert(id, u8::try_from(started).unwrap_or(u8::MAX));
         } else if task["task"] == "run" {
@@ -115,7 +116,7 @@ impl Books {
     }
 
     /// Compares all of it with what was seen from outside.
-    pub(super) fn close(self, ledger: &Ledger, sink: &Sink, trouble: &Trouble) -> Found {
+    pub(super) fn close(self, ledger: &Ledger, sink: &Sink, faults: &Faults) -> Found {
         let entries = self.entries.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut found = Found {
             acknowledged: self.acknowledged.load(Ordering::Relaxed),
@@ -124,19 +125,14 @@ impl Books {
             wrong: entries.wrong,
             doubtful: entries.doubtful,
             again: entries.again,
-            lost_runs: entries.lost_runs.len(),
             posts: entries.posts.len(),
             runs: entries.runs.len(),
             ..Found::default()
         };
-        for (id, run) in &entries.lost_runs {
-            let time = |key: &str| {
-                let stamp = run[key].as_str()?.parse::<jiff::Timestamp>().ok()?;
-                Some(SystemTime::from(stamp))
-            };
-            let times = time("started_at").zip(time("finished_at"));
-            let node = run["node"].as_str().unwrap_or_default();
-            if !times.is_some_and(|(began, ended)| trouble.explains(node, began, ended)) {
+        for (id, run) in &entries.vain {
+            let outcome = run["outcome"].as_str().unwrap_or_default().to_owned();
+            *found.vain.entry(outcome).or_default() += 1;
+            if !faults.explain(run) {
                 found.unexplained.push(format!("a run of {id}: {run}"));
             }
         }
@@ -161,9 +157,7 @@ impl Books {
         });
         let acknowledged = entries.runs.keys().cloned().collect();
         let account = Account { acknowledged, ..Account::default() };
-        // Whether what was lost is explained has been looked at more closely.
-        let all = ["a", "b", "c"].map(str::to_owned).into();
-        let audit = Audit::of(&account, &entries.runs, ledger, &all);
+        let audit = Audit::of(&account, &entries.runs, ledger, faults);
         found.seen_again += audit.duplicated;
         found.wrong.extend(audit.wrong);
         found.lost.extend(audit.lost);

@@ -138,8 +138,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "lost runs      {}, of which nothing explains {}",
-            found.lost_runs,
+            "runs in vain   {:?}; nothing explains {}",
+            found.vain,
             found.unexplained.len()
         )?;
         writeln!(f, "wrong          {}", found.wrong.len())?;
