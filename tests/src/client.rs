@@ -129,6 +129,7 @@ impl World {
             let rows = self.between(1, u64::from(self.plan.batch_max));
             let partition = self.between(0, u64::from(self.plan.partitions) - 1);
             let is_hot = self.plan.work == Work::Hot && self.flip(0.8);
+            self.saw_if("hot queue", is_hot);
             let partition = if is_hot { 0 } else { partition };
             let partition = PartitionId(u16::try_from(partition).expect("few partitions"));
             let sort = if self.flip(0.03) { Sort::Early } else { Sort::New };

@@ -50,6 +50,8 @@ pub struct TaskLog {
     pub stopped: bool,
     /// Its starts, in order.
     pub starts: Vec<StartLog>,
+    /// Most lost runs that any copy has counted.
+    pub crashes: u16,
     /// The lowest index at which a copy had it as ended.
     pub final_at: Option<u64>,
     /// The first final state that anybody was told, and what it returned.
@@ -132,13 +134,11 @@ impl Ledger {
         self.tasks.get_mut(&mark)
     }
 
-    /// How many starts of nodes were lost from then on, or taken to be.
-    #[must_use]
-    pub fn losses_since(&self, from: u64) -> usize {
-        let ended = self.ended.iter().filter(|(_, at)| **at >= from).map(|(start, _)| *start);
-        let down = self.down.iter().filter(|(.., until)| *until >= from);
-        let down = down.map(|(_, node, incarnation, ..)| (*node, *incarnation));
-        ended.chain(down).collect::<BTreeSet<_>>().len()
+    /// A copy counts so many lost runs of `task`.
+    pub fn counts(&mut self, task: TaskId, crashes: u16) {
+        if let Some(log) = self.log_mut(task) {
+            log.crashes = log.crashes.max(crashes);
+        }
     }
 
     /// Whether `lessee` was lost, or taken to be, between the two times.

@@ -46,6 +46,8 @@ struct Link {
     doomed: BTreeSet<usize>,
     /// When the last message of each direction and class arrives.
     arrives: BTreeMap<(usize, bool), u64>,
+    /// When the last message of each direction arrives that others may overtake.
+    unruly: BTreeMap<usize, u64>,
     /// Until when what was sent in each direction and class before the last cut is still looked at, and
     /// whether all of it is looked at only then, as whoever reads it is late.
     grace: BTreeMap<(usize, bool), (u64, bool)>,
@@ -62,6 +64,8 @@ pub enum Fate {
         at: u64,
         /// On which connection.
         epoch: u64,
+        /// Whether it comes before one that was sent earlier.
+        overtakes: bool,
     },
     /// It is lost; the connection breaks at that time.
     Dooms {
@@ -212,6 +216,7 @@ impl Network {
         link.version = version;
         link.doomed.clear();
         link.arrives.clear();
+        link.unruly.clear();
     }
 
     /// The connection is gone; whether there was one.
@@ -273,12 +278,16 @@ impl Network {
             if rng.random_ratio(self.noise.consensus_lost, 1_000) {
                 return Fate::Lost;
             }
-            return Fate::Arrives { at: now + late, epoch };
+            let at = now + late;
+            let latest = link.unruly.entry(to).or_default();
+            let overtakes = at < *latest;
+            *latest = at.max(*latest);
+            return Fate::Arrives { at, epoch, overtakes };
         }
         let lag = if self.lags { link.lag_of(to, urgent, now, rng) } else { MS / 10 };
         let latest = link.arrives.entry((to, urgent)).or_default();
         let at = (now + rng.random_range(lag..lag + 3 * MS)).max(*latest);
         *latest = at;
-        Fate::Arrives { at, epoch }
+        Fate::Arrives { at, epoch, overtakes: false }
     }
 }

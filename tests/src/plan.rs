@@ -56,6 +56,8 @@ pub struct Plan {
     pub is_fingerprinted: bool,
     /// A bug put in on purpose, to see that it is found.
     pub sabotage: Option<Sabotage>,
+    /// The only invariant that may find it, if it is to show that it can.
+    pub alone: Option<&'static str>,
 }
 
 /// What tasks do.
@@ -126,6 +128,7 @@ impl Plan {
             older: 0,
             is_fingerprinted: false,
             sabotage: None,
+            alone: None,
         };
         (kind.shape)(plan, &mut rng).of_hosts_from(1)
     }

@@ -31,6 +31,19 @@ pub enum Sabotage {
     Inside(Defect),
 }
 
+/// Invariants that seldom speak first, as another finds the same a moment before, and defects that each of
+/// them finds where it is the only one that is heard.
+pub const ALONE: [(&str, Sabotage); 8] = [
+    ("acknowledged_is_kept", Sabotage::Inside(Defect::ForgetUnfinished)),
+    ("finished_never_runs", Sabotage::Inside(Defect::LocalTime)),
+    ("linearizable_tasks", Sabotage::Inside(Defect::UnconfirmedReads)),
+    ("nothing_goes_back", Sabotage::Inside(Defect::FloorGoesBack)),
+    ("one_owner", Sabotage::FreeVotes),
+    ("orderly_end", Sabotage::Inside(Defect::RetireEarly)),
+    ("submitted_once", Sabotage::NoDedup),
+    ("taken_over_in_time", Sabotage::Inside(Defect::ForgetLeases)),
+];
+
 impl Sabotage {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {

@@ -405,13 +405,15 @@ impl World {
 
     /// Something is wrong; the first such thing counts.
     pub fn violate(&mut self, what: String) {
-        self.violation.get_or_insert(what);
+        if self.plan.alone.is_none() {
+            self.violation.get_or_insert(what);
+        }
     }
 
     /// What has just been checked must hold.
     pub fn must(&mut self, invariant: &str, result: Result<(), String>) {
-        if let Err(what) = invariants::named(invariant, result) {
-            self.violate(what);
+        if let Err(what) = invariants::Named::of(self).by(invariant, result) {
+            self.violation.get_or_insert(what);
         }
     }
 

@@ -80,7 +80,7 @@ pub struct DiskStore {
     /// Received states whose files are safe and not yet named by the log, one of a group.
     pub(super) kept: BTreeMap<GroupId, (ReplicaId, Point)>,
     pub(super) sizes: Sizes,
-    /// Bytes written since old files were last looked at.
+    /// Bytes of the log since old files were last looked at, by whatever process they were written.
     pub(super) written_bytes: u64,
     /// Whether they are being cleared away now.
     pub(super) purging: bool,
@@ -396,4 +396,36 @@ impl<'a> Plan<'a> {
 /// Adds a key to `log`.
 pub(super) fn put(log: &mut LogBatch, region: u64, key: &[u8], value: Vec<u8>) {
     log.put(region, key.to_vec(), value).expect("our keys are not the engine's own");
+}
+
+#[cfg(test)]
+mod tests {
+    use umbel_protocol::durable::GroupWrite;
+
+    use super::super::conformance::{OnDisk, Place, SMALL, append, batch, blank, snapshot};
+    use super::*;
+
+    /// Bytes of all files of the log.
+    fn log_bytes(store: &DiskStore) -> u64 {
+        let files = std::fs::read_dir(&store.log_path).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    }
+
+    #[test]
+    fn a_log_stays_in_its_limits_though_no_process_lives_to_write_much() {
+        let place = OnDisk::new();
+        let most = (0..200).map(|life| {
+            let (mut store, _) = place.open();
+            let first = life * 10 + 1;
+            store.write(&[batch(1, vec![append(1, first..=first + 9, 1)])]).unwrap();
+            let checkpoint = Some(snapshot(first + 8, 1));
+            store.write(&[batch(2, vec![GroupWrite { checkpoint, ..blank(1, 1) }])]).unwrap();
+            if let Some(chore) = store.upkeep().unwrap() {
+                store.finish(chore.run().unwrap());
+            }
+            log_bytes(&store)
+        });
+        let most = most.max().unwrap();
+        assert!(most < 3 * SMALL.log_bytes, "{most} bytes");
+    }
 }

@@ -109,6 +109,8 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
         .iter()
         .map(|(stored, stamp)| (stored.group, Held { known: Known::of(stored), stamp: *stamp }))
         .collect();
+    // Processes before this one may have ended too soon to look at any of it.
+    let written_bytes = engine.get_used_size() as u64;
     let mut store = DiskStore {
         engine: Some(Arc::new(engine)),
         #[cfg(test)]
@@ -122,7 +124,7 @@ pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), S
         saved: Vec::new(),
         kept: std::collections::BTreeMap::new(),
         sizes,
-        written_bytes: 0,
+        written_bytes,
         purging: false,
     };
     store.settle(&doubtful)?;

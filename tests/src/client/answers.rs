@@ -30,7 +30,7 @@ impl World {
                 let rows = submission.batch.rows.len();
                 if endings.is_empty() || endings.len() > rows {
                     let count = endings.len();
-                    self.violate(format!("finished_stays: {count} endings of {rows} tasks"));
+                    self.must("finished_stays", Err(format!("{count} endings of {rows} tasks")));
                 }
                 for ending in endings {
                     let left = finished_stays::left(ending.result.as_ref(), ending.error.as_ref());
@@ -116,7 +116,7 @@ impl World {
             let seen = (state.is_final(), over);
             let (told_at, told) = log.viewed.unwrap_or((0, (false, 0)));
             if is_latest && tried_at > told_at && seen < told {
-                self.violate(format!("views_never_go_back: {id} was {told:?}, then {seen:?}"));
+                self.must("linearizable_tasks", Err(format!("{id} was {told:?}, then {seen:?}")));
             } else if seen >= told {
                 log.viewed = Some((now, seen));
             }
@@ -126,7 +126,7 @@ impl World {
             let told = finished_stays::told(&mut self.ledger, id, state, left);
             self.must("finished_stays", told);
         } else if matches!(kind, Kind::Wait(_)) {
-            self.violate(format!("finished_stays: a wait for {id} ends with {state:?}"));
+            self.must("finished_stays", Err(format!("a wait for {id} ends with {state:?}")));
         } else if matches!(kind, Kind::Cancel(_))
             && let Some(log) = self.ledger.log_mut(id)
         {
@@ -138,7 +138,7 @@ impl World {
     fn failed(&mut self, op: u64, task: TaskId, error: &RequestError) {
         if matches!(error, RequestError::NotFound { .. }) {
             if !submitted_once::was_forgotten(self, task) {
-                self.violate(format!("acknowledged_is_kept: {task} is not found"));
+                self.must("acknowledged_is_kept", Err(format!("{task} is not found")));
             }
             self.saw("forgotten");
             self.op(op).done = true;
@@ -168,7 +168,7 @@ impl World {
         }
         let may_be_ahead = self.slack.was_carried_on;
         if *sort == Sort::Early && refused.len() < batch.rows.len() && !may_be_ahead {
-            self.violate(format!("submitted_once: {marks:?} come from the future"));
+            self.must("submitted_once", Err(format!("{marks:?} come from the future")));
         }
         let taken: Vec<(u64, TaskId)> = (marks.iter().zip(&batch.rows).enumerate())
             .filter(|(place, _)| !left_out.contains(place))
@@ -179,7 +179,7 @@ impl World {
             let known =
                 self.ledger.log_of(*task).is_some_and(|log| log.acknowledged == Some(*task));
             if *sort == Sort::Impostor && known && !submitted_once::was_forgotten(self, *task) {
-                self.violate(format!("submitted_once: #{mark} is taken for {task}"));
+                self.must("submitted_once", Err(format!("#{mark} is taken for {task}")));
             }
             let kept = nothing_unsynced_is_promised::on_submitted(self, *task);
             self.must("nothing_unsynced_is_promised", kept);

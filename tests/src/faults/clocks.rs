@@ -86,13 +86,18 @@ impl World {
     /// Notes how far clocks are off that are not wild.
     pub(crate) fn note_clocks(&mut self) {
         let truth = true_wall(self.now);
+        let mut is_any_off = false;
         for host in &self.hosts {
             if host.step == 0 || self.slack.was_wild {
                 let wall = host.wall(self.now);
                 let (ahead, behind) = (wall.since(truth), truth.since(wall));
+                let is_off = ahead.max(behind).as_micros() > SECOND;
+                is_any_off |= is_off && host.step == 0;
                 self.slack.ahead = self.slack.ahead.max(ahead.as_micros() + 2 * MS);
                 self.slack.behind = self.slack.behind.max(behind.as_micros() + 2 * MS);
             }
         }
+        self.saw_if("clock off", is_any_off);
+        self.saw_if("clock drifts", self.hosts.iter().any(|host| host.rate != 0));
     }
 }

@@ -12,6 +12,7 @@ use crate::invariants::{
     finished_never_runs, leased_runs_only, nothing_unsynced_is_promised, one_vote,
 };
 use crate::network::Fate;
+use crate::plan::SECOND;
 use crate::world::{What, World};
 
 impl World {
@@ -88,7 +89,10 @@ impl World {
         let times = if is_doubled { 2 } else { 1 };
         for _ in 0..times {
             match self.network.send(host, other, urgent, self.now, &mut self.rng) {
-                Fate::Arrives { at, epoch } => {
+                Fate::Arrives { at, epoch, overtakes } => {
+                    self.saw_if("message overtakes", overtakes);
+                    self.saw_if("message doubled", is_doubled);
+                    self.saw_if("message seconds late", at > self.now + SECOND);
                     let bytes = bytes.clone();
                     self.push(
                         at,
@@ -98,7 +102,7 @@ impl World {
                 Fate::Dooms { at, epoch } => {
                     self.push(at, What::Breaks { a: host, b: other, epoch });
                 }
-                Fate::Lost => {}
+                Fate::Lost => self.saw_if("message lost", self.network.is_up(host, other)),
             }
         }
     }

@@ -8,7 +8,7 @@ use umbel_protocol::wire::PeerMessage;
 
 use super::{EXECUTOR, Local};
 use crate::invariants::{self, starts_in_place};
-use crate::plan::MS;
+use crate::plan::{MS, SECOND};
 use crate::work::Script;
 use crate::world::World;
 
@@ -69,7 +69,8 @@ impl World {
         self.watch.idle.starts(host, self.hosts[host].life, run.1);
         let known = self.process(host).runs.insert((start.task, start.token), run);
         if known.is_some() {
-            self.violate(format!("host {host} starts {} {} again", start.task, start.token));
+            let again = format!("host {host} starts {} {} again", start.task, start.token);
+            self.must("starts_in_place", Err(again));
         }
         let at = self.now + script.takes;
         let ended = Local::Ended(start.task, start.token, script, false);
@@ -100,6 +101,7 @@ impl World {
         let told = self.told_end(script.mark, outcome.clone());
         self.progress_at = self.now;
         self.ledger.ended_run(task, token, self.now, &outcome);
+        self.saw_if("run longer than any timeout", script.takes > 60 * SECOND);
         self.step_executor(host, executor::Event::Finished(vec![(task, token, told)]));
     }
 }

@@ -90,7 +90,7 @@ impl World {
         let noise = self.network.noise;
         let is_carried = self.network.carries(host, other);
         if !is_carried || self.rng.random_ratio(noise.datagrams_lost, 1_000) {
-            return;
+            return self.saw_if("datagram lost", is_carried);
         }
         self.traffic.datagrams += 1;
         self.traffic.datagram_bytes += data.len() as u64;

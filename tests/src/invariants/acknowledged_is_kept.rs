@@ -17,9 +17,10 @@ fn may_have_ended(world: &World, task: TaskId, log: &TaskLog) -> bool {
     let first = Token { term: 0, index: 0, position: 0 };
     let leases = world.ledger.leased.range((task, first)..).take_while(|((of, _), _)| *of == task);
     let crashes = usize::from(CRASHES_MAX);
-    // A lease that is lost with its owner before it was sent counts as well.
-    let losses = world.ledger.losses_since(log.first_try.unwrap_or(0));
-    let is_poison = leases.take(crashes).count() == crashes || losses >= crashes;
+    // A lease that is lost with its owner before it was sent counts as well. Between the last two losses
+    // lie seconds, so a copy was seen that has counted all but the last.
+    let is_poison =
+        leases.take(crashes).count() == crashes || usize::from(log.crashes) + 1 >= crashes;
     ran || log.cancel_asked || log.expires || is_poison
 }
 

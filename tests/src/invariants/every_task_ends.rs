@@ -57,7 +57,7 @@ pub fn judge(world: &World, task: TaskId, record: &Record) -> Result<(), String>
     let history = record.history.as_deref().unwrap_or(&nothing);
     let succeeded = succeeded_in_reach(world, task, log);
     let verdict = ended_as_scripted(record, history, &script, log, succeeded)
-        .and_then(|()| counted_right(world, task, record, history));
+        .and_then(|()| counted_right(world, record, history));
     verdict.map_err(|should| {
         format!("#{} {task} ended as {:?}, but {should}: {history:?}", script.mark, record.phase())
     })
@@ -130,15 +130,9 @@ fn succeeded_in_reach(world: &World, task: TaskId, log: &TaskLog) -> bool {
 }
 
 /// What is counted is what is listed, and what is listed has happened.
-fn counted_right(
-    world: &World,
-    task: TaskId,
-    record: &Record,
-    history: &History,
-) -> Result<(), String> {
+fn counted_right(world: &World, record: &Record, history: &History) -> Result<(), String> {
     let expires_at = record.template.options.expires_at;
     for run in &history.runs {
-        super::orderly_end::check_run(world, task, run)?;
         if run.end == RunEnd::Lost && !has_ended(world, run.lessee) {
             return Err(format!("{:?} lives", run.lessee));
         }

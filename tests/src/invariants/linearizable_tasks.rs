@@ -121,8 +121,7 @@ fn may_end(world: &World, task: TaskId, history: &History) -> u64 {
     let first = Token { term: 0, index: 0, position: 0 };
     let runs = world.ledger.leased.range((task, first)..).take_while(|((of, _), _)| *of == task);
     // Or lost with its owner before it was sent, again and again.
-    let losses = world.ledger.losses_since(log.first_try.unwrap_or(0));
-    let lost = losses >= usize::from(CRASHES_MAX);
+    let lost = log.crashes + 1 >= CRASHES_MAX;
     let started = runs.map(|(_, at)| *at).min().or_else(|| lost.then_some(0));
     let stops = |request: &&Request| {
         matches!(request.told, Told::Stopping { .. } | Told::StopEnded(_) | Told::StopNothing)

@@ -17,6 +17,9 @@ use crate::world::World;
 const OWNED_WITHIN: u64 = 6 * SECOND;
 /// For how long an owner may leave a run to a process that is gone, which is known after 4 s.
 const RELEASED_WITHIN: u64 = 8 * SECOND;
+/// The same for one that has started since, and may have heard of the other from nobody: it waits for 10 s
+/// before it takes a member to be gone that nobody has told of.
+const RELEASED_BY_NEW: u64 = 14 * SECOND;
 /// How much longer either may take where messages get lost, or a way may be slower than an election for
 /// eight seconds.
 const ON_BAD_WAYS: u64 = 9 * SECOND;
@@ -26,6 +29,15 @@ const ON_BAD_WAYS: u64 = 9 * SECOND;
 pub struct Pending {
     unowned: BTreeMap<GroupId, u64>,
     left: BTreeMap<(TaskId, Token), u64>,
+    /// When ways were last bad.
+    bad_at: u64,
+}
+
+impl Pending {
+    /// How much longer something may be as it is that has been so `since` then.
+    const fn grace(&self, since: u64) -> u64 {
+        if since <= self.bad_at { ON_BAD_WAYS } else { 0 }
+    }
 }
 
 /// Looks at all groups.
@@ -39,8 +51,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
     if world.hosts.iter().any(has_fallen) {
         return Ok(());
     }
-    let mut pending = Pending::default();
-    let grace = if has_bad_ways(world) { ON_BAD_WAYS } else { 0 };
+    let bad_at = if has_bad_ways(world) { world.now } else { known.bad_at };
+    let mut pending = Pending { bad_at, ..Pending::default() };
     let circles = circles(world, |host| is_well(world, host));
     for group in partitions(world).map(GroupId::of).chain([GroupId::META]) {
         let able: Vec<_> =
@@ -60,7 +72,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
         let Some((host, copy)) = settled.max_by_key(|(_, copy)| copy.term()) else {
             let since = known.unowned.get(&group).copied().unwrap_or(world.now);
             let age = world.now - since;
-            if age > OWNED_WITHIN + grace {
+            if age > OWNED_WITHIN + pending.grace(since) {
                 return Err(format!("{group} has had no owner for {age} us, though most are well"));
             }
             pending.unowned.insert(group, since);
@@ -77,7 +89,13 @@ pub fn check(world: &mut World) -> Result<(), String> {
             let run = (task, lease.token);
             let since = known.left.get(&run).copied().unwrap_or(world.now);
             let age = world.now - since;
-            if age > RELEASED_WITHIN + grace {
+            let started_at = world.hosts[host].process.as_ref().map_or(0, |one| one.started_at);
+            let within = if started_at + RELEASED_BY_NEW > world.now {
+                RELEASED_BY_NEW
+            } else {
+                RELEASED_WITHIN
+            };
+            if age > within + pending.grace(since) {
                 return Err(format!(
                     "{task} is left to {:?}, gone for {age} us, by host {host}",
                     lease.lessee
@@ -116,7 +134,7 @@ pub(super) fn hear_each_other(world: &World, one: usize, other: usize) -> bool {
 pub(super) fn has_bad_ways(world: &World) -> bool {
     let noise = world.network.noise;
     let loses = noise.datagrams_lost > 0 || noise.consensus_lost > 0;
-    world.plan.faults.lags || noise.has_tails || loses
+    world.network.lags || noise.has_tails || loses
 }
 
 /// Whether a host runs and can do all that it is asked for.

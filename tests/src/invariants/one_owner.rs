@@ -30,6 +30,6 @@ pub fn check(world: &mut World, host: usize) {
         taken_over_in_time::on_owner(world, group);
     }
     if let Some((group, term, owner)) = both {
-        world.violate(format!("one_owner: {owner} and {host} both own {group} in term {term}"));
+        world.must("one_owner", Err(format!("{owner} and {host} both own {group} in term {term}")));
     }
 }

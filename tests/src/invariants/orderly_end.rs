@@ -1,15 +1,21 @@
 //! No run is lost with a process that ended in good order.
 
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::{Run, RunEnd};
+use umbel_protocol::task::{Record, Run, RunEnd};
 
 use crate::world::World;
 
-/// Looks at what is on record of a run of `task`.
+/// Looks at what is on record of the runs of `task`.
 ///
 /// # Errors
-/// If it was begun, and is taken to be lost, on a node that had handed over all that it had.
-pub fn check_run(world: &World, task: TaskId, run: &Run) -> Result<(), String> {
+/// If one was begun, and is taken to be lost, on a node that had handed over all that it had.
+pub fn check(world: &World, task: TaskId, record: &Record) -> Result<(), String> {
+    let history = record.history.as_ref();
+    let mut runs = history.iter().flat_map(|history| &history.runs);
+    runs.try_for_each(|run| check_run(world, task, run))
+}
+
+fn check_run(world: &World, task: TaskId, run: &Run) -> Result<(), String> {
     if !matches!(run.end, RunEnd::Lost | RunEnd::Unheard) {
         return Ok(());
     }

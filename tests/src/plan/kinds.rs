@@ -304,9 +304,14 @@ pub const KINDS: [Kind; 43] = [
         shape: for_minutes,
         ..CALM
     },
-    EVERYTHING,
+    Kind {
+        name: "hot queue and crashes",
+        work: Work::Hot,
+        troubles: &[(Trouble::Crash, 1)],
+        ..CALM
+    },
     Kind { name: "overload", work: Work::Overload, shape: overloaded, ..CALM },
-    Kind { name: "hot queue", work: Work::Hot, troubles: &[(Trouble::Crash, 1)], ..CALM },
+    Kind { name: "hot queue", work: Work::Hot, ..CALM },
     Kind {
         name: "parts fall beside cuts",
         troubles: &[(Trouble::PartFalls, 2), (Trouble::Cut, 1), (Trouble::Relink, 1)],
