@@ -37,7 +37,7 @@ const ORDINARY: [(&str, Bounds); 15] = [
 ];
 
 /// Those that take longer.
-const LARGE: [(&str, Bounds); 9] = [
+const LARGE: [(&str, Bounds); 6] = [
     (
         "takeover, early repeat, relays twice",
         Bounds { takeovers: 1, repeats: 1, overtakes: 2, ..ONE },
@@ -47,10 +47,15 @@ const LARGE: [(&str, Bounds); 9] = [
     ("crash, early repeat", Bounds { crashes: 1, repeats: 1, ..ONE }),
     ("wrongly down three times", Bounds { blames: 3, ..ONE }),
     ("a second task, takeover", Bounds { tasks: 2, takeovers: 1, ..ONE }),
+];
+
+/// Those that nobody has seen the end of: as far as so many states.
+const VAST: [(&str, Bounds); 3] = [
     ("a second task, wrongly down", Bounds { tasks: 2, blames: 1, ..ONE }),
     ("crash, wrongly down", Bounds { crashes: 1, blames: 1, ..ONE }),
     ("crash, takeover", Bounds { crashes: 1, takeovers: 1, ..ONE }),
 ];
+const VAST_STATES: usize = 400_000;
 
 /// What must be possible, or the model shows less than it seems to.
 const SEEN: [&str; 9] = [
@@ -70,13 +75,19 @@ fn tell(name: &str, report: &Report) {
     println!("{name}: {states} states, {steps} steps, depth {depth}, {at_rest} at rest");
 }
 
-/// Explores one model, in which nothing may be broken.
-fn explore_whole(name: &str, bounds: Bounds) -> Report {
-    let report = explore(&Leases { bounds, sabotage: None }, STATES_MAX);
+/// Explores one model, in which nothing may be broken, as far as so many states.
+fn explore_far(name: &str, bounds: Bounds, states: usize) -> Report {
+    let report = explore(&Leases { bounds, sabotage: None }, states);
     tell(name, &report);
     if let Some(broken) = &report.broken {
         panic!("{name}: {}:\n  {}", broken.what, broken.steps.join("\n  "));
     }
+    report
+}
+
+/// Explores all of one.
+fn explore_whole(name: &str, bounds: Bounds) -> Report {
+    let report = explore_far(name, bounds, STATES_MAX);
     assert!(!report.cut, "{name}: more states than there should be");
     report
 }
@@ -86,8 +97,12 @@ fn nothing_that_may_happen_breaks_a_promise() {
     let wanted = std::env::var("UMBEL_MODEL").unwrap_or_default();
     let all = || ORDINARY.iter().chain(&LARGE);
     if !wanted.is_empty() && wanted != "large" {
-        for (name, bounds) in all().filter(|(name, _)| name.contains(&wanted)) {
+        let is_wanted = |(name, _): &&(&str, Bounds)| name.contains(&wanted);
+        for (name, bounds) in all().filter(is_wanted) {
             explore_whole(name, *bounds);
+        }
+        for (name, bounds) in VAST.iter().filter(is_wanted) {
+            explore_far(name, *bounds, VAST_STATES);
         }
         return;
     }
@@ -95,6 +110,9 @@ fn nothing_that_may_happen_breaks_a_promise() {
     let mut seen = BTreeSet::new();
     for (name, bounds) in all().take(explored) {
         seen.extend(explore_whole(name, *bounds).seen);
+    }
+    for (name, bounds) in VAST.iter().filter(|_| wanted == "large") {
+        explore_far(name, *bounds, VAST_STATES);
     }
     let missing: Vec<_> = SEEN.iter().filter(|what| !seen.contains(*what)).collect();
     assert!(missing.is_empty(), "never seen: {missing:?}");

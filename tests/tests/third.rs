@@ -11,7 +11,7 @@ const SEEDS: u64 = 2;
 /// No group that kept a majority is without an owner for longer, in microseconds.
 const OWNED_WITHIN: u64 = 10_000_000;
 /// And half of them for no longer than this.
-const MEDIAN_WITHIN: u64 = 5_000_000;
+const MEDIAN_WITHIN: u64 = 2_000_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())

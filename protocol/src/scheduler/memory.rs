@@ -12,7 +12,8 @@
 //!
 //! When a node becomes tight, results and stubs give way before submissions do: each partition then
 //! keeps no more of them than its part. It may be tight for copies whose owners are elsewhere, so gossip
-//! tells them; else it would refuse for an hour what comes, for ends that others remember.
+//! tells them; else it would refuse for an hour what comes, for ends that others remember. They do not
+//! know how many copies it has, so the part of each is what it would be if it had one of every partition.
 
 use super::Scheduler;
 use crate::id::{GroupId, PartitionId, TaskId};
@@ -89,7 +90,8 @@ impl Scheduler {
         if !self.is_tight() && !elsewhere() {
             return limits;
         }
-        let each = limits.node_bytes_max / self.replicas.len().max(1);
+        let partitions = self.meta.as_ref().map_or(1, |meta| usize::from(meta.partitions));
+        let each = limits.node_bytes_max / partitions.max(1);
         let times = limits.kept.total().bytes.div_ceil((each / FINISHED_PART).max(1)).max(1);
         let kept = Shelves::of(|shelf| {
             let Room { tasks, bytes } = limits.kept[shelf];

@@ -16,13 +16,13 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use umbel_tests::real::audit::Audit;
-use umbel_tests::real::client::has_ended;
+use umbel_tests::real::audit::{Audit, is_in_vain};
+use umbel_tests::real::client::{Client, has_ended};
 use umbel_tests::real::cluster::run_line;
 use umbel_tests::real::ledger::{Entry, Ledger};
 use umbel_tests::real::load::Load;
 use umbel_tests::real::patience::so;
-use umbel_tests::real::{Account, Cluster, Program, Setting, until};
+use umbel_tests::real::{Account, Cluster, Faults, Program, Setting, until};
 
 /// Medians that are promised.
 const OWNED_WITHIN: Duration = Duration::from_secs(2);
@@ -107,7 +107,6 @@ fn measure(options: &Options) -> bool {
         );
         cluster.start_all();
         cluster.is_whole();
-        cluster.fault_is_over(number % 3);
         // Whoever is killed three times counts as what kills its nodes.
         until("what was killed has ended elsewhere", || {
             let ledger = cluster.ledger();
@@ -143,15 +142,59 @@ fn measure(options: &Options) -> bool {
         seconds(running.1)
     );
     println!("tasks                         {audit}");
+    let silent = Silent::of(&noops, &cluster.client(), &cluster.faults);
     println!(
-        "besides                       {} acknowledged that do nothing",
-        noops.acknowledged.len()
+        "besides, that do nothing      {} acknowledged, {} lost, {} run again, {} wrong",
+        noops.acknowledged.len(),
+        silent.lost,
+        silent.again,
+        silent.wrong.len()
     );
+    silent.wrong.iter().take(TOLD_MAX).for_each(|what| println!("  wrong: {what}"));
     let is_fast = owned.0 <= OWNED_WITHIN && running.0 <= RUNNING_WITHIN;
     if !is_fast {
         println!("slower than promised: {OWNED_WITHIN:?} and {RUNNING_WITHIN:?}, medians");
     }
-    audit.is_clean() && is_fast
+    audit.is_clean() && silent.lost == 0 && silent.wrong.is_empty() && is_fast
+}
+
+/// Of what is wrong so much is told.
+const TOLD_MAX: usize = 20;
+/// Tasks that are asked about at once.
+const PIECE: usize = 5_000;
+
+/// What became of tasks that leave no trace but what the cluster has on record.
+#[derive(Default)]
+struct Silent {
+    lost: usize,
+    again: usize,
+    wrong: Vec<String>,
+}
+
+impl Silent {
+    /// Submits all that were acknowledged once more, under their ids, and waits: they are known, so that
+    /// tells how they ended.
+    fn of(account: &Account, client: &Client, faults: &Faults) -> Self {
+        let ids: Vec<_> = account.acknowledged.iter().collect();
+        let mut silent = Self::default();
+        for ids in ids.chunks(PIECE) {
+            let line = |id: &&String| format!(r#"{{"id":"{id}","task":"umbel.noop"}}"#);
+            let lines: Vec<_> = ids.iter().map(line).collect();
+            let rows = client.submit_and_wait(&lines).json();
+            let ended = rows.iter().filter(|row| has_ended(row)).count();
+            silent.lost += ids.len() - ended.min(ids.len());
+            for row in rows {
+                let runs = row["runs"].as_array().map_or(&[][..], Vec::as_slice);
+                let vain = runs.iter().filter(|run| is_in_vain(run)).count();
+                silent.again += usize::from(vain > 0);
+                let explained = runs.iter().all(|run| !is_in_vain(run) || faults.explain(run));
+                if row["state"] != "succeeded" || runs.len() < vain + 1 || !explained {
+                    silent.wrong.push(row.to_string());
+                }
+            }
+        }
+        silent
+    }
 }
 
 /// A run: of which task, and its token.

@@ -298,8 +298,9 @@ impl Cluster {
         self.nodes[place] = Node::new(name.to_owned(), port, address, self.dir.path());
     }
 
-    /// Waits until all nodes that run are alive, and all partitions have owners and all copies.
-    pub fn is_whole(&self) {
+    /// Waits until all nodes that run are alive, and all partitions have owners and all copies: what was
+    /// done to those nodes is over.
+    pub fn is_whole(&mut self) {
         let running: Vec<_> = self.nodes.iter().filter(|node| node.is_started()).collect();
         let through: Vec<_> = running.iter().map(|node| node.address).collect();
         let client = self.client().through(&through);
@@ -314,6 +315,9 @@ impl Cluster {
                 && counts.iter().all(|count| status[0][*count] == partitions);
             so(is_whole, || format!("{status:?}"))
         });
+        for node in running {
+            self.faults.end(&node.name);
+        }
     }
 
     /// Waits until every partition has an owner, as `client` sees it.

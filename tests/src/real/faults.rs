@@ -4,8 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-/// For how long after it something may still cost a run: it takes a while until all have noticed.
+/// For how long after it something may still cost a run that begins: it takes a while until all have noticed.
 const AFTER: Duration = Duration::from_secs(3);
+/// And for how long after it a run that began before may be found to be lost.
+const FOUND_AFTER: Duration = Duration::from_secs(10);
 /// Before it nothing may, but for how exactly times are told.
 const BEFORE: Duration = Duration::from_millis(500);
 
@@ -46,7 +48,8 @@ impl Faults {
             return false;
         };
         self.0.iter().filter(|fault| run["node"] == *fault.node).any(|fault| {
-            let is_after = fault.to.is_some_and(|to| began > to + AFTER);
+            let is_after =
+                fault.to.is_some_and(|to| began > to + AFTER || ended > to + FOUND_AFTER);
             !is_after && ended + BEFORE >= fault.from
         })
     }
@@ -72,6 +75,8 @@ mod tests {
         assert!(over.explain(&run("b", 103, 106)));
         assert!(!over.explain(&run("b", 80, 99)));
         assert!(!over.explain(&run("b", 120, 122)));
+        assert!(over.explain(&run("b", 90, 115)));
+        assert!(!over.explain(&run("b", 90, 116)), "it was found too late");
         assert!(!over.explain(&run("a", 90, 102)));
         assert!(fault(None).explain(&run("b", 120, 122)), "it goes on");
         assert!(!over.explain(&json!({ "node": "b" })), "it needs times");

@@ -37,7 +37,6 @@ fn damaged_while_it_stands(damage: impl Fn(&std::path::Path, u64)) {
     cluster.start(2);
     cluster.nodes[2].ready();
     cluster.is_whole();
-    cluster.fault_is_over(2);
     stands_in(cluster, &account);
 }
 
@@ -58,7 +57,6 @@ fn bits_that_flip_under_a_running_node_are_noticed_at_its_next_start() {
     cluster.start(2);
     cluster.nodes[2].ready();
     cluster.is_whole();
-    cluster.fault_is_over(2);
     stands_in(cluster, &account);
 }
 
@@ -71,7 +69,6 @@ fn stands_in(mut cluster: Cluster, account: &Account) {
         cluster.audit(account);
         cluster.start_all();
         cluster.is_whole();
-        cluster.fault_is_over(gone);
     }
     until("it has said what it found", || {
         let said = cluster.nodes[2].said();

@@ -32,7 +32,6 @@ fn a_node_whose_disk_hangs_says_so_and_owns_nothing_until_it_goes_on() {
     drop(frozen);
     cluster.is_serving(&client, PLACE);
     cluster.is_whole();
-    cluster.fault_is_over(PLACE);
     let audit = cluster.audit(&account);
     eprintln!("a disk that hangs: {audit}");
 }

@@ -24,7 +24,6 @@ fn a_node_that_is_starved_says_so_and_owns_nothing_until_it_has_time_again() {
     drop(throttle);
     cluster.is_serving(&client, PLACE);
     cluster.is_whole();
-    cluster.fault_is_over(PLACE);
     let audit = cluster.audit(&account);
     eprintln!("a processor that others take: {audit}");
 }

@@ -34,6 +34,7 @@ fn bad(what: &str, weather: Weather) {
     let audit = cluster.audit(&account);
     let suffered = cluster.switch().suffered();
     eprintln!("{what}: {audit}, {suffered} packets suffered");
+    assert!(!is_doubled_only || audit.duplicated == 0, "nothing was lost, so nothing runs twice");
     assert!(suffered > 100, "the weather was fine");
     cluster.switch().heal();
     cluster.is_whole();

@@ -1,5 +1,7 @@
 //! What one part does too much of, or too long, holds up no other.
 
+use umbel_protocol::membership::Condition;
+
 use super::*;
 use crate::Client;
 
@@ -37,7 +39,13 @@ async fn handlers_that_block_all_their_threads_do_not_cut_the_node_off() {
     let client = timeout(PATIENCE, client.connect()).await.expect("in time").expect("a client");
     let status = timeout(PATIENCE, client.status()).await.expect("an answer in time");
     assert_eq!(status.expect("it is told").node, node.id());
+    let is_in = async |condition| {
+        let status = client.status().await.expect("it is told");
+        status.members.iter().any(|member| member.condition == condition)
+    };
+    until("it says so", async || is_in(Condition::Starved).await).await;
     drop(opener);
+    until("it has got over it", async || is_in(Condition::Serving).await).await;
     node.stop().await;
     theirs.shutdown_background();
 }

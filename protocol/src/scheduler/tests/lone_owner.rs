@@ -59,8 +59,13 @@ impl LoneOwner {
 
     /// The same under other limits.
     pub(super) fn limited(partition: &Partition, limits: Limits) -> Self {
+        Self::one_of(2, partition, limits)
+    }
+
+    /// The same in a cluster of so many partitions, of which it has no copies.
+    pub(super) fn one_of(partitions: u16, partition: &Partition, limits: Limits) -> Self {
         let join = join(HOME);
-        let mut meta = Meta::new(ClusterId(7), join.cluster_name.clone(), 2, 1, 1);
+        let mut meta = Meta::new(ClusterId(7), join.cluster_name.clone(), partitions, 1, 1);
         meta.admit(join.clone(), START);
         let stored = vec![
             Group::founding(GroupId::META, HOME, meta.to_bytes().into()),

@@ -158,3 +158,26 @@ fn what_has_ended_gives_way_when_the_node_of_any_copy_says_that_it_is_tight() {
     owner.pass(Span::from_millis(2_000));
     assert!((0..4).any(|n| owner.record(task(n)).is_none()), "there is less room for it");
 }
+
+#[test]
+fn a_node_that_has_a_copy_of_every_partition_need_not_be_known_to() {
+    let partitions = 16;
+    let limits = Limits { node_bytes_max: MEMORY, ..Limits::default() };
+    let mut owner = LoneOwner::one_of(partitions, &Partition::new(PARTITION), limits);
+    owner.introduce(owner.lessee(), 2);
+    let step = Span::from_millis(100);
+    for n in 0..60 {
+        let id = made(START + step.times(n), n);
+        owner.submit(batch(template("add"), [id]));
+        owner.ask(Ask::Cancel { task: id });
+        owner.pass(step);
+    }
+    assert!(!owner.scheduler.is_tight());
+    assert!((0..60).all(|n| owner.record(made(START + step.times(n), n)).is_some()));
+    let Lessee { node, incarnation, .. } = owner.lessee();
+    let load = Load { is_tight: true, ..Load::default() };
+    owner.step(Event::Load { node, incarnation, load });
+    owner.pass(Span::from_millis(10_000));
+    let weight = owner.partition().fill().weight();
+    assert!(weight * usize::from(partitions) < MEMORY / 4 * 3, "{weight} of each");
+}

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 use super::super::account::Account;
-use super::super::audit::Audit;
+use super::super::audit::{Audit, is_in_vain};
 use super::super::faults::Faults;
 use super::super::ledger::Ledger;
 use super::super::sink::Sink;
@@ -79,8 +79,8 @@ impl Books {
         if runs.iter().filter(|run| run["outcome"] == "succeeded").count() > 1 {
             entries.wrong.push(format!("succeeded twice: {task}"));
         }
-        let had = |run: &&Value| run["outcome"] != "succeeded" && run["outcome"] != "never-started";
-        entries.vain.extend(runs.iter().filter(had).map(|run| (id.clone(), run.clone())));
+        let vain = runs.iter().filter(|run| is_in_vain(run));
+        entries.vain.extend(vain.map(|run| (id.clone(), run.clone())));
         if task["task"] == "post" {
             entries.posts.insert(id, u8::try_from(started).unwrap_or(u8::MAX));
         } else if task["task"] == "run" {

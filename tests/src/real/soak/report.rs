@@ -11,8 +11,9 @@ use super::trouble::Trouble;
 const MIB: u64 = 1024 * 1024;
 /// More than that of growth from the third quarter to the last is not flat.
 const GROWTH_MAX: f64 = 1.10;
-/// Nor is it growth if it is less than this.
-const NOISE_BYTES: u64 = 16 * MIB;
+/// Nor is it growth if it is less than this: what an allocator keeps, and on disk two files of the log.
+const MEMORY_NOISE: u64 = 16 * MIB;
+const DISK_NOISE: u64 = 8 * MIB;
 /// Of what should not be, so many are told.
 const TOLD_MAX: usize = 20;
 /// Samples shown, evenly spread.
@@ -71,21 +72,21 @@ impl Report {
     }
 
     fn memory(&self) -> Late {
-        self.late(|(memory, _)| *memory)
+        self.late(MEMORY_NOISE, |(memory, _)| *memory)
     }
 
     fn disk(&self) -> Late {
-        self.late(|(_, disk)| *disk)
+        self.late(DISK_NOISE, |(_, disk)| *disk)
     }
 
-    fn late(&self, of: impl Fn(&(u64, u64)) -> u64) -> Late {
+    fn late(&self, noise: u64, of: impl Fn(&(u64, u64)) -> u64) -> Late {
         let count = self.samples.len();
         let most = |samples: &[Sample]| {
             let nodes = samples.iter().flat_map(|sample| sample.nodes.iter().flatten());
             nodes.map(&of).max().unwrap_or(0)
         };
         let third = most(&self.samples[count / 2..count * 3 / 4]);
-        Late { third, last: most(&self.samples[count * 3 / 4..]) }
+        Late { third, last: most(&self.samples[count * 3 / 4..]), noise }
     }
 }
 
@@ -93,12 +94,13 @@ impl Report {
 struct Late {
     third: u64,
     last: u64,
+    noise: u64,
 }
 
 impl Late {
     fn is_flat(&self) -> bool {
-        let Self { third, last } = *self;
-        last <= third + NOISE_BYTES || last as f64 <= third as f64 * GROWTH_MAX
+        let Self { third, last, noise } = *self;
+        last <= third + noise || last as f64 <= third as f64 * GROWTH_MAX
     }
 }
 
