@@ -60,10 +60,13 @@ pub fn check(world: &mut World) -> Result<(), String> {
         if able.is_empty() {
             continue;
         }
-        // Whoever they hear may own it as well as one of them.
+        // Whoever they hear may own it as well as one of them, and whoever another majority hears.
         let may_own = |host: usize| {
             let is_heard = |other: &usize| host == *other || hear_each_other(world, host, *other);
-            !world.stands(host) && able.iter().any(|hosts| hosts.iter().all(is_heard))
+            let around = || (0..world.hosts.len()).filter(is_heard).collect();
+            !world.stands(host)
+                && (able.iter().any(|hosts| hosts.iter().all(is_heard))
+                    || has_majority(world, group, &around()))
         };
         let settled = (0..world.hosts.len()).filter(|host| may_own(*host)).filter_map(|host| {
             let copy = world.hosts[host].process.as_ref()?.scheduler.copy(group)?;
