@@ -133,7 +133,7 @@ impl World {
             let kept = self.process(host).kept.get(&(group, write.replica, index)).copied();
             if kept.is_none_or(|at| at > self.now) {
                 let what = format!("host {host} names the state of {group} at {index} too early");
-                self.must("nothing_unsynced_is_promised", Err(format!("{what}")));
+                self.must("nothing_unsynced_is_promised", Err(what));
             }
         }
     }
