@@ -43,6 +43,9 @@ const CENSUS: &str = "copies";
 const SNAPSHOTS: &str = "snapshots";
 const WATERMARK: &str = "watermark";
 
+/// How the engine calls it when it cuts a file off.
+const CUT_OFF: &str = "ftruncate";
+
 /// See [`DiskStore::open_with`].
 pub(super) fn open(dir: &Path, sizes: Sizes) -> Result<(DiskStore, Recovered), StoreError> {
     durable_file::create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
@@ -206,6 +209,12 @@ fn open_engine(
             | raft_engine::Error::Codec(_)
             | raft_engine::Error::Protobuf(_)),
         )) => Ok(Err(error.to_string())),
+        // A tail that it would cut off, in a file that it only reads: no crash leaves such a thing.
+        Ok(Err(raft_engine::Error::Io(error)))
+            if error.kind() == io::ErrorKind::InvalidInput && error.to_string() == CUT_OFF =>
+        {
+            Ok(Err(format!("{error}: an old file ends in rubble")))
+        }
         Ok(Err(error)) => Err(StoreError::engine(path, error)),
         Err(payload) => Ok(Err(panic_text(&*payload))),
     }

@@ -66,7 +66,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
             let around = || (0..world.hosts.len()).filter(is_heard).collect();
             !world.stands(host)
                 && (able.iter().any(|hosts| hosts.iter().all(is_heard))
-                    || has_majority(world, group, &around()))
+                    || is_followed(world, group, host, &around()))
         };
         let settled = (0..world.hosts.len()).filter(|host| may_own(*host)).filter_map(|host| {
             let copy = world.hosts[host].process.as_ref()?.scheduler.copy(group)?;
@@ -74,6 +74,9 @@ pub fn check(world: &mut World) -> Result<(), String> {
         });
         let Some((host, copy)) = settled.max_by_key(|(_, copy)| copy.term()) else {
             let since = known.unowned.get(&group).copied().unwrap_or(world.now);
+            // One that crashed and came back between two looks begins anew, and so do those who need it.
+            let ready_at = able.iter().filter_map(|hosts| up_since(world, group, hosts)).min();
+            let since = ready_at.map_or(since, |at| since.max(at));
             let age = world.now - since;
             if age > OWNED_WITHIN + pending.grace(since) {
                 return Err(format!("{group} has had no owner for {age} us, though most are well"));
@@ -109,6 +112,13 @@ pub fn check(world: &mut World) -> Result<(), String> {
     }
     world.watch.pending = pending;
     Ok(())
+}
+
+/// Since when all of these hosts have run that have a copy of `group`.
+fn up_since(world: &World, group: GroupId, hosts: &BTreeSet<usize>) -> Option<u64> {
+    let processes = hosts.iter().filter_map(|host| world.hosts[*host].process.as_ref());
+    let holders = processes.filter(|process| process.scheduler.copy(group).is_some());
+    holders.map(|process| process.started_at).max()
 }
 
 /// Sets of hosts that all hear each other, around each of those that are meant. Where not all who hear one
@@ -151,6 +161,24 @@ pub(super) fn is_well(world: &World, host: usize) -> bool {
     one.process.as_ref().is_some_and(is_fit) && until.into_iter().all(|until| until < world.now)
 }
 
+/// Whether a majority of those that vote, by the account of the copy on `host`, is on `hosts`.
+fn is_followed(world: &World, group: GroupId, host: usize, hosts: &BTreeSet<usize>) -> bool {
+    let copy = |host: usize| world.hosts[host].process.as_ref()?.scheduler.copy(group);
+    let ready: BTreeSet<ReplicaId> =
+        hosts.iter().filter_map(|host| Some(copy(*host)?.replica())).collect();
+    copy(host).is_some_and(|own| {
+        let copies = own.copies();
+        let mut both = [copies.voters, copies.voters_outgoing].into_iter();
+        both.all(|voters| is_most(&voters, &ready))
+    })
+}
+
+/// Whether most of these voters, if there are any, are among those who are `ready`.
+fn is_most(voters: &[ReplicaId], ready: &BTreeSet<ReplicaId>) -> bool {
+    let there = voters.iter().filter(|voter| ready.contains(*voter)).count();
+    voters.is_empty() || 2 * there > voters.len()
+}
+
 /// Whether a majority of those that vote, by every copy's account, is on `hosts`.
 pub(super) fn has_majority(world: &World, group: GroupId, hosts: &BTreeSet<usize>) -> bool {
     let here = |host: usize| world.hosts[host].process.as_ref()?.scheduler.copy(group);
@@ -160,9 +188,5 @@ pub(super) fn has_majority(world: &World, group: GroupId, hosts: &BTreeSet<usize
     let both = all.flat_map(|copies| [copies.voters, copies.voters_outgoing]);
     // A copy that has not been filled yet knows of none.
     let mut known = both.filter(|voters| !voters.is_empty()).peekable();
-    known.peek().is_some()
-        && known.all(|voters| {
-            let there = voters.iter().filter(|voter| ready.contains(*voter)).count();
-            2 * there > voters.len()
-        })
+    known.peek().is_some() && known.all(|voters| is_most(&voters, &ready))
 }
