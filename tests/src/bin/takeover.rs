@@ -16,9 +16,10 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use umbel_tests::real::audit::{Audit, is_in_vain};
+use umbel_tests::real::audit::Audit;
 use umbel_tests::real::client::{Client, has_ended};
 use umbel_tests::real::cluster::run_line;
+use umbel_tests::real::faults::is_in_vain;
 use umbel_tests::real::ledger::{Entry, Ledger};
 use umbel_tests::real::load::Load;
 use umbel_tests::real::patience::so;
@@ -107,10 +108,12 @@ fn measure(options: &Options) -> bool {
         );
         cluster.start_all();
         cluster.is_whole();
-        // Whoever is killed three times counts as what kills its nodes.
+        // Whoever is killed three times counts as what kills its nodes. That a run has written its end is not
+        // enough: its node may have died before it told.
         until("what was killed has ended elsewhere", || {
-            let ledger = cluster.ledger();
-            let open = kill.tasks.iter().filter(|task| !ledger.has_end(task)).count();
+            let tasks = cluster.client().tasks_of("runs")?;
+            let open = kill.tasks.iter().filter(|id| !tasks.get(*id).is_some_and(has_ended));
+            let open = open.count();
             so(open == 0, || format!("{open} have not"))
         });
         kills.push(kill);
@@ -187,8 +190,8 @@ impl Silent {
                 let runs = row["runs"].as_array().map_or(&[][..], Vec::as_slice);
                 let vain = runs.iter().filter(|run| is_in_vain(run)).count();
                 silent.again += usize::from(vain > 0);
-                let explained = runs.iter().all(|run| !is_in_vain(run) || faults.explain(run));
-                if row["state"] != "succeeded" || runs.len() < vain + 1 || !explained {
+                let is_explained = faults.unexplained(runs).is_empty();
+                if row["state"] != "succeeded" || runs.len() < vain + 1 || !is_explained {
                     silent.wrong.push(row.to_string());
                 }
             }

@@ -30,13 +30,6 @@ pub struct Audit {
     pub wrong: Vec<String>,
 }
 
-/// Whether a run that the cluster has on record began and did not succeed. The tasks of these clusters never
-/// fail by themselves.
-#[must_use]
-pub fn is_in_vain(run: &Value) -> bool {
-    run["outcome"] != "succeeded" && run["outcome"] != "never-started"
-}
-
 impl Audit {
     /// Compares. `faults` is what was done to nodes.
     #[must_use]
@@ -78,11 +71,9 @@ impl Audit {
                     audit.wrong.push(format!("{why}: {task}"));
                 }
             }
-            for run in runs {
-                if is_in_vain(run) && !faults.explain(run) {
-                    let node = run["node"].as_str().unwrap_or_default();
-                    audit.wrong.push(format!("a run on {node} was in vain for no reason: {task}"));
-                }
+            for run in faults.unexplained(runs) {
+                let node = run["node"].as_str().unwrap_or_default();
+                audit.wrong.push(format!("a run on {node} was in vain for no reason: {task}"));
             }
             if task["state"] == "succeeded" && !ledger.has_end(id) {
                 audit.wrong.push(format!("no run of {id} has ended, and yet it succeeded: {task}"));

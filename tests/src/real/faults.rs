@@ -36,6 +36,17 @@ impl Faults {
         }
     }
 
+    /// Those of `runs`, which are all of one task, that began in vain though nothing was done to their nodes. One
+    /// that was cancelled stood in for another that was taken for lost and succeeded late. The tasks of these
+    /// clients neither fail by themselves nor are they stopped.
+    #[must_use]
+    pub fn unexplained<'a>(&self, runs: &'a [Value]) -> Vec<&'a Value> {
+        let came_late = runs.iter().any(|run| run["outcome"] == "succeeded" && self.explain(run));
+        let is_explained =
+            |run: &Value| self.explain(run) || (came_late && run["outcome"] == "cancelled");
+        runs.iter().filter(|run| is_in_vain(run) && !is_explained(run)).collect()
+    }
+
     /// Whether something was done to the node of `run`, as the cluster has it on record, that may have
     /// cost it: after it was given to that node and before it was taken for lost.
     #[must_use]
@@ -53,6 +64,12 @@ impl Faults {
             !is_after && ended + BEFORE >= fault.from
         })
     }
+}
+
+/// Whether a run that the cluster has on record began and did not succeed.
+#[must_use]
+pub fn is_in_vain(run: &Value) -> bool {
+    run["outcome"] != "succeeded" && run["outcome"] != "never-started"
 }
 
 #[cfg(test)]
@@ -80,6 +97,23 @@ mod tests {
         assert!(!over.explain(&run("a", 90, 102)));
         assert!(fault(None).explain(&run("b", 120, 122)), "it goes on");
         assert!(!over.explain(&json!({ "node": "b" })), "it needs times");
+    }
+
+    #[test]
+    fn a_run_that_was_cancelled_needs_another_that_was_taken_for_lost_and_succeeded() {
+        let mut faults = Faults::default();
+        faults.begin("b");
+        let now = jiff::Timestamp::now().to_string();
+        let run = |node: &str, outcome: &str| json!({ "node": node, "outcome": outcome, "started_at": now, "finished_at": now });
+        let late = [run("b", "succeeded"), run("a", "cancelled")];
+        assert!(faults.unexplained(&late).is_empty());
+        for in_vain in [
+            [run("c", "succeeded"), run("a", "cancelled")],
+            [run("b", "succeeded"), run("a", "lost")],
+            [run("b", "lost"), run("a", "cancelled")],
+        ] {
+            assert_eq!(faults.unexplained(&in_vain), [&in_vain[1]]);
+        }
     }
 
     #[test]

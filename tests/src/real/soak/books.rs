@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 use super::super::account::Account;
-use super::super::audit::{Audit, is_in_vain};
-use super::super::faults::Faults;
+use super::super::audit::Audit;
+use super::super::faults::{Faults, is_in_vain};
 use super::super::ledger::Ledger;
 use super::super::sink::Sink;
 
@@ -30,8 +30,8 @@ struct Entries {
     posts: HashMap<String, u8>,
     /// Tasks that are commands.
     runs: BTreeMap<String, Value>,
-    /// Runs that began and did not succeed, with their tasks: they have to be explained.
-    vain: Vec<(String, Value)>,
+    /// The runs of tasks of which any began and did not succeed: that has to be explained.
+    vain: Vec<(String, Vec<Value>)>,
     /// Tasks that have more than one run on record.
     again: usize,
     lost: Vec<String>,
@@ -79,8 +79,9 @@ impl Books {
         if runs.iter().filter(|run| run["outcome"] == "succeeded").count() > 1 {
             entries.wrong.push(format!("succeeded twice: {task}"));
         }
-        let vain = runs.iter().filter(|run| is_in_vain(run));
-        entries.vain.extend(vain.map(|run| (id.clone(), run.clone())));
+        if runs.iter().any(is_in_vain) {
+            entries.vain.push((id.clone(), runs.to_vec()));
+        }
         if task["task"] == "post" {
             entries.posts.insert(id, u8::try_from(started).unwrap_or(u8::MAX));
         } else if task["task"] == "run" {
@@ -129,12 +130,13 @@ impl Books {
             runs: entries.runs.len(),
             ..Found::default()
         };
-        for (id, run) in &entries.vain {
-            let outcome = run["outcome"].as_str().unwrap_or_default().to_owned();
-            *found.vain.entry(outcome).or_default() += 1;
-            if !faults.explain(run) {
-                found.unexplained.push(format!("a run of {id}: {run}"));
+        for (id, runs) in &entries.vain {
+            for run in runs.iter().filter(|run| is_in_vain(run)) {
+                let outcome = run["outcome"].as_str().unwrap_or_default().to_owned();
+                *found.vain.entry(outcome).or_default() += 1;
             }
+            let unexplained = faults.unexplained(runs).into_iter();
+            found.unexplained.extend(unexplained.map(|run| format!("a run of {id}: {run}")));
         }
         sink.posts(|posts| {
             for (id, on_record) in &entries.posts {
