@@ -1,19 +1,22 @@
 //! Work that is bad for the nodes which do it, and submissions of which nobody knows what came.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use serde_json::Value;
 use umbel_tests::real::client::has_ended;
 use umbel_tests::real::cluster::run_line;
+use umbel_tests::real::ledger;
 use umbel_tests::real::patience::so;
 use umbel_tests::real::program::Ran;
 use umbel_tests::real::{Account, Cluster, Setting, until};
 
-/// So many submit at once, each of which alone would fill the nodes faster than they work.
+/// So many submit at once, each of which alone has as much as a node can hold.
 const CLIENTS: usize = 10;
+const CLIENT_TASKS: usize = 224;
+const ARGS_BYTES: usize = 300_000;
 /// What each node may keep of tasks.
 const MEMORY_MIB: u64 = 64;
 /// What whoever is refused for want of room is told.
@@ -92,52 +95,57 @@ fn a_task_that_takes_longer_than_any_timeout_runs_once_whoever_else_dies() {
 fn ten_times_more_than_nodes_can_hold_is_refused_and_what_was_taken_in_is_done() {
     let memory = format!("{MEMORY_MIB} MiB");
     let setting = Setting { memory, slots: 8, ..Setting::three() };
-    let mut cluster = Cluster::on_loopback(setting);
-    let pad = "x".repeat(300_000);
-    let args = cluster.dir().join("args.json");
-    std::fs::write(&args, format!(r#"{{"for":"2","pad":"{pad}"}}"#)).unwrap();
-    let args = format!("@{}", args.display());
+    let mut cluster = Cluster::prepared(setting, false).unwrap();
+    // However fast nodes are and clients are not: no run ends, and makes room, before the gate is open.
+    let gate = File::create(cluster.dir().join("gate")).unwrap();
+    gate.lock().unwrap();
+    cluster.declare(&format!(
+        "[tasks.gated]\nshell = true\ncommand = '''\n{}\nflock --shared {:?} true\n{}\n'''\n",
+        ledger::line("start"),
+        cluster.dir().join("gate"),
+        ledger::line("end")
+    ));
+    cluster.start_all();
     cluster.is_whole();
+    let line = format!(r#"{{"task":"gated","args":{{"pad":"{}"}}}}"#, "x".repeat(ARGS_BYTES));
+    let file = cluster.dir().join("much.jsonl").to_string_lossy().into_owned();
+    std::fs::write(&file, vec![line; CLIENT_TASKS].join("\n")).unwrap();
     let resident = |cluster: &Cluster| -> Vec<u64> {
         cluster.nodes.iter().map(|node| node.resident_bytes() >> 20).collect()
     };
     let before = resident(&cluster);
-    let refused = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let (client, args, refused) = (cluster.client(), args.clone(), Arc::clone(&refused));
-            thread::spawn(move || {
-                let mut acknowledged = Vec::new();
-                // None of them goes before there were many refusals: the others would find room.
-                until("many submissions are refused", || {
-                    let ran = client.ask(&["submit", "run", &args]);
-                    if ran.ok {
-                        acknowledged.push(ran.out.trim().to_owned());
-                    } else if ran.err.contains(OVERLOADED) {
-                        refused.fetch_add(1, Ordering::Relaxed);
-                    }
-                    // Of some it is not known whether they were taken in: they may end, and need not.
-                    so(refused.load(Ordering::Relaxed) >= CLIENTS, || format!("{ran:?}"))
-                });
-                acknowledged
-            })
+            let (client, file) = (cluster.client(), file.clone());
+            thread::spawn(move || client.ask(&["submit", "--json", "--from", &file]).json())
         })
         .collect();
     let mut account = Account::default();
+    let mut refused = Vec::new();
     for client in clients {
-        account.acknowledged.extend(client.join().unwrap());
+        let rows = client.join().unwrap();
+        let is_refused =
+            |row: &&Value| row["error"].as_str().is_some_and(|why| why.contains(OVERLOADED));
+        refused.push(rows.iter().filter(is_refused).count());
+        // Of some it is not known whether they were taken in: they may end, and need not.
+        let taken = rows.iter().filter(|row| row["error"].is_null());
+        account.acknowledged.extend(taken.filter_map(|row| Some(row["id"].as_str()?.to_owned())));
     }
     let full = resident(&cluster);
     eprintln!(
         "{} acknowledged, {refused:?} refused; {before:?} MiB before and {full:?} MiB when full",
         account.acknowledged.len()
     );
+    // Whoever is told that there is no room does not try the rest of its file.
+    assert!(refused.iter().all(|rows| *rows > 0), "each is told: {refused:?}");
+    assert!(account.acknowledged.len() < 2 * CLIENT_TASKS, "no more than there is room for");
     // Records, entries on their way to other nodes, and what the allocator keeps: 1.6 times as measured.
     let most = before.iter().max().unwrap() + 3 * MEMORY_MIB;
     assert!(full.iter().all(|mib| *mib <= most), "{full:?} MiB where {most} are expected");
     for place in 0..3 {
         assert!(cluster.nodes[place].has_ended().is_none(), "all live on");
     }
+    gate.unlock().unwrap();
     until("all that was acknowledged has succeeded", || {
         let ledger = cluster.ledger();
         let open = account.acknowledged.iter().filter(|id| !ledger.has_end(id)).count();
