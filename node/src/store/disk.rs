@@ -285,20 +285,16 @@ impl Store for DiskStore {
             return Err(error);
         }
         self.purging = true;
-        let log_path = self.log_path.clone();
+        let (log_path, log_bytes) = (self.log_path.clone(), self.sizes.log_bytes);
         Ok(Some(Chore::new(move || {
             // See [`super::reading`] for why this has a thread of its own.
-            let purged = thread::scope(|scope| scope.spawn(|| engine.purge_expired_files()).join());
-            if !matches!(purged, Ok(Ok(_))) {
+            let purged = thread::scope(|scope| scope.spawn(|| purge(&engine, log_bytes)).join());
+            if !matches!(purged, Ok(Ok(()))) {
                 mem::forget(engine);
             }
-            // The groups that it names keep old files from going; after a few rounds it copies what
-            // they need of these by itself.
-            drop(
-                purged
-                    .map_err(|payload| StoreError::panicked(&*payload))?
-                    .map_err(|error| StoreError::engine(&log_path, error))?,
-            );
+            purged
+                .map_err(|payload| StoreError::panicked(&*payload))?
+                .map_err(|error| StoreError::engine(&log_path, error))?;
             Ok(ChoreDone(Done::Purged))
         })))
     }
@@ -316,6 +312,24 @@ impl Store for DiskStore {
         }
     }
 }
+
+/// Clears old files away until no more than `log_bytes` are left, or nothing more can go.
+///
+/// The engine names groups that keep old files from going, and has patience with them for so many rounds:
+/// then it copies what they need of these by itself. It counts rounds in memory, so they all come at once
+/// here: of a process that is ended soon none would be the last.
+fn purge(engine: &Engine, log_bytes: u64) -> raft_engine::Result<()> {
+    for _ in 0..=PURGE_PATIENCE {
+        let in_the_way = engine.purge_expired_files()?;
+        if in_the_way.is_empty() || engine.get_used_size() as u64 <= log_bytes {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// `MAX_COUNT_BEFORE_FORCE_REWRITE` of the engine.
+const PURGE_PATIENCE: u32 = 9;
 
 /// How many of `batches` go into one record: at least one, if there is any.
 fn run_len(batches: &[WriteBatch]) -> usize {
@@ -431,5 +445,27 @@ mod tests {
         });
         let most = most.max().unwrap();
         assert!(most < 3 * SMALL.log_bytes, "{most} bytes");
+    }
+
+    #[test]
+    fn a_group_that_has_much_in_old_files_and_writes_no_more_keeps_none_of_them() {
+        let place = OnDisk::new();
+        let most = (0..100).map(|life| {
+            let (mut store, _) = place.open();
+            if life == 0 {
+                store.write(&[batch(1, vec![append(2, 1..=60, 1)])]).unwrap();
+            }
+            let first = life * 20 + 1;
+            store.write(&[batch(1, vec![append(1, first..=first + 19, 1)])]).unwrap();
+            let checkpoint = Some(snapshot(first + 18, 1));
+            store.write(&[batch(2, vec![GroupWrite { checkpoint, ..blank(1, 1) }])]).unwrap();
+            clear(&mut store);
+            log_bytes(&store)
+        });
+        let most = most.max().unwrap();
+        assert!(most < 3 * SMALL.log_bytes, "{most} bytes");
+        let stored = place.open().1.groups;
+        let idle = stored.iter().find(|stored| stored.group == GroupId(2)).unwrap();
+        assert_eq!(idle.entries.len(), 60);
     }
 }
