@@ -20,9 +20,10 @@ const RELEASED_WITHIN: u64 = 8 * SECOND;
 /// The same for one that has started since, and may have heard of the other from nobody: it waits for 10 s
 /// before it takes a member to be gone that nobody has told of.
 const RELEASED_BY_NEW: u64 = 14 * SECOND;
-/// How much longer either may take where messages get lost, or a way may be slower than an election for
-/// eight seconds.
-const ON_BAD_WAYS: u64 = 9 * SECOND;
+/// For how long a way may be slower than an election.
+const LATE_FOR: u64 = 8 * SECOND;
+/// How much longer either may take where messages get lost, or ways are slow.
+const ON_BAD_WAYS: u64 = LATE_FOR + SECOND;
 
 /// What is not yet as it has to be, and since when.
 #[derive(Debug, Default)]
@@ -147,7 +148,11 @@ pub(super) fn hear_each_other(world: &World, one: usize, other: usize) -> bool {
 pub(super) fn has_bad_ways(world: &World) -> bool {
     let noise = world.network.noise;
     let loses = noise.datagrams_lost > 0 || noise.consensus_lost > 0;
-    world.network.lags || noise.has_tails || loses
+    // What was late when the storm ended may be so for as long as anything is.
+    let lags = world
+        .healed_at
+        .map_or(world.network.lags, |at| world.plan.faults.lags && world.now < at + LATE_FOR);
+    lags || noise.has_tails || loses
 }
 
 /// Whether a host runs and can do all that it is asked for.

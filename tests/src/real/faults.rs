@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-/// For how long after it something may still cost a run that begins: it takes a while until all have noticed.
+/// For how long after it something may still cost a run that begins: it takes a while until all have
+/// noticed.
 const AFTER: Duration = Duration::from_secs(3);
 /// And for how long after it a run that began before may be found to be lost.
 const FOUND_AFTER: Duration = Duration::from_secs(10);
@@ -36,9 +37,9 @@ impl Faults {
         }
     }
 
-    /// Those of `runs`, which are all of one task, that began in vain though nothing was done to their nodes. One
-    /// that was cancelled stood in for another that was taken for lost and succeeded late. The tasks of these
-    /// clients neither fail by themselves nor are they stopped.
+    /// Those of `runs`, which are all of one task, that began in vain though nothing was done to their
+    /// nodes. One that was cancelled stood in for another that was taken for lost and succeeded late. The
+    /// tasks of these clients neither fail by themselves nor are they stopped.
     #[must_use]
     pub fn unexplained<'a>(&self, runs: &'a [Value]) -> Vec<&'a Value> {
         let came_late = runs.iter().any(|run| run["outcome"] == "succeeded" && self.explain(run));
@@ -104,7 +105,10 @@ mod tests {
         let mut faults = Faults::default();
         faults.begin("b");
         let now = jiff::Timestamp::now().to_string();
-        let run = |node: &str, outcome: &str| json!({ "node": node, "outcome": outcome, "started_at": now, "finished_at": now });
+        let run = |node: &str, outcome: &str| {
+            let (began, ended) = (&now, &now);
+            json!({ "node": node, "outcome": outcome, "started_at": began, "finished_at": ended })
+        };
         let late = [run("b", "succeeded"), run("a", "cancelled")];
         assert!(faults.unexplained(&late).is_empty());
         for in_vain in [

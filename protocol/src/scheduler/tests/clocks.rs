@@ -160,14 +160,19 @@ fn partition_time_never_goes_back() {
     assert_eq!(accepted_at(&mut network, 2), before);
 }
 
-#[test]
-fn a_clock_that_jumps_starts_nothing_before_its_time() {
+/// Three nodes, and the owner of a task that may start after `delay`, for which there is a slot.
+fn with_delayed_task(delay: Span) -> (Network, usize) {
     let mut network = Network::formed(3, 3);
     let owner = network.owner(HERE);
     let lessee = network.lessee(owner);
     network.executor(owner, granted(lessee, 1));
-    let later = Options { delay: HOUR, ..Options::default() };
-    network.ask(owner, 1, submit_with(later, 1));
+    network.ask(owner, 1, submit_with(Options { delay, ..Options::default() }, 1));
+    (network, owner)
+}
+
+#[test]
+fn a_clock_that_jumps_starts_nothing_before_its_time() {
+    let (mut network, owner) = with_delayed_task(HOUR);
     let now = &mut network.nodes[owner].now;
     now.wall = now.wall + YEAR;
     network.pass(ms(3_000_000));
@@ -179,12 +184,7 @@ fn a_clock_that_jumps_starts_nothing_before_its_time() {
 
 #[test]
 fn a_clock_that_was_ahead_and_is_right_again_delays_nothing() {
-    let mut network = Network::formed(3, 3);
-    let owner = network.owner(HERE);
-    let lessee = network.lessee(owner);
-    network.executor(owner, granted(lessee, 1));
-    let later = Options { delay: ms(60_000), ..Options::default() };
-    network.ask(owner, 1, submit_with(later, 1));
+    let (mut network, owner) = with_delayed_task(ms(60_000));
     // It is ahead before anybody else was heard, so what is due by it waits for partition time.
     let node = &mut network.nodes[owner];
     node.now.wall = node.now.wall + YEAR;
@@ -200,12 +200,7 @@ fn a_clock_that_was_ahead_and_is_right_again_delays_nothing() {
 
 #[test]
 fn partition_time_that_was_behind_and_catches_up_delays_nothing() {
-    let mut network = Network::formed(3, 3);
-    let owner = network.owner(HERE);
-    let lessee = network.lessee(owner);
-    network.executor(owner, granted(lessee, 1));
-    let later = Options { delay: HOUR, ..Options::default() };
-    network.ask(owner, 1, submit_with(later, 1));
+    let (mut network, owner) = with_delayed_task(HOUR);
     let others = network.others(HERE);
     let known = [others[0], others[1]].map(|place| network.nodes[place].scheduler.node());
     network.pass(ms(3_599_000));
