@@ -41,8 +41,10 @@ impl Program {
         self.command(args).stdin(Stdio::null()).output().unwrap().into()
     }
 
+    /// It hears that its terminal is closed, also where the tests themselves are not to.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        self.command_by(env!("CARGO_BIN_EXE_umbel"), &[], args)
+        let hears = ["--default-signal=HUP", env!("CARGO_BIN_EXE_umbel")];
+        self.command_by("env", &hears, args)
     }
 
     /// The same by way of another program.
