@@ -15,6 +15,8 @@ use crate::plan::{MS, Noise, SECOND};
 
 /// Later than that no message comes, unless its receiver stands still.
 const LAG_MAX: u64 = 3 * SECOND;
+/// For how long it is that slow at most, before it is drawn anew.
+pub const LAG_FOR: u64 = 8 * SECOND;
 /// So late that elections may not come to an end.
 const MUCH_LATER: u64 = 200 * MS;
 
@@ -87,7 +89,7 @@ impl Link {
     fn lag_of(&mut self, to: usize, urgent: bool, now: u64, rng: &mut ChaCha8Rng) -> u64 {
         let (lag, until) = self.lag.entry((to, urgent)).or_default();
         if *until <= now {
-            *until = now + rng.random_range(SECOND..8 * SECOND);
+            *until = now + rng.random_range(SECOND..LAG_FOR);
             *lag = match rng.random_range(0..12) {
                 0..8 => MS / 10,
                 8..11 => rng.random_range(MS..100 * MS),

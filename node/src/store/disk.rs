@@ -431,17 +431,24 @@ mod tests {
         files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
     }
 
+    /// A process that appends `entries` to one group, saves its state, and is ended when what can be
+    /// cleared away is; bytes of the log then.
+    fn live(store: &mut DiskStore, life: u64, entries: u64) -> u64 {
+        let first = life * entries + 1;
+        let last = first + entries - 1;
+        store.write(&[batch(1, vec![append(1, first..=last, 1)])]).unwrap();
+        let checkpoint = Some(snapshot(last - 1, 1));
+        store.write(&[batch(2, vec![GroupWrite { checkpoint, ..blank(1, 1) }])]).unwrap();
+        clear(store);
+        log_bytes(store)
+    }
+
     #[test]
     fn a_log_stays_in_its_limits_though_no_process_lives_to_write_much() {
         let place = OnDisk::new();
         let most = (0..200).map(|life| {
             let (mut store, _) = place.open();
-            let first = life * 10 + 1;
-            store.write(&[batch(1, vec![append(1, first..=first + 9, 1)])]).unwrap();
-            let checkpoint = Some(snapshot(first + 8, 1));
-            store.write(&[batch(2, vec![GroupWrite { checkpoint, ..blank(1, 1) }])]).unwrap();
-            clear(&mut store);
-            log_bytes(&store)
+            live(&mut store, life, 10)
         });
         let most = most.max().unwrap();
         assert!(most < 3 * SMALL.log_bytes, "{most} bytes");
@@ -455,12 +462,7 @@ mod tests {
             if life == 0 {
                 store.write(&[batch(1, vec![append(2, 1..=60, 1)])]).unwrap();
             }
-            let first = life * 20 + 1;
-            store.write(&[batch(1, vec![append(1, first..=first + 19, 1)])]).unwrap();
-            let checkpoint = Some(snapshot(first + 18, 1));
-            store.write(&[batch(2, vec![GroupWrite { checkpoint, ..blank(1, 1) }])]).unwrap();
-            clear(&mut store);
-            log_bytes(&store)
+            live(&mut store, life, 20)
         });
         let most = most.max().unwrap();
         assert!(most < 3 * SMALL.log_bytes, "{most} bytes");

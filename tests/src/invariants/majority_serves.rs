@@ -9,6 +9,7 @@ use umbel_protocol::task::Phase;
 
 use super::partitions;
 use crate::host::{Host, Process};
+use crate::network::LAG_FOR;
 use crate::plan::SECOND;
 use crate::world::World;
 
@@ -20,10 +21,8 @@ const RELEASED_WITHIN: u64 = 8 * SECOND;
 /// The same for one that has started since, and may have heard of the other from nobody: it waits for 10 s
 /// before it takes a member to be gone that nobody has told of.
 const RELEASED_BY_NEW: u64 = 14 * SECOND;
-/// For how long a way may be slower than an election.
-const LATE_FOR: u64 = 8 * SECOND;
 /// How much longer either may take where messages get lost, or ways are slow.
-const ON_BAD_WAYS: u64 = LATE_FOR + SECOND;
+const ON_BAD_WAYS: u64 = LAG_FOR + SECOND;
 
 /// What is not yet as it has to be, and since when.
 #[derive(Debug, Default)]
@@ -151,7 +150,7 @@ pub(super) fn has_bad_ways(world: &World) -> bool {
     // What was late when the storm ended may be so for as long as anything is.
     let lags = world
         .healed_at
-        .map_or(world.network.lags, |at| world.plan.faults.lags && world.now < at + LATE_FOR);
+        .map_or(world.network.lags, |at| world.plan.faults.lags && world.now < at + LAG_FOR);
     lags || noise.has_tails || loses
 }
 

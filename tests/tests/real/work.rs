@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use serde_json::Value;
@@ -11,7 +11,7 @@ use umbel_tests::real::cluster::run_line;
 use umbel_tests::real::ledger;
 use umbel_tests::real::patience::so;
 use umbel_tests::real::program::Ran;
-use umbel_tests::real::{Account, Cluster, Setting, until};
+use umbel_tests::real::{Account, Cluster, Setting, skipped, until};
 
 /// So many submit at once, each of which alone has as much as a node can hold.
 const CLIENTS: usize = 10;
@@ -95,6 +95,10 @@ fn a_task_that_takes_longer_than_any_timeout_runs_once_whoever_else_dies() {
 fn ten_times_more_than_nodes_can_hold_is_refused_and_what_was_taken_in_is_done() {
     let memory = format!("{MEMORY_MIB} MiB");
     let setting = Setting { memory, slots: 8, ..Setting::three() };
+    // Else no run would wait at the gate.
+    if Command::new("flock").arg("--version").output().is_err() {
+        return skipped("there is no flock");
+    }
     let mut cluster = Cluster::prepared(setting, false).unwrap();
     // However fast nodes are and clients are not: no run ends, and makes room, before the gate is open.
     let gate = File::create(cluster.dir().join("gate")).unwrap();
@@ -139,7 +143,7 @@ fn ten_times_more_than_nodes_can_hold_is_refused_and_what_was_taken_in_is_done()
     // Whoever is told that there is no room does not try the rest of its file.
     assert!(refused.iter().all(|rows| *rows > 0), "each is told: {refused:?}");
     assert!(account.acknowledged.len() < 2 * CLIENT_TASKS, "no more than there is room for");
-    // Records, entries on their way to other nodes, and what the allocator keeps: 1.6 times as measured.
+    // Records, entries on their way to other nodes, and what the allocator keeps: 1.7 times as measured.
     let most = before.iter().max().unwrap() + 3 * MEMORY_MIB;
     assert!(full.iter().all(|mib| *mib <= most), "{full:?} MiB where {most} are expected");
     for place in 0..3 {
