@@ -77,6 +77,9 @@ pub enum Event {
     /// what was under way to it may be lost. It must be told before anything that came by the new way:
     /// a run that is closed by that may still be dispatched by the old one.
     Reached(NodeId),
+    /// What this executor can run is another from now on, in the same pools. Whoever is told that it is
+    /// [reached](Event::Reached) next hears of it.
+    Learned(Profile),
     /// This node is to stop: no run is begun any more. Those that are held come to their ends.
     Retire,
     /// This node is not heard of: it may have died, and its successors are not to find the slots taken
@@ -182,6 +185,10 @@ impl Executor {
                 }
             }
             Event::Finished(ends) => self.finished(now, ends, effects),
+            Event::Learned(profile) => {
+                let pools = std::mem::take(&mut self.profile.pools);
+                self.profile = Profile { pools, ..profile };
+            }
             Event::Owner { from, says } => self.owner_says(now, from, says, effects),
             Event::Reached(node) => {
                 // Within a node there is one mailbox, and one order.

@@ -9,11 +9,13 @@
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod alike;
 pub mod durable;
 pub mod executor;
 pub mod formation;
 pub mod group;
 pub mod id;
+pub mod job;
 pub mod limits;
 pub mod membership;
 pub mod meta;

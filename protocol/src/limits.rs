@@ -9,7 +9,10 @@
 //! [`PARTITION_STUBS_MAX`],
 //! [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`], [`RUNS_KEPT_CROWDED`], [`DETAIL_BYTES_MAX`],
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
-//! a [record](crate::task::Record::weight) weighs. They stay as they are for as long as there are
+//! a [record](crate::task::Record::weight) or a [job](crate::job::Job::weight) weighs; of jobs,
+//! [`JOBS_MAX`], [`JOBS_BYTES_MAX`], [`JOB_TASKS_MAX`], [`JOB_TASKS_BYTES_MAX`], [`JOB_OPEN_MAX`],
+//! [`EXPIRES_ON_NODE`], [`NOTICES_MAX`], [`REPORTS_AWAITED_MAX`], [`TICKS_KEPT_MAX`], [`TICK_RUNS_KEPT_MAX`],
+//! [`TICK_RUNS_KEPT_CROWDED`] and [`TICK_OUTPUT_BYTES_MAX`] are. They stay as they are for as long as there are
 //! logs that were written under them; another value is another command, which says so. All others
 //! are for an owner or a node to decide, and may differ between nodes.
 
@@ -39,6 +42,9 @@ pub const FORGOTTEN_MAX: usize = MEMBERS_MAX;
 
 /// Longest task, queue, node or cluster name in bytes: it fits a label, a file name and a metric.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Longest cron expression in bytes: no schedule that somebody can still read needs more, and what is
+/// wrong with one is shown below it.
+pub const CRON_BYTES_MAX: usize = 256;
 /// Largest arguments of one task.
 pub const ARGS_BYTES_MAX: usize = 1024 * 1024;
 /// Largest result (or error text) of one task; longer ones end the run as an error.
@@ -91,7 +97,7 @@ pub const ENTRY_BYTES_MAX: usize = FRAME_BYTES_MAX - 64 * 1024;
 /// One snapshot on a bulk stream: all that a partition may hold, and what is said around it. What a
 /// partition holds is bounded so that it always fits; see `PartitionLimits::image_bytes_max`.
 pub const SNAPSHOT_BYTES_MAX: usize =
-    PartitionLimits::REAL.image_bytes_max(ENTRY_BYTES_MAX) + 64 * 1024;
+    PartitionLimits::REAL.image_bytes_max(ENTRY_BYTES_MAX) + JOBS_IMAGE_BYTES_MAX + 64 * 1024;
 /// One gossip datagram: what every QUIC path carries.
 pub const DATAGRAM_BYTES_MAX: usize = 1_150;
 
@@ -108,6 +114,45 @@ pub const PARTITION_TASKS_MAX: usize = 1_000_000;
 pub const PARTITION_FINISHED_BYTES_MAX: usize = 4 * FINISHED_BYTES_MAX;
 /// Most stubs of one partition, in the same way.
 pub const PARTITION_STUBS_MAX: usize = 4 * STUBS_MAX;
+/// Most jobs of one partition: a million in a cluster of the usual kind.
+pub const JOBS_MAX: usize = 4_096;
+/// Bytes of the jobs of one partition, definitions and histories: beyond it no more are defined, and
+/// beyond half of it only the last tick of each is remembered.
+pub const JOBS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Tasks of jobs of one partition that have not ended: beyond it ticks wait.
+pub const JOB_TASKS_MAX: usize = 65_536;
+/// Bytes that those are counted as, with the labels that they ask for.
+pub const JOB_TASKS_BYTES_MAX: usize = JOB_TASKS_MAX * 256;
+/// Tasks of one job that have not ended: beyond it its ticks are skipped, whatever its overlap rule, so
+/// that one job whose tasks hang does not take the room of all others. Four for each member.
+pub const JOB_OPEN_MAX: usize = 4_096;
+/// After so long the run of a tick on one node is given up if it has not started, unless its job says
+/// otherwise: a node that is down for longer has missed it.
+pub const EXPIRES_ON_NODE: Span = Span::from_millis(600_000);
+/// Most that waits to be told of one job: its owner tells it within a round, if there is room for the
+/// tasks that do.
+pub const NOTICES_MAX: usize = 8;
+/// Ticks of one job whose reports are awaited: beyond it the oldest is not watched any more.
+pub const REPORTS_AWAITED_MAX: usize = 256;
+/// Largest arguments of a job: each of its tasks has a copy.
+pub const JOB_ARGS_BYTES_MAX: usize = 64 * 1024;
+/// Most late ticks of a job that are fired at once.
+pub const MISFIRES_MAX: u16 = 100;
+/// Ticks of a job that are remembered.
+pub const TICKS_KEPT_MAX: usize = 20;
+/// Runs of those ticks that are remembered: one for each member, of the last tick at least.
+pub const TICK_RUNS_KEPT_MAX: usize = 1_024;
+/// The same where there is little room.
+pub const TICK_RUNS_KEPT_CROWDED: usize = 16;
+/// Most that is remembered of what a run of a job printed.
+pub const TICK_OUTPUT_BYTES_MAX: usize = 256;
+/// Most bytes of the jobs of a partition in its snapshot: what they may be, what their last ticks may
+/// still come to hold, and their open tasks.
+const JOBS_IMAGE_BYTES_MAX: usize = JOBS_BYTES_MAX
+    + JOBS_MAX * (512 + TICK_RUNS_KEPT_CROWDED * (128 + TICK_OUTPUT_BYTES_MAX))
+    + JOBS_MAX * (NOTICES_MAX * (128 + TICK_OUTPUT_BYTES_MAX) + REPORTS_AWAITED_MAX * 18)
+    + JOB_TASKS_BYTES_MAX
+    + 1024 * 1024;
 /// Bytes of all records of all partitions on one node, unless it is told otherwise; beyond it
 /// submissions are `Overloaded`. A small host has so much to spare beside the service that the node
 /// is part of, and it holds three million small tasks that wait. Partitions may not all be at their
@@ -166,6 +211,8 @@ pub const WAITERS_MAX: usize = 4_194_304;
 pub const FORWARDS_MAX: usize = 65_536;
 /// Tasks of one listing.
 pub const LIST_MAX: usize = 10_000;
+/// Jobs of one list: whatever is said of them, so many fit into a frame.
+pub const JOBS_LISTED_MAX: usize = 512;
 /// Results of one listing, and what failures carry as data: together with what else is told of so
 /// many tasks they fit into a frame.
 pub const LISTED_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -305,6 +352,13 @@ impl Default for Limits {
 }
 
 const _: () = {
+    // The last tick of a job on each of all members is remembered.
+    assert!(MEMBERS_MAX <= TICK_RUNS_KEPT_MAX);
+    // Of a job in a list: six names, an expression, a selection, what a run printed, and numbers.
+    assert!(
+        JOBS_LISTED_MAX * (6 * NAME_BYTES_MAX + CRON_BYTES_MAX + TICK_OUTPUT_BYTES_MAX + 5 * 1024)
+            < FRAME_BYTES_MAX
+    );
     assert!(LISTED_BYTES_MAX + LISTED_TEXT_BYTES_MAX + LIST_MAX * 400 < FRAME_BYTES_MAX);
     assert!(BATCH_BYTES_MAX + LISTED_TEXT_BYTES_MAX + BATCH_TASKS_MAX * 64 < FRAME_BYTES_MAX);
     // Whatever carries a result can carry a failure.
@@ -322,7 +376,7 @@ const _: () = {
     // owner that keeps pace never comes so far.
     assert!(FINISHED_BYTES_MAX + 2 * ENTRY_BYTES_MAX < PARTITION_FINISHED_BYTES_MAX);
     // Four bytes of length stand before a message, and it is held in memory as a whole.
-    assert!(SNAPSHOT_BYTES_MAX < 400 * 1024 * 1024);
+    assert!(SNAPSHOT_BYTES_MAX < 512 * 1024 * 1024);
     // What is counted of a part is no less than what is written of it: a run is a lessee (31), a
     // token (23), two times and an end; a lease is as much with one time and a flag; a history has
     // three counts, a flag, a length, a time and a failure that may be missing and a place; a failure

@@ -2,6 +2,7 @@
 //!
 //! Its versions are announced to all; nodes keep a copy and work on without the group.
 
+mod jobs_file;
 mod parting;
 
 use std::collections::BTreeMap;
@@ -9,9 +10,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::jobs_file::{FileVerdict, JobsFile};
 pub use self::parting::PartingRefusal;
 use crate::durable::LogEntry;
 use crate::id::{ClusterId, NodeId};
+use crate::job::Labels;
 use crate::limits::{FRAME_BYTES_MAX, MEMBERS_MAX};
 use crate::time::Wall;
 use crate::wire::hello::Versions;
@@ -38,10 +41,12 @@ pub struct Meta {
     pub forgotten: Vec<NodeId>,
     /// The newest version of the protocol that all members understand. It never goes back.
     pub spoken: u16,
+    /// Which version of the cluster's file its jobs are of.
+    pub jobs_file: JobsFile,
 }
 
 grown!(Meta { cluster, name, partitions, replicas, voters_min, members, version }
-    since 2 { forgotten = Vec::new(), spoken = 1 });
+    since 2 { forgotten = Vec::new(), spoken = 1, jobs_file = JobsFile::default() });
 
 /// A member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,12 +61,15 @@ pub struct Member {
     pub joined_in: u64,
     /// Whether it is to own, hold and run nothing.
     pub draining: bool,
+    /// What is said of it, for jobs that choose among members.
+    pub labels: Labels,
 }
 
-grown!(Member { name, address, joined_at, joined_in } since 2 { draining = false });
+grown!(Member { name, address, joined_at, joined_in }
+    since 2 { draining = false, labels = Labels::NONE });
 
 /// Who wants to be a member, or has moved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {
     /// The node.
     pub node: NodeId,
@@ -71,7 +79,11 @@ pub struct Join {
     pub address: SocketAddr,
     /// The cluster's name, as it is configured there.
     pub cluster_name: String,
+    /// What is said of it.
+    pub labels: Labels,
 }
+
+grown!(Join { node, name, address, cluster_name } since 2 { labels = Labels::NONE });
 
 /// Why a node is not a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -99,7 +111,8 @@ pub enum JoinRefusal {
     Forgotten,
 }
 
-/// What can be asked of the meta group. New variants go to the end.
+/// What can be asked of the meta group. New variants go to the end. All are written in the form of
+/// version 1: logs outlive versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MetaCommand {
     /// Take a member in, or note its new address.
@@ -126,12 +139,40 @@ pub enum MetaCommand {
         /// Which.
         version: u16,
     },
+    /// This is said of a member from now on.
+    Label {
+        /// Which.
+        node: NodeId,
+        /// What.
+        labels: Labels,
+    },
+    /// A member has a file with jobs: it is the cluster's from now on, if it is no former one.
+    File {
+        /// The hash of its jobs.
+        hash: u64,
+        /// Whether somebody has asked for it, so that it may be a former one.
+        deliberate: bool,
+    },
 }
+
+impl MetaCommand {
+    /// As it is written into the log.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode_for(LOG_VERSION, self)
+    }
+}
+
+/// The version of the protocol in whose form commands are written.
+const LOG_VERSION: u16 = 1;
+
+/// The version of the protocol that knows labels.
+const LABELS_SINCE: u16 = 2;
 
 impl Meta {
     /// A cluster with no members yet.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         cluster: ClusterId,
         name: String,
         partitions: u16,
@@ -150,28 +191,38 @@ impl Meta {
             version: 0,
             forgotten,
             spoken: Versions::OWN.max,
+            jobs_file: JobsFile::default(),
         }
     }
 
-    /// Carries out the command of `entry`, and tells whether it was refused.
+    /// Carries out the command of `entry`, and tells whether it was refused, and what it came to.
     ///
     /// # Errors
     /// When it holds none: it has no effect.
-    pub fn apply(&mut self, entry: &LogEntry) -> Result<Result<(), PartingRefusal>, DecodeError> {
-        Ok(match decode(&entry.data, FRAME_BYTES_MAX)? {
+    pub fn apply(
+        &mut self,
+        entry: &LogEntry,
+    ) -> Result<Result<Option<FileVerdict>, PartingRefusal>, DecodeError> {
+        let done = |result: Result<(), PartingRefusal>| result.map(|()| None);
+        Ok(match decode_from(LOG_VERSION, &entry.data, FRAME_BYTES_MAX)? {
             MetaCommand::Join { join, at } => {
                 // A refusal was told to the node before; two that race for a name meet here.
                 if self.check(&join).is_ok() {
                     self.admit(join, at);
                 }
-                Ok(())
+                Ok(None)
             }
-            MetaCommand::Drain { node, draining } => self.drain(node, draining),
-            MetaCommand::Forget { node } => self.forget(node),
+            MetaCommand::Drain { node, draining } => done(self.drain(node, draining)),
+            MetaCommand::Forget { node } => done(self.forget(node)),
             MetaCommand::Raise { version } => {
                 self.raise(version);
-                Ok(())
+                Ok(None)
             }
+            MetaCommand::Label { node, labels } => {
+                self.label(node, labels);
+                Ok(None)
+            }
+            MetaCommand::File { hash, deliberate } => Ok(Some(self.take_file(hash, deliberate))),
         })
     }
 
@@ -199,14 +250,41 @@ impl Meta {
     /// Whether `join` would change nothing.
     #[must_use]
     pub fn has(&self, join: &Join) -> bool {
+        self.members.get(&join.node).is_some_and(|member| {
+            // Before all understand labels none can be noted.
+            let is_labelled = member.labels == join.labels || self.spoken < LABELS_SINCE;
+            self.has_place(join) && is_labelled
+        })
+    }
+
+    /// Whether `join` is a member under that name and address.
+    #[must_use]
+    pub fn has_place(&self, join: &Join) -> bool {
         self.members
             .get(&join.node)
             .is_some_and(|member| member.name == join.name && member.address == join.address)
     }
 
+    /// What is said of `node`.
+    #[must_use]
+    pub fn labels(&self, node: NodeId) -> &Labels {
+        static NONE: Labels = Labels::NONE;
+        self.members.get(&node).map_or(&NONE, |member| &member.labels)
+    }
+
+    /// Notes what is said of a member.
+    pub fn label(&mut self, node: NodeId, labels: Labels) {
+        if let Some(member) = self.members.get_mut(&node)
+            && member.labels != labels
+        {
+            member.labels = labels;
+            self.version += 1;
+        }
+    }
+
     /// Takes a member in, or notes its new address.
     pub fn admit(&mut self, join: Join, at: Wall) {
-        if self.has(&join) {
+        if self.has_place(&join) {
             return;
         }
         self.version += 1;
@@ -217,6 +295,7 @@ impl Meta {
             joined_at: at,
             joined_in: version,
             draining: false,
+            labels: Labels::NONE,
         });
         member.name = join.name;
         member.address = join.address;

@@ -2,8 +2,8 @@
 //!
 //! Log entries hold [`Command`]s; [`Partition::apply`] carries them out, the same way on every
 //! replica, one file per verb: [`accept`], [`lease`], [`report`], [`release`], [`lose`],
-//! [`cancel`], [`expire`], [`forget`]; all of them change a record by taking it in [`hand`]. What came of them is told as [`Change`]s, which only the
-//! owner listens to.
+//! [`cancel`], [`expire`], [`forget`], and those of [`jobs`]; all of them change a record by taking it
+//! in [`hand`]. What came of them is told as [`Change`]s, which only the owner listens to.
 //!
 //! **It never outgrows a snapshot.** What is taken in has limits, and what becomes of it is bounded
 //! from them: finished records and stubs are dropped, in [`forget`], and runs are forgotten, in
@@ -18,6 +18,7 @@ mod command;
 mod expire;
 mod forget;
 mod hand;
+mod jobs;
 mod lease;
 mod lose;
 mod release;
@@ -32,6 +33,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::command::{Change, Command, Grant, Loss, Proposal, Refusal, Report};
+use self::jobs::Jobs;
+pub use self::jobs::{AlertTask, Fire, Hosts, JobChange, JobRefusal, RunNow};
 pub use self::shelf::{Room, Shelf, Shelves};
 pub use self::snapshot::CorruptSnapshot;
 use self::tally::Tally;
@@ -54,6 +57,7 @@ pub struct Partition {
     records: BTreeMap<TaskId, Record>,
     /// What is left of forgotten tasks: how they ended.
     stubs: BTreeMap<TaskId, State>,
+    jobs: Jobs,
 
     tally: Tally,
     /// How many records share each. Derived from them and rebuilt with them.
@@ -71,13 +75,15 @@ pub struct Fill {
     pub stubs: usize,
     /// Bytes of all records, and of what they share.
     pub bytes: usize,
+    /// Bytes of all jobs.
+    pub job_bytes: usize,
 }
 
 impl Fill {
     /// What all of it takes in memory, about.
     #[must_use]
     pub const fn weight(&self) -> usize {
-        self.bytes + self.stubs * STUB_WEIGHT
+        self.bytes + self.job_bytes + self.stubs * STUB_WEIGHT
     }
 }
 
@@ -93,6 +99,7 @@ impl Partition {
             order_next: 0,
             records: BTreeMap::new(),
             stubs: BTreeMap::new(),
+            jobs: Jobs::default(),
             tally: Tally::default(),
             templates: BTreeMap::new(),
         }
@@ -136,6 +143,6 @@ impl Partition {
     /// How full it is.
     #[must_use]
     pub fn fill(&self) -> Fill {
-        self.tally.fill(self.stubs.len())
+        self.tally.fill(self.stubs.len(), self.jobs.bytes())
     }
 }

@@ -40,9 +40,13 @@ pub enum Defect {
     /// An executor drops the outcome of a run that another owner decides:
     /// `second_run_after_loss`, `leased_runs_only`.
     DropRedirected,
+    /// A tick that was fired is fired again under another id: `ticks_fire_once`.
+    FireAgain,
     /// The floor of recognised ids follows the clock, backwards too: `nothing_goes_back`,
     /// `finished_stays`.
     FloorGoesBack,
+    /// A snapshot is written without the jobs: `jobs_are_kept`, `replicas_converge`.
+    ForgetJobs,
     /// A new owner does not look who runs its tasks: `every_task_ends`, `majority_serves`,
     /// `taken_over_in_time`.
     ForgetLeases,
@@ -101,7 +105,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -112,7 +116,9 @@ impl Defect {
         Self::DispatchUncommitted,
         Self::DoubleStart,
         Self::DropRedirected,
+        Self::FireAgain,
         Self::FloorGoesBack,
+        Self::ForgetJobs,
         Self::ForgetLeases,
         Self::ForgetRefusals,
         Self::ForgetUnfinished,

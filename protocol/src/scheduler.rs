@@ -17,7 +17,8 @@
 //! 8. [`loss`] has copies replaced whose storage is gone;
 //! 9. [`memory`] says when the node is full, [`states`] which copies get a whole state now;
 //! 10. [`meta`] keeps up with the cluster's facts, and [`facts`] has them changed by request;
-//! 11. [`fitness`] knows which nodes can do their part, and [`leave`] hands all over in order.
+//! 11. [`jobs`] has what is due put into the log, and does what people want of jobs;
+//! 12. [`fitness`] knows which nodes can do their part, and [`leave`] hands all over in order.
 //!
 //! What every member has a part of, it tells when it is asked: [`list`] and [`survey`] put together
 //! what [`gather`] brings.
@@ -41,6 +42,7 @@ mod fitness;
 mod founding;
 mod gather;
 mod inspect;
+mod jobs;
 mod leave;
 mod lessees;
 mod list;
@@ -86,6 +88,7 @@ pub use self::event::{Caller, Event, Found, Now};
 use self::fitness::Fitness;
 use self::gather::Gatherings;
 pub use self::inspect::CopyView;
+use self::jobs::{JobListing, Plans};
 use self::lessees::Lessees;
 use self::list::Listing;
 use self::loads::Loads;
@@ -101,6 +104,7 @@ use self::timers::Timers;
 use self::waits::Waits;
 use crate::durable::StoredGroup;
 use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId};
+use crate::job::Zones;
 use crate::limits::Limits;
 use crate::membership::Liveness;
 use crate::meta::{Join, Meta};
@@ -129,6 +133,8 @@ pub struct Settings {
     pub versions: Versions,
     /// Counts the schedulers of this start of the node.
     pub scheduler: u32,
+    /// The time zones that it knows.
+    pub zones: Zones,
 }
 
 /// Drives the groups of a node.
@@ -170,6 +176,7 @@ pub struct Scheduler {
     // Indexes over the records of the partitions that it owns.
     ready: Ready,
     timers: Timers,
+    plans: Plans,
     slots: Slots,
     loads: Loads,
 
@@ -184,6 +191,7 @@ pub struct Scheduler {
     confirmed: BTreeMap<GroupId, Vec<(u64, Vec<Read>)>>,
     on_the_way: OnTheWay,
     listings: Gatherings<Listing>,
+    job_listings: Gatherings<JobListing>,
     surveys: Gatherings<Survey>,
     joins: BTreeMap<NodeId, Join>,
 
@@ -226,6 +234,7 @@ impl Scheduler {
             lessees: Lessees::default(),
             ready: Ready::default(),
             timers: Timers::default(),
+            plans: Plans::default(),
             slots: Slots::default(),
             loads: Loads::default(),
             asks: Asks::new(settings.incarnation, settings.scheduler),
@@ -235,6 +244,7 @@ impl Scheduler {
             confirmed: BTreeMap::new(),
             on_the_way: OnTheWay::default(),
             listings: Gatherings::new(list::WAIT_MAX),
+            job_listings: Gatherings::new(list::WAIT_MAX),
             surveys: Gatherings::new(survey::WAIT_MAX),
             joins: BTreeMap::new(),
             outbox: Outbox::default(),
@@ -265,7 +275,8 @@ impl Scheduler {
     #[must_use]
     pub fn next_deadline(&self) -> Tick {
         // While the disk is busy nothing is leased: what is due waits for it, not for a deadline.
-        let timer = if self.disk.is_free() { self.timers.next(self.now) } else { Tick::NEVER };
+        let due = self.timers.next(self.now).min(self.plans.next(self.now));
+        let timer = if self.disk.is_free() { due } else { Tick::NEVER };
         self.tick_at.min(timer.max(self.now.tick)).min(self.asks.next_deadline())
     }
 
@@ -284,6 +295,7 @@ impl Scheduler {
     ) {
         debug_assert!(now.tick >= self.now.tick, "time goes back");
         self.take_time(now);
+        self.plans.begin_step();
         for event in events {
             self.take(event);
         }
@@ -310,6 +322,7 @@ impl Scheduler {
                 self.speaks(node, version);
                 self.reached(node);
             }
+            Event::Reloaded { caller, result } => self.reloaded(caller, result),
             Event::Retired => self.fitness.retired(),
         }
     }

@@ -40,6 +40,19 @@ impl TaskId {
         )
     }
 
+    /// The id that follows from `hash`, of which the low 62 bits are used, for something that is to
+    /// happen at `at`: whoever makes it makes the same.
+    #[must_use]
+    pub const fn derived(at: Wall, partition: PartitionId, hash: u64) -> Self {
+        Self((Self::new(at, partition, hash).0 & !(0xf << 76)) | (VERSION_8 << 76))
+    }
+
+    /// Whether it follows from something, instead of being drawn at random.
+    #[must_use]
+    pub const fn is_derived(self) -> bool {
+        (self.0 >> 76) & 0xf == VERSION_8
+    }
+
     /// The id with these bits, if they are those of a task id.
     ///
     /// # Errors
@@ -134,6 +147,19 @@ mod tests {
         let uuid = Uuid::from_u128(id.bits());
         assert_eq!(uuid.get_version_num(), 7);
         assert_eq!(uuid.get_variant(), uuid::Variant::RFC4122);
+    }
+
+    #[test]
+    fn a_derived_one_says_so_and_is_the_same_each_time() {
+        let id = || TaskId::derived(Wall::from_millis(5), PartitionId(7), 9);
+        assert_eq!(
+            (id(), id().partition(), id().made_at()),
+            (id(), PartitionId(7), Wall::from_millis(5))
+        );
+        assert!(
+            id().is_derived() && !TaskId::new(Wall::from_millis(5), PartitionId(7), 9).is_derived()
+        );
+        assert_eq!(TaskId::from_bits(id().bits()), Ok(id()));
     }
 
     #[test]

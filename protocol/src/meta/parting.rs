@@ -120,6 +120,7 @@ impl Meta {
 mod tests {
     use super::*;
     use crate::id::ClusterId;
+    use crate::job::Labels;
     use crate::meta::{Join, JoinRefusal};
     use crate::time::Wall;
 
@@ -133,6 +134,7 @@ mod tests {
             name: format!("host-{}", node.0),
             address: ([10, 0, 0, 1], 7_400).into(),
             cluster_name: "test".to_owned(),
+            labels: Labels::NONE,
         }
     }
 

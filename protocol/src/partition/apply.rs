@@ -18,6 +18,7 @@ impl Partition {
         let mut tokens = Tokens { next: Token { term, index, position: 0 } };
         let mut accepts = 0;
         for command in proposal.commands {
+            let told = changes.len();
             match command {
                 Command::Accept { batch, grants } => {
                     self.accept(accepts, &batch, &grants, &mut tokens, changes);
@@ -33,7 +34,15 @@ impl Partition {
                 Command::Cancel { task } => self.cancel(task, changes),
                 Command::Expire { tasks } => self.expire(&tasks, changes),
                 Command::Forget { finished, floor } => self.forget(finished, floor),
+                Command::ChangeJob { job, change } => self.change_job(index, &job, change, changes),
+                Command::Fire(fire) => self.fire(*fire, changes),
+                Command::RunNow(run) => self.run_now(&run, changes),
+                Command::Alert(alert) => self.alert(&alert, changes),
+                Command::NoteUnreported { job, tick } => {
+                    self.note_unreported(&job, tick, changes);
+                }
             }
+            self.conclude_jobs(told, changes);
         }
     }
 }

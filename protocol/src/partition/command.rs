@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Shelves;
+use super::{AlertTask, Fire, JobChange, JobRefusal, RunNow, Shelves};
 use crate::id::{Lessee, TaskId, Token};
+use crate::job::JobName;
 use crate::limits::{DEDUP_WINDOW, ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
 use crate::task::{Batch, Outcome};
 use crate::time::{Span, Wall};
@@ -81,6 +82,27 @@ pub enum Command {
         finished: Shelves<u32>,
         /// Stubs of ids made at or before it go, too.
         floor: Wall,
+    },
+    /// Define a job, remove it, have it fire or not. This and what follows came with version 2 of the
+    /// protocol.
+    ChangeJob {
+        /// Which.
+        job: JobName,
+        /// What is said of it.
+        change: JobChange,
+    },
+    /// Decide about ticks of a job that are due.
+    Fire(Box<Fire>),
+    /// Run a job now, whatever its schedule says.
+    RunNow(Box<RunNow>),
+    /// Tell what has happened to a job.
+    Alert(Box<AlertTask>),
+    /// Note that a tick of a job has not ended well in time, if that is so.
+    NoteUnreported {
+        /// The job.
+        job: JobName,
+        /// The tick.
+        tick: Wall,
     },
 }
 
@@ -217,5 +239,27 @@ pub enum Change {
     Finished {
         /// The task.
         task: TaskId,
+    },
+    /// The next [`Command::ChangeJob`] or [`Command::RunNow`] of the entry was carried out, or refused.
+    JobChanged {
+        /// The job.
+        job: JobName,
+        /// Whether it was.
+        result: Result<(), JobRefusal>,
+    },
+    /// When a job is to be looked at next may have changed.
+    JobDue {
+        /// The job.
+        job: JobName,
+    },
+    /// There is no room for tasks of a job just now.
+    JobFull {
+        /// The job.
+        job: JobName,
+    },
+    /// A job has something to tell.
+    JobNotice {
+        /// The job.
+        job: JobName,
     },
 }

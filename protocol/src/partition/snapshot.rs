@@ -1,4 +1,8 @@
 //! A partition as bytes: equal states have equal bytes.
+//!
+//! A partition that has jobs is written in a form of its own, with a mark before it that nothing else
+//! begins with; without any it looks as it did before there were jobs, so that members of a version that
+//! knows none can read it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,8 +11,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Partition;
+use super::jobs::{Jobs, JobsImage};
 use crate::id::{PartitionId, TaskId};
 use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::sabotage::{self, Defect};
 use crate::task::{History, Phase, Record, State, Template};
 use crate::time::Wall;
 use crate::wire::{DecodeError, decode, encode};
@@ -59,7 +65,7 @@ impl Partition {
                 history: record.history.clone(),
             });
         }
-        encode(&Image {
+        let image = Image {
             id: self.id,
             now: self.now,
             dedup_floor: self.dedup_floor,
@@ -68,7 +74,13 @@ impl Partition {
             templates,
             records,
             stubs: self.stubs.iter().map(|(id, state)| (*id, *state)).collect(),
-        })
+        };
+        if self.jobs.is_empty() || sabotage::has(Defect::ForgetJobs) {
+            return encode(&image);
+        }
+        let mut bytes = vec![WITH_JOBS];
+        bytes.append(&mut encode(&(image, self.jobs.to_image())));
+        bytes
     }
 
     /// The state that `bytes` hold.
@@ -76,9 +88,16 @@ impl Partition {
     /// # Errors
     /// When they are not the bytes of a partition.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CorruptSnapshot> {
-        let image: Image = decode(bytes, SNAPSHOT_BYTES_MAX)?;
+        let (image, jobs): (Image, Option<JobsImage>) = match bytes.split_first() {
+            Some((&WITH_JOBS, bytes)) => {
+                let (image, jobs) = decode(bytes, SNAPSHOT_BYTES_MAX)?;
+                (image, Some(jobs))
+            }
+            _ => (decode(bytes, SNAPSHOT_BYTES_MAX)?, None),
+        };
         let templates: Vec<Arc<Template>> = image.templates.into_iter().map(Arc::new).collect();
         let mut partition = Self::new(image.id);
+        partition.jobs = jobs.map(Jobs::from_image).unwrap_or_default();
         partition.now = image.now;
         partition.dedup_floor = image.dedup_floor;
         partition.order_next = image.order_next;
@@ -119,6 +138,9 @@ impl Partition {
         Ok(partition)
     }
 }
+
+/// Stands before a state with jobs. A state without begins with a number, and no number begins so.
+const WITH_JOBS: u8 = 0xff;
 
 /// Bytes that are not those of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -29,12 +29,12 @@ pub(super) struct Finished {
 }
 
 impl Tally {
-    pub(super) fn fill(&self, stubs: usize) -> Fill {
+    pub(super) fn fill(&self, stubs: usize, job_bytes: usize) -> Fill {
         let room = |shelf| {
             let Finished { tasks, bytes } = &self.finished[shelf];
             Room { tasks: tasks.len(), bytes: *bytes }
         };
-        Fill { open: self.open, finished: Shelves::of(room), stubs, bytes: self.bytes }
+        Fill { open: self.open, finished: Shelves::of(room), stubs, bytes: self.bytes, job_bytes }
     }
 
     /// Bytes of all finished records.

@@ -1,6 +1,7 @@
 //! What each verb of a partition promises, tried on one partition whose log is written by hand.
 
 mod accept;
+mod anew;
 mod apply;
 mod audit;
 mod bounds;
@@ -10,6 +11,7 @@ mod expire;
 mod failures;
 mod forget;
 mod history;
+mod jobs;
 mod late;
 mod lease;
 mod lose;
@@ -20,6 +22,7 @@ mod report;
 mod retry;
 mod sights;
 mod snapshot;
+mod years;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -195,6 +198,7 @@ fn assert_unchanged(owner: &mut Owner, act: impl FnOnce(&mut Owner)) {
 /// Everything derived is what a recount over the records gives.
 #[track_caller]
 fn assert_counted(partition: &Partition) {
+    partition.jobs.assert_counted();
     let fill = partition.fill();
     let is_final = |record: &&Record| record.state().is_final();
     let records = || partition.records.values();

@@ -3,6 +3,7 @@
 use super::asks::{Origin, Place};
 use super::{Effect, Scheduler};
 use crate::id::NodeId;
+use crate::partition::JobRefusal;
 use crate::wire::{Answer, Ask, PeerMessage, RequestError};
 
 impl Scheduler {
@@ -37,6 +38,12 @@ impl Scheduler {
             {
                 return self.answer(origin, Answer::Failed(RequestError::Unknown));
             }
+            // The first try may have removed it, and what was asked for is so in any case.
+            Answer::Failed(RequestError::Job(JobRefusal::NotFound { .. }))
+                if open.repeated && open.ask.removes_job() =>
+            {
+                return self.answer(origin, Answer::Done);
+            }
             Answer::Waiting => {
                 open.acknowledged = true;
                 return;
@@ -55,7 +62,11 @@ impl Scheduler {
             Answer::Claims(_)
             | Answer::Done
             | Answer::Failed(_)
+            | Answer::File(_)
             | Answer::Finished(_)
+            | Answer::Job(_)
+            | Answer::Jobs { .. }
+            | Answer::Reloaded { .. }
             | Answer::Status(_)
             | Answer::Tasks { .. }
             | Answer::View(_)
@@ -74,10 +85,13 @@ impl Scheduler {
             Answer::Tasks { tasks, partitions_missing } => {
                 return self.listed(from, id, tasks, partitions_missing);
             }
+            Answer::Jobs { jobs, partitions_missing } => {
+                return self.jobs_listed(from, id, jobs, partitions_missing);
+            }
             other => other,
         };
         if let Answer::Failed(error @ RequestError::TooLong { .. }) = &answer
-            && self.listings.give_up(from, id)
+            && (self.listings.give_up(from, id) || self.job_listings.give_up(from, id))
         {
             return self.answer(Origin::Here(id), Answer::Failed(error.clone()));
         }

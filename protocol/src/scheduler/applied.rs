@@ -46,8 +46,11 @@ impl Scheduler {
                     let asked = owner.and_then(|owner| owner.applied(entry.index)?.facts);
                     self.learn_meta(meta);
                     if let Some(origin) = asked {
-                        let done =
-                            result.map_or_else(|why| Answer::Failed(why.into()), |()| Answer::Done);
+                        let done = match result {
+                            Err(why) => Answer::Failed(why.into()),
+                            Ok(None) => Answer::Done,
+                            Ok(Some(verdict)) => Answer::File(verdict),
+                        };
                         self.answer(origin, done);
                     }
                 }
@@ -99,9 +102,10 @@ impl Scheduler {
             return;
         }
         let slots = in_flight.take_slots();
-        let InFlight { submissions, cancels, .. } = in_flight;
+        let InFlight { submissions, cancels, asked, .. } = in_flight;
         self.take_back_slots(slots, changes);
         let mut submissions = submissions.into_iter();
+        let mut asked = asked.into_iter();
         for change in changes.drain(..) {
             match change {
                 Change::Accepted { ordinal: _, refused, known, unused: _ } => {
@@ -119,6 +123,16 @@ impl Scheduler {
                     self.outbox.stop(lessee.node, task, token);
                 }
                 Change::Finished { task } => self.tell_waiters(task),
+                Change::JobChanged { job: _, result } => {
+                    if let Some((origin, _)) = asked.next() {
+                        let done = |()| Answer::Done;
+                        let answer = result.map_or_else(|why| Answer::Failed(why.into()), done);
+                        self.answer(origin, answer);
+                    }
+                }
+                Change::JobDue { job } => self.index_job(&job),
+                Change::JobFull { job } => self.job_is_full(&job),
+                Change::JobNotice { job } => self.index_notice(job),
             }
         }
         for (origin, task) in cancels {
@@ -131,10 +145,13 @@ impl Scheduler {
         let record = replica.and_then(|r| r.partition()).and_then(|p| p.record(task));
         if let Some(record) = record {
             let template = std::sync::Arc::clone(&record.template);
+            let target = replica.and_then(|r| r.partition()).and_then(|p| p.target(task));
+            let target = target.cloned().unwrap_or_default();
             if let Some(expires_at) = template.options.expires_at {
                 self.timers.insert(expires_at, task, Due::Expire);
             }
-            self.ready.push(&template, task, record.waits_again());
+            let waits_again = record.waits_again();
+            self.ready.push(&template, &target, task, waits_again);
         }
     }
 
@@ -220,7 +237,11 @@ impl Scheduler {
             | Change::Closed { .. }
             | Change::Lost { .. }
             | Change::Stop { .. }
-            | Change::Finished { .. } => false,
+            | Change::Finished { .. }
+            | Change::JobChanged { .. }
+            | Change::JobDue { .. }
+            | Change::JobFull { .. }
+            | Change::JobNotice { .. } => false,
         };
         if !changes.iter().any(is_spare) {
             return;
@@ -252,7 +273,7 @@ impl Scheduler {
         let Some(record) = partition.record(task) else {
             return;
         };
-        let is_late = record.template.options.expires_at.is_some_and(|at| at <= now);
+        let is_late = record.is_overdue(now);
         match record.state() {
             State::Ready if !is_late => self.index_ready(task),
             State::Scheduled if !is_late => {

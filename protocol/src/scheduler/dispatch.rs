@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::mem;
 
 use super::Scheduler;
-use super::ready::Head;
+use super::ready::{Class, Head};
 use super::replica::{Machine, Replica};
 use super::slots::{Choice, take_slots};
 use super::submit::Submission;
-use crate::id::{GroupId, Lessee, TaskId};
+use crate::id::{GroupId, Lessee, NodeId, TaskId};
+use crate::job::{Labels, Target};
 use crate::partition::Change;
 use crate::task::{State, Template};
 
@@ -20,6 +21,7 @@ impl Scheduler {
     /// Leases what waits to slots that are held, and grants slots to submissions in line.
     pub(super) fn assign(&mut self) {
         self.fire_timers();
+        self.fire_jobs();
         if !self.ready.is_empty() {
             self.assign_ready();
         }
@@ -48,6 +50,7 @@ impl Scheduler {
             let mut lines: BTreeMap<usize, BinaryHeap<Head>> = BTreeMap::new();
             for head in self.ready.heads() {
                 let class = self.ready.classes().get(head.class);
+                let class = class.filter(|class| self.may_run(lessee.node, class));
                 let pool = class.and_then(|class| profile.pool(&class.queue, &class.name));
                 let is_fit = || {
                     is_serving
@@ -141,6 +144,7 @@ impl Scheduler {
         };
         let home = self.node();
         let mut found: Vec<Choice> = (self.lessees.present())
+            .filter(|(lessee, _)| self.may_run(lessee.node, class))
             .filter(|(lessee, _)| lessee.node == home || self.is_alive(lessee.node))
             .filter_map(|(lessee, profile)| {
                 profile.pool(&class.queue, &class.name).map(|pool| (lessee, pool))
@@ -153,6 +157,16 @@ impl Scheduler {
         }
         found.sort_unstable_by_key(|(lessee, _)| (lessee.node != home, *lessee));
         found
+    }
+
+    /// Whether tasks of a class may run on a node, as far as its labels say.
+    fn may_run(&self, node: NodeId, class: &Class) -> bool {
+        if class.target == Target::Anywhere {
+            return true;
+        }
+        let none = Labels::NONE;
+        let labels = self.meta.as_ref().map_or(&none, |meta| meta.labels(node));
+        class.target.includes(node, labels)
     }
 
     /// Submissions of one kind that find slots free are leased in the entry that accepts them.
@@ -191,7 +205,7 @@ impl Scheduler {
     }
 
     fn executors_of(&mut self, template: &Template) -> Vec<Choice> {
-        let class = self.ready.class(template);
+        let class = self.ready.class(template, &Target::Anywhere);
         self.executors_for(class)
     }
 }

@@ -71,6 +71,9 @@ pub enum Effect {
     },
     /// Make these writes durable.
     Persist(WriteBatch),
+    /// Read the file of this node again, for a client that asks for it: answered with
+    /// [`Event::Reloaded`](super::Event::Reloaded).
+    Reload(Caller),
     /// The cluster does not take this node in: it must stop.
     Refused(JoinRefusal),
     /// Tell another node. What concerns consensus must not wait behind other things.

@@ -109,6 +109,13 @@ pub enum Event {
         /// The newest version that both speak.
         version: u16,
     },
+    /// The file of this node was read again, as [`Effect::Reload`](super::Effect::Reload) wanted.
+    Reloaded {
+        /// For whom.
+        caller: Caller,
+        /// What there is to tell of it.
+        result: Result<Vec<String>, String>,
+    },
     /// The executor of this node has [retired](crate::executor::Effect::Retired).
     Retired,
 }

@@ -99,12 +99,16 @@ impl Scheduler {
 
     /// Ends what waits for members that do not answer.
     pub(super) fn tend_gatherings(&mut self) {
-        if self.listings.open.is_empty() && self.surveys.open.is_empty() {
+        if self.listings.open.is_empty()
+            && self.job_listings.open.is_empty()
+            && self.surveys.open.is_empty()
+        {
             return;
         }
         let now = self.now.tick;
         let alive = self.members().filter(|node| self.is_alive(*node)).collect();
         let mut over = self.listings.overdue(now, &alive);
+        over.append(&mut self.job_listings.overdue(now, &alive));
         over.append(&mut self.surveys.overdue(now, &alive));
         for (id, answer) in over {
             self.answer(Origin::Here(id), answer);

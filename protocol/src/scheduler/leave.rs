@@ -58,7 +58,12 @@ impl Scheduler {
             | Command::Pardon { .. }
             | Command::Cancel { .. }
             | Command::Expire { .. }
-            | Command::Forget { .. } => false,
+            | Command::Forget { .. }
+            | Command::ChangeJob { .. }
+            | Command::Fire(_)
+            | Command::RunNow(_)
+            | Command::Alert(_)
+            | Command::NoteUnreported { .. } => false,
         };
         let line = &owner.line;
         let in_flight = owner.in_flight.iter().flat_map(|entry| &entry.proposal.commands);

@@ -60,12 +60,12 @@ impl Scheduler {
         self.answer(origin, Answer::Tasks { tasks, partitions_missing });
     }
 
-    fn partitions(&self) -> u16 {
+    pub(super) fn partitions(&self) -> u16 {
         self.meta.as_ref().map_or(0, |meta| meta.partitions)
     }
 
     /// Partitions of whose tasks this node cannot tell for sure.
-    fn partitions_missing(&self) -> u16 {
+    pub(super) fn partitions_missing(&self) -> u16 {
         let told = (self.replicas.values())
             .filter(|replica| replica.partition().is_some() && replica.is_settled())
             .filter(|replica| !self.is_cut_off(replica));

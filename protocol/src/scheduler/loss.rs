@@ -75,6 +75,7 @@ mod tests {
     use crate::durable::{StateWrite, StoredGroup};
     use crate::group::{Group, Role};
     use crate::id::{ClusterId, Incarnation, ReplicaId};
+    use crate::job::{Labels, Zones};
     use crate::limits::Limits;
     use crate::membership::Liveness;
     use crate::meta::Join;
@@ -98,7 +99,8 @@ mod tests {
     fn settings(node: NodeId, incarnation: Incarnation, has_seeds: bool) -> Settings {
         let name = format!("node-{}", node.0);
         let address = ([127, 0, 0, 1], u16::try_from(node.0).expect("a small number")).into();
-        let join = Join { node, name, address, cluster_name: "test".to_owned() };
+        let cluster_name = "test".to_owned();
+        let join = Join { node, name, address, cluster_name, labels: Labels::NONE };
         Settings {
             node,
             incarnation,
@@ -109,6 +111,7 @@ mod tests {
             versions: Versions::OWN,
             limits: Limits::default(),
             scheduler: 1,
+            zones: Zones::bundled(),
         }
     }
 
@@ -185,7 +188,8 @@ mod tests {
                         | Effect::Joined(_)
                         | Effect::Left
                         | Effect::Meet { .. }
-                        | Effect::Members(_) => {}
+                        | Effect::Members(_)
+                        | Effect::Reload(_) => {}
                         Effect::PassedOver { why, .. } => panic!("passed over: {why}"),
                         Effect::Refused(why) => panic!("refused: {why}"),
                     }

@@ -66,12 +66,23 @@ impl Scheduler {
         if batch.rows.iter().all(|row| is_known(row.id)) {
             return Ok(());
         }
-        let mib = limit / (1024 * 1024);
+        Err(self.out_of_memory())
+    }
+
+    /// Whether there is memory for what jobs add, that is, for their tasks and for more of them. Ticks wait
+    /// until there is: they are in time or late then, as their jobs say.
+    pub(super) const fn has_memory_for_jobs(&self) -> bool {
+        self.memory + self.on_the_way.weight < self.settings.limits.node_bytes_max
+    }
+
+    /// Why a node takes in nothing.
+    pub(super) fn out_of_memory(&self) -> RequestError {
+        let mib = self.settings.limits.node_bytes_max / (1024 * 1024);
         let what = format!(
             "tasks fill the {mib} MiB that it has for them: wait for workers to catch up, add some, \
              or raise `memory` under [node]"
         );
-        Err(RequestError::Overloaded { what })
+        RequestError::Overloaded { what }
     }
 
     /// Whether the records here take most of the memory that they may: gossip is to tell the others.

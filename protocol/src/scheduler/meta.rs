@@ -189,8 +189,13 @@ impl Scheduler {
         }
         let at = self.now.wall;
         self.joins.insert(join.node, join.clone());
+        let command = if meta.has_place(&join) {
+            MetaCommand::Label { node: join.node, labels: join.labels }
+        } else {
+            MetaCommand::Join { join, at }
+        };
         if let Some(owner) = self.replicas.get_mut(&GroupId::META).and_then(Replica::settled) {
-            owner.line.meta.push((None, MetaCommand::Join { join, at }));
+            owner.line.meta.push((None, command));
             self.staged.insert(GroupId::META);
         }
     }

@@ -5,9 +5,10 @@
 
 use super::Scheduler;
 use super::asks::Origin;
-use crate::id::{GroupId, TaskId};
+use crate::id::{GroupId, PartitionId, TaskId};
+use crate::job::JobName;
 use crate::sabotage::{self, Defect};
-use crate::time::Span;
+use crate::time::{Span, Wall};
 use crate::wire::{Answer, RequestError};
 
 /// A read that was not confirmed for so long is asked for again.
@@ -16,9 +17,23 @@ const REPEAT_AFTER: Span = Span::from_millis(500);
 /// A read that waits for its confirmation.
 pub(super) struct Read {
     pub(super) origin: Origin,
-    pub(super) task: TaskId,
-    /// Whether it waits until the task has ended.
-    pub(super) waits: bool,
+    what: What,
+}
+
+/// What is read.
+enum What {
+    Job(JobName),
+    /// A job that is to run, and was not there.
+    Run {
+        job: JobName,
+        /// When that was asked for.
+        at: Wall,
+    },
+    Task {
+        task: TaskId,
+        /// Whether it waits until the task has ended.
+        waits: bool,
+    },
 }
 
 impl Scheduler {
@@ -30,18 +45,35 @@ impl Scheduler {
         if sabotage::has(Defect::UnconfirmedReads) && !wait {
             return self.show(origin, task);
         }
+        self.read_confirmed(
+            task.partition(),
+            Read { origin, what: What::Task { task, waits: wait } },
+        );
+    }
+
+    /// Shows a job.
+    pub(super) fn read_job(&mut self, origin: Origin, job: JobName) {
+        if let Some(partition) = self.partition_of_job(&job) {
+            self.read_confirmed(partition, Read { origin, what: What::Job(job) });
+        }
+    }
+
+    /// A job is to run that is not there: so somebody else may own its partition, and know it.
+    pub(super) fn read_job_to_run(&mut self, origin: Origin, job: JobName, at: Wall) {
+        if let Some(partition) = self.partition_of_job(&job) {
+            self.read_confirmed(partition, Read { origin, what: What::Run { job, at } });
+        }
+    }
+
+    fn read_confirmed(&mut self, partition: PartitionId, read: Read) {
         let now = self.now.tick;
         let number = self.next_read;
-        let Some(owner) = self.owner_mut(task.partition()) else {
+        let Some(owner) = self.owner_mut(partition) else {
             return;
         };
         // Reads of one round share a confirmation.
-        owner.reads.entry(number).or_insert_with(|| (now, Vec::new())).1.push(Read {
-            origin,
-            task,
-            waits: wait,
-        });
-        self.unconfirmed.insert(GroupId::of(task.partition()));
+        owner.reads.entry(number).or_insert_with(|| (now, Vec::new())).1.push(read);
+        self.unconfirmed.insert(GroupId::of(partition));
     }
 
     /// Whether a task of a partition that this node owns has ended.
@@ -91,11 +123,12 @@ impl Scheduler {
                 later.push((index, reads));
                 continue;
             }
-            for Read { origin, task, waits } in reads {
-                if waits {
-                    self.wait_for(origin, task);
-                } else {
-                    self.show(origin, task);
+            for Read { origin, what } in reads {
+                match what {
+                    What::Job(job) => self.show_job(origin, &job),
+                    What::Run { job, at } => self.run_job_if_there(origin, job, at),
+                    What::Task { task, waits: true } => self.wait_for(origin, task),
+                    What::Task { task, waits: false } => self.show(origin, task),
                 }
             }
         }

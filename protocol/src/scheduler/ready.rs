@@ -1,13 +1,14 @@
 //! Tasks that wait for a slot: an index over records, rebuilt at each takeover.
 //!
-//! Tasks of one queue and one name form a *class*: whatever executor may run one of them may run
-//! all. The order is priority, then first come first served, within a class and between classes
+//! Tasks of one queue, one name and one target form a *class*: whatever executor may run one of them may
+//! run all. The order is priority, then first come first served, within a class and between classes
 //! that take the same slots: a long line of one name must not keep another from its turn.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::id::{PartitionId, TaskId};
+use crate::job::Target;
 use crate::task::Template;
 
 /// 0 to 9.
@@ -19,7 +20,9 @@ const SLACK: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     classes: Vec<Class>,
-    places: BTreeMap<String, BTreeMap<String, usize>>,
+    places: BTreeMap<String, BTreeMap<String, BTreeMap<Target, usize>>>,
+    /// Classes in which anybody waits: there may be one for each job and host, most of them empty.
+    waited_for: BTreeSet<usize>,
     len: usize,
     /// Numbers those who join a line.
     last: u64,
@@ -40,34 +43,36 @@ pub(super) struct Head {
 pub(super) struct Class {
     pub(super) queue: String,
     pub(super) name: String,
+    pub(super) target: Target,
     lines: [VecDeque<(u64, TaskId)>; PRIORITIES],
     len: usize,
 }
 
 impl Ready {
-    /// The class of `template`.
-    pub(super) fn class(&mut self, template: &Template) -> usize {
-        if let Some(place) =
-            self.places.get(&template.queue).and_then(|names| names.get(&template.name))
-        {
+    /// The class of `template` where `target` may run it.
+    pub(super) fn class(&mut self, template: &Template, target: &Target) -> usize {
+        let names = self.places.get(&template.queue);
+        let targets = names.and_then(|names| names.get(&template.name));
+        if let Some(place) = targets.and_then(|targets| targets.get(target)) {
             return *place;
         }
         let place = self.classes.len();
         self.classes.push(Class {
             queue: template.queue.clone(),
             name: template.name.clone(),
+            target: target.clone(),
             lines: Default::default(),
             len: 0,
         });
         let names = self.places.entry(template.queue.clone()).or_default();
-        names.insert(template.name.clone(), place);
+        names.entry(template.name.clone()).or_default().insert(target.clone(), place);
         place
     }
 
     /// Puts a task into its line: at the end, or if it waits `again`, having been started before, at
     /// the front. It came before those that wait, and whoever waits for it has waited longest.
-    pub(super) fn push(&mut self, template: &Template, task: TaskId, again: bool) {
-        let place = self.class(template);
+    pub(super) fn push(&mut self, template: &Template, target: &Target, task: TaskId, again: bool) {
+        let place = self.class(template, target);
         let priority = usize::from(template.options.priority()).min(PRIORITIES - 1);
         self.last += 1;
         let came = self.last;
@@ -81,15 +86,19 @@ impl Ready {
                 None => line.push_back((came, task)),
             }
             self.len += 1;
+            self.waited_for.insert(place);
         }
     }
 
     /// The first waiting task of a class.
-    pub(super) fn pop(&mut self, class: usize) -> Option<TaskId> {
-        let class = self.classes.get_mut(class)?;
+    pub(super) fn pop(&mut self, place: usize) -> Option<TaskId> {
+        let class = self.classes.get_mut(place)?;
         let (_, task) = class.lines.iter_mut().rev().find_map(VecDeque::pop_front)?;
         class.len -= 1;
         self.len -= 1;
+        if class.len == 0 {
+            self.waited_for.remove(&place);
+        }
         Some(task)
     }
 
@@ -104,7 +113,7 @@ impl Ready {
 
     /// The first in line of each class in which anybody waits.
     pub(super) fn heads(&self) -> impl Iterator<Item = Head> {
-        (0..self.classes.len()).filter_map(|class| self.head(class))
+        self.waited_for.iter().filter_map(|class| self.head(*class))
     }
 
     /// How many tasks of a class wait.
@@ -138,11 +147,14 @@ impl Ready {
     }
 
     fn retain(&mut self, keep: impl Fn(TaskId) -> bool) {
-        for class in &mut self.classes {
+        for (place, class) in self.classes.iter_mut().enumerate() {
             for line in &mut class.lines {
                 line.retain(|(_, task)| keep(*task));
             }
             class.len = class.lines.iter().map(VecDeque::len).sum();
+            if class.len == 0 {
+                self.waited_for.remove(&place);
+            }
         }
         self.len = self.classes.iter().map(|class| class.len).sum();
     }
@@ -157,17 +169,17 @@ mod tests {
     fn who_waits_again_is_first_among_its_like() {
         let task = |n| TaskId::new(Wall::from_millis(1), PartitionId(0), n);
         let (template, mut ready) = (Template::new("add"), Ready::default());
-        ready.push(&template, task(1), true);
+        ready.push(&template, &Target::Anywhere, task(1), true);
         for n in 2..4 {
-            ready.push(&template, task(n), false);
+            ready.push(&template, &Target::Anywhere, task(n), false);
         }
         let urgent = {
             let mut urgent = template.clone();
             urgent.options.priority = Some(9);
             urgent
         };
-        ready.push(&urgent, task(5), false);
-        ready.push(&template, task(4), true);
+        ready.push(&urgent, &Target::Anywhere, task(5), false);
+        ready.push(&template, &Target::Anywhere, task(4), true);
         let served: Vec<_> = std::iter::from_fn(|| ready.pop(0)).collect();
         assert_eq!(served, [5, 4, 1, 2, 3].map(task));
     }

@@ -77,6 +77,8 @@ pub(super) struct Line {
     pub(super) slots: Vec<SlotCount>,
     pub(super) submissions: Vec<Submission>,
     pub(super) cancels: Vec<(Origin, TaskId)>,
+    /// What people want of jobs.
+    pub(super) asked: Vec<(Origin, Command)>,
     pub(super) meta: Vec<FactsCommand>,
 }
 
@@ -91,6 +93,8 @@ pub(super) struct InFlight {
     pub(super) proposal: Proposal,
     pub(super) submissions: Vec<Submission>,
     pub(super) cancels: Vec<(Origin, TaskId)>,
+    /// See [`Line::asked`].
+    pub(super) asked: Vec<(Origin, Command)>,
     /// Who is told what came of the command of the meta group that it holds.
     pub(super) facts: Option<Origin>,
     /// Slots that its leases take if it is applied.
@@ -115,6 +119,7 @@ impl Line {
             && self.leases.is_empty()
             && self.submissions.is_empty()
             && self.cancels.is_empty()
+            && self.asked.is_empty()
             && self.meta.is_empty()
     }
 }
@@ -154,7 +159,12 @@ impl Owner {
                 | Command::Release { .. }
                 | Command::Pardon { .. }
                 | Command::Cancel { .. }
-                | Command::Expire { .. } => {}
+                | Command::Expire { .. }
+                | Command::ChangeJob { .. }
+                | Command::Fire(_)
+                | Command::RunNow(_)
+                | Command::Alert(_)
+                | Command::NoteUnreported { .. } => {}
             }
         }
         Some(in_flight)

@@ -173,8 +173,9 @@ impl Scheduler {
 
     /// What callers ask and would not fit into an entry is refused.
     fn refuse_line(&mut self, line: Line) {
-        let Line { submissions, cancels, mut slots, .. } = line;
+        let Line { submissions, cancels, asked, mut slots, .. } = line;
         let mut origins: Vec<Origin> = cancels.into_iter().map(|(origin, _)| origin).collect();
+        origins.extend(asked.into_iter().map(|(origin, _)| origin));
         for mut submission in submissions {
             self.leave_line(&submission);
             slots.append(&mut submission.slots);
@@ -194,7 +195,7 @@ impl Scheduler {
 fn propose_meta(group: &mut crate::group::Group, owner: &mut Owner, line: Line) -> Option<Line> {
     let mut kept = Line::default();
     for (origin, command) in line.meta {
-        match group.propose(encode(&command)) {
+        match group.propose(command.to_bytes()) {
             Ok(index) => {
                 owner.in_flight.push_back(InFlight { index, facts: origin, ..InFlight::default() });
             }
@@ -215,7 +216,8 @@ fn propose_commands(
     too_large: &mut Line,
 ) -> Option<Line> {
     let term = owner.term;
-    let Line { reports, commands: others, leases, slots, submissions, cancels, meta: _ } = line;
+    let Line { reports, commands: others, leases, slots, submissions, cancels, asked, meta: _ } =
+        line;
     let mut commands = Vec::new();
     let mut gathered = 0;
     for (lessee, reports) in reports {
@@ -228,8 +230,9 @@ fn propose_commands(
     }
     commands.extend(others);
     commands.extend(cancels.iter().map(|(_, task)| Command::Cancel { task: *task }));
+    commands.extend(asked.iter().map(|(_, command)| command.clone()));
     commands.extend(leases.into_iter().map(|(lessee, tasks)| Command::Lease { lessee, tasks }));
-    let mut next = InFlight { cancels, slots, ..InFlight::default() };
+    let mut next = InFlight { cancels, asked, slots, ..InFlight::default() };
     let mut waiting = submissions.into_iter().peekable();
     let mut kept = Line::default();
     loop {
@@ -252,13 +255,11 @@ fn propose_commands(
                 propose_singly(group, owner, mem::take(&mut next), &mut kept, too_large);
             }
             Err(ProposeError::Full | ProposeError::NotLeader) => {
-                let InFlight { proposal, mut submissions, cancels, slots, .. } = next;
+                let InFlight { proposal, mut submissions, cancels, asked, slots, .. } = next;
                 submissions.extend(waiting);
-                kept.commands.extend(proposal.commands.into_iter().filter(|command| {
-                    !matches!(command, Command::Accept { .. } | Command::Cancel { .. })
-                }));
+                kept.commands.extend(proposal.commands.into_iter().filter(is_own));
                 kept.slots.extend(slots);
-                return Some(Line { submissions, cancels, ..kept });
+                return Some(Line { submissions, cancels, asked, ..kept });
             }
         }
     }
@@ -274,15 +275,17 @@ fn propose_singly(
     kept: &mut Line,
     too_large: &mut Line,
 ) {
-    let InFlight { index: _, proposal, submissions, cancels, facts: _, mut slots } = whole;
+    let InFlight { index: _, proposal, submissions, cancels, asked, facts: _, mut slots } = whole;
     let Proposal { term, at, commands } = proposal;
     let mut submissions = submissions.into_iter();
     let mut cancels = cancels.into_iter();
+    let mut asked = asked.into_iter();
     for command in commands {
         let mut next = InFlight::default();
         match &command {
             Command::Accept { .. } => next.submissions.extend(submissions.next()),
             Command::Cancel { .. } => next.cancels.extend(cancels.next()),
+            Command::ChangeJob { .. } | Command::RunNow(_) => next.asked.extend(asked.next()),
             Command::Lease { lessee, .. } => {
                 next.slots = slots.extract_if(.., |(holder, ..)| holder == lessee).collect();
             }
@@ -291,7 +294,10 @@ fn propose_singly(
             | Command::Lose { .. }
             | Command::Pardon { .. }
             | Command::Expire { .. }
-            | Command::Forget { .. } => {}
+            | Command::Forget { .. }
+            | Command::Fire(_)
+            | Command::Alert(_)
+            | Command::NoteUnreported { .. } => {}
         }
         next.proposal = Proposal { term, at, commands: vec![command] };
         match group.propose(encode(&next.proposal)) {
@@ -299,10 +305,9 @@ fn propose_singly(
             Err(_) => {
                 too_large.submissions.append(&mut next.submissions);
                 too_large.cancels.append(&mut next.cancels);
+                too_large.asked.append(&mut next.asked);
                 kept.slots.append(&mut next.slots);
-                kept.commands.extend(next.proposal.commands.into_iter().filter(|command| {
-                    !matches!(command, Command::Accept { .. } | Command::Cancel { .. })
-                }));
+                kept.commands.extend(next.proposal.commands.into_iter().filter(is_own));
             }
         }
     }
@@ -339,4 +344,15 @@ fn propose_reports(
         }
     }
     left
+}
+
+/// Whether nobody but the owner asks for it, and nobody would say it again.
+const fn is_own(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Accept { .. }
+            | Command::Cancel { .. }
+            | Command::ChangeJob { .. }
+            | Command::RunNow(_)
+    )
 }

@@ -7,6 +7,7 @@ use super::{Caller, Effect, Scheduler};
 use crate::id::{GroupId, NodeId, PartitionId};
 use crate::limits::FORWARDS_MAX;
 use crate::membership::Liveness;
+use crate::partition::JobChange;
 use crate::task::InvalidBatch;
 use crate::time::Span;
 use crate::wire::{Answer, Ask, PeerMessage, Request, RequestError};
@@ -22,21 +23,23 @@ impl Scheduler {
     /// A client asks something.
     pub(super) fn asked(&mut self, caller: Caller, request: Request) {
         let Request { deadline, ask } = request;
+        if ask == Ask::Reload {
+            return self.outbox.effects.push(Effect::Reload(caller));
+        }
         let fail = |error| Effect::Answer { caller, answer: Answer::Failed(error), is_last: true };
         if self.asks.open.len() >= FORWARDS_MAX {
             let what = "open requests".to_owned();
             self.outbox.effects.push(fail(RequestError::Overloaded { what }));
             return;
         }
-        let mut bytes = 0;
-        if let Ask::Submit { batch, .. } = &ask {
-            bytes = batch.weight();
-            if let Err(error) =
-                batch.check().map_err(Into::into).and_then(|()| self.has_room_for(bytes))
-            {
-                self.outbox.effects.push(fail(error));
-                return;
-            }
+        let (bytes, checked) = match &ask {
+            Ask::Submit { batch, .. } => (batch.weight(), batch.check().map_err(Into::into)),
+            Ask::ChangeJob { change: JobChange::Define { job, .. }, .. } => (job.weight(), Ok(())),
+            _ => (0, Ok(())),
+        };
+        if let Err(error) = checked.and_then(|()| self.has_room_for(bytes)) {
+            self.outbox.effects.push(fail(error));
+            return;
         }
         let now = self.now.tick;
         let open = Open {
@@ -54,13 +57,32 @@ impl Scheduler {
         self.route(id);
     }
 
+    /// The file was read for a client, or could not be.
+    pub(super) fn reloaded(&mut self, caller: Caller, result: Result<Vec<String>, String>) {
+        let answer = match result {
+            Ok(notes) => Answer::Reloaded { notes },
+            Err(why) => Answer::Failed(RequestError::Reload { why }),
+        };
+        self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });
+    }
+
+    /// Somebody else's client asks what only this node's own may.
+    pub(super) fn not_yours(&mut self, origin: Origin) {
+        let why = "only who is connected to a node can have it read its file again".to_owned();
+        self.answer(origin, Answer::Failed(RequestError::Reload { why }));
+    }
+
     /// Finds out who is to answer, and asks.
     fn route(&mut self, id: u64) {
         let origin = Origin::Here(id);
         if let Err(unknown) = self.complete_ask(id) {
             let age = self.asks.open.get(&id).map(|open| self.now.tick.since(open.since));
+            let is_of_names = matches!(
+                unknown,
+                RequestError::UnknownTask { .. } | RequestError::UnknownQueue { .. }
+            );
             // The member that knows the name may not have introduced itself yet.
-            if self.profiles_missing() && age.is_some_and(|age| age < NAME_WAIT) {
+            if is_of_names && self.profiles_missing() && age.is_some_and(|age| age < NAME_WAIT) {
                 return self.park(id);
             }
             return self.answer(origin, Answer::Failed(unknown));
@@ -73,12 +95,25 @@ impl Scheduler {
                 let (state, queue, limit) = (*state, queue.clone(), *limit);
                 return self.list_everywhere(origin, state, queue, limit);
             }
+            Ask::ListJobs { .. } => {
+                let ask = open.ask.clone();
+                return self.list_jobs_everywhere(origin, &ask);
+            }
+            Ask::Reload => return self.not_yours(origin),
             Ask::Status => return self.survey(origin),
             Ask::Welcome => return self.welcome(origin),
-            Ask::Drain { .. } | Ask::Forget { .. } => return self.route_to_facts(id),
+            Ask::Drain { .. } | Ask::Forget { .. } | Ask::OfferFile { .. } => {
+                return self.route_to_facts(id);
+            }
+            Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => {
+                // Where a job lives depends on how many partitions there are.
+                if self.meta.is_none() {
+                    return self.park(id);
+                }
+            }
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {}
         }
-        let Some(partition) = open.ask.partition() else {
+        let Some(partition) = open.ask.partition(self.partitions()) else {
             // A submission of nothing.
             let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
             return self.answer(origin, answer);
@@ -125,6 +160,9 @@ impl Scheduler {
 
     /// Fills in what a request leaves to declarations, which this node may not know yet.
     fn complete_ask(&mut self, id: u64) -> Result<(), RequestError> {
+        if let Some(open) = self.asks.open.get(&id).filter(|open| !open.tried) {
+            self.check_job(&open.ask)?;
+        }
         let Some(Open { ask: Ask::Submit { batch, .. }, tried: false, .. }) =
             self.asks.open.get(&id)
         else {
@@ -182,31 +220,43 @@ impl Scheduler {
 
     /// Whether `node` is who is to answer `ask`, as far as is known here.
     fn is_asked(&self, ask: &Ask, node: NodeId) -> bool {
-        ask.is_of_facts() || ask.partition().and_then(|p| self.owner_of(p)) == Some(node)
+        let partition = ask.partition(self.partitions());
+        ask.is_of_facts() || partition.and_then(|p| self.owner_of(p)) == Some(node)
     }
 
     fn overdue(&mut self, id: u64) {
         let Some(open) = self.asks.remove(id) else {
             return;
         };
-        let partition = open.ask.partition().unwrap_or(PartitionId(0));
+        let partition = open.ask.partition(self.partitions()).unwrap_or(PartitionId(0));
         let error = match &open.ask {
             Ask::Submit { .. } if open.acknowledged => RequestError::TimedOut,
             // Only an owner can know that the task has not ended.
             Ask::Wait { .. } if open.acknowledged && !self.lacks_majority(partition) => {
                 RequestError::TimedOut
             }
-            Ask::Submit { .. } | Ask::Cancel { .. } if open.tried => RequestError::Unknown,
-            Ask::Drain { .. } | Ask::Forget { .. } => RequestError::NoFacts,
+            Ask::Submit { .. }
+            | Ask::Cancel { .. }
+            | Ask::ChangeJob { .. }
+            | Ask::RunJob { .. }
+                if open.tried =>
+            {
+                RequestError::Unknown
+            }
+            Ask::Drain { .. } | Ask::Forget { .. } | Ask::OfferFile { .. } => RequestError::NoFacts,
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {
                 RequestError::NoQuorum { partition }
             }
-            Ask::List { .. } | Ask::Status | Ask::Welcome => {
+            Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => {
+                RequestError::NoQuorum { partition }
+            }
+            Ask::List { .. } | Ask::ListJobs { .. } | Ask::Reload | Ask::Status | Ask::Welcome => {
                 RequestError::Forming { missing: "this node is not a member yet".to_owned() }
             }
         };
         // What was to be gathered from many is told as far as it is here.
-        let gathered = self.listings.as_it_is(id).or_else(|| self.surveys.as_it_is(id));
+        let gathered = self.listings.as_it_is(id).or_else(|| self.job_listings.as_it_is(id));
+        let gathered = gathered.or_else(|| self.surveys.as_it_is(id));
         let gathered = gathered.filter(|_| !open.ask.is_of_facts());
         let answer = gathered.unwrap_or(Answer::Failed(error));
         let caller = open.caller;

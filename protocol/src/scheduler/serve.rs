@@ -9,7 +9,7 @@ use crate::wire::{Answer, Ask, RequestError};
 impl Scheduler {
     /// Answers a request whose partition this node should own.
     pub(super) fn serve(&mut self, origin: Origin, ask: Ask) {
-        let partition = ask.partition();
+        let partition = ask.partition(self.partitions());
         if let Some(partition) = partition
             && self.owned(partition).is_none()
         {
@@ -22,8 +22,10 @@ impl Scheduler {
         let needs_majority = match &ask {
             Ask::Cancel { .. } | Ask::Submit { .. } => true,
             Ask::Show { task } | Ask::Wait { task } => !self.has_ended(*task),
-            Ask::List { .. } | Ask::Status | Ask::Welcome => false,
-            Ask::Drain { .. } | Ask::Forget { .. } => false,
+            Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => true,
+            Ask::List { .. } | Ask::ListJobs { .. } | Ask::Status | Ask::Welcome => false,
+            Ask::Drain { .. } | Ask::Forget { .. } | Ask::OfferFile { .. } => false,
+            Ask::Reload => false,
         };
         if let Some(partition) = partition
             && needs_majority
@@ -44,6 +46,14 @@ impl Scheduler {
                 self.change_facts(origin, MetaCommand::Drain { node, draining });
             }
             Ask::Forget { node } => self.forget_member(origin, node),
+            Ask::ChangeJob { job, change } => self.change_job(origin, job, change),
+            Ask::RunJob { job, at } => self.run_job(origin, job, at),
+            Ask::ShowJob { job } => self.read_job(origin, job),
+            Ask::ListJobs { .. } => self.list_jobs_here(origin, &ask),
+            Ask::Reload => self.not_yours(origin),
+            Ask::OfferFile { hash, deliberate } => {
+                self.change_facts(origin, MetaCommand::File { hash, deliberate });
+            }
         }
     }
 

@@ -59,6 +59,7 @@ impl Scheduler {
         for (.., task) in ready {
             self.index_ready(task);
         }
+        self.index_jobs(partition_id);
         self.ask_executors(id);
     }
 
@@ -124,14 +125,16 @@ impl Scheduler {
             }
             return;
         };
-        let Line { submissions, cancels, slots, .. } = line;
+        let Line { submissions, cancels, asked, slots, .. } = line;
         let mut origins: Vec<_> = cancels.iter().map(|(origin, _)| *origin).collect();
+        origins.extend(asked.iter().map(|(origin, _)| *origin));
         let mut free = slots;
         let mut all = submissions;
         for mut entry in in_flight {
             all.append(&mut entry.submissions);
             free.append(&mut entry.slots);
             origins.extend(entry.cancels.iter().map(|(origin, _)| *origin));
+            origins.extend(entry.asked.iter().map(|(origin, _)| *origin));
         }
         for mut submission in all {
             self.leave_line(&submission);
@@ -148,6 +151,7 @@ impl Scheduler {
         origins.extend(waiting.flat_map(|(_, reads)| reads).map(|read| read.origin));
         self.ready.forget(partition);
         self.timers.forget(partition);
+        self.plans.forget(partition);
         self.lessees.forget(partition);
         for origin in mem::take(&mut origins) {
             let error = RequestError::NotOwner { partition, owner: None };

@@ -150,7 +150,16 @@ impl Record {
         self.history.as_ref().is_some_and(|history| history.starts > 0)
     }
 
-    /// Whether it may not start any more at `now`.
+    /// Whether an executor has begun it. What one was to run and never had was no beginning.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.history.as_ref().is_some_and(|history| {
+            let void = history.runs.iter().filter(|run| run.end == RunEnd::NeverHad).count();
+            history.starts as usize > void
+        })
+    }
+
+    /// Whether it may not start any more at `now`, be it for the first time or again.
     #[must_use]
     pub fn is_overdue(&self, now: Wall) -> bool {
         self.template.options.expires_at.is_some_and(|expires_at| expires_at <= now)

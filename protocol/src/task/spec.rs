@@ -195,6 +195,9 @@ impl Batch {
             if self.templates.get(usize::from(row.template)).is_none() {
                 return Err(InvalidBatch::NoTemplate { row: row.id });
             }
+            if row.id.is_derived() {
+                return Err(InvalidBatch::Derived { row: row.id });
+            }
             if row.args.len() > ARGS_BYTES_MAX {
                 return Err(InvalidBatch::ArgsTooLarge { row: row.id, bytes: row.args.len() });
             }
@@ -243,7 +246,11 @@ impl Template {
         Self::FIXED + self.name.len() + queue
     }
 
-    fn check(&self) -> Result<(), InvalidBatch> {
+    /// Refuses what no partition would take.
+    ///
+    /// # Errors
+    /// The first limit that it breaks.
+    pub fn check(&self) -> Result<(), InvalidBatch> {
         check_name("task name", &self.name)?;
         if !self.queue.is_empty() {
             check_name("queue", &self.queue)?;
@@ -337,5 +344,13 @@ pub enum InvalidBatch {
         partition: PartitionId,
         /// How many there are.
         partitions: u16,
+    },
+    /// The id is one that the cluster makes for a job's tick. Since version 2.
+    #[error(
+        "the id {row} is of the kind that jobs give their tasks; make one of version 7, or leave it out"
+    )]
+    Derived {
+        /// The task.
+        row: TaskId,
     },
 }

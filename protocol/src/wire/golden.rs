@@ -10,6 +10,7 @@
 //! wildcard, and each name that they can give must be among the samples.
 
 mod bounds;
+mod jobs;
 mod parts;
 mod said;
 mod samples;
@@ -20,6 +21,7 @@ use std::fmt::{Debug, Write as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::hello::Versions;
 use super::{decode, decode_from, encode, encode_for};
 use crate::limits::FRAME_BYTES_MAX;
 
@@ -107,16 +109,24 @@ fn check_before<T: Serialize + DeserializeOwned>(name: &str) {
 /// Each variant of `T` has exactly one sample, is written as committed, and is read from that.
 #[track_caller]
 fn check<T: Golden>(samples: &[T]) {
+    check_in(Versions::OWN.max, samples);
+}
+
+/// As [`check`], for what is written in the form of `version`.
+#[track_caller]
+fn check_in<T: Golden>(version: u16, samples: &[T]) {
     let present: BTreeSet<_> = samples.iter().map(Golden::variant).collect();
     let missing: Vec<_> = T::VARIANTS.iter().filter(|name| !present.contains(*name)).collect();
     assert!(missing.is_empty(), "{} has no sample of {missing:?}", T::NAME);
     assert_eq!(present.len(), samples.len(), "{} has two samples of a variant", T::NAME);
     let name = |sample: &T| format!("{}.{}", T::NAME, sample.variant());
-    check_bytes(&samples.iter().map(|sample| (name(sample), encode(sample))).collect());
+    let written = samples.iter().map(|sample| (name(sample), encode_for(version, sample)));
+    check_bytes(&written.collect());
     let committed = vectors();
     for sample in samples {
         let bytes = &committed[name(sample).as_str()];
-        assert_eq!(decode::<T>(bytes, FRAME_BYTES_MAX).as_ref(), Ok(sample), "{}", name(sample));
+        let read = decode_from::<T>(version, bytes, FRAME_BYTES_MAX);
+        assert_eq!(read.as_ref(), Ok(sample), "{}", name(sample));
         check_before::<T>(&name(sample));
     }
 }

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClusterId, NodeId, PartitionId, TaskId};
-use crate::meta::{Meta, PartingRefusal};
-use crate::partition::Refusal;
+use crate::job::{InvalidJob, JobLine, JobName, JobView};
+use crate::meta::{FileVerdict, Meta, PartingRefusal};
+use crate::partition::{JobChange, JobRefusal, Refusal};
 use crate::task::{Batch, Failure, InvalidBatch, State, View};
-use crate::time::Span;
+use crate::time::{Span, Wall};
 use crate::wire::grown;
 
 /// A request of a client.
@@ -79,6 +80,46 @@ pub enum Ask {
         /// Which.
         node: NodeId,
     },
+    /// Define a job, remove it, have it fire or not. Answered with [`Answer::Done`] once that is
+    /// durable.
+    ChangeJob {
+        /// Which.
+        job: JobName,
+        /// What is said of it.
+        change: JobChange,
+    },
+    /// Run a job now, whatever its schedule says. Answered with [`Answer::Done`] once the task is
+    /// durable.
+    RunJob {
+        /// Which.
+        job: JobName,
+        /// When this was asked for: asked again with the same time it does not run again.
+        at: Wall,
+    },
+    /// Show a job. Answered with [`Answer::Job`].
+    ShowJob {
+        /// Which.
+        job: JobName,
+    },
+    /// List jobs by name. Answered with [`Answer::Jobs`].
+    ListJobs {
+        /// Only those whose names begin so.
+        prefix: String,
+        /// Only those whose names come after this one.
+        after: Option<JobName>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Take the jobs of a file for those of the cluster's file. Answered with [`Answer::File`].
+    OfferFile {
+        /// The hash of what they are.
+        hash: u64,
+        /// Whether somebody has asked for it, so that it may be a former one.
+        deliberate: bool,
+    },
+    /// Read the node's own file again. Only whoever is connected to the node can ask that of it.
+    /// Answered with [`Answer::Reloaded`].
+    Reload,
 }
 
 /// What callers are answered.
@@ -116,6 +157,22 @@ pub enum Answer {
     Waiting,
     /// What was asked for is so now.
     Done,
+    /// One job.
+    Job(Box<JobView>),
+    /// Some jobs.
+    Jobs {
+        /// The jobs, by name.
+        jobs: Vec<JobLine>,
+        /// As of [`Answer::Tasks`].
+        partitions_missing: u16,
+    },
+    /// Whether a file is the cluster's.
+    File(FileVerdict),
+    /// The node's file was read again.
+    Reloaded {
+        /// What has changed, what has not although the file says so, and what the file is warned of.
+        notes: Vec<String>,
+    },
 }
 
 /// How a task ended.
@@ -329,7 +386,7 @@ pub enum RequestError {
     },
     /// No majority of those that keep the cluster's facts answers; try again when nodes are back.
     #[error(
-        "no majority of the nodes that keep the cluster's facts can be reached; see `umbel cluster          status` for nodes that are down, then try again"
+        "no majority of the nodes that keep the cluster's facts can be reached; see `umbel cluster status` for nodes that are down, then try again"
     )]
     NoFacts,
     /// A member still speaks an older version of the protocol and would not understand it. Nothing has
@@ -338,6 +395,18 @@ pub enum RequestError {
         "a node of the cluster is older and would not understand this; upgrade all nodes first"
     )]
     NotUpgraded,
+    /// Nothing was changed about the job.
+    #[error(transparent)]
+    Job(#[from] JobRefusal),
+    /// There can be no such job.
+    #[error(transparent)]
+    InvalidJob(#[from] InvalidJob),
+    /// The node's file cannot be used. What was read before holds.
+    #[error("{why}")]
+    Reload {
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 fn suggest(known: &[String], otherwise: &str) -> String {
@@ -375,29 +444,54 @@ impl Ask {
     pub const fn acts(&self) -> bool {
         match self {
             Self::Cancel { .. } | Self::Submit { .. } => true,
-            Self::Drain { .. } | Self::Forget { .. } => true,
+            Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => true,
+            Self::ChangeJob { .. } | Self::RunJob { .. } | Self::Reload => true,
+            Self::ListJobs { .. } | Self::ShowJob { .. } => false,
             Self::List { .. } | Self::Show { .. } | Self::Status => false,
             Self::Wait { .. } | Self::Welcome => false,
         }
     }
 
-    /// The partition that it concerns, if it concerns one.
+    /// The partition of a cluster with so many that it concerns, if it concerns one.
     #[must_use]
-    pub fn partition(&self) -> Option<PartitionId> {
+    pub fn partition(&self, partitions: u16) -> Option<PartitionId> {
         match self {
             Self::Cancel { task } | Self::Show { task } | Self::Wait { task } => {
                 Some(task.partition())
             }
             Self::Submit { batch, .. } => batch.rows.first().map(|row| row.id.partition()),
-            Self::List { .. } | Self::Status | Self::Welcome => None,
-            Self::Drain { .. } | Self::Forget { .. } => None,
+            Self::ChangeJob { job, .. } | Self::RunJob { job, .. } | Self::ShowJob { job } => {
+                Some(job.partition(partitions))
+            }
+            Self::List { .. } | Self::ListJobs { .. } | Self::Status | Self::Welcome => None,
+            Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => None,
+            Self::Reload => None,
         }
+    }
+
+    /// Whether it is to remove a job.
+    #[must_use]
+    pub const fn removes_job(&self) -> bool {
+        matches!(self, Self::ChangeJob { change: JobChange::Remove { .. }, .. })
+    }
+
+    /// Whether it concerns jobs.
+    #[must_use]
+    pub const fn is_of_jobs(&self) -> bool {
+        matches!(
+            self,
+            Self::ChangeJob { .. }
+                | Self::RunJob { .. }
+                | Self::ShowJob { .. }
+                | Self::ListJobs { .. }
+                | Self::OfferFile { .. }
+        )
     }
 
     /// Whether it concerns the cluster's facts: whoever leads their group decides it.
     #[must_use]
     pub const fn is_of_facts(&self) -> bool {
-        matches!(self, Self::Drain { .. } | Self::Forget { .. })
+        matches!(self, Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. })
     }
 }
 

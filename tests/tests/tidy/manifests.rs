@@ -22,11 +22,13 @@ const TOP_LEVEL: [&str; 11] = [
     "tests",
 ];
 
-/// What `protocol` may depend on: encodings, ids, errors, and machines without I/O.
-const PROTOCOL_DEPENDENCIES: [&str; 11] = [
+/// What `protocol` may depend on: encodings, ids, errors, calendars, and machines without I/O.
+const PROTOCOL_DEPENDENCIES: [&str; 13] = [
     "bincode",
     "bytes",
+    "croner",
     "foca",
+    "jiff",
     "protobuf",
     "raft",
     "rand",

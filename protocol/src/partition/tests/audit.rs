@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::history::Entry;
 use super::*;
+use crate::job::JobName;
 use crate::limits::CRASH_HOLD;
 use crate::task::View;
 
@@ -15,6 +16,8 @@ pub(super) struct Audit {
     tokens: BTreeSet<Token>,
     now: Wall,
     floor: Wall,
+    /// How far each job had fired, since when it has its schedule, and what was counted.
+    jobs: BTreeMap<JobName, (Wall, Wall, u64)>,
 }
 
 /// One task as its owner knows it, from what it was told alone.
@@ -45,6 +48,7 @@ impl Audit {
     pub(super) fn check(&mut self, entry: &Entry, changes: &[Change], partition: &Partition) {
         assert_counted(partition);
         self.check_time(entry, changes, partition);
+        self.check_jobs(partition);
         for change in changes {
             self.hear(change);
         }
@@ -75,6 +79,24 @@ impl Audit {
         self.floor = partition.dedup_floor();
     }
 
+    /// What was decided about a tick stays so, and what is open of a job is open.
+    fn check_jobs(&mut self, partition: &Partition) {
+        let known: BTreeSet<JobName> = partition.jobs().map(|(name, _)| name.clone()).collect();
+        self.jobs.retain(|name, _| known.contains(name));
+        for (name, state) in partition.jobs() {
+            let now = (state.fired_through, state.since, state.counts.fired);
+            let before = self.jobs.insert(name.clone(), now).unwrap_or(now);
+            assert!(before.0 <= now.0, "{name} went back");
+            assert!(before.1 != now.1 || before.2 <= now.2, "{name} has fired less");
+            assert!(now.0 <= partition.now(), "{name} has fired ahead of time");
+        }
+        for (_, _, task) in partition.job_tasks() {
+            let record = partition.record(task).expect("an open task has a record");
+            assert!(!record.state().is_final(), "{task} has ended and nobody was told");
+            assert!(task.is_derived() && partition.target(task).is_some());
+        }
+    }
+
     fn hear(&mut self, change: &Change) {
         match change {
             Change::Ready { task } => self.life(*task).told(Told::Ready),
@@ -96,7 +118,12 @@ impl Audit {
                 assert_eq!(run, Some((*token, *lessee)), "{task} does not run there");
             }
             Change::Finished { task } => self.life(*task).told(Told::Finished),
-            Change::Accepted { .. } | Change::NotLeased { .. } => {}
+            Change::Accepted { .. }
+            | Change::NotLeased { .. }
+            | Change::JobChanged { .. }
+            | Change::JobDue { .. }
+            | Change::JobFull { .. }
+            | Change::JobNotice { .. } => {}
         }
     }
 

@@ -6,8 +6,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::Grant;
+use super::super::{AlertTask, Fire, Grant, Hosts, JobChange, RunNow};
 use super::*;
+use crate::job::{Alert, Job, JobName, Overlap, Schedule, Source};
 
 /// One committed entry.
 #[derive(Clone, Debug)]
@@ -63,6 +64,28 @@ enum Deed {
     Cancel { task: u8 },
     Expire { tasks: Vec<u8> },
     Forget { finished: Shelves<u32>, floor: Floor },
+    Job { job: u8, said: Said },
+    Fire { job: u8, fire: Firing },
+    RunNow { job: u8, again: bool },
+    Alert { job: u8, is_right: bool },
+    Unreported { job: u8 },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Define { kind: u8, is_new: Option<bool>, by_file: Option<u8> },
+    Remove { by_file: Option<u8> },
+    Enable(bool),
+}
+
+/// What an owner decides about a job: how many ticks are missed and fired, a second apart.
+#[derive(Clone, Copy, Debug)]
+struct Firing {
+    missed: u8,
+    fired: u8,
+    /// Whether it has seen the job as it is.
+    is_right: bool,
+    each: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +154,32 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => ((0..4_u32, 0..4_u32, 0..4_u32), floor).prop_map(|((succeeded, stopped, dead), floor)| {
             Deed::Forget { finished: Shelves { succeeded, stopped, dead }, floor }
         }),
+        3 => (any::<u8>(), said()).prop_map(|(job, said)| Deed::Job { job, said }),
+        6 => (any::<u8>(), firing()).prop_map(|(job, fire)| Deed::Fire { job, fire }),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(job, again)| Deed::RunNow { job, again }),
+        2 => (any::<u8>(), 0..4_u8)
+            .prop_map(|(job, right)| Deed::Alert { job, is_right: right > 0 }),
+        1 => any::<u8>().prop_map(|job| Deed::Unreported { job }),
     ]
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let by_file = || proptest::option::weighted(0.3, 0..3_u8);
+    prop_oneof![
+        6 => (0..KINDS, proptest::option::of(any::<bool>()), by_file())
+            .prop_map(|(kind, is_new, by_file)| Said::Define { kind, is_new, by_file }),
+        1 => by_file().prop_map(|by_file| Said::Remove { by_file }),
+        1 => any::<bool>().prop_map(Said::Enable),
+    ]
+}
+
+fn firing() -> impl Strategy<Value = Firing> {
+    (0..3_u8, 0..4_u8, 0..8_u8, any::<bool>()).prop_map(|(missed, fired, right, each)| Firing {
+        missed,
+        fired,
+        is_right: right > 0,
+        each,
+    })
 }
 
 fn id() -> impl Strategy<Value = Id> {
@@ -184,6 +232,44 @@ fn template(kind: u8, made_at: Wall) -> Template {
     }
 }
 
+/// One of two.
+fn job_name(number: u8) -> JobName {
+    format!("job-{}", number % 2).parse().expect("it is a name")
+}
+
+fn hosts(each: bool) -> Hosts {
+    if each {
+        Hosts::Each { present: vec![NodeId(1), NodeId(2)], absent: vec![NodeId(3)] }
+    } else {
+        Hosts::Any
+    }
+}
+
+fn change_of(said: Said) -> JobChange {
+    let source = |by_file: Option<u8>| match by_file {
+        Some(number) => Source::File { number: number.into() },
+        None => Source::Live,
+    };
+    match said {
+        Said::Define { kind, is_new, by_file } => {
+            let mut job = Job::new(Schedule::Every(ms(1_000)), plain());
+            job.overlap =
+                [Overlap::Allow, Overlap::Forbid, Overlap::Replace][usize::from(kind % 3)];
+            job.expires = (kind % 2 == 0).then_some(ms(30_000));
+            job.report_within = (kind % 2 == 1).then_some(ms(20_000));
+            job.alert = (kind > 1).then(|| Alert {
+                template: plain(),
+                on_failure: true,
+                on_recovery: true,
+                on_missed: true,
+            });
+            JobChange::Define { job: Box::new(job), source: source(by_file), is_new }
+        }
+        Said::Remove { by_file } => JobChange::Remove { source: source(by_file) },
+        Said::Enable(enabled) => JobChange::Enable { enabled },
+    }
+}
+
 /// Three starts of executors on two nodes.
 fn lessee(number: u8) -> Lessee {
     let restarted = Lessee { incarnation: Incarnation(2), ..executor(1) };
@@ -198,11 +284,13 @@ struct Scribe {
     tasks: Vec<(TaskId, u8)>,
     /// All runs that were ever granted.
     runs: Vec<(TaskId, Token, Lessee)>,
+    /// When a job was last asked to run.
+    asked_at: Wall,
 }
 
 impl Default for Scribe {
     fn default() -> Self {
-        Self { owner: Owner::new(), tasks: Vec::new(), runs: Vec::new() }
+        Self { owner: Owner::new(), tasks: Vec::new(), runs: Vec::new(), asked_at: START }
     }
 }
 
@@ -226,6 +314,12 @@ impl Scribe {
         let Owner { index, term, .. } = self.owner;
         let mut changes = Vec::new();
         self.owner.partition.apply(index, term, proposal.clone(), &mut changes);
+        // So that tasks of jobs are leased, cancelled and forgotten like others.
+        let made = changes.iter().filter_map(|change| match change {
+            Change::Ready { task } if task.is_derived() => Some((*task, 0)),
+            _ => None,
+        });
+        self.tasks.extend(made);
         self.runs.extend(changes.iter().filter_map(|change| match change {
             Change::Leased { task, token, lessee } => Some((*task, *token, *lessee)),
             _ => None,
@@ -277,7 +371,62 @@ impl Scribe {
                 };
                 Command::Forget { finished: *finished, floor }
             }
+            Deed::Job { job, said } => {
+                Command::ChangeJob { job: job_name(*job), change: change_of(*said) }
+            }
+            Deed::Fire { job, fire } => self.fire(&job_name(*job), *fire),
+            Deed::RunNow { job, again } => {
+                if !again {
+                    self.asked_at = self.owner.clock;
+                }
+                Command::RunNow(Box::new(RunNow {
+                    job: job_name(*job),
+                    at: self.asked_at,
+                    template: plain(),
+                    hosts: hosts(*again),
+                }))
+            }
+            Deed::Alert { job, is_right } => {
+                let job = job_name(*job);
+                let told = self.owner.partition.job(&job).map_or(0, |state| state.alert_next);
+                let number = told + u64::from(!is_right);
+                let args = Bytes::from_static(b"{}");
+                Command::Alert(Box::new(AlertTask { job, number, template: plain(), args }))
+            }
+            Deed::Unreported { job } => {
+                let job = job_name(*job);
+                let state = self.owner.partition.job(&job);
+                let last = state.and_then(|state| state.history.last());
+                let tick = last.map_or(START, |last| last.tick);
+                Command::NoteUnreported { job, tick }
+            }
         }
+    }
+
+    fn fire(&self, job: &JobName, fire: Firing) -> Command {
+        let state = self.owner.partition.job(job);
+        let (after, revision) =
+            state.map_or((START, 1), |state| (state.fired_through, state.revision));
+        let after = if fire.is_right { after } else { after - ms(1) };
+        let mut next = after;
+        let mut ticks = |count: u8| -> Vec<Wall> {
+            let ticks = (0..count).map(|_| {
+                next = next + ms(1_000);
+                next
+            });
+            ticks.collect()
+        };
+        let (missed, fired) = (ticks(fire.missed), ticks(fire.fired));
+        Command::Fire(Box::new(Fire {
+            job: job.clone(),
+            revision,
+            after,
+            through: fired.last().or_else(|| missed.last()).copied().unwrap_or(after),
+            ticks: fired,
+            missed,
+            template: tried(1),
+            hosts: hosts(fire.each),
+        }))
     }
 
     fn row(&mut self, id: Id) -> (TaskId, Template) {

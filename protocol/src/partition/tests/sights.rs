@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::history::Entry;
 use super::*;
+use crate::job::{Source, Verdict};
 
 /// All that generated logs must bring about for what they prove to mean anything.
-pub(super) const WANTED: [&str; 34] = [
+pub(super) const WANTED: [&str; 46] = [
     "a cancelled task",
     "a clock that goes back",
     "a conflict",
@@ -16,10 +17,15 @@ pub(super) const WANTED: [&str; 34] = [
     "a death of proved crashes",
     "a delay",
     "a hold",
+    "a job by a later file",
+    "a job that has something to tell",
+    "a job that is kept from firing",
     "a lease in vain",
     "a pardon from the hold",
     "a proposal of another term",
+    "a refusal about a job",
     "a retry",
+    "a run by hand",
     "a run in doubt",
     "a run that failed",
     "a run that is to stop",
@@ -34,7 +40,14 @@ pub(super) const WANTED: [&str; 34] = [
     "a success before the stop",
     "a success that stops a run",
     "a task that is known",
+    "a task that tells of a job",
     "a task too old to be known",
+    "a tick fired in vain",
+    "a tick of a job",
+    "a tick on each host",
+    "a tick that was missed",
+    "a tick that was not reported",
+    "a tick that was skipped",
     "an end forgotten at once",
     "an expired task",
     "an id of another partition",
@@ -78,6 +91,7 @@ impl Sights {
         if stubs < std::mem::replace(&mut past.stubs, stubs) {
             self.see("stubs that go");
         }
+        self.look_at_jobs(entry, changes, partition);
         for change in changes {
             match change {
                 Change::Accepted { ordinal, refused, known, unused } => {
@@ -122,6 +136,49 @@ impl Sights {
                     past.held.remove(task);
                     self.look_at_end(partition, entry, changes, *task);
                 }
+                Change::JobChanged { result: Err(_), .. } => self.see("a refusal about a job"),
+                Change::JobNotice { .. } => self.see("a job that has something to tell"),
+                Change::JobChanged { .. } | Change::JobDue { .. } | Change::JobFull { .. } => {}
+            }
+        }
+    }
+
+    fn look_at_jobs(&mut self, entry: &Entry, changes: &[Change], partition: &Partition) {
+        if entry.proposal.term != entry.term {
+            return;
+        }
+        let makes = changes.iter().any(
+            |change| matches!(change, Change::Ready { task } if task.is_derived() && partition.target(*task).is_none()),
+        );
+        for command in &entry.proposal.commands {
+            match command {
+                Command::Alert(_) if makes => self.see("a task that tells of a job"),
+                Command::Fire(fire) => {
+                    let state = partition.job(&fire.job);
+                    // Nothing was decided about what comes after it.
+                    if state.is_none_or(|state| state.fired_through < fire.through) {
+                        self.see("a tick fired in vain");
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (_, state) in partition.jobs() {
+            if matches!(state.source, Source::File { number: 2 }) {
+                self.see("a job by a later file");
+            }
+            if !state.enabled {
+                self.see("a job that is kept from firing");
+            }
+            for tick in state.history.iter() {
+                self.see(match tick.verdict {
+                    Verdict::Missed => "a tick that was missed",
+                    Verdict::Skipped => "a tick that was skipped",
+                    Verdict::Fired if tick.by_hand => "a run by hand",
+                    Verdict::Fired if tick.unreported => "a tick that was not reported",
+                    Verdict::Fired if tick.ends.missed > 0 => "a tick on each host",
+                    Verdict::Fired => "a tick of a job",
+                });
             }
         }
     }

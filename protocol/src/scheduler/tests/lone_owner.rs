@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crate::durable::WriteBatch;
 use crate::group::Group;
 use crate::id::{ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::job::{Labels, Zones};
 use crate::limits::Limits;
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::membership::Liveness;
@@ -81,6 +82,7 @@ impl LoneOwner {
             has_seeds: false,
             versions: Versions::OWN,
             scheduler: 1,
+            zones: Zones::bundled(),
         };
         let now = Now { tick: Tick::START, wall: START };
         let mut owner = Self {
@@ -270,6 +272,7 @@ pub(super) fn join(node: NodeId) -> Join {
         name: format!("{node:?}"),
         address: ([10, 0, 0, 1], 7_000).into(),
         cluster_name: "test".to_owned(),
+        labels: Labels::NONE,
     }
 }
 

@@ -135,6 +135,7 @@ impl Network {
                 | Effect::Joined(_)
                 | Effect::Meet { .. }
                 | Effect::Members(_)
+                | Effect::Reload(_)
                 | Effect::Spoken(_) => {}
                 Effect::Forget(node) => self.forgotten.push((at, node)),
                 Effect::Left => self.left.push(at),

@@ -6,6 +6,7 @@ use super::said::{CLUSTER, START, id, join, ms};
 use crate::durable::{GroupWrite, StateWrite, StoredGroup, WriteBatch};
 use crate::group::Group;
 use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId};
+use crate::job::Zones;
 use crate::limits::Limits;
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::membership::Liveness;
@@ -86,6 +87,7 @@ impl Node {
             has_seeds: true,
             versions,
             scheduler: 1,
+            zones: Zones::bundled(),
         };
         let scheduler = Scheduler::new(settings, now, disk.values().cloned().collect());
         Self { scheduler, now, versions, is_stuck: false, writing: None, disk }

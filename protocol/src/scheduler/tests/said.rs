@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::node::{SESSION, Step};
 use crate::id::{ClusterId, Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::job::Labels;
 use crate::meta::Join;
 use crate::partition::{Command, Grant, Refusal, Report};
 use crate::scheduler::{Caller, Effect};
@@ -43,6 +44,7 @@ pub(super) fn join(n: u16) -> Join {
         name: format!("node-{n}"),
         address: ([10, 0, 0, 1], 7_000 + n).into(),
         cluster_name: "test".to_owned(),
+        labels: Labels::NONE,
     }
 }
 

@@ -7,6 +7,7 @@ use super::{Network, ms, submit};
 use crate::durable::{Copies, HardState, Snapshot, StoredGroup};
 use crate::group::{Change, Roster};
 use crate::id::{ClusterId, GroupId, Incarnation, NodeId, ReplicaId, TaskId};
+use crate::job::Zones;
 use crate::membership::Liveness;
 use crate::meta::Meta;
 use crate::partition::Partition;
@@ -38,6 +39,7 @@ impl Pair {
                 has_seeds: true,
                 versions: Versions::OWN,
                 scheduler: 1,
+                zones: Zones::bundled(),
             };
             let now = Now { tick: Tick::START, wall: START };
             let mut meta = Meta::new(ClusterId(7), "test".to_owned(), 1, 3, 3);

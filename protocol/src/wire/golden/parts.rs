@@ -5,14 +5,19 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::samples::{
-    AT, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join, meta, raft_message,
-    task,
+    AT, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join, labels, meta,
+    raft_message, task,
 };
-use super::{VECTORS_1, check, check_bytes, check_struct, golden, read_vectors, vectors};
+use super::{
+    VECTORS_1, check, check_bytes, check_in, check_struct, encode_for, golden, jobs, read_vectors,
+    vectors,
+};
 use crate::durable::{EntryKind, HardState};
 use crate::group::{Body, RaftKind};
+use crate::id::TaskId;
+use crate::job::Labels;
 use crate::membership::{Condition, Liveness};
-use crate::meta::{JoinRefusal, Meta, MetaCommand, PartingRefusal};
+use crate::meta::{Join, JoinRefusal, Meta, MetaCommand, PartingRefusal};
 use crate::partition::{Command, Grant, Loss, Partition, Proposal, Refusal, Report, Shelves};
 use crate::task::{Batch, Row};
 use crate::task::{FailureKind, InvalidBatch, Lease, Outcome, Phase, RunEnd, State, Template};
@@ -25,10 +30,13 @@ golden! {
         ReadIndexResponse, Snapshot, TimeoutNow, TransferLeader, Vote, VoteResponse,
     }
     EntryKind { Commands, Membership }
-    Command { Accept, Lease, Report, Release, Lose, Pardon, Cancel, Expire, Forget }
+    Command {
+        Accept, Lease, Report, Release, Lose, Pardon, Cancel, Expire, Forget, ChangeJob, Fire, RunNow,
+        Alert, NoteUnreported,
+    }
     Loss { Restarted, Unheard }
     Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition }
-    MetaCommand { Join, Drain, Forget, Raise }
+    MetaCommand { Join, Drain, Forget, Raise, Label, File }
     JoinRefusal { OtherCluster, NameTaken, Full, Forgotten }
     PartingRefusal { NoMember, LastOne, InUse }
     Liveness { Alive, Suspect, Down }
@@ -38,7 +46,7 @@ golden! {
     Phase { Scheduled, Ready, Leased, Succeeded, Dead, Cancelled, Expired }
     State { Scheduled, Ready, Leased, Succeeded, Dead, Cancelled, Expired }
     RunEnd { Cancelled, CutOff, Failed, Lost, NeverHad, Succeeded, Unheard }
-    InvalidBatch { ArgsTooLarge, Name, NoTemplate, Option, TooManyBytes, TooManyTasks, Partition }
+    InvalidBatch { ArgsTooLarge, Name, NoTemplate, Option, TooManyBytes, TooManyTasks, Partition, Derived }
 }
 
 #[test]
@@ -77,7 +85,7 @@ fn in_the_log_of_a_partition() {
     let outcome = Outcome::Succeeded(Bytes::from_static(b"3"));
     let reports = vec![Report { task: task(1), token: TOKEN, outcome }];
     let finished = Shelves { succeeded: 300, stopped: 2, dead: 1 };
-    let commands = [
+    let tasks = [
         Command::Accept { batch: batch(), grants: vec![Grant { lessee: LESSEE, rows: 1 }] },
         Command::Lease { lessee: LESSEE, tasks: vec![task(1), task(2)] },
         Command::Report { lessee: LESSEE, reports },
@@ -88,8 +96,9 @@ fn in_the_log_of_a_partition() {
         Command::Expire { tasks: vec![task(1)] },
         Command::Forget { finished, floor: AT },
     ];
+    let commands: Vec<Command> = tasks.into_iter().chain(jobs::commands()).collect();
     check(&commands);
-    check_struct("Proposal", &Proposal { term: 3, at: AT, commands: commands.to_vec() });
+    check_struct("Proposal", &Proposal { term: 3, at: AT, commands });
     check(&[Loss::Restarted, Loss::Unheard]);
     check(&[
         Refusal::Conflict,
@@ -102,12 +111,19 @@ fn in_the_log_of_a_partition() {
 
 #[test]
 fn in_the_log_of_the_meta_group() {
-    check(&[
-        MetaCommand::Join { join: join(), at: AT },
+    let unlabelled = Join { labels: Labels::NONE, ..join() };
+    let commands = [
+        MetaCommand::Join { join: unlabelled, at: AT },
         MetaCommand::Drain { node: NODE, draining: true },
         MetaCommand::Forget { node: NODE },
         MetaCommand::Raise { version: 2 },
-    ]);
+        MetaCommand::Label { node: NODE, labels: labels() },
+        MetaCommand::File { hash: 0x1234_5678, deliberate: true },
+    ];
+    check_in(1, &commands);
+    for command in commands {
+        assert_eq!(command.to_bytes(), encode_for(1, &command));
+    }
     check(&[
         PartingRefusal::NoMember { node: NODE },
         PartingRefusal::LastOne { node: NODE },
@@ -173,6 +189,7 @@ fn of_a_task() {
         InvalidBatch::TooManyBytes { bytes: 5_000_000 },
         InvalidBatch::TooManyTasks { tasks: 5_000 },
         InvalidBatch::Partition { partition: PARTITION, partitions: 256 },
+        InvalidBatch::Derived { row: TaskId::derived(AT, PARTITION, 1) },
     ]);
 }
 

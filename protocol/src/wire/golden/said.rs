@@ -6,11 +6,12 @@ use super::samples::{
     AT, CLUSTER, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join,
     member_status, meta, raft_message, task, template, view,
 };
-use super::{check, check_struct, golden};
+use super::{check, check_struct, golden, jobs};
 use crate::group::Body;
 use crate::id::NodeId;
-use crate::meta::{JoinRefusal, PartingRefusal};
-use crate::partition::Refusal;
+use crate::job::{InvalidJob, JobLine, JobState, JobView, Source};
+use crate::meta::{FileVerdict, JoinRefusal, PartingRefusal};
+use crate::partition::{JobChange, JobRefusal, Refusal};
 use crate::task::{InvalidBatch, Outcome, State, Template};
 use crate::time::Span;
 use crate::wire::{
@@ -26,12 +27,17 @@ golden! {
     Said { FromExecutor, ToExecutor }
     OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop }
     ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall }
-    Ask { Cancel, List, Show, Status, Submit, Wait, Welcome, Drain, Forget }
-    Answer { Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting, Done }
+    Ask {
+        Cancel, List, Show, Status, Submit, Wait, Welcome, Drain, Forget, ChangeJob, RunJob, ShowJob,
+        ListJobs, OfferFile, Reload,
+    }
+    Answer {
+        Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting, Done, Job, Jobs, File, Reloaded,
+    }
     RequestError {
         Invalid, Forming, NoQuorum, NotFound, NotOwner, Overloaded, TimedOut, Unknown, UnknownTask,
         UnknownQueue, TooLong, Parting, NotLeader, NoFacts,
-        NotUpgraded,
+        NotUpgraded, Job, InvalidJob, Reload,
     }
 }
 
@@ -180,6 +186,12 @@ fn asked_by_callers() {
         Ask::Welcome,
         Ask::Drain { node: NODE, draining: true },
         Ask::Forget { node: NODE },
+        Ask::ChangeJob { job: jobs::name(), change: JobChange::Enable { enabled: true } },
+        Ask::RunJob { job: jobs::name(), at: AT },
+        Ask::ShowJob { job: jobs::name() },
+        Ask::ListJobs { prefix: "ba".into(), after: Some(jobs::name()), limit: 300 },
+        Ask::OfferFile { hash: 0x1234_5678, deliberate: true },
+        Ask::Reload,
     ]);
     check_struct("ClientFrame", &client_frame());
 }
@@ -192,6 +204,9 @@ fn answered_to_callers() {
         result: Some(Bytes::from_static(b"3")),
         error: Some(failure()),
     };
+    let state = JobState::new(jobs::job(), Source::Live, 300, AT);
+    let shown = JobView::of(&jobs::name(), &state, Some(AT));
+    let line = JobLine::of(&jobs::name(), &state, None);
     check(&[
         Answer::Claims(Box::new(claims())),
         Answer::Failed(RequestError::TimedOut),
@@ -203,6 +218,10 @@ fn answered_to_callers() {
         Answer::Welcome(Box::new(welcome())),
         Answer::Waiting,
         Answer::Done,
+        Answer::Job(Box::new(shown)),
+        Answer::Jobs { jobs: vec![line], partitions_missing: 2 },
+        Answer::File(FileVerdict { number: 300, is_current: true }),
+        Answer::Reloaded { notes: vec!["1 job".into()] },
     ]);
     let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
     check_struct("ServerFrame", &ServerFrame { id: 300, answer });
@@ -227,5 +246,8 @@ fn refused_to_callers() {
         RequestError::NotLeader { leader: Some(NODE) },
         RequestError::NoFacts,
         RequestError::NotUpgraded,
+        RequestError::Job(JobRefusal::Full),
+        RequestError::InvalidJob(InvalidJob::Args { bytes: 70_000 }),
+        RequestError::Reload { why: "no".into() },
     ]);
 }

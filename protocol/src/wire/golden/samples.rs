@@ -9,8 +9,9 @@ use crate::group::{Body, GroupMessage, RaftKind, RaftMessage};
 use crate::id::{
     ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, ReplicaId, TaskId, Token,
 };
+use crate::job::Labels;
 use crate::membership::{Condition, Liveness};
-use crate::meta::{Join, Member, Meta};
+use crate::meta::{JobsFile, Join, Member, Meta};
 use crate::task::{
     Batch, Failure, FailureKind, FilledIn, Options, Row, RunEnd, RunView, State, Template, View,
 };
@@ -63,11 +64,17 @@ pub(super) fn meta() -> Meta {
         joined_at: AT,
         joined_in: 1,
         draining: true,
+        labels: labels(),
     };
     meta.members.insert(NODE, member);
     meta.version = 1;
     meta.forgotten.push(LESSEE.node);
+    meta.jobs_file = JobsFile { number: 2, hash: 0x1234_5678, former: vec![9] };
     meta
+}
+
+pub(super) fn labels() -> Labels {
+    "role=db,zone=a".parse().expect("these are labels")
 }
 
 pub(super) fn join() -> Join {
@@ -76,6 +83,7 @@ pub(super) fn join() -> Join {
         name: "a".into(),
         address: (std::net::Ipv6Addr::LOCALHOST, 7402).into(),
         cluster_name: "prod".into(),
+        labels: labels(),
     }
 }
 

@@ -1,0 +1,143 @@
+//! Labels of nodes, and what selects among nodes by them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Most labels of a node, or of a selection.
+pub(super) const LABELS_MAX: usize = 32;
+/// Longest key or value of a label, in bytes.
+pub(super) const LABEL_BYTES_MAX: usize = 64;
+
+/// Labels by key: what is said of a node (`role = "db"`), or what a node must have to be selected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Labels(BTreeMap<String, String>);
+
+impl Labels {
+    /// No labels: as a selection, every node.
+    pub const NONE: Self = Self(BTreeMap::new());
+
+    /// Adds `key = value`, in place of what it was.
+    ///
+    /// # Errors
+    /// When either is no text for a label, or there are too many.
+    pub fn insert(&mut self, key: &str, value: &str) -> Result<(), InvalidLabel> {
+        for text in [key, value] {
+            let legal =
+                |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/');
+            if text.is_empty() || text.len() > LABEL_BYTES_MAX || !text.chars().all(legal) {
+                return Err(InvalidLabel::Text { text: text.chars().take(40).collect() });
+            }
+        }
+        if self.0.len() >= LABELS_MAX && !self.0.contains_key(key) {
+            return Err(InvalidLabel::TooMany);
+        }
+        self.0.insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// Whether a node with these labels has all that `selection` wants.
+    #[must_use]
+    pub fn match_all(&self, selection: &Self) -> bool {
+        selection.0.iter().all(|(key, value)| self.0.get(key) == Some(value))
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// Refuses what no node would have.
+    ///
+    /// # Errors
+    /// The first limit that is broken.
+    pub fn check(&self) -> Result<(), InvalidLabel> {
+        let mut anew = Self::NONE;
+        self.iter().try_for_each(|(key, value)| anew.insert(key, value))
+    }
+
+    /// What memory it is counted as.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.iter().map(|(key, value)| key.len() + value.len() + 64).sum()
+    }
+}
+
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (key, value)) in self.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            write!(f, "{comma}{key}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// As [`Display`](fmt::Display) writes them: `role=db,zone=a`.
+impl FromStr for Labels {
+    type Err = InvalidLabel;
+    fn from_str(text: &str) -> Result<Self, InvalidLabel> {
+        let mut labels = Self::NONE;
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| InvalidLabel::Text { text: part.chars().take(40).collect() })?;
+            labels.insert(key.trim(), value.trim())?;
+        }
+        Ok(labels)
+    }
+}
+
+/// Not a label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum InvalidLabel {
+    /// A key or a value is empty, too long or has other characters.
+    #[error(
+        "{text:?} is no label: write key=value, each with 1 to {LABEL_BYTES_MAX} of \
+         A-Z a-z 0-9 _ - . : /"
+    )]
+    Text {
+        /// Its beginning.
+        text: String,
+    },
+    /// There are too many.
+    #[error("a node has at most {LABELS_MAX} labels, and so has a selection")]
+    TooMany,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_wanted_must_be_there() {
+        let node: Labels = "role=db,zone=a".parse().unwrap();
+        for (selection, matches) in [
+            ("", true),
+            ("role=db", true),
+            ("role=db,zone=a", true),
+            ("role=web", false),
+            ("rack=1", false),
+        ] {
+            assert_eq!(node.match_all(&selection.parse().unwrap()), matches, "{selection}");
+        }
+        assert_eq!(node.to_string(), "role=db,zone=a");
+    }
+
+    #[test]
+    fn what_is_no_label_is_refused() {
+        for text in ["role", "=db", "role=", "a b=c", &format!("k={}", "x".repeat(65))] {
+            assert!(text.parse::<Labels>().is_err(), "{text}");
+        }
+        let many: Vec<String> = (0..=LABELS_MAX).map(|n| format!("k{n}=v")).collect();
+        assert_eq!(many.join(",").parse::<Labels>(), Err(InvalidLabel::TooMany));
+    }
+}

@@ -1,0 +1,245 @@
+//! A job in its partition: its definition, how far it has fired, and what became of that.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::definition::{Job, Schedule};
+use super::due::{Due, due, next_tick, offset};
+use super::history::{JobCounts, TickEnd, TickHistory};
+use super::name::JobName;
+use super::plan::Plan;
+use crate::id::{NodeId, TaskId};
+use crate::limits::{NOTICES_MAX, REPORTS_AWAITED_MAX};
+use crate::time::{Span, Wall};
+
+/// Everything about one job, the same on every copy of its partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobState {
+    /// What it is.
+    pub job: Job,
+    /// Who defined it.
+    pub source: Source,
+    /// The place in the log of what was said of it last: what an owner decided about an earlier one has
+    /// no effect, not even about one of the same name that was removed.
+    pub revision: u64,
+    /// Whether it fires.
+    pub enabled: bool,
+    /// When its schedule was last changed, in partition time: intervals count from then.
+    pub since: Wall,
+    /// Ticks up to this one are decided about, for ever.
+    pub fired_through: Wall,
+    /// How often what has happened.
+    pub counts: JobCounts,
+    /// Its last ticks.
+    pub history: TickHistory,
+    /// What is to be told and is not on its way yet, oldest first.
+    pub alerts: VecDeque<Notice>,
+    /// Counts what was told.
+    pub alert_next: u64,
+    /// Whether a run has failed, and no tick has ended well since: that was noticed.
+    pub is_failing: bool,
+    /// Ticks that were fired and are to report, by when, oldest first: at most
+    /// [`REPORTS_AWAITED_MAX`].
+    pub awaited: VecDeque<(Wall, Wall)>,
+}
+
+/// Who defined a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The file of the cluster, that of this number: it alone says what the job is.
+    File {
+        /// See [`JobsFile`](crate::meta::JobsFile).
+        number: u64,
+    },
+    /// Somebody, while the cluster ran.
+    Live,
+}
+
+/// Something that a job's alert is to tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// What has happened.
+    pub event: AlertEvent,
+    /// The tick that it concerns.
+    pub tick: Wall,
+    /// When it was noticed.
+    pub at: Wall,
+    /// The task, if there was one.
+    pub task: Option<TaskId>,
+    /// The node, if it is known.
+    pub node: Option<NodeId>,
+    /// The end of what the run said.
+    pub output: String,
+}
+
+/// What an alert tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlertEvent {
+    /// A run failed for good.
+    Failure,
+    /// A tick was missed, on all hosts or on one.
+    Missed,
+    /// A run ended well again.
+    Recovery,
+    /// A tick was fired, and no run of it ended well in time.
+    Unreported,
+}
+
+impl AlertEvent {
+    /// The word for it in what is told.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Missed => "missed",
+            Self::Recovery => "recovery",
+            Self::Unreported => "unreported",
+        }
+    }
+}
+
+impl JobState {
+    /// A job that is defined at `now`, by the entry at `revision`.
+    #[must_use]
+    pub(crate) fn new(job: Job, source: Source, revision: u64, now: Wall) -> Self {
+        let enabled = job.enabled;
+        // One that has only just passed, because this took its time, is fired.
+        let fired_through = match job.schedule {
+            Schedule::At(at) if at <= now && now.since(at) <= job.misfire_grace => {
+                at - Span::from_millis(1)
+            }
+            Schedule::At(_) | Schedule::Cron(_) | Schedule::Every(_) => now,
+        };
+        Self {
+            job,
+            source,
+            revision,
+            enabled,
+            since: now,
+            fired_through,
+            counts: JobCounts::default(),
+            history: TickHistory::default(),
+            alerts: VecDeque::new(),
+            alert_next: 0,
+            is_failing: false,
+            awaited: VecDeque::new(),
+        }
+    }
+
+    /// Whether `other` has the same ticks: then what was decided about them holds.
+    pub(crate) fn has_ticks_of(&self, other: &Job) -> bool {
+        self.job.schedule == other.schedule
+            && self.job.timezone == other.timezone
+            && self.job.start == other.start
+    }
+
+    /// How many ticks it may still fire.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        match self.job.max_runs {
+            Some(most) => most.saturating_sub(self.counts.fired),
+            None => u64::MAX,
+        }
+    }
+
+    /// Its next tick, by its nominal time.
+    #[must_use]
+    pub fn next(&self, plan: &Plan) -> Option<Wall> {
+        if !self.enabled || self.left() == 0 {
+            return None;
+        }
+        next_tick(&self.job, plan, self.since, self.fired_through)
+    }
+
+    /// When its owner has to look at it next.
+    #[must_use]
+    pub fn next_look(&self, name: &JobName, plan: &Plan) -> Option<Wall> {
+        self.next(plan).map(|next| next + offset(name, self.job.jitter))
+    }
+
+    /// What is due at `now`.
+    #[must_use]
+    pub fn due(&self, name: &JobName, plan: &Plan, now: Wall) -> Option<Due> {
+        if !self.enabled {
+            return None;
+        }
+        let offset = offset(name, self.job.jitter);
+        due(&self.job, plan, self.since, self.fired_through, self.left(), offset, now)
+    }
+
+    /// Whether it fires nothing any more at `now`, as it is defined.
+    #[must_use]
+    pub fn is_over(&self, now: Wall) -> bool {
+        let once = matches!(self.job.schedule, Schedule::At(at) if at <= self.fired_through);
+        once || self.left() == 0 || self.job.end.is_some_and(|end| end <= now)
+    }
+
+    /// Notes how a run of it ended, and what is to be told of that. Whether its tick `ended_well`: with
+    /// all of its runs, of which one on another node may have failed.
+    pub(crate) fn note_end(
+        &mut self,
+        end: TickEnd,
+        ended_well: bool,
+        notice: impl FnOnce(AlertEvent) -> Notice,
+    ) {
+        self.counts.add(end);
+        let event = match end {
+            TickEnd::Failed if !self.is_failing => {
+                self.is_failing = true;
+                AlertEvent::Failure
+            }
+            TickEnd::Succeeded if self.is_failing && ended_well => {
+                self.is_failing = false;
+                AlertEvent::Recovery
+            }
+            TickEnd::Missed => AlertEvent::Missed,
+            TickEnd::Cancelled | TickEnd::Failed | TickEnd::Skipped | TickEnd::Succeeded => return,
+        };
+        self.tell(event, notice);
+    }
+
+    /// Has `event` told, if the job says so.
+    pub(crate) fn tell(&mut self, event: AlertEvent, notice: impl FnOnce(AlertEvent) -> Notice) {
+        let is_wanted = self.job.alert.as_ref().is_some_and(|alert| match event {
+            AlertEvent::Failure => alert.on_failure,
+            AlertEvent::Recovery => alert.on_recovery,
+            AlertEvent::Missed | AlertEvent::Unreported => alert.on_missed,
+        });
+        if !is_wanted {
+            return;
+        }
+        self.alerts.push_back(notice(event));
+        if self.alerts.len() > NOTICES_MAX {
+            // What is newer says more; what is on its way about the oldest has no effect any more.
+            self.alerts.pop_front();
+            self.alert_next += 1;
+        }
+    }
+
+    /// A run of `tick` is to have ended well by `by`.
+    pub(crate) fn await_report(&mut self, tick: Wall, by: Wall) {
+        self.awaited.push_back((tick, by));
+        if self.awaited.len() > REPORTS_AWAITED_MAX {
+            self.awaited.pop_front();
+        }
+    }
+
+    /// `tick` is not to report any more; whether it was.
+    pub(crate) fn reported(&mut self, tick: Wall) -> bool {
+        let before = self.awaited.len();
+        self.awaited.retain(|(awaited, _)| *awaited != tick);
+        self.awaited.len() < before
+    }
+
+    /// What its memory is counted as.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let notices: usize = self.alerts.iter().map(|notice| 128 + notice.output.len()).sum();
+        let awaited = self.awaited.len() * 16;
+        STATE_WEIGHT + self.job.weight() + self.history.weight() + notices + awaited
+    }
+}
+
+/// Counts and places, and the place among the others.
+const STATE_WEIGHT: usize = 256;

@@ -1,0 +1,87 @@
+//! A job as it is shown to whoever asks.
+
+use serde::{Deserialize, Serialize};
+
+use super::definition::Job;
+use super::history::{JobCounts, TickHistory, TickRecord};
+use super::name::JobName;
+use super::state::{JobState, Source};
+use crate::time::Wall;
+
+/// All that is known of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    /// Its name.
+    pub name: JobName,
+    /// Its definition.
+    pub job: Job,
+    /// Where that comes from.
+    pub source: Source,
+    /// Whether it fires: what was last said when it was defined, enabled or disabled.
+    pub enabled: bool,
+    /// When its schedule was last changed.
+    pub since: Wall,
+    /// Its next tick, by its nominal time.
+    pub next: Option<Wall>,
+    /// How often what has happened.
+    pub counts: JobCounts,
+    /// Its last ticks, oldest first.
+    pub history: TickHistory,
+}
+
+/// A job in a list of many.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobLine {
+    /// Its name.
+    pub name: JobName,
+    /// Its definition, without its arguments.
+    pub job: Job,
+    /// Where that comes from.
+    pub source: Source,
+    /// Whether it fires.
+    pub enabled: bool,
+    /// Its next tick, by its nominal time.
+    pub next: Option<Wall>,
+    /// How often what has happened.
+    pub counts: JobCounts,
+    /// Its last tick, with no more than one run.
+    pub last: Option<TickRecord>,
+}
+
+impl JobView {
+    /// The job `name` as `state` tells it, whose next tick is `next`.
+    #[must_use]
+    pub fn of(name: &JobName, state: &JobState, next: Option<Wall>) -> Self {
+        Self {
+            name: name.clone(),
+            job: state.job.clone(),
+            source: state.source,
+            enabled: state.enabled,
+            since: state.since,
+            next,
+            counts: state.counts,
+            history: state.history.clone(),
+        }
+    }
+}
+
+impl JobLine {
+    /// As [`JobView::of`], in short.
+    #[must_use]
+    pub fn of(name: &JobName, state: &JobState, next: Option<Wall>) -> Self {
+        let job = Job { args: bytes::Bytes::new(), ..state.job.clone() };
+        let last = state.history.last().map(|last| {
+            let runs = last.runs.iter().take(1).cloned().collect();
+            TickRecord { runs, ..last.clone() }
+        });
+        Self {
+            name: name.clone(),
+            job,
+            source: state.source,
+            enabled: state.enabled,
+            next,
+            counts: state.counts,
+            last,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Time zones: what the clocks of a place show, and when they were or will be changed.
+//!
+//! Nothing here reads a file or the environment: the database is handed in, or it is the one that was
+//! compiled in. Databases differ by what governments have decided since, so two nodes with databases
+//! of their own may come to different times for the same tick; who lets several nodes decide must
+//! give them the same database.
+
+use std::iter;
+
+use jiff::Timestamp;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use serde::{Deserialize, Serialize};
+
+use crate::alike::alike;
+use crate::limits::NAME_BYTES_MAX;
+
+/// No clock is further from UTC than this, in seconds: what [`jiff::tz::Offset`] can hold.
+pub(super) const OFFSET_MAX: i64 = 26 * 3600;
+
+/// A database of time zones.
+#[derive(Clone, Debug)]
+pub struct Zones(TimeZoneDatabase);
+
+impl Zones {
+    /// The database that was compiled in.
+    #[must_use]
+    pub fn bundled() -> Self {
+        Self(TimeZoneDatabase::bundled())
+    }
+
+    /// A database from elsewhere.
+    #[must_use]
+    pub const fn new(database: TimeZoneDatabase) -> Self {
+        Self(database)
+    }
+
+    /// The zone called `name`, in any case.
+    ///
+    /// # Errors
+    /// When the database has none of that name.
+    pub fn zone(&self, name: &str) -> Result<Zone, UnknownZone> {
+        // jiff answers "Etc/Unknown" with a zone that looks like UTC: nobody can mean that.
+        match self.0.get(name) {
+            Ok(zone) if !zone.is_unknown() => Ok(Zone(zone)),
+            Ok(_) | Err(_) => Err(self.unknown(name)),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> UnknownZone {
+        if name.len() > NAME_BYTES_MAX {
+            let end = name.floor_char_boundary(NAME_BYTES_MAX);
+            let name = name.get(..end).unwrap_or_default().to_owned();
+            return UnknownZone { name, alike: Vec::new() };
+        }
+        let known: Vec<_> = self.0.available().map(|known| known.as_str().to_owned()).collect();
+        let known = || known.iter().map(String::as_str);
+        // Who writes only the city means the zone that is called after it.
+        let city = name.replace(' ', "_");
+        let is_city = |known: &&str| {
+            known.rsplit_once('/').is_some_and(|(_, last)| last.eq_ignore_ascii_case(&city))
+        };
+        let mut near: Vec<_> = known().filter(is_city).map(str::to_owned).collect();
+        if near.is_empty() {
+            near = alike(name, known());
+        }
+        UnknownZone { name: name.to_owned(), alike: near }
+    }
+}
+
+/// A time zone. Its clones share what is known of it.
+#[derive(Clone, Debug)]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    /// Universal time, whose clocks are never changed.
+    pub const UTC: Self = Self(TimeZone::UTC);
+
+    /// How far the clocks are ahead of UTC at `at`, in seconds.
+    pub(super) fn offset(&self, at: Timestamp) -> i64 {
+        i64::from(self.0.to_offset(at).seconds())
+    }
+
+    /// From `from` on: how long the clocks stay as they are, and how they are after each change.
+    pub(super) fn stretches(&self, from: Timestamp) -> impl Iterator<Item = Stretch> + '_ {
+        let mut changes = self.0.following(from);
+        let mut next = Some((from.as_second(), self.offset(from)));
+        iter::from_fn(move || {
+            let (start, offset) = next?;
+            next = changes.next().map(|change| {
+                (change.timestamp().as_second(), i64::from(change.offset().seconds()))
+            });
+            Some(Stretch { start, end: next.map_or(i64::MAX, |(end, _)| end), offset })
+        })
+    }
+}
+
+/// A time during which clocks are not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// When it begins, in unix seconds.
+    pub(super) start: i64,
+    /// When the next one begins.
+    pub(super) end: i64,
+    /// How far the clocks are ahead of UTC, in seconds.
+    pub(super) offset: i64,
+}
+
+/// The database has no zone of that name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("there is no time zone {name:?}; {}", suggest(alike))]
+pub struct UnknownZone {
+    /// The name, cut to what names may have.
+    pub name: String,
+    /// Names that are alike.
+    pub alike: Vec<String>,
+}
+
+fn suggest(alike: &[String]) -> String {
+    if alike.is_empty() {
+        return "zones are called after a region and a city, as in Europe/Berlin, or UTC"
+            .to_owned();
+    }
+    format!("did you mean {}?", alike.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_are_found_in_any_case() {
+        let zones = Zones::bundled();
+        for name in ["UTC", "utc", "Europe/Berlin", "europe/berlin", "Etc/UTC", "US/Pacific"] {
+            assert!(zones.zone(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_unknown_is_refused_with_what_is_alike() {
+        let zones = Zones::bundled();
+        for (name, text) in [
+            ("europe/berln", "there is no time zone \"europe/berln\"; did you mean Europe/Berlin"),
+            ("Berlin", "there is no time zone \"Berlin\"; did you mean Europe/Berlin?"),
+            ("new york", "there is no time zone \"new york\"; did you mean America/New_York?"),
+            ("Mars/Olympus_Mons", "there is no time zone \"Mars/Olympus_Mons\"; zones are called"),
+            ("", "there is no time zone \"\"; zones are called"),
+            ("Etc/Unknown", "there is no time zone \"Etc/Unknown\"; zones are called"),
+            ("\u{1b}[31m", "there is no time zone \"\\u{1b}[31m\"; "),
+        ] {
+            let error = zones.zone(name).map(|_| ()).expect_err("unknown").to_string();
+            assert!(error.starts_with(text), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_name_is_bounded() {
+        let error = Zones::bundled().zone(&"ä".repeat(10_000)).map(|_| ()).expect_err("too long");
+        assert_eq!(error.name.len(), NAME_BYTES_MAX);
+        assert!(error.alike.is_empty());
+    }
+
+    #[test]
+    fn a_database_can_be_handed_in() {
+        let none = Zones::new(TimeZoneDatabase::none());
+        assert!(none.zone("Europe/Berlin").is_err());
+    }
+
+    #[test]
+    fn stretches_touch_each_other() {
+        let berlin = Zones::bundled().zone("Europe/Berlin").unwrap();
+        let from = Timestamp::from_second(1_700_000_000).unwrap();
+        let stretches: Vec<_> = berlin.stretches(from).take(5).collect();
+        assert_eq!(stretches[0].start, 1_700_000_000);
+        for two in stretches.windows(2) {
+            assert_eq!(two[0].end, two[1].start);
+            assert_eq!((two[0].offset - two[1].offset).abs(), 3600);
+        }
+        let utc: Vec<_> = Zone::UTC.stretches(from).collect();
+        assert_eq!(utc, [Stretch { start: 1_700_000_000, end: i64::MAX, offset: 0 }]);
+    }
+}

@@ -1,0 +1,48 @@
+//! Telling of what has happened to a job: a task for each notice, made in the step that takes it off
+//! the list.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::task::Purpose;
+use crate::job::JobName;
+use crate::partition::{Change, Partition};
+use crate::task::Template;
+
+/// The task that tells of one notice of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertTask {
+    /// The job.
+    pub job: JobName,
+    /// Which of its notices: how many were told before.
+    pub number: u64,
+    /// What the job's alert runs, with what it leaves to the declaration of its task.
+    pub template: Template,
+    /// Its arguments, JSON, which tell what has happened.
+    pub args: Bytes,
+}
+
+impl Partition {
+    /// Creates the task that tells of the oldest notice of a job, if that is the one that is meant.
+    pub(in crate::partition) fn alert(&mut self, alert: &AlertTask, changes: &mut Vec<Change>) {
+        let AlertTask { job, number, template, args } = alert;
+        let Some(state) = self.jobs.states.get(job).filter(|state| state.alert_next == *number)
+        else {
+            return;
+        };
+        let Some(notice) = state.alerts.front() else {
+            return;
+        };
+        let task = self.job_task(job, notice.at, Purpose::Alert(*number));
+        if !self.has_room_for(1, args) {
+            changes.push(Change::JobFull { job: job.clone() });
+            return;
+        }
+        self.create(task, template, args, changes);
+        self.jobs.take(job, |state| {
+            state.alerts.pop_front();
+            state.alert_next += 1;
+        });
+        self.tell_notices(job, changes);
+    }
+}

@@ -1,0 +1,116 @@
+//! What becomes of a job when a task of it ends, or does not report.
+
+use super::OpenTask;
+use crate::id::TaskId;
+use crate::job::{AlertEvent, JobName, Notice, TickEnd, tail};
+use crate::partition::{Change, Partition};
+use crate::task::{Phase, Record};
+use crate::time::Wall;
+
+impl Partition {
+    /// Notes the ends of tasks of jobs among `changes` from the one at `from` on.
+    pub(in crate::partition) fn conclude_jobs(&mut self, from: usize, changes: &mut Vec<Change>) {
+        let ended =
+            changes.get(from..).unwrap_or_default().iter().filter_map(|change| match change {
+                Change::Finished { task } if task.is_derived() => Some(*task),
+                _ => None,
+            });
+        let ended: Vec<TaskId> = ended.collect();
+        for task in ended {
+            if let Some(open) = self.jobs.close(task) {
+                self.conclude(task, open, changes);
+            }
+        }
+    }
+
+    fn conclude(&mut self, task: TaskId, open: OpenTask, changes: &mut Vec<Change>) {
+        let OpenTask { job, tick, by_hand, target: _ } = open;
+        let now = self.now;
+        let Some(record) = self.records.get(&task) else {
+            return;
+        };
+        let Some(end) = TickEnd::of(record) else {
+            return;
+        };
+        let last = record.history.as_ref().and_then(|history| history.runs.last());
+        let (node, started_at) = (last.map(|run| run.lessee.node), last.map(|run| run.started_at));
+        let output = output_of(record);
+        self.jobs.take(&job, |state| {
+            let mut ended_well = true;
+            if let Some(record) = state.history.tick_mut(tick, by_hand) {
+                let open = record.ends.count_mut(None);
+                *open = open.saturating_sub(1);
+                *record.ends.count_mut(Some(end)) += 1;
+                ended_well = record.ends.open == 0 && record.ends.failed == 0;
+                if let Some(run) = record.run_mut(task) {
+                    run.node = node.or(run.node);
+                    run.started_at = started_at;
+                    run.finished_at = Some(now);
+                    run.end = Some(end);
+                    run.output.clone_from(&output);
+                }
+            }
+            if end == TickEnd::Succeeded && !by_hand {
+                state.reported(tick);
+            }
+            let (at, task) = (now, Some(task));
+            state.note_end(end, ended_well, |event| Notice { event, tick, at, task, node, output });
+        });
+        self.tell_notices(&job, changes);
+    }
+
+    /// Notes that a tick was fired and no run of it ended well in time.
+    pub(in crate::partition) fn note_unreported(
+        &mut self,
+        job: &JobName,
+        tick: Wall,
+        changes: &mut Vec<Change>,
+    ) {
+        let now = self.now;
+        self.jobs.take(job, |state| {
+            if !state.reported(tick) {
+                return;
+            }
+            let mut task = None;
+            if let Some(record) = state.history.tick_mut(tick, false) {
+                record.unreported = true;
+                task = record.runs.iter().find_map(|run| run.task);
+            }
+            state.tell(AlertEvent::Unreported, |event| Notice {
+                event,
+                tick,
+                at: now,
+                task,
+                node: None,
+                output: String::new(),
+            });
+        });
+        changes.push(Change::JobDue { job: job.clone() });
+        self.tell_notices(job, changes);
+    }
+
+    /// Whoever owns the job is to send what it has to tell.
+    pub(super) fn tell_notices(&self, job: &JobName, changes: &mut Vec<Change>) {
+        if self.jobs.states.get(job).is_some_and(|state| !state.alerts.is_empty()) {
+            changes.push(Change::JobNotice { job: job.clone() });
+        }
+    }
+}
+
+/// The end of what a task that has ended says.
+fn output_of(record: &Record) -> String {
+    match record.phase() {
+        Phase::Succeeded(result) => tail(result),
+        Phase::Dead(failure) => {
+            let printed = failure.detail().map(|detail| tail(detail)).unwrap_or_default();
+            if printed.is_empty() { crate::job::end_of(&failure.message) } else { printed }
+        }
+        Phase::Expired => {
+            let failure = record.history.as_ref().and_then(|history| history.failure.as_ref());
+            failure.map(|failure| crate::job::end_of(&failure.message)).unwrap_or_default()
+        }
+        Phase::Cancelled | Phase::Scheduled { .. } | Phase::Ready | Phase::Leased(_) => {
+            String::new()
+        }
+    }
+}

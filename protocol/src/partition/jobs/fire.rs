@@ -1,0 +1,300 @@
+//! Firing ticks: the one step in which a tick is decided about and its tasks come to be.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::task::Purpose;
+use super::{JobRefusal, OpenTask};
+use crate::id::{NodeId, TaskId};
+use crate::job::{
+    AlertEvent, JobName, JobState, Notice, Overlap, Target, TickEnd, TickRecord, TickRun, Verdict,
+};
+use crate::limits::{EXPIRES_ON_NODE, ID_AHEAD_MAX, JOB_OPEN_MAX};
+use crate::partition::{Change, Partition};
+use crate::sabotage::{self, Defect};
+use crate::task::Template;
+use crate::time::Wall;
+
+/// What the owner of a job has found to be due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fire {
+    /// The job.
+    pub job: JobName,
+    /// The definition that was looked at: about another one nothing was decided.
+    pub revision: u64,
+    /// How far the job had fired then: what is decided already is not decided again.
+    pub after: Wall,
+    /// Ticks to be fired, ascending.
+    pub ticks: Vec<Wall>,
+    /// Ticks that were missed, ascending.
+    pub missed: Vec<Wall>,
+    /// The last tick of all.
+    pub through: Wall,
+    /// What each runs: that of the job, with what it leaves to the declaration of its task.
+    pub template: Template,
+    /// Where.
+    pub hosts: Hosts,
+}
+
+/// Somebody wants a job to run now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunNow {
+    /// The job.
+    pub job: JobName,
+    /// When that was asked for, by the clock of who asks: asked twice with the same time it runs once.
+    pub at: Wall,
+    /// See [`Fire::template`].
+    pub template: Template,
+    /// Where.
+    pub hosts: Hosts,
+}
+
+/// Which hosts run a tick.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hosts {
+    /// One that is selected, whichever has a slot.
+    Any,
+    /// Each of these.
+    Each {
+        /// Those that are there.
+        present: Vec<NodeId>,
+        /// Those that are down, and miss it.
+        absent: Vec<NodeId>,
+    },
+}
+
+impl Partition {
+    /// Decides about the ticks of a job.
+    pub(in crate::partition) fn fire(&mut self, fire: Fire, changes: &mut Vec<Change>) {
+        let Fire { job, revision, after, ticks, missed, through, template, hosts } = fire;
+        changes.push(Change::JobDue { job: job.clone() });
+        let is_as_seen = self.jobs.states.get(&job).is_some_and(|state| {
+            state.enabled && state.revision == revision && state.fired_through == after
+        });
+        let is_due = through <= self.now && through > after;
+        if !(is_as_seen && is_due) {
+            return;
+        }
+        self.miss(&job, &missed);
+        for tick in ticks {
+            let Ok(verdict) = self.fire_one(&job, tick, false, &template, &hosts, changes) else {
+                // It is in time or late, as its rule says, when there is room again.
+                self.tell_notices(&job, changes);
+                changes.push(Change::JobFull { job });
+                return;
+            };
+            let counted = self.jobs.take(&job, |state| {
+                state.counts.fired += u64::from(verdict == Verdict::Fired);
+                state.fired_through = tick;
+            });
+            if counted.is_none() {
+                return;
+            }
+        }
+        let through = if sabotage::has(Defect::FireAgain) { after } else { through };
+        self.jobs.take(&job, |state| state.fired_through = through);
+        self.tell_notices(&job, changes);
+    }
+
+    /// Has a job run now, whatever its schedule says.
+    pub(in crate::partition) fn run_now(&mut self, run: &RunNow, changes: &mut Vec<Change>) {
+        let RunNow { job, at, template, hosts } = run;
+        let result = if !self.jobs.states.contains_key(job) {
+            Err(JobRefusal::NotFound { job: job.clone() })
+        } else if *at <= self.dedup_floor || *at > self.now + ID_AHEAD_MAX {
+            // Whether it has run already is not known any more, or could not be for long.
+            Err(JobRefusal::Untimely { job: job.clone() })
+        } else if self.has_run(job, *at, hosts) {
+            Ok(())
+        } else {
+            let fired = self.fire_one(job, *at, true, template, hosts, changes);
+            fired.map(|_| ()).map_err(|Full| JobRefusal::Overloaded { job: job.clone() })
+        };
+        changes.push(Change::JobChanged { job: job.clone(), result });
+        self.tell_notices(job, changes);
+    }
+
+    /// Whether a run that was asked for at `at` has come to be.
+    fn has_run(&mut self, job: &JobName, at: Wall, hosts: &Hosts) -> bool {
+        let is_told = |state: &mut JobState| state.history.tick_mut(at, true).is_some();
+        self.jobs.take(job, is_told).unwrap_or(false)
+            || hosts
+                .places()
+                .any(|place| self.is_known(self.job_task(job, at, Purpose::ByHand(place))))
+    }
+
+    /// These ticks were missed; that is told once.
+    fn miss(&mut self, job: &JobName, ticks: &[Wall]) {
+        let (now, Some(last)) = (self.now, ticks.last()) else {
+            return;
+        };
+        self.jobs.take(job, |state| {
+            state.counts.missed += ticks.len() as u64;
+            state.fired_through = *last;
+            for tick in ticks {
+                state.history.push(TickRecord::new(*tick, now, Verdict::Missed));
+            }
+            let what = format!("ticks that nobody fired in time: {}", ticks.len());
+            state.tell(AlertEvent::Missed, |event| Notice::of_tick(event, *last, now, what));
+        });
+    }
+
+    fn fire_one(
+        &mut self,
+        job: &JobName,
+        tick: Wall,
+        by_hand: bool,
+        template: &Template,
+        hosts: &Hosts,
+        changes: &mut Vec<Change>,
+    ) -> Result<Verdict, Full> {
+        let Some(state) = self.jobs.states.get(job) else {
+            return Ok(Verdict::Missed);
+        };
+        let (overlap, expires) = (state.job.overlap, state.job.expires);
+        let select = Target::Labels(state.job.select.clone());
+        let select = if state.job.select.is_empty() { Target::Anywhere } else { select };
+        let args = state.job.args.clone();
+        // All of a tick or nothing.
+        let tasks = hosts.places().count();
+        if !self.jobs.has_room_for(tasks, &select) || !self.has_room_for(tasks, &args) {
+            return Err(Full);
+        }
+        let mut open = self.open_by_place(job, overlap, hosts);
+        // One job whose tasks do not end must not take the room of all others.
+        let is_piled_up = self.jobs.open_of(job).count() + tasks > JOB_OPEN_MAX;
+        let mut record = TickRecord::new(tick, self.now, Verdict::Fired);
+        record.by_hand = by_hand;
+        for place in hosts.places() {
+            let open = open.remove(&place).unwrap_or_default();
+            match overlap {
+                Overlap::Forbid if !open.is_empty() => {
+                    record.add(None, place, Some(TickEnd::Skipped));
+                    continue;
+                }
+                Overlap::Replace => open.iter().for_each(|task| self.cancel(*task, changes)),
+                Overlap::Allow | Overlap::Forbid => {}
+            }
+            if is_piled_up {
+                record.add(None, place, Some(TickEnd::Skipped));
+                continue;
+            }
+            let purpose = if by_hand { Purpose::ByHand(place) } else { Purpose::Tick(place) };
+            let task = self.job_task(job, tick, purpose);
+            let target = place.map_or_else(|| select.clone(), Target::Node);
+            let mut template = template.clone();
+            let expires = expires.or_else(|| place.map(|_| EXPIRES_ON_NODE));
+            template.options.expires_at = expires.map(|span| self.now + span);
+            if self.create(task, &template, &args, changes) {
+                let job = job.clone();
+                self.jobs.open(task, OpenTask { job, tick, by_hand, target });
+                record.add(Some(task), place, None);
+            }
+        }
+        for host in hosts.absent() {
+            record.add(None, Some(*host), Some(TickEnd::Missed));
+        }
+        Ok(self.remember(job, record))
+    }
+
+    /// Notes what was decided about a tick, and what that amounts to: where no run has begun it was
+    /// skipped or, if there was nobody who could have begun one, missed.
+    fn remember(&mut self, job: &JobName, mut record: TickRecord) -> Verdict {
+        let now = self.now;
+        let ends = record.ends;
+        record.verdict = match (ends.open, ends.skipped) {
+            (1.., _) => Verdict::Fired,
+            (0, 1..) => Verdict::Skipped,
+            (0, 0) => Verdict::Missed,
+        };
+        let verdict = record.verdict;
+        self.jobs.take(job, |state| {
+            if ends.skipped > 0 {
+                state.counts.skipped += 1;
+            }
+            let is_missed = verdict == Verdict::Missed;
+            state.counts.missed += u64::from(ends.missed).max(u64::from(is_missed));
+            if ends.missed > 0 || is_missed {
+                let tick = record.tick;
+                let what = match ends.missed {
+                    0 => "no node is selected".to_owned(),
+                    nodes => format!("nodes that were down: {nodes}"),
+                };
+                state.tell(AlertEvent::Missed, |event| Notice::of_tick(event, tick, now, what));
+            }
+            if let (Some(within), Verdict::Fired, false) =
+                (state.job.report_within, verdict, record.by_hand)
+            {
+                state.await_report(record.tick, now + within);
+            }
+            state.history.push(record);
+        });
+        verdict
+    }
+
+    /// Tasks of a job that have not ended, by where a tick would meet them. Nobody asks where ticks may
+    /// run beside each other.
+    fn open_by_place(
+        &self,
+        job: &JobName,
+        overlap: Overlap,
+        hosts: &Hosts,
+    ) -> BTreeMap<Option<NodeId>, Vec<TaskId>> {
+        let mut open: BTreeMap<_, Vec<TaskId>> = BTreeMap::new();
+        if overlap == Overlap::Allow {
+            return open;
+        }
+        for (task, known) in self.jobs.open_of(job) {
+            let place = match (hosts, &known.target) {
+                (Hosts::Each { .. }, Target::Node(node)) => Some(*node),
+                // One anywhere meets all of them.
+                (Hosts::Any, _) => None,
+                (Hosts::Each { .. }, Target::Anywhere | Target::Labels(_)) => continue,
+            };
+            open.entry(place).or_default().push(task);
+        }
+        open
+    }
+}
+
+/// There is no room for another tick's tasks.
+struct Full;
+
+impl Hosts {
+    /// The runs of a tick: each on its host, or one anywhere.
+    fn places(&self) -> impl Iterator<Item = Option<NodeId>> {
+        let (any, each): (bool, &[NodeId]) = match self {
+            Self::Any => (true, &[]),
+            Self::Each { present, absent: _ } => (false, present),
+        };
+        any.then_some(None).into_iter().chain(each.iter().copied().map(Some))
+    }
+
+    fn absent(&self) -> &[NodeId] {
+        match self {
+            Self::Any => &[],
+            Self::Each { present: _, absent } => absent,
+        }
+    }
+}
+
+impl TickRecord {
+    fn add(&mut self, task: Option<TaskId>, node: Option<NodeId>, end: Option<TickEnd>) {
+        *self.ends.count_mut(end) += 1;
+        self.runs.push(TickRun {
+            task,
+            node,
+            started_at: None,
+            finished_at: None,
+            end,
+            output: String::new(),
+        });
+    }
+}
+
+impl Notice {
+    const fn of_tick(event: AlertEvent, tick: Wall, at: Wall, output: String) -> Self {
+        Self { event, tick, at, task: None, node: None, output }
+    }
+}

@@ -1,0 +1,431 @@
+//! Jobs: each tick once, what was said of a job holds, and what became of it is told.
+
+use super::super::{AlertTask, Fire, Hosts, JobChange, JobRefusal, RunNow};
+use super::*;
+use crate::job::{
+    Alert, AlertEvent, Job, JobName, JobState, Overlap, Schedule, Source, Target, TickEnd,
+    TickRecord, Verdict,
+};
+use crate::limits::ID_AHEAD_MAX;
+
+const A: NodeId = NodeId(1);
+const B: NodeId = NodeId(2);
+const C: NodeId = NodeId(3);
+
+fn name() -> JobName {
+    "backup".parse().unwrap()
+}
+
+/// Every second, tried once, and all of it told.
+fn job() -> Job {
+    let mut job = Job::new(Schedule::Every(ms(1_000)), tried(1));
+    let template = plain();
+    let (on_failure, on_recovery, on_missed) = (true, true, true);
+    job.alert = Some(Alert { template, on_failure, on_recovery, on_missed });
+    job
+}
+
+fn with_overlap(overlap: Overlap) -> Job {
+    Job { overlap, ..job() }
+}
+
+fn define(job: Job, source: Source, is_new: Option<bool>) -> JobChange {
+    JobChange::Define { job: Box::new(job), source, is_new }
+}
+
+fn tick(number: u64) -> Wall {
+    START + ms(1_000 * number)
+}
+
+impl Owner {
+    /// An owner whose partition has the job.
+    fn of(job: Job) -> Self {
+        let mut owner = Self::new();
+        assert_eq!(owner.say(define(job, Source::Live, Some(true))), Ok(()));
+        owner
+    }
+
+    fn say(&mut self, change: JobChange) -> Result<(), JobRefusal> {
+        answer(&self.order(Command::ChangeJob { job: name(), change }))
+    }
+
+    fn job(&self) -> &JobState {
+        self.partition.job(&name()).expect("the job is there")
+    }
+
+    fn last(&self) -> &TickRecord {
+        self.job().history.last().expect("a tick was decided about")
+    }
+
+    /// What an owner decides when `ticks` are due after `missed`.
+    fn decision(&self, missed: &[u64], ticks: &[u64], hosts: Hosts) -> Fire {
+        let walls = |numbers: &[u64]| numbers.iter().copied().map(tick).collect::<Vec<_>>();
+        Fire {
+            job: name(),
+            revision: self.job().revision,
+            after: self.job().fired_through,
+            ticks: walls(ticks),
+            missed: walls(missed),
+            through: walls(&[missed, ticks].concat()).last().copied().unwrap(),
+            template: tried(1),
+            hosts,
+        }
+    }
+
+    /// Decides so when it is time; the tasks that come of it.
+    fn fire(&mut self, missed: &[u64], ticks: &[u64], hosts: Hosts) -> Vec<TaskId> {
+        let fire = self.decision(missed, ticks, hosts);
+        self.clock = self.clock.max(fire.through);
+        made(&self.order(Command::Fire(Box::new(fire))))
+    }
+
+    fn fire_one(&mut self, number: u64) -> TaskId {
+        self.fire(&[], &[number], Hosts::Any)[0]
+    }
+
+    fn run_now(&mut self, at: Wall, hosts: Hosts) -> (Result<(), JobRefusal>, Vec<TaskId>) {
+        let run = RunNow { job: name(), at, template: tried(1), hosts };
+        let changes = self.order(Command::RunNow(Box::new(run)));
+        (answer(&changes), made(&changes))
+    }
+
+    /// Has a task end on `lessee` as `outcome` says.
+    fn end(&mut self, task: TaskId, outcome: Outcome) -> Vec<Change> {
+        let token = self.lease(task, executor(1));
+        self.wait(ms(250));
+        self.report(executor(1), task, token, outcome)
+    }
+
+    fn events(&self) -> Vec<AlertEvent> {
+        self.job().alerts.iter().map(|notice| notice.event).collect()
+    }
+}
+
+fn answer(changes: &[Change]) -> Result<(), JobRefusal> {
+    let answers = changes.iter().filter_map(|change| match change {
+        Change::JobChanged { result, .. } => Some(result.clone()),
+        _ => None,
+    });
+    let answers: Vec<_> = answers.collect();
+    assert_eq!(answers.len(), 1, "one answer to one thing said");
+    answers.into_iter().next().unwrap()
+}
+
+fn made(changes: &[Change]) -> Vec<TaskId> {
+    let made = changes.iter().filter_map(|change| match change {
+        Change::Ready { task } => Some(*task),
+        _ => None,
+    });
+    made.collect()
+}
+
+fn each(present: &[NodeId], absent: &[NodeId]) -> Hosts {
+    Hosts::Each { present: present.to_vec(), absent: absent.to_vec() }
+}
+
+#[test]
+fn a_tick_fires_once_however_often_it_is_decided() {
+    let mut owner = Owner::of(job());
+    let decision = owner.decision(&[], &[1], Hosts::Any);
+    assert_eq!(owner.fire(&[], &[1], Hosts::Any).len(), 1);
+    let again = owner.order(Command::Fire(Box::new(decision.clone())));
+    assert_eq!(again, [Change::JobDue { job: name() }]);
+    // Also by one that believes that it has fired no further than the first did.
+    let later = Fire { ticks: vec![tick(1), tick(2)], through: tick(2), ..decision };
+    owner.wait(ms(5_000));
+    assert_eq!(made(&owner.order(Command::Fire(Box::new(later)))), []);
+    assert_eq!((owner.job().counts.fired, owner.job().fired_through), (1, tick(1)));
+}
+
+#[test]
+fn nothing_fires_before_its_time_or_by_an_older_definition() {
+    let mut owner = Owner::of(job());
+    let decision = owner.decision(&[], &[1], Hosts::Any);
+    let early = owner.order(Command::Fire(Box::new(decision.clone())));
+    assert_eq!(made(&early), [], "partition time has not come so far");
+    owner.wait(ms(1_000));
+    let edited = Job { args: Bytes::from_static(b"[2]"), ..job() };
+    assert_eq!(owner.say(define(edited, Source::Live, Some(false))), Ok(()));
+    assert_eq!(made(&owner.order(Command::Fire(Box::new(decision)))), []);
+    let task = owner.fire_one(1);
+    assert_eq!(owner.record(task).args, Bytes::from_static(b"[2]"), "what it is now");
+}
+
+#[test]
+fn ids_follow_from_the_tick_and_the_host() {
+    let ids = |ticks: &[u64], hosts: &Hosts| Owner::of(job()).fire(&[], ticks, hosts.clone());
+    let all = ids(&[1, 2], &each(&[A, B], &[]));
+    assert_eq!(all.len(), 4);
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 4);
+    assert_eq!(all, ids(&[1, 2], &each(&[A, B], &[])), "every copy makes the same");
+    assert!(all.iter().all(|task| task.is_derived() && task.partition() == PARTITION));
+    assert_eq!(all[0].made_at(), tick(1));
+}
+
+#[test]
+fn missed_ticks_are_counted_remembered_and_told() {
+    let mut owner = Owner::of(job());
+    owner.fire(&[1, 2], &[3], Hosts::Any);
+    assert_eq!((owner.job().counts.missed, owner.job().counts.fired), (2, 1));
+    let verdicts: Vec<Verdict> = owner.job().history.iter().map(|tick| tick.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Missed, Verdict::Missed, Verdict::Fired]);
+    assert_eq!(owner.events(), [AlertEvent::Missed], "once for both");
+    assert!(owner.job().alerts[0].output.ends_with(": 2"));
+    assert_eq!(owner.job().history.iter().next().unwrap().lateness(), ms(2_000));
+}
+
+#[test]
+fn a_tick_that_meets_an_earlier_one_follows_the_rule() {
+    let mut owner = Owner::of(with_overlap(Overlap::Allow));
+    assert_eq!(owner.fire(&[], &[1, 2], Hosts::Any).len(), 2);
+
+    let mut owner = Owner::of(with_overlap(Overlap::Forbid));
+    let first = owner.fire_one(1);
+    assert_eq!(owner.fire(&[], &[2], Hosts::Any), []);
+    assert_eq!((owner.last().verdict, owner.job().counts.skipped), (Verdict::Skipped, 1));
+    owner.end(first, succeeded());
+    assert_eq!(owner.fire(&[], &[3], Hosts::Any).len(), 1);
+
+    let mut owner = Owner::of(with_overlap(Overlap::Replace));
+    let (first, second) = (owner.fire_one(1), owner.fire_one(2));
+    assert_eq!(owner.state(first), State::Cancelled);
+    let token = owner.lease(second, executor(1));
+    let third = owner.fire_one(3);
+    assert_eq!(owner.state(second), State::Leased, "it is asked to stop");
+    owner.report(executor(1), second, token, Outcome::Cancelled);
+    assert_eq!((owner.state(second), owner.state(third)), (State::Cancelled, State::Ready));
+    assert_eq!(owner.job().counts.cancelled, 2);
+    assert_eq!(owner.events(), [], "that is no failure");
+}
+
+#[test]
+fn each_host_has_its_own_run_and_its_own_overlap() {
+    let mut owner = Owner::of(with_overlap(Overlap::Forbid));
+    let tasks = owner.fire(&[], &[1], each(&[A, B], &[C]));
+    let targets: Vec<_> = tasks.iter().map(|task| owner.partition.target(*task)).collect();
+    assert_eq!(targets, [Some(&Target::Node(A)), Some(&Target::Node(B))]);
+    assert_eq!((owner.last().ends.open, owner.last().ends.missed), (2, 1));
+    assert_eq!(owner.last().runs[2].node, Some(C));
+    assert_eq!(owner.events(), [AlertEvent::Missed]);
+    owner.end(tasks[0], succeeded());
+    assert_eq!(owner.partition.target(tasks[0]), None, "it has ended");
+    let next = owner.fire(&[], &[2], each(&[A, B, C], &[]));
+    assert_eq!(next.len(), 2, "on B the first still waits");
+    assert_eq!((owner.last().verdict, owner.last().ends.skipped), (Verdict::Fired, 1));
+}
+
+#[test]
+fn a_host_that_does_not_start_in_time_has_missed_it() {
+    let mut owner = Owner::of(job());
+    let tasks = owner.fire(&[], &[1], each(&[A], &[]));
+    let expires_at = owner.record(tasks[0]).template.options.expires_at.unwrap();
+    assert_eq!(expires_at, tick(1) + ms(600_000));
+    owner.clock = expires_at;
+    owner.order(Command::Expire { tasks });
+    assert_eq!((owner.last().ends.missed, owner.last().runs[0].end), (1, Some(TickEnd::Missed)));
+    let said = Job { expires: Some(ms(5_000)), ..job() };
+    let mut owner = Owner::of(said);
+    let task = owner.fire_one(1);
+    let expires_at = owner.record(task).template.options.expires_at;
+    assert_eq!(expires_at, Some(tick(1) + ms(5_000)));
+}
+
+#[test]
+fn what_became_of_a_run_is_remembered() {
+    let mut owner = Owner::of(job());
+    let task = owner.fire_one(1);
+    let printed = br#"{"exit_code":0,"stderr":"","stdout":"7 files\n"}"#;
+    owner.end(task, Outcome::Succeeded(Bytes::from_static(printed)));
+    let run = &owner.last().runs[0];
+    assert_eq!((run.task, run.node), (Some(task), Some(executor(1).node)));
+    assert_eq!((run.end, run.duration()), (Some(TickEnd::Succeeded), Some(ms(250))));
+    assert_eq!(run.output, "7 files");
+    assert_eq!((owner.last().ends.open, owner.last().ends.succeeded), (0, 1));
+    // The record may go, the job still knows.
+    let finished = Shelves { succeeded: 1, ..Shelves::default() };
+    owner.order(Command::Forget { finished, floor: Wall::EPOCH });
+    assert!(owner.partition.record(task).is_none());
+    assert_eq!(owner.job().counts.succeeded, 1);
+}
+
+#[test]
+fn the_first_failure_and_the_recovery_are_told() {
+    let mut owner = Owner::of(job());
+    for (number, is_good) in (1..).zip([true, false, false, true, true]) {
+        let task = owner.fire_one(number);
+        let outcome = if is_good { succeeded() } else { failed(FailureKind::Error) };
+        owner.end(task, outcome);
+        let in_row = [0, 1, 2, 0, 0][usize::try_from(number).unwrap() - 1];
+        assert_eq!(owner.job().counts.failures_in_row, in_row);
+    }
+    assert_eq!(owner.events(), [AlertEvent::Failure, AlertEvent::Recovery]);
+    assert_eq!(owner.job().alerts[0].tick, tick(2));
+    assert!(!owner.job().alerts[0].output.is_empty(), "what it said");
+}
+
+#[test]
+fn notices_become_tasks_in_their_order_and_once() {
+    let mut owner = Owner::of(job());
+    owner.fire(&[1], &[], Hosts::Any);
+    owner.fire(&[2], &[], Hosts::Any);
+    let alert = |number| {
+        let args = Bytes::from_static(b"{}");
+        let alert = AlertTask { job: name(), number, template: plain(), args };
+        Command::Alert(Box::new(alert))
+    };
+    assert_eq!(made(&owner.order(alert(1))), [], "not the next one");
+    let first = owner.order(alert(0));
+    assert_eq!(made(&first).len(), 1);
+    assert!(first.contains(&Change::JobNotice { job: name() }), "there is another");
+    assert_eq!(made(&owner.order(alert(0))), [], "it was told");
+    assert_eq!(made(&owner.order(alert(1))).len(), 1);
+    assert_eq!(owner.events(), []);
+    // An alert is no run of the job: how it ends is not told.
+    let task = made(&first)[0];
+    let token = owner.lease(task, executor(1));
+    owner.report(executor(1), task, token, failed(FailureKind::Permanent));
+    assert_eq!((owner.events(), owner.job().counts.failed), (vec![], 0));
+}
+
+#[test]
+fn a_tick_that_does_not_report_is_told_once() {
+    let mut owner = Owner::of(Job { report_within: Some(ms(500)), ..job() });
+    let unreported = |number| Command::NoteUnreported { job: name(), tick: tick(number) };
+    let task = owner.fire_one(1);
+    owner.order(unreported(1));
+    owner.order(unreported(1));
+    assert_eq!(owner.events(), [AlertEvent::Unreported]);
+    assert!(owner.last().unreported);
+    owner.end(task, succeeded());
+    let task = owner.fire_one(2);
+    owner.end(task, succeeded());
+    owner.order(unreported(2));
+    assert!(!owner.last().unreported, "it has ended well");
+    assert_eq!(owner.events().len(), 1);
+}
+
+#[test]
+fn a_run_by_hand_is_one_run_however_often_it_is_asked_for() {
+    let mut owner = Owner::of(with_overlap(Overlap::Replace));
+    let at = owner.clock;
+    let (result, tasks) = owner.run_now(at, Hosts::Any);
+    assert_eq!((result, tasks.len()), (Ok(()), 1));
+    owner.wait(ms(10));
+    assert_eq!(owner.run_now(at, Hosts::Any), (Ok(()), vec![]));
+    assert_eq!(owner.state(tasks[0]), State::Ready, "nor is it replaced by itself");
+    assert!(owner.last().by_hand);
+    assert_eq!(owner.job().counts.fired, 0, "it is none of its ticks");
+    // Nor is it when all that would show it was forgotten, but for the floor.
+    owner.end(tasks[0], succeeded());
+    let finished = Shelves { succeeded: 1, ..Shelves::default() };
+    owner.order(Command::Forget { finished, floor: at });
+    (1..30).for_each(|number| drop(owner.fire(&[], &[number], Hosts::Any)));
+    let untimely = JobRefusal::Untimely { job: name() };
+    assert_eq!(owner.run_now(at, Hosts::Any), (Err(untimely.clone()), vec![]));
+    let ahead = owner.clock + ID_AHEAD_MAX + ms(1);
+    assert_eq!(owner.run_now(ahead, Hosts::Any), (Err(untimely), vec![]));
+}
+
+#[test]
+fn ticks_wait_while_there_is_no_room() {
+    let mut owner = Owner::of(job());
+    owner.partition.limits.tasks = 3;
+    let tasks = owner.fire(&[], &[1, 2, 3, 4], Hosts::Any);
+    assert_eq!((tasks.len(), owner.job().fired_through), (3, tick(3)));
+    let more = owner.decision(&[], &[4], Hosts::Any);
+    let changes = owner.order(Command::Fire(Box::new(more)));
+    assert_eq!(changes.last(), Some(&Change::JobFull { job: name() }));
+    owner.end(tasks[0], succeeded());
+    // Of a tick on many hosts there are all runs or none.
+    assert_eq!(owner.fire(&[], &[4], each(&[A, B], &[])), []);
+    assert_eq!(owner.fire(&[], &[4], Hosts::Any).len(), 1);
+    assert_eq!(owner.job().counts.fired, 4);
+}
+
+#[test]
+fn the_file_wins_for_its_own_names_and_a_later_one_over_an_earlier_one() {
+    let file = |number| Source::File { number };
+    let other = || Job { args: Bytes::from_static(b"7"), ..job() };
+    let refused = |refusal: fn(JobName) -> JobRefusal| Err(refusal(name()));
+    let mut owner = Owner::of(job());
+    assert_eq!(
+        owner.say(define(other(), Source::Live, Some(true))),
+        refused(|job| JobRefusal::Exists { job })
+    );
+    assert_eq!(owner.say(define(job(), file(2), None)), Ok(()), "it takes the name over");
+    let of_file = || refused(|job| JobRefusal::OfFile { job });
+    assert_eq!(owner.say(define(other(), Source::Live, Some(false))), of_file());
+    assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), of_file());
+    assert_eq!(
+        owner.say(define(other(), file(1), None)),
+        refused(|job| JobRefusal::OldFile { job })
+    );
+    assert_eq!(owner.say(JobChange::Enable { enabled: false }), Ok(()), "that anybody may");
+    assert_eq!(owner.say(define(other(), file(3), None)), Ok(()));
+    assert!(!owner.job().enabled, "the file says nothing new about that");
+    assert_eq!(owner.say(JobChange::Remove { source: file(4) }), Ok(()));
+    let missing = || refused(|job| JobRefusal::NotFound { job });
+    assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), missing());
+    assert_eq!(owner.say(JobChange::Enable { enabled: true }), missing());
+    assert_eq!(owner.say(define(job(), Source::Live, Some(false))), missing());
+}
+
+#[test]
+fn only_another_schedule_begins_anew() {
+    let mut owner = Owner::of(job());
+    owner.fire_one(1);
+    owner.wait(ms(2_500));
+    let edited = Job { args: Bytes::from_static(b"7"), ..job() };
+    assert_eq!(owner.say(define(edited, Source::Live, None)), Ok(()));
+    assert_eq!(owner.job().fired_through, tick(1), "what is due stays due");
+    let slower = Job { schedule: Schedule::Every(ms(60_000)), ..job() };
+    assert_eq!(owner.say(define(slower, Source::Live, None)), Ok(()));
+    assert_eq!((owner.job().since, owner.job().fired_through), (owner.clock, owner.clock));
+    assert_eq!(owner.job().counts.fired, 1, "what has been is remembered");
+    // What passes while it is disabled is not missed.
+    assert_eq!(owner.say(JobChange::Enable { enabled: false }), Ok(()));
+    owner.wait(ms(600_000));
+    assert_eq!(owner.say(JobChange::Enable { enabled: true }), Ok(()));
+    assert_eq!(owner.job().fired_through, owner.clock);
+}
+
+#[test]
+fn tasks_of_a_removed_job_go_on() {
+    let mut owner = Owner::of(job());
+    let task = owner.fire_one(1);
+    assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), Ok(()));
+    assert_eq!(owner.partition.target(task), Some(&Target::Anywhere));
+    owner.end(task, succeeded());
+    assert_eq!(owner.state(task), State::Succeeded);
+    assert_eq!(owner.partition.job_tasks().count(), 0);
+    // One of the same name has ids of its own: its ticks come later.
+    assert_eq!(owner.say(define(job(), Source::Live, Some(true))), Ok(()));
+    assert_ne!(owner.fire(&[], &[20], Hosts::Any), [task]);
+}
+
+#[test]
+fn a_snapshot_has_all_of_it() {
+    let mut owner = Owner::of(with_overlap(Overlap::Forbid));
+    let tasks = owner.fire(&[1], &[2], each(&[A, B], &[C]));
+    owner.end(tasks[0], failed(FailureKind::Permanent));
+    let bytes = owner.partition.to_bytes();
+    let read = Partition::from_bytes(&bytes).unwrap();
+    assert_eq!(read.to_bytes(), bytes);
+    assert_eq!(read.job(&name()), Some(owner.job()));
+    assert_eq!(read.fill(), owner.partition.fill());
+    read.jobs.assert_counted();
+    assert_eq!(read.target(tasks[1]), Some(&Target::Node(B)));
+}
+
+#[test]
+fn histories_are_kept_short_where_there_are_many_jobs() {
+    let mut owner = Owner::of(job());
+    let hosts: Vec<NodeId> = (1..=1_000).map(NodeId).collect();
+    for number in 1..30 {
+        owner.fire(&[], &[number], each(&[], &hosts));
+    }
+    let runs =
+        |owner: &Owner| owner.job().history.iter().map(|tick| tick.runs.len()).sum::<usize>();
+    assert_eq!((owner.job().history.iter().count(), runs(&owner)), (20, 1_000));
+    assert_eq!(owner.job().counts.missed, 29_000, "all are counted");
+}

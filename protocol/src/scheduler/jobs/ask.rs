@@ -1,0 +1,140 @@
+//! What people want of jobs, where the job is owned.
+
+use crate::id::PartitionId;
+use crate::job::{InvalidJob, Job, JobName, JobView, Source};
+use crate::limits::NAME_BYTES_MAX;
+use crate::partition::{Command, JobChange, JobRefusal, RunNow};
+use crate::scheduler::Scheduler;
+use crate::scheduler::asks::Origin;
+use crate::time::Wall;
+use crate::wire::{Answer, Ask, RequestError};
+
+/// The version of the protocol that knows jobs.
+const SINCE: u16 = 2;
+
+impl Scheduler {
+    /// Refuses a request about jobs that could not be carried out.
+    ///
+    /// # Errors
+    /// When not all members know jobs, or there can be no such job.
+    pub(in crate::scheduler) fn check_job(&self, ask: &Ask) -> Result<(), RequestError> {
+        // Before it is known what the cluster is nobody can tell.
+        if ask.is_of_jobs() && self.meta.is_some() && !self.all_understand(SINCE) {
+            return Err(RequestError::NotUpgraded);
+        }
+        if let Ask::ListJobs { prefix, .. } = ask
+            && prefix.len() > NAME_BYTES_MAX
+        {
+            let (what, range) =
+                ("prefix".to_owned(), format!("at most {NAME_BYTES_MAX} bytes long"));
+            return Err(InvalidJob::Option { what, range }.into());
+        }
+        let Ask::ChangeJob { change: JobChange::Define { job, source, .. }, .. } = ask else {
+            return Ok(());
+        };
+        job.check(&self.settings.zones)?;
+        match source {
+            // Somebody is there to be told. A file is the same everywhere, and whoever has the task
+            // may start later than whoever brings the file.
+            Source::Live => self.know_tasks_of(job),
+            Source::File { .. } => Ok(()),
+        }
+    }
+
+    fn know_tasks_of(&self, job: &Job) -> Result<(), RequestError> {
+        let alert = job.alert.as_ref().map(|alert| &alert.template);
+        [Some(&job.template), alert]
+            .into_iter()
+            .flatten()
+            .try_for_each(|template| self.completed(template).map(|_| ()))
+    }
+
+    /// Puts what is said of a job in line.
+    pub(in crate::scheduler) fn change_job(
+        &mut self,
+        origin: Origin,
+        job: JobName,
+        change: JobChange,
+    ) {
+        if let (JobChange::Define { job, .. }, Origin::Peer(..)) = (&change, origin)
+            && let Err(error) = job.check(&self.settings.zones)
+        {
+            return self.answer(origin, Answer::Failed(error.into()));
+        }
+        let Some(partition) = self.partition_of_job(&job) else {
+            return;
+        };
+        if let JobChange::Define { job: defined, .. } = &change
+            && !self.has_memory_for_jobs()
+            && self.owned_job(&job).is_none_or(|state| defined.weight() > state.job.weight())
+        {
+            let error = self.out_of_memory();
+            return self.answer(origin, Answer::Failed(error));
+        }
+        self.push_asked(partition, origin, Command::ChangeJob { job, change });
+    }
+
+    /// Has a job run now.
+    pub(in crate::scheduler) fn run_job(&mut self, origin: Origin, job: JobName, at: Wall) {
+        let Some(state) = self.owned_job(&job) else {
+            return self.read_job_to_run(origin, job, at);
+        };
+        if !self.has_memory_for_jobs() {
+            let error = self.out_of_memory();
+            return self.answer(origin, Answer::Failed(error));
+        }
+        let template = self.template_of(&state.job.template);
+        let hosts = self.hosts_of(state);
+        let Some(partition) = self.partition_of_job(&job) else {
+            return;
+        };
+        let run = RunNow { job, at, template, hosts };
+        self.push_asked(partition, origin, Command::RunNow(Box::new(run)));
+    }
+
+    /// Has a job run now, if it is there by now: this node was the owner a moment ago.
+    pub(in crate::scheduler) fn run_job_if_there(
+        &mut self,
+        origin: Origin,
+        job: JobName,
+        at: Wall,
+    ) {
+        let Some(partition) = self.partition_of_job(&job) else {
+            return;
+        };
+        let Some(owned) = self.owned(partition) else {
+            let owner = self.owner_of(partition);
+            let error = RequestError::NotOwner { partition, owner };
+            return self.answer(origin, Answer::Failed(error));
+        };
+        if owned.job(&job).is_some() {
+            return self.run_job(origin, job, at);
+        }
+        self.answer(origin, Answer::Failed(JobRefusal::NotFound { job }.into()));
+    }
+
+    fn push_asked(&mut self, partition: PartitionId, origin: Origin, command: Command) {
+        if let Some(line) = self.line(partition) {
+            line.asked.push((origin, command));
+        }
+    }
+
+    /// Answers with what is on record of a job now.
+    pub(in crate::scheduler) fn show_job(&mut self, origin: Origin, job: &JobName) {
+        let Some(partition) = self.partition_of_job(job) else {
+            return;
+        };
+        let answer = match self.owned(partition).map(|owned| owned.job(job)) {
+            None => {
+                let owner = self.owner_of(partition);
+                Answer::Failed(RequestError::NotOwner { partition, owner })
+            }
+            Some(None) => Answer::Failed(JobRefusal::NotFound { job: job.clone() }.into()),
+            Some(Some(state)) => {
+                let next = self.next_tick_of(job, state);
+                Answer::Job(Box::new(JobView::of(job, state, next)))
+            }
+        };
+        self.answer(origin, answer);
+    }
+}

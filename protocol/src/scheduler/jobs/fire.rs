@@ -1,0 +1,132 @@
+//! What is due is put into the log of its partition.
+
+use crate::id::{GroupId, NodeId};
+use crate::job::{JobName, JobState, On};
+use crate::membership::Liveness;
+use crate::partition::{Command, Fire, Hosts};
+use crate::scheduler::Scheduler;
+use crate::task::Template;
+use crate::time::{Span, Wall};
+
+/// An owner that cannot tell the time looks again after so long.
+const UNTOLD: Span = Span::from_millis(500);
+/// Partition time may lag behind this node's clock by more than it seemed: looked at again after so
+/// long at the latest.
+const BEHIND: Span = Span::from_millis(5_000);
+/// A job whose tasks find no room is looked at again after so long.
+const FULL: Span = Span::from_millis(1_000);
+/// What is proposed is looked at again after so long if nothing has come of it.
+const REPEAT: Span = Span::from_millis(5_000);
+
+impl Scheduler {
+    /// Jobs whose time has come are decided about. Partition time says whether it has: no clock of one
+    /// node alone fires anything.
+    pub(in crate::scheduler) fn fire_jobs(&mut self) {
+        while self.plans.budget > 0 {
+            let Some(name) = self.plans.pop(self.now) else {
+                break;
+            };
+            self.plans.budget -= 1;
+            self.fire_job(&name);
+        }
+        self.tell_notices();
+    }
+
+    fn fire_job(&mut self, name: &JobName) {
+        let tick = self.now.tick;
+        let Some(partition) = self.partition_of_job(name) else {
+            return;
+        };
+        let group = GroupId::of(partition);
+        if !self.can_tell_time(group) {
+            return self.plans.look_again(name, tick + UNTOLD);
+        }
+        let now = self.partition_time(group);
+        let Some(owned) = self.owned(partition) else {
+            return;
+        };
+        let now = now.max(owned.now());
+        let Some(state) = owned.job(name) else {
+            return;
+        };
+        let commands = self.due_commands(name, state, now);
+        if !state.alerts.is_empty() {
+            // There was no room for the task that tells of it.
+            self.plans.notices.insert(name.clone());
+        }
+        if commands.is_empty() {
+            // This node's clock is ahead of partition time, or has nothing to do any more.
+            self.index_job(name);
+            let is_early = self.plans.known.get(name).and_then(|known| known.due);
+            if let Some(due) = is_early.filter(|due| *due <= self.now.wall) {
+                self.plans.look_at(name, None);
+                let behind = due.since(now).max(Span::from_millis(1)).min(BEHIND);
+                self.plans.look_again(name, tick + behind);
+            }
+            return;
+        }
+        let fires =
+            |command: &Command| matches!(command, Command::Fire(fire) if !fire.ticks.is_empty());
+        if commands.iter().any(fires) && !self.has_memory_for_jobs() {
+            return self.job_is_full(name);
+        }
+        self.plans.look_again(name, tick + REPEAT);
+        if let Some(line) = self.line(partition) {
+            line.commands.extend(commands);
+        }
+    }
+
+    /// There was no room for tasks of a job: it is looked at again in a while.
+    pub(in crate::scheduler) fn job_is_full(&mut self, name: &JobName) {
+        self.plans.look_at(name, None);
+        self.plans.look_again(name, self.now.tick + FULL);
+    }
+
+    /// What is to be done about a job at `now`.
+    fn due_commands(&self, name: &JobName, state: &JobState, now: Wall) -> Vec<Command> {
+        let overdue = state.awaited.iter().filter(|(_, by)| *by <= now);
+        let unreported = |(tick, _): &(Wall, Wall)| {
+            let (job, tick) = (name.clone(), *tick);
+            Command::NoteUnreported { job, tick }
+        };
+        let mut commands: Vec<Command> = overdue.map(unreported).collect();
+        let plan = self.plans.known.get(name).and_then(|known| known.plan.as_ref());
+        if let Some(due) = plan.and_then(|plan| state.due(name, plan, now)) {
+            commands.push(Command::Fire(Box::new(Fire {
+                job: name.clone(),
+                revision: state.revision,
+                after: state.fired_through,
+                ticks: due.fire,
+                missed: due.missed,
+                through: due.through,
+                template: self.template_of(&state.job.template),
+                hosts: self.hosts_of(state),
+            })));
+        }
+        commands
+    }
+
+    /// A template with what it leaves to declarations. Whether anybody knows the task was asked when
+    /// the job was defined; if nobody does any more, it waits until somebody does.
+    pub(super) fn template_of(&self, template: &Template) -> Template {
+        self.completed(template).unwrap_or_else(|_| {
+            template.completed(Template::QUEUE_DEFAULT, &template.options.clone())
+        })
+    }
+
+    /// Where a tick of a job runs.
+    pub(super) fn hosts_of(&self, state: &JobState) -> Hosts {
+        let (On::Each, Some(meta)) = (state.job.on, &self.meta) else {
+            return Hosts::Any;
+        };
+        let selected = meta
+            .members
+            .iter()
+            .filter(|(_, member)| !member.draining && member.labels.match_all(&state.job.select));
+        let selected = selected.map(|(node, _)| *node);
+        // One that is suspected is mostly back in a moment, and its task waits for it.
+        let (absent, present): (Vec<NodeId>, Vec<NodeId>) =
+            selected.partition(|node| self.liveness(*node) == Liveness::Down);
+        Hosts::Each { present, absent }
+    }
+}
