@@ -15,6 +15,7 @@ mod dev;
 mod failure;
 mod fleet;
 mod interrupt;
+mod job;
 mod json_text;
 mod names;
 mod node;
@@ -85,10 +86,13 @@ enum Command {
     /// Show, wait for, cancel and list tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// Define periodic jobs, see what becomes of them, run them now
+    #[command(subcommand)]
+    Job(job::JobCommand),
     /// Show the cluster, drain and forget nodes
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
-    /// Check a configuration
+    /// Check a configuration, and have nodes read theirs again
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Make the cluster's certificates
@@ -123,6 +127,7 @@ fn run(command: Command) -> anyhow::Result<Done> {
         Command::Config(command) => config::run(command),
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Dev(args) => block_on(dev::run(args)),
+        Command::Job(command) => block_on(job::run(command)),
         Command::Node(args) => block_on(node::run(args)),
         Command::Submit(args) => block_on(submit::run(args)),
         Command::Task(command) => block_on(task::run(command)),

@@ -26,6 +26,7 @@ mod directory;
 mod error;
 mod exchange;
 mod handle;
+mod jobs;
 mod link;
 pub mod local;
 mod session;
@@ -51,6 +52,7 @@ use self::directory::Directory;
 pub use self::error::{ClientError, TaskFailed, Tried};
 use self::exchange::{Exchange, Limits, Until};
 pub use self::handle::Handle;
+pub use self::jobs::JobListing;
 use self::link::Link;
 use self::local::LocalRequest;
 use crate::work::{Call, Submission};
@@ -336,7 +338,7 @@ impl Client {
     /// There is no such member, it is the last one that is not drained, or nobody who decides that
     /// answers.
     pub async fn drain(&self, node: NodeId, draining: bool) -> Result<(), ClientError> {
-        self.change_members(&Ask::Drain { node, draining }).await
+        self.done(&Ask::Drain { node, draining }).await
     }
 
     /// Has the cluster forget a member for good.
@@ -344,10 +346,23 @@ impl Client {
     /// # Errors
     /// As for [`drain`](Self::drain); and if it lives and was not drained.
     pub async fn forget(&self, node: NodeId) -> Result<(), ClientError> {
-        self.change_members(&Ask::Forget { node }).await
+        self.done(&Ask::Forget { node }).await
     }
 
-    async fn change_members(&self, ask: &Ask) -> Result<(), ClientError> {
+    /// Has the node that this client is linked to read its file again; what there is to tell of that.
+    ///
+    /// # Errors
+    /// The node has no file, or it cannot be used: then nothing has changed. Or the cluster does not take
+    /// some of its jobs: then all else is as the file says.
+    pub async fn reload(&self) -> Result<Vec<String>, ClientError> {
+        match self.exchange().one(&Ask::Reload, self.within()).await? {
+            Answer::Reloaded { notes } => Ok(notes),
+            other => Err(ClientError::unexpected(&other)),
+        }
+    }
+
+    /// Asks for something that is confirmed.
+    async fn done(&self, ask: &Ask) -> Result<(), ClientError> {
         match self.exchange().one(ask, self.within()).await? {
             Answer::Done => Ok(()),
             other => Err(ClientError::unexpected(&other)),

@@ -5,10 +5,10 @@
 //! everything has its default and its unit and only what makes sense can be said. Both report all
 //! problems at once, each with its line and what to write instead.
 //!
-//! What differs between hosts is not in the file: the name of a node is given when it is started,
-//! its data lies below a directory by that name, and `{name}` in the advertised address stands for
-//! it. Relative paths start at the directory in which the node is started. The file's own reference
-//! is the commented `cluster.toml` at the top of the repository.
+//! What differs between hosts is not in the file: the name of a node and labels of its own are given
+//! when it is started, its data lies below a directory by that name, and `{name}` in the advertised
+//! address stands for it. Relative paths start at the directory in which the node is started. The
+//! file's own reference is the commented `cluster.toml` at the top of the repository.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,6 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
+use umbel_protocol::job::Labels;
 use umbel_protocol::limits::{NODE_BYTES_MAX, PARTITIONS_DEFAULT, REPLICAS_DEFAULT};
 use umbel_protocol::task::Template;
 use umbel_protocol::time::Span;
@@ -25,6 +26,8 @@ mod address;
 mod check;
 mod command_line;
 mod error;
+mod jobs;
+mod json;
 mod keys;
 pub(crate) mod quantity;
 mod raw;
@@ -40,6 +43,7 @@ pub use self::command_line::{
     CommandLine, ExpandError, InvalidCommandLine, InvalidPattern, Pattern,
 };
 pub use self::error::{ConfigError, OpenWithoutTls};
+pub use self::jobs::{ConfiguredJob, jobs_hash};
 pub use self::report::{Problem, Report};
 pub use self::task::{Command, Invocation, Program, Secret, Task, Webhook, Work};
 
@@ -61,6 +65,10 @@ pub struct Config {
     pub queues: BTreeMap<String, Queue>,
     /// The commands and webhooks that may run, by task name.
     pub tasks: BTreeMap<String, Task>,
+    /// What is run periodically, by name.
+    pub jobs: Vec<ConfiguredJob>,
+    /// What in the file may not do what was meant, if anything.
+    pub warnings: Option<Report>,
 }
 
 impl Config {
@@ -108,10 +116,7 @@ impl Config {
                 Self::default()
             }
         };
-        match problems.into_report(file) {
-            None => Ok(config),
-            Some(report) => Err(report.into()),
-        }
+        Ok(Self { warnings: problems.into_report(file)?, ..config })
     }
 
     /// Every key that a file may hold by its whole path, `NAME` standing for the operator's own
@@ -133,6 +138,15 @@ impl Config {
         Ok(())
     }
 
+    /// Everything that the file itself makes runnable, by the names of tasks: `[tasks]`, and the
+    /// commands that jobs bring along.
+    pub fn runnable(&self) -> impl Iterator<Item = (String, &Task)> {
+        let tasks = self.tasks.iter().map(|(name, task)| (name.clone(), task));
+        let jobs = self.jobs.iter();
+        let commands = jobs.filter_map(|job| Some((job.command_name(), job.command.as_ref()?)));
+        tasks.chain(commands)
+    }
+
     /// Whether tasks may be submitted to `queue`.
     #[must_use]
     pub fn has_queue(&self, queue: &str) -> bool {
@@ -150,6 +164,8 @@ impl Default for Config {
             slots: Slots::default(),
             queues,
             tasks: BTreeMap::new(),
+            jobs: Vec::new(),
+            warnings: None,
         }
     }
 }
@@ -214,6 +230,9 @@ pub struct Node {
     /// How long a node that is told to stop may take to hand over what it owns and to let its runs
     /// end, before they are ended. With zero they are ended at once, and run again elsewhere.
     pub stop_patience: Span,
+    /// What is said of each node, besides what is said of one alone when it is started. Jobs select
+    /// nodes by it.
+    pub labels: Labels,
 }
 
 impl Node {
@@ -240,6 +259,7 @@ impl Default for Node {
             disk_reserve: DISK_RESERVE,
             memory: NODE_BYTES_MAX,
             stop_patience: STOP_PATIENCE,
+            labels: Labels::NONE,
         }
     }
 }
@@ -296,5 +316,6 @@ const DISK_LOG: u64 = 512 * 1024 * 1024;
 const DISK_LOG_MIN: u64 = 32 * 1024 * 1024;
 /// Under load the log grows by some hundred MiB before it gives any of that back.
 const DISK_RESERVE: u64 = 256 * 1024 * 1024;
-/// Largest file: thousands of tasks, and far from what would be noticed in memory.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest file: a hundred thousand jobs with arguments. While it is read it takes some fifty times its
+/// size in memory.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;

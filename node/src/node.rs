@@ -3,7 +3,9 @@
 mod builder;
 mod definitions;
 mod error;
+mod jobs_file;
 mod profile;
+mod reload;
 mod runtime;
 
 use std::net::SocketAddr;
@@ -22,10 +24,11 @@ use umbel_protocol::wire::{self, Answer, Request};
 pub use self::builder::NodeBuilder;
 pub use self::definitions::InvalidTask;
 pub use self::error::StartError;
+pub use self::reload::ReloadError;
 use self::runtime::OwnRuntime;
 use crate::actors::{
-    Ask, Directory, Executor, Gossip, Handles, Leave, NodeError, Post, Scheduler, Setup, Stop,
-    Supervisor, Which,
+    Ask, By, Directory, Executor, Gossip, Handles, Leave, NodeError, Post, Reload, Scheduler,
+    Setup, Stop, Supervisor, Which,
 };
 use crate::client::Client;
 use crate::client::local::LocalRequest;
@@ -206,6 +209,19 @@ impl Node {
     /// The first of those that have not answered `within` that time.
     pub async fn responds(&self, within: Duration) -> Result<(), Which> {
         self.handles.pulse(within).await
+    }
+
+    /// Reads the file again that it was started with: its tasks and its jobs are taken over, all else
+    /// counts at the next start. What there is to tell of it.
+    ///
+    /// # Errors
+    /// There is no file, or it cannot be used: then what was read before holds. Or the cluster does not
+    /// take some of its jobs: then all else is as the file says.
+    pub async fn reload(&self) -> Result<Vec<String>, ReloadError> {
+        let (answer, answered) = oneshot::channel();
+        let reload = Reload { by: By::Program(answer) };
+        self.handles.reloads.send(reload).await.map_err(|_| ReloadError::Stopping)?;
+        answered.await.unwrap_or(Err(ReloadError::Stopping))
     }
 
     /// Waits until this node stops by itself, which it only does when it must not go on.

@@ -4,6 +4,10 @@
 
 #[path = "cli/cluster.rs"]
 mod cluster;
+#[path = "cli/config.rs"]
+mod config;
+#[path = "cli/cron_fleet.rs"]
+mod cron_fleet;
 #[path = "cli/dev.rs"]
 mod dev;
 #[path = "cli/file.rs"]
@@ -14,10 +18,14 @@ mod five_nodes;
 mod full_disk;
 #[path = "cli/handover.rs"]
 mod handover;
+#[path = "cli/jobs.rs"]
+mod jobs;
 #[path = "cli/processes.rs"]
 mod processes;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/reload.rs"]
+mod reload;
 #[path = "cli/service.rs"]
 mod service;
 #[path = "cli/strangers.rs"]
@@ -43,11 +51,23 @@ fn help_reads_well() {
         vec!["task", "wait"],
         vec!["task", "cancel"],
         vec!["task", "list"],
+        vec!["job", "list"],
+        vec!["job", "show"],
+        vec!["job", "history"],
+        vec!["job", "add"],
+        vec!["job", "edit"],
+        vec!["job", "remove"],
+        vec!["job", "enable"],
+        vec!["job", "disable"],
+        vec!["job", "run"],
+        vec!["job", "next"],
+        vec!["job", "import"],
         vec!["cluster", "status"],
         vec!["cluster", "drain"],
         vec!["cluster", "undrain"],
         vec!["cluster", "forget"],
         vec!["config", "check"],
+        vec!["config", "reload"],
         vec!["ca", "init"],
         vec!["ca", "issue"],
         vec!["bench"],
@@ -64,7 +84,10 @@ fn a_configuration_is_checked() {
     fs::write(&file, "[cluster]\nname = \"farm\"\n[tasks.a]\ncommand = [\"true\"]\n").unwrap();
     let ran = program.run(&["config", "check", &file]);
     assert!(ran.ok, "{ran:?}");
-    assert_eq!(ran.out, format!("{file} is good: cluster \"farm\", 0 seeds, 1 queue, 1 task\n"));
+    assert_eq!(
+        ran.out,
+        format!("{file} is good: cluster \"farm\", 0 seeds, 1 queue, 1 task, 0 jobs\n")
+    );
     fs::write(&file, "[cluster]\nnames = \"farm\"\n").unwrap();
     let ran = program.run(&["config", "check", &file]);
     assert!(!ran.ok && ran.out.is_empty());

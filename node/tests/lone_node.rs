@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 use umbel::Node;
+use umbel::config::Config;
+use umbel::node::StartError;
 use umbel_protocol::task::State;
 use umbel_protocol::wire::{Answer, Ask, RequestError};
 
@@ -53,6 +55,33 @@ async fn takes_runs_and_remembers() {
             assert_eq!(view.runs.len(), 1);
         }
         other => panic!("not shown: {other:?}"),
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_known_by_the_labels_of_its_file_and_its_own() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = "[node]\nlabels = { role = \"web\", zone = \"a\" }";
+    let builder = || {
+        Node::builder()
+            .config(Config::parse("cluster.toml", text).expect("it is valid"))
+            .name("a")
+            .listen("127.0.0.1:0".parse().expect("an address"))
+            .data(dir.path().join("a"))
+    };
+    let refused = builder().label("role", "d b").start().await.map(drop);
+    assert!(matches!(refused, Err(StartError::Label(_))), "{refused:?}");
+    let node = builder().label("role", "db").label("rack", "7").start().await.expect("it starts");
+    timeout(PATIENCE, node.joined()).await.expect("in time").expect("it forms a cluster");
+    let mut answers = node.ask(request(Ask::Status)).await;
+    match next(&mut answers).await {
+        Answer::Status(status) => {
+            let labels: Vec<_> =
+                status.meta.members.values().map(|member| member.labels.to_string()).collect();
+            assert_eq!(labels, ["rack=7,role=db,zone=a"]);
+        }
+        other => panic!("not told: {other:?}"),
     }
     node.stop().await;
 }

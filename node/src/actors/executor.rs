@@ -20,7 +20,7 @@ use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::scheduler;
 use umbel_protocol::task::{Failure, FailureKind, Outcome};
 use umbel_protocol::time::Tick;
-use umbel_protocol::wire::{OwnerSays, PeerMessage};
+use umbel_protocol::wire::{OwnerSays, PeerMessage, Profile};
 
 use super::Handles;
 use super::Happened;
@@ -51,6 +51,20 @@ pub struct Executor {
     tie: Tie,
     _bell: Bell,
 }
+
+/// What an executor can run.
+#[derive(Clone, Debug)]
+pub(crate) struct Repertoire {
+    /// By name.
+    pub(crate) registry: Arc<Registry>,
+    /// As it is told to owners.
+    pub(crate) profile: Profile,
+}
+
+/// It can run something else from now on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Learned(pub(crate) Repertoire);
 
 /// An owner says something.
 #[derive(Debug, Message)]
@@ -395,6 +409,22 @@ impl Handler<Reached> for Executor {
 
     fn handle(&mut self, Reached(node): Reached, ctx: &mut Self::Context) {
         self.step(Event::Reached(node));
+        self.perform(ctx);
+    }
+}
+
+impl Handler<Learned> for Executor {
+    type Result = ();
+
+    /// Whoever can be reached is told at once, as after a new connection.
+    fn handle(&mut self, Learned(repertoire): Learned, ctx: &mut Self::Context) {
+        let Repertoire { registry, profile } = repertoire;
+        self.registry = registry;
+        self.step(Event::Learned(profile));
+        self.step(Event::Reached(self.machine.me().node));
+        for (node, _) in self.handles.transport.versions() {
+            self.step(Event::Reached(node));
+        }
         self.perform(ctx);
     }
 }

@@ -11,13 +11,14 @@ use actix::{Actor, Context, Handler, Message};
 use dashmap::DashMap;
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 use umbel_protocol::id::{ClusterId, NodeId};
 use umbel_protocol::membership;
 
-use super::executor::Admitted;
+use super::executor::{Admitted, Repertoire};
+use super::reload::Reload;
 use super::{Executor, Gossip, Gossiped, NodeError, Post, Scheduler};
 use crate::transport::Transport;
 use crate::ways::Ways;
@@ -38,6 +39,10 @@ pub(crate) struct Handles {
     pub(crate) scheduler: Post<Scheduler>,
     pub(crate) executor: Post<Executor>,
     pub(crate) gossip: Post<Gossip>,
+    /// What executors that are built from now on can run.
+    pub(crate) repertoire: watch::Sender<Repertoire>,
+    /// Whoever reads the node's file again.
+    pub(crate) reloads: mpsc::Sender<Reload>,
     /// Where members were said to be: a gossip that starts anew asks them.
     pub(crate) met: Arc<DashMap<NodeId, SocketAddr>>,
     /// The cluster of this node, once it knows one.

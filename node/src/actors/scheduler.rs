@@ -10,6 +10,7 @@ use std::mem;
 
 use actix::{Actor, Context, Handler, Message, MessageResult};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error, info, warn};
 use umbel_protocol::durable::{Copies, StateWrite};
 use umbel_protocol::group::Role;
@@ -26,8 +27,9 @@ use super::alarm::{Alarm, Driven};
 use super::bell::Bell;
 use super::gossip::Fares;
 use super::majority::{Majority, Turn};
-use super::{Handles, NodeError};
+use super::{By, Handles, NodeError, Reload};
 use crate::clock::Clock;
+use crate::node::ReloadError;
 use crate::store::WriterHandle;
 use crate::transport::{ReplyError, Room};
 use crate::wire_out::{answer_frame, send_envelopes};
@@ -117,6 +119,14 @@ impl Scheduler {
         self.settle(ctx);
     }
 
+    /// Has the file read again for a client.
+    fn reload(&self, caller: Caller) {
+        if let Err(refused) = self.handles.reloads.try_send(Reload { by: By::Client(caller) }) {
+            let (TrySendError::Full(Reload { by }) | TrySendError::Closed(Reload { by })) = refused;
+            by.tell(Err(ReloadError::Busy), &self.handles);
+        }
+    }
+
     fn tell_gossip(&mut self) {
         let fares = Fares {
             waiting: self.machine.backlog(),
@@ -155,6 +165,7 @@ impl Scheduler {
                     self.handles.fail(NodeError::Unwritten(why.to_string()));
                 }
             }
+            Effect::Reload(caller) => self.reload(caller),
             Effect::Refused(refusal) => self.handles.fail(refusal.into()),
             Effect::Spoken(version) => self.handles.transport.set_oldest(version),
             Effect::Send { to, urgent: true, messages } => {

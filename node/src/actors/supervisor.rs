@@ -22,10 +22,9 @@ use umbel_protocol::id::Lessee;
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::membership::{self, Identity, Membership};
 use umbel_protocol::scheduler::{self, Event, Settings};
-use umbel_protocol::wire::Profile;
 
 use super::bell::{Bell, Fallen, Which};
-use super::executor::{Reached, Retire};
+use super::executor::{Reached, Repertoire, Retire};
 use super::gossip::TellAll;
 use super::ground::{Directory, Ground};
 use super::health::{Health, Part, PartHealth};
@@ -33,7 +32,7 @@ use super::runs::Runs;
 use super::{Executor, Gossip, Gossiped, Handles, Happened, NodeError, Scheduler};
 use crate::clock::Clock;
 use crate::store::{DiskStore, Persisted, Recovered, Sizes, Store as _, StoreError, Writer};
-use crate::work::{Registry, Runner};
+use crate::work::Runner;
 
 /// First pause before an actor is built again; it doubles up to the limit.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
@@ -54,8 +53,6 @@ pub(crate) struct Setup {
     pub(crate) store: PathBuf,
     /// How large its files grow.
     pub(crate) sizes: Sizes,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) profile: Profile,
     pub(crate) runner: Runner,
     pub(crate) clock: Clock,
     /// How long it may take to hand over what it has, when it leaves.
@@ -185,7 +182,8 @@ impl Supervisor {
 
     fn build_executor(&mut self, ctx: &Context<Self>) {
         self.executors += 1;
-        let Setup { settings, registry, profile, runner, clock, handles, .. } = self.setup.clone();
+        let Setup { settings, runner, clock, handles, .. } = self.setup.clone();
+        let Repertoire { registry, profile } = handles.repertoire.borrow().clone();
         let me = Lessee {
             node: settings.node,
             incarnation: settings.incarnation,

@@ -3,6 +3,8 @@
 mod drain;
 mod forget;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -42,6 +44,8 @@ struct NodeLine<'a> {
     name: &'a str,
     id: String,
     address: String,
+    /// What is said of it, for jobs that select nodes.
+    labels: BTreeMap<&'a str, &'a str>,
     state: &'static str,
     /// Whether it can do its part.
     condition: String,
@@ -144,10 +148,12 @@ fn node_lines(status: &Status) -> Vec<NodeLine<'_>> {
         .iter()
         .map(|member| {
             let share = status.share(member.node);
+            let labels = status.meta.members.get(&member.node).map(|member| member.labels.iter());
             NodeLine {
                 name: &member.name,
                 id: member.node.to_string(),
                 address: member.address.to_string(),
+                labels: labels.into_iter().flatten().collect(),
                 state: state(member.liveness),
                 condition: member.condition.to_string(),
                 drain: drain_word(status.drain(member.node)),
@@ -187,12 +193,18 @@ fn for_people(status: &Status) -> Vec<String> {
     ];
     lines.extend(untold(status));
     lines.push(String::new());
-    let rows: Vec<_> = node_lines(status)
+    let nodes = node_lines(status);
+    // Most clusters have none, and a column of nothing is not seen.
+    let has_labels = nodes.iter().any(|line| !line.labels.is_empty());
+    let labels = if has_labels { "LABELS" } else { "" };
+    let rows: Vec<_> = nodes
         .into_iter()
         .map(|line| {
             let told = |n: u64| if line.told { count(n) } else { "?".to_owned() };
             let pid = if line.pid == 0 { String::new() } else { line.pid.to_string() };
             let state = state_for_people(&line);
+            let labels = line.labels.iter().map(|(key, value)| format!("{key}={value}"));
+            let labels = labels.collect::<Vec<_>>().join(",");
             [
                 line.name.to_owned(),
                 line.address,
@@ -203,11 +215,12 @@ fn for_people(status: &Status) -> Vec<String> {
                 count(line.running),
                 pid,
                 line.id,
+                labels,
             ]
         })
         .collect();
     lines.extend(table(
-        ["NODE", "ADDRESS", "STATE", "OWNS", "COPIES", "OPEN", "RUNNING", "PID", "ID"],
+        ["NODE", "ADDRESS", "STATE", "OWNS", "COPIES", "OPEN", "RUNNING", "PID", "ID", labels],
         &rows,
     ));
     lines
@@ -224,6 +237,7 @@ fn untold(status: &Status) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use umbel_protocol::id::ClusterId;
+    use umbel_protocol::job::Labels;
     use umbel_protocol::membership::Condition;
     use umbel_protocol::meta::{Member, Meta};
     use umbel_protocol::time::Wall;
@@ -247,8 +261,9 @@ mod tests {
             let joined_at = Wall::EPOCH;
             let name = name.to_owned();
             let draining = node == 2;
-            meta.members
-                .insert(NodeId(node), Member { name, address, joined_at, joined_in: 1, draining });
+            let labels = Labels::NONE;
+            let member = Member { name, address, joined_at, joined_in: 1, draining, labels };
+            meta.members.insert(NodeId(node), member);
         }
         let share = |has_told, owned, open, running| {
             let copies = u64::from(owned) + 1;
@@ -291,10 +306,17 @@ mod tests {
             "b     127.0.0.1:7400  down, draining    ?     ?       ?      1        42   {id}"
         );
         assert_eq!(shown[7], down);
+        let mut labelled = status.clone();
+        labelled.meta.members.get_mut(&id).unwrap().labels = "role=db,zone=a".parse().unwrap();
+        let shown = for_people(&labelled);
+        assert!(shown[5].ends_with("  LABELS"), "{shown:?}");
+        assert!(shown[7].ends_with(&format!("{id}  role=db,zone=a")), "{shown:?}");
+        let json = serde_json::to_string(&node_lines(&labelled)[1]).unwrap();
+        assert!(json.contains("\"labels\":{\"role\":\"db\",\"zone\":\"a\"},"), "{json}");
         assert_eq!(
             serde_json::to_string(&node_lines(&status)[0]).unwrap(),
             "{\"name\":\"a\",\"id\":\"00000000000000000000000000000001\",\
-             \"address\":\"127.0.0.1:7400\",\"state\":\"alive\",\
+             \"address\":\"127.0.0.1:7400\",\"labels\":{},\"state\":\"alive\",\
              \"condition\":\"disk slow\",\"drain\":\"serving\",\"pid\":42,\"told\":true,\
              \"partitions\":12,\"open\":1000,\"running\":2,\"copies\":13,\"cluster\":\"farm\",\
              \"cluster_partitions\":16,\"cluster_partitions_owned\":12,\

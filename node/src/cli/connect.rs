@@ -68,6 +68,11 @@ impl Target {
         Self { addresses, tls, cert: None }
     }
 
+    /// Its nodes, as far as they are known beforehand.
+    pub(super) fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
     pub(super) async fn client(&self) -> anyhow::Result<Client> {
         self.client_at(self.addresses.clone()).await
     }

@@ -1,5 +1,6 @@
 //! `umbel node`: one node, until it is told to stop.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,11 +9,12 @@ use std::thread;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::net::lookup_host;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tracing_subscriber::EnvFilter;
+use umbel_protocol::job::Labels;
 
 use super::interrupt::Interrupts;
-use super::{Done, out, service};
+use super::{Done, interrupt, out, service};
 use crate::Node;
 use crate::config::{Config, HostPort};
 use crate::local::{self, Announced, Local};
@@ -34,6 +36,10 @@ pub(super) struct NodeArgs {
     /// A node of the cluster to join; may be given several times [default: the seeds in the file]
     #[arg(long, value_name = "HOST:PORT")]
     join: Vec<HostPort>,
+    /// What is said of it, for jobs that select nodes; may be given several times
+    /// [default: UMBEL_LABELS="KEY=VALUE,...", and what the file says]
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<Labels>,
     /// Stop when stdin ends: whoever started this node is gone
     #[arg(long, hide = true)]
     tethered: bool,
@@ -55,10 +61,11 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
     // Before anything is started: a signal that comes meanwhile must not be lost.
     let mut interrupts = Interrupts::listen()?;
     let (tethered, unlisted) = (args.tethered, args.unlisted);
+    let (reload, mut reloads) = mpsc::channel(1);
     let mut stopping = Box::pin(async {
         tokio::select! {
             biased;
-            () = interrupts.any() => Told::BySignal,
+            () = until_stopped(&mut interrupts, &reload) => Told::BySignal,
             () = untethered(), if tethered => Told::ByNobody,
         }
     });
@@ -95,6 +102,7 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
                 told = &mut stopping => Ok(told),
                 why = node.failed() => Err(why),
                 never = service::watch(&node) => match never {},
+                never = reload_when_told(&node, &mut reloads) => match never {},
             };
             drop(announced);
             ended
@@ -106,7 +114,7 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
     if matches!(ended, Ok(Told::BySignal)) {
         tokio::select! {
             _ = node.leave() => {}
-            () = interrupts.any() => {
+            () = stopped_again(&mut interrupts) => {
                 tracing::info!("told to stop once more: what this node has is not waited for");
             }
             why = node.failed() => tracing::error!(%why, "it cannot hand over what it has"),
@@ -117,15 +125,40 @@ pub(super) async fn run(args: NodeArgs) -> anyhow::Result<Done> {
     ended.map(|_| Done::Well).map_err(|why| anyhow!(why).context("the node had to stop"))
 }
 
+/// Returns when the node is to stop, and passes on what else it is told.
+async fn until_stopped(interrupts: &mut Interrupts, reload: &mpsc::Sender<()>) {
+    while interrupts.next().await == interrupt::Told::Reload {
+        // Twice before it was read once is once.
+        let _ = reload.try_send(());
+    }
+}
+
+/// Returns when a node that leaves is told to stop once more. To read its file again would be of no use.
+async fn stopped_again(interrupts: &mut Interrupts) {
+    while interrupts.next().await != interrupt::Told::Stop {}
+}
+
+/// Has the file read again whenever that is told. What comes of it is in the log.
+async fn reload_when_told(node: &Node, reloads: &mut mpsc::Receiver<()>) -> Infallible {
+    while reloads.recv().await.is_some() {
+        drop(node.reload().await);
+    }
+    std::future::pending().await
+}
+
 /// The node, and what its cluster is called.
 async fn start(args: NodeArgs) -> anyhow::Result<(Node, String)> {
-    let NodeArgs { config: file, name, listen, data, join, tethered: _, unlisted: _ } = args;
+    let NodeArgs { config: file, name, listen, data, join, labels, tethered: _, unlisted: _ } =
+        args;
     let config = match &file {
         Some(file) => Config::load(file)?,
         None => Config::default(),
     };
     let cluster = config.cluster.name.clone();
     let mut builder = Node::builder().config(config);
+    if let Some(file) = file {
+        builder = builder.file(file);
+    }
     if let Some(name) = name {
         builder = builder.name(name);
     }
@@ -140,8 +173,20 @@ async fn start(args: NodeArgs) -> anyhow::Result<(Node, String)> {
     for through in join {
         builder = builder.join(through);
     }
+    // What is typed counts for more than what is around, so it comes last.
+    let around = std::env::var("UMBEL_LABELS").unwrap_or_default();
+    let around = around.parse::<Labels>().context("UMBEL_LABELS is not a list of labels")?;
+    for (key, value) in std::iter::once(&around).chain(&labels).flat_map(Labels::iter) {
+        builder = builder.label(key, value);
+    }
     let node = builder.start().await.context("cannot start the node")?;
     Ok((node, cluster))
+}
+
+/// Reads a label, or several with commas between them.
+fn label(text: &str) -> Result<Labels, String> {
+    let labels = text.parse::<Labels>().map_err(|error| error.to_string())?;
+    if labels.is_empty() { Err("there is no label: write role=db".to_owned()) } else { Ok(labels) }
 }
 
 /// Reads where to listen. Unlike where others are reached, that may be any free port.
@@ -203,6 +248,14 @@ fn log() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_read() {
+        assert_eq!(label("role=db").map(|labels| labels.to_string()), Ok("role=db".to_owned()));
+        for bad in ["", ",", "role", "role=", "a b=c"] {
+            assert!(label(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn where_to_listen_is_read() {

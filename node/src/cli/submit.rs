@@ -11,12 +11,12 @@ use std::time::Duration;
 use std::{fs, io};
 
 use anyhow::{Context, anyhow};
+use bytes::Bytes;
 use clap::Args;
 use tokio::time::timeout;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::task::{State, Template};
-use umbel_protocol::time::Span;
 use umbel_protocol::wire::RequestError;
 
 use self::line::Settings;
@@ -83,9 +83,7 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
         time_limit: args.time_limit,
     };
     // What is typed wrong is told before anybody is called.
-    let typed = written(json_args.as_deref().unwrap_or("null"))?;
-    let json_args = json_text::args(typed.trim())
-        .map_err(|error| anyhow!("the arguments are not JSON: {error}\n{QUOTE}"))?;
+    let json_args = typed_args(json_args.as_deref().unwrap_or("null"))?;
     let target = connect.target()?;
     if let Some(path) = from {
         let client = target.client().await?;
@@ -146,6 +144,12 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     Ok(if view.state == State::Succeeded { Done::Well } else { Done::Badly })
 }
 
+/// The arguments that were typed as JSON, or where they are.
+pub(super) fn typed_args(typed: &str) -> anyhow::Result<Bytes> {
+    json_text::args(written(typed)?.trim())
+        .map_err(|error| anyhow!("the arguments are not JSON: {error}\n{QUOTE}"))
+}
+
 /// Arguments that are too long to be typed are somewhere else.
 fn written(typed: &str) -> anyhow::Result<String> {
     if typed == "-" {
@@ -191,13 +195,11 @@ impl Settings {
     fn template(&self, name: &str) -> Template {
         let mut template = Template::new(name);
         template.queue = self.queue.clone().unwrap_or_default();
-        let span =
-            |time: Duration| Span::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
         let options = &mut template.options;
-        options.delay = self.delay.map_or(options.delay, span);
+        options.delay = self.delay.map_or(options.delay, time::span_of);
         options.priority = self.priority;
         options.attempts_max = self.attempts;
-        options.time_limit = self.time_limit.map(span);
+        options.time_limit = self.time_limit.map(time::span_of);
         template
     }
 }

@@ -83,14 +83,14 @@ fn left(view: &View) -> Option<&[u8]> {
 /// What a task returned, to the last digit. Nodes only keep JSON.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Shown<'a> {
+pub(super) enum Shown<'a> {
     Json(&'a RawValue),
     /// JSON of several lines, which is to be one.
     Lines(Value),
     Text(Cow<'a, str>),
 }
 
-fn result(json: &[u8]) -> Shown<'_> {
+pub(super) fn result(json: &[u8]) -> Shown<'_> {
     match serde_json::from_slice(json) {
         Ok(json) if !RawValue::get(json).contains(['\n', '\r']) => Shown::Json(json),
         Ok(json) => serde_json::from_str(json.get()).map_or(Shown::Json(json), Shown::Lines),

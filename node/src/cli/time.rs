@@ -33,6 +33,43 @@ pub(super) fn between(from: Wall, to: Wall) -> String {
     length(Duration::from_micros(to.since(from).as_micros()))
 }
 
+/// As the file says it, the largest unit first: `1m30s`. Less than a millisecond is not told.
+pub(super) fn spelled(span: Span) -> String {
+    let mut millis = span.as_millis();
+    let mut text = String::new();
+    for (unit, factor) in UNITS {
+        if millis >= factor {
+            text.push_str(&format!("{}{unit}", millis / factor));
+            millis %= factor;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// How far `to` is from `from`, for people: `in 3d 4h`, `5m ago`. Two units are as exact as anybody
+/// wants to know it.
+pub(super) fn away(from: Wall, to: Wall) -> String {
+    let (span, is_past) = if to < from { (from.since(to), true) } else { (to.since(from), false) };
+    let mut millis = span.as_millis();
+    let mut parts = Vec::new();
+    for (unit, factor) in UNITS.into_iter().take_while(|(unit, _)| *unit != "ms") {
+        if millis >= factor && parts.len() < 2 {
+            parts.push(format!("{}{unit}", millis / factor));
+        }
+        // Two hours and some seconds are two hours.
+        if !parts.is_empty() && millis < factor {
+            break;
+        }
+        millis %= factor;
+    }
+    match (parts.is_empty(), is_past) {
+        (true, true) => "just now".to_owned(),
+        (true, false) => "now".to_owned(),
+        (false, true) => format!("{} ago", parts.join(" ")),
+        (false, false) => format!("in {}", parts.join(" ")),
+    }
+}
+
 /// Reads `10s`, `1m30s`.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     if text.trim_start().starts_with('-') {
@@ -51,9 +88,28 @@ pub(super) fn parse_some(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// As [`parse`], as a span of the protocol.
+pub(super) fn parse_span(text: &str) -> Result<Span, String> {
+    parse(text).map(span_of)
+}
+
+/// As [`parse_some`], as a span of the protocol.
+pub(super) fn parse_some_span(text: &str) -> Result<Span, String> {
+    parse_some(text).map(span_of)
+}
+
+/// The same length of time, as long as can be told.
+pub(super) fn span_of(duration: Duration) -> Span {
+    Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
 fn duration(span: Span) -> Duration {
     Duration::from_micros(span.as_micros())
 }
+
+/// The units in which lengths of time are written.
+const UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// `1,234,567`.
 pub(super) fn count(number: u64) -> String {
@@ -88,6 +144,32 @@ mod tests {
         assert_eq!([count(0), count(999), count(1_234_567)], ["0", "999", "1,234,567"]);
         assert_eq!(count_of(1, "node"), "1 node");
         assert_eq!(count_of(2_000, "node"), "2,000 nodes");
+    }
+
+    #[test]
+    fn lengths_are_spelled_as_they_are_read() {
+        for text in ["1m30s", "500ms", "2h", "7d", "1d2h3m4s5ms"] {
+            assert_eq!(span(text).map(spelled).as_deref(), Some(text));
+        }
+        assert_eq!(spelled(Span::ZERO), "0s");
+    }
+
+    #[test]
+    fn it_is_said_how_far_away_something_is() {
+        let now = Wall::from_millis(1_700_000_000_000);
+        for (span, ahead, past) in [
+            ("0s", "now", "now"),
+            ("999ms", "now", "just now"),
+            ("45s", "in 45s", "45s ago"),
+            ("5m1s", "in 5m 1s", "5m 1s ago"),
+            ("2h7s", "in 2h", "2h ago"),
+            ("1d2h3m", "in 1d 2h", "1d 2h ago"),
+            ("400d", "in 400d", "400d ago"),
+        ] {
+            let span = super::span(span).unwrap();
+            assert_eq!(away(now, now + span), ahead);
+            assert_eq!(away(now, now - span), past);
+        }
     }
 
     #[test]

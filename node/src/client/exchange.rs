@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
-use umbel_protocol::partition::Refusal;
+use umbel_protocol::partition::{JobChange, JobRefusal, Refusal};
 use umbel_protocol::task::Batch;
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Answer, Ask, Ending, Request, RequestError};
@@ -139,6 +139,13 @@ impl Exchange<'_> {
                     in_doubt |= ask.acts() && error == RequestError::Unknown;
                     last = Some(error);
                 }
+                // An earlier try was the one that has removed it.
+                Err(Missed::Answer(error)) if in_doubt && is_gone(ask, &error) => {
+                    return match hear(Answer::Done) {
+                        Some(heard) => Ok(heard),
+                        None => Err(error.into()),
+                    };
+                }
                 Err(Missed::Answer(error)) => return Err(error.into()),
                 Err(Missed::Link(_)) if in_doubt => return Err(RequestError::Unknown.into()),
                 Err(Missed::Link(error)) => {
@@ -239,6 +246,9 @@ const fn may_pass(error: &RequestError) -> bool {
         | RequestError::NotLeader { .. }
         | RequestError::Unknown => true,
         RequestError::Invalid(_)
+        | RequestError::InvalidJob(_)
+        | RequestError::Job(_)
+        | RequestError::Reload { .. }
         | RequestError::NotUpgraded
         | RequestError::Parting(_)
         | RequestError::NotFound { .. }
@@ -246,6 +256,12 @@ const fn may_pass(error: &RequestError) -> bool {
         | RequestError::UnknownTask { .. }
         | RequestError::UnknownQueue { .. } => false,
     }
+}
+
+/// Whether what was to be removed is not there: asked again, that is what was wanted.
+const fn is_gone(ask: &Ask, error: &RequestError) -> bool {
+    matches!(ask, Ask::ChangeJob { change: JobChange::Remove { .. }, .. })
+        && matches!(error, RequestError::Job(JobRefusal::NotFound { .. }))
 }
 
 /// What an answer that was sent in time may need to arrive.

@@ -1,6 +1,7 @@
 //! Clients against nodes that follow a script: in the same process, and over real QUIC.
 
 mod bulk;
+mod jobs;
 mod local;
 mod quic;
 

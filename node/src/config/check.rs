@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 
 use toml::Spanned;
+use umbel_protocol::job::{InvalidLabel, Labels};
 use umbel_protocol::limits::{
-    DELAY_MAX, NAME_BYTES_MAX, NODE_BYTES_MIN, PARTITIONS_MAX, REPLICAS_MAX,
+    DELAY_MAX, FRAME_BYTES_MAX, NAME_BYTES_MAX, NODE_BYTES_MIN, PARTITIONS_MAX, REPLICAS_MAX,
 };
 use umbel_protocol::time::Span;
 
@@ -19,9 +20,13 @@ use super::error::{OPEN_HELP, OpenWithoutTls};
 use super::quantity::{self, SIZE_HELP, SPAN_HELP};
 use super::raw::{RawCluster, RawConfig, RawNode, RawQueue, RawSlots, RawTls, Text};
 use super::report::Problems;
+use super::suggest::nearest;
 use super::{Cluster, Config, DISK_LOG_MIN, Node, Queue, SLOTS_MAX, Slots, Tls};
 use crate::work::Registry;
 
+mod command;
+mod job;
+mod options;
 mod task;
 
 /// The configuration that `raw` stands for.
@@ -31,17 +36,33 @@ pub(super) fn check(raw: RawConfig, problems: &mut Problems<'_>) -> Config {
     tls(raw.tls, &mut config.tls, problems);
     node(raw.node, &config.cluster, &config.tls, &mut config.node, problems);
     slots(&raw.slots, &mut config.slots, problems);
-    for (name, raw) in raw.queues {
+    for (count, (name, raw)) in raw.queues.into_iter().enumerate() {
         check_name("queue", &name, problems);
+        if count == QUEUES_MAX {
+            let problem = format!("there are more than {QUEUES_MAX} queues");
+            problems.add(name.span(), problem, "let tasks that are treated alike share one");
+        }
         config.queues.insert(name.into_inner(), queue(&raw, problems));
     }
-    for (name, raw) in raw.tasks {
+    for (count, (name, raw)) in raw.tasks.into_iter().enumerate() {
         check_name("task", &name, problems);
+        if count == TASKS_MAX {
+            too_many_tasks(name.span(), problems);
+        }
         if let Some(task) = task::task(&name, raw, &config.queues, problems) {
             config.tasks.insert(name.into_inner(), task);
         }
     }
+    config.jobs = job::jobs(raw.jobs, &config, problems);
     config
+}
+
+fn too_many_tasks(place: Range<usize>, problems: &mut Problems<'_>) {
+    problems.add(
+        place,
+        format!("there are more than {TASKS_MAX} commands and webhooks"),
+        "write down once what differs only in its arguments: [tasks.NAME], and args in each job",
+    );
 }
 
 fn cluster(raw: RawCluster, cluster: &mut Cluster, problems: &mut Problems<'_>) {
@@ -121,6 +142,7 @@ fn node(raw: RawNode, cluster: &Cluster, tls: &Tls, node: &mut Node, problems: &
     if let Some(patience) = span("stop_patience", patience, Span::ZERO..=DELAY_MAX, problems) {
         node.stop_patience = patience;
     }
+    node.labels = labels(raw.labels, problems);
 }
 
 fn bytes_of(size: &Text, problems: &mut Problems<'_>) -> Option<u64> {
@@ -223,7 +245,10 @@ fn optional<T: TryFrom<i64>>(
         problems.add(
             raw.span(),
             format!("`{name}` cannot be {value}"),
-            format!("use {} to {}", range.start(), range.end()),
+            match *range.end() {
+                i64::MAX => format!("use at least {}", range.start()),
+                end => format!("use {} to {end}", range.start()),
+            },
         );
     }
     fitting
@@ -250,6 +275,57 @@ fn span(
     Some(span)
 }
 
+/// One of a few words.
+fn choice<T: Copy>(
+    name: &str,
+    raw: Option<&Text>,
+    choices: &[(&str, T)],
+    problems: &mut Problems<'_>,
+) -> Option<T> {
+    let raw = raw?;
+    let word = raw.get_ref().as_str();
+    let found = choices.iter().find(|(known, _)| *known == word);
+    if found.is_none() {
+        let known = || choices.iter().map(|(known, _)| *known);
+        let help = nearest(word, known()).map_or_else(
+            || {
+                format!(
+                    "use {}",
+                    known().map(|known| format!("{known:?}")).collect::<Vec<_>>().join(" or ")
+                )
+            },
+            |near| format!("did you mean {near:?}?"),
+        );
+        problems.add(raw.span(), format!("`{name}` cannot be {word:?}"), help);
+    }
+    found.map(|(_, meaning)| *meaning)
+}
+
+/// What is said of a node, or what it must have.
+fn labels(raw: Vec<(Text, Text)>, problems: &mut Problems<'_>) -> Labels {
+    let mut labels = Labels::NONE;
+    for (key, value) in raw {
+        match labels.insert(key.get_ref(), value.get_ref()) {
+            Ok(()) => {}
+            Err(InvalidLabel::Text { text }) => {
+                let is_key = Labels::default().insert(key.get_ref(), "x").is_err();
+                let (place, what) =
+                    if is_key { (key.span(), "key") } else { (value.span(), "value") };
+                problems.add(
+                    place,
+                    format!("{text:?} cannot be the {what} of a label"),
+                    "use 1 to 64 of A-Z a-z 0-9 _ - . : /",
+                );
+            }
+            Err(error @ InvalidLabel::TooMany) => {
+                problems.add(key.span(), error.to_string(), "");
+                break;
+            }
+        }
+    }
+    labels
+}
+
 fn path(name: &str, raw: Text, problems: &mut Problems<'_>) -> Option<PathBuf> {
     if raw.get_ref().is_empty() || raw.get_ref().contains('\0') {
         problems.add(raw.span(), format!("`{name}` is not a path"), "leave it out, or name a path");
@@ -258,6 +334,22 @@ fn path(name: &str, raw: Text, problems: &mut Problems<'_>) -> Option<PathBuf> {
     Some(PathBuf::from(raw.into_inner()))
 }
 
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Neither pauses nor limits can be nothing: retries would spin, and no run could end in time.
+const SPAN_MIN: Span = Span::from_millis(1);
+const VARIABLE_HELP: &str = "use A-Z a-z 0-9 and _, not starting with a digit";
+/// What runs here is told to every other node in one message, with names as long as can be.
+const TASKS_MAX: usize = 20_000;
+/// The same of queues.
+const QUEUES_MAX: usize = 10_000;
+const _: () = {
+    assert!(TASKS_MAX * (2 * NAME_BYTES_MAX + 64) + QUEUES_MAX * 160 < FRAME_BYTES_MAX);
+};
 const PRIORITY: RangeInclusive<i64> = 0..=9;
 const SEED_HELP: &str =
     "write a seed as host:port, such as \"a.example.net:7400\" or \"[::1]:7400\"";

@@ -54,6 +54,11 @@ impl CommandLine {
         self.elements.iter().map(|element| element.expand(args)).collect()
     }
 
+    /// Its elements as they are written in the file.
+    pub(super) fn written(&self) -> impl Iterator<Item = String> {
+        self.elements.iter().map(Pattern::to_string)
+    }
+
     /// The keys of the arguments that it needs, in the order of the elements.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.elements.iter().flat_map(Pattern::keys)

@@ -18,7 +18,8 @@ pub(super) struct Section {
     pub(super) keys: &'static [Key],
 }
 
-pub(super) const SECTIONS: [&Section; 6] = [&CLUSTER, &NODE, &TLS, &SLOTS, &QUEUES, &TASKS];
+/// Those that stand at the top of a file.
+pub(super) const SECTIONS: [&Section; 7] = [&CLUSTER, &NODE, &TLS, &SLOTS, &QUEUES, &TASKS, &JOBS];
 
 pub(super) const CLUSTER: Section = Section {
     name: "cluster",
@@ -42,6 +43,7 @@ pub(super) const NODE: Section = Section {
         key("disk_reserve", "\"256 MiB\""),
         key("memory", "\"1 GiB\""),
         key("stop_patience", "\"1m\""),
+        key("labels", "{ role = \"db\" }"),
     ],
 };
 
@@ -82,7 +84,61 @@ pub(super) const TASKS: Section = Section {
     ],
 };
 
-/// Those keys of a task that only a command has.
+pub(super) const JOBS: Section = Section {
+    name: "jobs",
+    path: "jobs.NAME",
+    keys: &[
+        key("cron", "\"0 3 * * *\""),
+        key("every", "\"15m\""),
+        key("at", "\"2027-01-01T00:00:00Z\""),
+        key("timezone", "\"Europe/Berlin\""),
+        key("task", "\"sha256\""),
+        key("run", "[\"backup.sh\", \"--full\"]"),
+        key("args", "{ path = \"/etc/hosts\" }"),
+        key("queue", "\"default\""),
+        key("attempts", "3"),
+        key("backoff_first", "\"1s\""),
+        key("backoff_max", "\"10m\""),
+        key("time_limit", "\"1m30s\""),
+        key("priority", "5"),
+        key("expires", "\"1h\""),
+        key("shell", "true"),
+        key("env", "{ LANG = \"C\" }"),
+        key("cwd", "\"/srv\""),
+        key("capture_bytes", "\"64 KiB\""),
+        key("on", "\"each\""),
+        key("select", "{ role = \"db\" }"),
+        key("misfire", "\"once\""),
+        key("misfire_max", "10"),
+        key("misfire_grace", "\"1m\""),
+        key("overlap", "\"forbid\""),
+        key("jitter", "\"5m\""),
+        key("start", "\"2027-01-01T00:00:00Z\""),
+        key("end", "\"2028-01-01T00:00:00Z\""),
+        key("enabled", "false"),
+        key("max_runs", "10"),
+        key("report_within", "\"1h\""),
+        key("alert", "{ task = \"page\", on = [\"failure\"] }"),
+    ],
+};
+
+/// A table within one of a job.
+pub(super) const ALERT: Section = Section {
+    name: "alert",
+    path: "jobs.NAME.alert",
+    keys: &[
+        key("task", "\"page\""),
+        key("on", "[\"failure\", \"recovery\", \"missed\"]"),
+        key("queue", "\"default\""),
+        key("attempts", "3"),
+        key("backoff_first", "\"1s\""),
+        key("backoff_max", "\"10m\""),
+        key("time_limit", "\"1m30s\""),
+        key("priority", "5"),
+    ],
+};
+
+/// Those keys of a task, or of a job with `run`, that only a command has.
 pub(super) const COMMAND_ONLY: [&str; 4] = ["shell", "env", "cwd", "capture_bytes"];
 /// Those keys of a task that only a webhook has.
 pub(super) const WEBHOOK_ONLY: [&str; 3] = ["headers", "secret_env", "secret_file"];
@@ -90,7 +146,8 @@ pub(super) const WEBHOOK_ONLY: [&str; 3] = ["headers", "secret_env", "secret_fil
 /// Every key by its whole path, such as `cluster.seeds` and `queues.NAME.slots`.
 pub(super) fn all() -> impl Iterator<Item = String> {
     SECTIONS
-        .iter()
+        .into_iter()
+        .chain([&ALERT])
         .flat_map(|section| section.keys.iter().map(|key| format!("{}.{}", section.path, key.name)))
 }
 

@@ -8,10 +8,14 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{CLUSTER, NODE, QUEUES, SECTIONS, SLOTS, Section, TASKS, TLS, home_of};
+use super::keys::{CLUSTER, JOBS, NODE, QUEUES, SECTIONS, SLOTS, Section, TASKS, TLS, home_of};
 use super::reader::Reader;
 use super::report::Problems;
 use super::suggest::nearest;
+
+mod job;
+
+pub(super) use self::job::{RawAlert, RawJob};
 
 pub(super) type Text = Spanned<String>;
 
@@ -24,6 +28,7 @@ pub(super) struct RawConfig {
     pub(super) slots: RawSlots,
     pub(super) queues: Vec<(Text, RawQueue)>,
     pub(super) tasks: Vec<(Text, RawTask)>,
+    pub(super) jobs: Vec<(Text, RawJob)>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +48,7 @@ pub(super) struct RawNode {
     pub(super) disk_reserve: Option<Text>,
     pub(super) memory: Option<Text>,
     pub(super) stop_patience: Option<Text>,
+    pub(super) labels: Vec<(Text, Text)>,
 }
 
 #[derive(Debug, Default)]
@@ -66,25 +72,43 @@ pub(super) struct RawQueue {
 
 #[derive(Debug, Default)]
 pub(super) struct RawTask {
+    pub(super) present: Present,
+    pub(super) program: RawProgram,
+    pub(super) webhook: Option<Text>,
+    pub(super) options: RawOptions,
+    pub(super) headers: Vec<(Text, Text)>,
+    pub(super) secret_env: Option<Text>,
+    pub(super) secret_file: Option<Text>,
+}
+
+/// What a table holds, whatever can be read of it.
+#[derive(Debug, Default)]
+pub(super) struct Present {
     /// Where the keys that are there stand, also of those whose values could not be read.
-    pub(super) present: Vec<(&'static str, Range<usize>)>,
+    keys: Vec<(&'static str, Range<usize>)>,
     /// Whether there are also keys that nobody knows.
     pub(super) has_unknown: bool,
+}
+
+/// A command, in a task or in a job.
+#[derive(Debug, Default)]
+pub(super) struct RawProgram {
     pub(super) command: Option<RawCommand>,
-    pub(super) webhook: Option<Text>,
+    pub(super) shell: Option<Spanned<bool>>,
+    pub(super) env: Vec<(Text, Text)>,
+    pub(super) cwd: Option<Text>,
+    pub(super) capture_bytes: Option<Text>,
+}
+
+/// How tasks are treated.
+#[derive(Debug, Default)]
+pub(super) struct RawOptions {
     pub(super) queue: Option<Text>,
     pub(super) attempts: Option<Spanned<i64>>,
     pub(super) backoff_first: Option<Text>,
     pub(super) backoff_max: Option<Text>,
     pub(super) time_limit: Option<Text>,
     pub(super) priority: Option<Spanned<i64>>,
-    pub(super) shell: Option<Spanned<bool>>,
-    pub(super) env: Vec<(Text, Text)>,
-    pub(super) cwd: Option<Text>,
-    pub(super) capture_bytes: Option<Text>,
-    pub(super) headers: Vec<(Text, Text)>,
-    pub(super) secret_env: Option<Text>,
-    pub(super) secret_file: Option<Text>,
 }
 
 #[derive(Debug)]
@@ -109,6 +133,7 @@ impl RawConfig {
             slots: section(root, SLOTS, problems, RawSlots::read).unwrap_or_default(),
             queues: named(root, QUEUES, problems, RawQueue::read),
             tasks: named(root, TASKS, problems, RawTask::read),
+            jobs: named(root, JOBS, problems, RawJob::read),
         }
     }
 }
@@ -134,6 +159,7 @@ impl RawNode {
             disk_reserve: reader.size("disk_reserve"),
             memory: reader.size("memory"),
             stop_patience: reader.text("stop_patience"),
+            labels: reader.named_texts("labels"),
         }
     }
 }
@@ -164,33 +190,64 @@ impl RawQueue {
 impl RawTask {
     fn read(mut reader: Reader<'_, '_, '_>) -> Self {
         Self {
-            present: reader.present(),
-            has_unknown: reader.has_unknown(),
-            command: if reader.is_text("command") {
-                reader.text("command").map(RawCommand::Text)
-            } else {
-                reader.texts("command").map(RawCommand::List)
-            },
+            present: Present::read(&reader),
+            program: RawProgram::read("command", &mut reader),
             webhook: reader.text("webhook"),
+            options: RawOptions::read(&mut reader),
+            headers: reader.named_texts("headers"),
+            secret_env: reader.text("secret_env"),
+            secret_file: reader.text("secret_file"),
+        }
+    }
+}
+
+impl Present {
+    fn read(reader: &Reader<'_, '_, '_>) -> Self {
+        Self { keys: reader.present(), has_unknown: reader.has_unknown() }
+    }
+
+    /// Where `key` stands, if it is there.
+    pub(super) fn key(&self, key: &str) -> Option<Range<usize>> {
+        self.keys.iter().find(|(name, _)| *name == key).map(|(_, span)| span.clone())
+    }
+}
+
+impl RawProgram {
+    /// The command is written under `key`.
+    fn read(key: &str, reader: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            command: if reader.is_text(key) {
+                reader.text(key).map(RawCommand::Text)
+            } else {
+                reader.texts(key).map(RawCommand::List)
+            },
+            shell: reader.boolean("shell"),
+            env: reader.named_texts("env"),
+            cwd: reader.text("cwd"),
+            capture_bytes: reader.size("capture_bytes"),
+        }
+    }
+}
+
+impl RawCommand {
+    pub(super) fn span(&self) -> Range<usize> {
+        match self {
+            Self::List(list) => list.span(),
+            Self::Text(text) => text.span(),
+        }
+    }
+}
+
+impl RawOptions {
+    fn read(reader: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
             queue: reader.text("queue"),
             attempts: reader.integer("attempts"),
             backoff_first: reader.text("backoff_first"),
             backoff_max: reader.text("backoff_max"),
             time_limit: reader.text("time_limit"),
             priority: reader.integer("priority"),
-            shell: reader.boolean("shell"),
-            env: reader.named_texts("env"),
-            cwd: reader.text("cwd"),
-            capture_bytes: reader.size("capture_bytes"),
-            headers: reader.named_texts("headers"),
-            secret_env: reader.text("secret_env"),
-            secret_file: reader.text("secret_file"),
         }
-    }
-
-    /// Where `key` stands, if it is there.
-    pub(super) fn key(&self, key: &str) -> Option<Range<usize>> {
-        self.present.iter().find(|(name, _)| *name == key).map(|(_, span)| span.clone())
     }
 }
 
@@ -250,7 +307,7 @@ fn unknown_at_top(
 }
 
 /// A name as TOML wants it in a header.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("{name:?}") }
 }

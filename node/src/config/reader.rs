@@ -8,12 +8,14 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::json;
 use super::keys::{self, Key};
 use super::report::Problems;
 use super::suggest::nearest;
 
 /// A table whose keys are known.
 pub(super) struct Reader<'t, 'p, 's> {
+    title: String,
     table: &'t DeTable<'t>,
     known: &'static [Key],
     has_unknown: bool,
@@ -48,7 +50,7 @@ impl<'t, 'p, 's> Reader<'t, 'p, 's> {
                 );
             }
         }
-        Some(Self { table, known, has_unknown, problems })
+        Some(Self { title: title.to_owned(), table, known, has_unknown, problems })
     }
 
     /// Whether there are keys that are not known, so that a missing one may only be misspelt.
@@ -109,6 +111,51 @@ impl<'t, 'p, 's> Reader<'t, 'p, 's> {
         }
     }
 
+    /// A time: a date of TOML's own, which is read on as its text, or a string.
+    pub(super) fn time(&mut self, name: &str) -> Option<Spanned<String>> {
+        let value = self.value(name)?;
+        match value.get_ref() {
+            DeValue::Datetime(time) if time.date.is_some() => {
+                Some(Spanned::new(value.span(), time.to_string()))
+            }
+            DeValue::String(text) => Some(Spanned::new(value.span(), text.to_string())),
+            DeValue::Array(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Float(_)
+            | DeValue::Integer(_)
+            | DeValue::Table(_) => self.wrong(name, "a date and a time", value),
+        }
+    }
+
+    /// Any value that JSON can hold, as JSON.
+    pub(super) fn json(&mut self, name: &str) -> Option<Spanned<String>> {
+        let value = self.value(name)?;
+        match json::of(value) {
+            Ok(json) => Some(Spanned::new(value.span(), json.to_string())),
+            Err(part) => {
+                self.problems.add(
+                    part.span(),
+                    format!("`{name}` must be what JSON can hold"),
+                    "its numbers have 64 bits, and are neither inf nor nan",
+                );
+                None
+            }
+        }
+    }
+
+    /// A table whose keys are known; what reads it is told of nothing else.
+    pub(super) fn table<T>(
+        &mut self,
+        name: &str,
+        known: &'static [Key],
+        read: impl FnOnce(Reader<'_, '_, '_>) -> T,
+    ) -> Option<T> {
+        let value = self.value(name)?;
+        let title = format!("{}.{name}", self.title);
+        Reader::open(&title, value, known, self.problems).map(read)
+    }
+
     /// A list of strings.
     pub(super) fn texts(&mut self, name: &str) -> Option<Spanned<Vec<Spanned<String>>>> {
         let value = self.value(name)?;
@@ -128,6 +175,18 @@ impl<'t, 'p, 's> Reader<'t, 'p, 's> {
     /// Whether the value is a string, so that [`Self::text`] will find one.
     pub(super) fn is_text(&self, name: &str) -> bool {
         self.table.get(name).is_some_and(|value| value.get_ref().is_str())
+    }
+
+    /// Whether the value is a table, so that [`Self::table`] can read it.
+    pub(super) fn is_table(&self, name: &str) -> bool {
+        self.table.get(name).is_some_and(|value| value.get_ref().is_table())
+    }
+
+    /// Says that a value, if there is one, is none of what is `expected`.
+    pub(super) fn refuse(&mut self, name: &str, expected: &str) {
+        if let Some(value) = self.value(name) {
+            self.wrong::<()>(name, expected, value);
+        }
     }
 
     /// A table of strings under names of the operator's choice, in the order of their names.
@@ -172,6 +231,7 @@ fn described(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::Array(_) => "a list",
         DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(time) if time.date.is_none() => "a time of the day",
         DeValue::Datetime(_) => "a date",
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Integer(integer)

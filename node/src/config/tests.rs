@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use umbel_protocol::limits::{BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT, CAPTURE_BYTES_MAX};
+use umbel_protocol::job::{Labels, MISFIRES_DEFAULT, Misfire};
+use umbel_protocol::limits::{
+    BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT, CAPTURE_BYTES_MAX, JOB_ARGS_BYTES_MAX, MISFIRES_MAX,
+};
 use umbel_protocol::task::{Batch, Options, Template};
 use umbel_protocol::time::Span;
 
 use super::{Config, ConfigError, Invocation, Program, Queue, Secret, Slots, Work};
 
+mod jobs;
 mod meaning;
 mod shape;
 mod tasks;
@@ -30,7 +34,9 @@ fn refused(cases: &[(&str, &str)]) {
 /// The reference with every setting on that is off in it.
 fn reference_with_all() -> String {
     let on = |line: &str| match line.strip_prefix('#') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest.to_owned(),
+        Some(rest) if rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => {
+            rest.to_owned()
+        }
         Some(_) | None => line.to_owned(),
     };
     REFERENCE.lines().map(on).collect::<Vec<_>>().join("\n")
@@ -53,9 +59,13 @@ fn the_reference_explains_every_key_and_no_other() {
     let mut explained = BTreeSet::new();
     for line in reference_with_all().lines() {
         if let Some(header) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = match header.split_once('.') {
-                Some((kind, _)) => format!("{kind}.NAME"),
-                None => header.to_owned(),
+            section = match header.split('.').collect::<Vec<_>>().as_slice() {
+                [kind, _] => format!("{kind}.NAME"),
+                [kind, _, within] => {
+                    explained.insert(format!("{kind}.NAME.{within}"));
+                    format!("{kind}.NAME.{within}")
+                }
+                _ => header.to_owned(),
             };
         } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
             explained.insert(format!("{section}.{key}"));
@@ -68,8 +78,9 @@ fn the_reference_explains_every_key_and_no_other() {
 fn every_key_that_is_known_is_read() {
     for path in Config::known_keys() {
         let (section, key) = path.rsplit_once('.').unwrap();
-        // No key is a date, so the one that is read complains.
-        let text = format!("[{section}]\n{key} = 1979-05-27");
+        // No key is infinite or the time of any day, so the one that is read complains.
+        let value = if key == "args" { "inf" } else { "07:32:00" };
+        let text = format!("[{section}]\n{key} = {value}");
         let error = Config::parse("", &text).unwrap_err().to_string();
         assert!(error.contains(&format!("`{key}` must be ")), "{path}: {error}");
     }
@@ -79,6 +90,9 @@ fn every_key_that_is_known_is_read() {
 fn the_settings_that_are_off_in_the_reference_can_be_switched_on() {
     let all = parse(&reference_with_all());
     assert_ne!(all, parse(REFERENCE));
+    assert_eq!(all.warnings.map(|warnings| warnings.to_string()), None);
+    let names: Vec<_> = all.jobs.iter().map(|job| job.name.as_str()).collect();
+    assert_eq!(names, ["backup", "checksums", "new-century"]);
     let Work::Webhook(notify) = &all.tasks["notify"].work else { panic!("not a webhook") };
     assert_eq!(notify.secret, Some(Secret::Env("NOTIFY_SECRET".to_owned())));
     assert_eq!(notify.headers["x-team"], "billing");
@@ -91,6 +105,7 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(shown.cluster.replicas, default.cluster.replicas);
     assert_eq!(shown.cluster.partitions, default.cluster.partitions);
     shown.node.advertise = None;
+    shown.node.labels = Labels::NONE;
     assert_eq!(shown.node, default.node);
     // The other two depend on the host.
     let Slots { asynchronous, webhook, .. } = default.slots;
@@ -105,13 +120,25 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(written.capture_bytes, unsaid.capture_bytes);
     assert_eq!(shown.tasks["notify"].time_limit, Some(Span::from_millis(30_000)));
     assert!(REFERENCE.contains(&format!("up to \"{} KiB\"", CAPTURE_BYTES_MAX / 1024)));
+    let job = |name: &str| &shown.jobs.iter().find(|job| job.name.as_str() == name).unwrap().job;
+    let (written, unsaid) = (job("backup"), job("checksums"));
+    assert_eq!(unsaid.misfire, Misfire::Once);
+    assert_eq!(written.misfire, Misfire::All { most: MISFIRES_DEFAULT });
+    assert_eq!(written.misfire_grace, unsaid.misfire_grace);
+    assert_eq!(written.enabled, unsaid.enabled);
+    assert_eq!(
+        written.alert.as_ref().unwrap().on_missed,
+        job("new-century").alert.as_ref().unwrap().on_missed
+    );
+    assert!(REFERENCE.contains(&format!("at most {} KiB of it", JOB_ARGS_BYTES_MAX / 1024)));
+    assert!(REFERENCE.contains(&format!("`misfire_max` (1 to {MISFIRES_MAX})")));
 }
 
 #[test]
 fn an_empty_file_is_no_file() {
     let config = Config::default();
     assert_eq!(parse(""), config);
-    assert_eq!(parse("[cluster]\n[node]\n[tls]\n[slots]\n[queues]\n[tasks]\n"), config);
+    assert_eq!(parse("[cluster]\n[node]\n[tls]\n[slots]\n[queues]\n[tasks]\n[jobs]\n"), config);
     assert_eq!(config.node.listen.to_string(), "127.0.0.1:7400");
     assert!(config.cluster.seeds.is_empty());
     assert!(config.slots.blocking >= 1 && config.slots.command >= 2);
@@ -244,8 +271,9 @@ fn files_that_are_no_configuration_are_refused() {
     };
     assert_eq!(load(REFERENCE.as_bytes()).unwrap(), parse(REFERENCE));
     assert!(matches!(load(b"a = \"\xff\""), Err(ConfigError::NotText { at: 5, .. })));
-    assert!(load(&vec![b'\n'; 1 << 20]).is_ok());
-    assert!(matches!(load(&vec![b'\n'; (1 << 20) + 1]), Err(ConfigError::TooLarge { .. })));
+    let most = usize::try_from(super::FILE_BYTES_MAX).unwrap();
+    assert!(load(&vec![b'\n'; most]).is_ok());
+    assert!(matches!(load(&vec![b'\n'; most + 1]), Err(ConfigError::TooLarge { .. })));
     assert!(matches!(Config::load(&dir.path().join("none")), Err(ConfigError::Read { .. })));
     assert!(matches!(Config::load(dir.path()), Err(ConfigError::Read { .. })));
 }

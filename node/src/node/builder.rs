@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use umbel_protocol::id::ClusterId;
+use umbel_protocol::job::Zones;
 use umbel_protocol::limits::Limits;
 use umbel_protocol::membership::Identity;
 use umbel_protocol::meta::Join;
@@ -19,9 +20,10 @@ use umbel_protocol::wire::hello::{NodeHello, SHARED_NAME, Versions};
 
 use super::definitions::add_configured;
 use super::profile::profile;
+use super::reload::Reloader;
 use super::runtime::OwnRuntime;
 use super::{Node, StartError};
-use crate::actors::{Handles, Post, Setup};
+use crate::actors::{Handles, Post, RELOADS_MAX, Repertoire, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, HostPort};
 use crate::data_dir::DataDir;
@@ -41,15 +43,20 @@ use crate::work::{
 /// How long a member may be away before others take over its copies.
 const REPLACE_AFTER: Span = Span::from_millis(30_000);
 
+/// Warnings about the file that are written to the log: it is there for other things, too.
+const WARNINGS_MAX: usize = 20;
+
 /// Sets a node up; made by [`Node::builder`]. Without any setting it is a cluster of its own on
 /// loopback, with all tasks that `#[umbel::task]` declares in this program.
 #[derive(Debug)]
 pub struct NodeBuilder {
     config: Config,
+    file: Option<PathBuf>,
     name: Option<String>,
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     join: Vec<HostPort>,
+    labels: Vec<(String, String)>,
     tasks: Result<Registry, RegisterError>,
     replace_after: Span,
     stop_patience: Option<Span>,
@@ -59,10 +66,12 @@ impl Default for NodeBuilder {
     fn default() -> Self {
         Self {
             config: Config::default(),
+            file: None,
             name: None,
             listen: None,
             data: None,
             join: Vec::new(),
+            labels: Vec::new(),
             tasks: Registry::declared(),
             replace_after: REPLACE_AFTER,
             stop_patience: None,
@@ -75,6 +84,13 @@ impl NodeBuilder {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Where that was read from: [`Node::reload`] reads it again.
+    #[must_use]
+    pub fn file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.file = Some(file.into());
         self
     }
 
@@ -104,6 +120,14 @@ impl NodeBuilder {
     #[must_use]
     pub fn join(mut self, through: HostPort) -> Self {
         self.join.push(through);
+        self
+    }
+
+    /// What is said of this node, which jobs may ask for; may be given several times. It is added to
+    /// what the configuration says of all nodes, or takes the place of it.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.push((key.into(), value.into()));
         self
     }
 
@@ -170,8 +194,19 @@ impl NodeBuilder {
     /// # Errors
     /// When something that it needs is not there; nothing is left running.
     pub async fn start(self) -> Result<Node, StartError> {
-        let Self { mut config, name, listen, data, join, tasks, replace_after, stop_patience } =
-            self;
+        let Self {
+            mut config,
+            file,
+            name,
+            listen,
+            data,
+            join,
+            labels,
+            tasks,
+            replace_after,
+            stop_patience,
+        } = self;
+        let as_read = config.clone();
         config.node.stop_patience = stop_patience.unwrap_or(config.node.stop_patience);
         let tasks_on = Handle::try_current().map_err(|_| StartError::Runtime)?;
         if tasks_on.runtime_flavor() == RuntimeFlavor::CurrentThread {
@@ -180,9 +215,13 @@ impl NodeBuilder {
         if let Some(listen) = listen {
             config.listen_on(listen)?;
         }
-        let mut registry = tasks?;
+        for (key, value) in &labels {
+            config.node.labels.insert(key, value)?;
+        }
+        let handlers = tasks?;
+        let mut registry = handlers.clone();
         add_configured(&mut registry, &config)?;
-        let registry = Arc::new(registry);
+        warn_of(&config, &registry);
 
         let name = name.unwrap_or_else(host_name);
         // It becomes the name of a directory and, for others to check, of a certificate.
@@ -231,6 +270,7 @@ impl NodeBuilder {
         }
 
         let clock = Clock::start();
+        let (reloads, reload_requests) = mpsc::channel(RELOADS_MAX);
         let handles = Handles {
             ways: Ways::new(data_dir.node(), clock, transport.clone()),
             transport,
@@ -246,10 +286,20 @@ impl NodeBuilder {
             stopping: CancellationToken::new(),
             left: watch::Sender::new(false),
             fatal: watch::Sender::new(None),
+            repertoire: watch::Sender::new(Repertoire {
+                profile: profile(&config, &registry),
+                registry: Arc::new(registry),
+            }),
+            reloads,
         };
         let own_seed = advertised.to_string();
-        let join_as =
-            Join { node: data_dir.node(), name: name.clone(), address: advertised, cluster_name };
+        let join_as = Join {
+            node: data_dir.node(),
+            name: name.clone(),
+            address: advertised,
+            cluster_name,
+            labels: config.node.labels.clone(),
+        };
         let setup = Setup {
             settings: Settings {
                 node: data_dir.node(),
@@ -261,6 +311,8 @@ impl NodeBuilder {
                 versions: Versions::OWN,
                 has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
                 scheduler: 0,
+                // That of the host if it has one: it is newer than this program.
+                zones: Zones::new(jiff::tz::db().clone()),
             },
             identity: Identity::new(
                 data_dir.node(),
@@ -270,8 +322,6 @@ impl NodeBuilder {
             ),
             store: data_dir.store_path(),
             sizes: Sizes::of(config.node.disk_log),
-            profile: profile(&config, &registry),
-            registry,
             runner: Runner::new(&name, ledger),
             clock,
             stop_patience: std::time::Duration::from_micros(config.node.stop_patience.as_micros()),
@@ -284,8 +334,30 @@ impl NodeBuilder {
         let (data, reserve) = (stored_in, config.node.disk_reserve);
         let watch = Watch { clock, data, reserve, handles: handles.clone() };
         handles.spawn(watch.run());
+        let reloader = Reloader {
+            file,
+            config: as_read,
+            handlers,
+            handles: handles.clone(),
+            client: node.client(),
+            requests: reload_requests,
+        };
+        handles.spawn(reloader.run());
         form(&config, me, join, known, clock, handles);
         Ok(node)
+    }
+}
+
+/// Tells what in the file may not do what was meant, now that it is known what this program can run.
+fn warn_of(config: &Config, registry: &Registry) {
+    let Some(warnings) = &config.warnings else { return };
+    let mut lines = warnings.lines(|task| registry.get(task).is_some());
+    for line in lines.by_ref().take(WARNINGS_MAX) {
+        warn!("{line}");
+    }
+    let rest = lines.count();
+    if rest > 0 {
+        warn!("{rest} more warnings: see `umbel config check`");
     }
 }
 

@@ -33,19 +33,19 @@ pub enum InvalidTask {
     },
 }
 
-/// Adds the tasks of `config` to `registry`.
+/// Adds the tasks of `config` to `registry`, those among them that are the commands of jobs.
 pub(super) fn add_configured(registry: &mut Registry, config: &Config) -> Result<(), InvalidTask> {
-    for (name, task) in &config.tasks {
+    for (name, task) in config.runnable() {
         let definition = match &task.work {
             Work::Command(command) => Definition::command(name.as_str(), command_spec(command)),
             Work::Webhook(webhook) => {
-                let secret = secret(name, webhook.secret.as_ref())?;
+                let secret = secret(&name, webhook.secret.as_ref())?;
                 let url = webhook.url.to_string();
                 let headers = webhook.headers.clone();
                 Definition::webhook(name.as_str(), WebhookSpec { url, headers, secret })?
             }
         };
-        registry.add(definition.with_template(task.template(name)))?;
+        registry.add(definition.with_template(task.template(&name)))?;
     }
     Ok(())
 }

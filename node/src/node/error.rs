@@ -1,5 +1,7 @@
 //! Why a node does not start.
 
+use umbel_protocol::job::InvalidLabel;
+
 use crate::config::{HostPort, InvalidAddress, OpenWithoutTls};
 use crate::data_dir::DataDirError;
 use crate::node::InvalidTask;
@@ -24,6 +26,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// What it is to be labelled with is no label.
+    #[error("the node cannot have this label")]
+    Label(#[from] InvalidLabel),
     /// Process groups cannot be remembered.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

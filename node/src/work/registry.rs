@@ -14,7 +14,7 @@ use super::definition::Definition;
 use super::handler::{AsyncHandler, BlockingHandler};
 
 /// The task names that this program can run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Registry {
     definitions: BTreeMap<String, Arc<Definition>>,
 }

@@ -16,8 +16,13 @@ pub(crate) struct Node(Child);
 impl Node {
     /// Starts one and waits until it is ready.
     pub(crate) fn start(program: &Program) -> Self {
+        Self::start_with(program, CONFIG)
+    }
+
+    /// Starts one whose file says this.
+    pub(crate) fn start_with(program: &Program, text: &str) -> Self {
         let config = program.path("cluster.toml");
-        fs::write(&config, CONFIG).unwrap();
+        fs::write(&config, text).unwrap();
         let args = ["node", "-c", &config, "--name", "a", "--listen", "127.0.0.1:0", "--tethered"];
         let mut command = program.command(&args);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -26,6 +31,11 @@ impl Node {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         assert!(ready.starts_with("node a is ready on 127.0.0.1:"), "{ready}");
         Self(child)
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn tell(&self, signal: Signal) {
+        tell(&self.0, signal);
     }
 
     /// Lets it stop in order.
@@ -171,7 +181,17 @@ fn catches(child: &Child, signal: Signal) {
 #[test]
 fn a_node_whose_terminal_goes_takes_its_commands_along() {
     let program = Program::new();
-    let mut node = Node::start(&program);
+    fs::write(program.path("cluster.toml"), CONFIG).unwrap();
+    // `script` gives the node a terminal, which goes when it is killed.
+    let node = "exec $UMBEL node -c cluster.toml --name a --listen 127.0.0.1:0";
+    let mut terminal = program.command_by("script", &["-qfc", node, "/dev/null"], &[]);
+    terminal.env("UMBEL", env!("CARGO_BIN_EXE_umbel"));
+    let piped = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut terminal = piped.spawn().unwrap();
+    let mut lines = BufReader::new(terminal.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let ready = lines.find(|line| line.contains("node a is ready on")).unwrap();
+    let node: i32 =
+        ready.split_once("(pid ").unwrap().1.split(')').next().unwrap().parse().unwrap();
     assert!(program.run(&["submit", "trace"]).ok);
     let mut pid = None;
     eventually("it runs", || {
@@ -182,8 +202,11 @@ fn a_node_whose_terminal_goes_takes_its_commands_along() {
     });
     let pid = Pid::from_raw(pid.unwrap());
     assert_eq!(kill(pid, None), Ok(()));
-    tell(&node.0, Signal::SIGHUP);
-    assert!(node.0.wait().unwrap().success(), "it stops in order");
+    tell(&terminal, Signal::SIGKILL);
+    terminal.wait().unwrap();
+    let node = Pid::from_raw(node);
+    eventually("the node has ended", || kill(node, None) == Err(Errno::ESRCH));
+    assert_eq!(fs::read_dir(program.path("run/umbel")).unwrap().count(), 0, "it stops in order");
     // Whoever inherits it may need a moment to bury it.
     eventually("its command has ended", || kill(pid, None) == Err(Errno::ESRCH));
 }

@@ -56,6 +56,7 @@ impl Program {
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("TMPDIR", self.path("tmp"))
             .env_remove("UMBEL_CONNECT")
+            .env_remove("UMBEL_LABELS")
             .env_remove("UMBEL_TLS")
             .current_dir(self.dir.path());
         command

@@ -259,6 +259,8 @@ const fn is_not_taken_in(error: &ClientError) -> bool {
         ClientError::Request(error) => match error {
             RequestError::Forming { .. }
             | RequestError::Invalid(_)
+            | RequestError::InvalidJob(_)
+            | RequestError::Job(_)
             | RequestError::NoQuorum { .. }
             | RequestError::NoFacts
             | RequestError::NotLeader { .. }
@@ -266,6 +268,7 @@ const fn is_not_taken_in(error: &ClientError) -> bool {
             | RequestError::NotUpgraded
             | RequestError::Parting(_)
             | RequestError::Overloaded { .. }
+            | RequestError::Reload { .. }
             | RequestError::UnknownQueue { .. }
             | RequestError::UnknownTask { .. } => true,
             RequestError::NotFound { .. }

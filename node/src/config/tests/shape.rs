@@ -95,7 +95,7 @@ error: unknown key `colour` in [node]
   |
 2 | colour = 1
   | ^^^^^^
-  = help: known here: listen, advertise, data, disk_log, disk_reserve, memory, stop_patience",
+  = help: known here: listen, advertise, data, disk_log, disk_reserve, memory, stop_patience, labels",
         ),
         (
             "[clutser]
@@ -109,15 +109,15 @@ error: unknown section [clutser]
   = help: did you mean [cluster]?",
         ),
         (
-            r#"[jobs.a]
+            r#"[timers.a]
 cron = "@daily""#,
             "
-error: unknown section [jobs]
+error: unknown section [timers]
  --> cluster.toml:1:2
   |
-1 | [jobs.a]
-  |  ^^^^
-  = help: sections are cluster, node, tls, slots, queues, tasks",
+1 | [timers.a]
+  |  ^^^^^^
+  = help: sections are cluster, node, tls, slots, queues, tasks, jobs",
         ),
         (
             "replicas = 3",
@@ -137,7 +137,7 @@ error: `color` stands outside of all sections
   |
 1 | color = 3
   | ^^^^^
-  = help: sections are cluster, node, tls, slots, queues, tasks",
+  = help: sections are cluster, node, tls, slots, queues, tasks, jobs",
         ),
         (
             r#"[tasks."a.b"]

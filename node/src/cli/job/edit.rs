@@ -1,0 +1,133 @@
+//! `umbel job edit`: a job is changed, but for what is not said.
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use umbel_protocol::job::{Job, JobName, Labels, MISFIRE_GRACE_DEFAULT, Source};
+use umbel_protocol::partition::JobRefusal;
+use umbel_protocol::time::Span;
+
+use super::settings::Settings;
+use super::{Done, show};
+use crate::cli::connect::ConnectArgs;
+use crate::clock::wall;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct EditArgs {
+    /// Its name
+    name: JobName,
+    /// Take these back, as if they had never been said
+    #[arg(long, value_name = "SETTING,...", value_delimiter = ',')]
+    unset: Vec<Unset>,
+    /// Print the job as one line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// What can be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Unset {
+    Alert,
+    Args,
+    Attempts,
+    BackoffFirst,
+    BackoffMax,
+    End,
+    Expires,
+    Jitter,
+    MaxRuns,
+    MisfireGrace,
+    Priority,
+    Queue,
+    ReportWithin,
+    Select,
+    Start,
+    TimeLimit,
+}
+
+pub(super) async fn run(args: EditArgs) -> anyhow::Result<Done> {
+    let EditArgs { name, unset, json, settings, connect } = args;
+    // What is typed wrong is told before anybody is called.
+    let typed = settings.typed()?;
+    let client = connect.client().await?;
+    let cannot = || format!("cannot edit job {name}");
+    let before = client.job(&name).await.with_context(cannot)?;
+    if matches!(before.source, Source::File { .. }) {
+        // Said before anything that is only wrong with the change.
+        return Err(JobRefusal::OfFile { job: name.clone() }).with_context(cannot);
+    }
+    let mut job = before.job;
+    unset.into_iter().for_each(|unset| unset.apply(&mut job));
+    settings.apply(&mut job, typed, wall())?;
+    client.define_job(&name, job, Some(false)).await.with_context(cannot)?;
+    let view = client
+        .job(&name)
+        .await
+        .with_context(|| format!("job {name} is changed, but cannot be shown"))?;
+    show::tell(&client, &view, "is changed", json).await?;
+    Ok(Done::Well)
+}
+
+impl Unset {
+    fn apply(self, job: &mut Job) {
+        let options = &mut job.template.options;
+        match self {
+            Self::Alert => job.alert = None,
+            Self::Args => job.args = "null".into(),
+            Self::Attempts => options.attempts_max = None,
+            Self::BackoffFirst => options.backoff_first = None,
+            Self::BackoffMax => options.backoff_max = None,
+            Self::End => job.end = None,
+            Self::Expires => job.expires = None,
+            Self::Jitter => job.jitter = Span::ZERO,
+            Self::MaxRuns => job.max_runs = None,
+            Self::MisfireGrace => job.misfire_grace = MISFIRE_GRACE_DEFAULT,
+            Self::Priority => options.priority = None,
+            Self::Queue => job.template.queue.clear(),
+            Self::ReportWithin => job.report_within = None,
+            Self::Select => job.select = Labels::NONE,
+            Self::Start => job.start = None,
+            Self::TimeLimit => options.time_limit = None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use umbel_protocol::job::{Alert, Schedule};
+    use umbel_protocol::task::Template;
+    use umbel_protocol::time::Wall;
+
+    use super::*;
+
+    #[test]
+    fn all_that_is_taken_back_is_as_if_it_had_never_been_said() {
+        let plain = || Job::new(Schedule::Every(Span::from_millis(5_000)), Template::new("a"));
+        let some = Some(Span::from_millis(7_000));
+        let mut job = plain();
+        job.alert = Some(Alert {
+            template: Template::new("tell"),
+            on_failure: true,
+            on_recovery: true,
+            on_missed: true,
+        });
+        job.args = "[1]".into();
+        (job.start, job.end) = (Some(Wall::from_millis(1)), Some(Wall::from_millis(2)));
+        (job.expires, job.report_within, job.max_runs) = (some, some, Some(3));
+        (job.jitter, job.misfire_grace) = (Span::from_millis(7), Span::ZERO);
+        job.select = "a=b".parse().unwrap();
+        job.template.queue = "q".to_owned();
+        let options = &mut job.template.options;
+        (options.priority, options.attempts_max) = (Some(1), Some(2));
+        (options.backoff_first, options.backoff_max, options.time_limit) = (some, some, some);
+        for unset in Unset::value_variants() {
+            let before = job.clone();
+            unset.apply(&mut job);
+            assert_ne!(job, before, "{unset:?}");
+        }
+        assert_eq!(job, plain());
+    }
+}

@@ -1,0 +1,145 @@
+//! `umbel job import`: what a crontab says, as `[jobs]` for `cluster.toml`.
+//!
+//! The result goes to stdout or into a file; what could not be carried over, or only in another form,
+//! is told on stderr. Entries that are left out stand in the result as comments.
+
+mod convert;
+mod crontab;
+mod name;
+mod percent;
+mod schedule;
+mod wrap;
+mod write;
+mod zone;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use umbel_protocol::job::Labels;
+
+use self::convert::{Import, convert};
+use self::write::Where;
+use super::moment::Place;
+use super::settings::OnWord;
+use super::{Done, out};
+use crate::cli::time::count_of;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  crontab -l | umbel job import -
+  umbel job import --system /etc/crontab --select host=a -o jobs.toml
+
+Put what comes out below the rest of cluster.toml, on every host, and run `umbel config reload`. It
+fails if something could not be carried over, which is said.")]
+pub(in crate::cli) struct ImportArgs {
+    /// The crontab; - is stdin
+    #[arg(value_name = "CRONTAB")]
+    file: PathBuf,
+    /// It has a column with the user, as /etc/crontab has
+    #[arg(long)]
+    system: bool,
+    /// By whose clocks it is read where it does not say so itself [default: that of this host]
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+    /// Only nodes with these labels run its jobs [default: any node]
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    select: Option<Labels>,
+    /// How many of them run each tick [default: one]
+    #[arg(long, value_name = "NODES")]
+    on: Option<OnWord>,
+    /// Write it to a file, which must not be there yet
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Done> {
+    let ImportArgs { file, system, timezone, select, on, output } = args;
+    if !system && is_system(file) {
+        bail!("{} has a column with the user: say --system", file.display());
+    }
+    let place = match timezone {
+        Some(name) => Place::named(name)?,
+        None => host_place(),
+    };
+    let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let import = convert(&crontab::read(&text, *system), &place.name);
+    let place = Where {
+        select: select.clone().unwrap_or_default(),
+        on: on.map(OnWord::meaning).unwrap_or_default(),
+    };
+    let toml = write::toml(&import, &place);
+    match output {
+        Some(path) => File::create_new(path)
+            .and_then(|mut file| file.write_all(toml.as_bytes()))
+            .with_context(|| format!("cannot write {}", path.display()))?,
+        None => out::line(toml.trim_end())?,
+    }
+    Ok(tell(&import, &place))
+}
+
+fn tell(import: &Import, place: &Where) -> Done {
+    let entries = import.jobs().count();
+    for note in &import.notes {
+        out::note(format!("note: {note}"));
+    }
+    for lost in &import.lost {
+        out::note(format!("not carried over: {lost}"));
+    }
+    // That is so of each crontab, and no reason to fail.
+    if entries > 0 {
+        if place.select.is_empty() {
+            out::note(
+                "not carried over: on which host they run: any node may; say --select KEY=VALUE for \
+                 those with labels",
+            );
+        }
+        out::note(
+            "not carried over: as whom and where they run: as the user of the node, in its directory \
+             and with its environment, where nothing else is said",
+        );
+    }
+    out::note(format!("{} carried over", count_of(entries as u64, "job")));
+    if import.lost.is_empty() { Done::Well } else { Done::Badly }
+}
+
+/// Where this host is, by whose clocks its crontabs are read.
+fn host_place() -> Place {
+    let place = zone::of_host().and_then(|name| Place::named(&name).ok());
+    let place = place.unwrap_or_else(Place::utc);
+    out::note(format!(
+        "note: times are read by the clocks of {}, as on this host; say --timezone ZONE if the \
+         crontab is of another one",
+        place.name
+    ));
+    place
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    let input: Box<dyn Read> = match path == Path::new("-") {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(File::open(path)?),
+    };
+    input.take(CRONTAB_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > CRONTAB_BYTES_MAX {
+        bail!("it is longer than {CRONTAB_BYTES_MAX} bytes, as no crontab is");
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = line.filter(|byte| **byte == b'\n').count() + 1;
+        anyhow::anyhow!("line {line} is not UTF-8 text; convert it, for example with iconv")
+    })
+}
+
+/// Whether it is one of the files that have a column for the user.
+fn is_system(path: &Path) -> bool {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    path == Path::new("/etc/crontab") || path.parent() == Some(Path::new("/etc/cron.d"))
+}
+
+/// Crontabs are typed by hand.
+const CRONTAB_BYTES_MAX: u64 = 4 * 1024 * 1024;

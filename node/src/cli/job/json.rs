@@ -1,0 +1,340 @@
+//! Jobs and their ticks as JSON: the form in which all commands of `umbel job` print them.
+//!
+//! Names are those of the keys in `cluster.toml`. Times are RFC 3339 in UTC, lengths of time are
+//! written as in `cluster.toml` (`"1m30s"`), nodes are called by their names. What is not said, or has
+//! not happened, is null.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use umbel_protocol::job::{
+    Alert, Job, JobCounts, JobLine, JobView, Misfire, Schedule, Source, TickEnd, TickEnds,
+    TickRecord, TickRun,
+};
+use umbel_protocol::time::{Span, Wall};
+
+use super::words;
+use crate::cli::names::Names;
+use crate::cli::task_line::{Shown, result};
+use crate::cli::time::{spelled, stamp};
+
+/// A job.
+#[derive(Debug, Serialize)]
+pub(super) struct JobJson<'a> {
+    name: &'a str,
+    /// Of these three one is not null.
+    cron: Option<&'a str>,
+    every: Option<String>,
+    at: Option<String>,
+    timezone: &'a str,
+    task: &'a str,
+    /// Only in what is said of one job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    args: Option<Shown<'a>>,
+    queue: Option<&'a str>,
+    priority: Option<u8>,
+    attempts: Option<u16>,
+    backoff_first: Option<String>,
+    backoff_max: Option<String>,
+    time_limit: Option<String>,
+    expires: Option<String>,
+    on: &'static str,
+    select: BTreeMap<&'a str, &'a str>,
+    misfire: &'static str,
+    misfire_max: Option<u16>,
+    misfire_grace: String,
+    overlap: &'static str,
+    jitter: String,
+    start: Option<String>,
+    end: Option<String>,
+    max_runs: Option<u64>,
+    report_within: Option<String>,
+    alert: Option<AlertJson<'a>>,
+    enabled: bool,
+    /// `file` or `live`.
+    from: &'static str,
+    /// When its schedule was last changed; only in what is said of one job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    next: Option<String>,
+    counts: CountsJson,
+    last: Option<TickJson>,
+    /// Its last ticks, oldest first; only in what is said of one job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<Vec<TickJson>>,
+}
+
+#[derive(Debug, Serialize)]
+struct AlertJson<'a> {
+    task: &'a str,
+    on: Vec<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct CountsJson {
+    fired: u64,
+    succeeded: u64,
+    failed: u64,
+    cancelled: u64,
+    missed: u64,
+    skipped: u64,
+    failures_in_row: u64,
+}
+
+/// A tick of a job.
+#[derive(Debug, Serialize)]
+pub(super) struct TickJson {
+    /// Its nominal time.
+    tick: String,
+    decided_at: String,
+    /// How much later than its nominal time it was decided about.
+    lateness: String,
+    by_hand: bool,
+    /// `fired`, `missed` or `skipped`.
+    verdict: &'static str,
+    /// Whether no run of it ended well in the time that its job gives.
+    unreported: bool,
+    /// How many of its runs ended in which way.
+    ends: EndsJson,
+    /// Its runs, as far as they are remembered.
+    runs: Vec<RunJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct EndsJson {
+    open: u32,
+    succeeded: u32,
+    failed: u32,
+    cancelled: u32,
+    missed: u32,
+    skipped: u32,
+}
+
+/// A run of a tick.
+#[derive(Debug, Serialize)]
+struct RunJson {
+    /// Null if its node missed the tick, or skipped it.
+    task: Option<String>,
+    node: Option<String>,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    duration: Option<String>,
+    /// Null while it has not ended.
+    outcome: Option<&'static str>,
+    /// The end of what it printed or returned.
+    output: String,
+}
+
+/// What is known of a job in a list and by itself.
+struct Known<'a> {
+    name: &'a str,
+    job: &'a Job,
+    source: Source,
+    enabled: bool,
+    next: Option<Wall>,
+    counts: JobCounts,
+    last: Option<&'a TickRecord>,
+}
+
+impl<'a> JobJson<'a> {
+    /// A job in a list.
+    pub(super) fn of_line(line: &'a JobLine, names: &Names) -> Self {
+        let JobLine { name, job, source, enabled, next, counts, last } = line;
+        let known = Known {
+            name: name.as_str(),
+            job,
+            source: *source,
+            enabled: *enabled,
+            next: *next,
+            counts: *counts,
+            last: last.as_ref(),
+        };
+        Self::of(&known, names)
+    }
+
+    /// All that is known of a job.
+    pub(super) fn of_view(view: &'a JobView, names: &Names) -> Self {
+        let JobView { name, job, source, enabled, since, next, counts, history } = view;
+        let known = Known {
+            name: name.as_str(),
+            job,
+            source: *source,
+            enabled: *enabled,
+            next: *next,
+            counts: *counts,
+            last: history.last(),
+        };
+        Self {
+            args: Some(result(&job.args)),
+            since: Some(stamp(*since)),
+            history: Some(history.iter().map(|record| TickJson::of(record, names)).collect()),
+            ..Self::of(&known, names)
+        }
+    }
+
+    fn of(known: &Known<'a>, names: &Names) -> Self {
+        let Known { name, job, source, enabled, next, counts, last } = *known;
+        let (options, queue) = (&job.template.options, job.template.queue.as_str());
+        let spelled_if = |span: Option<Span>| span.map(spelled);
+        let (mut cron, mut every, mut at) = (None, None, None);
+        match &job.schedule {
+            Schedule::At(once) => at = Some(stamp(*once)),
+            Schedule::Cron(text) => cron = Some(text.as_str()),
+            Schedule::Every(span) => every = Some(spelled(*span)),
+        }
+        Self {
+            name,
+            cron,
+            every,
+            at,
+            timezone: &job.timezone,
+            task: &job.template.name,
+            args: None,
+            queue: (!queue.is_empty()).then_some(queue),
+            priority: options.priority,
+            attempts: options.attempts_max,
+            backoff_first: spelled_if(options.backoff_first),
+            backoff_max: spelled_if(options.backoff_max),
+            time_limit: spelled_if(options.time_limit),
+            expires: spelled_if(job.expires),
+            on: words::on(job.on),
+            select: job.select.iter().collect(),
+            misfire: words::misfire(job.misfire),
+            misfire_max: match job.misfire {
+                Misfire::All { most } => Some(most),
+                Misfire::Once | Misfire::Skip => None,
+            },
+            misfire_grace: spelled(job.misfire_grace),
+            overlap: words::overlap(job.overlap),
+            jitter: spelled(job.jitter),
+            start: job.start.map(stamp),
+            end: job.end.map(stamp),
+            max_runs: job.max_runs,
+            report_within: spelled_if(job.report_within),
+            alert: job.alert.as_ref().map(AlertJson::of),
+            enabled,
+            from: words::source(source),
+            since: None,
+            next: next.map(stamp),
+            counts: CountsJson::of(counts),
+            last: last.map(|record| TickJson::of(record, names)),
+            history: None,
+        }
+    }
+}
+
+impl<'a> AlertJson<'a> {
+    fn of(alert: &'a Alert) -> Self {
+        Self { task: &alert.template.name, on: words::alerted(alert) }
+    }
+}
+
+impl CountsJson {
+    const fn of(counts: JobCounts) -> Self {
+        let JobCounts { fired, succeeded, failed, cancelled, missed, skipped, failures_in_row } =
+            counts;
+        Self { fired, succeeded, failed, cancelled, missed, skipped, failures_in_row }
+    }
+}
+
+impl TickJson {
+    pub(super) fn of(record: &TickRecord, names: &Names) -> Self {
+        let TickEnds { open, succeeded, failed, cancelled, missed, skipped } = record.ends;
+        Self {
+            tick: stamp(record.tick),
+            decided_at: stamp(record.decided_at),
+            lateness: spelled(record.lateness()),
+            by_hand: record.by_hand,
+            verdict: words::verdict(record.verdict),
+            unreported: record.unreported,
+            ends: EndsJson { open, succeeded, failed, cancelled, missed, skipped },
+            runs: record.runs.iter().map(|run| RunJson::of(run, names)).collect(),
+        }
+    }
+}
+
+impl RunJson {
+    fn of(run: &TickRun, names: &Names) -> Self {
+        Self {
+            task: run.task.map(|task| task.to_string()),
+            node: run.node.map(|node| names.name(node)),
+            started_at: run.started_at.map(stamp),
+            finished_at: run.finished_at.map(stamp),
+            duration: run.duration().map(spelled),
+            outcome: run.end.map(TickEnd::as_str),
+            output: run.output.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use umbel_protocol::job::{On, TickHistory};
+    use umbel_protocol::task::Template;
+
+    use super::*;
+    use crate::cli::job::words::tests::tick;
+
+    #[test]
+    fn a_job_is_told_in_the_words_of_the_file() {
+        let at = |millis: u64| Wall::from_millis(1_700_000_000_000 + millis);
+        let mut job = Job::new(Schedule::Every(Span::from_millis(90_000)), Template::new("backup"));
+        job.template.options.attempts_max = Some(2);
+        job.on = On::Each;
+        job.select = "role=db".parse().unwrap();
+        job.misfire = Misfire::All { most: 3 };
+        job.args = r#"{"n":1.10}"#.into();
+        let on_failure = Alert {
+            template: Template::new("tell"),
+            on_failure: true,
+            on_recovery: false,
+            on_missed: true,
+        };
+        job.alert = Some(on_failure);
+        let view = JobView {
+            name: "nightly".parse().unwrap(),
+            job,
+            source: Source::File { number: 3 },
+            enabled: true,
+            since: at(0),
+            next: Some(at(90_000)),
+            counts: JobCounts { fired: 1, ..JobCounts::default() },
+            history: TickHistory::default(),
+        };
+        assert_eq!(
+            serde_json::to_string(&JobJson::of_view(&view, &Names::default())).unwrap(),
+            concat!(
+                r#"{"name":"nightly","cron":null,"every":"1m30s","at":null,"timezone":"UTC","#,
+                r#""task":"backup","args":{"n":1.10},"queue":null,"priority":null,"attempts":2,"#,
+                r#""backoff_first":null,"backoff_max":null,"time_limit":null,"expires":null,"#,
+                r#""on":"each","select":{"role":"db"},"misfire":"all","misfire_max":3,"#,
+                r#""misfire_grace":"1m","overlap":"allow","jitter":"0s","start":null,"end":null,"#,
+                r#""max_runs":null,"report_within":null,"#,
+                r#""alert":{"task":"tell","on":["failure","missed"]},"enabled":true,"#,
+                r#""from":"file","since":"2023-11-14T22:13:20.000Z","#,
+                r#""next":"2023-11-14T22:14:50.000Z","counts":{"fired":1,"succeeded":0,"#,
+                r#""failed":0,"cancelled":0,"missed":0,"skipped":0,"failures_in_row":0},"#,
+                r#""last":null,"history":[]}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn a_tick_is_told_with_its_runs() {
+        let record = tick(&[Some(TickEnd::Succeeded), Some(TickEnd::Missed)]);
+        assert_eq!(
+            serde_json::to_string(&TickJson::of(&record, &Names::default())).unwrap(),
+            concat!(
+                r#"{"tick":"2023-11-14T22:13:20.000Z","decided_at":"2023-11-14T22:13:20.012Z","#,
+                r#""lateness":"12ms","by_hand":false,"verdict":"fired","unreported":false,"#,
+                r#""ends":{"open":0,"succeeded":1,"failed":0,"cancelled":0,"missed":1,"#,
+                r#""skipped":0},"runs":[{"task":null,"node":"00000000000000000000000000000001","#,
+                r#""started_at":"2023-11-14T22:13:20.020Z","#,
+                r#""finished_at":"2023-11-14T22:13:21.520Z","duration":"1s500ms","#,
+                r#""outcome":"succeeded","output":"42\nfiles"},{"task":null,"#,
+                r#""node":"00000000000000000000000000000002","started_at":null,"#,
+                r#""finished_at":null,"duration":null,"outcome":"missed","output":""}]}"#,
+            )
+        );
+    }
+}

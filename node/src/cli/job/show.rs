@@ -1,0 +1,182 @@
+//! `umbel job show`: all that is known of a job.
+
+use anyhow::Context;
+use umbel_protocol::job::{JobCounts, JobView, Misfire, Source};
+use umbel_protocol::time::Wall;
+
+use super::history::ticks;
+use super::json::JobJson;
+use super::moment::Place;
+use super::words;
+use super::{Done, NameArgs, out};
+use crate::cli::names::Names;
+use crate::cli::table::{facts, printable};
+use crate::cli::time::{away, count, spelled, stamp};
+use crate::client::Client;
+use crate::clock::wall;
+
+pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
+    let NameArgs { name, json, connect } = args;
+    let client = connect.client().await?;
+    let view = client.job(&name).await.with_context(|| format!("cannot show job {name}"))?;
+    let names = Names::ask(&client).await;
+    let mut results = out::Results::new();
+    if json {
+        results.json(&JobJson::of_view(&view, &names))?;
+    } else {
+        for line in for_people(&view, wall(), &names) {
+            results.line(line)?;
+        }
+    }
+    results.flush()?;
+    Ok(Done::Well)
+}
+
+/// Tells what a job has become: as one line of JSON, or as `what` and its next tick.
+pub(super) async fn tell(
+    client: &Client,
+    view: &JobView,
+    what: &str,
+    json: bool,
+) -> anyhow::Result<()> {
+    if json {
+        let names = Names::ask(client).await;
+        return Ok(out::line(serde_json::to_string(&JobJson::of_view(view, &names))?)?);
+    }
+    let name = &view.name;
+    let next = match (view.enabled, view.next) {
+        (_, Some(next)) => format!("; its next tick is {}", when(view, next, wall())),
+        (true, None) => "; it has no tick to come".to_owned(),
+        (false, None) => format!("; it fires nothing until `umbel job enable {name}`"),
+    };
+    Ok(out::line(format!("job {name} {what}{next}"))?)
+}
+
+/// By the clocks of its place, and how far away.
+fn when(view: &JobView, at: Wall, now: Wall) -> String {
+    let place = Place::or_utc(&view.job.timezone);
+    format!("{} ({})", place.show_day(at), away(now, at))
+}
+
+fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
+    let JobView { name, job, source, enabled, since, next, counts, history } = view;
+    let (template, options) = (&job.template, &job.template.options);
+    let args = printable(&String::from_utf8_lossy(&job.args));
+    let state = match source {
+        Source::File { .. } => format!("{}; defined in cluster.toml", words::enabled(*enabled)),
+        Source::Live => words::enabled(*enabled).to_owned(),
+    };
+    let misfire = match job.misfire {
+        Misfire::Skip => "no late tick is fired".to_owned(),
+        Misfire::Once => "of late ticks the last one is fired".to_owned(),
+        Misfire::All { most } => format!("of late ticks the last {most} are fired"),
+    };
+    let mut told = vec![
+        ("name", name.to_string()),
+        ("schedule", words::schedule(job)),
+        ("task", template.name.clone()),
+        ("args", args),
+        ("on", words::hosts(job)),
+        ("state", state),
+        ("next", next.map_or_else(|| "none".to_owned(), |next| when(view, next, now))),
+        ("counts", counted(*counts)),
+    ];
+    if counts.failures_in_row > 0 {
+        told.push(("failing", format!("{} in a row", count(counts.failures_in_row))));
+    }
+    told.push(("misfire", format!("{misfire}; late is after {}", spelled(job.misfire_grace))));
+    told.push(("overlap", words::overlap(job.overlap).to_owned()));
+    let place = Place::or_utc(&job.timezone);
+    let alert = job
+        .alert
+        .as_ref()
+        .map(|alert| format!("{} on {}", alert.template.name, words::alerted(alert).join(", ")));
+    let queue = (!template.queue.is_empty()).then(|| template.queue.clone());
+    let said = [
+        ("jitter", (!job.jitter.is_zero()).then(|| spelled(job.jitter))),
+        ("start", job.start.map(|at| place.show(at))),
+        ("end", job.end.map(|at| place.show(at))),
+        ("max runs", job.max_runs.map(count)),
+        ("expires", job.expires.map(|span| format!("{} after its tick", spelled(span)))),
+        ("reports", job.report_within.map(|span| format!("within {}", spelled(span)))),
+        ("alert", alert),
+        ("queue", queue),
+        ("priority", options.priority.map(|priority| priority.to_string())),
+        ("attempts", options.attempts_max.map(|attempts| attempts.to_string())),
+        ("backoff", options.backoff_first.map(|first| format!("{} at first", spelled(first)))),
+        ("backoff max", options.backoff_max.map(spelled)),
+        ("time limit", options.time_limit.map(spelled)),
+        ("since", Some(stamp(*since))),
+    ];
+    told.extend(said.into_iter().filter_map(|(name, text)| Some((name, text?))));
+    let mut lines = facts(&told);
+    if history.last().is_some() {
+        lines.push(String::new());
+        lines.extend(ticks(view, TICKS_SHOWN, names));
+    }
+    lines
+}
+
+fn counted(counts: JobCounts) -> String {
+    let JobCounts { fired, succeeded, failed, cancelled, missed, skipped, .. } = counts;
+    let all = [
+        (fired, "fired"),
+        (succeeded, "succeeded"),
+        (failed, "failed"),
+        (cancelled, "cancelled"),
+        (missed, "missed"),
+        (skipped, "skipped"),
+    ];
+    let told: Vec<_> = all.into_iter().map(|(n, word)| format!("{} {word}", count(n))).collect();
+    told.join(", ")
+}
+
+/// Ticks that are shown besides all else; `umbel job history` shows the others.
+const TICKS_SHOWN: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use umbel_protocol::job::{Alert, Job, Schedule, TickHistory};
+    use umbel_protocol::task::Template;
+    use umbel_protocol::time::Span;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_job_is_shown() {
+        let now = Wall::from_millis(1_700_000_000_000);
+        let mut job = Job::new(Schedule::Cron("30 2 * * *".into()), Template::new("backup"));
+        job.select = "role=db".parse().unwrap();
+        job.jitter = Span::from_millis(60_000);
+        job.alert = Some(Alert {
+            template: Template::new("tell"),
+            on_failure: true,
+            on_recovery: true,
+            on_missed: false,
+        });
+        let view = JobView {
+            name: "nightly".parse().unwrap(),
+            job,
+            source: Source::File { number: 1 },
+            enabled: false,
+            since: now,
+            next: Some(now + Span::from_millis(7_200_000)),
+            counts: JobCounts { failed: 1_200, failures_in_row: 3, ..JobCounts::default() },
+            history: TickHistory::default(),
+        };
+        let shown = for_people(&view, now, &Names::default());
+        for line in [
+            "schedule  30 2 * * * UTC",
+            "on        one of the nodes with role=db",
+            "state     disabled; defined in cluster.toml",
+            "next      Wed 2023-11-15 00:13:20 +00:00 (in 2h)",
+            "counts    0 fired, 0 succeeded, 1,200 failed, 0 cancelled, 0 missed, 0 skipped",
+            "failing   3 in a row",
+            "misfire   of late ticks the last one is fired; late is after 1m",
+            "jitter    1m",
+            "alert     tell on failure, recovery",
+        ] {
+            assert!(shown.iter().any(|shown| shown == line), "{line}\n{shown:#?}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What can be done but may not be meant: warnings about jobs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use umbel_protocol::job::{Job, Overlap, Plan, Schedule, due};
+use umbel_protocol::time::Span;
+
+use super::super::super::raw::{RawJob, Text, quoted};
+use super::super::super::report::Problems;
+use super::super::super::suggest::nearest;
+use super::super::super::{ConfiguredJob, quantity};
+use super::Surroundings;
+use super::what::{What, fits};
+use super::when::When;
+use crate::work::Registry;
+
+/// What can only be told of once all jobs are known.
+#[derive(Default)]
+pub(super) struct Doubts {
+    /// Tasks that are named: where first, and how often besides.
+    named: BTreeMap<String, (Range<usize>, usize)>,
+}
+
+impl Doubts {
+    /// The task `name` is to be run.
+    pub(super) fn of_name(&mut self, name: &Text) {
+        let span = name.span();
+        match self.named.get_mut(name.get_ref()) {
+            None => drop(self.named.insert(name.get_ref().clone(), (span, 0))),
+            Some((first, more)) => {
+                *more += 1;
+                if span.start < first.start {
+                    *first = span;
+                }
+            }
+        }
+    }
+
+    /// What may not be meant in a job that is otherwise good.
+    pub(super) fn of_job(
+        &mut self,
+        job: &Job,
+        when: &When,
+        what: &What,
+        raw: &RawJob,
+        around: &Surroundings<'_>,
+        problems: &mut Problems<'_>,
+    ) {
+        if let Some(name) = &raw.task {
+            self.of_name(name);
+        }
+        let known = around.config.tasks.get(&job.template.name);
+        if let Some(Err(error)) = known.map(|task| fits(task, &what.args)) {
+            let problem = format!("task `{}` cannot run for this job: {error}", job.template.name);
+            problems.warn(what.place.clone(), problem, "write it into the job: args = { ... }");
+        }
+        never(job, when, raw, around, problems);
+        let limit = job.template.options.time_limit;
+        often(job, when, limit.or_else(|| known.and_then(|task| task.time_limit)), problems);
+    }
+
+    /// Tasks that the file does not know.
+    pub(super) fn tell_of_tasks(
+        self,
+        around: &Surroundings<'_>,
+        jobs: &[ConfiguredJob],
+        problems: &mut Problems<'_>,
+    ) {
+        let of_jobs = jobs.iter().filter(|job| job.command.is_some());
+        let of_jobs: BTreeSet<_> = of_jobs.map(ConfiguredJob::command_name).collect();
+        let tasks = &around.config.tasks;
+        let is_known = |name: &str| {
+            name == Registry::NOOP || tasks.contains_key(name) || of_jobs.contains(name)
+        };
+        let unknown = self.named.into_iter().filter(|(name, _)| !is_known(name));
+        for (count, (name, (place, more))) in unknown.enumerate() {
+            let fine = "fine if a service registers a handler of that name";
+            let near = if count < SUGGESTIONS_MAX {
+                let known = tasks.keys().chain(&of_jobs).map(String::as_str);
+                nearest(&name, known)
+            } else {
+                None
+            };
+            let help = near.map_or_else(
+                || fine.to_owned(),
+                |near| format!("did you mean `{near}`? else {fine}"),
+            );
+            let more = match more {
+                0 => String::new(),
+                1 => ", which is named once more below".to_owned(),
+                _ => format!(", which is named {more} times more below"),
+            };
+            let problem = format!("there is no [tasks.{}] here{more}", quoted(&name));
+            problems.warn_of_task(place, &name, problem, help);
+        }
+    }
+}
+
+/// A job whose last tick is over, or that has none.
+fn never(
+    job: &Job,
+    when: &When,
+    raw: &RawJob,
+    around: &Surroundings<'_>,
+    problems: &mut Problems<'_>,
+) {
+    let mut over = |place, what| {
+        let problem = format!("{what} is over: this job does not fire any more");
+        problems.warn(place, problem, "remove the job, or write a later time");
+    };
+    match (&job.schedule, job.end) {
+        (Schedule::At(at), _) if *at <= around.now => return over(when.place.clone(), "`at`"),
+        (_, Some(end)) if end <= around.now => {
+            return over(raw.end.as_ref().map_or_else(|| when.place.clone(), Text::span), "`end`");
+        }
+        // It ticks again and again; it may have begun to long ago.
+        (Schedule::Cron(_) | Schedule::Every(_), None) | (Schedule::Every(_), _) => return,
+        (Schedule::At(_) | Schedule::Cron(_), _) => {}
+    }
+    let plan = Plan::new(&job.schedule, &job.timezone, &around.zones).ok();
+    let next = plan.and_then(|plan| due::next_tick(job, &plan, around.now, around.now));
+    if next.is_none() {
+        let problem = "this job never fires: there is no tick from its `start` to its `end`";
+        problems.warn(when.place.clone(), problem, "write other times, or remove the job");
+    }
+}
+
+/// A job that fires so often that it may be more than its runs bear.
+fn often(job: &Job, when: &When, limit: Option<Span>, problems: &mut Problems<'_>) {
+    let interval = match &job.schedule {
+        Schedule::Every(every) => *every,
+        Schedule::Cron(_) if when.cron.as_ref().is_some_and(|cron| cron.is_every_second()) => {
+            Span::from_millis(1_000)
+        }
+        Schedule::At(_) | Schedule::Cron(_) => return,
+    };
+    let may_pile_up = interval < OFTEN
+        && job.overlap == Overlap::Allow
+        && limit.is_none_or(|limit| limit > interval);
+    let mut helps = Vec::new();
+    if when.cron.is_some() {
+        helps.push("six fields begin with the second; leave that out to fire once a minute");
+    }
+    if may_pile_up {
+        helps.push("runs pile up if one takes longer; set overlap = \"forbid\"");
+    }
+    // An interval in seconds is written by nobody who means minutes.
+    if !helps.is_empty() {
+        let problem = match when.cron {
+            Some(_) => "this fires every second".to_owned(),
+            None => format!("this fires every {}", quantity::show(interval)),
+        };
+        problems.warn(when.place.clone(), problem, helps.join("; "));
+    }
+}
+
+/// What comes in shorter intervals is seldom meant to run twice at once.
+const OFTEN: Span = Span::from_millis(10_000);
+/// For so many unknown tasks others are looked for that may have been meant: with thousands of both
+/// that would take minutes.
+const SUGGESTIONS_MAX: usize = 100;

@@ -1,0 +1,94 @@
+//! Jobs of the file: what the cluster is told of them, and the commands that they bring along.
+//!
+//! A job that names a task needs nothing on the node but its definition. One that has a command of its
+//! own is two things: a definition, which lives in the cluster, and a task by a name of its own, which
+//! each node can run because it has read the file.
+
+use std::path::Path;
+
+use serde::Serialize;
+use umbel_protocol::job::{Job, JobName};
+use umbel_protocol::wire::encode;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::task::{Command, Program, Task, Work};
+
+/// A job of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfiguredJob {
+    /// Its name.
+    pub name: JobName,
+    /// What it is.
+    pub job: Job,
+    /// The command that it runs, if it has one of its own: a task called
+    /// [`command_name`](Self::command_name).
+    pub command: Option<Task>,
+    /// Where it stands in the file, from 1.
+    pub line: usize,
+}
+
+impl ConfiguredJob {
+    /// What the tasks of commands that jobs bring along begin with.
+    pub const COMMAND_PREFIX: &'static str = "job:";
+
+    /// The name of the task that its command is.
+    #[must_use]
+    pub fn command_name(&self) -> String {
+        command_name(self.name.as_str())
+    }
+}
+
+/// The name of the task that the command of the job `job` is.
+pub(super) fn command_name(job: &str) -> String {
+    format!("{}{job}", ConfiguredJob::COMMAND_PREFIX)
+}
+
+/// A number that tells one set of jobs and their commands from another, on any host and in any version
+/// that writes jobs in the same way. The order of `jobs` makes no difference, nor do lines.
+#[must_use]
+pub fn jobs_hash(jobs: &[ConfiguredJob]) -> u64 {
+    let mut all: Vec<_> = jobs
+        .iter()
+        .map(|ConfiguredJob { name, job, command, line: _ }| {
+            (name, job, command.as_ref().map(Written::of))
+        })
+        .collect();
+    all.sort_unstable_by_key(|(name, ..)| *name);
+    xxh3_64(&encode(&all))
+}
+
+/// A command as it is hashed: all that the file says of it and the definition of the job does not.
+#[derive(Serialize)]
+enum Written<'t> {
+    Command {
+        /// Each element as it is written in the file.
+        line: Vec<String>,
+        env: Vec<(&'t str, String)>,
+        cwd: Option<&'t Path>,
+        capture_bytes: u64,
+    },
+    Shell {
+        text: &'t str,
+        env: Vec<(&'t str, String)>,
+        cwd: Option<&'t Path>,
+        capture_bytes: u64,
+    },
+    /// No job has one.
+    Webhook,
+}
+
+impl<'t> Written<'t> {
+    fn of(task: &'t Task) -> Self {
+        let Work::Command(Command { program, env, cwd, capture_bytes }) = &task.work else {
+            return Self::Webhook;
+        };
+        let env = env.iter().map(|(name, value)| (name.as_str(), value.to_string())).collect();
+        let (cwd, capture_bytes) = (cwd.as_deref(), *capture_bytes as u64);
+        match program {
+            Program::CommandLine(line) => {
+                Self::Command { line: line.written().collect(), env, cwd, capture_bytes }
+            }
+            Program::Shell(text) => Self::Shell { text, env, cwd, capture_bytes },
+        }
+    }
+}

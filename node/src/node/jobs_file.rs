@@ -1,0 +1,284 @@
+//! The jobs of the file, brought to the cluster.
+//!
+//! All hosts have the same file, so each could say what its jobs are, and whoever comes first does. The
+//! cluster keeps which version of the file counts ([`JobsFile`](umbel_protocol::meta::JobsFile)): a node
+//! that is started with a newer one brings it, one that is started with a former one is told so and
+//! brings nothing. Every definition carries the number of its version, and partitions refuse what is older
+//! than what they have. So two nodes that bring two versions at once do not mix them: who has the newer
+//! one removes last what it has not, and who has the older one learns in the end that it is, and takes
+//! back what it has defined where the newer one says nothing.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tracing::warn;
+use umbel_protocol::job::{JobLine, JobName, Source};
+use umbel_protocol::partition::JobRefusal;
+use umbel_protocol::wire::RequestError;
+
+use crate::client::{Client, ClientError};
+use crate::config::{ConfiguredJob, jobs_hash};
+use crate::work::chain;
+
+/// Requests that are under way at a time.
+const TOGETHER: usize = 64;
+
+/// What has come of bringing the jobs of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Brought {
+    /// Which version of the file counts now; none yet at zero.
+    pub(super) number: u64,
+    /// Whether it is another one, which is newer: what this one has changed was taken back.
+    pub(super) is_former: bool,
+    /// Jobs that were defined.
+    pub(super) defined: usize,
+    /// Jobs that are in the file no more.
+    pub(super) removed: usize,
+    /// Jobs that the cluster does not take as they are, and why.
+    pub(super) refused: Vec<String>,
+}
+
+/// Brings `jobs`, all of those of the file. Whether it is `deliberate`: then a former file counts again,
+/// which is said once, so this is false as soon as the cluster has heard it.
+///
+/// # Errors
+/// When nobody answers in time; what was done is done, and all of it can be done once more.
+pub(super) async fn bring(
+    client: &Client,
+    jobs: &[ConfiguredJob],
+    deliberate: &mut bool,
+) -> Result<Brought, ClientError> {
+    // No jobs are news only to a cluster that has had some of a file.
+    if jobs.is_empty() && client.status().await?.meta.jobs_file.number == 0 {
+        return Ok(Brought::default());
+    }
+    let hash = jobs_hash(jobs);
+    let verdict = client.offer_jobs_file(hash, *deliberate).await?;
+    *deliberate = false;
+    let number = verdict.number;
+    let mut brought = Brought { number, is_former: !verdict.is_current, ..Brought::default() };
+    if brought.is_former {
+        return Ok(brought);
+    }
+    let source = Source::File { number };
+    let known = known(client).await?;
+    let is_there: BTreeSet<&JobName> =
+        known.iter().filter(|line| line.source == source).map(|line| &line.name).collect();
+    let missing: Vec<ConfiguredJob> =
+        jobs.iter().filter(|job| !is_there.contains(&job.name)).cloned().collect();
+    let defined = all(client, missing, move |client, ConfiguredJob { name, job, .. }| async move {
+        let result = client.define_job_of(&name, job, source, None).await;
+        (name, result)
+    });
+    note(defined.await, &mut brought, |brought| &mut brought.defined)?;
+
+    // Listed once more: whoever brings a former file may have defined some meanwhile.
+    let of_file: BTreeSet<&JobName> = jobs.iter().map(|job| &job.name).collect();
+    let left = known_that(client, |line| {
+        matches!(line.source, Source::File { number: before } if before < number)
+            && !of_file.contains(&line.name)
+    });
+    remove(client, left.await?, source, &mut brought).await?;
+
+    let verdict = client.offer_jobs_file(hash, false).await?;
+    brought.number = verdict.number;
+    brought.is_former = !verdict.is_current;
+    if brought.is_former {
+        // By its own number: what the newer file has defined meanwhile is not removed by that.
+        let own = known_that(client, |line| line.source == source).await?;
+        let mut taken_back = Brought::default();
+        remove(client, own, source, &mut taken_back).await?;
+    }
+    Ok(brought)
+}
+
+/// The jobs that the cluster has, all of them.
+async fn known(client: &Client) -> Result<Vec<JobLine>, ClientError> {
+    let listing = client.jobs("").await?;
+    if listing.partitions_missing > 0 {
+        // What they have may have to be removed.
+        let missing = format!("the owners of {} partitions", listing.partitions_missing);
+        return Err(RequestError::Forming { missing }.into());
+    }
+    Ok(listing.jobs)
+}
+
+/// The names of those of which `is_meant` is true.
+async fn known_that(
+    client: &Client,
+    is_meant: impl Fn(&JobLine) -> bool,
+) -> Result<Vec<JobName>, ClientError> {
+    let meant = known(client).await?.into_iter().filter(|line| is_meant(line));
+    Ok(meant.map(|line| line.name).collect())
+}
+
+async fn remove(
+    client: &Client,
+    names: Vec<JobName>,
+    source: Source,
+    brought: &mut Brought,
+) -> Result<(), ClientError> {
+    let removed = all(client, names, move |client, name| async move {
+        let result = client.remove_job_of(&name, source).await;
+        (name, result)
+    });
+    note(removed.await, brought, |brought| &mut brought.removed)
+}
+
+/// Does something about all of `things`, some at a time.
+async fn all<T, F>(client: &Client, things: Vec<T>, act: impl Fn(Client, T) -> F) -> Vec<Said>
+where
+    F: Future<Output = Said>,
+{
+    let acts = things.into_iter().map(|thing| act(client.clone(), thing));
+    stream::iter(acts).buffer_unordered(TOGETHER).collect().await
+}
+
+/// What was answered about a job.
+type Said = (JobName, Result<(), ClientError>);
+
+/// Counts what was done and keeps what was refused; the first failure that may pass is an error.
+fn note(
+    results: Vec<Said>,
+    brought: &mut Brought,
+    count: impl Fn(&mut Brought) -> &mut usize,
+) -> Result<(), ClientError> {
+    for (name, result) in results {
+        match result {
+            Ok(()) => *count(brought) += 1,
+            // Somebody has brought a newer file meanwhile, which the cluster tells in the end; or somebody
+            // else was faster.
+            Err(ClientError::Request(RequestError::Job(
+                JobRefusal::OldFile { .. } | JobRefusal::NotFound { .. },
+            ))) => {}
+            Err(ClientError::Request(
+                error @ (RequestError::Job(_) | RequestError::InvalidJob(_)),
+            )) => {
+                warn!(job = %name, why = chain(&error), "the cluster does not take a job of the file");
+                brought.refused.push(format!("the job {name} is not taken: {}", chain(&error)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::sync::mpsc;
+    use umbel_protocol::id::ClusterId;
+    use umbel_protocol::job::{Job, JobCounts, Schedule};
+    use umbel_protocol::meta::Meta;
+    use umbel_protocol::partition::JobChange;
+    use umbel_protocol::task::Template;
+    use umbel_protocol::time::Span;
+    use umbel_protocol::wire::{Answer, Ask};
+
+    use super::*;
+    use crate::client::local::LocalRequest;
+
+    fn job() -> Job {
+        Job::new(Schedule::Every(Span::from_millis(60_000)), Template::new("add"))
+    }
+
+    fn file(names: &[&str]) -> Vec<ConfiguredJob> {
+        let of = |name: &&str| {
+            let name = name.parse().unwrap();
+            ConfiguredJob { name, job: job(), command: None, line: 1 }
+        };
+        names.iter().map(of).collect()
+    }
+
+    /// A cluster to which somebody else brings a file with the job `other` as soon as it has one of the
+    /// jobs that are brought here.
+    struct Cluster {
+        meta: Meta,
+        jobs: BTreeMap<JobName, Source>,
+        is_raced: bool,
+    }
+
+    impl Cluster {
+        fn new(is_raced: bool) -> Self {
+            let meta = Meta::new(ClusterId(1), "test".to_owned(), 4, 3, 1);
+            Self { meta, jobs: BTreeMap::new(), is_raced }
+        }
+
+        fn answer(&mut self, ask: Ask) -> Answer {
+            match ask {
+                Ask::OfferFile { hash, deliberate } => {
+                    Answer::File(self.meta.take_file(hash, deliberate))
+                }
+                Ask::ListJobs { after, .. } => {
+                    let listed = self.jobs.iter().filter(|(name, _)| Some(*name) > after.as_ref());
+                    let jobs = listed.map(|(name, source)| JobLine {
+                        name: name.clone(),
+                        job: job(),
+                        source: *source,
+                        enabled: true,
+                        next: None,
+                        counts: JobCounts::default(),
+                        last: None,
+                    });
+                    Answer::Jobs { jobs: jobs.collect(), partitions_missing: 0 }
+                }
+                Ask::ChangeJob { job, change: JobChange::Define { source, .. } } => {
+                    self.jobs.insert(job, source);
+                    if std::mem::take(&mut self.is_raced) {
+                        let number = self.meta.take_file(99, false).number;
+                        self.jobs.insert("other".parse().unwrap(), Source::File { number });
+                    }
+                    Answer::Done
+                }
+                Ask::ChangeJob { job, change: JobChange::Remove { .. } } => {
+                    self.jobs.remove(&job);
+                    Answer::Done
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+
+        /// What comes of bringing these jobs, and the jobs that there are then.
+        async fn take(&mut self, jobs: &[ConfiguredJob]) -> (Brought, Vec<(String, Source)>) {
+            let (requests, mut asked) = mpsc::channel(64);
+            let client = Client::local(requests);
+            let mut deliberate = true;
+            let bringing = bring(&client, jobs, &mut deliberate);
+            let answering = async {
+                while let Some(LocalRequest { request, answers }) = asked.recv().await {
+                    if request.ask != Ask::Welcome {
+                        answers.try_send(self.answer(request.ask)).unwrap();
+                    }
+                }
+            };
+            let brought = tokio::select! {
+                brought = bringing => brought.unwrap(),
+                () = answering => panic!("the client lives"),
+            };
+            assert!(!deliberate, "that is said once");
+            let jobs = self.jobs.iter().map(|(name, source)| (name.to_string(), *source));
+            (brought, jobs.collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn jobs_that_are_in_the_file_no_more_are_removed() {
+        let mut cluster = Cluster::new(false);
+        let (brought, jobs) = cluster.take(&file(&["a", "b"])).await;
+        assert_eq!(brought, Brought { number: 1, defined: 2, ..Brought::default() });
+        assert_eq!(jobs.len(), 2);
+        let (brought, jobs) = cluster.take(&file(&["b"])).await;
+        assert_eq!(brought, Brought { number: 2, defined: 1, removed: 1, ..Brought::default() });
+        assert_eq!(jobs, [("b".to_owned(), Source::File { number: 2 })]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_another_one_overtakes_is_taken_back() {
+        let mut cluster = Cluster::new(true);
+        let (brought, jobs) = cluster.take(&file(&["a", "b"])).await;
+        assert_eq!((brought.number, brought.is_former), (2, true));
+        assert_eq!(jobs, [("other".to_owned(), Source::File { number: 2 })]);
+    }
+}
