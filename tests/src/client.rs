@@ -12,6 +12,7 @@ use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Ask, Request};
 
 use crate::host::{Local, true_wall};
+use crate::invariants::jobs_are_kept;
 use crate::invariants::linearizable_tasks::Told;
 use crate::plan::{MS, SECOND, Work};
 use crate::work::{Script, draw_template};
@@ -45,6 +46,8 @@ struct Op {
 #[derive(Clone, Debug)]
 enum Kind {
     Cancel(TaskId),
+    /// Something about jobs.
+    Job(Box<Ask>),
     List,
     Show(TaskId),
     Submit(Submission),
@@ -78,6 +81,7 @@ impl Kind {
     fn brief(&self) -> String {
         match self {
             Self::Cancel(task) => format!("cancel {task}"),
+            Self::Job(ask) => format!("{ask:?}"),
             Self::List => "list".to_owned(),
             Self::Show(task) => format!("show {task}"),
             Self::Submit(submission) => {
@@ -106,7 +110,7 @@ impl Clients {
                 Kind::Submit(Submission { marks, wait, sort, .. }) => {
                     format!("{sort:?} #{marks:?} (wait: {wait}, {})", op.acknowledged)
                 }
-                Kind::Cancel(_) | Kind::List | Kind::Show(_) | Kind::Wait(_) => {
+                Kind::Cancel(_) | Kind::Job(_) | Kind::List | Kind::Show(_) | Kind::Wait(_) => {
                     format!("{:?}", op.kind)
                 }
             };
@@ -158,6 +162,20 @@ impl World {
         }
     }
 
+    /// Somebody wants something of jobs at `at`.
+    pub(crate) fn begin_job(&mut self, at: u64, ask: Ask) {
+        self.begin(at, Kind::Job(Box::new(ask)));
+    }
+
+    /// Somebody wants a task of a job to be stopped, or to see it.
+    pub(crate) fn begin_with_task(&mut self, at: u64, task: TaskId, stop: bool) {
+        // What no copy was seen to hold when all were looked at may have ended in any way meanwhile.
+        let is_known = self.ledger.log_of(task).is_some();
+        let may_stop = self.jobs.may_stop(task);
+        self.ledger.meets(task, !is_known, may_stop);
+        self.begin(at, if stop { Kind::Cancel(task) } else { Kind::Show(task) });
+    }
+
     fn begin(&mut self, at: u64, kind: Kind) {
         let op = self.clients.ops.len() as u64;
         self.clients.ops.push(Op {
@@ -200,6 +218,7 @@ impl World {
                 }
                 Ask::Cancel { task }
             }
+            Kind::Job(ask) => *ask,
             Kind::List => Ask::List { state: None, queue: None, limit: 100 },
             Kind::Show(task) => Ask::Show { task },
             Kind::Submit(Submission { batch, marks, wait, .. }) => {
@@ -235,6 +254,13 @@ impl World {
             Kind::Cancel(task) => (vec![*task], Told::LostCancel),
             Kind::Submit(Submission { batch, sort, .. }) if *sort != Sort::Impostor => {
                 (batch.rows.iter().map(|row| row.id).collect(), Told::In)
+            }
+            Kind::Job(ask) => {
+                if let Ask::ChangeJob { job, change } = &**ask {
+                    let (job, change) = (job.clone(), change.clone());
+                    jobs_are_kept::said(self, op, &job, &change);
+                }
+                return;
             }
             Kind::List | Kind::Show(_) | Kind::Submit(_) | Kind::Wait(_) => return,
         };

@@ -42,6 +42,12 @@ pub fn true_wall(now: u64) -> Wall {
     Wall::from_millis(EPOCH_MS + now / MS)
 }
 
+/// When a wall clock that is right shows `wall`.
+#[must_use]
+pub const fn true_time(wall: Wall) -> u64 {
+    wall.as_millis().saturating_sub(EPOCH_MS) * MS
+}
+
 /// A node, whether it runs or not.
 pub struct Host {
     /// Which node.

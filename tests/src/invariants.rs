@@ -5,6 +5,8 @@ pub mod every_task_ends;
 pub mod exactly_one_run;
 pub mod finished_never_runs;
 pub mod finished_stays;
+pub mod jobs_are_fired;
+pub mod jobs_are_kept;
 pub mod leased_runs_only;
 pub mod linearizable_tasks;
 pub mod majority_serves;
@@ -24,6 +26,7 @@ pub mod starts_in_place;
 pub mod states_take_turns;
 pub mod submitted_once;
 pub mod taken_over_in_time;
+pub mod ticks_fire_once;
 pub mod unfit_part_with_all;
 pub mod voters_are_odd;
 
@@ -31,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::executor::Start;
 use umbel_protocol::id::{GroupId, Lessee, PartitionId, ReplicaId, TaskId};
+use umbel_protocol::job::JobName;
 use umbel_protocol::partition::Partition;
 
 use crate::ledger::StartLog;
@@ -59,11 +63,26 @@ pub struct Watch {
     pub takeover: taken_over_in_time::Takeover,
     /// What clients asked and were told of each task.
     pub histories: linearizable_tasks::Histories,
+    /// How far any copy of each group has applied.
+    pub applied: BTreeMap<GroupId, u64>,
+    /// What was decided about ticks of jobs.
+    pub ticks: ticks_fire_once::Ticks,
+    /// How far jobs have fired.
+    pub fired: jobs_are_fired::Fired,
+    /// Which process of which host was the last to fire a tick of each job.
+    pub fired_by: BTreeMap<JobName, (usize, u64)>,
+    /// What was said of jobs.
+    pub words: jobs_are_kept::Words,
 }
 
 /// A run starts.
 pub fn on_start(world: &mut World, mark: u64, start: &Start, lessee: Lessee) {
     let Start { task, token, attempt, .. } = *start;
+    if task.is_derived() {
+        world.look_at_job_task(task);
+        let may_stop = world.jobs.may_stop(task);
+        world.ledger.meets(task, start.template.options.expires_at.is_some(), may_stop);
+    }
     world.must("leased_runs_only", leased_runs_only::on_start(world, task, token));
     world.must("submitted_once", submitted_once::on_start(world, mark));
     world.must("exactly_one_run", exactly_one_run::on_start(world, mark));
@@ -116,7 +135,9 @@ pub fn check(world: &mut World) -> Result<(), String> {
     named.by("unfit_part_with_all", unfit_part_with_all::check(world))?;
     named.by("nothing_is_unbounded", nothing_is_unbounded::check(world))?;
     named.by("nobody_starves", nobody_starves::check(world))?;
-    let World { hosts, images, furthest, ledger, looked_at, .. } = world;
+    named.by("jobs_are_fired", jobs_are_fired::check(world))?;
+    world.jobs.nodes.extend(world.index.keys());
+    let World { hosts, images, furthest, ledger, jobs, looked_at, .. } = world;
     let mut ended = Vec::new();
     let mut sights = BTreeSet::new();
     for (host, one) in hosts.iter().enumerate() {
@@ -131,6 +152,10 @@ pub fn check(world: &mut World) -> Result<(), String> {
             named.by("replicas_converge", replicas_converge::check_copy(images, host, &copy))?;
             if let Some(partition) = copy.partition() {
                 named.by("nothing_goes_back", furthest.check_copy(&copy, partition))?;
+                for (task, record) in partition.records().filter(|(task, _)| task.is_derived()) {
+                    let expires = record.template.options.expires_at.is_some();
+                    ledger.meets(task, expires, jobs.may_stop(task));
+                }
                 let fresh = finished_stays::check_copy(ledger, &copy, partition);
                 for (task, record) in partition.records() {
                     ledger.counts(task, record.crashes());
@@ -170,6 +195,7 @@ pub fn at_end(world: &World) -> Result<(), String> {
     let named = Named::of(world);
     named.by("acknowledged_is_kept", acknowledged_is_kept::at_end(world))?;
     named.by("every_task_ends", every_task_ends::at_end(world))?;
+    named.by("jobs_are_kept", jobs_are_kept::at_end(world))?;
     named.by("leased_runs_only", leased_runs_only::at_end(world))?;
     named.by("linearizable_tasks", linearizable_tasks::at_end(world))
 }

@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use umbel_protocol::id::{GroupId, Incarnation, Lessee, NodeId, TaskId, Token};
 use umbel_protocol::task::{Outcome, State};
 
+use crate::host::true_time;
+use crate::work::mark_of_job_task;
+
 /// All that was seen.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -108,6 +111,19 @@ impl Ledger {
         self.marks.insert(id, mark);
     }
 
+    /// A task is seen that a job has made, so it is there to stay. Whether it is given up if it does not
+    /// start in time, and whether its job may have it stopped.
+    pub fn meets(&mut self, task: TaskId, expires: bool, may_stop: bool) {
+        let log = self.tasks.entry(mark_of_job_task(task)).or_insert_with(|| TaskLog {
+            ids: vec![task],
+            acknowledged: Some(task),
+            first_try: Some(true_time(task.made_at())),
+            ..TaskLog::default()
+        });
+        log.expires |= expires;
+        log.cancel_asked |= may_stop;
+    }
+
     /// A run ended.
     pub fn ended_run(&mut self, task: TaskId, token: Token, now: u64, outcome: &Outcome) {
         let starts = self.log_mut(task).into_iter().flat_map(|log| &mut log.starts);
@@ -119,6 +135,9 @@ impl Ledger {
     /// The mark of the task that was submitted under `id`.
     #[must_use]
     pub fn mark_of(&self, id: TaskId) -> Option<u64> {
+        if id.is_derived() {
+            return Some(mark_of_job_task(id));
+        }
         self.marks.get(&id).copied()
     }
 

@@ -14,6 +14,7 @@ pub mod disk;
 pub mod faults;
 pub mod host;
 pub mod invariants;
+pub mod jobs;
 pub mod lease_model;
 pub mod ledger;
 pub mod loss;

@@ -34,6 +34,7 @@ impl World {
         self.push(at, What::Fault(Fault::Lose));
         let submissions = self.between(10, 30);
         self.submit_within(self.now, at + 2 * SECOND, submissions);
+        self.plan_late_jobs(at);
         self.progress_at = at;
         self.healed_at = Some(at);
         true

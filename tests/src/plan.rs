@@ -50,6 +50,8 @@ pub struct Plan {
     pub is_curious: bool,
     /// Whether a minority dies for good when all else is done.
     pub loses_minority: bool,
+    /// How many jobs there are.
+    pub jobs: u32,
     /// How many hosts begin with the version before this one.
     pub older: usize,
     /// Whether its report tells a fingerprint of all that happened.
@@ -125,6 +127,7 @@ impl Plan {
             replace_after: if rng.random_bool(0.5) { 5 * SECOND } else { 30 * SECOND },
             is_curious: rng.random_bool(0.2),
             loses_minority: rng.random_bool(0.5),
+            jobs: crate::jobs::count(seed),
             older: 0,
             is_fingerprinted: false,
             sabotage: None,

@@ -31,6 +31,7 @@ pub mod small_disk;
 pub mod soak;
 pub mod switch;
 pub mod throttle;
+pub mod ticks;
 
 pub use self::account::Account;
 pub use self::audit::Audit;

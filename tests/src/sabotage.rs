@@ -33,9 +33,11 @@ pub enum Sabotage {
 
 /// Invariants that seldom speak first, as another finds the same a moment before, and defects that each of
 /// them finds where it is the only one that is heard.
-pub const ALONE: [(&str, Sabotage); 8] = [
+pub const ALONE: [(&str, Sabotage); 10] = [
     ("acknowledged_is_kept", Sabotage::Inside(Defect::ForgetUnfinished)),
     ("finished_never_runs", Sabotage::Inside(Defect::LocalTime)),
+    ("jobs_are_fired", Sabotage::Inside(Defect::FireAgain)),
+    ("jobs_are_kept", Sabotage::Inside(Defect::ForgetJobs)),
     ("linearizable_tasks", Sabotage::Inside(Defect::UnconfirmedReads)),
     ("nothing_goes_back", Sabotage::Inside(Defect::FloorGoesBack)),
     ("one_owner", Sabotage::FreeVotes),
@@ -94,8 +96,14 @@ impl Sabotage {
             }
             Self::FalseSuccess => &["every_task_ends"],
             // Of two leaders of one term each may grant what the other's followers never had, and commit
-            // what the other does not know.
-            Self::FreeVotes => &["one_vote", "one_owner", "leased_runs_only", "replicas_converge"],
+            // or acknowledge what the other does not know.
+            Self::FreeVotes => &[
+                "one_vote",
+                "one_owner",
+                "leased_runs_only",
+                "nothing_unsynced_is_promised",
+                "replicas_converge",
+            ],
             // What is submitted once more runs once more, is taken under two ids, or runs under one of
             // them when the other was stopped.
             Self::NoDedup => &[
@@ -115,6 +123,8 @@ impl Sabotage {
                 Defect::DispatchUncommitted => &["leased_runs_only"],
                 Defect::DoubleStart => &["second_run_after_loss", "exactly_one_run"],
                 Defect::DropRedirected => &["second_run_after_loss", "leased_runs_only"],
+                Defect::FireAgain => &["ticks_fire_once"],
+                Defect::ForgetJobs => &["jobs_are_kept", "replicas_converge"],
                 Defect::FloorGoesBack => &["nothing_goes_back", "finished_stays"],
                 Defect::ForgetLeases => {
                     &["every_task_ends", "majority_serves", "taken_over_in_time"]
@@ -233,6 +243,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         }
         Defect::RetireEarly => nth(number, of_kind(&["leaving", "joining, leaving and crashes"])),
         Defect::HoldOn => nth(number, of_kind(&["disks", "full disks", "starved"])),
+        Defect::FireAgain | Defect::ForgetJobs => nth(number, |plan| plan.jobs > 0),
         // Where nobody dies for good it shows in those that are away for long.
         Defect::SleepOn => nth(number, |plan| plan.hosts >= 3 && !plan.loses_minority),
         Defect::TakeAll => nth(number, |plan| plan.faults.kind == "overload"),

@@ -13,7 +13,8 @@ use crate::invariants::owned;
 use crate::world::World;
 
 /// All of them that every ordinary run must reach, besides faults.
-pub const BRANCHES: [&str; 29] = [
+pub const BRANCHES: [&str; 40] = [
+    "alert told",
     "checkpoint",
     "conflict",
     "copy removed",
@@ -22,6 +23,8 @@ pub const BRANCHES: [&str; 29] = [
     "forgotten",
     "full node",
     "group asleep",
+    "job run by hand",
+    "jobs not known to all yet",
     "joint change interrupted",
     "late success",
     "lead handed over",
@@ -34,11 +37,19 @@ pub const BRANCHES: [&str; 29] = [
     "relayed dispatch",
     "relayed outcome",
     "retry was known",
+    "run by hand too late",
     "slow disk told",
     "stale leader refused",
     "starvation told",
     "state sent",
     "state waits",
+    "tick fired",
+    "tick fired by another owner after a crash",
+    "tick missed",
+    "tick missed by a host",
+    "tick not reported in time",
+    "tick replaces another",
+    "tick skipped",
     "too early",
     "too old",
     "vote split",

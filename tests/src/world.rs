@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use umbel_protocol::id::{GroupId, NodeId};
+use umbel_protocol::job::Zones;
 use umbel_protocol::membership;
 use umbel_protocol::wire::Answer;
 use umbel_protocol::wire::hello::Versions;
@@ -18,6 +19,7 @@ use crate::disk::Disk;
 use crate::faults::{Apart, Fault, Slack, Third, Traffic};
 use crate::host::{Host, Local, true_wall};
 use crate::invariants;
+use crate::jobs::Jobs;
 use crate::ledger::Ledger;
 use crate::loss::Loss;
 use crate::network::Network;
@@ -68,6 +70,10 @@ pub struct World {
     pub watch: invariants::Watch,
     /// What disks held before they lost it: promises were made on it.
     pub lost_disks: Vec<Disk>,
+    /// What is known of jobs.
+    pub jobs: Jobs,
+    /// The time zones that all of them know.
+    pub zones: Zones,
     /// How far times may be off.
     pub slack: Slack,
     /// What was sent so far.
@@ -198,6 +204,8 @@ impl World {
             owners: Default::default(),
             watch: Default::default(),
             lost_disks: Vec::new(),
+            jobs: Jobs::default(),
+            zones: Zones::bundled(),
             slack: Slack::default(),
             traffic: Traffic::default(),
             traffic_past: VecDeque::new(),
@@ -225,6 +233,7 @@ impl World {
         world.push(world.now, What::Connect);
         world.push(world.now + CHECK_EVERY, What::Check);
         world.plan_work();
+        world.plan_jobs();
         world.plan_faults();
         world
     }

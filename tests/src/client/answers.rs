@@ -43,11 +43,21 @@ impl World {
             (Kind::Submit(_), Answer::Failed(_)) if self.op(op).acknowledged => {
                 self.op(op).done = true;
             }
-            (kind, Answer::View(view)) => self.viewed(op, attempt, &kind, *view),
+            (kind @ (Kind::Cancel(_) | Kind::Show(_) | Kind::Wait(_)), Answer::View(view)) => {
+                self.viewed(op, attempt, &kind, *view)
+            }
             (Kind::Show(task) | Kind::Wait(task) | Kind::Cancel(task), Answer::Failed(error)) => {
                 self.failed(op, task, &error);
             }
             (Kind::List, _) => self.op(op).done = true,
+            (Kind::Job(ask), answer) => {
+                let asked_at = self.clients.calls[&(op, attempt)];
+                if self.job_answered(op, asked_at, &ask, answer) {
+                    self.op(op).done = true;
+                } else if !self.op(op).done {
+                    self.try_later(op);
+                }
+            }
             (Kind::Submit(_), Answer::Failed(error)) => {
                 if matches!(error, RequestError::Overloaded { .. }) {
                     self.saw("full node");
@@ -255,12 +265,15 @@ const fn had_no_effect(error: &RequestError) -> bool {
     match error {
         RequestError::Forming { .. }
         | RequestError::Invalid(_)
+        | RequestError::InvalidJob(_)
+        | RequestError::Job(_)
         | RequestError::NoFacts
         | RequestError::NoQuorum { .. }
         | RequestError::NotLeader { .. }
         | RequestError::NotOwner { .. }
         | RequestError::NotUpgraded
         | RequestError::Overloaded { .. }
+        | RequestError::Reload { .. }
         | RequestError::Parting(_)
         | RequestError::UnknownQueue { .. }
         | RequestError::UnknownTask { .. } => true,
@@ -281,6 +294,10 @@ fn brief(answer: &Answer) -> String {
         Answer::View(view) => format!("{:?}", view.state),
         Answer::Claims(_)
         | Answer::Done
+        | Answer::File(_)
+        | Answer::Job(_)
+        | Answer::Jobs { .. }
+        | Answer::Reloaded { .. }
         | Answer::Status(_)
         | Answer::Tasks { .. }
         | Answer::Waiting

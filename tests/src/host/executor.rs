@@ -54,7 +54,8 @@ impl World {
     }
 
     fn run_starts(&mut self, host: usize, start: &executor::Start) {
-        let script = Script::of(&start.args).expect("arguments arrive as they were given");
+        let script =
+            Script::of_task(start.task, &start.args).expect("arguments arrive as they were given");
         let lessee = self.process(host).executor.me();
         self.trace(|| {
             let (task, token, mark) = (start.task, start.token, script.mark);
@@ -63,6 +64,8 @@ impl World {
         invariants::on_start(self, script.mark, start, lessee);
         let in_place = starts_in_place::on_start(self, host, script.mark, start);
         self.must("starts_in_place", in_place);
+        let is_chosen = starts_in_place::on_start_of_job(self, host, start);
+        self.must("starts_in_place", is_chosen);
         self.progress_at = self.now;
         let pool = self.hosts[host].profile.pool(&start.template.queue, &start.template.name);
         let run = (start.attempt, pool.unwrap_or_default());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use umbel_protocol::executor::{Event as ExecutorEvent, Executor};
 use umbel_protocol::formation::Formation;
 use umbel_protocol::id::Lessee;
+use umbel_protocol::job::Labels;
 use umbel_protocol::membership::{Config, Identity, Load, Membership};
 use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{Event as SchedulerEvent, Now, Scheduler, Settings};
@@ -98,6 +99,7 @@ impl World {
             name: one.name(host),
             address: address(host, one.moves),
             cluster_name: "simulated".to_owned(),
+            labels: self.labels_of(host),
         };
         Settings {
             node: one.node,
@@ -109,7 +111,13 @@ impl World {
             has_seeds: true,
             versions: one.versions,
             scheduler,
+            zones: self.zones.clone(),
         }
+    }
+
+    /// A third of the hosts are said to be of one kind, the rest of another.
+    pub(crate) fn labels_of(&self, host: usize) -> Labels {
+        if host.is_multiple_of(3) { "kind=a" } else { "kind=b" }.parse().expect("these are labels")
     }
 
     /// The process of a host is gone, and all that it had not synced, but for as much of it as the

@@ -19,6 +19,7 @@ impl World {
             self.perform(host, effect);
         }
         invariants::one_owner::check(self, host);
+        self.look_at_jobs(host);
         self.note_third(host);
         self.plan_wake(host, SCHEDULER);
     }
@@ -117,6 +118,8 @@ impl World {
                 self.violate(format!("host {host} passes over entry {index} of {group}: {why}"));
             }
             Effect::Lost(loss) => self.violate(format!("host {host} has lost {loss:?}")),
+            // No simulated client asks for it.
+            Effect::Reload(_) => {}
             Effect::Refused(refusal) => self.violate(format!("host {host} is refused: {refusal}")),
             Effect::Send { to, urgent, messages } => self.send(host, to, urgent, messages),
         }

@@ -22,7 +22,7 @@ pub fn open(world: &World) -> Option<String> {
         };
         let open = partition.records().find(|(_, record)| !record.state().is_final());
         if let Some((task, record)) = open {
-            let mark = Script::of(&record.args).map_or(0, |script| script.mark);
+            let mark = Script::of_task(task, &record.args).map_or(0, |script| script.mark);
             return Some(format!("#{mark} {task} is {:?}", record.phase()));
         }
     }
@@ -47,7 +47,7 @@ pub fn at_end(world: &World) -> Result<(), String> {
 /// # Errors
 /// How it should have ended.
 pub fn judge(world: &World, task: TaskId, record: &Record) -> Result<(), String> {
-    let Some(script) = Script::of(&record.args) else {
+    let Some(script) = Script::of_task(task, &record.args) else {
         return Err(format!("the arguments of {task} have changed"));
     };
     let Some(log) = world.ledger.tasks.get(&script.mark) else {

@@ -47,7 +47,9 @@ pub fn check_copy(
     let index = copy.applied();
     let mut fresh = Vec::new();
     for (task, record) in partition.records() {
-        let Some(log) = Script::of(&record.args).and_then(|s| ledger.tasks.get_mut(&s.mark)) else {
+        let Some(log) =
+            Script::of_task(task, &record.args).and_then(|s| ledger.tasks.get_mut(&s.mark))
+        else {
             return Err(format!("{task} was never submitted"));
         };
         if log.ids.len() > 1 {

@@ -101,6 +101,13 @@ pub fn at_end(world: &World) -> Result<(), String> {
         }
     }
     for (task, mut history) in histories {
+        if task.is_derived() {
+            // A job has made it, at some time, and may have had it stopped for a later one.
+            history.submit_lost = Some(0);
+            if world.ledger.log_of(task).is_some_and(|log| log.cancel_asked) {
+                history.cancel_lost = Some(0);
+            }
+        }
         history.may_end = may_end(world, task, &history);
         if let Err(why) = find_order(&history) {
             return Err(format!("{task}: {why}"));

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use umbel_protocol::id::TaskId;
+use umbel_protocol::job::Target;
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::partition::Partition;
 use umbel_protocol::task::{Record, State};
@@ -94,6 +95,9 @@ fn look(world: &World, idle: &mut Idle) -> Result<(), String> {
             for (host, pool, idle_since) in &spare {
                 let profile = &world.hosts[*host].profile;
                 let may = profile.pool(&record.template.queue, &record.template.name);
+                if !may_run(world, owner, *host, partition.target(task)) {
+                    continue;
+                }
                 let Some(reach) = idle.reach.get(&(owner, *host)).filter(|_| may == Some(*pool))
                 else {
                     continue;
@@ -173,6 +177,14 @@ fn serves(world: &World, host: usize) -> bool {
         let member = scheduler.meta().and_then(|meta| meta.members.get(&one.node));
         scheduler.condition().is_serving() && member.is_none_or(|member| !member.draining)
     })
+}
+
+/// Whether a task for such nodes may run on a host, as its owner knows it.
+fn may_run(world: &World, owner: usize, host: usize, target: Option<&Target>) -> bool {
+    let process = world.hosts[owner].process.as_ref();
+    let meta = process.and_then(|process| process.scheduler.meta());
+    let node = world.hosts[host].node;
+    target.is_none_or(|target| meta.is_some_and(|meta| target.includes(node, meta.labels(node))))
 }
 
 fn is_ready(partition: &Partition, record: &Record) -> bool {

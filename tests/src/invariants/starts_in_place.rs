@@ -4,6 +4,7 @@
 use umbel_protocol::executor::Start;
 use umbel_protocol::task::Outcome;
 
+use crate::jobs::{Purpose, What};
 use crate::ledger::TaskLog;
 use crate::world::World;
 
@@ -36,6 +37,28 @@ pub fn on_start(world: &World, host: usize, mark: u64, start: &Start) -> Result<
         Some(earliest) => Err(format!("#{mark} starts {} us too early", earliest - world.now)),
         None => Ok(()),
     }
+}
+
+/// A run of a task of a job starts on `host`.
+///
+/// # Errors
+/// If it may only run elsewhere.
+pub fn on_start_of_job(world: &mut World, host: usize, start: &Start) -> Result<(), String> {
+    let labels = world.labels_of(host);
+    let node = world.hosts[host].node;
+    let Some(Purpose { job, what }) = world.jobs.purpose_of(start.task).cloned() else {
+        return Ok(());
+    };
+    let meant = match what {
+        What::Alert(_) => return Ok(()),
+        What::Tick(place) | What::ByHand(place) => place,
+    };
+    let lasting = world.jobs.lasting.get(&job).copied();
+    let is_selected = lasting.is_none_or(|lasting| labels.match_all(&lasting.select()));
+    if is_selected && meant.is_none_or(|meant| meant == node) {
+        return Ok(());
+    }
+    Err(format!("host {host} runs {} of {job}, which is for {what:?} of {lasting:?}", start.task))
 }
 
 /// Before when the run cannot start, if clocks were right.

@@ -165,7 +165,14 @@ impl Writer<'_> {
 
     fn command(&mut self, command: &Command) {
         match command {
-            Command::Accept { .. } | Command::Expire { .. } | Command::Forget { .. } => {
+            Command::Accept { .. }
+            | Command::Expire { .. }
+            | Command::Forget { .. }
+            | Command::ChangeJob { .. }
+            | Command::Fire(_)
+            | Command::RunNow(_)
+            | Command::Alert(_)
+            | Command::NoteUnreported { .. } => {
                 unreachable!("no model makes these")
             }
             Command::Lease { lessee, tasks } => {

@@ -249,7 +249,11 @@ impl Act {
                 | Change::Ready { .. }
                 | Change::Scheduled { .. }
                 | Change::NotLeased { .. }
-                | Change::Finished { .. } => {}
+                | Change::Finished { .. }
+                | Change::JobChanged { .. }
+                | Change::JobDue { .. }
+                | Change::JobFull { .. }
+                | Change::JobNotice { .. } => {}
             }
         }
         for (to, runs) in closed {

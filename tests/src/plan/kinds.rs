@@ -417,6 +417,7 @@ fn thirty(mut plan: Plan, _: &mut ChaCha8Rng) -> Plan {
     let (partitions, replicas, submissions, batch_max) = (64, 3, 150, 4);
     let (loses_minority, is_curious, storm) = (false, false, 75 * SECOND);
     Plan {
+        jobs: 0,
         limits,
         partitions,
         replicas,
