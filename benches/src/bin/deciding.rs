@@ -14,6 +14,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use umbel_protocol::executor::{self, Executor};
 use umbel_protocol::id::{ClusterId, Incarnation, Lessee, NodeId, PartitionId, TaskId};
+use umbel_protocol::job::{Labels, Zones};
 use umbel_protocol::limits::Limits;
 use umbel_protocol::meta::Join;
 use umbel_protocol::scheduler::{self, Caller, Found, Now, Scheduler, Settings};
@@ -45,6 +46,7 @@ impl Lone {
             name: "lone".to_owned(),
             address: ([127, 0, 0, 1], 7400).into(),
             cluster_name: "bench".to_owned(),
+            labels: Labels::NONE,
         };
         let settings = Settings {
             node: NODE,
@@ -56,6 +58,7 @@ impl Lone {
             has_seeds: false,
             versions: Versions::OWN,
             scheduler: 1,
+            zones: Zones::bundled(),
         };
         let declaration = Declaration {
             name: NAME.to_owned(),
@@ -124,6 +127,7 @@ impl Lone {
                     | scheduler::Effect::Joined(_)
                     | scheduler::Effect::Keep(_)
                     | scheduler::Effect::Left
+                    | scheduler::Effect::Reload(_)
                     | scheduler::Effect::Spoken(_)
                     | scheduler::Effect::Lost(_)
                     | scheduler::Effect::Meet { .. }
