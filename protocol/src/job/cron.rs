@@ -15,7 +15,8 @@
 //!
 //! `@yearly` or `@annually`, `@monthly`, `@weekly`, `@daily` or `@midnight`, `@hourly`. When both the
 //! day of the month and the day of the week are something else than `*` or `?`, a day needs to be one
-//! of them, not both: so cron has always done it. Letters may be small.
+//! of them, not both: so cron has always done it. A month that has no 31st has no day for `31W`, and
+//! one that has no fifth Monday none for `MON#5`. Letters may be small.
 //!
 //! # When clocks are changed
 //!
