@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use umbel_protocol::time::{Span, Wall};
 
-use crate::config::quantity::{SPAN_HELP, span};
+use crate::config::quantity::{SPAN_HELP, SPAN_UNITS, span};
 
 /// RFC 3339 with milliseconds.
 pub(super) fn stamp(at: Wall) -> String {
@@ -33,26 +33,13 @@ pub(super) fn between(from: Wall, to: Wall) -> String {
     length(Duration::from_micros(to.since(from).as_micros()))
 }
 
-/// As the file says it, the largest unit first: `1m30s`. Less than a millisecond is not told.
-pub(super) fn spelled(span: Span) -> String {
-    let mut millis = span.as_millis();
-    let mut text = String::new();
-    for (unit, factor) in UNITS {
-        if millis >= factor {
-            text.push_str(&format!("{}{unit}", millis / factor));
-            millis %= factor;
-        }
-    }
-    if text.is_empty() { "0s".to_owned() } else { text }
-}
-
 /// How far `to` is from `from`, for people: `in 3d 4h`, `5m ago`. Two units are as exact as anybody
 /// wants to know it.
 pub(super) fn away(from: Wall, to: Wall) -> String {
     let (span, is_past) = if to < from { (from.since(to), true) } else { (to.since(from), false) };
     let mut millis = span.as_millis();
     let mut parts = Vec::new();
-    for (unit, factor) in UNITS.into_iter().take_while(|(unit, _)| *unit != "ms") {
+    for (unit, factor) in SPAN_UNITS.into_iter().take_while(|(unit, _)| *unit != "ms") {
         if millis >= factor && parts.len() < 2 {
             parts.push(format!("{}{unit}", millis / factor));
         }
@@ -107,10 +94,6 @@ fn duration(span: Span) -> Duration {
     Duration::from_micros(span.as_micros())
 }
 
-/// The units in which lengths of time are written.
-const UNITS: [(&str, u64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-
 /// `1,234,567`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -144,14 +127,6 @@ mod tests {
         assert_eq!([count(0), count(999), count(1_234_567)], ["0", "999", "1,234,567"]);
         assert_eq!(count_of(1, "node"), "1 node");
         assert_eq!(count_of(2_000, "node"), "2,000 nodes");
-    }
-
-    #[test]
-    fn lengths_are_spelled_as_they_are_read() {
-        for text in ["1m30s", "500ms", "2h", "7d", "1d2h3m4s5ms"] {
-            assert_eq!(span(text).map(spelled).as_deref(), Some(text));
-        }
-        assert_eq!(spelled(Span::ZERO), "0s");
     }
 
     #[test]

@@ -267,8 +267,8 @@ fn span(
         return None;
     };
     if !range.contains(&span) {
-        let (min, max) = (quantity::show(*range.start()), quantity::show(*range.end()));
-        let problem = format!("`{name}` cannot be {}", quantity::show(span));
+        let (min, max) = (quantity::spelled(*range.start()), quantity::spelled(*range.end()));
+        let problem = format!("`{name}` cannot be {}", quantity::spelled(span));
         problems.add(raw.span(), problem, format!("use {min} to {max}"));
         return None;
     }

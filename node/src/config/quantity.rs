@@ -9,7 +9,8 @@ pub(crate) const SPAN_HELP: &str =
 pub(super) const SIZE_HELP: &str =
     "write a whole number of bytes, or one with a unit: 512 B, 64 KiB, 1 MiB, 1 GiB";
 
-const SPAN_UNITS: [(&str, u64); 5] =
+/// The units in which lengths of time are written, and their milliseconds.
+pub(crate) const SPAN_UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 const SIZE_UNITS: [(&str, u64); 4] =
     [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
@@ -41,17 +42,17 @@ pub(super) fn size(text: &str) -> Option<u64> {
     if rest.is_empty() { number.checked_mul(*factor) } else { None }
 }
 
-/// The way in which a length of time is said, the largest unit first.
-pub(super) fn show(span: Span) -> String {
+/// The way in which [`span`] reads a length of time. Less than a millisecond is not told.
+pub(crate) fn spelled(span: Span) -> String {
     let mut millis = span.as_millis();
-    let mut shown = String::new();
-    for (name, factor) in SPAN_UNITS {
+    let mut text = String::new();
+    for (unit, factor) in SPAN_UNITS {
         if millis >= factor {
-            shown.push_str(&format!("{}{name}", millis / factor));
+            text.push_str(&format!("{}{unit}", millis / factor));
             millis %= factor;
         }
     }
-    if shown.is_empty() { "0s".to_owned() } else { shown }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str, &str)> {
@@ -66,23 +67,25 @@ fn number_and_unit(text: &str) -> Option<(u64, &str, &str)> {
 mod tests {
     use umbel_protocol::time::Span;
 
-    use super::{show, size, span};
+    use super::{size, span, spelled};
 
     #[test]
-    fn spans_are_read_and_shown() {
+    fn spans_are_read_and_spelled() {
         for (text, millis) in [
             ("500ms", 500),
             ("30s", 30_000),
             ("1m30s", 90_000),
             ("2h", 7_200_000),
+            ("7d", 604_800_000),
             ("1d2h3m4s5ms", 93_784_005),
             ("0s", 0),
         ] {
             assert_eq!(span(text), Some(Span::from_millis(millis)), "{text}");
-            assert_eq!(show(Span::from_millis(millis)), text);
+            assert_eq!(spelled(Span::from_millis(millis)), text);
         }
         assert_eq!(span(" 1 m 30 s "), Some(Span::from_millis(90_000)));
-        assert_eq!(show(Span::from_millis(90_000)), "1m30s");
+        assert_eq!(spelled(Span::from_millis(90_000)), "1m30s");
+        assert_eq!(spelled(Span::from_micros(1_999)), "1ms");
     }
 
     #[test]

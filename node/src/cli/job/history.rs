@@ -11,7 +11,8 @@ use super::{Done, out};
 use crate::cli::connect::ConnectArgs;
 use crate::cli::names::Names;
 use crate::cli::table::{brief, table};
-use crate::cli::time::{between, spelled};
+use crate::cli::time::between;
+use crate::config::quantity::spelled;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct HistoryArgs {

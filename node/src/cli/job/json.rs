@@ -16,7 +16,8 @@ use umbel_protocol::time::{Span, Wall};
 use super::words;
 use crate::cli::names::Names;
 use crate::cli::task_line::{Shown, result};
-use crate::cli::time::{spelled, stamp};
+use crate::cli::time::stamp;
+use crate::config::quantity::spelled;
 
 /// A job.
 #[derive(Debug, Serialize)]

@@ -11,8 +11,9 @@ use super::cron_text;
 use super::moment::{Moment, Place, moment, zones};
 use super::{Done, out};
 use crate::cli::connect::ConnectArgs;
-use crate::cli::time::{away, spelled, stamp};
+use crate::cli::time::{away, stamp};
 use crate::clock::wall;
+use crate::config::quantity::spelled;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NextArgs {

@@ -11,9 +11,10 @@ use super::words;
 use super::{Done, NameArgs, out};
 use crate::cli::names::Names;
 use crate::cli::table::{facts, printable};
-use crate::cli::time::{away, count, spelled, stamp};
+use crate::cli::time::{away, count, stamp};
 use crate::client::Client;
 use crate::clock::wall;
+use crate::config::quantity::spelled;
 
 pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
     let NameArgs { name, json, connect } = args;

@@ -6,7 +6,8 @@ use umbel_protocol::job::{
 };
 
 use super::moment::Place;
-use crate::cli::time::{count_of, spelled};
+use crate::cli::time::count_of;
+use crate::config::quantity::spelled;
 
 /// When its ticks are.
 pub(super) fn schedule(job: &Job) -> String {

@@ -113,7 +113,7 @@ fn backoff(
     let is_known = unsaid == Unsaid::Default || (first.is_some() && max.is_some());
     let given = raw.backoff_max.as_ref().or(raw.backoff_first.as_ref());
     if let Some(given) = given.filter(|_| is_known && both.0 > both.1) {
-        let (shown_first, shown_max) = (quantity::show(both.0), quantity::show(both.1));
+        let (shown_first, shown_max) = (quantity::spelled(both.0), quantity::spelled(both.1));
         let unsaid = |given: bool| if given { "" } else { " (its default)" };
         problems.add(
             given.span(),

@@ -5,7 +5,7 @@ use umbel_protocol::job::{Labels, On};
 
 use super::convert::{CronJob, Import, Item};
 use crate::cli::job::words;
-use crate::cli::time::spelled;
+use crate::config::quantity::spelled;
 
 /// On which nodes the jobs run.
 #[derive(Clone, Debug)]

@@ -149,7 +149,7 @@ fn often(job: &Job, when: &When, limit: Option<Span>, problems: &mut Problems<'_
     if !helps.is_empty() {
         let problem = match when.cron {
             Some(_) => "this fires every second".to_owned(),
-            None => format!("this fires every {}", quantity::show(interval)),
+            None => format!("this fires every {}", quantity::spelled(interval)),
         };
         problems.warn(when.place.clone(), problem, helps.join("; "));
     }
