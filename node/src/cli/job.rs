@@ -44,6 +44,9 @@ pub(super) enum JobCommand {
     /// command line for a job of its own can only be given there: `[jobs.NAME]` with `run = [...]`.
     Add(Box<add::AddArgs>),
     /// Change a job: what is not said stays as it is
+    ///
+    /// So another task for --alert tells of the same as the one before, and is treated in the same way;
+    /// --unset alert takes all of that back.
     Edit(Box<edit::EditArgs>),
     /// Remove a job; what runs of it goes on
     Remove(NameArgs),

@@ -59,6 +59,19 @@ fn a_job_is_defined_watched_changed_and_removed() {
     let job = one(&program.run(&["job", "edit", "often", "--unset", "attempts", "--json"]));
     assert_eq!((&job["every"], &job["attempts"]), (&"1h".into(), &Value::Null));
 
+    // An alert is a task of its own, and is treated as it is said.
+    let alert = ["--alert", "say", "--alert-priority", "9", "--alert-attempts", "5"];
+    assert!(program.run(&[&["job", "edit", "often"][..], &alert].concat()).ok);
+    let edit = ["job", "edit", "often", "--alert", "umbel.noop", "--alert-on", "missed"];
+    let ran = program.run(&[&edit[..], &["--unset", "alert-priority"]].concat());
+    assert!(ran.ok, "{ran:?}");
+    let ran = program.run(&["job", "show", "often"]);
+    assert!(ran.out.contains("umbel.noop on missed\n") && ran.out.contains(" attempts 5\n"));
+    let alert = &one(&program.run(&["job", "show", "often", "--json"]))["alert"];
+    assert_eq!((&alert["attempts"], &alert["priority"]), (&5.into(), &Value::Null));
+    let job = one(&program.run(&["job", "edit", "often", "--unset", "alert", "--json"]));
+    assert_eq!(job["alert"], Value::Null);
+
     // By hand, with what it printed.
     let tick = one(&program.run(&["job", "run", "greet", "--json"]));
     assert_eq!((&tick["by_hand"], &tick["verdict"]), (&true.into(), &"fired".into()));
@@ -138,6 +151,11 @@ fn what_cannot_be_is_told_with_what_to_do() {
     for (args, told) in [
         (&["job", "add", "y", "--every", "1h", "--task", "sya"][..], "did you mean say?"),
         (&["job", "add", "y", "--every", "1h", "--task", "say", "--queue", "no"], "[queues]"),
+        (
+            &["job", "add", "y", "--every", "1h", "--task", "say", "--alert", "sya"],
+            "did you mean say?",
+        ),
+        (&["job", "edit", "x", "--alert", "say", "--alert-queue", "no"], "[queues]"),
         (&["job", "show", "y"], "there is no job y; see `umbel job list`"),
         (&["job", "history", "y"], "there is no job y"),
         (&["job", "edit", "y", "--every", "1h"], "there is no job y"),
@@ -164,6 +182,11 @@ fn what_is_typed_wrong_is_told_without_a_cluster() {
     for (args, told) in [
         (&["job", "add", "x", "--task", "a"][..], "say when it ticks"),
         (&["job", "add", "x", "--every", "5m"], "say what it runs"),
+        (
+            &["job", "add", "x", "--every", "5m", "--task", "a", "--alert-priority", "9"],
+            "say which task it is: --alert TASK",
+        ),
+        (&["job", "add", "x", "--every", "5m", "--alert-priority", "10"], "10 is not in 0..=9"),
         (&["job", "add", "x", "--every", "5m", "--cron", "@daily"], "cannot be used with"),
         (&["job", "add", "x y", "--every", "5m"], "no job can be called"),
         (&["job", "add", "x", "--every", "soon"], "write whole numbers with units"),

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use umbel_protocol::job::{Job, JobName, Labels, MISFIRE_GRACE_DEFAULT, Source};
+use umbel_protocol::job::{Alert, Job, JobName, Labels, MISFIRE_GRACE_DEFAULT, Source};
 use umbel_protocol::partition::JobRefusal;
 use umbel_protocol::time::Span;
 
@@ -31,6 +31,13 @@ pub(in crate::cli) struct EditArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Unset {
     Alert,
+    AlertAttempts,
+    AlertBackoffFirst,
+    AlertBackoffMax,
+    AlertOn,
+    AlertPriority,
+    AlertQueue,
+    AlertTimeLimit,
     Args,
     Attempts,
     BackoffFirst,
@@ -74,8 +81,21 @@ pub(super) async fn run(args: EditArgs) -> anyhow::Result<Done> {
 impl Unset {
     fn apply(self, job: &mut Job) {
         let options = &mut job.template.options;
+        // Of no alert nothing was said.
+        let mut of_alert = |change: fn(&mut Alert)| job.alert.iter_mut().for_each(change);
         match self {
             Self::Alert => job.alert = None,
+            Self::AlertAttempts => of_alert(|alert| alert.template.options.attempts_max = None),
+            Self::AlertBackoffFirst => {
+                of_alert(|alert| alert.template.options.backoff_first = None)
+            }
+            Self::AlertBackoffMax => of_alert(|alert| alert.template.options.backoff_max = None),
+            Self::AlertOn => of_alert(|alert| {
+                (alert.on_failure, alert.on_recovery, alert.on_missed) = (true, true, true);
+            }),
+            Self::AlertPriority => of_alert(|alert| alert.template.options.priority = None),
+            Self::AlertQueue => of_alert(|alert| alert.template.queue.clear()),
+            Self::AlertTimeLimit => of_alert(|alert| alert.template.options.time_limit = None),
             Self::Args => job.args = "null".into(),
             Self::Attempts => options.attempts_max = None,
             Self::BackoffFirst => options.backoff_first = None,
@@ -97,8 +117,8 @@ impl Unset {
 
 #[cfg(test)]
 mod tests {
-    use umbel_protocol::job::{Alert, Schedule};
-    use umbel_protocol::task::Template;
+    use umbel_protocol::job::Schedule;
+    use umbel_protocol::task::{Options, Template};
     use umbel_protocol::time::Wall;
 
     use super::*;
@@ -108,10 +128,19 @@ mod tests {
         let plain = || Job::new(Schedule::Every(Span::from_millis(5_000)), Template::new("a"));
         let some = Some(Span::from_millis(7_000));
         let mut job = plain();
+        let options = Options {
+            priority: Some(1),
+            attempts_max: Some(2),
+            backoff_first: some,
+            backoff_max: some,
+            time_limit: some,
+            ..Options::default()
+        };
+        job.template = Template { queue: "q".to_owned(), options, ..Template::new("a") };
         job.alert = Some(Alert {
-            template: Template::new("tell"),
+            template: Template { name: "tell".to_owned(), ..job.template.clone() },
             on_failure: true,
-            on_recovery: true,
+            on_recovery: false,
             on_missed: true,
         });
         job.args = "[1]".into();
@@ -119,14 +148,14 @@ mod tests {
         (job.expires, job.report_within, job.max_runs) = (some, some, Some(3));
         (job.jitter, job.misfire_grace) = (Span::from_millis(7), Span::ZERO);
         job.select = "a=b".parse().unwrap();
-        job.template.queue = "q".to_owned();
-        let options = &mut job.template.options;
-        (options.priority, options.attempts_max) = (Some(1), Some(2));
-        (options.backoff_first, options.backoff_max, options.time_limit) = (some, some, some);
-        for unset in Unset::value_variants() {
+        // The alert itself comes last: with it goes all that is said of it.
+        for unset in Unset::value_variants().iter().rev() {
             let before = job.clone();
             unset.apply(&mut job);
             assert_ne!(job, before, "{unset:?}");
+            let mut unsaid = plain();
+            unset.apply(&mut unsaid);
+            assert_eq!(unsaid, plain(), "{unset:?}");
         }
         assert_eq!(job, plain());
     }

@@ -11,7 +11,8 @@ use umbel_protocol::job::{
     Alert, Job, JobCounts, JobLine, JobView, Misfire, Schedule, Source, TickEnd, TickEnds,
     TickRecord, TickRun,
 };
-use umbel_protocol::time::{Span, Wall};
+use umbel_protocol::task::Template;
+use umbel_protocol::time::Wall;
 
 use super::words;
 use crate::cli::names::Names;
@@ -32,12 +33,8 @@ pub(super) struct JobJson<'a> {
     /// Only in what is said of one job.
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Shown<'a>>,
-    queue: Option<&'a str>,
-    priority: Option<u8>,
-    attempts: Option<u16>,
-    backoff_first: Option<String>,
-    backoff_max: Option<String>,
-    time_limit: Option<String>,
+    #[serde(flatten)]
+    treatment: TreatmentJson<'a>,
     expires: Option<String>,
     on: &'static str,
     select: BTreeMap<&'a str, &'a str>,
@@ -65,10 +62,23 @@ pub(super) struct JobJson<'a> {
     history: Option<Vec<TickJson>>,
 }
 
+/// How a task is treated.
+#[derive(Debug, Serialize)]
+struct TreatmentJson<'a> {
+    queue: Option<&'a str>,
+    priority: Option<u8>,
+    attempts: Option<u16>,
+    backoff_first: Option<String>,
+    backoff_max: Option<String>,
+    time_limit: Option<String>,
+}
+
 #[derive(Debug, Serialize)]
 struct AlertJson<'a> {
     task: &'a str,
     on: Vec<&'static str>,
+    #[serde(flatten)]
+    treatment: TreatmentJson<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -175,8 +185,6 @@ impl<'a> JobJson<'a> {
 
     fn of(known: &Known<'a>, names: &Names) -> Self {
         let Known { name, job, source, enabled, next, counts, last } = *known;
-        let (options, queue) = (&job.template.options, job.template.queue.as_str());
-        let spelled_if = |span: Option<Span>| span.map(spelled);
         let (mut cron, mut every, mut at) = (None, None, None);
         match &job.schedule {
             Schedule::At(once) => at = Some(stamp(*once)),
@@ -191,13 +199,8 @@ impl<'a> JobJson<'a> {
             timezone: &job.timezone,
             task: &job.template.name,
             args: None,
-            queue: (!queue.is_empty()).then_some(queue),
-            priority: options.priority,
-            attempts: options.attempts_max,
-            backoff_first: spelled_if(options.backoff_first),
-            backoff_max: spelled_if(options.backoff_max),
-            time_limit: spelled_if(options.time_limit),
-            expires: spelled_if(job.expires),
+            treatment: TreatmentJson::of(&job.template),
+            expires: job.expires.map(spelled),
             on: words::on(job.on),
             select: job.select.iter().collect(),
             misfire: words::misfire(job.misfire),
@@ -211,7 +214,7 @@ impl<'a> JobJson<'a> {
             start: job.start.map(stamp),
             end: job.end.map(stamp),
             max_runs: job.max_runs,
-            report_within: spelled_if(job.report_within),
+            report_within: job.report_within.map(spelled),
             alert: job.alert.as_ref().map(AlertJson::of),
             enabled,
             from: words::source(source),
@@ -224,9 +227,24 @@ impl<'a> JobJson<'a> {
     }
 }
 
+impl<'a> TreatmentJson<'a> {
+    fn of(template: &'a Template) -> Self {
+        let (queue, options) = (template.queue.as_str(), &template.options);
+        Self {
+            queue: (!queue.is_empty()).then_some(queue),
+            priority: options.priority,
+            attempts: options.attempts_max,
+            backoff_first: options.backoff_first.map(spelled),
+            backoff_max: options.backoff_max.map(spelled),
+            time_limit: options.time_limit.map(spelled),
+        }
+    }
+}
+
 impl<'a> AlertJson<'a> {
     fn of(alert: &'a Alert) -> Self {
-        Self { task: &alert.template.name, on: words::alerted(alert) }
+        let treatment = TreatmentJson::of(&alert.template);
+        Self { task: &alert.template.name, on: words::alerted(alert), treatment }
     }
 }
 
@@ -271,7 +289,7 @@ impl RunJson {
 #[cfg(test)]
 mod tests {
     use umbel_protocol::job::{On, TickHistory};
-    use umbel_protocol::task::Template;
+    use umbel_protocol::time::Span;
 
     use super::*;
     use crate::cli::job::words::tests::tick;
@@ -285,13 +303,14 @@ mod tests {
         job.select = "role=db".parse().unwrap();
         job.misfire = Misfire::All { most: 3 };
         job.args = r#"{"n":1.10}"#.into();
-        let on_failure = Alert {
-            template: Template::new("tell"),
+        let mut alert = Alert {
+            template: Template { queue: "ops".to_owned(), ..Template::new("tell") },
             on_failure: true,
             on_recovery: false,
             on_missed: true,
         };
-        job.alert = Some(on_failure);
+        alert.template.options.time_limit = Some(Span::from_millis(30_000));
+        job.alert = Some(alert);
         let view = JobView {
             name: "nightly".parse().unwrap(),
             job,
@@ -311,8 +330,10 @@ mod tests {
                 r#""on":"each","select":{"role":"db"},"misfire":"all","misfire_max":3,"#,
                 r#""misfire_grace":"1m","overlap":"allow","jitter":"0s","start":null,"end":null,"#,
                 r#""max_runs":null,"report_within":null,"#,
-                r#""alert":{"task":"tell","on":["failure","missed"]},"enabled":true,"#,
-                r#""from":"file","since":"2023-11-14T22:13:20.000Z","#,
+                r#""alert":{"task":"tell","on":["failure","missed"],"queue":"ops","#,
+                r#""priority":null,"attempts":null,"backoff_first":null,"backoff_max":null,"#,
+                r#""time_limit":"30s"},"enabled":true,"from":"file","#,
+                r#""since":"2023-11-14T22:13:20.000Z","#,
                 r#""next":"2023-11-14T22:14:50.000Z","counts":{"fired":1,"succeeded":0,"#,
                 r#""failed":0,"cancelled":0,"missed":0,"skipped":0,"failures_in_row":0},"#,
                 r#""last":null,"history":[]}"#,

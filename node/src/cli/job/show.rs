@@ -1,7 +1,8 @@
 //! `umbel job show`: all that is known of a job.
 
 use anyhow::Context;
-use umbel_protocol::job::{JobCounts, JobView, Misfire, Source};
+use umbel_protocol::job::{Alert, JobCounts, JobView, Misfire, Source};
+use umbel_protocol::task::Template;
 use umbel_protocol::time::Wall;
 
 use super::history::ticks;
@@ -61,7 +62,6 @@ fn when(view: &JobView, at: Wall, now: Wall) -> String {
 
 fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
     let JobView { name, job, source, enabled, since, next, counts, history } = view;
-    let (template, options) = (&job.template, &job.template.options);
     let args = printable(&String::from_utf8_lossy(&job.args));
     let state = match source {
         Source::File { .. } => format!("{}; defined in cluster.toml", words::enabled(*enabled)),
@@ -75,7 +75,7 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
     let mut told = vec![
         ("name", name.to_string()),
         ("schedule", words::schedule(job)),
-        ("task", template.name.clone()),
+        ("task", job.template.name.clone()),
         ("args", args),
         ("on", words::hosts(job)),
         ("state", state),
@@ -88,11 +88,6 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
     told.push(("misfire", format!("{misfire}; late is after {}", spelled(job.misfire_grace))));
     told.push(("overlap", words::overlap(job.overlap).to_owned()));
     let place = Place::or_utc(&job.timezone);
-    let alert = job
-        .alert
-        .as_ref()
-        .map(|alert| format!("{} on {}", alert.template.name, words::alerted(alert).join(", ")));
-    let queue = (!template.queue.is_empty()).then(|| template.queue.clone());
     let said = [
         ("jitter", (!job.jitter.is_zero()).then(|| spelled(job.jitter))),
         ("start", job.start.map(|at| place.show(at))),
@@ -100,22 +95,40 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
         ("max runs", job.max_runs.map(count)),
         ("expires", job.expires.map(|span| format!("{} after its tick", spelled(span)))),
         ("reports", job.report_within.map(|span| format!("within {}", spelled(span)))),
-        ("alert", alert),
-        ("queue", queue),
-        ("priority", options.priority.map(|priority| priority.to_string())),
-        ("attempts", options.attempts_max.map(|attempts| attempts.to_string())),
-        ("backoff", options.backoff_first.map(|first| format!("{} at first", spelled(first)))),
-        ("backoff max", options.backoff_max.map(spelled)),
-        ("time limit", options.time_limit.map(spelled)),
-        ("since", Some(stamp(*since))),
+        ("alert", job.alert.as_ref().map(alert)),
     ];
-    told.extend(said.into_iter().filter_map(|(name, text)| Some((name, text?))));
+    let said = said.into_iter().chain(treatment(&job.template));
+    let said = said.chain([("since", Some(stamp(*since)))]);
+    told.extend(said.filter_map(|(name, text)| Some((name, text?))));
     let mut lines = facts(&told);
     if history.last().is_some() {
         lines.push(String::new());
         lines.extend(ticks(view, TICKS_SHOWN, names));
     }
     lines
+}
+
+/// How a task is treated, as far as that is said.
+fn treatment(template: &Template) -> [(&'static str, Option<String>); 6] {
+    let (queue, options) = (&template.queue, &template.options);
+    [
+        ("queue", (!queue.is_empty()).then(|| queue.clone())),
+        ("priority", options.priority.map(|priority| priority.to_string())),
+        ("attempts", options.attempts_max.map(|attempts| attempts.to_string())),
+        ("backoff", options.backoff_first.map(|first| format!("{} at first", spelled(first)))),
+        ("backoff max", options.backoff_max.map(spelled)),
+        ("time limit", options.time_limit.map(spelled)),
+    ]
+}
+
+/// Which task tells of what, and on a second line how it is treated.
+fn alert(alert: &Alert) -> String {
+    let text = format!("{} on {}", alert.template.name, words::alerted(alert).join(", "));
+    let said: Vec<_> = treatment(&alert.template)
+        .into_iter()
+        .filter_map(|(name, text)| Some(format!("{name} {}", text?)))
+        .collect();
+    if said.is_empty() { text } else { format!("{text}\n{}", said.join(", ")) }
 }
 
 fn counted(counts: JobCounts) -> String {
@@ -137,8 +150,7 @@ const TICKS_SHOWN: usize = 5;
 
 #[cfg(test)]
 mod tests {
-    use umbel_protocol::job::{Alert, Job, Schedule, TickHistory};
-    use umbel_protocol::task::Template;
+    use umbel_protocol::job::{Job, Schedule, TickHistory};
     use umbel_protocol::time::Span;
 
     use super::*;
@@ -149,12 +161,10 @@ mod tests {
         let mut job = Job::new(Schedule::Cron("30 2 * * *".into()), Template::new("backup"));
         job.select = "role=db".parse().unwrap();
         job.jitter = Span::from_millis(60_000);
-        job.alert = Some(Alert {
-            template: Template::new("tell"),
-            on_failure: true,
-            on_recovery: true,
-            on_missed: false,
-        });
+        let mut template = Template { queue: "ops".to_owned(), ..Template::new("tell") };
+        template.options.priority = Some(9);
+        template.options.backoff_first = Some(Span::from_millis(2_000));
+        job.alert = Some(Alert { template, on_failure: true, on_recovery: true, on_missed: false });
         let view = JobView {
             name: "nightly".parse().unwrap(),
             job,
@@ -175,7 +185,8 @@ mod tests {
             "failing   3 in a row",
             "misfire   of late ticks the last one is fired; late is after 1m",
             "jitter    1m",
-            "alert     tell on failure, recovery",
+            "alert     tell on failure, recovery\n          \
+             queue ops, priority 9, backoff 2s at first",
         ] {
             assert!(shown.iter().any(|shown| shown == line), "{line}\n{shown:#?}");
         }

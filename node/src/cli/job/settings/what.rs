@@ -1,0 +1,71 @@
+//! What a job runs, as it is said on the command line.
+
+use anyhow::bail;
+use bytes::Bytes;
+use clap::Args;
+use umbel_protocol::job::Job;
+use umbel_protocol::task::Template;
+use umbel_protocol::time::Span;
+
+use super::{set, set_some};
+use crate::cli::submit::typed_args;
+use crate::cli::time::parse_some_span;
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "What")]
+pub(super) struct What {
+    /// The task that it runs
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// Its arguments, JSON; @FILE is what a file holds, - is stdin [default: null]
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    args: Option<String>,
+    /// Queue to wait in
+    #[arg(long, value_name = "NAME")]
+    queue: Option<String>,
+    /// 0 to 9, higher first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    priority: Option<u8>,
+    /// How often a run may fail before it is given up
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    attempts: Option<u16>,
+    /// Pause before the first retry; it doubles with each failure
+    #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
+    backoff_first: Option<Span>,
+    /// Longest pause before a retry
+    #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
+    backoff_max: Option<Span>,
+    /// How long one run may take
+    #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
+    time_limit: Option<Span>,
+    /// A run that has not started so long after its tick was fired is given up
+    #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
+    expires: Option<Span>,
+}
+
+impl What {
+    /// Reads the arguments, from a file or stdin if so said.
+    pub(super) fn typed(&self) -> anyhow::Result<Option<Bytes>> {
+        self.args.as_deref().map(typed_args).transpose()
+    }
+
+    /// What a new job runs; how it is treated is left to [`apply`](Self::apply).
+    pub(super) fn template(&self) -> anyhow::Result<Template> {
+        let Some(task) = &self.task else { bail!("say what it runs: --task NAME") };
+        Ok(Template::new(task))
+    }
+
+    pub(super) fn apply(&self, job: &mut Job, args: Option<Bytes>) {
+        let template = &mut job.template;
+        set(&mut template.name, self.task.clone());
+        set(&mut template.queue, self.queue.clone());
+        let options = &mut template.options;
+        set_some(&mut options.priority, self.priority);
+        set_some(&mut options.attempts_max, self.attempts);
+        set_some(&mut options.backoff_first, self.backoff_first);
+        set_some(&mut options.backoff_max, self.backoff_max);
+        set_some(&mut options.time_limit, self.time_limit);
+        set(&mut job.args, args);
+        set_some(&mut job.expires, self.expires);
+    }
+}
