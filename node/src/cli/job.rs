@@ -59,6 +59,12 @@ pub(super) enum JobCommand {
     /// Show when a cron expression ticks, or a job
     Next(next::NextArgs),
     /// Make `[jobs]` for cluster.toml of a crontab
+    ///
+    /// With --json each entry of the crontab has a line with "line", where it stands there, "name", what
+    /// cluster.toml would say of its job under the keys that it has there, "notes", a list, and "lost",
+    /// what of it could not be carried over, or null. If there is no job of it "name" is null and there
+    /// are no keys. What concerns no single entry is told on stderr only, and with -o the file is
+    /// written, too.
     Import(import::ImportArgs),
 }
 

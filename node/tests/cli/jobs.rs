@@ -270,6 +270,27 @@ fn a_crontab_is_carried_over() {
     assert!(fs::read_to_string(&output).unwrap().contains("[jobs.backup]"));
     let ran = program.run(&import);
     assert!(!ran.ok && ran.err.contains("  why: File exists"), "{ran:?}");
+
+    // As JSON the same, entry by entry; what is said besides and the exit code stay.
+    let as_toml = pipe(&program, &["job", "import", "-", "--timezone", "UTC"], "@daily a\nA=b\n");
+    let import = ["job", "import", "-", "--timezone", "UTC", "--json"];
+    let ran = pipe(&program, &import, "@daily a\nA=b\n");
+    assert_eq!((ran.code, &ran.err), (Some(0), &as_toml.err));
+    let job = one(&ran);
+    assert_eq!(
+        (&job["line"], &job["name"], &job["cron"]),
+        (&1.into(), &"a".into(), &"@daily".into())
+    );
+    assert_eq!((&job["lost"], job.get("env")), (&Value::Null, None));
+    let output = program.path("again.toml");
+    let import = ["job", "import", "--system", &file, "--timezone", "UTC", "--json", "-o", &output];
+    let ran = program.run(&import);
+    assert!(ran.code == Some(1) && ran.err.ends_with("1 job carried over\n"), "{ran:?}");
+    let [backup, start] = &ran.json()[..] else { panic!("{ran:?}") };
+    assert!(backup["lost"].as_str().unwrap().starts_with("that user root runs it"), "{backup}");
+    assert_eq!((&start["line"], &start["name"]), (&2.into(), &Value::Null));
+    assert!(start["lost"].is_string(), "{start}");
+    assert_eq!(fs::read(&output).unwrap(), fs::read(program.path("jobs.toml")).unwrap());
     let output = program.path("others.toml");
     let ran = program.run(&["job", "import", "/etc/crontab", "-o", &output]);
     assert!(!ran.ok && ran.err.contains("say --system"), "{ran:?}");

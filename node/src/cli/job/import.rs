@@ -1,10 +1,12 @@
 //! `umbel job import`: what a crontab says, as `[jobs]` for `cluster.toml`.
 //!
 //! The result goes to stdout or into a file; what could not be carried over, or only in another form,
-//! is told on stderr. Entries that are left out stand in the result as comments.
+//! is told on stderr. Entries that are left out stand in the result as comments. With `--json` stdout
+//! has what became of each entry, and all else stays.
 
 mod convert;
 mod crontab;
+mod json;
 mod name;
 mod percent;
 mod schedule;
@@ -54,10 +56,13 @@ pub(in crate::cli) struct ImportArgs {
     /// Write it to a file, which must not be there yet
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Print one line of JSON for each entry instead of what is for cluster.toml
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Done> {
-    let ImportArgs { file, system, timezone, select, on, output } = args;
+    let ImportArgs { file, system, timezone, select, on, output, json } = args;
     if !system && is_system(file) {
         bail!("{} has a column with the user: say --system", file.display());
     }
@@ -72,11 +77,19 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Done> {
         on: on.map(OnWord::meaning).unwrap_or_default(),
     };
     let toml = write::toml(&import, &place);
-    match output {
-        Some(path) => File::create_new(path)
+    if let Some(path) = output {
+        File::create_new(path)
             .and_then(|mut file| file.write_all(toml.as_bytes()))
-            .with_context(|| format!("cannot write {}", path.display()))?,
-        None => out::line(toml.trim_end())?,
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if *json {
+        let mut results = out::Results::new();
+        for entry in json::entries(&import, &place) {
+            results.json(&entry)?;
+        }
+        results.flush()?;
+    } else if output.is_none() {
+        out::line(toml.trim_end())?;
     }
     Ok(tell(&import, &place))
 }

@@ -54,6 +54,17 @@ pub(super) struct CronJob {
     pub(super) run: String,
     pub(super) env: BTreeMap<String, String>,
     pub(super) cwd: Option<String>,
+    /// What of it is as it was, but in another form.
+    pub(super) notes: Vec<String>,
+    /// What of it is not as it was.
+    pub(super) lost: Option<String>,
+}
+
+/// Something that is as it was, but in another form.
+struct Note {
+    text: String,
+    /// Whether it is so of one entry, and not of all for which the same was set.
+    is_of_entry: bool,
 }
 
 impl Import {
@@ -104,8 +115,15 @@ pub(super) fn convert(lines: &[Line<'_>], zone: &str) -> Import {
                     job.comments = above;
                     if let Some(user) = entry.user {
                         users.entry(user).or_default().push(*number);
+                        job.lost = Some(format!("that user {user} runs it: {USER}"));
                     }
-                    variables.note(entry, &job, &mut import);
+                    for Note { text, is_of_entry } in variables.notes(entry, &job) {
+                        import.note(match is_of_entry {
+                            true => format!("line {number}: {text}"),
+                            false => text.clone(),
+                        });
+                        job.notes.push(text);
+                    }
                     import.items.push(Item::Job(Box::new(job)));
                 }
                 Err(why) => import.leave_out(*number, text, &why),
@@ -114,10 +132,7 @@ pub(super) fn convert(lines: &[Line<'_>], zone: &str) -> Import {
     }
     for (user, lines) in users {
         let lines: Vec<_> = lines.iter().map(usize::to_string).collect();
-        import.lost.push(format!(
-            "that user {user} runs it (line {}): jobs run as the user that runs the node",
-            lines.join(", ")
-        ));
+        import.lost.push(format!("that user {user} runs it (line {}): {USER}", lines.join(", ")));
     }
     import
 }
@@ -208,31 +223,38 @@ impl Variables {
             run: wrap(&command, input.as_deref(), self.shell.as_deref()),
             env: self.env.clone(),
             cwd: self.home.clone(),
+            notes: Vec::new(),
+            lost: None,
         })
     }
 
-    /// Says what is another form of what stood there.
-    fn note(&self, entry: &Entry<'_>, job: &CronJob, import: &mut Import) {
-        let CronJob { name, line, .. } = job;
+    /// What is another form of what stood there.
+    fn notes(&self, entry: &Entry<'_>, job: &CronJob) -> Vec<Note> {
+        let name = &job.name;
+        let of_entry = |text: String| Note { text, is_of_entry: true };
+        let of_all = |text: String| Note { text, is_of_entry: false };
+        let mut notes = Vec::new();
         if let Some(shell) = &self.shell {
-            import
-                .note(format!("/bin/sh runs all commands, and has {shell} run those that want it"));
+            notes.push(of_all(format!(
+                "/bin/sh runs all commands, and has {shell} run those that want it"
+            )));
         }
         if percent::split(entry.command).1.is_some() {
-            import.note(format!("line {line}: the input after % is part of the command of {name}"));
+            notes.push(of_entry(format!("the input after % is part of the command of {name}")));
         }
         if !job.jitter.is_zero() {
             let why = times(&entry.when).ok().and_then(|times| times.note).unwrap_or(
                 "what cron chooses at random each time it starts follows from the job's name here",
             );
-            import.note(format!("line {line}: {why} (jitter of {name})"));
+            notes.push(of_entry(format!("{why} (jitter of {name})")));
         }
         if self.cron_zone.is_none() && self.env.get("TZ").is_some_and(|zone| !zone.is_empty()) {
-            import.note(
+            notes.push(of_all(
                 "TZ is for the commands only, as in cron; CRON_TZ would say by whose clocks they run"
                     .to_owned(),
-            );
+            ));
         }
+        notes
     }
 
     fn unknown_zone(&self) -> String {
@@ -244,6 +266,7 @@ impl Variables {
     }
 }
 
+const USER: &str = "jobs run as the user that runs the node";
 const NUL: &str = "holds a NUL character, which no program can be given";
 
 fn is_variable(name: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Jobs as they stand in `cluster.toml`.
 
 use toml::Value;
-use umbel_protocol::job::{Labels, On};
+use umbel_protocol::job::{Labels, On, Overlap};
 
 use super::convert::{CronJob, Import, Item};
 use crate::cli::job::words;
@@ -30,48 +30,45 @@ pub(super) fn toml(import: &Import, place: &Where) -> String {
     text
 }
 
-fn push_job(text: &mut String, job: &CronJob, place: &Where) {
-    let CronJob { name, line, comments, user, cron, timezone, jitter, is_single, run, env, cwd } =
-        job;
-    for comment in comments {
-        push_comment(text, comment);
-    }
-    push_comment(text, &format!("line {line} of the crontab"));
-    if let Some(user) = user {
-        push_comment(text, &format!("ran as {user}; a job runs as the user that runs the node"));
-    }
-    text.push_str(&format!("[jobs.{}]\n", key(name)));
-    let mut push = |key: &str, value: &str| text.push_str(&format!("{key} = {value}\n"));
-    push("cron", &string(cron));
-    push("timezone", &string(timezone));
+/// What the file says of a job, key by key.
+pub(super) fn keys(job: &CronJob, place: &Where) -> Vec<(&'static str, Value)> {
+    let string = |text: &str| Value::String(text.to_owned());
+    let mut keys = vec![("cron", string(&job.cron)), ("timezone", string(&job.timezone))];
     if !place.select.is_empty() {
-        let labels = place.select.iter();
-        let labels: Vec<_> =
-            labels.map(|(name, value)| format!("{} = {}", key(name), string(value))).collect();
-        push("select", &format!("{{ {} }}", labels.join(", ")));
+        let labels = place.select.iter().map(|(name, value)| (name.to_owned(), string(value)));
+        keys.push(("select", Value::Table(labels.collect())));
     }
     if place.on != On::default() {
-        push("on", &string(words::on(place.on)));
+        keys.push(("on", string(words::on(place.on))));
     }
-    if !jitter.is_zero() {
-        push("jitter", &string(&spelled(*jitter)));
+    if !job.jitter.is_zero() {
+        keys.push(("jitter", string(&spelled(job.jitter))));
     }
-    if *is_single {
-        push("overlap", &string("forbid"));
+    if job.is_single {
+        keys.push(("overlap", string(words::overlap(Overlap::Forbid))));
     }
-    push("run", &string(run));
-    push("shell", "true");
-    if !env.is_empty() {
+    keys.extend([("run", string(&job.run)), ("shell", Value::Boolean(true))]);
+    if !job.env.is_empty() {
         // Values have places for arguments in braces; here a brace is a brace.
         let literal = |value: &str| value.replace('{', "{{").replace('}', "}}");
-        let set: Vec<_> = env
-            .iter()
-            .map(|(name, value)| format!("{} = {}", key(name), string(&literal(value))))
-            .collect();
-        push("env", &format!("{{ {} }}", set.join(", ")));
+        let set = job.env.iter().map(|(name, value)| (name.clone(), string(&literal(value))));
+        keys.push(("env", Value::Table(set.collect())));
     }
-    if let Some(cwd) = cwd {
-        push("cwd", &string(cwd));
+    keys.extend(job.cwd.iter().map(|cwd| ("cwd", string(cwd))));
+    keys
+}
+
+fn push_job(text: &mut String, job: &CronJob, place: &Where) {
+    for comment in &job.comments {
+        push_comment(text, comment);
+    }
+    push_comment(text, &format!("line {} of the crontab", job.line));
+    if let Some(user) = &job.user {
+        push_comment(text, &format!("ran as {user}; a job runs as the user that runs the node"));
+    }
+    text.push_str(&format!("[jobs.{}]\n", header(&job.name)));
+    for (key, value) in keys(job, place) {
+        text.push_str(&format!("{key} = {value}\n"));
     }
 }
 
@@ -83,14 +80,13 @@ fn push_comment(text: &mut String, comment: &str) {
     text.push('\n');
 }
 
-fn string(text: &str) -> String {
-    Value::String(text.to_owned()).to_string()
-}
-
-/// A name as TOML wants it.
-fn key(name: &str) -> String {
+/// The name of a job as TOML wants it.
+fn header(name: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { string(name) }
+    if !name.is_empty() && name.chars().all(is_bare) {
+        return name.to_owned();
+    }
+    Value::String(name.to_owned()).to_string()
 }
 
 #[cfg(test)]
