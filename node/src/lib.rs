@@ -57,6 +57,7 @@ pub mod node;
 mod router;
 mod seeker;
 pub mod store;
+mod timezones;
 pub mod tls;
 pub mod transport;
 mod ways;

@@ -27,7 +27,7 @@ pub use self::name::{InvalidJobName, JobName};
 pub(crate) use self::output::end_of;
 pub use self::output::tail;
 pub use self::plan::Plan;
-pub use self::state::{AlertEvent, JobState, Notice, Source};
+pub use self::state::{AlertEvent, JobState, Notice, SentAlert, Source};
 pub use self::target::Target;
 pub use self::view::{JobLine, JobView};
 pub use self::zone::{UnknownZone, Zone, Zones};

@@ -11,8 +11,8 @@
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
 //! a [record](crate::task::Record::weight) or a [job](crate::job::Job::weight) weighs; of jobs,
 //! [`JOBS_MAX`], [`JOBS_BYTES_MAX`], [`JOB_TASKS_MAX`], [`JOB_TASKS_BYTES_MAX`], [`JOB_OPEN_MAX`],
-//! [`EXPIRES_ON_NODE`], [`NOTICES_MAX`], [`REPORTS_AWAITED_MAX`], [`TICKS_KEPT_MAX`], [`TICK_RUNS_KEPT_MAX`],
-//! [`TICK_RUNS_KEPT_CROWDED`] and [`TICK_OUTPUT_BYTES_MAX`] are. They stay as they are for as long as there are
+//! [`EXPIRES_ON_NODE`], [`NOTICES_MAX`], [`ALERTS_OPEN_MAX`], [`REPORTS_AWAITED_MAX`],
+//! [`TICKS_KEPT_MAX`], [`TICK_RUNS_KEPT_MAX`], [`TICK_RUNS_KEPT_CROWDED`] and [`TICK_OUTPUT_BYTES_MAX`] are. They stay as they are for as long as there are
 //! logs that were written under them; another value is another command, which says so. All others
 //! are for an owner or a node to decide, and may differ between nodes.
 
@@ -132,10 +132,15 @@ pub const EXPIRES_ON_NODE: Span = Span::from_millis(600_000);
 /// Most that waits to be told of one job: its owner tells it within a round, if there is room for the
 /// tasks that do.
 pub const NOTICES_MAX: usize = 8;
+/// Tasks that tell of one job and have not ended: beyond it what there is to tell waits, so that an alert
+/// that nobody can run does not fill the partition.
+pub const ALERTS_OPEN_MAX: usize = 16;
 /// Ticks of one job whose reports are awaited: beyond it the oldest is not watched any more.
 pub const REPORTS_AWAITED_MAX: usize = 256;
 /// Largest arguments of a job: each of its tasks has a copy.
 pub const JOB_ARGS_BYTES_MAX: usize = 64 * 1024;
+/// Most of the command of a job that is told of.
+pub const JOB_COMMAND_BYTES_MAX: usize = 512;
 /// Most late ticks of a job that are fired at once.
 pub const MISFIRES_MAX: u16 = 100;
 /// Ticks of a job that are remembered.
@@ -151,6 +156,7 @@ pub const TICK_OUTPUT_BYTES_MAX: usize = 256;
 const JOBS_IMAGE_BYTES_MAX: usize = JOBS_BYTES_MAX
     + JOBS_MAX * (512 + TICK_RUNS_KEPT_CROWDED * (128 + TICK_OUTPUT_BYTES_MAX))
     + JOBS_MAX * (NOTICES_MAX * (128 + TICK_OUTPUT_BYTES_MAX) + REPORTS_AWAITED_MAX * 18)
+    + JOBS_MAX * ALERTS_OPEN_MAX * 18
     + JOB_TASKS_BYTES_MAX
     + 1024 * 1024;
 /// Bytes of all records of all partitions on one node, unless it is told otherwise; beyond it

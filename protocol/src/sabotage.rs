@@ -40,6 +40,8 @@ pub enum Defect {
     /// An executor drops the outcome of a run that another owner decides:
     /// `second_run_after_loss`, `leased_runs_only`.
     DropRedirected,
+    /// A job is edited whatever was said of it since it was looked at: `jobs_are_kept`.
+    EditBlindly,
     /// A tick that was fired is fired again under another id: `ticks_fire_once`.
     FireAgain,
     /// The floor of recognised ids follows the clock, backwards too: `nothing_goes_back`,
@@ -105,7 +107,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -116,6 +118,7 @@ impl Defect {
         Self::DispatchUncommitted,
         Self::DoubleStart,
         Self::DropRedirected,
+        Self::EditBlindly,
         Self::FireAgain,
         Self::FloorGoesBack,
         Self::ForgetJobs,

@@ -164,6 +164,9 @@ impl World {
 
     /// Somebody wants something of jobs at `at`.
     pub(crate) fn begin_job(&mut self, at: u64, ask: Ask) {
+        if let Ask::ChangeJob { job, change } = &ask {
+            self.jobs.plan(job, change);
+        }
         self.begin(at, Kind::Job(Box::new(ask)));
     }
 

@@ -73,6 +73,8 @@ pub struct Watch {
     pub fired_by: BTreeMap<JobName, (usize, u64)>,
     /// What was said of jobs.
     pub words: jobs_are_kept::Words,
+    /// Which revisions of jobs were seen when.
+    pub seen: jobs_are_kept::Seen,
 }
 
 /// A run starts.

@@ -14,7 +14,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use umbel_protocol::id::{NodeId, TaskId};
 use umbel_protocol::job::{JobName, Labels, On, Source};
-use umbel_protocol::partition::JobChange;
+use umbel_protocol::partition::{JobChange, Precondition};
 use umbel_protocol::wire::Ask;
 
 pub use self::ids::{Purpose, What};
@@ -24,6 +24,7 @@ use crate::world::World;
 
 /// So long after a storm jobs still fire.
 const FIRES_ON: u64 = 16 * SECOND;
+const ANY: Precondition = Precondition::Any;
 /// Of two seeds that differ in nothing else.
 const SALT: u64 = 0x6a6f_6273;
 
@@ -34,6 +35,10 @@ pub struct Jobs {
     pub lasting: BTreeMap<JobName, Lasting>,
     /// Nodes that there ever were.
     pub nodes: BTreeSet<NodeId>,
+    /// Jobs that are removed at some time, or come to run another task.
+    abandoning: BTreeSet<JobName>,
+    /// What each runs, as was said last.
+    tasks: BTreeMap<JobName, String>,
     /// What tasks were found to be for.
     purposes: BTreeMap<TaskId, Purpose>,
 }
@@ -67,13 +72,31 @@ impl Jobs {
         self.purposes.get(&task)
     }
 
-    /// Whether a job of that name may have asked for `task` to be stopped.
+    /// Whether a job of that name may have asked for `task` to be stopped: by a later tick, or because
+    /// it was removed or is to run something else.
     pub fn may_stop(&mut self, task: TaskId) -> bool {
         let Some(Purpose { job, what }) = self.purpose_of(task).cloned() else {
             return false;
         };
         let may_replace = self.lasting.get(&job).is_some_and(|lasting| lasting.may_replace);
-        may_replace && !matches!(what, What::Alert(_))
+        let is_stopped = may_replace || self.abandoning.contains(&job);
+        is_stopped && !matches!(what, What::Alert(_))
+    }
+
+    /// Somebody is to say `change` of `job`.
+    pub(crate) fn plan(&mut self, job: &JobName, change: &JobChange) {
+        let is_abandoning = match change {
+            JobChange::Remove { .. } => true,
+            JobChange::Define { job: defined, .. } => {
+                let task = defined.template.name.clone();
+                let before = self.tasks.insert(job.clone(), task.clone());
+                before.is_some_and(|before| before != task)
+            }
+            JobChange::Enable { .. } => false,
+        };
+        if is_abandoning {
+            self.abandoning.insert(job.clone());
+        }
     }
 }
 
@@ -105,7 +128,8 @@ impl World {
             self.jobs.lasting.insert(name.clone(), lasting);
             let from = rng.random_range(self.now..at);
             let job = draw::lively(lasting, from, &mut rng);
-            let change = JobChange::Define { job: job.into(), source: Source::Live, is_new: None };
+            let precondition = Precondition::Any;
+            let change = JobChange::Define { job: job.into(), source: Source::Live, precondition };
             self.begin_job(from, Ask::ChangeJob { job: name.clone(), change });
             let gone = at + rng.random_range(12..20) * SECOND;
             let change = JobChange::Remove { source: Source::Live };
@@ -118,22 +142,22 @@ impl World {
         self.jobs.lasting.insert(name.clone(), lasting);
         let is_long = until - from > 60 * SECOND;
         let first = from + rng.random_range(0..(until - from) / 3);
-        let is_new = rng.random_bool(0.5).then_some(true);
-        let defined = |at: u64, is_new: Option<bool>, rng: &mut ChaCha8Rng| {
+        let precondition = if rng.random_bool(0.5) { Precondition::Absent } else { ANY };
+        let defined = |at: u64, precondition: Precondition, rng: &mut ChaCha8Rng| {
             let job = Box::new(draw::job(lasting, at, is_long, rng));
-            let change = JobChange::Define { job, source: Source::Live, is_new };
+            let change = JobChange::Define { job, source: Source::Live, precondition };
             Ask::ChangeJob { job: name.clone(), change }
         };
-        self.begin_job(first, defined(first, is_new, rng));
+        self.begin_job(first, defined(first, precondition, rng));
         for _ in 0..rng.random_range(0..4) {
             let at = rng.random_range(first..until);
-            let is_new = [None, Some(true), Some(false)][rng.random_range(0..3)];
-            self.begin_job(at, defined(at, is_new, rng));
+            let precondition = [ANY, Precondition::Absent, ANY][rng.random_range(0..3)];
+            self.begin_job(at, defined(at, precondition, rng));
         }
         // When all is well again most are there.
         let last = until + rng.random_range(0..2 * SECOND);
         if rng.random_bool(0.7) {
-            self.begin_job(last, defined(last, None, rng));
+            self.begin_job(last, defined(last, ANY, rng));
         }
         let change = |change| Ask::ChangeJob { job: name.clone(), change };
         for _ in 0..rng.random_range(0..8) {
@@ -153,12 +177,19 @@ impl World {
             }
             self.begin_job(at, ask);
         }
+        if rng.random_bool(0.5) {
+            // Looked at, to be edited, while somebody else says something of it.
+            let at = rng.random_range(first..until);
+            self.begin_job(at, Ask::ShowJob { job: name.clone() });
+            let meanwhile = at + rng.random_range(0..2 * SECOND);
+            self.begin_job(meanwhile, defined(meanwhile, ANY, rng));
+        }
         if rng.random_bool(0.3) {
             // Removed and defined anew at once, by two who know nothing of each other.
             let at = rng.random_range(first..until);
             self.begin_job(at, change(JobChange::Remove { source: Source::Live }));
             let later = at + rng.random_range(0..2 * MS);
-            self.begin_job(later, defined(at, None, rng));
+            self.begin_job(later, defined(at, ANY, rng));
         }
         if rng.random_bool(0.8) {
             self.begin_job(last, change(JobChange::Enable { enabled: true }));

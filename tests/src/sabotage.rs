@@ -123,6 +123,7 @@ impl Sabotage {
                 Defect::DispatchUncommitted => &["leased_runs_only"],
                 Defect::DoubleStart => &["second_run_after_loss", "exactly_one_run"],
                 Defect::DropRedirected => &["second_run_after_loss", "leased_runs_only"],
+                Defect::EditBlindly => &["jobs_are_kept"],
                 Defect::FireAgain => &["ticks_fire_once"],
                 Defect::ForgetJobs => &["jobs_are_kept", "replicas_converge"],
                 Defect::FloorGoesBack => &["nothing_goes_back", "finished_stays"],
@@ -243,7 +244,9 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         }
         Defect::RetireEarly => nth(number, of_kind(&["leaving", "joining, leaving and crashes"])),
         Defect::HoldOn => nth(number, of_kind(&["disks", "full disks", "starved"])),
-        Defect::FireAgain | Defect::ForgetJobs => nth(number, |plan| plan.jobs > 0),
+        Defect::EditBlindly | Defect::FireAgain | Defect::ForgetJobs => {
+            nth(number, |plan| plan.jobs > 0)
+        }
         // Where nobody dies for good it shows in those that are away for long.
         Defect::SleepOn => nth(number, |plan| plan.hosts >= 3 && !plan.loses_minority),
         Defect::TakeAll => nth(number, |plan| plan.faults.kind == "overload"),

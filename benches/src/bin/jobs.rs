@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use umbel::protocol::job::{Job, JobName, Schedule, TickRecord};
+use umbel::protocol::partition::Precondition;
 use umbel::protocol::task::Template;
 use umbel::protocol::time::{Span, Wall};
 use umbel::{Client, Node, Registry};
@@ -47,7 +48,7 @@ async fn define(client: &Client, count: usize, every: Span) {
                 let share = every.as_millis() * n as u64 / count as u64;
                 job.start = Some(first + Span::from_millis(share));
                 let name: JobName = format!("job-{n}").parse().expect("it is a name");
-                client.define_job(&name, job, Some(true)).await.expect("it is defined");
+                client.define_job(&name, job, Precondition::Absent).await.expect("it is defined");
             }
         }));
     }

@@ -3,18 +3,19 @@
 //! ```no_run
 //! # async fn example(client: umbel::Client) -> Result<(), Box<dyn std::error::Error>> {
 //! use umbel::protocol::job::{Job, Schedule};
+//! use umbel::protocol::partition::Precondition;
 //! use umbel::protocol::task::Template;
 //!
 //! let nightly = Schedule::Cron("30 2 * * *".to_owned());
 //! let job = Job::new(nightly, Template::new("backup"));
-//! client.define_job(&"nightly-backup".parse()?, job, None).await?;
+//! client.define_job(&"nightly-backup".parse()?, job, Precondition::Any).await?;
 //! # Ok(()) }
 //! ```
 
 use umbel_protocol::job::{Job, JobLine, JobName, JobView, Source};
 use umbel_protocol::limits::JOBS_LISTED_MAX;
 use umbel_protocol::meta::FileVerdict;
-use umbel_protocol::partition::JobChange;
+use umbel_protocol::partition::{JobChange, Precondition};
 use umbel_protocol::time::Wall;
 use umbel_protocol::wire::{Answer, Ask};
 
@@ -35,19 +36,19 @@ pub struct JobListing {
 impl Client {
     /// Says what a job is from now on. To say it once more changes nothing.
     ///
-    /// With `is_new` true there must be no such job yet, with false there must be one; without, either
-    /// is right.
+    /// With a `precondition` nothing is changed unless it holds: a job that was looked at, and is to be
+    /// changed, is given with the [revision](JobView::revision) that was seen.
     ///
     /// # Errors
-    /// There can be no such job, nobody knows its task, it belongs to the cluster's file, or nobody
-    /// answers for it.
+    /// There can be no such job, nobody knows its task, it belongs to the cluster's file, the
+    /// precondition does not hold, or nobody answers for it.
     pub async fn define_job(
         &self,
         name: &JobName,
         job: Job,
-        is_new: Option<bool>,
+        precondition: Precondition,
     ) -> Result<(), ClientError> {
-        self.define_job_of(name, job, Source::Live, is_new).await
+        self.define_job_of(name, job, Source::Live, precondition).await
     }
 
     /// As [`define_job`](Self::define_job), said by `source`.
@@ -56,13 +57,14 @@ impl Client {
         name: &JobName,
         job: Job,
         source: Source,
-        is_new: Option<bool>,
+        precondition: Precondition,
     ) -> Result<(), ClientError> {
         let job = Box::new(job);
-        self.change_job(name, JobChange::Define { job, source, is_new }).await
+        self.change_job(name, JobChange::Define { job, source, precondition }).await
     }
 
-    /// Removes a job, and with it what is remembered of its ticks. Tasks that it has led to go on.
+    /// Removes a job, and with it what is remembered of its ticks. Tasks that it has led to go on if
+    /// they run, and are cancelled if they wait.
     ///
     /// # Errors
     /// There is none, it belongs to the cluster's file, or nobody answers for it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use reqwest::Url;
+use umbel_protocol::limits::JOB_COMMAND_BYTES_MAX;
 use umbel_protocol::task::{Options, Template};
 use umbel_protocol::time::Span;
 
@@ -45,6 +46,39 @@ impl Task {
         Template { queue: self.queue.clone(), options, ..Template::new(name) }
     }
 }
+
+impl Task {
+    /// The command that it runs, if it is one, as people write it in a shell, or as much of it as is told
+    /// of a job.
+    #[must_use]
+    pub fn shown(&self) -> Option<String> {
+        let Work::Command(command) = &self.work else { return None };
+        let mut text = match &command.program {
+            Program::CommandLine(line) => {
+                let elements: Vec<String> = line.written().map(quoted).collect();
+                elements.join(" ")
+            }
+            Program::Shell(text) => text.trim().to_owned(),
+        };
+        if text.len() > JOB_COMMAND_BYTES_MAX {
+            text.truncate(text.floor_char_boundary(JOB_COMMAND_BYTES_MAX - CUT.len()));
+            text.push_str(CUT);
+        }
+        Some(text)
+    }
+}
+
+/// An element of a command line that a shell would take for one.
+fn quoted(element: String) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+{}".contains(c);
+    if !element.is_empty() && element.chars().all(is_plain) {
+        return element;
+    }
+    format!("'{}'", element.replace('\'', r"'\''"))
+}
+
+/// What stands for the rest of a long command.
+const CUT: &str = "…";
 
 /// What a task of the file does.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use umbel_protocol::id::ClusterId;
-use umbel_protocol::job::Zones;
 use umbel_protocol::limits::Limits;
 use umbel_protocol::membership::Identity;
 use umbel_protocol::meta::Join;
@@ -33,6 +32,7 @@ use crate::local::private_directory;
 use crate::router::route;
 use crate::seeker::seek;
 use crate::store::Sizes;
+use crate::timezones;
 use crate::tls::{Role, TlsFiles, ca, ensure_local, share_local};
 use crate::transport::{self, Transport};
 use crate::ways::Ways;
@@ -312,7 +312,7 @@ impl NodeBuilder {
                 has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
                 scheduler: 0,
                 // That of the host if it has one: it is newer than this program.
-                zones: Zones::new(jiff::tz::db().clone()),
+                zones: timezones::zones(),
             },
             identity: Identity::new(
                 data_dir.node(),

@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tracing::warn;
 use umbel_protocol::job::{JobLine, JobName, Source};
-use umbel_protocol::partition::JobRefusal;
+use umbel_protocol::partition::{JobRefusal, Precondition};
 use umbel_protocol::wire::RequestError;
 
 use crate::client::{Client, ClientError};
@@ -35,6 +35,8 @@ pub(super) struct Brought {
     pub(super) defined: usize,
     /// Jobs that are in the file no more.
     pub(super) removed: usize,
+    /// Jobs that somebody had added while the cluster ran, and that are now what the file says.
+    pub(super) taken_over: Vec<JobName>,
     /// Jobs that the cluster does not take as they are, and why.
     pub(super) refused: Vec<String>,
 }
@@ -65,16 +67,19 @@ pub(super) async fn bring(
     let known = known(client).await?;
     let is_there: BTreeSet<&JobName> =
         known.iter().filter(|line| line.source == source).map(|line| &line.name).collect();
+    let of_file: BTreeSet<&JobName> = jobs.iter().map(|job| &job.name).collect();
+    let added = known.iter().filter(|line| line.source == Source::Live);
+    let added = added.map(|line| &line.name).filter(|name| of_file.contains(name));
+    brought.taken_over = added.cloned().collect();
     let missing: Vec<ConfiguredJob> =
         jobs.iter().filter(|job| !is_there.contains(&job.name)).cloned().collect();
     let defined = all(client, missing, move |client, ConfiguredJob { name, job, .. }| async move {
-        let result = client.define_job_of(&name, job, source, None).await;
+        let result = client.define_job_of(&name, job, source, Precondition::Any).await;
         (name, result)
     });
     note(defined.await, &mut brought, |brought| &mut brought.defined)?;
 
     // Listed once more: whoever brings a former file may have defined some meanwhile.
-    let of_file: BTreeSet<&JobName> = jobs.iter().map(|job| &job.name).collect();
     let left = known_that(client, |line| {
         matches!(line.source, Source::File { number: before } if before < number)
             && !of_file.contains(&line.name)
@@ -272,6 +277,21 @@ mod tests {
         let (brought, jobs) = cluster.take(&file(&["b"])).await;
         assert_eq!(brought, Brought { number: 2, defined: 1, removed: 1, ..Brought::default() });
         assert_eq!(jobs, [("b".to_owned(), Source::File { number: 2 })]);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_was_added_and_is_in_the_file_is_taken_over_and_that_is_told() {
+        let mut cluster = Cluster::new(false);
+        let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+        cluster.jobs.extend([(a, Source::Live), (b, Source::Live)]);
+        let (brought, jobs) = cluster.take(&file(&["a", "c"])).await;
+        assert_eq!(brought.taken_over, ["a".parse().unwrap()]);
+        let (file, live) = (Source::File { number: 1 }, Source::Live);
+        assert_eq!(jobs, [("a".into(), file), ("b".into(), live), ("c".into(), file)]);
+        assert_eq!(
+            super::super::reload::told(&brought, 2),
+            ["jobs: 2 in the file (version 1)", "job a was added by hand: the file defines it now"]
+        );
     }
 
     #[tokio::test]

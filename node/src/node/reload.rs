@@ -188,7 +188,7 @@ impl Reloader {
 }
 
 fn tell(brought: &Brought, jobs: usize) {
-    let Brought { number, is_former, defined, removed, .. } = brought;
+    let Brought { number, is_former, defined, removed, taken_over, .. } = brought;
     if *is_former {
         warn!(
             number,
@@ -196,17 +196,26 @@ fn tell(brought: &Brought, jobs: usize) {
         );
     } else if *number > 0 {
         info!(number, jobs, defined, removed, "the cluster has the jobs of this file");
+        for name in taken_over {
+            warn!(job = %name, "it was added by hand: the file defines it now");
+        }
     }
 }
 
 /// What came of the jobs, if there are any or were.
-fn told(brought: &Brought, jobs: usize) -> Option<String> {
-    let Brought { number, is_former, removed, .. } = brought;
+pub(super) fn told(brought: &Brought, jobs: usize) -> Vec<String> {
+    let Brought { number, is_former, removed, taken_over, .. } = brought;
     if *is_former {
-        return Some(format!("jobs: a newer file of another node counts (version {number})"));
+        return vec![format!("jobs: a newer file of another node counts (version {number})")];
     }
     let removed = if *removed > 0 { format!(", {removed} removed") } else { String::new() };
-    (*number > 0).then(|| format!("jobs: {jobs} in the file{removed} (version {number})"))
+    let all =
+        (*number > 0).then(|| format!("jobs: {jobs} in the file{removed} (version {number})"));
+    let taken_over = taken_over
+        .iter()
+        .map(|name| format!("job {name} was added by hand: the file defines it now"));
+    let more = |more| format!("{more} more jobs were added by hand and are in the file now");
+    all.into_iter().chain(first(taken_over, more)).collect()
 }
 
 /// The first ones of `lines`, and how many there are more.

@@ -47,7 +47,7 @@ use serde::{Deserialize, Serialize};
 
 use self::next::Fields;
 use super::Zone;
-use crate::time::Wall;
+use crate::time::{Span, Wall};
 
 /// A cron expression: see the [language](self) and what it makes of clocks that are changed.
 #[derive(Clone)]
@@ -80,11 +80,11 @@ impl Cron {
         self.fields.next_after(zone, after)
     }
 
-    /// Whether there are minutes in which it ticks every second, which is seldom meant: `* * * * * *`
-    /// is often written for every minute.
+    /// How near to each other two of its ticks may be, in whole seconds; a minute for all that are no
+    /// nearer. One second is seldom meant: `* * * * * *` is often written for every minute.
     #[must_use]
-    pub const fn is_every_second(&self) -> bool {
-        self.fields.is_every_second()
+    pub fn nearest(&self) -> Span {
+        Span::from_millis(1_000 * self.fields.seconds_between())
     }
 }
 

@@ -7,7 +7,7 @@ use super::cron::InvalidCron;
 use super::labels::{InvalidLabel, Labels};
 use super::plan::Plan;
 use super::zone::{UnknownZone, Zones};
-use crate::limits::{DELAY_MAX, JOB_ARGS_BYTES_MAX, MISFIRES_MAX};
+use crate::limits::{DELAY_MAX, JOB_ARGS_BYTES_MAX, JOB_COMMAND_BYTES_MAX, MISFIRES_MAX};
 use crate::task::{InvalidBatch, Template};
 use crate::time::{Span, Wall};
 
@@ -20,6 +20,9 @@ pub struct Job {
     pub timezone: String,
     /// What each tick runs. It says neither a delay nor when it expires: those follow from the tick.
     pub template: Template,
+    /// The command that its task is, where that is the job's own: for people to read, the task is what
+    /// runs. At most [`JOB_COMMAND_BYTES_MAX`] bytes.
+    pub command: Option<String>,
     /// Its arguments, JSON.
     pub args: Bytes,
     /// How long after it was fired a task is given up if it does not run, whether it was tried before or
@@ -31,7 +34,7 @@ pub struct Job {
     pub select: Labels,
     /// What becomes of ticks that are noticed too late.
     pub misfire: Misfire,
-    /// How late a tick may be noticed and still be in time.
+    /// How late a tick may be noticed and still be in time: a second at the least.
     pub misfire_grace: Span,
     /// What becomes of a tick while the one before still runs.
     pub overlap: Overlap,
@@ -127,6 +130,7 @@ impl Job {
             schedule,
             timezone: "UTC".to_owned(),
             template,
+            command: None,
             args: Bytes::from_static(b"null"),
             expires: None,
             on: On::One,
@@ -176,6 +180,9 @@ impl Job {
         if self.args.len() > JOB_ARGS_BYTES_MAX {
             return Err(InvalidJob::Args { bytes: self.args.len() });
         }
+        if self.command.as_ref().is_some_and(|text| text.len() > JOB_COMMAND_BYTES_MAX) {
+            return option("command", &format!("at most {JOB_COMMAND_BYTES_MAX} bytes"));
+        }
         self.select.check()?;
         if let Misfire::All { most } = self.misfire
             && !(1..=MISFIRES_MAX).contains(&most)
@@ -218,6 +225,7 @@ impl Job {
             + expression
             + self.timezone.len()
             + self.template.weight_kept()
+            + self.command.as_ref().map_or(0, String::len)
             + self.args.len()
             + self.select.weight()
             + alert

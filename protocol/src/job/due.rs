@@ -19,6 +19,10 @@ use crate::time::{Span, Wall};
 /// Most ticks that are decided about at once: the rest is due in the next round.
 pub const COUNTED_MAX: usize = 200;
 
+/// Nobody notices a tick the moment it comes: what is later by less than this is in time, whatever the
+/// grace.
+const GRACE_MIN: Span = Span::from_millis(1_000);
+
 /// Ticks that are due.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
@@ -26,8 +30,6 @@ pub struct Due {
     pub fire: Vec<Wall>,
     /// Those that were missed, ascending.
     pub missed: Vec<Wall>,
-    /// Whether even earlier ones were missed, and not counted.
-    pub uncounted: bool,
     /// The last of all.
     pub through: Wall,
 }
@@ -46,16 +48,15 @@ pub fn offset(name: &JobName, jitter: Span) -> Span {
 /// counted from `since`.
 #[must_use]
 pub fn next_tick(job: &Job, plan: &Plan, since: Wall, after: Wall) -> Option<Wall> {
-    // An interval has a tick at its start; nobody wants to wait for the second one.
-    let after = match job.start {
-        Some(start) => after.max(start - Span::from_millis(1)),
-        None => after,
+    let next = match (plan, job.start) {
+        // An interval has a tick at its start; nobody wants to wait for the second one.
+        (Plan::Every(_), Some(start)) if after < start => start,
+        (Plan::Every(_), Some(start)) => plan.next_after(start, after)?,
+        (Plan::At(_) | Plan::Cron(..), Some(start)) => {
+            plan.next_after(since, after.max(start - Span::from_millis(1)))?
+        }
+        (_, None) => plan.next_after(since, after)?,
     };
-    let anchor = match (plan, job.start) {
-        (Plan::Every(millis), Some(start)) => start - Span::from_millis(*millis),
-        _ => since,
-    };
-    let next = plan.next_after(anchor, after)?;
     job.end.is_none_or(|end| next < end).then_some(next)
 }
 
@@ -84,9 +85,8 @@ pub fn due(
         return None;
     }
     // The last instant whose ticks are late.
-    let late_until = now - job.misfire_grace - Span::from_millis(1);
-    let (from, uncounted) =
-        start_of_last(fired_through, late_until, |from| ticks_after(from, late_until));
+    let late_until = now - job.misfire_grace.max(GRACE_MIN) - Span::from_millis(1);
+    let from = start_of_last(fired_through, late_until, |from| ticks_after(from, late_until));
     let late: Vec<Wall> = ticks_after(from, late_until).take(COUNTED_MAX).collect();
     let timely: Vec<Wall> =
         ticks_after(fired_through.max(late_until), now).take(COUNTED_MAX).collect();
@@ -103,25 +103,25 @@ pub fn due(
     let is_cut = fire.len() > left;
     fire.truncate(left);
     let through = fire.last().copied().filter(|_| is_cut).unwrap_or(through);
-    Some(Due { fire, missed: missed.to_vec(), uncounted, through })
+    Some(Due { fire, missed: missed.to_vec(), through })
 }
 
 /// From when on to look so that no more than [`COUNTED_MAX`] ticks come until `until`, but enough for
-/// any rule, and whether some are left out.
+/// any rule.
 fn start_of_last<I: Iterator<Item = Wall>>(
     from: Wall,
     until: Wall,
     ticks: impl Fn(Wall) -> I,
-) -> (Wall, bool) {
+) -> Wall {
     let count = |from| ticks(from).take(COUNTED_MAX + 1).count();
     if count(from) <= COUNTED_MAX {
-        return (from, false);
+        return from;
     }
     // Most schedules are even: what the first ones take tells where the last ones begin.
     let sample = ticks(from).take(COUNTED_MAX).last().unwrap_or(until).since(from);
     let guess = until - Span::from_millis(sample.as_millis() / 4 * 3);
     if (usize::from(MISFIRES_MAX)..=COUNTED_MAX).contains(&count(guess)) {
-        return (guess, true);
+        return guess;
     }
     let (mut too_many, mut few) = (from, until);
     // Ticks are a second apart at the least, so this comes to an end; it is halving a few centuries.
@@ -137,7 +137,7 @@ fn start_of_last<I: Iterator<Item = Wall>>(
             }
         }
     }
-    (few, true)
+    few
 }
 
 #[cfg(test)]
@@ -181,7 +181,7 @@ mod tests {
             assert_eq!(due_at(&job, 100, 109), None);
             let due = due_at(&job, 100, 130).unwrap();
             assert_eq!((due.fire, due.through), (all(110, 130), at(130)), "{misfire:?}");
-            assert!(due.missed.is_empty() && !due.uncounted);
+            assert!(due.missed.is_empty());
         }
     }
 
@@ -209,7 +209,7 @@ mod tests {
         job.schedule = Schedule::Every(seconds(1));
         job.end = Some(at(year));
         let due = due_at(&job, 0, year + 3_600).unwrap();
-        assert!(due.uncounted && due.missed.len() + due.fire.len() <= COUNTED_MAX);
+        assert!(due.missed.len() + due.fire.len() <= COUNTED_MAX);
         assert_eq!(due.fire.len(), usize::from(MISFIRES_MAX));
         assert_eq!(due.fire.last(), Some(&at(year - 1)));
         // Where they come in bunches as well.

@@ -122,11 +122,18 @@ impl TickEnd {
     #[must_use]
     pub fn of(record: &Record) -> Option<Self> {
         match record.state() {
+            State::Expired if record.has_started() => Some(Self::Failed),
+            state => Self::of_state(state),
+        }
+    }
+
+    /// How a task ended of which nothing else is known.
+    pub(crate) const fn of_state(state: State) -> Option<Self> {
+        match state {
             State::Scheduled | State::Ready | State::Leased => None,
             State::Succeeded => Some(Self::Succeeded),
             State::Dead => Some(Self::Failed),
             State::Cancelled => Some(Self::Cancelled),
-            State::Expired if record.has_started() => Some(Self::Failed),
             State::Expired => Some(Self::Missed),
         }
     }
@@ -145,6 +152,11 @@ impl TickEnd {
 }
 
 impl TickEnds {
+    /// Runs that came to be tasks, and were not missed by those.
+    pub(crate) const fn begun(&self) -> u32 {
+        self.open + self.succeeded + self.failed + self.cancelled
+    }
+
     pub(crate) const fn count_mut(&mut self, end: Option<TickEnd>) -> &mut u32 {
         match end {
             None => &mut self.open,

@@ -1,16 +1,16 @@
 //! A job in its partition: its definition, how far it has fired, and what became of that.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use super::definition::{Job, Schedule};
 use super::due::{Due, due, next_tick, offset};
-use super::history::{JobCounts, TickEnd, TickHistory};
+use super::history::{JobCounts, TickEnd, TickEnds, TickHistory};
 use super::name::JobName;
 use super::plan::Plan;
 use crate::id::{NodeId, TaskId};
-use crate::limits::{NOTICES_MAX, REPORTS_AWAITED_MAX};
+use crate::limits::{ALERTS_OPEN_MAX, NOTICES_MAX, REPORTS_AWAITED_MAX};
 use crate::time::{Span, Wall};
 
 /// Everything about one job, the same on every copy of its partition.
@@ -23,6 +23,8 @@ pub struct JobState {
     /// The place in the log of what was said of it last: what an owner decided about an earlier one has
     /// no effect, not even about one of the same name that was removed.
     pub revision: u64,
+    /// The revision with which it began to be: one that was removed and defined anew is another one.
+    pub born: u64,
     /// Whether it fires.
     pub enabled: bool,
     /// When its schedule was last changed, in partition time: intervals count from then.
@@ -37,6 +39,10 @@ pub struct JobState {
     pub alerts: VecDeque<Notice>,
     /// Counts what was told.
     pub alert_next: u64,
+    /// Tasks that tell of it and have not ended: at most [`ALERTS_OPEN_MAX`].
+    pub alerts_open: BTreeSet<TaskId>,
+    /// What was told last.
+    pub last_alert: Option<SentAlert>,
     /// Whether a run has failed, and no tick has ended well since: that was noticed.
     pub is_failing: bool,
     /// Ticks that were fired and are to report, by when, oldest first: at most
@@ -73,6 +79,17 @@ pub struct Notice {
     pub output: String,
 }
 
+/// Something that a task tells of, or has told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentAlert {
+    /// What has happened.
+    pub event: AlertEvent,
+    /// When it was noticed.
+    pub at: Wall,
+    /// The task.
+    pub task: TaskId,
+}
+
 /// What an alert tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AlertEvent {
@@ -100,21 +117,22 @@ impl AlertEvent {
 }
 
 impl JobState {
-    /// A job that is defined at `now`, by the entry at `revision`.
+    /// A job that is defined at `now`, by the entry at `revision`, and fires what comes after
+    /// `fired_through`.
     #[must_use]
-    pub(crate) fn new(job: Job, source: Source, revision: u64, now: Wall) -> Self {
+    pub(crate) fn new(
+        job: Job,
+        source: Source,
+        revision: u64,
+        now: Wall,
+        fired_through: Wall,
+    ) -> Self {
         let enabled = job.enabled;
-        // One that has only just passed, because this took its time, is fired.
-        let fired_through = match job.schedule {
-            Schedule::At(at) if at <= now && now.since(at) <= job.misfire_grace => {
-                at - Span::from_millis(1)
-            }
-            Schedule::At(_) | Schedule::Cron(_) | Schedule::Every(_) => now,
-        };
         Self {
             job,
             source,
             revision,
+            born: revision,
             enabled,
             since: now,
             fired_through,
@@ -122,6 +140,8 @@ impl JobState {
             history: TickHistory::default(),
             alerts: VecDeque::new(),
             alert_next: 0,
+            alerts_open: BTreeSet::new(),
+            last_alert: None,
             is_failing: false,
             awaited: VecDeque::new(),
         }
@@ -168,35 +188,48 @@ impl JobState {
         due(&self.job, plan, self.since, self.fired_through, self.left(), offset, now)
     }
 
-    /// Whether it fires nothing any more at `now`, as it is defined.
+    /// Whether it fires nothing any more at `now`, as it is defined: its last ticks may still be due
+    /// for a while after its end.
     #[must_use]
     pub fn is_over(&self, now: Wall) -> bool {
         let once = matches!(self.job.schedule, Schedule::At(at) if at <= self.fired_through);
-        once || self.left() == 0 || self.job.end.is_some_and(|end| end <= now)
+        let Job { end, jitter, misfire_grace, .. } = &self.job;
+        once || self.left() == 0 || end.is_some_and(|end| end + *jitter + *misfire_grace <= now)
     }
 
-    /// Notes how a run of it ended, and what is to be told of that. Whether its tick `ended_well`: with
-    /// all of its runs, of which one on another node may have failed.
+    /// Notes how a run of it ended, and what is to be told of that. `ends` are those of its tick, as far
+    /// as they are remembered: on another node a run may have failed, or go on.
     pub(crate) fn note_end(
         &mut self,
         end: TickEnd,
-        ended_well: bool,
-        notice: impl FnOnce(AlertEvent) -> Notice,
+        ends: Option<TickEnds>,
+        notice: impl Fn(AlertEvent) -> Notice,
     ) {
         self.counts.add(end);
-        let event = match end {
+        match end {
             TickEnd::Failed if !self.is_failing => {
                 self.is_failing = true;
-                AlertEvent::Failure
+                self.tell(AlertEvent::Failure, &notice);
             }
-            TickEnd::Succeeded if self.is_failing && ended_well => {
-                self.is_failing = false;
-                AlertEvent::Recovery
+            TickEnd::Missed => self.tell(AlertEvent::Missed, &notice),
+            TickEnd::Cancelled | TickEnd::Failed | TickEnd::Skipped | TickEnd::Succeeded => {}
+        }
+        let ended_well = match ends {
+            Some(TickEnds { open, failed, succeeded, .. }) => {
+                open == 0 && failed == 0 && succeeded > 0
             }
-            TickEnd::Missed => AlertEvent::Missed,
-            TickEnd::Cancelled | TickEnd::Failed | TickEnd::Skipped | TickEnd::Succeeded => return,
+            None => end == TickEnd::Succeeded,
         };
-        self.tell(event, notice);
+        if self.is_failing && ended_well {
+            self.is_failing = false;
+            self.tell(AlertEvent::Recovery, &notice);
+        }
+    }
+
+    /// Whether there is something to tell, and somebody may be told now.
+    #[must_use]
+    pub fn may_tell(&self) -> bool {
+        !self.alerts.is_empty() && self.alerts_open.len() < ALERTS_OPEN_MAX
     }
 
     /// Has `event` told, if the job says so.
@@ -225,6 +258,19 @@ impl JobState {
         }
     }
 
+    /// Ticks are to report within another time than before, or not at all.
+    pub(crate) fn report_within(&mut self, before: Option<Span>, within: Option<Span>) {
+        match (before, within) {
+            (_, None) => self.awaited.clear(),
+            (Some(before), Some(within)) => {
+                for (_, by) in &mut self.awaited {
+                    *by = *by - before + within;
+                }
+            }
+            (None, Some(_)) => {}
+        }
+    }
+
     /// `tick` is not to report any more; whether it was.
     pub(crate) fn reported(&mut self, tick: Wall) -> bool {
         let before = self.awaited.len();
@@ -237,9 +283,12 @@ impl JobState {
     pub fn weight(&self) -> usize {
         let notices: usize = self.alerts.iter().map(|notice| 128 + notice.output.len()).sum();
         let awaited = self.awaited.len() * 16;
-        STATE_WEIGHT + self.job.weight() + self.history.weight() + notices + awaited
+        let open = self.alerts_open.len() * ALERT_OPEN_WEIGHT;
+        STATE_WEIGHT + self.job.weight() + self.history.weight() + notices + awaited + open
     }
 }
 
+/// A task that tells of a job, here and where its job is noted.
+const ALERT_OPEN_WEIGHT: usize = 128;
 /// Counts and places, and the place among the others.
 const STATE_WEIGHT: usize = 256;

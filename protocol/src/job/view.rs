@@ -1,11 +1,12 @@
 //! A job as it is shown to whoever asks.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::definition::Job;
 use super::history::{JobCounts, TickHistory, TickRecord};
 use super::name::JobName;
-use super::state::{JobState, Source};
+use super::state::{JobState, SentAlert, Source};
 use crate::time::Wall;
 
 /// All that is known of a job.
@@ -17,6 +18,8 @@ pub struct JobView {
     pub job: Job,
     /// Where that comes from.
     pub source: Source,
+    /// Which of the things that were said of it was the last one.
+    pub revision: u64,
     /// Whether it fires: what was last said when it was defined, enabled or disabled.
     pub enabled: bool,
     /// When its schedule was last changed.
@@ -27,6 +30,8 @@ pub struct JobView {
     pub counts: JobCounts,
     /// Its last ticks, oldest first.
     pub history: TickHistory,
+    /// What was told last of it.
+    pub last_alert: Option<SentAlert>,
 }
 
 /// A job in a list of many.
@@ -34,7 +39,7 @@ pub struct JobView {
 pub struct JobLine {
     /// Its name.
     pub name: JobName,
-    /// Its definition, without its arguments.
+    /// Its definition, without its command and its arguments.
     pub job: Job,
     /// Where that comes from.
     pub source: Source,
@@ -56,11 +61,13 @@ impl JobView {
             name: name.clone(),
             job: state.job.clone(),
             source: state.source,
+            revision: state.revision,
             enabled: state.enabled,
             since: state.since,
             next,
             counts: state.counts,
             history: state.history.clone(),
+            last_alert: state.last_alert,
         }
     }
 }
@@ -69,7 +76,7 @@ impl JobLine {
     /// As [`JobView::of`], in short.
     #[must_use]
     pub fn of(name: &JobName, state: &JobState, next: Option<Wall>) -> Self {
-        let job = Job { args: bytes::Bytes::new(), ..state.job.clone() };
+        let job = Job { command: None, args: Bytes::new(), ..state.job.clone() };
         let last = state.history.last().map(|last| {
             let runs = last.runs.iter().take(1).cloned().collect();
             TickRecord { runs, ..last.clone() }

@@ -18,13 +18,13 @@ use std::ops::Bound;
 use serde::{Deserialize, Serialize};
 
 pub use self::alert::AlertTask;
-pub use self::define::{JobChange, JobRefusal};
+pub use self::define::{JobChange, JobRefusal, Precondition};
 pub use self::fire::{Fire, Hosts, RunNow};
 pub(super) use self::image::JobsImage;
 use super::Partition;
 use crate::id::TaskId;
 use crate::job::{JobName, JobState, Source, Target};
-use crate::limits::{JOB_TASKS_BYTES_MAX, JOB_TASKS_MAX};
+use crate::limits::{JOB_TASKS_BYTES_MAX, JOB_TASKS_MAX, JOBS_BYTES_MAX};
 use crate::time::Wall;
 
 /// All jobs of a partition.
@@ -38,6 +38,8 @@ pub(super) struct Jobs {
 
     // Derived.
     by_job: BTreeMap<JobName, BTreeSet<TaskId>>,
+    /// Tasks that tell of jobs and have not ended.
+    telling: BTreeMap<TaskId, JobName>,
     bytes: usize,
     /// What the open tasks are of those.
     open_bytes: usize,
@@ -47,6 +49,8 @@ pub(super) struct Jobs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct OpenTask {
     job: JobName,
+    /// Which job of that name; see [`JobState::born`].
+    born: u64,
     tick: Wall,
     by_hand: bool,
     /// Where it may run.
@@ -63,12 +67,17 @@ impl Jobs {
         self.bytes
     }
 
+    /// The same without their open tasks, which have room of their own.
+    const fn states_bytes(&self) -> usize {
+        self.bytes - self.open_bytes
+    }
+
     /// Takes a job in hand, if there is one, and weighs it anew afterwards.
     fn take<R>(&mut self, name: &JobName, act: impl FnOnce(&mut JobState) -> R) -> Option<R> {
         let state = self.states.get_mut(name)?;
         self.bytes -= weight(name, state);
         let result = act(state);
-        if self.bytes + weight(name, state) > crate::limits::JOBS_BYTES_MAX / 2 {
+        if self.bytes - self.open_bytes + weight(name, state) > JOBS_BYTES_MAX / 2 {
             state.history.crowd();
         }
         self.bytes += weight(name, state);
@@ -77,6 +86,7 @@ impl Jobs {
 
     fn put(&mut self, name: JobName, state: JobState) {
         self.bytes += weight(&name, &state);
+        self.telling.extend(state.alerts_open.iter().map(|task| (*task, name.clone())));
         if let Some(before) = self.states.get(&name) {
             self.bytes -= weight(&name, before);
         }
@@ -86,7 +96,21 @@ impl Jobs {
     fn remove(&mut self, name: &JobName) {
         if let Some(state) = self.states.remove(name) {
             self.bytes -= weight(name, &state);
+            state.alerts_open.iter().for_each(|task| drop(self.telling.remove(task)));
         }
+    }
+
+    /// A task of `name` tells of it.
+    fn begin_telling(&mut self, name: &JobName, task: TaskId) {
+        self.telling.insert(task, name.clone());
+        self.take(name, |state| state.alerts_open.insert(task));
+    }
+
+    /// It has ended; the job that it told of.
+    fn end_telling(&mut self, task: TaskId) -> Option<JobName> {
+        let name = self.telling.remove(&task)?;
+        self.take(&name, |state| state.alerts_open.remove(&task));
+        Some(name)
     }
 
     fn open(&mut self, task: TaskId, open: OpenTask) {
@@ -133,7 +157,8 @@ impl Jobs {
     #[cfg(test)]
     pub(super) fn assert_counted(&self) {
         let anew = Self::from_image(self.to_image());
-        let of = |jobs: &Self| (jobs.bytes, jobs.open_bytes, jobs.by_job.clone());
+        let of =
+            |jobs: &Self| (jobs.bytes, jobs.open_bytes, jobs.by_job.clone(), jobs.telling.clone());
         assert_eq!(of(self), of(&anew), "jobs");
     }
 

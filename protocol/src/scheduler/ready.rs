@@ -20,6 +20,8 @@ const SLACK: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     classes: Vec<Class>,
+    /// Places of classes that are none any more.
+    free: Vec<usize>,
     places: BTreeMap<String, BTreeMap<String, BTreeMap<Target, usize>>>,
     /// Classes in which anybody waits: there may be one for each job and host, most of them empty.
     waited_for: BTreeSet<usize>,
@@ -56,14 +58,21 @@ impl Ready {
         if let Some(place) = targets.and_then(|targets| targets.get(target)) {
             return *place;
         }
-        let place = self.classes.len();
-        self.classes.push(Class {
+        let class = Class {
             queue: template.queue.clone(),
             name: template.name.clone(),
             target: target.clone(),
             lines: Default::default(),
             len: 0,
-        });
+        };
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => self.classes.len(),
+        };
+        match self.classes.get_mut(place) {
+            Some(freed) => *freed = class,
+            None => self.classes.push(class),
+        }
         let names = self.places.entry(template.queue.clone()).or_default();
         names.entry(template.name.clone()).or_default().insert(target.clone(), place);
         place
@@ -134,12 +143,34 @@ impl Ready {
     }
 
     /// Drops tasks that do not wait any more, if they may be more than half of all: nobody may come
-    /// for their class who would find out.
+    /// for their class who would find out. The same with classes in which nobody waits: of nodes that are
+    /// gone and of jobs that are removed nobody will. Places of classes hold until then.
     pub(super) fn sweep(&mut self, waits: impl Fn(TaskId) -> bool) {
         if self.len > self.swept * 2 + SLACK {
             self.retain(waits);
             self.swept = self.len;
         }
+        let empty = self.classes.len() - self.free.len() - self.waited_for.len();
+        if empty > self.waited_for.len() + SLACK {
+            self.drop_empty();
+        }
+    }
+
+    fn drop_empty(&mut self) {
+        let Self { free, places, waited_for, .. } = self;
+        for names in places.values_mut() {
+            for targets in names.values_mut() {
+                targets.retain(|_, place| {
+                    let is_waited_for = waited_for.contains(place);
+                    if !is_waited_for {
+                        free.push(*place);
+                    }
+                    is_waited_for
+                });
+            }
+            names.retain(|_, targets| !targets.is_empty());
+        }
+        places.retain(|_, names| !names.is_empty());
     }
 
     pub(super) fn forget(&mut self, partition: PartitionId) {
@@ -163,7 +194,27 @@ impl Ready {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::NodeId;
     use crate::time::Wall;
+
+    #[test]
+    fn classes_in_which_nobody_waits_any_more_are_dropped() {
+        let task = |n| TaskId::new(Wall::from_millis(1), PartitionId(0), n);
+        let (template, mut ready) = (Template::new("add"), Ready::default());
+        ready.push(&template, &Target::Anywhere, task(1), false);
+        for round in 0..10_u128 {
+            for n in 0..1_000 {
+                let target = Target::Node(NodeId(round * 1_000 + n));
+                ready.push(&template, &target, task(2), false);
+                let class = ready.class(&template, &target);
+                assert_eq!(ready.pop(class), Some(task(2)));
+            }
+            ready.sweep(|_| true);
+        }
+        assert!(ready.classes.len() < 3 * SLACK, "{} classes", ready.classes.len());
+        let class = ready.class(&template, &Target::Anywhere);
+        assert_eq!((ready.len(), ready.pop(class)), (1, Some(task(1))));
+    }
 
     #[test]
     fn who_waits_again_is_first_among_its_like() {

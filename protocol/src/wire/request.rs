@@ -401,10 +401,11 @@ pub enum RequestError {
     /// There can be no such job.
     #[error(transparent)]
     InvalidJob(#[from] InvalidJob),
-    /// The node's file cannot be used. What was read before holds.
+    /// The node's file cannot be used, and what was read before holds; or it was taken over but for
+    /// some of its jobs, which the cluster refuses.
     #[error("{why}")]
     Reload {
-        /// What is wrong with it.
+        /// Which of the two, and what is wrong.
         why: String,
     },
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use umbel_protocol::job::{Job, JobName};
-use umbel_protocol::partition::{JobChange, Partition};
+use umbel_protocol::partition::{JobChange, Partition, Precondition};
 
 use super::{owned, partitions};
 use crate::host::Host;
@@ -24,10 +24,16 @@ const SINCE: u16 = 2;
 /// What was said of jobs, by operation.
 pub type Words = BTreeMap<u64, Word>;
 
+/// When a job was seen as it was by each of its revisions: who saw it first asked at the first of these
+/// times, who saw it last was answered at the second.
+pub type Seen = BTreeMap<(JobName, u64), (u64, u64)>;
+
 /// Something that was said of a job.
 #[derive(Clone, Debug)]
 pub struct Word {
     job: JobName,
+    /// Of which revision it is an edit.
+    edits: Option<u64>,
     /// What it is from then on, unless it is removed by it. None if it says nothing of that.
     says: Option<Option<Box<Job>>>,
     /// When that was first said.
@@ -48,18 +54,69 @@ pub fn said(world: &mut World, op: u64, job: &JobName, change: &JobChange) {
         JobChange::Remove { .. } => Some(None),
         JobChange::Enable { .. } => None,
     };
+    let edits = match change {
+        JobChange::Define { precondition: Precondition::Revision(seen), .. } => Some(*seen),
+        JobChange::Define { .. } | JobChange::Remove { .. } | JobChange::Enable { .. } => None,
+    };
     let (job, begun) = (job.clone(), world.now);
-    let word = || Word { job, says, begun, tries: 0, over: None, done: None, in_vain: false };
+    let word =
+        || Word { job, edits, says, begun, tries: 0, over: None, done: None, in_vain: false };
     world.watch.words.entry(op).or_insert_with(word).tries += 1;
 }
 
 /// It is done, as its caller is told for the first time or again.
-pub fn done(world: &mut World, op: u64) {
+///
+/// # Errors
+/// If it is an edit of what it cannot have been any more.
+pub fn done(world: &mut World, op: u64) -> Result<(), String> {
     let now = world.now;
     if let Some(word) = world.watch.words.get_mut(&op).filter(|word| word.done.is_none()) {
         word.done = Some(now);
         word.over = word.is_single(now).then_some(now);
     }
+    let Some(word) = world.watch.words.get(&op) else {
+        return Ok(());
+    };
+    let revision = word.edits.map(|revision| (word.job.clone(), revision));
+    let Some((_, seen)) = revision.and_then(|revision| world.watch.seen.get(&revision)) else {
+        return Ok(());
+    };
+    let is_between = |other: &Word| {
+        let is_other = other.says.is_some() && other.says != word.says;
+        let is_done = other.done.is_some_and(|at| at < word.begun);
+        other.job == word.job && is_other && other.begun > *seen && is_done
+    };
+    match world.watch.words.values().find(|other| is_between(other)) {
+        Some(other) => Err(format!("{word:?} has overwritten {other:?} without a word")),
+        None => Ok(()),
+    }
+}
+
+/// A job was seen as of this revision by somebody who asked at `asked_at`.
+pub fn seen(world: &mut World, job: &JobName, revision: u64, asked_at: u64) {
+    let now = world.now;
+    let times = world.watch.seen.entry((job.clone(), revision)).or_insert((asked_at, now));
+    *times = (times.0.min(asked_at), now);
+}
+
+/// An edit is refused because something else was said meanwhile.
+///
+/// # Errors
+/// If nobody has.
+pub fn changed(world: &World, op: u64) -> Result<(), String> {
+    let words = &world.watch.words;
+    let Some((word, revision)) = words.get(&op).and_then(|word| Some((word, word.edits?))) else {
+        return Err("what is no edit cannot be too late".to_owned());
+    };
+    let seen = world.watch.seen.get(&(word.job.clone(), revision));
+    let since = seen.map_or(0, |(asked_at, _)| *asked_at);
+    let may_be_meant = |(other, said): (&u64, &Word)| {
+        *other != op && said.job == word.job && said.over.is_none_or(|over| over >= since)
+    };
+    if words.iter().any(may_be_meant) {
+        return Ok(());
+    }
+    Err(format!("{word:?} is refused, and nobody has changed the job"))
 }
 
 /// It was not done, as its caller is told.

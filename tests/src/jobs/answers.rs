@@ -1,10 +1,12 @@
 //! What people make of what they are told of jobs.
 
-use umbel_protocol::partition::JobRefusal;
+use umbel_protocol::job::{Job, JobView, Source};
+use umbel_protocol::partition::{JobChange, JobRefusal, Precondition};
 use umbel_protocol::wire::{Answer, Ask, RequestError};
 
 use crate::invariants::{jobs_are_kept, ticks_fire_once};
-use crate::plan::SECOND;
+use crate::plan::{MS, SECOND};
+use crate::work::Script;
 use crate::world::World;
 
 impl World {
@@ -18,7 +20,8 @@ impl World {
     ) -> bool {
         match (ask, answer) {
             (Ask::ChangeJob { .. }, Answer::Done) => {
-                jobs_are_kept::done(self, op);
+                let is_right = jobs_are_kept::done(self, op);
+                self.must("jobs_are_kept", is_right);
             }
             (Ask::RunJob { job, at }, Answer::Done) => {
                 let has_run = ticks_fire_once::on_run(self, job, *at, asked_at);
@@ -27,6 +30,10 @@ impl World {
             (Ask::ShowJob { job }, Answer::Job(view)) => {
                 let is_right = jobs_are_kept::shown(self, job, Some(&view.job), asked_at);
                 self.must("jobs_are_kept", is_right);
+                jobs_are_kept::seen(self, job, view.revision, asked_at);
+                if self.flip(0.3) {
+                    self.edit_job(&view);
+                }
                 let runs = view.history.iter().flat_map(|tick| &tick.runs);
                 let tasks: Vec<_> = runs.filter_map(|run| run.task).collect();
                 self.follow_job(&tasks);
@@ -64,6 +71,14 @@ impl World {
             (Ask::ChangeJob { job, .. }, JobRefusal::Exists { .. }) => {
                 jobs_are_kept::shown_to_exist(self, job, asked_at)
             }
+            (Ask::RunJob { .. }, JobRefusal::Changed { .. }) => {
+                self.saw("job changed while it was to run");
+                return false;
+            }
+            (Ask::ChangeJob { .. }, JobRefusal::Changed { .. }) => {
+                self.saw("job changed while it was edited");
+                jobs_are_kept::changed(self, op)
+            }
             (Ask::RunJob { .. }, JobRefusal::Untimely { .. }) => {
                 self.saw("run by hand too late");
                 Ok(())
@@ -73,6 +88,18 @@ impl World {
         self.must("jobs_are_kept", result);
         self.progress_at = self.now;
         true
+    }
+
+    /// Somebody changes what a job is given, as they have seen it.
+    fn edit_job(&mut self, view: &JobView) {
+        let at = self.now + self.between(0, 2 * SECOND);
+        // No two are the same.
+        let takes = MS + self.between(0, SECOND);
+        let script = Script { mark: 0, takes, failures: 0, permanent: false, kills: false };
+        let job = Box::new(Job { args: script.to_args(), ..view.job.clone() });
+        let precondition = Precondition::Revision(view.revision);
+        let change = JobChange::Define { job, source: Source::Live, precondition };
+        self.begin_job(at, Ask::ChangeJob { job: view.name.clone(), change });
     }
 
     /// Somebody looks at what a job has run, and stops it at times.

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 use umbel_protocol::job::JobName;
+use umbel_protocol::partition::Precondition;
 
 use super::settings::Settings;
 use super::{Done, show};
@@ -33,7 +34,7 @@ pub(super) async fn run(args: AddArgs) -> anyhow::Result<Done> {
     let job = settings.job(settings.typed()?, wall())?;
     let client = connect.client().await?;
     client
-        .define_job(&name, job, Some(true))
+        .define_job(&name, job, Precondition::Absent)
         .await
         .with_context(|| format!("cannot add job {name}"))?;
     let view = client

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use umbel_protocol::job::{Cron, InvalidCron, InvalidJob};
+use umbel_protocol::time::Span;
 
 /// A text that is not the cron expression it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +20,11 @@ pub(super) struct NotCron {
 /// Reads an expression.
 pub(super) fn parse(text: &str) -> Result<Cron, NotCron> {
     Cron::parse(text).map_err(|invalid| NotCron::new(text, &invalid))
+}
+
+/// Whether it ticks every second, which is seldom meant.
+pub(super) fn is_every_second(cron: &Cron) -> bool {
+    cron.nearest() == Span::from_millis(1_000)
 }
 
 /// What is wrong with a job whose schedule may be the expression `text`.

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use umbel_protocol::job::{Alert, Job, JobName, Labels, MISFIRE_GRACE_DEFAULT, Source};
-use umbel_protocol::partition::JobRefusal;
+use umbel_protocol::partition::{JobRefusal, Precondition};
 use umbel_protocol::time::Span;
 
 use super::settings::Settings;
@@ -66,10 +66,11 @@ pub(super) async fn run(args: EditArgs) -> anyhow::Result<Done> {
         // Said before anything that is only wrong with the change.
         return Err(JobRefusal::OfFile { job: name.clone() }).with_context(cannot);
     }
+    let precondition = Precondition::Revision(before.revision);
     let mut job = before.job;
     unset.into_iter().for_each(|unset| unset.apply(&mut job));
     settings.apply(&mut job, typed, wall())?;
-    client.define_job(&name, job, Some(false)).await.with_context(cannot)?;
+    client.define_job(&name, job, precondition).await.with_context(cannot)?;
     let view = client
         .job(&name)
         .await

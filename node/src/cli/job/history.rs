@@ -120,11 +120,13 @@ mod tests {
             name: "poll".parse().unwrap(),
             job: Job { on, ..Job::new(schedule, Template::new("poll")) },
             source: Source::Live,
+            revision: 1,
             enabled: true,
             since: Wall::EPOCH,
             next: None,
             counts: JobCounts::default(),
             history: history(records),
+            last_alert: None,
         }
     }
 

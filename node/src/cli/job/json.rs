@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use umbel_protocol::job::{
-    Alert, Job, JobCounts, JobLine, JobView, Misfire, Schedule, Source, TickEnd, TickEnds,
-    TickRecord, TickRun,
+    Alert, Job, JobCounts, JobLine, JobView, Misfire, Schedule, SentAlert, Source, TickEnd,
+    TickEnds, TickRecord, TickRun,
 };
 use umbel_protocol::task::Template;
 use umbel_protocol::time::Wall;
@@ -30,7 +30,10 @@ pub(super) struct JobJson<'a> {
     at: Option<String>,
     timezone: &'a str,
     task: &'a str,
-    /// Only in what is said of one job.
+    /// The command that the task is, if it is the job's own; this and the next only in what is said of
+    /// one job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Shown<'a>>,
     #[serde(flatten)]
@@ -48,6 +51,9 @@ pub(super) struct JobJson<'a> {
     max_runs: Option<u64>,
     report_within: Option<String>,
     alert: Option<AlertJson<'a>>,
+    /// What was told last; only in what is said of one job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_alert: Option<SentAlertJson>,
     enabled: bool,
     /// `file` or `live`.
     from: &'static str,
@@ -79,6 +85,15 @@ struct AlertJson<'a> {
     on: Vec<&'static str>,
     #[serde(flatten)]
     treatment: TreatmentJson<'a>,
+}
+
+/// Something that was told by the job's alert.
+#[derive(Debug, Serialize)]
+struct SentAlertJson {
+    event: &'static str,
+    /// When it was noticed.
+    at: String,
+    task: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -165,7 +180,7 @@ impl<'a> JobJson<'a> {
 
     /// All that is known of a job.
     pub(super) fn of_view(view: &'a JobView, names: &Names) -> Self {
-        let JobView { name, job, source, enabled, since, next, counts, history } = view;
+        let JobView { name, job, source, enabled, since, next, counts, history, .. } = view;
         let known = Known {
             name: name.as_str(),
             job,
@@ -176,7 +191,9 @@ impl<'a> JobJson<'a> {
             last: history.last(),
         };
         Self {
+            command: job.command.as_deref(),
             args: Some(result(&job.args)),
+            last_alert: view.last_alert.as_ref().map(SentAlertJson::of),
             since: Some(stamp(*since)),
             history: Some(history.iter().map(|record| TickJson::of(record, names)).collect()),
             ..Self::of(&known, names)
@@ -198,6 +215,7 @@ impl<'a> JobJson<'a> {
             at,
             timezone: &job.timezone,
             task: &job.template.name,
+            command: None,
             args: None,
             treatment: TreatmentJson::of(&job.template),
             expires: job.expires.map(spelled),
@@ -216,6 +234,7 @@ impl<'a> JobJson<'a> {
             max_runs: job.max_runs,
             report_within: job.report_within.map(spelled),
             alert: job.alert.as_ref().map(AlertJson::of),
+            last_alert: None,
             enabled,
             from: words::source(source),
             since: None,
@@ -245,6 +264,13 @@ impl<'a> AlertJson<'a> {
     fn of(alert: &'a Alert) -> Self {
         let treatment = TreatmentJson::of(&alert.template);
         Self { task: &alert.template.name, on: words::alerted(alert), treatment }
+    }
+}
+
+impl SentAlertJson {
+    fn of(sent: &SentAlert) -> Self {
+        let SentAlert { event, at, task } = *sent;
+        Self { event: event.as_str(), at: stamp(at), task: task.to_string() }
     }
 }
 
@@ -315,11 +341,13 @@ mod tests {
             name: "nightly".parse().unwrap(),
             job,
             source: Source::File { number: 3 },
+            revision: 1,
             enabled: true,
             since: at(0),
             next: Some(at(90_000)),
             counts: JobCounts { fired: 1, ..JobCounts::default() },
             history: TickHistory::default(),
+            last_alert: None,
         };
         assert_eq!(
             serde_json::to_string(&JobJson::of_view(&view, &Names::default())).unwrap(),

@@ -4,10 +4,11 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use umbel_protocol::job::{Zone, Zones};
+use umbel_protocol::job::Zone;
 use umbel_protocol::time::Wall;
 
 use crate::cli::time::stamp;
+use crate::timezones;
 
 /// A moment that was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +70,6 @@ pub(super) struct Place {
     clocks: TimeZone,
 }
 
-/// The time zones that nodes know, too.
-pub(super) fn zones() -> Zones {
-    Zones::new(jiff::tz::db().clone())
-}
-
 impl Place {
     /// Where the clocks are never changed.
     pub(super) fn utc() -> Self {
@@ -82,8 +78,8 @@ impl Place {
 
     /// The place whose time zone is called `name`.
     pub(super) fn named(name: &str) -> anyhow::Result<Self> {
-        let zone = zones().zone(name)?;
-        let clocks = jiff::tz::db().get(name)?;
+        let zone = timezones::zones().zone(name)?;
+        let clocks = timezones::database().get(name)?;
         Ok(Self { name: name.to_owned(), zone, clocks })
     }
 

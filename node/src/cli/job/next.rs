@@ -8,12 +8,13 @@ use umbel_protocol::job::{JobName, JobView, Plan};
 use umbel_protocol::time::{Span, Wall};
 
 use super::cron_text;
-use super::moment::{Moment, Place, moment, zones};
+use super::moment::{Moment, Place, moment};
 use super::{Done, out};
 use crate::cli::connect::ConnectArgs;
 use crate::cli::time::{away, stamp};
 use crate::clock::wall;
 use crate::config::quantity::spelled;
+use crate::timezones;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NextArgs {
@@ -54,7 +55,7 @@ pub(super) async fn run(args: NextArgs) -> anyhow::Result<Done> {
         let place = timezone.as_deref().map_or_else(|| Ok(Place::utc()), Place::named)?;
         let after = after.map_or(Ok(now), |after| after.at(&place))?;
         let ticks = ticks_after(after, count, |last| cron.next_after(&place.zone, last));
-        if cron.is_every_second() {
+        if cron_text::is_every_second(&cron) {
             out::note("this ticks every second; for every minute leave out the first field");
         }
         tell(&ticks, &place, now, json)?;
@@ -85,7 +86,7 @@ fn ticks_of(
     count: usize,
 ) -> anyhow::Result<Vec<Wall>> {
     let JobView { job, since, next, counts, .. } = view;
-    let plan = Plan::new(&job.schedule, &job.timezone, &zones())?;
+    let plan = Plan::new(&job.schedule, &job.timezone, &timezones::zones())?;
     let left = job.max_runs.map_or(u64::MAX, |most| most.saturating_sub(counts.fired));
     let count = count.min(usize::try_from(left).unwrap_or(usize::MAX));
     // The owner of the job knows how far it has fired; a late tick may be the next one.
@@ -133,11 +134,13 @@ mod tests {
             name: "poll".parse().unwrap(),
             job,
             source: Source::Live,
+            revision: 1,
             enabled: true,
             since: at(100),
             next: Some(at(120)),
             counts: JobCounts { fired: 1, ..JobCounts::default() },
             history: TickHistory::default(),
+            last_alert: None,
         };
         let ticks = |view: &JobView, after, count| ticks_of(view, after, at(125), count).unwrap();
         assert_eq!(ticks(&view, None, 2), [at(120), at(130)], "also if it is late");

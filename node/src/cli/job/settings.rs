@@ -18,7 +18,7 @@ use self::what::What;
 use self::what_if::WhatIf;
 use self::when::When;
 use super::cron_text;
-use super::moment::zones;
+use crate::timezones;
 
 /// What is said of a job.
 #[derive(Debug, Default, Args)]
@@ -86,7 +86,7 @@ fn check(job: &Job) -> anyhow::Result<()> {
         Schedule::Cron(text) => Some(text.as_str()),
         Schedule::At(_) | Schedule::Every(_) => None,
     };
-    job.check(&zones()).map_err(|invalid| cron_text::told(invalid, text))
+    job.check(&timezones::zones()).map_err(|invalid| cron_text::told(invalid, text))
 }
 
 impl OnWord {

@@ -1,7 +1,7 @@
 //! `umbel job show`: all that is known of a job.
 
 use anyhow::Context;
-use umbel_protocol::job::{Alert, JobCounts, JobView, Misfire, Source};
+use umbel_protocol::job::{Alert, JobCounts, JobView, Misfire, SentAlert, Source};
 use umbel_protocol::task::Template;
 use umbel_protocol::time::Wall;
 
@@ -61,7 +61,7 @@ fn when(view: &JobView, at: Wall, now: Wall) -> String {
 }
 
 fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
-    let JobView { name, job, source, enabled, since, next, counts, history } = view;
+    let JobView { name, job, source, enabled, since, next, counts, history, .. } = view;
     let args = printable(&String::from_utf8_lossy(&job.args));
     let state = match source {
         Source::File { .. } => format!("{}; defined in cluster.toml", words::enabled(*enabled)),
@@ -82,6 +82,9 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
         ("next", next.map_or_else(|| "none".to_owned(), |next| when(view, next, now))),
         ("counts", counted(*counts)),
     ];
+    if let Some(command) = &job.command {
+        told.insert(3, ("command", printable(command)));
+    }
     if counts.failures_in_row > 0 {
         told.push(("failing", format!("{} in a row", count(counts.failures_in_row))));
     }
@@ -96,6 +99,7 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
         ("expires", job.expires.map(|span| format!("{} after its tick", spelled(span)))),
         ("reports", job.report_within.map(|span| format!("within {}", spelled(span)))),
         ("alert", job.alert.as_ref().map(alert)),
+        ("told last", view.last_alert.as_ref().map(|sent| told_last(sent, now))),
     ];
     let said = said.into_iter().chain(treatment(&job.template));
     let said = said.chain([("since", Some(stamp(*since)))]);
@@ -129,6 +133,12 @@ fn alert(alert: &Alert) -> String {
         .filter_map(|(name, text)| Some(format!("{name} {}", text?)))
         .collect();
     if said.is_empty() { text } else { format!("{text}\n{}", said.join(", ")) }
+}
+
+/// What was told last, and which task did: whether that went well is for the task to say.
+fn told_last(sent: &SentAlert, now: Wall) -> String {
+    let SentAlert { event, at, task } = sent;
+    format!("{}, {}; see `umbel task show {task}`", event.as_str(), away(now, *at))
 }
 
 fn counted(counts: JobCounts) -> String {
@@ -169,11 +179,13 @@ mod tests {
             name: "nightly".parse().unwrap(),
             job,
             source: Source::File { number: 1 },
+            revision: 1,
             enabled: false,
             since: now,
             next: Some(now + Span::from_millis(7_200_000)),
             counts: JobCounts { failed: 1_200, failures_in_row: 3, ..JobCounts::default() },
             history: TickHistory::default(),
+            last_alert: None,
         };
         let shown = for_people(&view, now, &Names::default());
         for line in [

@@ -3,7 +3,7 @@
 use umbel_protocol::job::{Job, JobLine, JobName, Schedule, Source};
 use umbel_protocol::limits::JOBS_LISTED_MAX;
 use umbel_protocol::meta::FileVerdict;
-use umbel_protocol::partition::{JobChange, JobRefusal};
+use umbel_protocol::partition::{JobChange, JobRefusal, Precondition};
 use umbel_protocol::task::Template;
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::RequestError;
@@ -35,12 +35,16 @@ fn line(number: usize) -> JobLine {
 async fn a_job_is_defined_and_removed() {
     let (client, mut node) = pair(PATIENCE);
     let asking = tokio::spawn(async move {
-        client.define_job(&name(), job(), Some(true)).await.unwrap();
+        client.define_job(&name(), job(), Precondition::Absent).await.unwrap();
         client.enable_job(&name(), false).await.unwrap();
         client.remove_job(&name()).await.unwrap();
         client.offer_jobs_file(7, true).await.unwrap()
     });
-    let define = JobChange::Define { job: job().into(), source: Source::Live, is_new: Some(true) };
+    let define = JobChange::Define {
+        job: job().into(),
+        source: Source::Live,
+        precondition: Precondition::Absent,
+    };
     for change in
         [define, JobChange::Enable { enabled: false }, JobChange::Remove { source: Source::Live }]
     {

@@ -11,9 +11,11 @@ use self::what::What;
 use self::when::Times;
 use super::super::raw::{RawJob, Text};
 use super::super::report::Problems;
+use super::super::task::Task;
 use super::super::{Config, ConfiguredJob};
 use super::options::{Treatment, Unsaid};
 use super::{SPAN_MIN, TASKS_MAX, check_name, choice, labels, optional, span, too_many_tasks};
+use crate::timezones;
 
 mod alert;
 mod doubt;
@@ -37,7 +39,7 @@ pub(super) fn jobs(
     let now = jiff::Timestamp::now().as_millisecond();
     let around = Surroundings {
         config,
-        zones: Zones::new(jiff::tz::db().clone()),
+        zones: timezones::zones(),
         now: Wall::from_millis(now.try_into().unwrap_or(0)),
     };
     let mut doubts = Doubts::default();
@@ -88,6 +90,7 @@ fn job(
     let (when, what) = (when?, what?);
     let job = Job {
         timezone: times.into_zone(),
+        command: what.command.as_ref().and_then(Task::shown),
         args: what.args.clone().into(),
         expires: rules.expires,
         on: rules.on,

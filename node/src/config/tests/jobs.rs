@@ -102,6 +102,7 @@ fn every_key_is_heard() {
         schedule: Schedule::Every(seconds(90)),
         timezone: "Europe/Berlin".to_owned(),
         template: template("work", options),
+        command: None,
         args: Bytes::from_static(br#"{"n":1}"#),
         expires: Some(seconds(300)),
         on: On::Each,

@@ -48,8 +48,16 @@ impl Fields {
         }
     }
 
-    pub(super) const fn is_every_second(&self) -> bool {
-        self.seconds.0.count_ones() == 60
+    /// The least number of seconds from one of its seconds to the next, in the same minute or the one
+    /// after.
+    pub(super) fn seconds_between(&self) -> u64 {
+        let all = (0..60).filter(|second| self.seconds.has(*second));
+        let next = |second: i8| {
+            let later = self.seconds.from(second + 1);
+            later.or_else(|| Some(60 + self.seconds.from(0)?)).map(|next| next - second)
+        };
+        let least = all.filter_map(next).min().unwrap_or(60);
+        u64::from(least.unsigned_abs())
     }
 
     pub(super) fn next_after(&self, zone: &Zone, after: Wall) -> Option<Wall> {

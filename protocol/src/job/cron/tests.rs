@@ -200,17 +200,21 @@ fn the_text_stays_as_it_was_written() {
 }
 
 #[test]
-fn every_second_is_told_from_every_minute() {
-    for (text, expected) in [
-        ("* * * * * *", true),
-        ("*/1 * * * * *", true),
-        ("0-59 0 12 * * *", true),
-        ("0-29,30-59 * * * * *", true),
-        ("*/2 * * * * *", false),
-        ("0 * * * * *", false),
-        ("* * * * *", false),
+fn it_is_known_how_near_ticks_may_be() {
+    for (text, seconds) in [
+        ("* * * * * *", 1),
+        ("*/1 * * * * *", 1),
+        ("0-59 0 12 * * *", 1),
+        ("0,1 * * * * *", 1),
+        ("0,59 * * * * *", 1),
+        ("*/2 * * * * *", 2),
+        ("0,20 * * * * *", 20),
+        ("10,57 * * * * *", 13),
+        ("0 * * * * *", 60),
+        ("59 * * * * *", 60),
+        ("* * * * *", 60),
     ] {
-        assert_eq!(cron(text).is_every_second(), expected, "{text}");
+        assert_eq!(cron(text).nearest(), Span::from_millis(1_000 * seconds), "{text}");
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::task::Purpose;
-use crate::job::JobName;
+use crate::job::{JobName, JobState, Notice, SentAlert};
 use crate::partition::{Change, Partition};
 use crate::task::Template;
 
@@ -26,8 +26,8 @@ impl Partition {
     /// Creates the task that tells of the oldest notice of a job, if that is the one that is meant.
     pub(in crate::partition) fn alert(&mut self, alert: &AlertTask, changes: &mut Vec<Change>) {
         let AlertTask { job, number, template, args } = alert;
-        let Some(state) = self.jobs.states.get(job).filter(|state| state.alert_next == *number)
-        else {
+        let may_tell = |state: &&JobState| state.alert_next == *number && state.may_tell();
+        let Some(state) = self.jobs.states.get(job).filter(may_tell) else {
             return;
         };
         let Some(notice) = state.alerts.front() else {
@@ -38,9 +38,13 @@ impl Partition {
             changes.push(Change::JobFull { job: job.clone() });
             return;
         }
-        self.create(task, template, args, changes);
+        if self.create(task, template, args, changes) {
+            self.jobs.begin_telling(job, task);
+        }
         self.jobs.take(job, |state| {
-            state.alerts.pop_front();
+            if let Some(Notice { event, at, .. }) = state.alerts.pop_front() {
+                state.last_alert = Some(SentAlert { event, at, task });
+            }
             state.alert_next += 1;
         });
         self.tell_notices(job, changes);

@@ -2,29 +2,41 @@
 
 use super::OpenTask;
 use crate::id::TaskId;
-use crate::job::{AlertEvent, JobName, Notice, TickEnd, tail};
+use crate::job::{AlertEvent, JobName, JobState, Notice, TickEnd, tail};
 use crate::partition::{Change, Partition};
 use crate::task::{Phase, Record};
 use crate::time::Wall;
 
 impl Partition {
-    /// Notes the ends of tasks of jobs among `changes` from the one at `from` on.
+    /// Notes the ends of tasks of jobs among `changes` from the one at `from` on. What is to be tried
+    /// again there though its job does not want it any more ends, too.
     pub(in crate::partition) fn conclude_jobs(&mut self, from: usize, changes: &mut Vec<Change>) {
-        let ended =
-            changes.get(from..).unwrap_or_default().iter().filter_map(|change| match change {
-                Change::Finished { task } if task.is_derived() => Some(*task),
-                _ => None,
-            });
-        let ended: Vec<TaskId> = ended.collect();
-        for task in ended {
-            if let Some(open) = self.jobs.close(task) {
-                self.conclude(task, open, changes);
+        let mut next = from;
+        while let Some(change) = changes.get(next) {
+            next += 1;
+            match *change {
+                Change::Finished { task } if task.is_derived() => {
+                    if let Some(open) = self.jobs.close(task) {
+                        self.conclude(task, open, changes);
+                    } else if let Some(job) = self.jobs.end_telling(task) {
+                        self.tell_notices(&job, changes);
+                    }
+                }
+                Change::Ready { task } | Change::Scheduled { task, .. }
+                    if task.is_derived() && self.is_unwanted(task) =>
+                {
+                    self.cancel(task, changes);
+                }
+                _ => {}
             }
         }
     }
 
     fn conclude(&mut self, task: TaskId, open: OpenTask, changes: &mut Vec<Change>) {
-        let OpenTask { job, tick, by_hand, target: _ } = open;
+        let OpenTask { job, born, tick, by_hand, target: _ } = open;
+        if self.jobs.states.get(&job).is_none_or(|state| state.born != born) {
+            return;
+        }
         let now = self.now;
         let Some(record) = self.records.get(&task) else {
             return;
@@ -36,12 +48,12 @@ impl Partition {
         let (node, started_at) = (last.map(|run| run.lessee.node), last.map(|run| run.started_at));
         let output = output_of(record);
         self.jobs.take(&job, |state| {
-            let mut ended_well = true;
+            let mut ends = None;
             if let Some(record) = state.history.tick_mut(tick, by_hand) {
                 let open = record.ends.count_mut(None);
                 *open = open.saturating_sub(1);
                 *record.ends.count_mut(Some(end)) += 1;
-                ended_well = record.ends.open == 0 && record.ends.failed == 0;
+                ends = Some(record.ends);
                 if let Some(run) = record.run_mut(task) {
                     run.node = node.or(run.node);
                     run.started_at = started_at;
@@ -54,7 +66,8 @@ impl Partition {
                 state.reported(tick);
             }
             let (at, task) = (now, Some(task));
-            state.note_end(end, ended_well, |event| Notice { event, tick, at, task, node, output });
+            let notice = |event| Notice { event, tick, at, task, node, output: output.clone() };
+            state.note_end(end, ends, notice);
         });
         self.tell_notices(&job, changes);
     }
@@ -91,7 +104,7 @@ impl Partition {
 
     /// Whoever owns the job is to send what it has to tell.
     pub(super) fn tell_notices(&self, job: &JobName, changes: &mut Vec<Change>) {
-        if self.jobs.states.get(job).is_some_and(|state| !state.alerts.is_empty()) {
+        if self.jobs.states.get(job).is_some_and(JobState::may_tell) {
             changes.push(Change::JobNotice { job: job.clone() });
         }
     }

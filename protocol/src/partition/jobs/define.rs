@@ -2,9 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Job, JobName, JobState, Source};
+use crate::id::TaskId;
+use crate::job::{Job, JobName, JobState, Schedule, Source};
 use crate::limits::{JOBS_BYTES_MAX, JOBS_MAX};
 use crate::partition::{Change, Partition};
+use crate::sabotage::{self, Defect};
+use crate::task::{Record, State};
+use crate::time::{Span, Wall};
 
 /// What is said of a job. New variants go to the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,10 +19,10 @@ pub enum JobChange {
         job: Box<Job>,
         /// Who says so.
         source: Source,
-        /// Whether it must not be there yet (`true`), must be there (`false`), or either.
-        is_new: Option<bool>,
+        /// What must be so for that.
+        precondition: Precondition,
     },
-    /// There is no such job any more. Its tasks go on.
+    /// There is no such job any more. Those of its tasks that run go on, those that wait are cancelled.
     Remove {
         /// Who says so. A file removes only what earlier files have said.
         source: Source,
@@ -30,9 +34,28 @@ pub enum JobChange {
     },
 }
 
+/// What whoever defines a job takes to be so: if it is not, nothing is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Precondition {
+    /// There is no job of this name.
+    Absent,
+    /// Nothing.
+    Any,
+    /// There is one, of which nothing was said since [this revision](JobState::revision).
+    Revision(u64),
+}
+
 /// Why nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum JobRefusal {
+    /// Somebody has said something else of it meanwhile.
+    #[error(
+        "the job {job} was changed meanwhile; look at it with `umbel job show {job}` and try again"
+    )]
+    Changed {
+        /// Its name.
+        job: JobName,
+    },
     /// There is a job of this name, and it was to be a new one.
     #[error(
         "there is a job {job} already; change it with `umbel job edit`, or choose another name"
@@ -94,14 +117,15 @@ impl Partition {
         changes: &mut Vec<Change>,
     ) {
         let result = match change {
-            JobChange::Define { job, source, is_new } => {
-                self.define(index, name, *job, source, is_new)
+            JobChange::Define { job, source, precondition } => {
+                self.define(index, name, *job, source, precondition)
             }
             JobChange::Remove { source } => self.remove_job(name, source),
             JobChange::Enable { enabled } => self.enable(index, name, enabled),
         };
         changes.push(Change::JobChanged { job: name.clone(), result });
         changes.push(Change::JobDue { job: name.clone() });
+        self.drop_unwanted(name, changes);
     }
 
     fn define(
@@ -110,7 +134,7 @@ impl Partition {
         name: &JobName,
         job: Job,
         source: Source,
-        is_new: Option<bool>,
+        precondition: Precondition,
     ) -> Result<(), JobRefusal> {
         let now = self.now;
         self.jobs.note_file(source).map_err(|()| JobRefusal::OldFile { job: name.clone() })?;
@@ -126,29 +150,42 @@ impl Partition {
         {
             return Err(JobRefusal::OfFile { job: name.clone() });
         }
-        match (is_new, known) {
-            (Some(true), Some(_)) => return Err(JobRefusal::Exists { job: name.clone() }),
-            (Some(false), None) => return Err(JobRefusal::NotFound { job: name.clone() }),
-            _ => {}
+        match (precondition, known) {
+            (Precondition::Any, _) | (Precondition::Absent, None) => {}
+            (Precondition::Absent, Some(_)) => {
+                return Err(JobRefusal::Exists { job: name.clone() });
+            }
+            (Precondition::Revision(_), None) => {
+                return Err(JobRefusal::NotFound { job: name.clone() });
+            }
+            (Precondition::Revision(seen), Some(state))
+                if state.revision != seen && !sabotage::has(Defect::EditBlindly) =>
+            {
+                return Err(JobRefusal::Changed { job: name.clone() });
+            }
+            (Precondition::Revision(_), Some(_)) => {}
         }
         let before = known.map_or(0, |state| state.job.weight());
         let grows = job.weight() > before;
-        let is_full = self.jobs.bytes() >= JOBS_BYTES_MAX && grows;
+        let is_full = self.jobs.states_bytes() >= JOBS_BYTES_MAX && grows;
         if is_full || (known.is_none() && self.jobs.states.len() >= JOBS_MAX) {
             return Err(JobRefusal::Full);
         }
+        let from = fires_from(&job, now, self.dedup_floor);
         let changed = self.jobs.take(name, |state| {
             // What passed while nothing was to be fired any more was not missed.
-            if !state.has_ticks_of(&job) || state.is_over(now) {
-                if !state.has_ticks_of(&job) {
-                    state.since = now;
-                }
-                state.fired_through = now;
+            let has_same_ticks = state.has_ticks_of(&job);
+            if !has_same_ticks || state.is_over(now) {
+                state.fired_through = state.fired_through.max(from);
+            }
+            if !has_same_ticks {
+                state.since = now;
             }
             if state.job.enabled != job.enabled {
                 state.fired_through = if state.enabled { state.fired_through } else { now };
                 state.enabled = job.enabled;
             }
+            state.report_within(state.job.report_within, job.report_within);
             if job.alert.is_none() {
                 state.alerts.clear();
             }
@@ -157,7 +194,7 @@ impl Partition {
             state.revision = index;
         });
         if changed.is_none() {
-            self.jobs.put(name.clone(), JobState::new(job, source, index, now));
+            self.jobs.put(name.clone(), JobState::new(job, source, index, now, from));
         }
         Ok(())
     }
@@ -189,5 +226,41 @@ impl Partition {
             }
         });
         changed.ok_or_else(|| JobRefusal::NotFound { job: name.clone() })
+    }
+
+    /// Cancels what waits to be run for `name` and is not wanted any more.
+    fn drop_unwanted(&mut self, name: &JobName, changes: &mut Vec<Change>) {
+        let waits = |task: &TaskId| {
+            let state = self.records.get(task).map(Record::state);
+            matches!(state, Some(State::Scheduled | State::Ready)) && self.is_unwanted(*task)
+        };
+        let waiting: Vec<TaskId> =
+            self.jobs.open_of(name).map(|(task, _)| task).filter(waits).collect();
+        for task in waiting {
+            self.cancel(task, changes);
+        }
+    }
+
+    /// Whether the job of `task` was removed, or runs another task by now. The command of a job of the
+    /// file goes with it: nobody may be left that could run this one.
+    pub(super) fn is_unwanted(&self, task: TaskId) -> bool {
+        let (Some(open), Some(record)) = (self.jobs.open.get(&task), self.records.get(&task))
+        else {
+            return false;
+        };
+        self.jobs.states.get(&open.job).is_none_or(|state| {
+            state.born != open.born || state.job.template.name != record.template.name
+        })
+    }
+}
+
+/// After when a job fires that is defined at `now`. One tick that has only just passed, because this took
+/// its time, is fired, unless it may have been fired before and its id be forgotten.
+fn fires_from(job: &Job, now: Wall, dedup_floor: Wall) -> Wall {
+    match job.schedule {
+        Schedule::At(at) if at <= now && now.since(at) <= job.misfire_grace && at > dedup_floor => {
+            at - Span::from_millis(1)
+        }
+        Schedule::At(_) | Schedule::Cron(_) | Schedule::Every(_) => now,
     }
 }

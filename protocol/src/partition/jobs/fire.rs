@@ -13,7 +13,7 @@ use crate::job::{
 use crate::limits::{EXPIRES_ON_NODE, ID_AHEAD_MAX, JOB_OPEN_MAX};
 use crate::partition::{Change, Partition};
 use crate::sabotage::{self, Defect};
-use crate::task::Template;
+use crate::task::{Phase, Record, Template};
 use crate::time::Wall;
 
 /// What the owner of a job has found to be due.
@@ -42,6 +42,8 @@ pub struct Fire {
 pub struct RunNow {
     /// The job.
     pub job: JobName,
+    /// The definition that was looked at: by another one it does not run.
+    pub revision: u64,
     /// When that was asked for, by the clock of who asks: asked twice with the same time it runs once.
     pub at: Wall,
     /// See [`Fire::template`].
@@ -99,14 +101,17 @@ impl Partition {
 
     /// Has a job run now, whatever its schedule says.
     pub(in crate::partition) fn run_now(&mut self, run: &RunNow, changes: &mut Vec<Change>) {
-        let RunNow { job, at, template, hosts } = run;
-        let result = if !self.jobs.states.contains_key(job) {
+        let RunNow { job, revision, at, template, hosts } = run;
+        let seen = self.jobs.states.get(job).map(|state| state.revision);
+        let result = if seen.is_none() {
             Err(JobRefusal::NotFound { job: job.clone() })
         } else if *at <= self.dedup_floor || *at > self.now + ID_AHEAD_MAX {
             // Whether it has run already is not known any more, or could not be for long.
             Err(JobRefusal::Untimely { job: job.clone() })
         } else if self.has_run(job, *at, hosts) {
             Ok(())
+        } else if seen != Some(*revision) {
+            Err(JobRefusal::Changed { job: job.clone() })
         } else {
             let fired = self.fire_one(job, *at, true, template, hosts, changes);
             fired.map(|_| ()).map_err(|Full| JobRefusal::Overloaded { job: job.clone() })
@@ -152,7 +157,7 @@ impl Partition {
         let Some(state) = self.jobs.states.get(job) else {
             return Ok(Verdict::Missed);
         };
-        let (overlap, expires) = (state.job.overlap, state.job.expires);
+        let (overlap, expires, born) = (state.job.overlap, state.job.expires, state.born);
         let select = Target::Labels(state.job.select.clone());
         let select = if state.job.select.is_empty() { Target::Anywhere } else { select };
         let args = state.job.args.clone();
@@ -168,17 +173,12 @@ impl Partition {
         record.by_hand = by_hand;
         for place in hosts.places() {
             let open = open.remove(&place).unwrap_or_default();
-            match overlap {
-                Overlap::Forbid if !open.is_empty() => {
-                    record.add(None, place, Some(TickEnd::Skipped));
-                    continue;
-                }
-                Overlap::Replace => open.iter().for_each(|task| self.cancel(*task, changes)),
-                Overlap::Allow | Overlap::Forbid => {}
-            }
-            if is_piled_up {
+            if is_piled_up || (overlap == Overlap::Forbid && !open.is_empty()) {
                 record.add(None, place, Some(TickEnd::Skipped));
                 continue;
+            }
+            if overlap == Overlap::Replace {
+                open.iter().for_each(|task| self.cancel(*task, changes));
             }
             let purpose = if by_hand { Purpose::ByHand(place) } else { Purpose::Tick(place) };
             let task = self.job_task(job, tick, purpose);
@@ -188,8 +188,14 @@ impl Partition {
             template.options.expires_at = expires.map(|span| self.now + span);
             if self.create(task, &template, &args, changes) {
                 let job = job.clone();
-                self.jobs.open(task, OpenTask { job, tick, by_hand, target });
+                self.jobs.open(task, OpenTask { job, born, tick, by_hand, target });
                 record.add(Some(task), place, None);
+            } else {
+                // By a job of the same name, before it was removed and defined anew: now it is this one's.
+                if let Some(open) = self.jobs.close(task) {
+                    self.jobs.open(task, OpenTask { born, ..open });
+                }
+                record.add(Some(task), place, self.end_of(task));
             }
         }
         for host in hosts.absent() {
@@ -203,7 +209,7 @@ impl Partition {
     fn remember(&mut self, job: &JobName, mut record: TickRecord) -> Verdict {
         let now = self.now;
         let ends = record.ends;
-        record.verdict = match (ends.open, ends.skipped) {
+        record.verdict = match (ends.begun(), ends.skipped) {
             (1.., _) => Verdict::Fired,
             (0, 1..) => Verdict::Skipped,
             (0, 0) => Verdict::Missed,
@@ -223,14 +229,19 @@ impl Partition {
                 };
                 state.tell(AlertEvent::Missed, |event| Notice::of_tick(event, tick, now, what));
             }
-            if let (Some(within), Verdict::Fired, false) =
-                (state.job.report_within, verdict, record.by_hand)
+            if let (Some(within), 1.., false) = (state.job.report_within, ends.open, record.by_hand)
             {
                 state.await_report(record.tick, now + within);
             }
             state.history.push(record);
         });
         verdict
+    }
+
+    /// How a task ended that is or was here, if it has.
+    fn end_of(&self, task: TaskId) -> Option<TickEnd> {
+        let record = self.records.get(&task).map(TickEnd::of);
+        record.unwrap_or_else(|| TickEnd::of_state(*self.stubs.get(&task)?))
     }
 
     /// Tasks of a job that have not ended, by where a tick would meet them. Nobody asks where ticks may
@@ -250,7 +261,13 @@ impl Partition {
                 (Hosts::Each { .. }, Target::Node(node)) => Some(*node),
                 // One anywhere meets all of them.
                 (Hosts::Any, _) => None,
-                (Hosts::Each { .. }, Target::Anywhere | Target::Labels(_)) => continue,
+                // It was fired when the job ran on one node; it meets the tick where it runs.
+                (Hosts::Each { .. }, Target::Anywhere | Target::Labels(_)) => {
+                    match self.records.get(&task).map(Record::phase) {
+                        Some(Phase::Leased(lease)) => Some(lease.lessee.node),
+                        _ => continue,
+                    }
+                }
             };
             open.entry(place).or_default().push(task);
         }

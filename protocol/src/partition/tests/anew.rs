@@ -3,7 +3,7 @@
 use super::*;
 use crate::job::{Alert, AlertEvent, Job, JobName, Schedule, Source};
 use crate::limits::PartitionLimits;
-use crate::partition::{AlertTask, Fire, Hosts, JobChange};
+use crate::partition::{AlertTask, Fire, Hosts, JobChange, Precondition};
 
 fn name() -> JobName {
     "backup".parse().unwrap()
@@ -14,7 +14,11 @@ fn every(seconds: u64) -> Job {
 }
 
 fn define(job: Job) -> Command {
-    let change = JobChange::Define { job: Box::new(job), source: Source::Live, is_new: None };
+    let change = JobChange::Define {
+        job: Box::new(job),
+        source: Source::Live,
+        precondition: Precondition::Any,
+    };
     Command::ChangeJob { job: name(), change }
 }
 

@@ -6,7 +6,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::{AlertTask, Fire, Grant, Hosts, JobChange, RunNow};
+use super::super::{AlertTask, Fire, Grant, Hosts, JobChange, Precondition, RunNow};
 use super::*;
 use crate::job::{Alert, Job, JobName, Overlap, Schedule, Source};
 
@@ -245,7 +245,8 @@ fn hosts(each: bool) -> Hosts {
     }
 }
 
-fn change_of(said: Said) -> JobChange {
+/// What is said of a job that has this revision.
+fn change_of(said: Said, revision: u64) -> JobChange {
     let source = |by_file: Option<u8>| match by_file {
         Some(number) => Source::File { number: number.into() },
         None => Source::Live,
@@ -263,7 +264,12 @@ fn change_of(said: Said) -> JobChange {
                 on_recovery: true,
                 on_missed: true,
             });
-            JobChange::Define { job: Box::new(job), source: source(by_file), is_new }
+            let precondition = match is_new {
+                None => Precondition::Any,
+                Some(true) => Precondition::Absent,
+                Some(false) => Precondition::Revision(revision),
+            };
+            JobChange::Define { job: Box::new(job), source: source(by_file), precondition }
         }
         Said::Remove { by_file } => JobChange::Remove { source: source(by_file) },
         Said::Enable(enabled) => JobChange::Enable { enabled },
@@ -327,6 +333,10 @@ impl Scribe {
         Entry { index, term, proposal }
     }
 
+    fn revision_of(&self, job: &JobName) -> u64 {
+        self.owner.partition.job(job).map_or(0, |state| state.revision)
+    }
+
     fn command(&mut self, deed: &Deed) -> Command {
         match deed {
             Deed::Accept { rows, slots } => {
@@ -372,15 +382,19 @@ impl Scribe {
                 Command::Forget { finished: *finished, floor }
             }
             Deed::Job { job, said } => {
-                Command::ChangeJob { job: job_name(*job), change: change_of(*said) }
+                let job = job_name(*job);
+                let change = change_of(*said, self.revision_of(&job));
+                Command::ChangeJob { job, change }
             }
             Deed::Fire { job, fire } => self.fire(&job_name(*job), *fire),
             Deed::RunNow { job, again } => {
                 if !again {
                     self.asked_at = self.owner.clock;
                 }
+                let job = job_name(*job);
                 Command::RunNow(Box::new(RunNow {
-                    job: job_name(*job),
+                    revision: self.revision_of(&job),
+                    job,
                     at: self.asked_at,
                     template: plain(),
                     hosts: hosts(*again),

@@ -1,5 +1,6 @@
 //! Jobs: each tick once, what was said of a job holds, and what became of it is told.
 
+use super::super::Precondition::{self, Absent, Any, Revision};
 use super::super::{AlertTask, Fire, Hosts, JobChange, JobRefusal, RunNow};
 use super::*;
 use crate::job::{
@@ -29,8 +30,8 @@ fn with_overlap(overlap: Overlap) -> Job {
     Job { overlap, ..job() }
 }
 
-fn define(job: Job, source: Source, is_new: Option<bool>) -> JobChange {
-    JobChange::Define { job: Box::new(job), source, is_new }
+fn define(job: Job, source: Source, precondition: Precondition) -> JobChange {
+    JobChange::Define { job: Box::new(job), source, precondition }
 }
 
 fn tick(number: u64) -> Wall {
@@ -41,7 +42,7 @@ impl Owner {
     /// An owner whose partition has the job.
     fn of(job: Job) -> Self {
         let mut owner = Self::new();
-        assert_eq!(owner.say(define(job, Source::Live, Some(true))), Ok(()));
+        assert_eq!(owner.say(define(job, Source::Live, Absent)), Ok(()));
         owner
     }
 
@@ -67,7 +68,7 @@ impl Owner {
             ticks: walls(ticks),
             missed: walls(missed),
             through: walls(&[missed, ticks].concat()).last().copied().unwrap(),
-            template: tried(1),
+            template: self.job().job.template.clone(),
             hosts,
         }
     }
@@ -84,7 +85,8 @@ impl Owner {
     }
 
     fn run_now(&mut self, at: Wall, hosts: Hosts) -> (Result<(), JobRefusal>, Vec<TaskId>) {
-        let run = RunNow { job: name(), at, template: tried(1), hosts };
+        let revision = self.partition.job(&name()).map_or(0, |state| state.revision);
+        let run = RunNow { job: name(), revision, at, template: tried(1), hosts };
         let changes = self.order(Command::RunNow(Box::new(run)));
         (answer(&changes), made(&changes))
     }
@@ -145,7 +147,8 @@ fn nothing_fires_before_its_time_or_by_an_older_definition() {
     assert_eq!(made(&early), [], "partition time has not come so far");
     owner.wait(ms(1_000));
     let edited = Job { args: Bytes::from_static(b"[2]"), ..job() };
-    assert_eq!(owner.say(define(edited, Source::Live, Some(false))), Ok(()));
+    let seen = owner.job().revision;
+    assert_eq!(owner.say(define(edited, Source::Live, Revision(seen))), Ok(()));
     assert_eq!(made(&owner.order(Command::Fire(Box::new(decision)))), []);
     let task = owner.fire_one(1);
     assert_eq!(owner.record(task).args, Bytes::from_static(b"[2]"), "what it is now");
@@ -349,25 +352,25 @@ fn the_file_wins_for_its_own_names_and_a_later_one_over_an_earlier_one() {
     let refused = |refusal: fn(JobName) -> JobRefusal| Err(refusal(name()));
     let mut owner = Owner::of(job());
     assert_eq!(
-        owner.say(define(other(), Source::Live, Some(true))),
+        owner.say(define(other(), Source::Live, Absent)),
         refused(|job| JobRefusal::Exists { job })
     );
-    assert_eq!(owner.say(define(job(), file(2), None)), Ok(()), "it takes the name over");
+    assert_eq!(owner.say(define(job(), file(2), Any)), Ok(()), "it takes the name over");
     let of_file = || refused(|job| JobRefusal::OfFile { job });
-    assert_eq!(owner.say(define(other(), Source::Live, Some(false))), of_file());
+    assert_eq!(owner.say(define(other(), Source::Live, Revision(1))), of_file());
     assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), of_file());
     assert_eq!(
-        owner.say(define(other(), file(1), None)),
+        owner.say(define(other(), file(1), Any)),
         refused(|job| JobRefusal::OldFile { job })
     );
     assert_eq!(owner.say(JobChange::Enable { enabled: false }), Ok(()), "that anybody may");
-    assert_eq!(owner.say(define(other(), file(3), None)), Ok(()));
+    assert_eq!(owner.say(define(other(), file(3), Any)), Ok(()));
     assert!(!owner.job().enabled, "the file says nothing new about that");
     assert_eq!(owner.say(JobChange::Remove { source: file(4) }), Ok(()));
     let missing = || refused(|job| JobRefusal::NotFound { job });
     assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), missing());
     assert_eq!(owner.say(JobChange::Enable { enabled: true }), missing());
-    assert_eq!(owner.say(define(job(), Source::Live, Some(false))), missing());
+    assert_eq!(owner.say(define(job(), Source::Live, Revision(1))), missing());
 }
 
 #[test]
@@ -376,10 +379,10 @@ fn only_another_schedule_begins_anew() {
     owner.fire_one(1);
     owner.wait(ms(2_500));
     let edited = Job { args: Bytes::from_static(b"7"), ..job() };
-    assert_eq!(owner.say(define(edited, Source::Live, None)), Ok(()));
+    assert_eq!(owner.say(define(edited, Source::Live, Any)), Ok(()));
     assert_eq!(owner.job().fired_through, tick(1), "what is due stays due");
     let slower = Job { schedule: Schedule::Every(ms(60_000)), ..job() };
-    assert_eq!(owner.say(define(slower, Source::Live, None)), Ok(()));
+    assert_eq!(owner.say(define(slower, Source::Live, Any)), Ok(()));
     assert_eq!((owner.job().since, owner.job().fired_through), (owner.clock, owner.clock));
     assert_eq!(owner.job().counts.fired, 1, "what has been is remembered");
     // What passes while it is disabled is not missed.
@@ -390,17 +393,80 @@ fn only_another_schedule_begins_anew() {
 }
 
 #[test]
-fn tasks_of_a_removed_job_go_on() {
+fn an_edit_is_of_the_job_that_was_seen() {
     let mut owner = Owner::of(job());
-    let task = owner.fire_one(1);
+    let seen = owner.job().revision;
+    let edited = |args| Job { args: Bytes::from_static(args), ..job() };
+    assert_eq!(owner.say(define(edited(b"1"), Source::Live, Revision(seen))), Ok(()));
+    let changed = || Err(JobRefusal::Changed { job: name() });
+    assert_eq!(owner.say(define(edited(b"2"), Source::Live, Revision(seen))), changed());
+    assert_eq!(owner.job().job, edited(b"1"));
+    // Of the first edit the answer may have been lost: said again it is still done.
+    assert_eq!(owner.say(define(edited(b"1"), Source::Live, Revision(seen))), Ok(()));
+    let seen = owner.job().revision;
+    assert_eq!(owner.say(JobChange::Enable { enabled: false }), Ok(()));
+    assert_eq!(owner.say(define(edited(b"3"), Source::Live, Revision(seen))), changed());
+    // A run by hand is of what was seen, too.
+    let (hosts, at) = (Hosts::Any, owner.clock);
+    let run = RunNow { job: name(), revision: seen, at, template: tried(1), hosts };
+    assert_eq!(answer(&owner.order(Command::RunNow(Box::new(run)))), changed());
+}
+
+#[test]
+fn what_runs_for_a_removed_job_goes_on_and_what_waits_is_cancelled() {
+    let mut owner = Owner::of(Job { template: tried(3), ..job() });
+    let tasks: Vec<TaskId> = (1..=4).map(|number| owner.fire_one(number)).collect();
+    let tokens: Vec<_> = tasks[1..].iter().map(|task| owner.lease(*task, executor(1))).collect();
     assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), Ok(()));
-    assert_eq!(owner.partition.target(task), Some(&Target::Anywhere));
-    owner.end(task, succeeded());
-    assert_eq!(owner.state(task), State::Succeeded);
+    assert_eq!(owner.state(tasks[0]), State::Cancelled);
+    assert_eq!(owner.partition.target(tasks[1]), Some(&Target::Anywhere));
+    owner.report(executor(1), tasks[1], tokens[0], succeeded());
+    assert_eq!(owner.state(tasks[1]), State::Succeeded);
+    // It is not tried again, whether it failed or was taken back.
+    owner.report(executor(1), tasks[2], tokens[1], failed(FailureKind::Error));
+    owner.order(Command::Release { runs: vec![(tasks[3], tokens[2])] });
+    assert_eq!(
+        (owner.state(tasks[2]), owner.state(tasks[3])),
+        (State::Cancelled, State::Cancelled)
+    );
     assert_eq!(owner.partition.job_tasks().count(), 0);
     // One of the same name has ids of its own: its ticks come later.
-    assert_eq!(owner.say(define(job(), Source::Live, Some(true))), Ok(()));
-    assert_ne!(owner.fire(&[], &[20], Hosts::Any), [task]);
+    assert_eq!(owner.say(define(job(), Source::Live, Absent)), Ok(()));
+    assert_ne!(owner.fire(&[], &[20], Hosts::Any), [tasks[3]]);
+}
+
+#[test]
+fn what_waits_for_a_task_that_the_job_runs_no_more_is_cancelled() {
+    let mut owner = Owner::of(job());
+    let (waiting, running) = (owner.fire_one(1), owner.fire_one(2));
+    let token = owner.lease(running, executor(1));
+    let edited = Job { args: Bytes::from_static(b"7"), ..job() };
+    assert_eq!(owner.say(define(edited, Source::Live, Any)), Ok(()));
+    assert_eq!(owner.state(waiting), State::Ready, "that is for ticks to come");
+    let mut other = job();
+    other.template.name = "other".to_owned();
+    assert_eq!(owner.say(define(other, Source::Live, Any)), Ok(()));
+    assert_eq!(owner.state(waiting), State::Cancelled);
+    assert_eq!(owner.job().counts.cancelled, 1, "the job knows");
+    owner.report(executor(1), running, token, succeeded());
+    assert_eq!(owner.state(running), State::Succeeded);
+}
+
+#[test]
+fn a_tick_that_ran_before_its_job_was_defined_anew_is_not_told_as_missed() {
+    let mut owner = Owner::new();
+    let at = owner.clock + ms(1_000);
+    let once = || Job { schedule: Schedule::At(at), ..job() };
+    assert_eq!(owner.say(define(once(), Source::Live, Absent)), Ok(()));
+    let task = owner.fire_one(1);
+    owner.end(task, succeeded());
+    assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), Ok(()));
+    assert_eq!(owner.say(define(once(), Source::Live, Absent)), Ok(()));
+    assert_eq!(owner.fire(&[], &[1], Hosts::Any), [], "it does not run again");
+    let TickRecord { verdict, runs, .. } = owner.last();
+    assert_eq!(*verdict, Verdict::Fired);
+    assert_eq!((runs[0].task, runs[0].end), (Some(task), Some(TickEnd::Succeeded)));
+    assert_eq!(owner.events(), []);
 }
 
 #[test]

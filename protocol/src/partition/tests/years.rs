@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::job::{Job, JobName, Misfire, Plan, Schedule, Source, Zones};
-use crate::partition::{Fire, Hosts, JobChange};
+use crate::partition::{Fire, Hosts, JobChange, Precondition};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -75,7 +75,11 @@ impl Churn {
         job.misfire = Misfire::All { most: 100 };
         job.check(&self.zones).unwrap();
         let plan = Plan::new(&job.schedule, &job.timezone, &self.zones).unwrap();
-        let change = JobChange::Define { job: Box::new(job), source: Source::Live, is_new: None };
+        let change = JobChange::Define {
+            job: Box::new(job),
+            source: Source::Live,
+            precondition: Precondition::Any,
+        };
         self.apply(self.term, vec![Command::ChangeJob { job: name.clone(), change }]);
         self.next.insert(name, (plan, None));
     }

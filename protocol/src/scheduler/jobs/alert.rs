@@ -47,7 +47,7 @@ impl Scheduler {
     }
 
     fn alert_of(&self, name: &JobName, state: &JobState) -> Option<AlertTask> {
-        let notice = state.alerts.front()?;
+        let notice = state.alerts.front().filter(|_| state.may_tell())?;
         let alert = state.job.alert.as_ref()?;
         Some(AlertTask {
             job: name.clone(),

@@ -88,7 +88,7 @@ impl Scheduler {
         let Some(partition) = self.partition_of_job(&job) else {
             return;
         };
-        let run = RunNow { job, at, template, hosts };
+        let run = RunNow { job, revision: state.revision, at, template, hosts };
         self.push_asked(partition, origin, Command::RunNow(Box::new(run)));
     }
 

@@ -1,7 +1,7 @@
 //! What is due is put into the log of its partition.
 
 use crate::id::{GroupId, NodeId};
-use crate::job::{JobName, JobState, On};
+use crate::job::{JobName, JobState, On, due};
 use crate::membership::Liveness;
 use crate::partition::{Command, Fire, Hosts};
 use crate::scheduler::Scheduler;
@@ -15,6 +15,9 @@ const UNTOLD: Span = Span::from_millis(500);
 const BEHIND: Span = Span::from_millis(5_000);
 /// A job whose tasks find no room is looked at again after so long.
 const FULL: Span = Span::from_millis(1_000);
+/// A job whose task no node here declares is looked at again after so long: whoever has just become the
+/// owner may not have heard of them all, and how the task is treated is for them to say.
+const UNDECLARED: Span = Span::from_millis(500);
 /// What is proposed is looked at again after so long if nothing has come of it.
 const REPEAT: Span = Span::from_millis(5_000);
 
@@ -49,10 +52,24 @@ impl Scheduler {
         let Some(state) = owned.job(name) else {
             return;
         };
-        let commands = self.due_commands(name, state, now);
-        if !state.alerts.is_empty() {
+        let mut commands = self.due_commands(name, state, now);
+        let has_declared = self.completed(&state.job.template).is_ok();
+        let is_undeclared = |command: &Command| match command {
+            Command::Fire(fire) if !has_declared => {
+                let wait = undeclared_wait(state.job.misfire_grace);
+                let offset = due::offset(name, state.job.jitter);
+                fire.ticks.first().is_some_and(|tick| now.since(*tick + offset) < wait)
+            }
+            _ => false,
+        };
+        let waits_for_declaration = commands.iter().any(is_undeclared);
+        commands.retain(|command| !is_undeclared(command));
+        if state.may_tell() {
             // There was no room for the task that tells of it.
             self.plans.notices.insert(name.clone());
+        }
+        if waits_for_declaration && commands.is_empty() {
+            return self.plans.look_again(name, tick + UNDECLARED);
         }
         if commands.is_empty() {
             // This node's clock is ahead of partition time, or has nothing to do any more.
@@ -107,7 +124,8 @@ impl Scheduler {
     }
 
     /// A template with what it leaves to declarations. Whether anybody knows the task was asked when
-    /// the job was defined; if nobody does any more, it waits until somebody does.
+    /// the job was defined; if nobody does any more, its tick waits a while, and then in the default
+    /// queue until somebody does.
     pub(super) fn template_of(&self, template: &Template) -> Template {
         self.completed(template).unwrap_or_else(|_| {
             template.completed(Template::QUEUE_DEFAULT, &template.options.clone())
@@ -130,3 +148,11 @@ impl Scheduler {
         Hosts::Each { present, absent }
     }
 }
+
+/// How old a tick may become while nobody declares its task: in time it must be all the same.
+fn undeclared_wait(grace: Span) -> Span {
+    Span::from_millis(grace.as_millis() / 2).min(UNDECLARED_MAX)
+}
+
+/// Nodes that start with a host have begun to serve by then.
+const UNDECLARED_MAX: Span = Span::from_millis(10_000);

@@ -3,7 +3,7 @@
 use super::lone_owner::{LoneOwner, START, template};
 use crate::job::{Alert, Job, JobName, Schedule, Source};
 use crate::limits::Limits;
-use crate::partition::{Command, JobChange, JobRefusal, Partition};
+use crate::partition::{Command, JobChange, JobRefusal, Partition, Precondition};
 use crate::time::{Span, Wall};
 use crate::wire::{Answer, Ask, RequestError};
 
@@ -26,7 +26,11 @@ fn change(change: JobChange) -> Ask {
 }
 
 fn define(job: Job) -> Ask {
-    change(JobChange::Define { job: Box::new(job), source: Source::Live, is_new: None })
+    change(JobChange::Define {
+        job: Box::new(job),
+        source: Source::Live,
+        precondition: Precondition::Any,
+    })
 }
 
 fn remove() -> Ask {

@@ -12,7 +12,7 @@ use crate::job::{
 use crate::limits::Limits;
 use crate::membership::Liveness;
 use crate::meta::Join;
-use crate::partition::{Command, JobChange, JobRefusal, Partition};
+use crate::partition::{Command, JobChange, JobRefusal, Partition, Precondition};
 use crate::scheduler::Event;
 use crate::task::{Failure, FailureKind, Outcome, State, Template};
 use crate::time::{Span, Wall};
@@ -44,7 +44,7 @@ fn define(job: Job, source: Source) -> Ask {
 }
 
 fn define_as(name: JobName, job: Job, source: Source) -> Ask {
-    let change = JobChange::Define { job: Box::new(job), source, is_new: None };
+    let change = JobChange::Define { job: Box::new(job), source, precondition: Precondition::Any };
     Ask::ChangeJob { job: name, change }
 }
 
@@ -401,7 +401,8 @@ fn a_job_of_a_zone_that_is_unknown_here_does_not_stop_others() {
     for (index, (n, zone)) in (5..).zip([(0, "Mars/Olympus"), (1, "UTC")]) {
         let job = Job { timezone: zone.to_owned(), ..every(10_000) };
         let source = Source::Live;
-        let change = JobChange::Define { job: Box::new(job), source, is_new: None };
+        let change =
+            JobChange::Define { job: Box::new(job), source, precondition: Precondition::Any };
         let commands = vec![Command::ChangeJob { job: nth(n), change }];
         let proposal = crate::partition::Proposal { term: 1, at: START, commands };
         partition.apply(index, 1, proposal, &mut Vec::new());

@@ -13,7 +13,8 @@ use crate::job::{
 };
 use crate::meta::FileVerdict;
 use crate::partition::{
-    AlertTask, Command, Fire, Hosts, JobChange, JobRefusal, Partition, Proposal, Report, RunNow,
+    AlertTask, Command, Fire, Hosts, JobChange, JobRefusal, Partition, Precondition, Proposal,
+    Report, RunNow,
 };
 use crate::task::{InvalidBatch, Outcome, Template};
 use crate::time::Span;
@@ -30,7 +31,8 @@ golden! {
     AlertEvent { Failure, Missed, Recovery, Unreported }
     Hosts { Any, Each }
     JobChange { Define, Remove, Enable }
-    JobRefusal { Exists, NotFound, OfFile, Full, OldFile, Overloaded, Untimely }
+    Precondition { Absent, Any, Revision }
+    JobRefusal { Changed, Exists, NotFound, OfFile, Full, OldFile, Overloaded, Untimely }
     InvalidJob { Args, Cron, Label, Option, Task, Zone }
     InvalidLabel { Text, TooMany }
 }
@@ -58,6 +60,7 @@ pub(super) fn job() -> Job {
         enabled: true,
         max_runs: Some(9),
         report_within: Some(Span::from_millis(5)),
+        command: Some("pg_dump --all".into()),
         alert: Some(Alert {
             template: Template::new("page"),
             on_failure: true,
@@ -71,7 +74,7 @@ fn define() -> JobChange {
     JobChange::Define {
         job: Box::new(job()),
         source: Source::File { number: 3 },
-        is_new: Some(true),
+        precondition: Precondition::Absent,
     }
 }
 
@@ -91,7 +94,8 @@ pub(super) fn commands() -> [Command; 5] {
         template: template(),
         hosts: hosts(),
     };
-    let run = RunNow { job: name(), at: AT, template: template(), hosts: Hosts::Any };
+    let (hosts, at) = (Hosts::Any, AT);
+    let run = RunNow { job: name(), revision: 3, at, template: template(), hosts };
     let args = Bytes::from_static(b"{}");
     let alert = AlertTask { job: name(), number: 4, template: template(), args };
     [
@@ -114,7 +118,7 @@ fn partition() -> Partition {
     };
     let job = Job { schedule: Schedule::Every(Span::from_millis(5_000)), start: None, ..job() };
     let source = Source::Live;
-    let change = JobChange::Define { job: Box::new(job), source, is_new: None };
+    let change = JobChange::Define { job: Box::new(job), source, precondition: Precondition::Any };
     apply(5, since, Command::ChangeJob { job: name(), change });
     let mut once = Template::new("dump");
     once.options.attempts_max = Some(1);
@@ -139,6 +143,9 @@ fn partition() -> Partition {
     let reports = vec![Report { task, token, outcome }];
     apply(8, first, Command::Report { lessee, reports });
     apply(9, second, fire(first, second));
+    let args = Bytes::from_static(b"{}");
+    let alert = AlertTask { job: name(), number: 0, template: template(), args };
+    apply(10, second, Command::Alert(Box::new(alert)));
     partition
 }
 
@@ -160,6 +167,7 @@ fn definitions() {
         JobChange::Remove { source: Source::Live },
         JobChange::Enable { enabled: true },
     ]);
+    check(&[Precondition::Absent, Precondition::Any, Precondition::Revision(300)]);
     check(&[Hosts::Any, hosts()]);
 }
 
@@ -167,6 +175,7 @@ fn definitions() {
 fn refusals() {
     let job = name;
     check(&[
+        JobRefusal::Changed { job: job() },
         JobRefusal::Exists { job: job() },
         JobRefusal::NotFound { job: job() },
         JobRefusal::OfFile { job: job() },
@@ -214,7 +223,7 @@ fn in_snapshots() {
     let counts =
         JobCounts { fired: 2, failed: 1, missed: 2, failures_in_row: 1, ..Default::default() };
     assert_eq!(known.counts, counts);
-    assert_eq!((known.history.iter().count(), known.alerts.len()), (2, 3));
+    assert_eq!((known.history.iter().count(), known.alerts.len()), (2, 2));
     assert_eq!(state.job_tasks().count(), 1);
     check_bytes(&BTreeMap::from([("Snapshot.Jobs".to_owned(), state.to_bytes())]));
     let committed = &vectors()["Snapshot.Jobs"];

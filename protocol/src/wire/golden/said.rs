@@ -204,7 +204,7 @@ fn answered_to_callers() {
         result: Some(Bytes::from_static(b"3")),
         error: Some(failure()),
     };
-    let state = JobState::new(jobs::job(), Source::Live, 300, AT);
+    let state = JobState::new(jobs::job(), Source::Live, 300, AT, AT);
     let shown = JobView::of(&jobs::name(), &state, Some(AT));
     let line = JobLine::of(&jobs::name(), &state, None);
     check(&[

@@ -130,16 +130,18 @@ fn never(
 fn often(job: &Job, when: &When, limit: Option<Span>, problems: &mut Problems<'_>) {
     let interval = match &job.schedule {
         Schedule::Every(every) => *every,
-        Schedule::Cron(_) if when.cron.as_ref().is_some_and(|cron| cron.is_every_second()) => {
-            Span::from_millis(1_000)
-        }
-        Schedule::At(_) | Schedule::Cron(_) => return,
+        Schedule::Cron(_) => match &when.cron {
+            Some(cron) => cron.nearest(),
+            None => return,
+        },
+        Schedule::At(_) => return,
     };
     let may_pile_up = interval < OFTEN
         && job.overlap == Overlap::Allow
         && limit.is_none_or(|limit| limit > interval);
     let mut helps = Vec::new();
-    if when.cron.is_some() {
+    let is_every_second = when.cron.is_some() && interval == SECOND;
+    if is_every_second {
         helps.push("six fields begin with the second; leave that out to fire once a minute");
     }
     if may_pile_up {
@@ -147,14 +149,17 @@ fn often(job: &Job, when: &When, limit: Option<Span>, problems: &mut Problems<'_
     }
     // An interval in seconds is written by nobody who means minutes.
     if !helps.is_empty() {
-        let problem = match when.cron {
-            Some(_) => "this fires every second".to_owned(),
-            None => format!("this fires every {}", quantity::spelled(interval)),
+        let interval = quantity::spelled(interval);
+        let problem = match &when.cron {
+            Some(_) if is_every_second => "this fires every second".to_owned(),
+            Some(_) => format!("ticks of this are only {interval} apart"),
+            None => format!("this fires every {interval}"),
         };
         problems.warn(when.place.clone(), problem, helps.join("; "));
     }
 }
 
+const SECOND: Span = Span::from_millis(1_000);
 /// What comes in shorter intervals is seldom meant to run twice at once.
 const OFTEN: Span = Span::from_millis(10_000);
 /// For so many unknown tasks others are looked for that may have been meant: with thousands of both

@@ -12,6 +12,7 @@ use umbel_protocol::time::{Span, Wall};
 use super::super::super::raw::{RawJob, Text};
 use super::super::super::report::Problems;
 use super::super::span;
+use crate::timezones;
 
 /// When a job fires.
 pub(super) struct When {
@@ -90,7 +91,7 @@ impl Times {
         let name = raw.get_ref().clone();
         match zones.zone(&name) {
             Ok(_) => {
-                let zone = jiff::tz::db().get(&name).ok();
+                let zone = timezones::database().get(&name).ok();
                 Self { name, zone }
             }
             Err(error) => {

@@ -153,6 +153,18 @@ warning: this fires every second
         (
             r#"[jobs.a]
 task = "umbel.noop"
+cron = "*/2 * * * * *""#,
+            r#"
+warning: ticks of this are only 2s apart
+ --> cluster.toml:3:8
+  |
+3 | cron = "*/2 * * * * *"
+  |        ^^^^^^^^^^^^^^^
+  = help: runs pile up if one takes longer; set overlap = "forbid""#,
+        ),
+        (
+            r#"[jobs.a]
+task = "umbel.noop"
 every = "5s"
 time_limit = "6s""#,
             r#"
