@@ -11,10 +11,11 @@
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
 //! a [record](crate::task::Record::weight) or a [job](crate::job::Job::weight) weighs; of jobs,
 //! [`JOBS_MAX`], [`JOBS_BYTES_MAX`], [`JOB_TASKS_MAX`], [`JOB_TASKS_BYTES_MAX`], [`JOB_OPEN_MAX`],
-//! [`EXPIRES_ON_NODE`], [`NOTICES_MAX`], [`ALERTS_OPEN_MAX`], [`REPORTS_AWAITED_MAX`],
-//! [`TICKS_KEPT_MAX`], [`TICK_RUNS_KEPT_MAX`], [`TICK_RUNS_KEPT_CROWDED`] and [`TICK_OUTPUT_BYTES_MAX`] are. They stay as they are for as long as there are
-//! logs that were written under them; another value is another command, which says so. All others
-//! are for an owner or a node to decide, and may differ between nodes.
+//! [`EXPIRES_ON_NODE`], [`NOTICES_MAX`], [`NOTICE_NODES_MAX`], [`ALERTS_OPEN_MAX`],
+//! [`REPORTS_AWAITED_MAX`], [`TICKS_KEPT_MAX`], [`TICK_RUNS_KEPT_MAX`], [`TICK_RUNS_KEPT_CROWDED`] and
+//! [`TICK_OUTPUT_BYTES_MAX`] are. They stay as they are for as long as there are logs that were written
+//! under them; another value is another command, which says so. All others are for an owner or a node
+//! to decide, and may differ between nodes.
 
 use crate::partition::{Room, Shelves};
 use crate::task::{
@@ -132,6 +133,8 @@ pub const EXPIRES_ON_NODE: Span = Span::from_millis(600_000);
 /// Most that waits to be told of one job: its owner tells it within a round, if there is room for the
 /// tasks that do.
 pub const NOTICES_MAX: usize = 8;
+/// Nodes that one of those names.
+pub const NOTICE_NODES_MAX: usize = 10;
 /// Tasks that tell of one job and have not ended: beyond it what there is to tell waits, so that an alert
 /// that nobody can run does not fill the partition.
 pub const ALERTS_OPEN_MAX: usize = 16;
@@ -155,7 +158,8 @@ pub const TICK_OUTPUT_BYTES_MAX: usize = 256;
 /// still come to hold, and their open tasks.
 const JOBS_IMAGE_BYTES_MAX: usize = JOBS_BYTES_MAX
     + JOBS_MAX * (512 + TICK_RUNS_KEPT_CROWDED * (128 + TICK_OUTPUT_BYTES_MAX))
-    + JOBS_MAX * (NOTICES_MAX * (128 + TICK_OUTPUT_BYTES_MAX) + REPORTS_AWAITED_MAX * 18)
+    + JOBS_MAX * NOTICES_MAX * (128 + NOTICE_NODES_MAX * 19 + TICK_OUTPUT_BYTES_MAX)
+    + JOBS_MAX * REPORTS_AWAITED_MAX * 18
     + JOBS_MAX * ALERTS_OPEN_MAX * 18
     + JOB_TASKS_BYTES_MAX
     + 1024 * 1024;

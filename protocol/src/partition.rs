@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 pub use self::command::{Change, Command, Grant, Loss, Proposal, Refusal, Report};
 use self::jobs::Jobs;
-pub use self::jobs::{AlertTask, Fire, Hosts, JobChange, JobRefusal, Precondition, RunNow};
+pub use self::jobs::{AlertTask, Fire, JobChange, JobRefusal, Nodes, Precondition, RunNow};
 pub use self::shelf::{Room, Shelf, Shelves};
 pub use self::snapshot::CorruptSnapshot;
 use self::tally::Tally;

@@ -123,16 +123,17 @@ impl Client {
         loop {
             let after = listing.jobs.last().map(|line| line.name.clone());
             let ask = Ask::ListJobs { prefix: prefix.to_owned(), after: after.clone(), limit };
-            let (jobs, missing) = match self.exchange().one(&ask, self.within()).await? {
-                Answer::Jobs { jobs, partitions_missing } => (jobs, partitions_missing),
+            let (jobs, has_more, missing) = match self.exchange().one(&ask, self.within()).await? {
+                Answer::Jobs { jobs, has_more, partitions_missing } => {
+                    (jobs, has_more, partitions_missing)
+                }
                 other => return Err(ClientError::unexpected(&other)),
             };
-            let is_full = jobs.len() >= JOBS_LISTED_MAX;
             // Whatever a node answers, each page goes on where the last one ended.
             let known = listing.jobs.len();
             listing.jobs.extend(jobs.into_iter().filter(|line| Some(&line.name) > after.as_ref()));
             listing.partitions_missing = listing.partitions_missing.max(missing);
-            if !is_full || listing.jobs.len() == known {
+            if !has_more || listing.jobs.len() == known {
                 return Ok(listing);
             }
         }

@@ -251,4 +251,24 @@ mod tests {
         assert_eq!(two.fire, [at(35), at(45)]);
         assert_eq!(due(&job, &plan(&job), at(0), at(0), 0, Span::ZERO, at(1_000)), None);
     }
+
+    #[test]
+    fn an_interval_begins_at_its_start_however_early_that_is() {
+        let mut job = job(Misfire::Skip);
+        (job.schedule, job.start) = (Schedule::Every(seconds(3_600)), Some(at(1_800)));
+        let next = |after| next_tick(&job, &plan(&job), at(0), at(after));
+        assert_eq!([next(0), next(1_800)], [Some(at(1_800)), Some(at(5_400))]);
+    }
+
+    #[test]
+    fn nobody_is_too_late_by_less_than_a_second() {
+        let mut job = job(Misfire::Skip);
+        job.misfire_grace = Span::ZERO;
+        let due_at = |now| {
+            let due = due(&job, &plan(&job), at(0), at(0), 9, Span::ZERO, now).unwrap();
+            (due.fire.len(), due.missed.len())
+        };
+        assert_eq!(due_at(at(10) + Span::from_millis(900)), (1, 0));
+        assert_eq!(due_at(at(10) + Span::from_millis(1_100)), (0, 1));
+    }
 }

@@ -1,7 +1,7 @@
 //! What is remembered of a job's ticks.
 //!
 //! A tick is remembered with the runs that it led to: one, or with [`On::Each`](super::On::Each) one
-//! for each host, those that missed it among them. The last ticks are kept, as far as there is room,
+//! for each node, those that missed it among them. The last ticks are kept, as far as there is room,
 //! and counts of all.
 
 use std::collections::VecDeque;
@@ -51,7 +51,7 @@ pub enum Verdict {
 /// One run of a tick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TickRun {
-    /// The task that is the run; none if its host missed it.
+    /// The task that is the run; none if its node missed it.
     pub task: Option<TaskId>,
     /// Who was to run it, or has run it last.
     pub node: Option<NodeId>,
@@ -72,9 +72,9 @@ pub enum TickEnd {
     Cancelled,
     /// It failed for good.
     Failed,
-    /// Its host was down when it was to start, or did not start it in time.
+    /// Its node was down when it was to start, or did not start it in time.
     Missed,
-    /// On that host an earlier run had not ended.
+    /// On that node an earlier run had not ended.
     Skipped,
     /// It ended well.
     Succeeded,
@@ -108,9 +108,9 @@ pub struct JobCounts {
     pub failed: u64,
     /// Runs that were stopped.
     pub cancelled: u64,
-    /// Ticks that were missed, and hosts that missed one; of long downtimes at least so many.
+    /// Ticks that were missed, and nodes that missed one; of long downtimes at least so many.
     pub missed: u64,
-    /// Ticks that were skipped because an earlier one still ran, on all or on some host.
+    /// Ticks that were skipped because an earlier one still ran, on all or on some node.
     pub skipped: u64,
     /// Runs that have failed since the last one that ended well.
     pub failures_in_row: u64,

@@ -1,8 +1,9 @@
 //! The end of what a run printed, for a job's history.
 //!
 //! Commands return `{"exit_code":0,"stdout":"...","stderr":"..."}` and fail with the same as the
-//! detail; what people want to see of it is the end of its standard error if there is any, else of its
-//! standard output. All else is shown as it is. Part of the log's meaning: copies keep the same.
+//! detail; what people want to see of it is the end of its standard error where it failed, and of its
+//! standard output where it did not, or of the other one if there is nothing. All else is shown as it
+//! is. Part of the log's meaning: copies keep the same.
 
 use crate::limits::TICK_OUTPUT_BYTES_MAX;
 
@@ -11,7 +12,10 @@ use crate::limits::TICK_OUTPUT_BYTES_MAX;
 pub fn tail(json: &[u8]) -> String {
     let text = String::from_utf8_lossy(json);
     let printed = |key| string_after(&text, key).filter(|text| !text.trim().is_empty());
-    let shown = printed("\"stderr\":\"").or_else(|| printed("\"stdout\":\""));
+    let (stdout, stderr) = ("\"stdout\":\"", "\"stderr\":\"");
+    let is_good = text.starts_with("{\"exit_code\":0,");
+    let (first, second) = if is_good { (stdout, stderr) } else { (stderr, stdout) };
+    let shown = printed(first).or_else(|| printed(second));
     let is_command = text.starts_with("{\"exit_code\":") || text.starts_with("{\"signal\":");
     match shown {
         Some(shown) if is_command => end_of(shown.trim_end()),
@@ -64,6 +68,9 @@ mod tests {
         assert_eq!(tail(out), "42 \"files\"\nof 7\u{e4}");
         let err = br#"{"exit_code":1,"stdout":"begun\n","stderr":"no such file\n"}"#;
         assert_eq!(tail(err), "no such file");
+        let both = br#"{"exit_code":0,"stdout":"42 files\n","stderr":"removing /\n"}"#;
+        assert_eq!(tail(both), "42 files");
+        assert_eq!(tail(br#"{"exit_code":0,"stdout":" ","stderr":"hm\n"}"#), "hm");
         assert_eq!(tail(br#"{"exit_code":0,"stdout":"","stderr":""}"#), "");
     }
 

@@ -73,8 +73,8 @@ pub struct Notice {
     pub at: Wall,
     /// The task, if there was one.
     pub task: Option<TaskId>,
-    /// The node, if it is known.
-    pub node: Option<NodeId>,
+    /// The node, if it is known, or those that missed the tick: at most [`NOTICE_NODES_MAX`](crate::limits::NOTICE_NODES_MAX).
+    pub nodes: Vec<NodeId>,
     /// The end of what the run said.
     pub output: String,
 }
@@ -95,12 +95,18 @@ pub struct SentAlert {
 pub enum AlertEvent {
     /// A run failed for good.
     Failure,
-    /// A tick was missed, on all hosts or on one.
+    /// A tick was missed, on all nodes or on one.
     Missed,
     /// A run ended well again.
     Recovery,
     /// A tick was fired, and no run of it ended well in time.
     Unreported,
+}
+
+impl Notice {
+    fn weight(&self) -> usize {
+        NOTICE_WEIGHT + self.nodes.len() * 16 + self.output.len()
+    }
 }
 
 impl AlertEvent {
@@ -281,13 +287,15 @@ impl JobState {
     /// What its memory is counted as.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let notices: usize = self.alerts.iter().map(|notice| 128 + notice.output.len()).sum();
+        let notices: usize = self.alerts.iter().map(Notice::weight).sum();
         let awaited = self.awaited.len() * 16;
         let open = self.alerts_open.len() * ALERT_OPEN_WEIGHT;
         STATE_WEIGHT + self.job.weight() + self.history.weight() + notices + awaited + open
     }
 }
 
+/// A notice without its nodes and its output.
+const NOTICE_WEIGHT: usize = 128;
 /// A task that tells of a job, here and where its job is noted.
 const ALERT_OPEN_WEIGHT: usize = 128;
 /// Counts and places, and the place among the others.

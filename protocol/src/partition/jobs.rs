@@ -2,7 +2,7 @@
 //! [`conclude`], [`alert`].
 //!
 //! A tick fires **once**: one command moves [`fired_through`](JobState::fired_through) and creates the
-//! [`task`]s, whose ids follow from the job, the tick and the host; there is no state in which one has
+//! [`task`]s, whose ids follow from the job, the tick and the node; there is no state in which one has
 //! happened and not the other.
 
 mod alert;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::alert::AlertTask;
 pub use self::define::{JobChange, JobRefusal, Precondition};
-pub use self::fire::{Fire, Hosts, RunNow};
+pub use self::fire::{Fire, Nodes, RunNow};
 pub(super) use self::image::JobsImage;
 use super::Partition;
 use crate::id::TaskId;

@@ -1,6 +1,7 @@
 //! Answers on their way back, to a client of this node or to the node that asked for one.
 
 use super::asks::{Origin, Place};
+use super::jobs::Page;
 use super::{Effect, Scheduler};
 use crate::id::NodeId;
 use crate::partition::JobRefusal;
@@ -85,8 +86,8 @@ impl Scheduler {
             Answer::Tasks { tasks, partitions_missing } => {
                 return self.listed(from, id, tasks, partitions_missing);
             }
-            Answer::Jobs { jobs, partitions_missing } => {
-                return self.jobs_listed(from, id, jobs, partitions_missing);
+            Answer::Jobs { jobs, has_more, partitions_missing } => {
+                return self.jobs_listed(from, id, Page { jobs, has_more }, partitions_missing);
             }
             other => other,
         };

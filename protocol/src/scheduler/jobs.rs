@@ -11,7 +11,7 @@ mod list;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) use self::list::JobListing;
+pub(super) use self::list::{JobListing, Page};
 use super::{Now, Scheduler};
 use crate::id::PartitionId;
 use crate::job::{Job, JobName, JobState, Plan, Schedule, Zones};

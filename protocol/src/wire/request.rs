@@ -161,8 +161,10 @@ pub enum Answer {
     Job(Box<JobView>),
     /// Some jobs.
     Jobs {
-        /// The jobs, by name.
+        /// The jobs, by name: all that there are up to the last of them.
         jobs: Vec<JobLine>,
+        /// Whether others come after those.
+        has_more: bool,
         /// As of [`Answer::Tasks`].
         partitions_missing: u16,
     },

@@ -1,15 +1,15 @@
 //! What becomes of a job when a task of it ends, or does not report.
 
 use super::OpenTask;
-use crate::id::TaskId;
+use crate::id::{NodeId, TaskId};
 use crate::job::{AlertEvent, JobName, JobState, Notice, TickEnd, tail};
 use crate::partition::{Change, Partition};
 use crate::task::{Phase, Record};
 use crate::time::Wall;
 
 impl Partition {
-    /// Notes the ends of tasks of jobs among `changes` from the one at `from` on. What is to be tried
-    /// again there though its job does not want it any more ends, too.
+    /// Notes what became of tasks of jobs by `changes` from the one at `from` on. What is to be tried
+    /// again though its job does not want it any more ends, too.
     pub(in crate::partition) fn conclude_jobs(&mut self, from: usize, changes: &mut Vec<Change>) {
         let mut next = from;
         while let Some(change) = changes.get(next) {
@@ -22,13 +22,33 @@ impl Partition {
                         self.tell_notices(&job, changes);
                     }
                 }
-                Change::Ready { task } | Change::Scheduled { task, .. }
-                    if task.is_derived() && self.is_unwanted(task) =>
-                {
-                    self.cancel(task, changes);
+                Change::Leased { task, lessee, .. } if task.is_derived() => {
+                    self.note_run(task, Some(lessee.node));
+                }
+                Change::Ready { task } | Change::Scheduled { task, .. } if task.is_derived() => {
+                    if self.is_unwanted(task) {
+                        self.cancel(task, changes);
+                    } else {
+                        self.note_run(task, None);
+                    }
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A run of a job is on `node` from now on, or waits.
+    fn note_run(&mut self, task: TaskId, node: Option<NodeId>) {
+        let now = self.now;
+        let Some(open) = self.jobs.open.get(&task) else {
+            return;
+        };
+        // What it weighs stays the same.
+        let state = self.jobs.states.get_mut(&open.job).filter(|state| state.born == open.born);
+        let tick = state.and_then(|state| state.history.tick_mut(open.tick, open.by_hand));
+        if let Some(run) = tick.and_then(|tick| tick.run_mut(task)) {
+            run.node = node.or(run.node);
+            run.started_at = node.map(|_| now);
         }
     }
 
@@ -66,7 +86,10 @@ impl Partition {
                 state.reported(tick);
             }
             let (at, task) = (now, Some(task));
-            let notice = |event| Notice { event, tick, at, task, node, output: output.clone() };
+            let notice = |event| {
+                let (nodes, output) = (node.into_iter().collect(), output.clone());
+                Notice { event, tick, at, task, nodes, output }
+            };
             state.note_end(end, ends, notice);
         });
         self.tell_notices(&job, changes);
@@ -94,7 +117,7 @@ impl Partition {
                 tick,
                 at: now,
                 task,
-                node: None,
+                nodes: Vec::new(),
                 output: String::new(),
             });
         });

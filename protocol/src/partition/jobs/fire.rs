@@ -10,7 +10,7 @@ use crate::id::{NodeId, TaskId};
 use crate::job::{
     AlertEvent, JobName, JobState, Notice, Overlap, Target, TickEnd, TickRecord, TickRun, Verdict,
 };
-use crate::limits::{EXPIRES_ON_NODE, ID_AHEAD_MAX, JOB_OPEN_MAX};
+use crate::limits::{EXPIRES_ON_NODE, ID_AHEAD_MAX, JOB_OPEN_MAX, NOTICE_NODES_MAX};
 use crate::partition::{Change, Partition};
 use crate::sabotage::{self, Defect};
 use crate::task::{Phase, Record, Template};
@@ -34,7 +34,7 @@ pub struct Fire {
     /// What each runs: that of the job, with what it leaves to the declaration of its task.
     pub template: Template,
     /// Where.
-    pub hosts: Hosts,
+    pub nodes: Nodes,
 }
 
 /// Somebody wants a job to run now.
@@ -49,12 +49,12 @@ pub struct RunNow {
     /// See [`Fire::template`].
     pub template: Template,
     /// Where.
-    pub hosts: Hosts,
+    pub nodes: Nodes,
 }
 
-/// Which hosts run a tick.
+/// Which nodes run a tick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Hosts {
+pub enum Nodes {
     /// One that is selected, whichever has a slot.
     Any,
     /// Each of these.
@@ -69,7 +69,7 @@ pub enum Hosts {
 impl Partition {
     /// Decides about the ticks of a job.
     pub(in crate::partition) fn fire(&mut self, fire: Fire, changes: &mut Vec<Change>) {
-        let Fire { job, revision, after, ticks, missed, through, template, hosts } = fire;
+        let Fire { job, revision, after, ticks, missed, through, template, nodes } = fire;
         changes.push(Change::JobDue { job: job.clone() });
         let is_as_seen = self.jobs.states.get(&job).is_some_and(|state| {
             state.enabled && state.revision == revision && state.fired_through == after
@@ -80,7 +80,7 @@ impl Partition {
         }
         self.miss(&job, &missed);
         for tick in ticks {
-            let Ok(verdict) = self.fire_one(&job, tick, false, &template, &hosts, changes) else {
+            let Ok(verdict) = self.fire_one(&job, tick, false, &template, &nodes, changes) else {
                 // It is in time or late, as its rule says, when there is room again.
                 self.tell_notices(&job, changes);
                 changes.push(Change::JobFull { job });
@@ -101,19 +101,19 @@ impl Partition {
 
     /// Has a job run now, whatever its schedule says.
     pub(in crate::partition) fn run_now(&mut self, run: &RunNow, changes: &mut Vec<Change>) {
-        let RunNow { job, revision, at, template, hosts } = run;
+        let RunNow { job, revision, at, template, nodes } = run;
         let seen = self.jobs.states.get(job).map(|state| state.revision);
         let result = if seen.is_none() {
             Err(JobRefusal::NotFound { job: job.clone() })
         } else if *at <= self.dedup_floor || *at > self.now + ID_AHEAD_MAX {
             // Whether it has run already is not known any more, or could not be for long.
             Err(JobRefusal::Untimely { job: job.clone() })
-        } else if self.has_run(job, *at, hosts) {
+        } else if self.has_run(job, *at, nodes) {
             Ok(())
         } else if seen != Some(*revision) {
             Err(JobRefusal::Changed { job: job.clone() })
         } else {
-            let fired = self.fire_one(job, *at, true, template, hosts, changes);
+            let fired = self.fire_one(job, *at, true, template, nodes, changes);
             fired.map(|_| ()).map_err(|Full| JobRefusal::Overloaded { job: job.clone() })
         };
         changes.push(Change::JobChanged { job: job.clone(), result });
@@ -121,10 +121,10 @@ impl Partition {
     }
 
     /// Whether a run that was asked for at `at` has come to be.
-    fn has_run(&mut self, job: &JobName, at: Wall, hosts: &Hosts) -> bool {
+    fn has_run(&mut self, job: &JobName, at: Wall, nodes: &Nodes) -> bool {
         let is_told = |state: &mut JobState| state.history.tick_mut(at, true).is_some();
         self.jobs.take(job, is_told).unwrap_or(false)
-            || hosts
+            || nodes
                 .places()
                 .any(|place| self.is_known(self.job_task(job, at, Purpose::ByHand(place))))
     }
@@ -140,8 +140,15 @@ impl Partition {
             for tick in ticks {
                 state.history.push(TickRecord::new(*tick, now, Verdict::Missed));
             }
-            let what = format!("ticks that nobody fired in time: {}", ticks.len());
-            state.tell(AlertEvent::Missed, |event| Notice::of_tick(event, *last, now, what));
+            let output = format!("ticks that nobody fired in time: {}", ticks.len());
+            state.tell(AlertEvent::Missed, |event| Notice {
+                event,
+                tick: *last,
+                at: now,
+                task: None,
+                nodes: Vec::new(),
+                output,
+            });
         });
     }
 
@@ -151,7 +158,7 @@ impl Partition {
         tick: Wall,
         by_hand: bool,
         template: &Template,
-        hosts: &Hosts,
+        nodes: &Nodes,
         changes: &mut Vec<Change>,
     ) -> Result<Verdict, Full> {
         let Some(state) = self.jobs.states.get(job) else {
@@ -162,16 +169,16 @@ impl Partition {
         let select = if state.job.select.is_empty() { Target::Anywhere } else { select };
         let args = state.job.args.clone();
         // All of a tick or nothing.
-        let tasks = hosts.places().count();
+        let tasks = nodes.places().count();
         if !self.jobs.has_room_for(tasks, &select) || !self.has_room_for(tasks, &args) {
             return Err(Full);
         }
-        let mut open = self.open_by_place(job, overlap, hosts);
+        let mut open = self.open_by_place(job, overlap, nodes);
         // One job whose tasks do not end must not take the room of all others.
         let is_piled_up = self.jobs.open_of(job).count() + tasks > JOB_OPEN_MAX;
         let mut record = TickRecord::new(tick, self.now, Verdict::Fired);
         record.by_hand = by_hand;
-        for place in hosts.places() {
+        for place in nodes.places() {
             let open = open.remove(&place).unwrap_or_default();
             if is_piled_up || (overlap == Overlap::Forbid && !open.is_empty()) {
                 record.add(None, place, Some(TickEnd::Skipped));
@@ -198,8 +205,8 @@ impl Partition {
                 record.add(Some(task), place, self.end_of(task));
             }
         }
-        for host in hosts.absent() {
-            record.add(None, Some(*host), Some(TickEnd::Missed));
+        for node in nodes.absent() {
+            record.add(None, Some(*node), Some(TickEnd::Missed));
         }
         Ok(self.remember(job, record))
     }
@@ -222,12 +229,21 @@ impl Partition {
             let is_missed = verdict == Verdict::Missed;
             state.counts.missed += u64::from(ends.missed).max(u64::from(is_missed));
             if ends.missed > 0 || is_missed {
-                let tick = record.tick;
-                let what = match ends.missed {
+                let output = match ends.missed {
                     0 => "no node is selected".to_owned(),
                     nodes => format!("nodes that were down: {nodes}"),
                 };
-                state.tell(AlertEvent::Missed, |event| Notice::of_tick(event, tick, now, what));
+                let absent = record.runs.iter().filter(|run| run.end == Some(TickEnd::Missed));
+                let absent = absent.filter_map(|run| run.node).take(NOTICE_NODES_MAX).collect();
+                let (tick, at) = (record.tick, now);
+                state.tell(AlertEvent::Missed, |event| Notice {
+                    event,
+                    tick,
+                    at,
+                    task: None,
+                    nodes: absent,
+                    output,
+                });
             }
             if let (Some(within), 1.., false) = (state.job.report_within, ends.open, record.by_hand)
             {
@@ -250,19 +266,19 @@ impl Partition {
         &self,
         job: &JobName,
         overlap: Overlap,
-        hosts: &Hosts,
+        nodes: &Nodes,
     ) -> BTreeMap<Option<NodeId>, Vec<TaskId>> {
         let mut open: BTreeMap<_, Vec<TaskId>> = BTreeMap::new();
         if overlap == Overlap::Allow {
             return open;
         }
         for (task, known) in self.jobs.open_of(job) {
-            let place = match (hosts, &known.target) {
-                (Hosts::Each { .. }, Target::Node(node)) => Some(*node),
+            let place = match (nodes, &known.target) {
+                (Nodes::Each { .. }, Target::Node(node)) => Some(*node),
                 // One anywhere meets all of them.
-                (Hosts::Any, _) => None,
+                (Nodes::Any, _) => None,
                 // It was fired when the job ran on one node; it meets the tick where it runs.
-                (Hosts::Each { .. }, Target::Anywhere | Target::Labels(_)) => {
+                (Nodes::Each { .. }, Target::Anywhere | Target::Labels(_)) => {
                     match self.records.get(&task).map(Record::phase) {
                         Some(Phase::Leased(lease)) => Some(lease.lessee.node),
                         _ => continue,
@@ -278,8 +294,8 @@ impl Partition {
 /// There is no room for another tick's tasks.
 struct Full;
 
-impl Hosts {
-    /// The runs of a tick: each on its host, or one anywhere.
+impl Nodes {
+    /// The runs of a tick: each on its node, or one anywhere.
     fn places(&self) -> impl Iterator<Item = Option<NodeId>> {
         let (any, each): (bool, &[NodeId]) = match self {
             Self::Any => (true, &[]),
@@ -307,11 +323,5 @@ impl TickRecord {
             end,
             output: String::new(),
         });
-    }
-}
-
-impl Notice {
-    const fn of_tick(event: AlertEvent, tick: Wall, at: Wall, output: String) -> Self {
-        Self { event, tick, at, task: None, node: None, output }
     }
 }

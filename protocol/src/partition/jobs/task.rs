@@ -15,9 +15,9 @@ use crate::time::Wall;
 /// What a task of a job is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
-    /// A tick, or on that host.
+    /// A tick, or on that node.
     Tick(Option<NodeId>),
-    /// A run that somebody asked for, or on that host.
+    /// A run that somebody asked for, or on that node.
     ByHand(Option<NodeId>),
     /// The alert of this number.
     Alert(u64),
@@ -27,8 +27,8 @@ impl Partition {
     /// The id of the task of `job` for `purpose` at `tick`.
     pub(super) fn job_task(&self, job: &JobName, tick: Wall, purpose: Purpose) -> TaskId {
         let (kind, number) = match purpose {
-            Purpose::Tick(host) => (0, host.map_or(0, |host| host.0)),
-            Purpose::ByHand(host) => (1, host.map_or(0, |host| host.0)),
+            Purpose::Tick(node) => (0, node.map_or(0, |node| node.0)),
+            Purpose::ByHand(node) => (1, node.map_or(0, |node| node.0)),
             Purpose::Alert(number) => (2, u128::from(number)),
         };
         let mut key = Vec::with_capacity(job.as_str().len() + 26);

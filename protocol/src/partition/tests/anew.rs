@@ -3,7 +3,7 @@
 use super::*;
 use crate::job::{Alert, AlertEvent, Job, JobName, Schedule, Source};
 use crate::limits::PartitionLimits;
-use crate::partition::{AlertTask, Fire, Hosts, JobChange, Precondition};
+use crate::partition::{AlertTask, Fire, JobChange, Nodes, Precondition};
 
 fn name() -> JobName {
     "backup".parse().unwrap()
@@ -38,7 +38,7 @@ impl Owner {
             missed,
             through: tick,
             template: plain(),
-            hosts: Hosts::Any,
+            nodes: Nodes::Any,
         }))
     }
 }

@@ -6,7 +6,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::{AlertTask, Fire, Grant, Hosts, JobChange, Precondition, RunNow};
+use super::super::{AlertTask, Fire, Grant, JobChange, Nodes, Precondition, RunNow};
 use super::*;
 use crate::job::{Alert, Job, JobName, Overlap, Schedule, Source};
 
@@ -237,11 +237,11 @@ fn job_name(number: u8) -> JobName {
     format!("job-{}", number % 2).parse().expect("it is a name")
 }
 
-fn hosts(each: bool) -> Hosts {
+fn nodes(each: bool) -> Nodes {
     if each {
-        Hosts::Each { present: vec![NodeId(1), NodeId(2)], absent: vec![NodeId(3)] }
+        Nodes::Each { present: vec![NodeId(1), NodeId(2)], absent: vec![NodeId(3)] }
     } else {
-        Hosts::Any
+        Nodes::Any
     }
 }
 
@@ -397,7 +397,7 @@ impl Scribe {
                     job,
                     at: self.asked_at,
                     template: plain(),
-                    hosts: hosts(*again),
+                    nodes: nodes(*again),
                 }))
             }
             Deed::Alert { job, is_right } => {
@@ -439,7 +439,7 @@ impl Scribe {
             ticks: fired,
             missed,
             template: tried(1),
-            hosts: hosts(fire.each),
+            nodes: nodes(fire.each),
         }))
     }
 

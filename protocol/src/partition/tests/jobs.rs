@@ -1,7 +1,7 @@
 //! Jobs: each tick once, what was said of a job holds, and what became of it is told.
 
 use super::super::Precondition::{self, Absent, Any, Revision};
-use super::super::{AlertTask, Fire, Hosts, JobChange, JobRefusal, RunNow};
+use super::super::{AlertTask, Fire, JobChange, JobRefusal, Nodes, RunNow};
 use super::*;
 use crate::job::{
     Alert, AlertEvent, Job, JobName, JobState, Overlap, Schedule, Source, Target, TickEnd,
@@ -59,7 +59,7 @@ impl Owner {
     }
 
     /// What an owner decides when `ticks` are due after `missed`.
-    fn decision(&self, missed: &[u64], ticks: &[u64], hosts: Hosts) -> Fire {
+    fn decision(&self, missed: &[u64], ticks: &[u64], nodes: Nodes) -> Fire {
         let walls = |numbers: &[u64]| numbers.iter().copied().map(tick).collect::<Vec<_>>();
         Fire {
             job: name(),
@@ -69,24 +69,24 @@ impl Owner {
             missed: walls(missed),
             through: walls(&[missed, ticks].concat()).last().copied().unwrap(),
             template: self.job().job.template.clone(),
-            hosts,
+            nodes,
         }
     }
 
     /// Decides so when it is time; the tasks that come of it.
-    fn fire(&mut self, missed: &[u64], ticks: &[u64], hosts: Hosts) -> Vec<TaskId> {
-        let fire = self.decision(missed, ticks, hosts);
+    fn fire(&mut self, missed: &[u64], ticks: &[u64], nodes: Nodes) -> Vec<TaskId> {
+        let fire = self.decision(missed, ticks, nodes);
         self.clock = self.clock.max(fire.through);
         made(&self.order(Command::Fire(Box::new(fire))))
     }
 
     fn fire_one(&mut self, number: u64) -> TaskId {
-        self.fire(&[], &[number], Hosts::Any)[0]
+        self.fire(&[], &[number], Nodes::Any)[0]
     }
 
-    fn run_now(&mut self, at: Wall, hosts: Hosts) -> (Result<(), JobRefusal>, Vec<TaskId>) {
+    fn run_now(&mut self, at: Wall, nodes: Nodes) -> (Result<(), JobRefusal>, Vec<TaskId>) {
         let revision = self.partition.job(&name()).map_or(0, |state| state.revision);
-        let run = RunNow { job: name(), revision, at, template: tried(1), hosts };
+        let run = RunNow { job: name(), revision, at, template: tried(1), nodes };
         let changes = self.order(Command::RunNow(Box::new(run)));
         (answer(&changes), made(&changes))
     }
@@ -121,15 +121,15 @@ fn made(changes: &[Change]) -> Vec<TaskId> {
     made.collect()
 }
 
-fn each(present: &[NodeId], absent: &[NodeId]) -> Hosts {
-    Hosts::Each { present: present.to_vec(), absent: absent.to_vec() }
+fn each(present: &[NodeId], absent: &[NodeId]) -> Nodes {
+    Nodes::Each { present: present.to_vec(), absent: absent.to_vec() }
 }
 
 #[test]
 fn a_tick_fires_once_however_often_it_is_decided() {
     let mut owner = Owner::of(job());
-    let decision = owner.decision(&[], &[1], Hosts::Any);
-    assert_eq!(owner.fire(&[], &[1], Hosts::Any).len(), 1);
+    let decision = owner.decision(&[], &[1], Nodes::Any);
+    assert_eq!(owner.fire(&[], &[1], Nodes::Any).len(), 1);
     let again = owner.order(Command::Fire(Box::new(decision.clone())));
     assert_eq!(again, [Change::JobDue { job: name() }]);
     // Also by one that believes that it has fired no further than the first did.
@@ -142,7 +142,7 @@ fn a_tick_fires_once_however_often_it_is_decided() {
 #[test]
 fn nothing_fires_before_its_time_or_by_an_older_definition() {
     let mut owner = Owner::of(job());
-    let decision = owner.decision(&[], &[1], Hosts::Any);
+    let decision = owner.decision(&[], &[1], Nodes::Any);
     let early = owner.order(Command::Fire(Box::new(decision.clone())));
     assert_eq!(made(&early), [], "partition time has not come so far");
     owner.wait(ms(1_000));
@@ -156,7 +156,7 @@ fn nothing_fires_before_its_time_or_by_an_older_definition() {
 
 #[test]
 fn ids_follow_from_the_tick_and_the_host() {
-    let ids = |ticks: &[u64], hosts: &Hosts| Owner::of(job()).fire(&[], ticks, hosts.clone());
+    let ids = |ticks: &[u64], nodes: &Nodes| Owner::of(job()).fire(&[], ticks, nodes.clone());
     let all = ids(&[1, 2], &each(&[A, B], &[]));
     assert_eq!(all.len(), 4);
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 4);
@@ -168,7 +168,7 @@ fn ids_follow_from_the_tick_and_the_host() {
 #[test]
 fn missed_ticks_are_counted_remembered_and_told() {
     let mut owner = Owner::of(job());
-    owner.fire(&[1, 2], &[3], Hosts::Any);
+    owner.fire(&[1, 2], &[3], Nodes::Any);
     assert_eq!((owner.job().counts.missed, owner.job().counts.fired), (2, 1));
     let verdicts: Vec<Verdict> = owner.job().history.iter().map(|tick| tick.verdict).collect();
     assert_eq!(verdicts, [Verdict::Missed, Verdict::Missed, Verdict::Fired]);
@@ -180,14 +180,14 @@ fn missed_ticks_are_counted_remembered_and_told() {
 #[test]
 fn a_tick_that_meets_an_earlier_one_follows_the_rule() {
     let mut owner = Owner::of(with_overlap(Overlap::Allow));
-    assert_eq!(owner.fire(&[], &[1, 2], Hosts::Any).len(), 2);
+    assert_eq!(owner.fire(&[], &[1, 2], Nodes::Any).len(), 2);
 
     let mut owner = Owner::of(with_overlap(Overlap::Forbid));
     let first = owner.fire_one(1);
-    assert_eq!(owner.fire(&[], &[2], Hosts::Any), []);
+    assert_eq!(owner.fire(&[], &[2], Nodes::Any), []);
     assert_eq!((owner.last().verdict, owner.job().counts.skipped), (Verdict::Skipped, 1));
     owner.end(first, succeeded());
-    assert_eq!(owner.fire(&[], &[3], Hosts::Any).len(), 1);
+    assert_eq!(owner.fire(&[], &[3], Nodes::Any).len(), 1);
 
     let mut owner = Owner::of(with_overlap(Overlap::Replace));
     let (first, second) = (owner.fire_one(1), owner.fire_one(2));
@@ -269,8 +269,8 @@ fn the_first_failure_and_the_recovery_are_told() {
 #[test]
 fn notices_become_tasks_in_their_order_and_once() {
     let mut owner = Owner::of(job());
-    owner.fire(&[1], &[], Hosts::Any);
-    owner.fire(&[2], &[], Hosts::Any);
+    owner.fire(&[1], &[], Nodes::Any);
+    owner.fire(&[2], &[], Nodes::Any);
     let alert = |number| {
         let args = Bytes::from_static(b"{}");
         let alert = AlertTask { job: name(), number, template: plain(), args };
@@ -311,10 +311,10 @@ fn a_tick_that_does_not_report_is_told_once() {
 fn a_run_by_hand_is_one_run_however_often_it_is_asked_for() {
     let mut owner = Owner::of(with_overlap(Overlap::Replace));
     let at = owner.clock;
-    let (result, tasks) = owner.run_now(at, Hosts::Any);
+    let (result, tasks) = owner.run_now(at, Nodes::Any);
     assert_eq!((result, tasks.len()), (Ok(()), 1));
     owner.wait(ms(10));
-    assert_eq!(owner.run_now(at, Hosts::Any), (Ok(()), vec![]));
+    assert_eq!(owner.run_now(at, Nodes::Any), (Ok(()), vec![]));
     assert_eq!(owner.state(tasks[0]), State::Ready, "nor is it replaced by itself");
     assert!(owner.last().by_hand);
     assert_eq!(owner.job().counts.fired, 0, "it is none of its ticks");
@@ -322,26 +322,26 @@ fn a_run_by_hand_is_one_run_however_often_it_is_asked_for() {
     owner.end(tasks[0], succeeded());
     let finished = Shelves { succeeded: 1, ..Shelves::default() };
     owner.order(Command::Forget { finished, floor: at });
-    (1..30).for_each(|number| drop(owner.fire(&[], &[number], Hosts::Any)));
+    (1..30).for_each(|number| drop(owner.fire(&[], &[number], Nodes::Any)));
     let untimely = JobRefusal::Untimely { job: name() };
-    assert_eq!(owner.run_now(at, Hosts::Any), (Err(untimely.clone()), vec![]));
+    assert_eq!(owner.run_now(at, Nodes::Any), (Err(untimely.clone()), vec![]));
     let ahead = owner.clock + ID_AHEAD_MAX + ms(1);
-    assert_eq!(owner.run_now(ahead, Hosts::Any), (Err(untimely), vec![]));
+    assert_eq!(owner.run_now(ahead, Nodes::Any), (Err(untimely), vec![]));
 }
 
 #[test]
 fn ticks_wait_while_there_is_no_room() {
     let mut owner = Owner::of(job());
     owner.partition.limits.tasks = 3;
-    let tasks = owner.fire(&[], &[1, 2, 3, 4], Hosts::Any);
+    let tasks = owner.fire(&[], &[1, 2, 3, 4], Nodes::Any);
     assert_eq!((tasks.len(), owner.job().fired_through), (3, tick(3)));
-    let more = owner.decision(&[], &[4], Hosts::Any);
+    let more = owner.decision(&[], &[4], Nodes::Any);
     let changes = owner.order(Command::Fire(Box::new(more)));
     assert_eq!(changes.last(), Some(&Change::JobFull { job: name() }));
     owner.end(tasks[0], succeeded());
-    // Of a tick on many hosts there are all runs or none.
+    // Of a tick on many nodes there are all runs or none.
     assert_eq!(owner.fire(&[], &[4], each(&[A, B], &[])), []);
-    assert_eq!(owner.fire(&[], &[4], Hosts::Any).len(), 1);
+    assert_eq!(owner.fire(&[], &[4], Nodes::Any).len(), 1);
     assert_eq!(owner.job().counts.fired, 4);
 }
 
@@ -407,8 +407,8 @@ fn an_edit_is_of_the_job_that_was_seen() {
     assert_eq!(owner.say(JobChange::Enable { enabled: false }), Ok(()));
     assert_eq!(owner.say(define(edited(b"3"), Source::Live, Revision(seen))), changed());
     // A run by hand is of what was seen, too.
-    let (hosts, at) = (Hosts::Any, owner.clock);
-    let run = RunNow { job: name(), revision: seen, at, template: tried(1), hosts };
+    let (nodes, at) = (Nodes::Any, owner.clock);
+    let run = RunNow { job: name(), revision: seen, at, template: tried(1), nodes };
     assert_eq!(answer(&owner.order(Command::RunNow(Box::new(run)))), changed());
 }
 
@@ -432,7 +432,7 @@ fn what_runs_for_a_removed_job_goes_on_and_what_waits_is_cancelled() {
     assert_eq!(owner.partition.job_tasks().count(), 0);
     // One of the same name has ids of its own: its ticks come later.
     assert_eq!(owner.say(define(job(), Source::Live, Absent)), Ok(()));
-    assert_ne!(owner.fire(&[], &[20], Hosts::Any), [tasks[3]]);
+    assert_ne!(owner.fire(&[], &[20], Nodes::Any), [tasks[3]]);
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn a_tick_that_ran_before_its_job_was_defined_anew_is_not_told_as_missed() {
     owner.end(task, succeeded());
     assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), Ok(()));
     assert_eq!(owner.say(define(once(), Source::Live, Absent)), Ok(()));
-    assert_eq!(owner.fire(&[], &[1], Hosts::Any), [], "it does not run again");
+    assert_eq!(owner.fire(&[], &[1], Nodes::Any), [], "it does not run again");
     let TickRecord { verdict, runs, .. } = owner.last();
     assert_eq!(*verdict, Verdict::Fired);
     assert_eq!((runs[0].task, runs[0].end), (Some(task), Some(TickEnd::Succeeded)));
@@ -486,12 +486,150 @@ fn a_snapshot_has_all_of_it() {
 #[test]
 fn histories_are_kept_short_where_there_are_many_jobs() {
     let mut owner = Owner::of(job());
-    let hosts: Vec<NodeId> = (1..=1_000).map(NodeId).collect();
+    let nodes: Vec<NodeId> = (1..=1_000).map(NodeId).collect();
     for number in 1..30 {
-        owner.fire(&[], &[number], each(&[], &hosts));
+        owner.fire(&[], &[number], each(&[], &nodes));
     }
     let runs =
         |owner: &Owner| owner.job().history.iter().map(|tick| tick.runs.len()).sum::<usize>();
     assert_eq!((owner.job().history.iter().count(), runs(&owner)), (20, 1_000));
     assert_eq!(owner.job().counts.missed, 29_000, "all are counted");
+}
+
+#[test]
+fn a_job_has_recovered_when_the_last_run_of_a_tick_has_ended_and_none_failed() {
+    let mut owner = Owner::of(job());
+    let first = owner.fire(&[], &[1], each(&[A, B, C], &[]));
+    owner.end(first[0], failed(FailureKind::Permanent));
+    assert_eq!(owner.events(), [AlertEvent::Failure]);
+    owner.end(first[1], succeeded());
+    // One that nobody could start is always the last one.
+    owner.wait(ms(600_001));
+    owner.order(Command::Expire { tasks: vec![first[2]] });
+    assert_eq!(owner.events(), [AlertEvent::Failure, AlertEvent::Missed], "one has failed");
+    let second = owner.fire(&[], &[601], each(&[A, B, C], &[]));
+    owner.end(second[0], succeeded());
+    owner.end(second[1], succeeded());
+    assert_eq!(owner.events().len(), 2, "the third may yet fail");
+    owner.wait(ms(600_001));
+    owner.order(Command::Expire { tasks: vec![second[2]] });
+    assert_eq!(owner.events()[2..], [AlertEvent::Missed, AlertEvent::Recovery]);
+}
+
+#[test]
+fn who_was_down_is_named_where_that_is_told() {
+    let mut owner = Owner::of(job());
+    owner.fire(&[], &[1], each(&[A], &[B, C]));
+    let notice = owner.job().alerts.front().unwrap();
+    assert_eq!((&notice.nodes[..], notice.event), (&[B, C][..], AlertEvent::Missed));
+}
+
+#[test]
+fn a_run_is_shown_where_it_is_from_its_start_on() {
+    let mut owner = Owner::of(Job { template: tried(3), ..job() });
+    let task = owner.fire_one(1);
+    assert_eq!((owner.last().runs[0].node, owner.last().runs[0].started_at), (None, None));
+    let token = owner.lease(task, executor(1));
+    let node = executor(1).node;
+    assert_eq!(owner.last().runs[0].node, Some(node));
+    assert_eq!(owner.last().runs[0].started_at, Some(owner.partition.now()));
+    owner.report(executor(1), task, token, failed(FailureKind::Error));
+    assert_eq!(owner.last().runs[0].started_at, None, "it waits");
+    owner.partition.jobs.assert_counted();
+}
+
+#[test]
+fn what_tells_of_a_job_and_does_not_end_is_no_more_than_a_few_tasks() {
+    let mut owner = Owner::of(job());
+    let tell = |owner: &mut Owner| {
+        let (number, args) = (owner.job().alert_next, Bytes::from_static(b"{}"));
+        let alert = AlertTask { job: name(), number, template: plain(), args };
+        made(&owner.order(Command::Alert(Box::new(alert))))
+    };
+    let mut tasks = Vec::new();
+    for number in 1..=30 {
+        owner.fire(&[number], &[], Nodes::Any);
+        tasks.extend(tell(&mut owner));
+    }
+    assert_eq!((tasks.len(), owner.job().alerts.len()), (16, 8));
+    assert!(!owner.job().may_tell());
+    owner.partition.jobs.assert_counted();
+    let token = owner.lease(tasks[0], executor(1));
+    let changes = owner.report(executor(1), tasks[0], token, succeeded());
+    assert!(changes.contains(&Change::JobNotice { job: name() }), "there is room again");
+    assert_eq!(tell(&mut owner).len(), 1);
+    assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), Ok(()));
+    owner.partition.jobs.assert_counted();
+}
+
+#[test]
+fn another_job_of_the_name_has_nothing_to_do_with_the_runs_of_the_one_before() {
+    let mut owner = Owner::of(job());
+    let task = owner.fire_one(1);
+    let token = owner.lease(task, executor(1));
+    assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), Ok(()));
+    assert_eq!(owner.say(define(job(), Source::Live, Absent)), Ok(()));
+    owner.report(executor(1), task, token, failed(FailureKind::Permanent));
+    assert_eq!((owner.job().counts.failed, owner.events()), (0, vec![]));
+    assert_eq!(owner.partition.job_tasks().count(), 0);
+}
+
+#[test]
+fn another_time_to_report_counts_for_what_is_awaited() {
+    let within = |report_within| Job { report_within, ..job() };
+    let mut owner = Owner::of(within(Some(ms(10_000))));
+    owner.fire_one(1);
+    let by = owner.clock + ms(10_000);
+    assert_eq!(owner.job().awaited, [(tick(1), by)]);
+    assert_eq!(owner.say(define(within(Some(ms(30_000))), Source::Live, Any)), Ok(()));
+    assert_eq!(owner.job().awaited, [(tick(1), by + ms(20_000))]);
+    assert_eq!(owner.say(define(within(None), Source::Live, Any)), Ok(()));
+    assert!(owner.job().awaited.is_empty());
+}
+
+#[test]
+fn a_time_that_has_just_passed_is_fired_unless_it_may_have_been() {
+    let once = |at: Wall| Job { schedule: Schedule::At(at), ..job() };
+    let mut owner = Owner::of(job());
+    owner.wait(ms(20_000));
+    let at = owner.clock - ms(5_000);
+    assert_eq!(owner.say(define(once(at), Source::Live, Any)), Ok(()));
+    assert_eq!(owner.job().fired_through, at - ms(1), "also of a job that was another before");
+    // What has fired up to then fires nothing before it.
+    let mut owner = Owner::of(job());
+    owner.fire_one(20);
+    assert_eq!(owner.say(define(once(tick(18)), Source::Live, Any)), Ok(()));
+    assert_eq!(owner.job().fired_through, tick(20));
+    // Whether this one did is not known any more.
+    let mut owner = Owner::new();
+    owner.wait(ms(20_000));
+    let floor = owner.clock - ms(1_000);
+    owner.order(Command::Forget { finished: Shelves::default(), floor });
+    assert_eq!(owner.say(define(once(at), Source::Live, Absent)), Ok(()));
+    assert_eq!(owner.job().fired_through, owner.clock);
+}
+
+#[test]
+fn the_last_ticks_before_an_end_are_due_though_the_job_is_said_again_after_it() {
+    let end = tick(10);
+    let ending = |args| Job { end: Some(end), args: Bytes::from_static(args), ..job() };
+    let mut owner = Owner::of(ending(b"1"));
+    owner.wait(ms(12_000));
+    assert_eq!(owner.say(define(ending(b"2"), Source::Live, Any)), Ok(()));
+    assert!(owner.job().fired_through < tick(9));
+    owner.wait(ms(60_000));
+    assert_eq!(owner.say(define(ending(b"3"), Source::Live, Any)), Ok(()));
+    assert_eq!(owner.job().fired_through, owner.clock);
+}
+
+#[test]
+fn a_tick_on_each_node_meets_a_run_that_began_when_it_was_on_one() {
+    let mut owner = Owner::of(with_overlap(Overlap::Forbid));
+    let task = owner.fire_one(1);
+    owner.lease(task, executor(1));
+    let (here, there) = (executor(1).node, NodeId(77));
+    let tasks = owner.fire(&[], &[2], each(&[here, there], &[]));
+    assert_eq!(tasks.len(), 1);
+    let skipped = owner.last().runs.iter().find(|run| run.end == Some(TickEnd::Skipped));
+    assert_eq!(skipped.and_then(|run| run.node), Some(here));
 }

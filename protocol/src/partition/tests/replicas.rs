@@ -85,7 +85,7 @@ fn generated_logs_reach_all_there_is() {
     let mut runner = TestRunner::deterministic();
     let logs = logs();
     let mut sights = Sights::default();
-    for _ in 0..300 {
+    for _ in 0..400 {
         let log = logs.new_tree(&mut runner).unwrap().current();
         let mut past = Past::default();
         audited(&log, |entry, changes, partition| {

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::job::{Job, JobName, Misfire, Plan, Schedule, Source, Zones};
-use crate::partition::{Fire, Hosts, JobChange, Precondition};
+use crate::partition::{Fire, JobChange, Nodes, Precondition};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -115,7 +115,7 @@ impl Churn {
                 missed: found.missed,
                 through: found.through,
                 template: plain(),
-                hosts: Hosts::Any,
+                nodes: Nodes::Any,
             })));
         }
         due

@@ -39,11 +39,14 @@ impl Scheduler {
         self.plans.notices.insert(job);
     }
 
-    /// What a node is called, as far as is known.
-    fn called(&self, node: Option<NodeId>) -> &str {
+    /// What nodes are called, as far as is known.
+    fn called(&self, nodes: &[NodeId]) -> String {
         let members = self.meta.as_ref().map(|meta| &meta.members);
-        let member = node.and_then(|node| members?.get(&node));
-        member.map_or("", |member| &member.name)
+        let called = nodes.iter().map(|node| {
+            let member = members.and_then(|members| members.get(node));
+            member.map_or_else(|| node.to_string(), |member| member.name.clone())
+        });
+        called.collect::<Vec<_>>().join(", ")
     }
 
     fn alert_of(&self, name: &JobName, state: &JobState) -> Option<AlertTask> {
@@ -53,16 +56,16 @@ impl Scheduler {
             job: name.clone(),
             number: state.alert_next,
             template: self.template_of(&alert.template),
-            args: args_of(name, notice, self.called(notice.node), state.counts.failures_in_row),
+            args: args_of(name, notice, &self.called(&notice.nodes), state.counts.failures_in_row),
         })
     }
 }
 
 /// What a notice says, as JSON, all of it strings that a command can be given, but for a count: `job`,
-/// `event`, `tick` and `at` (RFC 3339), `task` and the name of its `node`, both empty if there is none,
-/// `failures_in_row` and `output`.
+/// `event`, `tick` and `at` (RFC 3339), `task` and the name of its `node`, or of those that missed the
+/// tick, both empty if there is none, `failures_in_row` and `output`.
 fn args_of(name: &JobName, notice: &Notice, node: &str, failures_in_row: u64) -> Bytes {
-    let Notice { event, tick, at, task, node: _, output } = notice;
+    let Notice { event, tick, at, task, nodes: _, output } = notice;
     let (event, tick, at) = (event.as_str(), rfc_3339(*tick), rfc_3339(*at));
     let task = task.map(|task| task.to_string()).unwrap_or_default();
     let mut json = format!(
@@ -115,7 +118,7 @@ mod tests {
             tick: Wall::from_millis(1_000),
             at: Wall::from_millis(1_500),
             task: None,
-            node: None,
+            nodes: Vec::new(),
             output: "say \"no\" \\ \n\u{1}ä".to_owned(),
         };
         let args = args_of(&"backup".parse().unwrap(), &notice, "a", 3);

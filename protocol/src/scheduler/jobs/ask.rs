@@ -84,11 +84,11 @@ impl Scheduler {
             return self.answer(origin, Answer::Failed(error));
         }
         let template = self.template_of(&state.job.template);
-        let hosts = self.hosts_of(state);
+        let nodes = self.nodes_of(state);
         let Some(partition) = self.partition_of_job(&job) else {
             return;
         };
-        let run = RunNow { job, revision: state.revision, at, template, hosts };
+        let run = RunNow { job, revision: state.revision, at, template, nodes };
         self.push_asked(partition, origin, Command::RunNow(Box::new(run)));
     }
 

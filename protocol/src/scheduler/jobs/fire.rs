@@ -3,7 +3,7 @@
 use crate::id::{GroupId, NodeId};
 use crate::job::{JobName, JobState, On, due};
 use crate::membership::Liveness;
-use crate::partition::{Command, Fire, Hosts};
+use crate::partition::{Command, Fire, Nodes};
 use crate::scheduler::Scheduler;
 use crate::task::Template;
 use crate::time::{Span, Wall};
@@ -117,7 +117,7 @@ impl Scheduler {
                 missed: due.missed,
                 through: due.through,
                 template: self.template_of(&state.job.template),
-                hosts: self.hosts_of(state),
+                nodes: self.nodes_of(state),
             })));
         }
         commands
@@ -133,9 +133,9 @@ impl Scheduler {
     }
 
     /// Where a tick of a job runs.
-    pub(super) fn hosts_of(&self, state: &JobState) -> Hosts {
+    pub(super) fn nodes_of(&self, state: &JobState) -> Nodes {
         let (On::Each, Some(meta)) = (state.job.on, &self.meta) else {
-            return Hosts::Any;
+            return Nodes::Any;
         };
         let selected = meta
             .members
@@ -145,7 +145,7 @@ impl Scheduler {
         // One that is suspected is mostly back in a moment, and its task waits for it.
         let (absent, present): (Vec<NodeId>, Vec<NodeId>) =
             selected.partition(|node| self.liveness(*node) == Liveness::Down);
-        Hosts::Each { present, absent }
+        Nodes::Each { present, absent }
     }
 }
 

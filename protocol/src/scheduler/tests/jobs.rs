@@ -222,7 +222,10 @@ fn what_cannot_be_is_refused() {
     // A file comes before those who can do what it says.
     let asked = owner.ask(define(task, Source::File { number: 1 }));
     assert_eq!(owner.answers(asked), [&Answer::Done]);
-    owner.pass(ms(1_500));
+    // Those that declare how it is treated may only be late.
+    owner.pass(ms(9_000));
+    assert_eq!(owner.tasks(), []);
+    owner.pass(ms(3_000));
     let state = owner.tasks().first().and_then(|task| owner.record(*task)).map(|r| r.state());
     assert_eq!(state, Some(State::Ready), "it waits for somebody who can");
 }
@@ -274,7 +277,8 @@ fn lists_go_by_name_and_on_from_where_they_ended() {
         let asked = owner.ask(Ask::ListJobs { prefix: prefix.to_owned(), after, limit });
         match owner.answers(asked)[..] {
             // Nobody owns the other partition.
-            [Answer::Jobs { jobs, partitions_missing: 1 }] => {
+            [Answer::Jobs { jobs, has_more, partitions_missing: 1 }] => {
+                assert_eq!(*has_more, jobs.len() == 3 && limit == 3, "{jobs:?}");
                 jobs.iter().map(|line| line.name.clone()).collect::<Vec<_>>()
             }
             ref other => panic!("{other:?}"),

@@ -13,7 +13,7 @@ use crate::job::{
 };
 use crate::meta::FileVerdict;
 use crate::partition::{
-    AlertTask, Command, Fire, Hosts, JobChange, JobRefusal, Partition, Precondition, Proposal,
+    AlertTask, Command, Fire, JobChange, JobRefusal, Nodes, Partition, Precondition, Proposal,
     Report, RunNow,
 };
 use crate::task::{InvalidBatch, Outcome, Template};
@@ -29,7 +29,7 @@ golden! {
     Verdict { Fired, Missed, Skipped }
     TickEnd { Cancelled, Failed, Missed, Skipped, Succeeded }
     AlertEvent { Failure, Missed, Recovery, Unreported }
-    Hosts { Any, Each }
+    Nodes { Any, Each }
     JobChange { Define, Remove, Enable }
     Precondition { Absent, Any, Revision }
     JobRefusal { Changed, Exists, NotFound, OfFile, Full, OldFile, Overloaded, Untimely }
@@ -78,8 +78,8 @@ fn define() -> JobChange {
     }
 }
 
-fn hosts() -> Hosts {
-    Hosts::Each { present: vec![NODE], absent: vec![NodeId(2)] }
+fn nodes() -> Nodes {
+    Nodes::Each { present: vec![NODE], absent: vec![NodeId(2)] }
 }
 
 /// The commands about jobs, in the order of their variants.
@@ -92,10 +92,10 @@ pub(super) fn commands() -> [Command; 5] {
         missed: vec![AT + Span::from_millis(5)],
         through: AT + Span::from_millis(6),
         template: template(),
-        hosts: hosts(),
+        nodes: nodes(),
     };
-    let (hosts, at) = (Hosts::Any, AT);
-    let run = RunNow { job: name(), revision: 3, at, template: template(), hosts };
+    let (nodes, at) = (Nodes::Any, AT);
+    let run = RunNow { job: name(), revision: 3, at, template: template(), nodes };
     let args = Bytes::from_static(b"{}");
     let alert = AlertTask { job: name(), number: 4, template: template(), args };
     [
@@ -131,7 +131,7 @@ fn partition() -> Partition {
             missed: Vec::new(),
             through: tick,
             template: once.clone(),
-            hosts: hosts(),
+            nodes: nodes(),
         }))
     };
     let (first, second) = (since + Span::from_millis(5_000), AT);
@@ -168,7 +168,7 @@ fn definitions() {
         JobChange::Enable { enabled: true },
     ]);
     check(&[Precondition::Absent, Precondition::Any, Precondition::Revision(300)]);
-    check(&[Hosts::Any, hosts()]);
+    check(&[Nodes::Any, nodes()]);
 }
 
 #[test]

@@ -219,7 +219,7 @@ fn answered_to_callers() {
         Answer::Waiting,
         Answer::Done,
         Answer::Job(Box::new(shown)),
-        Answer::Jobs { jobs: vec![line], partitions_missing: 2 },
+        Answer::Jobs { jobs: vec![line], has_more: true, partitions_missing: 2 },
         Answer::File(FileVerdict { number: 300, is_current: true }),
         Answer::Reloaded { notes: vec!["1 job".into()] },
     ]);
