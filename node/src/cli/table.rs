@@ -43,6 +43,16 @@ pub(super) fn brief(text: &str, max: usize) -> String {
     shown
 }
 
+/// The end of `text` on one line, at most `max` characters: of what a program printed, the last is what
+/// says how it ended.
+pub(super) fn brief_end(text: &str, max: usize) -> String {
+    let shown: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match shown.len().checked_sub(max) {
+        None | Some(0) => shown.into_iter().collect(),
+        Some(excess) => "...".chars().chain(shown.into_iter().skip(excess + 3)).collect(),
+    }
+}
+
 /// `text` without what terminals obey; its lines stay.
 pub(super) fn printable(text: &str) -> String {
     text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), "\u{fffd}")
@@ -73,5 +83,8 @@ mod tests {
         assert_eq!(brief("a\nb", 10), "a b");
         assert_eq!(brief("0123456789", 10), "0123456789");
         assert_eq!(brief("0123456789a", 10), "0123456...");
+        assert_eq!(brief_end("a\nb", 10), "a b");
+        assert_eq!(brief_end("0123456789", 10), "0123456789");
+        assert_eq!(brief_end("0123456789ä", 10), "...456789ä");
     }
 }

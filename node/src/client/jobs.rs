@@ -15,9 +15,9 @@
 use umbel_protocol::job::{Job, JobLine, JobName, JobView, Source};
 use umbel_protocol::limits::JOBS_LISTED_MAX;
 use umbel_protocol::meta::FileVerdict;
-use umbel_protocol::partition::{JobChange, Precondition};
+use umbel_protocol::partition::{JobChange, JobRefusal, Precondition};
 use umbel_protocol::time::Wall;
-use umbel_protocol::wire::{Answer, Ask};
+use umbel_protocol::wire::{Answer, Ask, RequestError};
 
 use super::{Client, ClientError};
 use crate::clock::wall;
@@ -32,6 +32,9 @@ pub struct JobListing {
     /// listing is complete.
     pub partitions_missing: u16,
 }
+
+/// How often a job is asked to run that is changed at the same time.
+const RUN_TRIES: u32 = 5;
 
 impl Client {
     /// Says what a job is from now on. To say it once more changes nothing.
@@ -97,8 +100,17 @@ impl Client {
     pub async fn run_job(&self, name: &JobName) -> Result<Wall, ClientError> {
         // Made once, so that a try whose answer was lost is recognised.
         let at = wall();
-        self.done(&Ask::RunJob { job: name.clone(), at }).await?;
-        Ok(at)
+        let ask = Ask::RunJob { job: name.clone(), at };
+        let mut tries = RUN_TRIES;
+        loop {
+            tries -= 1;
+            match self.done(&ask).await {
+                // Somebody changed it just then: whoever wants it to run wants it as it is now.
+                Err(ClientError::Request(RequestError::Job(JobRefusal::Changed { .. })))
+                    if tries > 0 => {}
+                result => return result.map(|()| at),
+            }
+        }
     }
 
     /// All that is known of a job.

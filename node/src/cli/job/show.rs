@@ -107,7 +107,7 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
     let mut lines = facts(&told);
     if history.last().is_some() {
         lines.push(String::new());
-        lines.extend(ticks(view, TICKS_SHOWN, names));
+        lines.extend(ticks(view, TICKS_SHOWN, now, names));
     }
     lines
 }

@@ -104,9 +104,13 @@ pub(super) fn decided(record: &TickRecord) -> String {
     if record.unreported { format!("{word}, unreported") } else { word }
 }
 
-/// How one run of a tick ended.
+/// How one run of a tick ended, or what it does.
 pub(super) fn ended(run: &TickRun) -> &'static str {
-    run.end.map_or(OPEN, TickEnd::as_str)
+    match (run.end, run.started_at) {
+        (Some(end), _) => end.as_str(),
+        (None, Some(_)) => "running",
+        (None, None) => "waits",
+    }
 }
 
 /// How a tick ended: in a word if it was one run, else how many ended in which way.
@@ -115,7 +119,10 @@ pub(super) fn outcome(record: &TickRecord) -> String {
     match counts.as_slice() {
         [] if record.verdict == Verdict::Fired => "no node".to_owned(),
         [] => verdict(record.verdict).to_owned(),
-        [(1, word)] => (*word).to_owned(),
+        [(1, word)] => match record.runs.as_slice() {
+            [run] => ended(run).to_owned(),
+            _ => (*word).to_owned(),
+        },
         several => {
             let told: Vec<_> = several.iter().map(|(n, word)| format!("{n} {word}")).collect();
             told.join(", ")
@@ -193,13 +200,16 @@ pub(super) mod tests {
         use TickEnd::{Failed, Missed, Succeeded};
         for (ends, told) in [
             (&[][..], "no node"),
-            (&[None], "open"),
+            (&[None], "waits"),
             (&[Some(Succeeded)], "succeeded"),
             (&[Some(Succeeded), Some(Succeeded)], "2 succeeded"),
             (&[Some(Succeeded), Some(Missed), Some(Failed)], "1 failed, 1 missed, 1 succeeded"),
         ] {
             assert_eq!(outcome(&tick(ends)), told);
         }
+        let mut begun = tick(&[None]);
+        begun.runs[0].started_at = Some(begun.tick);
+        assert_eq!(outcome(&begun), "running");
         let mut late = tick(&[]);
         late.verdict = Verdict::Missed;
         assert_eq!((outcome(&late), decided(&late)), ("missed".into(), "missed".into()));
