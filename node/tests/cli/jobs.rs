@@ -257,6 +257,10 @@ fn a_crontab_is_carried_over() {
     assert_eq!(job["cron"].as_str(), Some("30 2 * * *"));
     assert_eq!(job["run"].as_str(), Some("/opt/backup --all"));
     assert!(ran.out.contains("# nightly\n"), "{ran:?}");
+    let merged = program.path("cluster.toml");
+    fs::write(&merged, format!("[cluster]\nname = \"farm\"\n{}", ran.out)).unwrap();
+    let ran = program.run(&["config", "check", &merged]);
+    assert!(ran.ok && ran.out.ends_with("0 tasks, 1 job\n"), "{ran:?}");
 
     let file = program.path("crontab");
     fs::write(&file, "@daily root backup\n@reboot root start\n").unwrap();

@@ -35,8 +35,9 @@ Examples:
   crontab -l | umbel job import -
   umbel job import --system /etc/crontab --select host=a -o jobs.toml
 
-Put what comes out below the rest of cluster.toml, on every host, and run `umbel config reload`. It
-fails if something could not be carried over, which is said.")]
+What comes out does what cron does: a command that fails is not tried again (attempts = 1), and one
+that was missed is not run later (misfire = \"skip\"). Put it below the rest of cluster.toml, on every
+host, and run `umbel config reload`. It fails if something could not be carried over, which is said.")]
 pub(in crate::cli) struct ImportArgs {
     /// The crontab; - is stdin
     #[arg(value_name = "CRONTAB")]

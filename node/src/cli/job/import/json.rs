@@ -86,8 +86,8 @@ mod tests {
             told(text, false, &place),
             [concat!(
                 r#"{"line":4,"name":"backup","cron":"0 2 * * 1-5","timezone":"UTC","#,
-                r#""select":{"role":"db"},"on":"each","jitter":"10m","overlap":"forbid","#,
-                r#""run":"backup --all","shell":true,"env":{"A":"{{x}}","HOME":"/srv"},"#,
+                r#""select":{"role":"db"},"on":"each","jitter":"10m","misfire":"skip","#,
+                r#""overlap":"forbid","attempts":1,"run":"backup --all","shell":true,"env":{"A":"{{x}}","HOME":"/srv"},"#,
                 r#""cwd":"/srv","notes":["what cron chooses at random each time it starts "#,
                 r#"follows from the job's name here (jitter of backup)"],"lost":null}"#,
             )]
@@ -102,8 +102,8 @@ mod tests {
         assert_eq!(
             a,
             concat!(
-                r#"{"line":2,"name":"a","cron":"@daily","timezone":"UTC","run":"a","shell":true,"#,
-                r#""notes":[],"lost":"that user root runs it: jobs run as the user that runs the "#,
+                r#"{"line":2,"name":"a","cron":"@daily","timezone":"UTC","misfire":"skip","#,
+                r#""attempts":1,"run":"a","shell":true,"notes":[],"lost":"that user root runs it: jobs run as the user that runs the "#,
                 r#"node"}"#,
             )
         );
