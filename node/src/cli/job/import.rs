@@ -10,6 +10,7 @@ mod json;
 mod name;
 mod percent;
 mod schedule;
+mod user;
 mod wrap;
 mod write;
 mod zone;
@@ -23,6 +24,7 @@ use clap::Args;
 use umbel_protocol::job::Labels;
 
 use self::convert::{Import, convert};
+use self::name::{NamesGiven, Prefix};
 use self::write::Where;
 use super::moment::Place;
 use super::settings::OnWord;
@@ -33,10 +35,11 @@ use crate::cli::time::count_of;
 #[command(after_help = "\
 Examples:
   crontab -l | umbel job import -
-  umbel job import --system /etc/crontab --select host=a -o jobs.toml
+  umbel job import --system /etc/crontab --prefix web-1 --select host=web-1 -o web-1.toml
 
-Put what comes out below the rest of cluster.toml, on every host, and run `umbel config reload`. It
-fails if something could not be carried over, which is said.")]
+What comes out does what cron does: a command that fails is not tried again (attempts = 1), and one
+that was missed is not run later (misfire = \"skip\"). Put it below the rest of cluster.toml, on every
+host, and run `umbel config reload`. It fails if something could not be carried over, which is said.")]
 pub(in crate::cli) struct ImportArgs {
     /// The crontab; - is stdin
     #[arg(value_name = "CRONTAB")]
@@ -44,7 +47,11 @@ pub(in crate::cli) struct ImportArgs {
     /// It has a column with the user, as /etc/crontab has
     #[arg(long)]
     system: bool,
-    /// By whose clocks it is read where it does not say so itself [default: that of this host]
+    /// Begin the names of its jobs with it, so that crontabs of several hosts can stand in one
+    /// file: web-1 gives web-1-backup
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<Prefix>,
+    /// By whose clocks it is read where it does not say so itself [default: TZ, or this host's]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
     /// Only nodes with these labels run its jobs [default: any node]
@@ -62,16 +69,20 @@ pub(in crate::cli) struct ImportArgs {
 }
 
 pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Done> {
-    let ImportArgs { file, system, timezone, select, on, output, json } = args;
+    let ImportArgs { file, system, prefix, timezone, select, on, output, json } = args;
     if !system && is_system(file) {
         bail!("{} has a column with the user: say --system", file.display());
     }
+    let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let lines = crontab::read(&text, *system);
+    if let Some(instead) = user::mistaken(&lines, *system) {
+        bail!("{}: {instead}", file.display());
+    }
     let place = match timezone {
         Some(name) => Place::named(name)?,
-        None => host_place(),
+        None => place_here()?,
     };
-    let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let import = convert(&crontab::read(&text, *system), &place.name);
+    let import = convert(&lines, &place.name, NamesGiven::new(prefix.clone().unwrap_or_default()));
     let place = Where {
         select: select.clone().unwrap_or_default(),
         on: on.map(OnWord::meaning).unwrap_or_default(),
@@ -119,16 +130,26 @@ fn tell(import: &Import, place: &Where) -> Done {
     if import.lost.is_empty() { Done::Well } else { Done::Badly }
 }
 
-/// Where this host is, by whose clocks its crontabs are read.
-fn host_place() -> Place {
-    let place = zone::of_host().and_then(|name| Place::named(&name).ok());
-    let place = place.unwrap_or_else(Place::utc);
+/// By whose clocks a crontab is read that does not say so.
+fn place_here() -> anyhow::Result<Place> {
+    // A cron may know nothing of the variable, so whoever has another clock there is told both.
+    let (place, why) = match (zone::of_variable(), zone::of_host()) {
+        (Some(place), Some(host)) if place.name != host.name => {
+            (place, format!("as TZ says, where this host has those of {}", host.name))
+        }
+        (Some(place), None) => (place, "as TZ says".to_owned()),
+        (_, Some(host)) => (host, "as on this host".to_owned()),
+        (None, None) => bail!(
+            "this host does not say by whose clocks it goes: say --timezone ZONE, such as \
+             Europe/Berlin"
+        ),
+    };
     out::note(format!(
-        "note: times are read by the clocks of {}, as on this host; say --timezone ZONE if the \
-         crontab is of another one",
+        "note: times are read by the clocks of {}, {why}; say --timezone ZONE if the crontab means \
+         others",
         place.name
     ));
-    place
+    Ok(place)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -1,6 +1,6 @@
 //! From the lines of a crontab to jobs, and to what is to be said of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::time::Span;
 
@@ -21,6 +21,8 @@ pub(super) struct Import {
     pub(super) notes: Vec<String>,
     /// What is not as it was.
     pub(super) lost: Vec<String>,
+    /// Of the notes, those that are so of several entries.
+    of_several: BTreeSet<String>,
 }
 
 /// What stands in the result.
@@ -76,18 +78,17 @@ impl Import {
         })
     }
 
-    /// Says something once, however often it is so.
-    fn note(&mut self, note: String) {
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
+    /// Says something once, for however many entries it is so.
+    fn note(&mut self, note: &str) {
+        if self.of_several.insert(note.to_owned()) {
+            self.notes.push(note.to_owned());
         }
     }
 }
 
 /// Makes jobs of a crontab. Where it does not say by whose clocks, it is by those of `zone`.
-pub(super) fn convert(lines: &[Line<'_>], zone: &str) -> Import {
+pub(super) fn convert(lines: &[Line<'_>], zone: &str, mut names: NamesGiven) -> Import {
     let mut import = Import::default();
-    let mut names = NamesGiven::default();
     let mut variables = Variables::default();
     let mut comments = Vec::new();
     let mut users: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -118,10 +119,10 @@ pub(super) fn convert(lines: &[Line<'_>], zone: &str) -> Import {
                         job.lost = Some(format!("that user {user} runs it: {USER}"));
                     }
                     for Note { text, is_of_entry } in variables.notes(entry, &job) {
-                        import.note(match is_of_entry {
-                            true => format!("line {number}: {text}"),
-                            false => text.clone(),
-                        });
+                        match is_of_entry {
+                            true => import.notes.push(format!("line {number}: {text}")),
+                            false => import.note(&text),
+                        }
                         job.notes.push(text);
                     }
                     import.items.push(Item::Job(Box::new(job)));
@@ -280,7 +281,7 @@ mod tests {
     use super::*;
 
     fn import(text: &str) -> Import {
-        convert(&read(text, false), "Europe/Berlin")
+        convert(&read(text, false), "Europe/Berlin", NamesGiven::default())
     }
 
     #[test]
@@ -293,7 +294,10 @@ mod tests {
         assert_eq!((early.name.as_str(), early.env.len(), &early.cwd), ("early", 0, &None));
         let env: Vec<_> = late.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(env, ["A={x}", "HOME=/srv/app", "PATH=/bin:/usr/bin"]);
-        assert_eq!((late.cwd.as_deref(), late.run.as_str()), (Some("/srv/app"), "late"));
+        assert_eq!(
+            (late.cwd.as_deref(), late.run.as_str()),
+            (Some("/srv/app"), "exec </dev/null; late")
+        );
         assert_eq!((late.line, late.timezone.as_str()), (7, "Europe/Berlin"));
         assert!(import.lost.is_empty() && import.notes.is_empty(), "{import:?}");
     }
@@ -351,7 +355,11 @@ mod tests {
 
     #[test]
     fn a_system_crontab_says_as_whom_which_is_not_carried_over() {
-        let import = convert(&read("@daily root a\n@daily www b\n@daily root c", true), "UTC");
+        let import = convert(
+            &read("@daily root a\n@daily www b\n@daily root c", true),
+            "UTC",
+            NamesGiven::default(),
+        );
         assert_eq!(import.lost.len(), 2);
         assert!(import.lost[0].starts_with("that user root runs it (line 1, 3): jobs run as"));
         assert_eq!(import.jobs().next().unwrap().user.as_deref(), Some("root"));

@@ -69,12 +69,13 @@ mod tests {
 
     use super::super::convert::convert;
     use super::super::crontab::read;
+    use super::super::name::NamesGiven;
     use super::*;
 
     const ANYWHERE: Where = Where { select: Labels::NONE, on: On::One };
 
     fn told(text: &str, is_system: bool, place: &Where) -> Vec<String> {
-        let import = convert(&read(text, is_system), "UTC");
+        let import = convert(&read(text, is_system), "UTC", NamesGiven::default());
         entries(&import, place).map(|line| serde_json::to_string(&line).unwrap()).collect()
     }
 
@@ -86,8 +87,8 @@ mod tests {
             told(text, false, &place),
             [concat!(
                 r#"{"line":4,"name":"backup","cron":"0 2 * * 1-5","timezone":"UTC","#,
-                r#""select":{"role":"db"},"on":"each","jitter":"10m","overlap":"forbid","#,
-                r#""run":"backup --all","shell":true,"env":{"A":"{{x}}","HOME":"/srv"},"#,
+                r#""select":{"role":"db"},"on":"each","jitter":"10m","misfire":"skip","#,
+                r#""overlap":"forbid","attempts":1,"run":"exec </dev/null; backup --all","shell":true,"env":{"A":"{{x}}","HOME":"/srv"},"#,
                 r#""cwd":"/srv","notes":["what cron chooses at random each time it starts "#,
                 r#"follows from the job's name here (jitter of backup)"],"lost":null}"#,
             )]
@@ -102,8 +103,8 @@ mod tests {
         assert_eq!(
             a,
             concat!(
-                r#"{"line":2,"name":"a","cron":"@daily","timezone":"UTC","run":"a","shell":true,"#,
-                r#""notes":[],"lost":"that user root runs it: jobs run as the user that runs the "#,
+                r#"{"line":2,"name":"a","cron":"@daily","timezone":"UTC","misfire":"skip","#,
+                r#""attempts":1,"run":"exec </dev/null; a","shell":true,"notes":[],"lost":"that user root runs it: jobs run as the user that runs the "#,
                 r#"node"}"#,
             )
         );

@@ -1,11 +1,17 @@
 //! Jobs as they stand in `cluster.toml`.
 
 use toml::Value;
-use umbel_protocol::job::{Labels, On, Overlap};
+use umbel_protocol::job::{Labels, Misfire, On, Overlap};
 
 use super::convert::{CronJob, Import, Item};
 use crate::cli::job::words;
 use crate::config::quantity::spelled;
+
+/// Says what each job has in common with cron, for whoever knows what jobs do otherwise.
+const HEAD: &str = "\
+# Made of a crontab by `umbel job import`. As cron does it, what fails is not tried again (attempts),
+# what was missed is not made up for (misfire), and a command has no input (exec </dev/null).
+";
 
 /// On which nodes the jobs run.
 #[derive(Clone, Debug)]
@@ -16,7 +22,7 @@ pub(super) struct Where {
 
 /// The sections of all jobs; what was left out stands between them as comments.
 pub(super) fn toml(import: &Import, place: &Where) -> String {
-    let mut text = String::from("# Made of a crontab by `umbel job import`.\n");
+    let mut text = String::from(HEAD);
     for item in &import.items {
         text.push('\n');
         match item {
@@ -44,9 +50,11 @@ pub(super) fn keys(job: &CronJob, place: &Where) -> Vec<(&'static str, Value)> {
     if !job.jitter.is_zero() {
         keys.push(("jitter", string(&spelled(job.jitter))));
     }
+    keys.push(("misfire", string(words::misfire(Misfire::Skip))));
     if job.is_single {
         keys.push(("overlap", string(words::overlap(Overlap::Forbid))));
     }
+    keys.push(("attempts", Value::Integer(1)));
     keys.extend([("run", string(&job.run)), ("shell", Value::Boolean(true))]);
     if !job.env.is_empty() {
         // Values have places for arguments in braces; here a brace is a brace.
@@ -96,6 +104,7 @@ mod tests {
 
     use super::super::convert::convert;
     use super::super::crontab::read;
+    use super::super::name::NamesGiven;
     use super::*;
 
     const ANYWHERE: Where = Where { select: Labels::NONE, on: On::One };
@@ -113,7 +122,7 @@ FORMAT={date}
 
     #[test]
     fn what_is_written_can_be_read() {
-        let import = convert(&read(CRONTAB, false), "Europe/Berlin");
+        let import = convert(&read(CRONTAB, false), "Europe/Berlin", NamesGiven::default());
         let text = toml(&import, &ANYWHERE);
         let table: Table = text.parse().unwrap_or_else(|why| panic!("{why}\n{text}"));
         let jobs = table["jobs"].as_table().unwrap();
@@ -122,11 +131,14 @@ FORMAT={date}
             assert!(Cron::parse(job["cron"].as_str().unwrap()).is_ok(), "{name}");
             assert_eq!(job["timezone"].as_str(), Some("Europe/Berlin"));
             assert_eq!(job["shell"].as_bool(), Some(true));
+            assert_eq!(job["attempts"].as_integer(), Some(1));
+            assert_eq!(job["misfire"].as_str(), Some("skip"));
             assert_eq!(job["env"]["PATH"].as_str(), Some("/usr/bin:/bin"));
             assert_eq!(job["env"]["FORMAT"].as_str(), Some("{{date}}"));
         }
         let run = |name: &str| jobs[name]["run"].as_str().unwrap().to_owned();
-        assert_eq!(run("backup"), r#"backup --all 'it''s' "$HOME" | tee \\x  # why"#);
+        let backup = r#"exec </dev/null; backup --all 'it''s' "$HOME" | tee \\x  # why"#;
+        assert_eq!(run("backup"), backup);
         assert_eq!(
             run("mail"),
             "{\nmail -s \"100%\" root\n} <<'END'\nHello\n'''\"\"\"\n\nbye\nEND\n"
@@ -138,7 +150,10 @@ FORMAT={date}
     #[test]
     fn jobs_run_where_it_is_said() {
         let place = Where { select: "role=db,a.b=c".parse().unwrap(), on: On::Each };
-        let text = toml(&convert(&read("@daily x\n@daily y", false), "UTC"), &place);
+        let text = toml(
+            &convert(&read("@daily x\n@daily y", false), "UTC", NamesGiven::default()),
+            &place,
+        );
         let table: Table = text.parse().unwrap_or_else(|why| panic!("{why}\n{text}"));
         for name in ["x", "y"] {
             let job = &table["jobs"][name];
@@ -150,10 +165,10 @@ FORMAT={date}
 
     #[test]
     fn it_reads_well() {
-        let text = toml(&convert(&read(CRONTAB, false), "UTC"), &ANYWHERE);
-        let begin = "# Made of a crontab by `umbel job import`.\n\n# line 5 of the crontab\n\
-                     [jobs.backup]\ncron = \"30 2 * * *\"\ntimezone = \"UTC\"\nrun = ";
-        assert!(text.starts_with(begin), "{text}");
+        let text = toml(&convert(&read(CRONTAB, false), "UTC", NamesGiven::default()), &ANYWHERE);
+        let begin = "\n# line 5 of the crontab\n[jobs.backup]\ncron = \"30 2 * * *\"\n\
+                     timezone = \"UTC\"\nmisfire = \"skip\"\nattempts = 1\nrun = ";
+        assert!(text.starts_with(&format!("{HEAD}{begin}")), "{text}");
         let left_out = "\n# left out, line 6: @reboot     start\n#   a cluster is not booted";
         assert!(text.contains(left_out), "{text}");
     }
@@ -161,7 +176,11 @@ FORMAT={date}
     #[test]
     fn nothing_in_a_crontab_ends_a_comment() {
         let text = toml(
-            &convert(&read("#a\u{85}b\u{1b}[31m\n@daily x\n@often a\u{7}b", false), "UTC"),
+            &convert(
+                &read("#a\u{85}b\u{1b}[31m\n@daily x\n@often a\u{7}b", false),
+                "UTC",
+                NamesGiven::default(),
+            ),
             &ANYWHERE,
         );
         let table: Table = text.parse().unwrap_or_else(|why| panic!("{why}\n{text}"));
