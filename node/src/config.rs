@@ -138,6 +138,16 @@ impl Config {
         Ok(())
     }
 
+    /// Takes the place of what the file says of where a cluster is: it is one of this host, which keeps
+    /// everything below `data`.
+    pub(crate) fn make_local(&mut self, seeds: Vec<HostPort>, data: PathBuf) {
+        self.cluster.seeds = seeds;
+        let Node { listen, advertise, .. } = Node::default();
+        self.node = Node { listen, advertise, data, ..self.node.clone() };
+        // Such a cluster makes its own certificates.
+        self.tls = Tls::default();
+    }
+
     /// Everything that the file itself makes runnable, by the names of tasks: `[tasks]`, and the
     /// commands that jobs bring along.
     pub fn runnable(&self) -> impl Iterator<Item = (String, &Task)> {
