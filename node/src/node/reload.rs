@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
+use umbel_protocol::meta::FileVerdict;
+use umbel_protocol::wire::Reloaded;
 
 use super::definitions::{InvalidTask, add_configured};
 use super::jobs_file::{Brought, bring};
@@ -87,7 +89,9 @@ impl Reloader {
         while let Some(Reload { by }) = self.requests.recv().await {
             let result = self.reload(&mut bringing).await;
             match &result {
-                Ok(notes) => info!(notes = notes.join("; "), "the file was read again"),
+                Ok(Reloaded { notes, .. }) => {
+                    info!(notes = notes.join("; "), "the file was read again")
+                }
                 Err(why @ ReloadError::Jobs { .. }) => {
                     warn!(why = chain(why), "not all jobs of the file are taken over");
                 }
@@ -102,10 +106,7 @@ impl Reloader {
         }
     }
 
-    async fn reload(
-        &mut self,
-        bringing: &mut Option<Bringing>,
-    ) -> Result<Vec<String>, ReloadError> {
+    async fn reload(&mut self, bringing: &mut Option<Bringing>) -> Result<Reloaded, ReloadError> {
         let file = self.file.clone().ok_or(ReloadError::NoFile)?;
         // A large file takes its time, on a thread that nobody else needs.
         let read = tokio::task::spawn_blocking(move || Config::load(&file)).await;
@@ -136,9 +137,12 @@ impl Reloader {
             before.task.abort();
         }
         let mut now = self.bring(true);
+        let mut jobs = None;
         let Brought { refused, .. } = match tokio::time::timeout(BRING_WAIT, &mut now.task).await {
             Ok(Ok(brought)) => {
                 notes.splice(0..0, told(&brought, self.config.jobs.len()));
+                let Brought { number, is_former, .. } = brought;
+                jobs = Some(FileVerdict { number, is_current: !is_former });
                 brought
             }
             Ok(Err(_)) => return Err(ReloadError::Stopping),
@@ -155,7 +159,7 @@ impl Reloader {
             }
         };
         if refused.is_empty() {
-            return Ok(notes);
+            return Ok(Reloaded { notes, jobs });
         }
         let refused = first(refused.into_iter(), |more| format!("{more} more jobs are not taken"));
         notes.splice(0..0, refused);
