@@ -81,7 +81,10 @@ fn the_file_that_was_given_is_read_again() {
 
     job("second");
     let ran = program.run(&["config", "reload"]);
-    assert!(ran.ok && ran.out.contains("jobs: 1 in the file, 1 removed (version 2)"), "{ran:?}");
+    assert!(
+        ran.ok && ran.out.contains("jobs: 1 in the file: 1 new, 1 removed (version 2)"),
+        "{ran:?}"
+    );
     assert!(!ran.out.contains("[cluster]") && !ran.out.contains("[tls]"), "{ran:?}");
     assert_eq!(names(), ["second"]);
     tell(&dev, Signal::SIGINT);
