@@ -230,7 +230,7 @@ fn what_is_meant_is_not_warned_of() {
         "every = \"1s\"\noverlap = \"forbid\"",
         "every = \"1s\"\noverlap = \"replace\"",
         "every = \"5s\"\ntime_limit = \"5s\"",
-        "cron = \"*/2 * * * * *\"",
+        "cron = \"*/2 * * * * *\"\noverlap = \"forbid\"",
         "cron = \"* * * * *\"",
         "at = \"2100-01-01\"\nstart = \"2099-01-01\"\nend = \"2101-01-01\"",
         "cron = \"0 0 29 FEB *\"\nend = \"2101-01-01\"",
