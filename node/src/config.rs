@@ -25,6 +25,7 @@ use umbel_protocol::time::Span;
 mod address;
 mod check;
 mod command_line;
+pub(crate) mod cron_doubt;
 mod error;
 mod jobs;
 mod json;

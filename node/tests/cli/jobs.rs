@@ -242,7 +242,9 @@ fn ticks_are_previewed_without_a_cluster() {
     assert!(lines[1].starts_with("Mon 2030-04-01 02:30:00 +02:00  in "), "{ran:?}");
     assert_eq!(program.run(&["job", "next", "@hourly"]).out.lines().count(), 5);
     let ran = program.run(&["job", "next", "* * * * * *", "--count", "1"]);
-    assert!(ran.ok && ran.err.contains("ticks every second"), "{ran:?}");
+    assert!(ran.ok && ran.err.contains("this fires every second"), "{ran:?}");
+    let ran = program.run(&["job", "next", "30 2 * * * *", "--count", "1"]);
+    assert!(ran.ok && ran.err.contains("write \"30 2 * * *\" to fire every day"), "{ran:?}");
 }
 
 #[test]
