@@ -23,7 +23,7 @@ use umbel_protocol::task::Template;
 use umbel_protocol::time::Span;
 
 mod address;
-mod check;
+pub(crate) mod check;
 mod command_line;
 pub(crate) mod cron_doubt;
 mod error;

@@ -26,7 +26,7 @@ use crate::work::Registry;
 
 mod command;
 mod job;
-mod options;
+pub(crate) mod options;
 mod task;
 
 /// The configuration that `raw` stands for.
