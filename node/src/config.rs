@@ -26,6 +26,7 @@ mod address;
 pub(crate) mod check;
 mod command_line;
 pub(crate) mod cron_doubt;
+mod duplicate;
 mod error;
 mod jobs;
 mod json;
@@ -113,7 +114,13 @@ impl Config {
             // What follows a syntax error cannot be told from it, so it is reported alone.
             Err(error) => {
                 let end = text.trim_end().len();
-                problems.add(error.span().unwrap_or(end..end), error.message(), "");
+                let place = error.span().unwrap_or(end..end);
+                let (what, help) = if error.message() == duplicate::MESSAGE {
+                    duplicate::told(text, place.clone())
+                } else {
+                    (error.message().to_owned(), String::new())
+                };
+                problems.add(place, what, help);
                 Self::default()
             }
         };
