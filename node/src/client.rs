@@ -45,7 +45,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use umbel_protocol::id::{NodeId, TaskId};
 use umbel_protocol::limits::LIST_MAX;
 use umbel_protocol::task::{Batch, Options, State, Template, View};
-use umbel_protocol::wire::{Answer, Ask, Ending, MemberStatus, Status};
+use umbel_protocol::wire::{Answer, Ask, Ending, MemberStatus, Reloaded, Status, Welcome};
 
 pub use self::builder::ClientBuilder;
 use self::directory::Directory;
@@ -313,8 +313,13 @@ impl Client {
     /// # Errors
     /// Nobody answers.
     pub async fn members(&self) -> Result<Vec<MemberStatus>, ClientError> {
+        Ok(self.welcome().await?.members)
+    }
+
+    /// What the node at hand tells whoever connects.
+    pub(crate) async fn welcome(&self) -> Result<Welcome, ClientError> {
         match self.exchange().one(&Ask::Welcome, self.within()).await? {
-            Answer::Welcome(welcome) => Ok(welcome.members),
+            Answer::Welcome(welcome) => Ok(*welcome),
             other => Err(ClientError::unexpected(&other)),
         }
     }
@@ -354,9 +359,9 @@ impl Client {
     /// # Errors
     /// The node has no file, or it cannot be used: then nothing has changed. Or the cluster does not take
     /// some of its jobs: then all else is as the file says.
-    pub async fn reload(&self) -> Result<Vec<String>, ClientError> {
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
         match self.exchange().one(&Ask::Reload, self.within()).await? {
-            Answer::Reloaded { notes } => Ok(notes),
+            Answer::Reloaded(reloaded) => Ok(reloaded),
             other => Err(ClientError::unexpected(&other)),
         }
     }

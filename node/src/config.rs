@@ -23,8 +23,10 @@ use umbel_protocol::task::Template;
 use umbel_protocol::time::Span;
 
 mod address;
-mod check;
+pub(crate) mod check;
 mod command_line;
+pub(crate) mod cron_doubt;
+mod duplicate;
 mod error;
 mod jobs;
 mod json;
@@ -112,7 +114,13 @@ impl Config {
             // What follows a syntax error cannot be told from it, so it is reported alone.
             Err(error) => {
                 let end = text.trim_end().len();
-                problems.add(error.span().unwrap_or(end..end), error.message(), "");
+                let place = error.span().unwrap_or(end..end);
+                let (what, help) = if error.message() == duplicate::MESSAGE {
+                    duplicate::told(text, place.clone())
+                } else {
+                    (error.message().to_owned(), String::new())
+                };
+                problems.add(place, what, help);
                 Self::default()
             }
         };
@@ -136,6 +144,16 @@ impl Config {
         }
         self.node.listen = listen;
         Ok(())
+    }
+
+    /// Takes the place of what the file says of where a cluster is: it is one of this host, which keeps
+    /// everything below `data`.
+    pub(crate) fn make_local(&mut self, seeds: Vec<HostPort>, data: PathBuf) {
+        self.cluster.seeds = seeds;
+        let Node { listen, advertise, .. } = Node::default();
+        self.node = Node { listen, advertise, data, ..self.node.clone() };
+        // Such a cluster makes its own certificates.
+        self.tls = Tls::default();
     }
 
     /// Everything that the file itself makes runnable, by the names of tasks: `[tasks]`, and the

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 use umbel_protocol::id::{ClusterId, NodeId};
 use umbel_protocol::time::Span;
-use umbel_protocol::wire::{self, Answer, Request};
+use umbel_protocol::wire::{self, Answer, Reloaded, Request};
 
 pub use self::builder::NodeBuilder;
 pub use self::definitions::InvalidTask;
@@ -217,7 +217,7 @@ impl Node {
     /// # Errors
     /// There is no file, or it cannot be used: then what was read before holds. Or the cluster does not
     /// take some of its jobs: then all else is as the file says.
-    pub async fn reload(&self) -> Result<Vec<String>, ReloadError> {
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let (answer, answered) = oneshot::channel();
         let reload = Reload { by: By::Program(answer) };
         self.handles.reloads.send(reload).await.map_err(|_| ReloadError::Stopping)?;

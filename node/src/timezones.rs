@@ -51,4 +51,21 @@ mod tests {
         let nowhere = of_directory(Path::new("/nowhere"));
         assert!(nowhere.get("Europe/Berlin").is_ok());
     }
+
+    #[test]
+    fn what_is_another_zone_on_each_host_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        // No changes, one offset of nothing, and its name.
+        let counts = [0_u32, 0, 0, 0, 1, 4].map(u32::to_be_bytes).concat();
+        let zone = [b"TZif", &[0; 16][..], &counts, &[0; 6], b"UTC\0"].concat();
+        for name in ["localtime", "posixrules", "Somewhere"] {
+            std::fs::write(dir.path().join(name), &zone).unwrap();
+        }
+        let zones = Zones::new(of_directory(dir.path()));
+        assert!(zones.zone("Somewhere").is_ok());
+        for name in ["localtime", "LocalTime", "posixrules", "localtim"] {
+            let error = zones.zone(name).map(|_| ()).expect_err(name);
+            assert!(error.alike.is_empty(), "{error}");
+        }
+    }
 }

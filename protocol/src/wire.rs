@@ -15,8 +15,8 @@ pub use self::peer::{
     Said,
 };
 pub use self::request::{
-    Answer, Ask, Claim, Claims, ClientFrame, Drain, Ending, MemberStatus, Request, RequestError,
-    ServerFrame, Share, Status, Welcome,
+    Answer, Ask, Claim, Claims, ClientFrame, Drain, Ending, MemberStatus, Reloaded, Request,
+    RequestError, ServerFrame, Share, Status, Welcome,
 };
 pub use self::spoken::{decode_from, encode_for};
 pub(crate) use self::spoken::{grown, spoken};

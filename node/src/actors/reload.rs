@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 use umbel_protocol::scheduler::{Caller, Event};
+use umbel_protocol::wire::Reloaded;
 
 use super::{Handles, Happened};
 use crate::node::ReloadError;
@@ -19,7 +20,7 @@ pub(crate) enum By {
     /// A client, which its scheduler knows.
     Client(Caller),
     /// The program, or whoever sent it a signal.
-    Program(oneshot::Sender<Result<Vec<String>, ReloadError>>),
+    Program(oneshot::Sender<Result<Reloaded, ReloadError>>),
 }
 
 /// Requests that wait while the file is being read.
@@ -27,7 +28,7 @@ pub(crate) const RELOADS_MAX: usize = 16;
 
 impl By {
     /// Tells what came of it.
-    pub(crate) fn tell(self, result: Result<Vec<String>, ReloadError>, handles: &Handles) {
+    pub(crate) fn tell(self, result: Result<Reloaded, ReloadError>, handles: &Handles) {
         match self {
             Self::Client(caller) => {
                 let result = result.map_err(|why| crate::work::chain(&why));

@@ -25,7 +25,7 @@ use umbel_protocol::task::{Template, View};
 use self::course::Course;
 use self::files::{Files, find};
 use self::report::Report;
-use super::fleet::{Fleet, Home, Listed, free_ports};
+use super::fleet::{Fleet, Home, Listed, Told, free_ports};
 use super::interrupt::Interrupts;
 use super::names::Names;
 use super::progress::progress;
@@ -82,8 +82,8 @@ async fn play(args: &DemoArgs, home: &Home, kept: &mut Option<Fleet>) -> anyhow:
     let files =
         spawn_blocking(move || find(&over)).await.context("looking for files panicked")??;
     out::note(format!("{files} in {}", args.over.display()));
-    let fleet =
-        kept.insert(Fleet::start(home, &free_ports(args.nodes)?, &configuration()?, Listed::No)?);
+    let told = Told { base: &configuration()?, file: None, labels: &[], listed: Listed::No };
+    let fleet = kept.insert(Fleet::start(home, &free_ports(args.nodes)?, &told)?);
     fleet.ready().await.context("the local cluster did not start")?;
     let told: Vec<_> =
         fleet.members.iter().map(|m| format!("{} (pid {})", m.name, m.pid)).collect();

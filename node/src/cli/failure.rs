@@ -3,14 +3,14 @@
 use anyhow::Error;
 
 use crate::client::ClientError;
-use crate::config::ConfigError;
 
 /// Three parts, as far as they are known.
 pub(super) fn told(error: &Error) -> String {
-    // A report on a file brings its own beginning, as many of them as there are problems.
-    let is_report = error.downcast_ref::<ConfigError>().is_some_and(ConfigError::is_report);
-    let mut text = if is_report { error.to_string() } else { format!("error: {error}") };
     let mut said = error.to_string();
+    // A report on a file brings its own beginning, as many of them as there are problems, also where a
+    // node tells it.
+    let mut text =
+        if said.starts_with("error: ") { said.clone() } else { format!("error: {said}") };
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         // Many errors repeat what is behind them.
@@ -52,6 +52,8 @@ fn next(error: &Error) -> Option<&'static str> {
 mod tests {
     use anyhow::Context;
 
+    use umbel_protocol::wire::RequestError;
+
     use super::*;
     use crate::client::Tried;
 
@@ -77,6 +79,9 @@ mod tests {
 
     #[test]
     fn nothing_is_said_twice() {
+        let why = "error: `25` is no hour\n --> cluster.toml:2:11".to_owned();
+        let error = ClientError::Request(RequestError::Reload { why: why.clone() }).into();
+        assert_eq!(told(&error), why, "a report of a node");
         let error = anyhow::anyhow!("it broke").context("cannot go on: it broke");
         assert_eq!(told(&error), "error: cannot go on: it broke");
     }

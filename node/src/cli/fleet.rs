@@ -18,6 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval, timeout};
+use umbel_protocol::job::Labels;
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::wire::Status;
 
@@ -31,6 +32,18 @@ use crate::tls::ensure_local;
 pub(super) struct Fleet {
     pub(super) members: Vec<Member>,
     target: Target,
+}
+
+/// What the nodes of a cluster are told.
+#[derive(Debug)]
+pub(super) struct Told<'a> {
+    /// A cluster.toml to begin with.
+    pub(super) base: &'a str,
+    /// Where that is, if they are to read it again there when somebody has changed it.
+    pub(super) file: Option<&'a Path>,
+    /// What is said of single nodes, by their names.
+    pub(super) labels: &'a [(String, Labels)],
+    pub(super) listed: Listed,
 }
 
 /// Whether commands find its nodes by themselves.
@@ -52,25 +65,33 @@ pub(super) struct Member {
 }
 
 impl Fleet {
-    /// Starts nodes in `home` on these ports. `base` is a cluster.toml to begin with.
-    pub(super) fn start(
-        home: &Home,
-        ports: &[u16],
-        base: &str,
-        listed: Listed,
-    ) -> anyhow::Result<Self> {
+    /// Starts nodes in `home` on these ports.
+    pub(super) fn start(home: &Home, ports: &[u16], told: &Told<'_>) -> anyhow::Result<Self> {
         let dir = home.path();
         let addresses: Vec<_> =
             ports.iter().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, *port))).collect();
-        let file = dir.join(FILE);
-        home.write(&cluster_toml(base, dir, &addresses)?)?;
+        home.write(&cluster_toml(told.base, dir, &addresses)?)?;
         ensure_local(&dir.join("tls"))?;
+        let names = (1..).map(node_name).take(addresses.len());
+        if let Some((name, _)) =
+            told.labels.iter().find(|(name, _)| !names.clone().any(|known| known == *name))
+        {
+            bail!(
+                "there is no node {name} to have labels: nodes are called node-1, node-2 and so on"
+            );
+        }
         let mut members = Vec::new();
-        for (number, address) in (1_u16..).zip(&addresses) {
-            members.push(Member::start(dir, &file, node_name(number), *address, listed)?);
+        for (name, address) in names.zip(&addresses) {
+            members.push(Member::start(dir, name, *address, &addresses, told)?);
         }
         let texts = addresses.iter().map(SocketAddr::to_string).collect();
         Ok(Self { members, target: Target::new(texts, dir.join("tls")) })
+    }
+
+    /// Writes anew what its nodes would be told if they were started now.
+    pub(super) fn keep(&self, home: &Home, base: &str) -> anyhow::Result<()> {
+        let addresses: Vec<_> = self.members.iter().map(|member| member.address).collect();
+        home.write(&cluster_toml(base, home.path(), &addresses)?)
     }
 
     /// A client of one of the nodes.
@@ -188,25 +209,31 @@ impl Fleet {
 impl Member {
     fn start(
         dir: &Path,
-        file: &Path,
         name: String,
         address: SocketAddr,
-        listed: Listed,
+        all: &[SocketAddr],
+        told: &Told<'_>,
     ) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot tell where this program is")?;
         let log = dir.join(format!("{name}.log"));
         let output = File::options().append(true).create(true).open(&log);
         let output = output.with_context(|| format!("cannot write {}", log.display()))?;
-        let unlisted = match listed {
-            Listed::Yes => None,
-            Listed::No => Some("--unlisted"),
+        let mut command = Command::new(program);
+        command.args(["node", "--name", &name, "--listen", &address.to_string(), "--tethered"]);
+        match told.file {
+            None => command.arg("--config").arg(dir.join(FILE)),
+            Some(file) => {
+                command.arg("--config").arg(file).arg("--local").arg(dir);
+                command.args(all.iter().flat_map(|seed| ["--join".to_owned(), seed.to_string()]))
+            }
         };
-        let child = Command::new(program)
-            .arg("node")
-            .arg("--config")
-            .arg(file)
-            .args(["--name", &name, "--listen", &address.to_string(), "--tethered"])
-            .args(unlisted)
+        for (_, labels) in told.labels.iter().filter(|(of, _)| *of == name) {
+            command.args(["--label", &labels.to_string()]);
+        }
+        if let Listed::No = told.listed {
+            command.arg("--unlisted");
+        }
+        let child = command
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)

@@ -12,6 +12,7 @@ mod json;
 mod list;
 mod moment;
 mod next;
+mod nobody;
 mod remove;
 mod run;
 mod settings;

@@ -15,9 +15,9 @@ use umbel_protocol::job::Labels;
 
 use super::interrupt::Interrupts;
 use super::{Done, interrupt, out, service};
-use crate::Node;
 use crate::config::{Config, HostPort};
 use crate::local::{self, Announced, Local};
+use crate::{Node, NodeBuilder};
 
 #[derive(Debug, Args)]
 pub(super) struct NodeArgs {
@@ -40,6 +40,9 @@ pub(super) struct NodeArgs {
     /// [default: UMBEL_LABELS="KEY=VALUE,...", and what the file says]
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<Labels>,
+    /// One of a cluster of this host, which `umbel dev` keeps in DIR; then all of it is to --join
+    #[arg(long, value_name = "DIR", hide = true)]
+    local: Option<PathBuf>,
     /// Stop when stdin ends: whoever started this node is gone
     #[arg(long, hide = true)]
     tethered: bool,
@@ -148,8 +151,7 @@ async fn reload_when_told(node: &Node, reloads: &mut mpsc::Receiver<()>) -> Infa
 
 /// The node, and what its cluster is called.
 async fn start(args: NodeArgs) -> anyhow::Result<(Node, String)> {
-    let NodeArgs { config: file, name, listen, data, join, labels, tethered: _, unlisted: _ } =
-        args;
+    let NodeArgs { config: file, name, listen, data, join, local, labels, .. } = args;
     let config = match &file {
         Some(file) => Config::load(file)?,
         None => Config::default(),
@@ -170,9 +172,10 @@ async fn start(args: NodeArgs) -> anyhow::Result<(Node, String)> {
     if let Some(data) = data {
         builder = builder.data(data);
     }
-    for through in join {
-        builder = builder.join(through);
-    }
+    builder = match local {
+        Some(dir) => builder.local(join, dir),
+        None => join.into_iter().fold(builder, NodeBuilder::join),
+    };
     // What is typed counts for more than what is around, so it comes last.
     let around = std::env::var("UMBEL_LABELS").unwrap_or_default();
     let around = around.parse::<Labels>().context("UMBEL_LABELS is not a list of labels")?;
@@ -184,7 +187,7 @@ async fn start(args: NodeArgs) -> anyhow::Result<(Node, String)> {
 }
 
 /// Reads a label, or several with commas between them.
-fn label(text: &str) -> Result<Labels, String> {
+pub(super) fn label(text: &str) -> Result<Labels, String> {
     let labels = text.parse::<Labels>().map_err(|error| error.to_string())?;
     if labels.is_empty() { Err("there is no label: write role=db".to_owned()) } else { Ok(labels) }
 }

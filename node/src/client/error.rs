@@ -87,7 +87,7 @@ impl ClientError {
             Answer::File(_) => "a word about a file",
             Answer::Job(_) => "a job",
             Answer::Jobs { .. } => "jobs",
-            Answer::Reloaded { .. } => "word of a file that was read again",
+            Answer::Reloaded(_) => "word of a file that was read again",
             Answer::Finished(_) => "the ends of tasks",
             Answer::Status(_) => "its status",
             Answer::Submitted { .. } => "a receipt",

@@ -26,7 +26,7 @@ use crate::work::Registry;
 
 mod command;
 mod job;
-mod options;
+pub(crate) mod options;
 mod task;
 
 /// The configuration that `raw` stands for.
@@ -317,6 +317,8 @@ fn labels(raw: Vec<(Text, Text)>, problems: &mut Problems<'_>) -> Labels {
                     "use 1 to 64 of A-Z a-z 0-9 _ - . : /",
                 );
             }
+            // A table that says a key twice is no TOML, which has been reported.
+            Err(InvalidLabel::Twice { .. }) => {}
             Err(error @ InvalidLabel::TooMany) => {
                 problems.add(key.span(), error.to_string(), "");
                 break;

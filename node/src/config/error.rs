@@ -36,14 +36,6 @@ pub enum ConfigError {
     },
 }
 
-impl ConfigError {
-    /// Whether it is a report, which begins with `error:` itself.
-    #[must_use]
-    pub const fn is_report(&self) -> bool {
-        matches!(self, Self::Invalid(_))
-    }
-}
-
 /// A node would listen where other hosts reach it, with certificates that only its own host has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}; {OPEN_HELP}", self.problem())]

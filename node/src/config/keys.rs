@@ -156,6 +156,42 @@ pub(super) fn home_of(name: &str) -> Option<&'static Section> {
     SECTIONS.into_iter().find(|section| section.keys.iter().any(|key| key.name == name))
 }
 
+/// What is written by those who know it from elsewhere, and the key that they mean.
+const MEANT: [(&str, &str); 13] = [
+    ("command", "run"),
+    ("cmd", "run"),
+    ("cmd", "command"),
+    ("run", "command"),
+    ("schedule", "cron"),
+    ("interval", "every"),
+    ("tz", "timezone"),
+    ("timeout", "time_limit"),
+    ("retries", "attempts"),
+    ("max_retries", "attempts"),
+    ("url", "webhook"),
+    ("labels", "select"),
+    ("nodes", "select"),
+];
+
+/// What to write instead of `name` in a section with the keys `known`, where that is no matter of
+/// spelling.
+pub(super) fn meant(name: &str, known: &[Key]) -> Option<String> {
+    let has = |name: &str| known.iter().any(|key| key.name == name);
+    if let Some((_, key)) = MEANT.iter().find(|(wrong, key)| *wrong == name && has(key)) {
+        let remark = match *key {
+            "run" => ", which is the command of a job",
+            "attempts" => ", which counts the first one, too",
+            _ => "",
+        };
+        return Some(format!("did you mean `{key}`{remark}?"));
+    }
+    // Neither a job nor an alert has one of its own, but the task that they name may.
+    let is_work = matches!(name, "command" | "run" | "cmd" | "webhook" | "url");
+    (has("task") && is_work).then(|| {
+        format!("`{name}` belongs to [tasks.NAME]; give a task one, and name it: task = \"NAME\"")
+    })
+}
+
 const fn key(name: &'static str, example: &'static str) -> Key {
     Key { name, example }
 }

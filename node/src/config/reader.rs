@@ -247,6 +247,9 @@ fn described(value: &DeValue<'_>) -> &'static str {
 
 fn unknown_help(title: &str, name: &str, value: &DeValue<'_>, known: &[Key]) -> String {
     let names = || known.iter().map(|known| known.name);
+    if let Some(help) = keys::meant(name, known) {
+        return help;
+    }
     if let Some(near) = nearest(name, names()) {
         return format!("did you mean `{near}`?");
     }

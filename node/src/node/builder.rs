@@ -56,6 +56,7 @@ pub struct NodeBuilder {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     join: Vec<HostPort>,
+    local: Option<(Vec<HostPort>, PathBuf)>,
     labels: Vec<(String, String)>,
     tasks: Result<Registry, RegisterError>,
     replace_after: Span,
@@ -71,6 +72,7 @@ impl Default for NodeBuilder {
             listen: None,
             data: None,
             join: Vec::new(),
+            local: None,
             labels: Vec::new(),
             tasks: Registry::declared(),
             replace_after: REPLACE_AFTER,
@@ -120,6 +122,14 @@ impl NodeBuilder {
     #[must_use]
     pub fn join(mut self, through: HostPort) -> Self {
         self.join.push(through);
+        self
+    }
+
+    /// It is one of a cluster of this host that keeps everything in `dir`. What the configuration says
+    /// of seeds, addresses, data and certificates is for other hosts then.
+    #[must_use]
+    pub(crate) fn local(mut self, seeds: Vec<HostPort>, dir: PathBuf) -> Self {
+        self.local = Some((seeds, dir));
         self
     }
 
@@ -201,12 +211,16 @@ impl NodeBuilder {
             listen,
             data,
             join,
+            local,
             labels,
             tasks,
             replace_after,
             stop_patience,
         } = self;
         let as_read = config.clone();
+        if let Some((seeds, data)) = local {
+            config.make_local(seeds, data);
+        }
         config.node.stop_patience = stop_patience.unwrap_or(config.node.stop_patience);
         let tasks_on = Handle::try_current().map_err(|_| StartError::Runtime)?;
         if tasks_on.runtime_flavor() == RuntimeFlavor::CurrentThread {

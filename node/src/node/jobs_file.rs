@@ -8,12 +8,12 @@
 //! one removes last what it has not, and who has the older one learns in the end that it is, and takes
 //! back what it has defined where the newer one says nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tracing::warn;
-use umbel_protocol::job::{JobLine, JobName, Source};
+use umbel_protocol::job::{Job, JobLine, JobName, Source};
 use umbel_protocol::partition::{JobRefusal, Precondition};
 use umbel_protocol::wire::RequestError;
 
@@ -31,8 +31,12 @@ pub(super) struct Brought {
     pub(super) number: u64,
     /// Whether it is another one, which is newer: what this one has changed was taken back.
     pub(super) is_former: bool,
-    /// Jobs that were defined.
+    /// Jobs that were defined, also if they are as they were: under the number of this version.
     pub(super) defined: usize,
+    /// How many of those the cluster did not have.
+    pub(super) added: usize,
+    /// How many it had as something else.
+    pub(super) changed: usize,
     /// Jobs that are in the file no more.
     pub(super) removed: usize,
     /// Jobs that somebody had added while the cluster ran, and that are now what the file says.
@@ -41,7 +45,8 @@ pub(super) struct Brought {
     pub(super) refused: Vec<String>,
 }
 
-/// Brings `jobs`, all of those of the file. Whether it is `deliberate`: then a former file counts again,
+/// Brings `jobs`, all of those of the file, which had those of `before` when it was read the last time:
+/// the cluster does not list all of what a job is. Whether it is `deliberate`: then a former file counts again,
 /// which is said once, so this is false as soon as the cluster has heard it.
 ///
 /// # Errors
@@ -49,6 +54,7 @@ pub(super) struct Brought {
 pub(super) async fn bring(
     client: &Client,
     jobs: &[ConfiguredJob],
+    before: &[ConfiguredJob],
     deliberate: &mut bool,
 ) -> Result<Brought, ClientError> {
     // No jobs are news only to a cluster that has had some of a file.
@@ -73,6 +79,7 @@ pub(super) async fn bring(
     brought.taken_over = added.cloned().collect();
     let missing: Vec<ConfiguredJob> =
         jobs.iter().filter(|job| !is_there.contains(&job.name)).cloned().collect();
+    (brought.added, brought.changed) = news(&missing, &known, before);
     let defined = all(client, missing, move |client, ConfiguredJob { name, job, .. }| async move {
         let result = client.define_job_of(&name, job, source, Precondition::Any).await;
         (name, result)
@@ -96,6 +103,25 @@ pub(super) async fn bring(
         remove(client, own, source, &mut taken_back).await?;
     }
     Ok(brought)
+}
+
+/// How many of `jobs` are new to a cluster that has those of `known`, and how many are changed.
+fn news(jobs: &[ConfiguredJob], known: &[JobLine], before: &[ConfiguredJob]) -> (usize, usize) {
+    let known: BTreeMap<&JobName, &Job> =
+        known.iter().map(|line| (&line.name, &line.job)).collect();
+    let before: BTreeMap<&JobName, &ConfiguredJob> =
+        before.iter().map(|job| (&job.name, job)).collect();
+    let (mut added, mut changed) = (0, 0);
+    for ConfiguredJob { name, job, command, .. } in jobs {
+        let Some(listed) = known.get(name) else {
+            added += 1;
+            continue;
+        };
+        let is_other = |before: &&ConfiguredJob| before.job != *job || before.command != *command;
+        let is_changed = job.listed() != **listed || before.get(name).is_some_and(is_other);
+        changed += usize::from(is_changed);
+    }
+    (added, changed)
 }
 
 /// The jobs that the cluster has, all of them.
@@ -171,11 +197,9 @@ fn note(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use tokio::sync::mpsc;
     use umbel_protocol::id::ClusterId;
-    use umbel_protocol::job::{Job, JobCounts, Schedule};
+    use umbel_protocol::job::{JobCounts, Schedule};
     use umbel_protocol::meta::Meta;
     use umbel_protocol::partition::JobChange;
     use umbel_protocol::task::Template;
@@ -220,7 +244,7 @@ mod tests {
                     let listed = self.jobs.iter().filter(|(name, _)| Some(*name) > after.as_ref());
                     let jobs = listed.map(|(name, source)| JobLine {
                         name: name.clone(),
-                        job: job(),
+                        job: job().listed(),
                         source: *source,
                         enabled: true,
                         next: None,
@@ -250,7 +274,7 @@ mod tests {
             let (requests, mut asked) = mpsc::channel(64);
             let client = Client::local(requests);
             let mut deliberate = true;
-            let bringing = bring(&client, jobs, &mut deliberate);
+            let bringing = bring(&client, jobs, &[], &mut deliberate);
             let answering = async {
                 while let Some(LocalRequest { request, answers }) = asked.recv().await {
                     if request.ask != Ask::Welcome {
@@ -272,11 +296,37 @@ mod tests {
     async fn jobs_that_are_in_the_file_no_more_are_removed() {
         let mut cluster = Cluster::new(false);
         let (brought, jobs) = cluster.take(&file(&["a", "b"])).await;
-        assert_eq!(brought, Brought { number: 1, defined: 2, ..Brought::default() });
+        assert_eq!(brought, Brought { number: 1, defined: 2, added: 2, ..Brought::default() });
         assert_eq!(jobs.len(), 2);
         let (brought, jobs) = cluster.take(&file(&["b"])).await;
         assert_eq!(brought, Brought { number: 2, defined: 1, removed: 1, ..Brought::default() });
         assert_eq!(jobs, [("b".to_owned(), Source::File { number: 2 })]);
+        assert_eq!(
+            super::super::reload::told(&brought, 1),
+            ["jobs: 1 in the file: 1 removed (version 2)"]
+        );
+    }
+
+    #[test]
+    fn what_is_new_or_changed_is_counted() {
+        let line = |name: &str| JobLine {
+            name: name.parse().unwrap(),
+            job: job().listed(),
+            source: Source::Live,
+            enabled: true,
+            next: None,
+            counts: JobCounts::default(),
+            last: None,
+        };
+        let known = ["a", "b", "c"].map(line);
+        let before = file(&["a", "b", "c"]);
+        let mut now = file(&["a", "b", "c", "d"]);
+        assert_eq!(news(&now, &known, &before), (1, 0));
+        now[0].job.max_runs = Some(3);
+        assert_eq!(news(&now, &known, &[]), (1, 1));
+        // No list of the cluster has arguments.
+        now[1].job.args = "[1]".into();
+        assert_eq!(news(&now, &known, &before), (1, 2));
     }
 
     #[tokio::test]
@@ -290,7 +340,10 @@ mod tests {
         assert_eq!(jobs, [("a".into(), file), ("b".into(), live), ("c".into(), file)]);
         assert_eq!(
             super::super::reload::told(&brought, 2),
-            ["jobs: 2 in the file (version 1)", "job a was added by hand: the file defines it now"]
+            [
+                "jobs: 2 in the file: 1 new (version 1)",
+                "job a was added by hand: the file defines it now"
+            ]
         );
     }
 

@@ -12,13 +12,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
+use umbel_protocol::meta::FileVerdict;
+use umbel_protocol::wire::Reloaded;
 
 use super::definitions::{InvalidTask, add_configured};
 use super::jobs_file::{Brought, bring};
 use super::profile::profile;
 use crate::actors::{Handles, Learned, Reload, Repertoire};
 use crate::client::{Client, ClientError};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, ConfiguredJob};
 use crate::work::{Registry, chain};
 
 /// How long a request to read the file again waits until the cluster has its jobs: less than a client
@@ -83,11 +85,13 @@ impl Reloader {
             return;
         }
         // A file without jobs has nothing to say of them when a node starts with it.
-        let mut bringing = (!self.config.jobs.is_empty()).then(|| self.bring(false));
+        let mut bringing = (!self.config.jobs.is_empty()).then(|| self.bring(Vec::new(), false));
         while let Some(Reload { by }) = self.requests.recv().await {
             let result = self.reload(&mut bringing).await;
             match &result {
-                Ok(notes) => info!(notes = notes.join("; "), "the file was read again"),
+                Ok(Reloaded { notes, .. }) => {
+                    info!(notes = notes.join("; "), "the file was read again")
+                }
                 Err(why @ ReloadError::Jobs { .. }) => {
                     warn!(why = chain(why), "not all jobs of the file are taken over");
                 }
@@ -102,10 +106,7 @@ impl Reloader {
         }
     }
 
-    async fn reload(
-        &mut self,
-        bringing: &mut Option<Bringing>,
-    ) -> Result<Vec<String>, ReloadError> {
+    async fn reload(&mut self, bringing: &mut Option<Bringing>) -> Result<Reloaded, ReloadError> {
         let file = self.file.clone().ok_or(ReloadError::NoFile)?;
         // A large file takes its time, on a thread that nobody else needs.
         let read = tokio::task::spawn_blocking(move || Config::load(&file)).await;
@@ -131,14 +132,18 @@ impl Reloader {
 
         let Config { cluster, node, tls, slots, queues, .. } = self.config.clone();
         // What waits for the next start is said again the next time.
-        self.config = Config { cluster, node, tls, slots, queues, ..config };
+        let config = Config { cluster, node, tls, slots, queues, ..config };
+        let before = std::mem::replace(&mut self.config, config).jobs;
         if let Some(before) = bringing.take() {
             before.task.abort();
         }
-        let mut now = self.bring(true);
+        let mut now = self.bring(before, true);
+        let mut jobs = None;
         let Brought { refused, .. } = match tokio::time::timeout(BRING_WAIT, &mut now.task).await {
             Ok(Ok(brought)) => {
                 notes.splice(0..0, told(&brought, self.config.jobs.len()));
+                let Brought { number, is_former, .. } = brought;
+                jobs = Some(FileVerdict { number, is_current: !is_former });
                 brought
             }
             Ok(Err(_)) => return Err(ReloadError::Stopping),
@@ -155,20 +160,20 @@ impl Reloader {
             }
         };
         if refused.is_empty() {
-            return Ok(notes);
+            return Ok(Reloaded { notes, jobs });
         }
         let refused = first(refused.into_iter(), |more| format!("{more} more jobs are not taken"));
         notes.splice(0..0, refused);
         Err(ReloadError::Jobs { notes })
     }
 
-    /// Brings the jobs, as often as it takes.
-    fn bring(&self, mut deliberate: bool) -> Bringing {
+    /// Brings the jobs, as often as it takes. Those of `before` are what the file had.
+    fn bring(&self, before: Vec<ConfiguredJob>, mut deliberate: bool) -> Bringing {
         let (client, jobs) = (self.client.clone(), self.config.jobs.clone());
         let (tell_why, why) = watch::channel(String::new());
         let task = self.handles.runtime.spawn(async move {
             loop {
-                match bring(&client, &jobs, &mut deliberate).await {
+                match bring(&client, &jobs, &before, &mut deliberate).await {
                     Ok(brought) => {
                         tell(&brought, jobs.len());
                         return brought;
@@ -188,14 +193,14 @@ impl Reloader {
 }
 
 fn tell(brought: &Brought, jobs: usize) {
-    let Brought { number, is_former, defined, removed, taken_over, .. } = brought;
+    let Brought { number, is_former, added, changed, removed, taken_over, .. } = brought;
     if *is_former {
         warn!(
             number,
             "the cluster has the jobs of a newer file; `umbel config reload` goes back to this one"
         );
     } else if *number > 0 {
-        info!(number, jobs, defined, removed, "the cluster has the jobs of this file");
+        info!(number, jobs, added, changed, removed, "the cluster has the jobs of this file");
         for name in taken_over {
             warn!(job = %name, "it was added by hand: the file defines it now");
         }
@@ -204,13 +209,17 @@ fn tell(brought: &Brought, jobs: usize) {
 
 /// What came of the jobs, if there are any or were.
 pub(super) fn told(brought: &Brought, jobs: usize) -> Vec<String> {
-    let Brought { number, is_former, removed, taken_over, .. } = brought;
+    let Brought { number, is_former, added, changed, removed, taken_over, .. } = brought;
     if *is_former {
         return vec![format!("jobs: a newer file of another node counts (version {number})")];
     }
-    let removed = if *removed > 0 { format!(", {removed} removed") } else { String::new() };
+    let news = [(*added, "new"), (*changed, "changed"), (*removed, "removed")];
+    let news = news.iter().filter(|(count, _)| *count > 0);
+    let news: Vec<_> = news.map(|(count, what)| format!("{count} {what}")).collect();
+    let colon = if news.is_empty() { "" } else { ": " };
+    let news = news.join(", ");
     let all =
-        (*number > 0).then(|| format!("jobs: {jobs} in the file{removed} (version {number})"));
+        (*number > 0).then(|| format!("jobs: {jobs} in the file{colon}{news} (version {number})"));
     let taken_over = taken_over
         .iter()
         .map(|name| format!("job {name} was added by hand: the file defines it now"));

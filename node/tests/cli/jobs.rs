@@ -130,11 +130,19 @@ fn a_job_for_which_there_is_no_node_says_which_labels_are_wanted() {
     let told = "no node that serves has the labels role=db,zone=a";
     for (name, on) in [("first", "one"), ("second", "each")] {
         let add = ["job", "add", name, "--cron", "@yearly", "--task", "umbel.noop", "--on", on];
-        assert!(program.run(&[&add[..], &["--select", "zone=a,role=db"]].concat()).ok);
+        let ran = program.run(&[&add[..], &["--select", "zone=a,role=db"]].concat());
+        assert!(ran.ok && ran.err.contains(told), "{ran:?}");
+        for line in [&["job", "show", name, "--json"][..], &["job", "edit", name, "--every", "1h"]]
+        {
+            let ran = program.run(line);
+            assert!(ran.ok && ran.err.contains(told), "{ran:?}");
+        }
         let ran = program.run(&["job", "run", name]);
         assert!(format!("{}{}", ran.out, ran.err).contains(told), "{ran:?}");
         assert_eq!(ran.ok, on == "one", "a task for one node waits for it: {ran:?}");
     }
+    let ran = program.run(&["job", "edit", "first", "--unset", "select"]);
+    assert!(ran.ok && ran.err.is_empty(), "{ran:?}");
     node.stop();
 }
 
@@ -232,5 +240,7 @@ fn ticks_are_previewed_without_a_cluster() {
     assert!(lines[1].starts_with("Mon 2030-04-01 02:30:00 +02:00  in "), "{ran:?}");
     assert_eq!(program.run(&["job", "next", "@hourly"]).out.lines().count(), 5);
     let ran = program.run(&["job", "next", "* * * * * *", "--count", "1"]);
-    assert!(ran.ok && ran.err.contains("ticks every second"), "{ran:?}");
+    assert!(ran.ok && ran.err.contains("this fires every second"), "{ran:?}");
+    let ran = program.run(&["job", "next", "30 2 * * * *", "--count", "1"]);
+    assert!(ran.ok && ran.err.contains("write \"30 2 * * *\" to fire every day"), "{ran:?}");
 }

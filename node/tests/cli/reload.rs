@@ -37,8 +37,7 @@ fn a_file_is_read_again_and_a_broken_one_changes_nothing() {
     fs::write(&config, file(r#"["echo", "two"]"#) + more).unwrap();
     let ran = program.run(&["config", "reload"]);
     assert!(ran.ok, "{ran:?}");
-    let told =
-        "jobs: 2 in the file (version 2)\n  tasks: 1 new or changed, 0 gone\n  [slots] changed";
+    let told = "jobs: 2 in the file: 1 new, 1 changed (version 2)\n  tasks: 1 new or changed, 0 gone\n  [slots] changed";
     assert!(ran.out.contains(told), "{ran:?}");
     prints(&program, " two");
     let names = || {
@@ -79,7 +78,7 @@ fn a_node_that_starts_with_a_former_file_does_not_bring_it_back() {
     fs::write(program.path("cluster.toml"), &new).unwrap();
     let ran = program.run(&["config", "reload"]);
     assert!(
-        ran.ok && ran.out.contains("(version 2)"),
+        ran.ok && ran.out.contains("jobs: 1 in the file: 1 changed (version 2)"),
         "another command is another version: {ran:?}"
     );
     prints(&program, " new");
@@ -104,7 +103,7 @@ fn jobs_that_were_all_deleted_while_the_node_was_away_are_removed() {
     let node = Node::start_with(&program, "[cluster]\npartitions = 16\n");
     assert_eq!(names(), 1, "that is no news of a node that starts");
     let ran = program.run(&["config", "reload"]);
-    assert!(ran.ok && ran.out.contains("jobs: 0 in the file, 1 removed (version 2)"), "{ran:?}");
+    assert!(ran.ok && ran.out.contains("jobs: 0 in the file: 1 removed (version 2)"), "{ran:?}");
     assert_eq!(names(), 0);
     node.stop();
 }
@@ -129,7 +128,7 @@ fn warnings_are_told_last_and_not_all_of_them() {
     let jobs: String = (0..25).map(job).collect();
     fs::write(program.path("cluster.toml"), format!("[cluster]\npartitions = 16\n{jobs}")).unwrap();
     let ran = program.run(&["config", "reload"]);
-    assert!(ran.ok && ran.out.contains(": jobs: 25 in the file (version 1)\n"), "{ran:?}");
+    assert!(ran.ok && ran.out.contains(": jobs: 25 in the file: 25 new (version 1)\n"), "{ran:?}");
     assert!(ran.out.ends_with("\n  5 more warnings: see `umbel config check`\n"), "{ran:?}");
     assert_eq!(ran.out.lines().count(), 22, "{ran:?}");
     node.stop();

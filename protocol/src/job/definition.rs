@@ -213,6 +213,12 @@ impl Job {
         Ok(())
     }
 
+    /// As it stands in a list of many: without its command and its arguments, which may be long.
+    #[must_use]
+    pub fn listed(&self) -> Self {
+        Self { command: None, args: Bytes::new(), ..self.clone() }
+    }
+
     /// What its memory is counted as.
     #[must_use]
     pub fn weight(&self) -> usize {

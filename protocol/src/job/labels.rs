@@ -90,7 +90,11 @@ impl FromStr for Labels {
             let (key, value) = part
                 .split_once('=')
                 .ok_or_else(|| InvalidLabel::Text { text: part.chars().take(40).collect() })?;
-            labels.insert(key.trim(), value.trim())?;
+            let key = key.trim();
+            if labels.0.contains_key(key) {
+                return Err(InvalidLabel::Twice { key: key.to_owned() });
+            }
+            labels.insert(key, value.trim())?;
         }
         Ok(labels)
     }
@@ -111,6 +115,12 @@ pub enum InvalidLabel {
     /// There are too many.
     #[error("a node has at most {LABELS_MAX} labels, and so has a selection")]
     TooMany,
+    /// A text says two values of one key, of which only one could count.
+    #[error("{key:?} is said twice; write each key once")]
+    Twice {
+        /// The key.
+        key: String,
+    },
 }
 
 #[cfg(test)]
@@ -136,6 +146,10 @@ mod tests {
     fn what_is_no_label_is_refused() {
         for text in ["role", "=db", "role=", "a b=c", &format!("k={}", "x".repeat(65))] {
             assert!(text.parse::<Labels>().is_err(), "{text}");
+        }
+        for text in ["a=b,a=c", "a=b, a=b"] {
+            let twice = InvalidLabel::Twice { key: "a".to_owned() };
+            assert_eq!(text.parse::<Labels>(), Err(twice), "{text}");
         }
         let many: Vec<String> = (0..=LABELS_MAX).map(|n| format!("k{n}=v")).collect();
         assert_eq!(many.join(",").parse::<Labels>(), Err(InvalidLabel::TooMany));

@@ -1,6 +1,5 @@
 //! A job as it is shown to whoever asks.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::definition::Job;
@@ -39,7 +38,7 @@ pub struct JobView {
 pub struct JobLine {
     /// Its name.
     pub name: JobName,
-    /// Its definition, without its command and its arguments.
+    /// Its definition as it is [listed](Job::listed), without its command and its arguments.
     pub job: Job,
     /// Where that comes from.
     pub source: Source,
@@ -76,14 +75,13 @@ impl JobLine {
     /// As [`JobView::of`], in short.
     #[must_use]
     pub fn of(name: &JobName, state: &JobState, next: Option<Wall>) -> Self {
-        let job = Job { command: None, args: Bytes::new(), ..state.job.clone() };
         let last = state.history.last().map(|last| {
             let runs = last.runs.iter().take(1).cloned().collect();
             TickRecord { runs, ..last.clone() }
         });
         Self {
             name: name.clone(),
-            job,
+            job: state.job.listed(),
             source: state.source,
             enabled: state.enabled,
             next,

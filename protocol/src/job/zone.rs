@@ -41,7 +41,7 @@ impl Zones {
     pub fn zone(&self, name: &str) -> Result<Zone, UnknownZone> {
         // jiff answers "Etc/Unknown" with a zone that looks like UTC: nobody can mean that.
         match self.0.get(name) {
-            Ok(zone) if !zone.is_unknown() => Ok(Zone(zone)),
+            Ok(zone) if !zone.is_unknown() && !is_of_host(name) => Ok(Zone(zone)),
             Ok(_) | Err(_) => Err(self.unknown(name)),
         }
     }
@@ -52,7 +52,8 @@ impl Zones {
             let name = name.get(..end).unwrap_or_default().to_owned();
             return UnknownZone { name, alike: Vec::new() };
         }
-        let known: Vec<_> = self.0.available().map(|known| known.as_str().to_owned()).collect();
+        let known = self.0.available().map(|known| known.as_str().to_owned());
+        let known: Vec<_> = known.filter(|known| !is_of_host(known)).collect();
         let known = || known.iter().map(String::as_str);
         // Who writes only the city means the zone that is called after it.
         let city = name.replace(' ', "_");
@@ -65,6 +66,11 @@ impl Zones {
         }
         UnknownZone { name: name.to_owned(), alike: near }
     }
+}
+
+/// Whether that is another zone on each host, whatever its database has under that name.
+fn is_of_host(name: &str) -> bool {
+    ["localtime", "posixrules"].iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
 /// A time zone. Its clones share what is known of it.

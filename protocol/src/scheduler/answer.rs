@@ -67,7 +67,7 @@ impl Scheduler {
             | Answer::Finished(_)
             | Answer::Job(_)
             | Answer::Jobs { .. }
-            | Answer::Reloaded { .. }
+            | Answer::Reloaded(_)
             | Answer::Status(_)
             | Answer::Tasks { .. }
             | Answer::View(_)

@@ -3,7 +3,7 @@
 use crate::id::{ClusterId, GroupId, Incarnation, NodeId, ReplicaId};
 use crate::membership::{Condition, Liveness, Load};
 use crate::time::{Tick, Wall};
-use crate::wire::{Envelope, ExecutorSays, Request};
+use crate::wire::{Envelope, ExecutorSays, Reloaded, Request};
 
 /// The time by both clocks of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub enum Event {
         /// For whom.
         caller: Caller,
         /// What there is to tell of it.
-        result: Result<Vec<String>, String>,
+        result: Result<Reloaded, String>,
     },
     /// The executor of this node has [retired](crate::executor::Effect::Retired).
     Retired,

@@ -10,7 +10,7 @@ use crate::membership::Liveness;
 use crate::partition::JobChange;
 use crate::task::InvalidBatch;
 use crate::time::Span;
-use crate::wire::{Answer, Ask, PeerMessage, Request, RequestError};
+use crate::wire::{Answer, Ask, PeerMessage, Reloaded, Request, RequestError};
 
 /// How long a request may take at most.
 const DEADLINE_MAX: Span = Span::from_millis(24 * 3_600_000);
@@ -58,9 +58,9 @@ impl Scheduler {
     }
 
     /// The file was read for a client, or could not be.
-    pub(super) fn reloaded(&mut self, caller: Caller, result: Result<Vec<String>, String>) {
+    pub(super) fn reloaded(&mut self, caller: Caller, result: Result<Reloaded, String>) {
         let answer = match result {
-            Ok(notes) => Answer::Reloaded { notes },
+            Ok(reloaded) => Answer::Reloaded(reloaded),
             Err(why) => Answer::Failed(RequestError::Reload { why }),
         };
         self.outbox.effects.push(Effect::Answer { caller, answer, is_last: true });

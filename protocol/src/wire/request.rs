@@ -171,10 +171,17 @@ pub enum Answer {
     /// Whether a file is the cluster's.
     File(FileVerdict),
     /// The node's file was read again.
-    Reloaded {
-        /// What has changed, what has not although the file says so, and what the file is warned of.
-        notes: Vec<String>,
-    },
+    Reloaded(Reloaded),
+}
+
+/// What there is to tell of a node's file that was read again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What has changed, what has not although the file says so, and what the file is warned of.
+    pub notes: Vec<String>,
+    /// Whether its jobs are those of the cluster's file, which has the number zero if there are no jobs
+    /// at all; nothing while the cluster does not answer.
+    pub jobs: Option<FileVerdict>,
 }
 
 /// How a task ended.

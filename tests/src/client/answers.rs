@@ -297,7 +297,7 @@ fn brief(answer: &Answer) -> String {
         | Answer::File(_)
         | Answer::Job(_)
         | Answer::Jobs { .. }
-        | Answer::Reloaded { .. }
+        | Answer::Reloaded(_)
         | Answer::Status(_)
         | Answer::Tasks { .. }
         | Answer::Waiting

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use umbel_protocol::job::{Cron, InvalidCron, InvalidJob};
-use umbel_protocol::time::Span;
+
+use crate::config::cron_doubt::{Doubt, doubt};
 
 /// A text that is not the cron expression it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,9 +23,9 @@ pub(super) fn parse(text: &str) -> Result<Cron, NotCron> {
     Cron::parse(text).map_err(|invalid| NotCron::new(text, &invalid))
 }
 
-/// Whether it ticks every second, which is seldom meant.
-pub(super) fn is_every_second(cron: &Cron) -> bool {
-    cron.nearest() == Span::from_millis(1_000)
+/// What to say of an expression that may not be what was meant.
+pub(super) fn note(cron: &Cron) -> Option<String> {
+    doubt(cron).map(|Doubt { what, instead }| format!("note: {what}; {instead}"))
 }
 
 /// What is wrong with a job whose schedule may be the expression `text`.

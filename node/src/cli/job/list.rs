@@ -77,7 +77,8 @@ fn row(line: &JobLine, now: Wall) -> [String; 9] {
         times => format!("{} in a row", count(times)),
     };
     [
-        brief(name.as_str(), 40),
+        // All other commands want it as a whole.
+        name.to_string(),
         brief(&words::schedule(job), 48),
         brief(&job.template.name, 32),
         on,
@@ -115,6 +116,8 @@ mod tests {
             last,
         };
         let soon = now + Span::from_millis(3_600_000);
+        let long = "n".repeat(60);
+        assert_eq!(row(&line(&long, often.clone(), None, None), now)[0], long);
         let shown = for_people(
             &[
                 line("nightly", nightly, Some(soon), None),

@@ -28,6 +28,13 @@ pub(super) fn moment(text: &str) -> Result<Moment, String> {
             .map(|millis| Moment::Instant(Wall::from_millis(millis)))
             .map_err(|_| "it lies before 1970".to_owned());
     }
+    // What stands in brackets would be dropped without a word.
+    if let Some((time, zone)) = text.strip_suffix(']').and_then(|text| text.split_once('[')) {
+        return Err(format!(
+            "a time zone in brackets is not read here: write {time} and say --timezone {zone}, or \
+             write how far its clocks are from UTC, as in 2030-03-01T02:30:00+01:00"
+        ));
+    }
     text.parse::<DateTime>().map(Moment::Local).map_err(|_| {
         "write 2030-03-01T02:30:00+01:00, or without +01:00 for the clocks of the time zone"
             .to_owned()
@@ -55,7 +62,9 @@ impl Moment {
             ),
         }
         let at = found.unambiguous().with_context(|| format!("{local} is beyond all calendars"))?;
-        let millis = u64::try_from(at.as_millisecond()).context("it lies before 1970")?;
+        let Ok(millis) = u64::try_from(at.as_millisecond()) else {
+            bail!("{local} lies before 1970");
+        };
         Ok(Wall::from_millis(millis))
     }
 }
@@ -139,11 +148,16 @@ mod tests {
             ("2030-03-31T02:30", "never show"),
             ("2030-10-27T02:30", "2030-10-27T02:30:00+02 or 2030-10-27T02:30:00+01"),
             ("tomorrow", "write 2030-03-01T02:30:00+01:00"),
+            (
+                "2030-03-01T02:30:00[America/New_York]",
+                "write 2030-03-01T02:30:00 and say --timezone America/New_York",
+            ),
             ("1969-01-01T00:00:00Z", "before 1970"),
             ("1969-01-01", "before 1970"),
         ] {
-            let error = at(text, "Europe/Berlin").expect_err(text).to_string();
-            assert!(error.contains(told), "{error}");
+            let error = at(text, "Europe/Berlin").expect_err(text);
+            assert_eq!(error.chain().count(), 1, "all is said at once: {error:#}");
+            assert!(error.to_string().contains(told), "{error}");
         }
         assert!(at("2030-10-27T02:30:00+02", "Europe/Berlin").is_ok(), "as it is told to write it");
     }

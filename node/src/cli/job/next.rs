@@ -55,8 +55,8 @@ pub(super) async fn run(args: NextArgs) -> anyhow::Result<Done> {
         let place = timezone.as_deref().map_or_else(|| Ok(Place::utc()), Place::named)?;
         let after = after.map_or(Ok(now), |after| after.at(&place))?;
         let ticks = ticks_after(after, count, |last| cron.next_after(&place.zone, last));
-        if cron_text::is_every_second(&cron) {
-            out::note("this ticks every second; for every minute leave out the first field");
+        if let Some(note) = cron_text::note(&cron) {
+            out::note(note);
         }
         tell(&ticks, &place, now, json)?;
         return Ok(if ticks.is_empty() { Done::Badly } else { Done::Well });

@@ -5,7 +5,7 @@ use umbel_protocol::job::{On, Verdict};
 
 use super::json::TickJson;
 use super::words;
-use super::{Done, NameArgs, out};
+use super::{Done, NameArgs, nobody, out};
 use crate::cli::names::Names;
 
 pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
@@ -39,13 +39,11 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
             (_, tasks) => format!("job {name} runs as {} tasks", tasks.len()),
         })?;
     }
-    // A task for one node waits until there is one.
-    if view.job.on == On::One && !view.job.select.is_empty() {
-        let status = client.status().await.context("cannot ask which nodes may run it")?;
-        let mut members = status.meta.members.values();
-        if !members.any(|member| !member.draining && member.labels.match_all(&view.job.select)) {
-            out::note(format!("note: it waits, for no node {}", words::wanted(&view.job)));
-        }
+    // A task for one node waits until there is one; that each runs none was said.
+    if view.job.on == On::One
+        && let Some(note) = nobody::note(&client, &view.job).await
+    {
+        out::note(note);
     }
     let has_begun = tick.runs.iter().any(|run| run.task.is_some());
     Ok(if has_begun { Done::Well } else { Done::Badly })

@@ -7,10 +7,13 @@ mod what;
 mod what_if;
 mod when;
 
+use std::iter;
+
 use anyhow::bail;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use umbel_protocol::job::{Job, Labels, On, Schedule};
+use umbel_protocol::task::Options;
 use umbel_protocol::time::Wall;
 
 use self::alert::AlertSettings;
@@ -18,6 +21,7 @@ use self::what::What;
 use self::what_if::WhatIf;
 use self::when::When;
 use super::cron_text;
+use crate::config::check::options::{BACKOFF_HELP, shrinking};
 use crate::timezones;
 
 /// What is said of a job.
@@ -80,8 +84,19 @@ impl Settings {
     }
 }
 
-/// Refuses what no node would take, in its words and with carets.
+/// Refuses what no node would take, in its words and with carets; and what no file may say either.
 fn check(job: &Job) -> anyhow::Result<()> {
+    let alert = job.alert.as_ref().map(|alert| (&alert.template, "of the alert "));
+    for (template, whose) in iter::once((&job.template, "")).chain(alert) {
+        let Options { backoff_first, backoff_max, .. } = template.options;
+        // What is not said is as the task is declared.
+        if backoff_first.is_some()
+            && backoff_max.is_some()
+            && let Some(problem) = shrinking(backoff_first, backoff_max)
+        {
+            bail!("{whose}{problem}; {BACKOFF_HELP}");
+        }
+    }
     let text = match &job.schedule {
         Schedule::Cron(text) => Some(text.as_str()),
         Schedule::At(_) | Schedule::Every(_) => None,
@@ -114,7 +129,7 @@ fn set_some<T>(place: &mut Option<T>, said: Option<T>) {
 mod tests {
     use clap::Parser;
     use umbel_protocol::job::{Misfire, Overlap};
-    use umbel_protocol::task::{Options, Template};
+    use umbel_protocol::task::Template;
     use umbel_protocol::time::Span;
 
     use super::*;
@@ -130,7 +145,7 @@ mod tests {
     fn settings(line: &str) -> Settings {
         // Expressions have spaces, which are written as underscores here.
         let words = line.split_whitespace().map(|word| word.replace('_', " "));
-        Line::try_parse_from(std::iter::once("x".to_owned()).chain(words)).expect(line).settings
+        Line::try_parse_from(iter::once("x".to_owned()).chain(words)).expect(line).settings
     }
 
     fn job(line: &str) -> anyhow::Result<Job> {
@@ -209,6 +224,14 @@ mod tests {
             ("--every 5m --task a --alert-time-limit 1s", "--alert TASK"),
             ("--every 5m --task a --alert b --alert-queue q!", "queue \"q!\" is not usable"),
             ("--every 10ms --task a", "every must be at least \"1s\""),
+            (
+                "--every 5m --task a --backoff-first 1h --backoff-max 1s",
+                "`backoff_first` is 1h, longer than `backoff_max`, which is 1s; pauses double",
+            ),
+            (
+                "--every 5m --task a --alert b --alert-backoff-first 1h --alert-backoff-max 1s",
+                "of the alert `backoff_first` is 1h",
+            ),
             ("--every 5m --task a --args {", "the arguments are not JSON"),
             ("--every 5m --task a!", "task name \"a!\" is not usable"),
             ("--every 5m --task a --start 2030-03-01 --end 2030-03-01", "later than start"),

@@ -9,7 +9,7 @@ use super::history::ticks;
 use super::json::JobJson;
 use super::moment::Place;
 use super::words;
-use super::{Done, NameArgs, out};
+use super::{Done, NameArgs, nobody, out};
 use crate::cli::names::Names;
 use crate::cli::table::{facts, printable};
 use crate::cli::time::{away, count, stamp};
@@ -31,10 +31,14 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
         }
     }
     results.flush()?;
+    if let Some(note) = nobody::note(&client, &view.job).await {
+        out::note(note);
+    }
     Ok(Done::Well)
 }
 
-/// Tells what a job has become: as one line of JSON, or as `what` and its next tick.
+/// Tells what a job has become: as one line of JSON, or as `what` and its next tick. And if no node may
+/// run it, that.
 pub(super) async fn tell(
     client: &Client,
     view: &JobView,
@@ -43,15 +47,24 @@ pub(super) async fn tell(
 ) -> anyhow::Result<()> {
     if json {
         let names = Names::ask(client).await;
-        return Ok(out::line(serde_json::to_string(&JobJson::of_view(view, &names))?)?);
+        out::line(serde_json::to_string(&JobJson::of_view(view, &names))?)?;
+    } else {
+        out::line(became(view, what))?;
     }
+    if let Some(note) = nobody::note(client, &view.job).await {
+        out::note(note);
+    }
+    Ok(())
+}
+
+fn became(view: &JobView, what: &str) -> String {
     let name = &view.name;
     let next = match (view.enabled, view.next) {
         (_, Some(next)) => format!("; its next tick is {}", when(view, next, wall())),
         (true, None) => "; it has no tick to come".to_owned(),
         (false, None) => format!("; it fires nothing until `umbel job enable {name}`"),
     };
-    Ok(out::line(format!("job {name} {what}{next}"))?)
+    format!("job {name} {what}{next}")
 }
 
 /// By the clocks of its place, and how far away.

@@ -109,24 +109,31 @@ fn backoff(
     let allowed = || SPAN_MIN..=DELAY_MAX;
     let first = span("backoff_first", raw.backoff_first.as_ref(), allowed(), problems);
     let max = span("backoff_max", raw.backoff_max.as_ref(), allowed(), problems);
-    let both = (first.unwrap_or(BACKOFF_FIRST_DEFAULT), max.unwrap_or(BACKOFF_MAX_DEFAULT));
     let is_known = unsaid == Unsaid::Default || (first.is_some() && max.is_some());
-    let given = raw.backoff_max.as_ref().or(raw.backoff_first.as_ref());
-    if let Some(given) = given.filter(|_| is_known && both.0 > both.1) {
-        let (shown_first, shown_max) = (quantity::spelled(both.0), quantity::spelled(both.1));
-        let unsaid = |given: bool| if given { "" } else { " (its default)" };
-        problems.add(
-            given.span(),
-            format!(
-                "`backoff_first` is {shown_first}{}, longer than `backoff_max`, which is {shown_max}{}",
-                unsaid(raw.backoff_first.is_some()),
-                unsaid(raw.backoff_max.is_some()),
-            ),
-            "pauses double from the first to the longest",
-        );
+    let given = raw.backoff_max.as_ref().or(raw.backoff_first.as_ref()).filter(|_| is_known);
+    if let Some((given, problem)) = given.zip(shrinking(first, max)) {
+        problems.add(given.span(), problem, BACKOFF_HELP);
     }
     (first, max)
 }
+
+/// What is wrong with two pauses, if the longest one is shorter than the first.
+pub(crate) fn shrinking(first: Option<Span>, max: Option<Span>) -> Option<String> {
+    let both = (first.unwrap_or(BACKOFF_FIRST_DEFAULT), max.unwrap_or(BACKOFF_MAX_DEFAULT));
+    let unsaid = |said: Option<Span>| if said.is_some() { "" } else { " (its default)" };
+    (both.0 > both.1).then(|| {
+        format!(
+            "`backoff_first` is {}{}, longer than `backoff_max`, which is {}{}",
+            quantity::spelled(both.0),
+            unsaid(first),
+            quantity::spelled(both.1),
+            unsaid(max),
+        )
+    })
+}
+
+/// Why that is wrong.
+pub(crate) const BACKOFF_HELP: &str = "pauses double from the first to the longest";
 
 /// A webhook that never answers holds a slot and a connection, and only a limit can end that.
 const WEBHOOK_TIME_LIMIT: Span = Span::from_millis(30_000);

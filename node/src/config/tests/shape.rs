@@ -32,11 +32,39 @@ error: invalid basic string, expected `"`
 replicas = 3
 replicas = 5",
             "
-error: duplicate key
+error: `replicas` is said twice here
  --> cluster.toml:3:1
   |
 3 | replicas = 5
-  | ^^^^^^^^",
+  | ^^^^^^^^
+  = help: it stands on line 2 already; keep one of them",
+        ),
+        (
+            "[jobs.a]
+[jobs.b]
+task = \"x\"
+[jobs.a] # again
+task = \"y\"",
+            "
+error: [jobs.a] stands here twice
+ --> cluster.toml:4:7
+  |
+4 | [jobs.a] # again
+  |       ^
+  = help: it stands on line 1 already; keep one of them",
+        ),
+        (
+            "[cluster]
+replicas = 3
+[jobs]
+a = { every = \"1m\", task = \"x\", task = \"y\" }",
+            "
+error: `task` is said twice here
+ --> cluster.toml:4:33
+  |
+4 | a = { every = \"1m\", task = \"x\", task = \"y\" }
+  |                                 ^^^^
+  = help: keep one of them",
         ),
         (
             r#"[tasks.a]

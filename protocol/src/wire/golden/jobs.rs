@@ -34,7 +34,7 @@ golden! {
     Precondition { Absent, Any, Revision }
     JobRefusal { Changed, Exists, NotFound, OfFile, Full, OldFile, Overloaded, Untimely }
     InvalidJob { Args, Cron, Label, Option, Task, Zone }
-    InvalidLabel { Text, TooMany }
+    InvalidLabel { Text, TooMany, Twice }
 }
 
 pub(super) fn name() -> JobName {
@@ -195,7 +195,11 @@ fn refusals() {
             alike: vec!["Europe/Berlin".into()],
         }),
     ]);
-    check(&[InvalidLabel::Text { text: "a b".into() }, InvalidLabel::TooMany]);
+    check(&[
+        InvalidLabel::Text { text: "a b".into() },
+        InvalidLabel::TooMany,
+        InvalidLabel::Twice { key: "role".into() },
+    ]);
 }
 
 #[test]

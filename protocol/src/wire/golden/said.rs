@@ -16,8 +16,8 @@ use crate::task::{InvalidBatch, Outcome, State, Template};
 use crate::time::Span;
 use crate::wire::{
     Answer, Ask, Claim, Claims, ClientFrame, Declaration, Dispatch, Ending, Envelope, ExecutorSays,
-    OwnerSays, PeerMessage, Profile, Queue, Relayed, Request, RequestError, Said, ServerFrame,
-    Share, Status, Welcome,
+    OwnerSays, PeerMessage, Profile, Queue, Relayed, Reloaded, Request, RequestError, Said,
+    ServerFrame, Share, Status, Welcome,
 };
 
 golden! {
@@ -198,6 +198,7 @@ fn asked_by_callers() {
 
 #[test]
 fn answered_to_callers() {
+    let verdict = FileVerdict { number: 300, is_current: true };
     let ending = Ending {
         task: task(1),
         state: State::Succeeded,
@@ -220,8 +221,8 @@ fn answered_to_callers() {
         Answer::Done,
         Answer::Job(Box::new(shown)),
         Answer::Jobs { jobs: vec![line], has_more: true, partitions_missing: 2 },
-        Answer::File(FileVerdict { number: 300, is_current: true }),
-        Answer::Reloaded { notes: vec!["1 job".into()] },
+        Answer::File(verdict),
+        Answer::Reloaded(Reloaded { notes: vec!["1 job".into()], jobs: Some(verdict) }),
     ]);
     let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
     check_struct("ServerFrame", &ServerFrame { id: 300, answer });

@@ -55,9 +55,9 @@ impl When {
     /// Looks at what can be judged without the job.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         if let Some(text) = &self.ticks.cron
-            && cron_text::is_every_second(&cron_text::parse(text)?)
+            && let Some(note) = cron_text::note(&cron_text::parse(text)?)
         {
-            out::note("this ticks every second; for every minute leave out the first field");
+            out::note(note);
         }
         if let Some(timezone) = &self.timezone {
             Place::named(timezone)?;

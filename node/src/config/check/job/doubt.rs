@@ -6,6 +6,7 @@ use std::ops::Range;
 use umbel_protocol::job::{Job, Overlap, Plan, Schedule, due};
 use umbel_protocol::time::Span;
 
+use super::super::super::cron_doubt::{Doubt, doubt};
 use super::super::super::raw::{RawJob, Text, quoted};
 use super::super::super::report::Problems;
 use super::super::super::suggest::nearest;
@@ -126,7 +127,7 @@ fn never(
     }
 }
 
-/// A job that fires so often that it may be more than its runs bear.
+/// A job that fires at other times than was meant, or so often that it may be more than its runs bear.
 fn often(job: &Job, when: &When, limit: Option<Span>, problems: &mut Problems<'_>) {
     let interval = match &job.schedule {
         Schedule::Every(every) => *every,
@@ -139,27 +140,23 @@ fn often(job: &Job, when: &When, limit: Option<Span>, problems: &mut Problems<'_
     let may_pile_up = interval < OFTEN
         && job.overlap == Overlap::Allow
         && limit.is_none_or(|limit| limit > interval);
-    let mut helps = Vec::new();
-    let is_every_second = when.cron.is_some() && interval == SECOND;
-    if is_every_second {
-        helps.push("six fields begin with the second; leave that out to fire once a minute");
-    }
-    if may_pile_up {
-        helps.push("runs pile up if one takes longer; set overlap = \"forbid\"");
-    }
     // An interval in seconds is written by nobody who means minutes.
+    let doubt = when.cron.as_ref().and_then(doubt);
+    let (what, mut helps) =
+        doubt.map_or((None, Vec::new()), |Doubt { what, instead }| (Some(what), vec![instead]));
+    if may_pile_up {
+        helps.push("runs pile up if one takes longer; set overlap = \"forbid\"".to_owned());
+    }
     if !helps.is_empty() {
         let interval = quantity::spelled(interval);
-        let problem = match &when.cron {
-            Some(_) if is_every_second => "this fires every second".to_owned(),
+        let problem = what.unwrap_or_else(|| match &when.cron {
             Some(_) => format!("ticks of this are only {interval} apart"),
             None => format!("this fires every {interval}"),
-        };
+        });
         problems.warn(when.place.clone(), problem, helps.join("; "));
     }
 }
 
-const SECOND: Span = Span::from_millis(1_000);
 /// What comes in shorter intervals is seldom meant to run twice at once.
 const OFTEN: Span = Span::from_millis(10_000);
 /// For so many unknown tasks others are looked for that may have been meant: with thousands of both

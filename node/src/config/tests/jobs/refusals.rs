@@ -45,6 +45,25 @@ error: unknown key `crom` in [jobs.a]
 }
 
 #[test]
+fn keys_as_they_are_called_elsewhere_are_understood() {
+    for (key, help) in [
+        ("command = [\"a\"]", "did you mean `run`, which is the command of a job?"),
+        ("webhook = \"https://a\"", "`webhook` belongs to [tasks.NAME]; give a task one"),
+        ("timeout = \"1m\"", "did you mean `time_limit`?"),
+        ("tz = \"UTC\"", "did you mean `timezone`?"),
+        ("retries = 3", "did you mean `attempts`, which counts the first one, too?"),
+        ("schedule = \"@daily\"", "did you mean `cron`?"),
+        ("interval = \"1m\"", "did you mean `every`?"),
+        ("alert = { command = [\"a\"] }", "`command` belongs to [tasks.NAME]; give a task one"),
+        ("[tasks.a]\nrun = [\"a\"]", "did you mean `command`?"),
+    ] {
+        let error = Config::parse("cluster.toml", &format!("[jobs.a]\n{key}\n")).expect_err(key);
+        let error = error.to_string();
+        assert!(error.contains(&format!("= help: {help}")), "{key}: {error}");
+    }
+}
+
+#[test]
 fn a_job_runs_one_thing() {
     refused(&[
         (

@@ -123,6 +123,37 @@ warning: this job never fires: there is no tick from its `start` to its `end`
 }
 
 #[test]
+fn six_fields_that_may_be_five_are_told() {
+    warned(&[
+        (
+            r#"[jobs.a]
+task = "umbel.noop"
+cron = "30 2 * * * *""#,
+            r#"
+warning: this fires every hour, at second 30 of minute 2
+ --> cluster.toml:3:8
+  |
+3 | cron = "30 2 * * * *"
+  |        ^^^^^^^^^^^^^^
+  = help: six fields begin with the second; write "30 2 * * *" to fire every day at 02:30, or "2 * * * *" to fire every hour"#,
+        ),
+        (
+            r#"[jobs.a]
+task = "umbel.noop"
+cron = "* 0 3 * * *"
+overlap = "forbid""#,
+            r#"
+warning: this fires every second of each minute that `0 3 * * *` is
+ --> cluster.toml:3:8
+  |
+3 | cron = "* 0 3 * * *"
+  |        ^^^^^^^^^^^^^
+  = help: six fields begin with the second; write "0 3 * * *" to fire once in each of these minutes"#,
+        ),
+    ]);
+}
+
+#[test]
 fn runs_that_may_pile_up_are_told() {
     warned(&[
         (

@@ -1,0 +1,28 @@
+//! Whether there is a node that may run a job: if none is, its tasks wait and nothing looks wrong.
+
+use umbel_protocol::job::{Job, On};
+use umbel_protocol::meta::Meta;
+
+use super::words;
+use crate::client::Client;
+
+/// What to say of `job` if no node may run it. If the cluster cannot be asked nothing is known.
+pub(super) async fn note(client: &Client, job: &Job) -> Option<String> {
+    // Without labels any node that serves will do, and somebody has answered.
+    if job.select.is_empty() {
+        return None;
+    }
+    let status = client.status().await.ok()?;
+    (!is_there(&status.meta, job)).then(|| {
+        let what = match job.on {
+            On::One => "its tasks wait",
+            On::Each => "its ticks run nowhere",
+        };
+        format!("note: {what}, for no node {}", words::wanted(job))
+    })
+}
+
+fn is_there(meta: &Meta, job: &Job) -> bool {
+    let mut members = meta.members.values();
+    members.any(|member| !member.draining && member.labels.match_all(&job.select))
+}
