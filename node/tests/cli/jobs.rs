@@ -255,7 +255,7 @@ fn a_crontab_is_carried_over() {
     let table: toml::Table = ran.out.parse().unwrap();
     let job = &table["jobs"]["backup"];
     assert_eq!(job["cron"].as_str(), Some("30 2 * * *"));
-    assert_eq!(job["run"].as_str(), Some("/opt/backup --all"));
+    assert_eq!(job["run"].as_str(), Some("exec </dev/null; /opt/backup --all"));
     assert!(ran.out.contains("# nightly\n"), "{ran:?}");
     let merged = program.path("cluster.toml");
     fs::write(&merged, format!("[cluster]\nname = \"farm\"\n{}", ran.out)).unwrap();

@@ -293,7 +293,10 @@ mod tests {
         assert_eq!((early.name.as_str(), early.env.len(), &early.cwd), ("early", 0, &None));
         let env: Vec<_> = late.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(env, ["A={x}", "HOME=/srv/app", "PATH=/bin:/usr/bin"]);
-        assert_eq!((late.cwd.as_deref(), late.run.as_str()), (Some("/srv/app"), "late"));
+        assert_eq!(
+            (late.cwd.as_deref(), late.run.as_str()),
+            (Some("/srv/app"), "exec </dev/null; late")
+        );
         assert_eq!((late.line, late.timezone.as_str()), (7, "Europe/Berlin"));
         assert!(import.lost.is_empty() && import.notes.is_empty(), "{import:?}");
     }

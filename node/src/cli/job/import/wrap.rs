@@ -1,4 +1,7 @@
 //! A command of a crontab as a text for `/bin/sh`, with its input and by its own shell.
+//!
+//! A task finds its arguments on stdin, and a job without any `null`. cron gives a command nothing but
+//! what follows a `%`, and many take whatever they are given: `cat`, `mail`, `ssh`.
 
 /// The text. `shell` is what the crontab wants its commands to be run by, if that is no `sh`.
 pub(super) fn wrap(command: &str, input: Option<&str>, shell: Option<&str>) -> String {
@@ -6,15 +9,16 @@ pub(super) fn wrap(command: &str, input: Option<&str>, shell: Option<&str>) -> S
         Some(shell) => format!("{} -c {}", quote(shell), quote(command)),
         None => command.to_owned(),
     };
-    let Some(input) = input else { return command };
+    let input = input.unwrap_or_default();
+    if input.is_empty() {
+        // Before the command, for it holds for all that it consists of.
+        return format!("exec </dev/null; {command}");
+    }
     // All that the command consists of shares its input, and a comment in it ends with its line.
     let command = match shell {
         Some(_) => command,
         None => format!("{{\n{command}\n}}"),
     };
-    if input.is_empty() {
-        return format!("{command} </dev/null");
-    }
     let mut end = "END".to_owned();
     while input.lines().any(|line| line == end) {
         end.push('_');
@@ -34,20 +38,28 @@ fn quote(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::process::Command;
 
     use super::*;
 
     #[test]
     fn what_is_plain_stays_as_it_is() {
-        assert_eq!(wrap("a && b >/dev/null 2>&1", None, None), "a && b >/dev/null 2>&1");
-        assert_eq!(wrap("a", None, Some("/bin/bash")), "/bin/bash -c a");
-        assert_eq!(wrap("echo 'a'", None, Some("/bin/bash")), r"/bin/bash -c 'echo '\''a'\'''");
+        for (command, shell, text) in [
+            ("a && b >/dev/null 2>&1", None, "a && b >/dev/null 2>&1"),
+            ("a", Some("/bin/bash"), "/bin/bash -c a"),
+            ("echo 'a'", Some("/bin/bash"), r"/bin/bash -c 'echo '\''a'\'''"),
+        ] {
+            assert_eq!(wrap(command, None, shell), format!("exec </dev/null; {text}"));
+        }
     }
 
-    /// What it prints, and with which code it ends.
+    /// What it prints, and with which code it ends, where stdin is that of a task.
     fn run(text: &str) -> (String, Option<i32>) {
-        let ran = Command::new("/bin/sh").args(["-c", text]).output().unwrap();
+        let (arguments, mut feed) = std::io::pipe().unwrap();
+        feed.write_all(b"null").unwrap();
+        drop(feed);
+        let ran = Command::new("/bin/sh").args(["-c", text]).stdin(arguments).output().unwrap();
         (String::from_utf8(ran.stdout).unwrap(), ran.status.code())
     }
 
@@ -59,6 +71,10 @@ mod tests {
             ("cat; exit 3", Some("1\n"), None, "1\n", 3),
             ("cat", Some(""), None, "", 0),
             ("cat; exit 4", Some("1\n"), Some("/bin/sh"), "1\n", 4),
+            ("cat", None, None, "", 0),
+            ("(cat; cat) | cat && exit 5 # all", None, None, "", 5),
+            ("while read a; do echo $a; done; exit 6", None, Some("/bin/sh"), "", 6),
+            ("cat </dev/zero | head -c 1 | tr '\\0' 1", None, None, "1", 0),
             (r#"echo "it's" '$HOME'"#, None, Some("/bin/sh"), "it's $HOME\n", 0),
         ] {
             let text = wrap(command, input, shell);

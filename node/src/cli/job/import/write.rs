@@ -10,7 +10,7 @@ use crate::config::quantity::spelled;
 /// Says what each job has in common with cron, for whoever knows what jobs do otherwise.
 const HEAD: &str = "\
 # Made of a crontab by `umbel job import`. As cron does it, what fails is not tried again (attempts),
-# and what was missed is not made up for (misfire).
+# what was missed is not made up for (misfire), and a command has no input (exec </dev/null).
 ";
 
 /// On which nodes the jobs run.
@@ -136,7 +136,8 @@ FORMAT={date}
             assert_eq!(job["env"]["FORMAT"].as_str(), Some("{{date}}"));
         }
         let run = |name: &str| jobs[name]["run"].as_str().unwrap().to_owned();
-        assert_eq!(run("backup"), r#"backup --all 'it''s' "$HOME" | tee \\x  # why"#);
+        let backup = r#"exec </dev/null; backup --all 'it''s' "$HOME" | tee \\x  # why"#;
+        assert_eq!(run("backup"), backup);
         assert_eq!(
             run("mail"),
             "{\nmail -s \"100%\" root\n} <<'END'\nHello\n'''\"\"\"\n\nbye\nEND\n"
