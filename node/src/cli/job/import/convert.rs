@@ -1,6 +1,6 @@
 //! From the lines of a crontab to jobs, and to what is to be said of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::time::Span;
 
@@ -21,6 +21,8 @@ pub(super) struct Import {
     pub(super) notes: Vec<String>,
     /// What is not as it was.
     pub(super) lost: Vec<String>,
+    /// Of the notes, those that are so of several entries.
+    of_several: BTreeSet<String>,
 }
 
 /// What stands in the result.
@@ -76,10 +78,10 @@ impl Import {
         })
     }
 
-    /// Says something once, however often it is so.
-    fn note(&mut self, note: String) {
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
+    /// Says something once, for however many entries it is so.
+    fn note(&mut self, note: &str) {
+        if self.of_several.insert(note.to_owned()) {
+            self.notes.push(note.to_owned());
         }
     }
 }
@@ -118,10 +120,10 @@ pub(super) fn convert(lines: &[Line<'_>], zone: &str) -> Import {
                         job.lost = Some(format!("that user {user} runs it: {USER}"));
                     }
                     for Note { text, is_of_entry } in variables.notes(entry, &job) {
-                        import.note(match is_of_entry {
-                            true => format!("line {number}: {text}"),
-                            false => text.clone(),
-                        });
+                        match is_of_entry {
+                            true => import.notes.push(format!("line {number}: {text}")),
+                            false => import.note(&text),
+                        }
                         job.notes.push(text);
                     }
                     import.items.push(Item::Job(Box::new(job)));

@@ -1,20 +1,30 @@
 //! What a job is called that had no name: after the program that it runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that were given.
 #[derive(Debug, Default)]
-pub(super) struct NamesGiven(BTreeSet<String>);
+pub(super) struct NamesGiven {
+    all: BTreeSet<String>,
+    /// How many numbers were tried for each name without one, so that none is tried twice.
+    tried: BTreeMap<String, u64>,
+}
 
 impl NamesGiven {
     /// A name for what runs `command`, unlike all before: `backup`, `backup-2`.
     pub(super) fn give(&mut self, command: &str) -> String {
         let base = name_of(command);
-        let numbered = (2_u64..).map(|number| format!("{base}-{number}"));
-        let mut free = std::iter::once(base.clone()).chain(numbered);
-        let name = free.find(|name| !self.0.contains(name)).unwrap_or(base);
-        self.0.insert(name.clone());
-        name
+        let tried = self.tried.entry(base.clone()).or_default();
+        loop {
+            *tried += 1;
+            let name = match *tried {
+                1 => base.clone(),
+                number => format!("{base}-{number}"),
+            };
+            if self.all.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 
@@ -242,5 +252,7 @@ mod tests {
         let mut names = NamesGiven::default();
         let given = ["backup", "/x/backup", "backup-2", "backup.sh"].map(|line| names.give(line));
         assert_eq!(given, ["backup", "backup-2", "backup-2-2", "backup-3"]);
+        let given = ["a-2", "a", "a", "a-2"].map(|line| names.give(line));
+        assert_eq!(given, ["a-2", "a", "a-3", "a-2-2"]);
     }
 }
