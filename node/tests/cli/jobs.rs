@@ -299,6 +299,14 @@ fn a_crontab_is_carried_over() {
     let ran = program.run(&["job", "import", "/etc/crontab", "-o", &output]);
     assert!(!ran.ok && ran.err.contains("say --system"), "{ran:?}");
     assert!(!fs::exists(&output).unwrap(), "nothing is written");
+    let import = |zone: &str| {
+        let mut import = program.command(&["job", "import", "--system", &file]);
+        Ran::from(import.env("TZ", zone).output().unwrap())
+    };
+    let ran = import("Asia/Tokyo");
+    assert!(ran.out.contains("timezone = \"Asia/Tokyo\"\n"), "{ran:?}");
+    assert!(ran.err.contains("by the clocks of Asia/Tokyo, as TZ says"), "{ran:?}");
+    assert!(!import("nowhere").err.contains("as TZ says"));
     let ran = program.run(&["job", "import", &program.path("none")]);
     assert!(!ran.ok && ran.err.contains("  why: No such file"), "{ran:?}");
 }

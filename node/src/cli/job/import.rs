@@ -45,7 +45,7 @@ pub(in crate::cli) struct ImportArgs {
     /// It has a column with the user, as /etc/crontab has
     #[arg(long)]
     system: bool,
-    /// By whose clocks it is read where it does not say so itself [default: that of this host]
+    /// By whose clocks it is read where it does not say so itself [default: TZ, or this host's]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
     /// Only nodes with these labels run its jobs [default: any node]
@@ -67,11 +67,11 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Done> {
     if !system && is_system(file) {
         bail!("{} has a column with the user: say --system", file.display());
     }
+    let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let place = match timezone {
         Some(name) => Place::named(name)?,
-        None => host_place(),
+        None => place_here()?,
     };
-    let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let import = convert(&crontab::read(&text, *system), &place.name);
     let place = Where {
         select: select.clone().unwrap_or_default(),
@@ -120,16 +120,26 @@ fn tell(import: &Import, place: &Where) -> Done {
     if import.lost.is_empty() { Done::Well } else { Done::Badly }
 }
 
-/// Where this host is, by whose clocks its crontabs are read.
-fn host_place() -> Place {
-    let place = zone::of_host().and_then(|name| Place::named(&name).ok());
-    let place = place.unwrap_or_else(Place::utc);
+/// By whose clocks a crontab is read that does not say so.
+fn place_here() -> anyhow::Result<Place> {
+    // A cron may know nothing of the variable, so whoever has another clock there is told both.
+    let (place, why) = match (zone::of_variable(), zone::of_host()) {
+        (Some(place), Some(host)) if place.name != host.name => {
+            (place, format!("as TZ says, where this host has those of {}", host.name))
+        }
+        (Some(place), None) => (place, "as TZ says".to_owned()),
+        (_, Some(host)) => (host, "as on this host".to_owned()),
+        (None, None) => bail!(
+            "this host does not say by whose clocks it goes: say --timezone ZONE, such as \
+             Europe/Berlin"
+        ),
+    };
     out::note(format!(
-        "note: times are read by the clocks of {}, as on this host; say --timezone ZONE if the \
-         crontab is of another one",
+        "note: times are read by the clocks of {}, {why}; say --timezone ZONE if the crontab means \
+         others",
         place.name
     ));
-    place
+    Ok(place)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
