@@ -18,6 +18,8 @@ mod five_nodes;
 mod full_disk;
 #[path = "cli/handover.rs"]
 mod handover;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/jobs.rs"]
 mod jobs;
 #[path = "cli/processes.rs"]

@@ -1,10 +1,8 @@
-//! Periodic jobs on the command line: what is said of them, what becomes of them, and crontabs.
-
-use std::fs;
+//! Periodic jobs on the command line: what is said of them, and what becomes of them.
 
 use serde_json::Value;
 
-use crate::cluster::{Node, pipe};
+use crate::cluster::Node;
 use crate::program::{Program, Ran, eventually};
 
 /// What one line of JSON says.
@@ -235,78 +233,4 @@ fn ticks_are_previewed_without_a_cluster() {
     assert_eq!(program.run(&["job", "next", "@hourly"]).out.lines().count(), 5);
     let ran = program.run(&["job", "next", "* * * * * *", "--count", "1"]);
     assert!(ran.ok && ran.err.contains("ticks every second"), "{ran:?}");
-}
-
-#[test]
-fn a_crontab_is_carried_over() {
-    let program = Program::new();
-    let crontab = "PATH=/usr/bin:/bin\n# nightly\n30 2 * * * /opt/backup --all\n";
-    let import = ["job", "import", "-", "--timezone", "Europe/Berlin"];
-    let ran = pipe(&program, &import, crontab);
-    assert!(ran.ok, "{ran:?}");
-    assert!(ran.err.contains("not carried over: on which host they run"), "{ran:?}");
-    assert!(ran.err.contains("not carried over: as whom and where they run"), "{ran:?}");
-    assert!(ran.err.ends_with("\n1 job carried over\n"), "{ran:?}");
-    let ran =
-        pipe(&program, &[&import[..], &["--select", "role=db", "--on", "each"]].concat(), crontab);
-    assert!(ran.ok && !ran.err.contains("on which host"), "{ran:?}");
-    assert!(ran.out.contains("\nselect = { role = \"db\" }\non = \"each\"\n"), "{ran:?}");
-    let ran = pipe(&program, &import, crontab);
-    let table: toml::Table = ran.out.parse().unwrap();
-    let job = &table["jobs"]["backup"];
-    assert_eq!(job["cron"].as_str(), Some("30 2 * * *"));
-    assert_eq!(job["run"].as_str(), Some("exec </dev/null; /opt/backup --all"));
-    assert!(ran.out.contains("# nightly\n"), "{ran:?}");
-    let merged = program.path("cluster.toml");
-    fs::write(&merged, format!("[cluster]\nname = \"farm\"\n{}", ran.out)).unwrap();
-    let ran = program.run(&["config", "check", &merged]);
-    assert!(ran.ok && ran.out.ends_with("0 tasks, 1 job\n"), "{ran:?}");
-
-    let file = program.path("crontab");
-    fs::write(&file, "@daily root backup\n@reboot root start\n").unwrap();
-    let output = program.path("jobs.toml");
-    let import = ["job", "import", "--system", &file, "--timezone", "UTC", "-o", &output];
-    let ran = program.run(&import);
-    assert!(ran.code == Some(1) && ran.out.is_empty(), "{ran:?}");
-    assert!(ran.err.contains("not carried over: line 2: @reboot root start\n  why: "), "{ran:?}");
-    assert!(ran.err.contains("not carried over: that user root runs it (line 1)"), "{ran:?}");
-    assert!(ran.err.ends_with("1 job carried over\n"), "{ran:?}");
-    assert!(fs::read_to_string(&output).unwrap().contains("[jobs.backup]"));
-    let ran = program.run(&import);
-    assert!(!ran.ok && ran.err.contains("  why: File exists"), "{ran:?}");
-
-    // As JSON the same, entry by entry; what is said besides and the exit code stay.
-    let as_toml = pipe(&program, &["job", "import", "-", "--timezone", "UTC"], "@daily a\nA=b\n");
-    let import = ["job", "import", "-", "--timezone", "UTC", "--json"];
-    let ran = pipe(&program, &import, "@daily a\nA=b\n");
-    assert_eq!((ran.code, &ran.err), (Some(0), &as_toml.err));
-    let job = one(&ran);
-    assert_eq!(
-        (&job["line"], &job["name"], &job["cron"]),
-        (&1.into(), &"a".into(), &"@daily".into())
-    );
-    assert_eq!((&job["lost"], job.get("env")), (&Value::Null, None));
-    let output = program.path("again.toml");
-    let import = ["job", "import", "--system", &file, "--timezone", "UTC", "--json", "-o", &output];
-    let ran = program.run(&import);
-    assert!(ran.code == Some(1) && ran.err.ends_with("1 job carried over\n"), "{ran:?}");
-    let [backup, start] = &ran.json()[..] else { panic!("{ran:?}") };
-    assert!(backup["lost"].as_str().unwrap().starts_with("that user root runs it"), "{backup}");
-    assert_eq!((&start["line"], &start["name"]), (&2.into(), &Value::Null));
-    assert!(start["lost"].is_string(), "{start}");
-    assert_eq!(fs::read(&output).unwrap(), fs::read(program.path("jobs.toml")).unwrap());
-    let output = program.path("others.toml");
-    let ran = program.run(&["job", "import", "/etc/crontab", "-o", &output]);
-    assert!(!ran.ok && ran.err.contains("say --system"), "{ran:?}");
-    assert!(!fs::exists(&output).unwrap(), "nothing is written");
-    let import = |zone: &str| {
-        let mut import = program.command(&["job", "import", "--system", &file]);
-        Ran::from(import.env("TZ", zone).output().unwrap())
-    };
-    let ran = import("Asia/Tokyo");
-    assert!(ran.out.contains("timezone = \"Asia/Tokyo\"\n"), "{ran:?}");
-    assert!(ran.err.contains("by the clocks of Asia/Tokyo, as TZ says"), "{ran:?}");
-    assert!(!import("nowhere").err.contains("as TZ says"));
-    let ran = program.run(&["job", "import", &program.path("none")]);
-    assert!(!ran.ok && ran.err.contains("  why: No such file"), "{ran:?}");
 }
