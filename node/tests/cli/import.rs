@@ -99,5 +99,11 @@ fn a_crontab_with_users_is_not_mistaken_for_one_without() {
     let output = program.path("jobs.toml");
     let ran = program.run(&["job", "import", "/etc/crontab", "-o", &output]);
     assert!(!ran.ok && ran.err.contains("say --system"), "{ran:?}");
+    let import = [&IMPORT[..], &["-o", &output]].concat();
+    let ran = pipe(&program, &import, "17 * * * *\troot\ttest -x /bin/a || /bin/b\n");
+    assert!(!ran.ok && ran.err.contains("begins with a user"), "{ran:?}");
+    let import = [&import[..], &["--system"]].concat();
+    let ran = pipe(&program, &import, "17 * * * * /bin/a b\n");
+    assert!(!ran.ok && ran.err.contains("leave out --system"), "{ran:?}");
     assert!(!fs::exists(&output).unwrap(), "nothing is written");
 }

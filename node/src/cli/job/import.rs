@@ -10,6 +10,7 @@ mod json;
 mod name;
 mod percent;
 mod schedule;
+mod user;
 mod wrap;
 mod write;
 mod zone;
@@ -68,11 +69,15 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Done> {
         bail!("{} has a column with the user: say --system", file.display());
     }
     let text = read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let lines = crontab::read(&text, *system);
+    if let Some(instead) = user::mistaken(&lines, *system) {
+        bail!("{}: {instead}", file.display());
+    }
     let place = match timezone {
         Some(name) => Place::named(name)?,
         None => place_here()?,
     };
-    let import = convert(&crontab::read(&text, *system), &place.name);
+    let import = convert(&lines, &place.name);
     let place = Where {
         select: select.clone().unwrap_or_default(),
         on: on.map(OnWord::meaning).unwrap_or_default(),

@@ -3,6 +3,8 @@
 //! As cron reads them: a line that may set a variable does, all other lines that are no comments are
 //! entries. There are no quotes and no continued lines in entries.
 
+use super::user;
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
@@ -119,6 +121,9 @@ fn entry(text: &str, is_system: bool) -> Result<Entry<'_>, &'static str> {
     let (user, rest) = match is_system {
         true => {
             let (user, rest) = word(rest).ok_or("an entry of a system has a user, too")?;
+            if !user::is_name(user) {
+                return Err(NO_USER);
+            }
             (Some(user), rest)
         }
         false => (None, rest),
@@ -137,7 +142,7 @@ fn entry(text: &str, is_system: bool) -> Result<Entry<'_>, &'static str> {
 }
 
 /// The first word of `text`, and what comes after it.
-fn word(text: &str) -> Option<(&str, &str)> {
+pub(super) fn word(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start_matches(is_space);
     let (word, rest) = text.split_at(text.find(is_space).unwrap_or(text.len()));
     (!word.is_empty()).then(|| (word, rest.trim_start_matches(is_space)))
@@ -148,6 +153,8 @@ fn is_space(c: char) -> bool {
 }
 
 const NO_COMMAND: &str = "an entry has a command";
+pub(super) const NO_USER: &str =
+    "what stands before the command is no user: leave out --system if the crontab has no users";
 
 #[cfg(test)]
 mod tests {
@@ -225,6 +232,7 @@ mod tests {
             ("0 5 * * *", false),
             ("@daily", false),
             ("0 5 * * * root", true),
+            ("0 5 * * * /usr/bin/run a", true),
             ("run", false),
             ("0 5 * * * -q", false),
         ] {
