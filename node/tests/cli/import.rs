@@ -35,6 +35,25 @@ fn a_crontab_is_carried_over() {
 }
 
 #[test]
+fn crontabs_of_several_hosts_stand_in_one_file() {
+    let program = Program::new();
+    let mut text = "[cluster]\nname = \"farm\"\n".to_owned();
+    for host in ["web-1", "web-2.example.org"] {
+        let import = [&IMPORT[..], &["--prefix", host, "--json"]].concat();
+        let ran = pipe(&program, &import, "@daily backup\n");
+        assert_eq!(ran.json()[0]["name"], format!("{host}-backup"));
+        let ran = pipe(&program, &import[..import.len() - 1], "@daily backup\n");
+        text.push_str(&ran.out);
+    }
+    let file = program.path("cluster.toml");
+    fs::write(&file, text).unwrap();
+    let ran = program.run(&["config", "check", &file]);
+    assert!(ran.ok && ran.out.ends_with("0 tasks, 2 jobs\n"), "{ran:?}");
+    let ran = program.run(&["job", "import", "-", "--prefix", "a b"]);
+    assert!(!ran.ok && ran.err.contains("no job can be called \"a b\""), "{ran:?}");
+}
+
+#[test]
 fn what_is_not_carried_over_is_told_and_the_rest_is_written() {
     let program = Program::new();
     let file = program.path("crontab");

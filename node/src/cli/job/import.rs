@@ -24,6 +24,7 @@ use clap::Args;
 use umbel_protocol::job::Labels;
 
 use self::convert::{Import, convert};
+use self::name::{NamesGiven, Prefix};
 use self::write::Where;
 use super::moment::Place;
 use super::settings::OnWord;
@@ -34,7 +35,7 @@ use crate::cli::time::count_of;
 #[command(after_help = "\
 Examples:
   crontab -l | umbel job import -
-  umbel job import --system /etc/crontab --select host=a -o jobs.toml
+  umbel job import --system /etc/crontab --prefix web-1 --select host=web-1 -o web-1.toml
 
 What comes out does what cron does: a command that fails is not tried again (attempts = 1), and one
 that was missed is not run later (misfire = \"skip\"). Put it below the rest of cluster.toml, on every
@@ -46,6 +47,10 @@ pub(in crate::cli) struct ImportArgs {
     /// It has a column with the user, as /etc/crontab has
     #[arg(long)]
     system: bool,
+    /// Begin the names of its jobs with it, so that crontabs of several hosts can stand in one
+    /// file: web-1 gives web-1-backup
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<Prefix>,
     /// By whose clocks it is read where it does not say so itself [default: TZ, or this host's]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
@@ -64,7 +69,7 @@ pub(in crate::cli) struct ImportArgs {
 }
 
 pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Done> {
-    let ImportArgs { file, system, timezone, select, on, output, json } = args;
+    let ImportArgs { file, system, prefix, timezone, select, on, output, json } = args;
     if !system && is_system(file) {
         bail!("{} has a column with the user: say --system", file.display());
     }
@@ -77,7 +82,7 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Done> {
         Some(name) => Place::named(name)?,
         None => place_here()?,
     };
-    let import = convert(&lines, &place.name);
+    let import = convert(&lines, &place.name, NamesGiven::new(prefix.clone().unwrap_or_default()));
     let place = Where {
         select: select.clone().unwrap_or_default(),
         on: on.map(OnWord::meaning).unwrap_or_default(),

@@ -87,9 +87,8 @@ impl Import {
 }
 
 /// Makes jobs of a crontab. Where it does not say by whose clocks, it is by those of `zone`.
-pub(super) fn convert(lines: &[Line<'_>], zone: &str) -> Import {
+pub(super) fn convert(lines: &[Line<'_>], zone: &str, mut names: NamesGiven) -> Import {
     let mut import = Import::default();
-    let mut names = NamesGiven::default();
     let mut variables = Variables::default();
     let mut comments = Vec::new();
     let mut users: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -282,7 +281,7 @@ mod tests {
     use super::*;
 
     fn import(text: &str) -> Import {
-        convert(&read(text, false), "Europe/Berlin")
+        convert(&read(text, false), "Europe/Berlin", NamesGiven::default())
     }
 
     #[test]
@@ -356,7 +355,11 @@ mod tests {
 
     #[test]
     fn a_system_crontab_says_as_whom_which_is_not_carried_over() {
-        let import = convert(&read("@daily root a\n@daily www b\n@daily root c", true), "UTC");
+        let import = convert(
+            &read("@daily root a\n@daily www b\n@daily root c", true),
+            "UTC",
+            NamesGiven::default(),
+        );
         assert_eq!(import.lost.len(), 2);
         assert!(import.lost[0].starts_with("that user root runs it (line 1, 3): jobs run as"));
         assert_eq!(import.jobs().next().unwrap().user.as_deref(), Some("root"));

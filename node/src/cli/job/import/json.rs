@@ -69,12 +69,13 @@ mod tests {
 
     use super::super::convert::convert;
     use super::super::crontab::read;
+    use super::super::name::NamesGiven;
     use super::*;
 
     const ANYWHERE: Where = Where { select: Labels::NONE, on: On::One };
 
     fn told(text: &str, is_system: bool, place: &Where) -> Vec<String> {
-        let import = convert(&read(text, is_system), "UTC");
+        let import = convert(&read(text, is_system), "UTC", NamesGiven::default());
         entries(&import, place).map(|line| serde_json::to_string(&line).unwrap()).collect()
     }
 

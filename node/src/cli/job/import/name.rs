@@ -1,17 +1,42 @@
-//! What a job is called that had no name: after the program that it runs.
+//! What a job is called that had no name: after the program that it runs, and where that was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use umbel_protocol::job::JobName;
+use umbel_protocol::limits::NAME_BYTES_MAX;
+
+/// What all names of a crontab begin with, so that those of several can stand in one file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Prefix(String);
+
+impl FromStr for Prefix {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse::<JobName>().map_err(|error| error.to_string())?;
+        if text.len() > PREFIX_BYTES_MAX {
+            return Err(format!("it has at most {PREFIX_BYTES_MAX} characters"));
+        }
+        let dash = if text.ends_with(|c: char| c.is_ascii_alphanumeric()) { "-" } else { "" };
+        Ok(Self(format!("{text}{dash}")))
+    }
+}
 
 /// Names that were given.
 #[derive(Debug, Default)]
 pub(super) struct NamesGiven {
+    prefix: Prefix,
     all: BTreeSet<String>,
     /// How many numbers were tried for each name without one, so that none is tried twice.
     tried: BTreeMap<String, u64>,
 }
 
 impl NamesGiven {
-    /// A name for what runs `command`, unlike all before: `backup`, `backup-2`.
+    pub(super) fn new(prefix: Prefix) -> Self {
+        Self { prefix, ..Self::default() }
+    }
+
+    /// A name for what runs `command`, unlike all before: `backup`, `backup-2`, after the prefix.
     pub(super) fn give(&mut self, command: &str) -> String {
         let base = name_of(command);
         let tried = self.tried.entry(base.clone()).or_default();
@@ -22,7 +47,7 @@ impl NamesGiven {
                 number => format!("{base}-{number}"),
             };
             if self.all.insert(name.clone()) {
-                return name;
+                return format!("{}{name}", self.prefix.0);
             }
         }
     }
@@ -80,6 +105,8 @@ const INTERPRETERS: [&str; 12] = [
 const ENDINGS: [&str; 8] = [".bash", ".jar", ".js", ".php", ".pl", ".py", ".rb", ".sh"];
 /// Enough to know it by.
 const LENGTH_MAX: usize = 60;
+/// What is left of a name beside a dash, the program, and a dash with a number.
+const PREFIX_BYTES_MAX: usize = NAME_BYTES_MAX - (1 + LENGTH_MAX + 1 + 20);
 /// A command in a command in a command is no name any more.
 const DEPTH_MAX: usize = 4;
 
@@ -254,5 +281,27 @@ mod tests {
         assert_eq!(given, ["backup", "backup-2", "backup-2-2", "backup-3"]);
         let given = ["a-2", "a", "a", "a-2"].map(|line| names.give(line));
         assert_eq!(given, ["a-2", "a", "a-3", "a-2-2"]);
+    }
+
+    #[test]
+    fn names_of_several_crontabs_differ() {
+        for (prefix, name) in [
+            ("web-1", "web-1-backup"),
+            ("web-1.example.org", "web-1.example.org-backup"),
+            ("web-1/", "web-1/backup"),
+            ("web_", "web_backup"),
+        ] {
+            let mut names = NamesGiven::new(prefix.parse().unwrap());
+            assert_eq!(names.give("backup"), name);
+            assert_eq!(names.give("backup"), format!("{name}-2"));
+        }
+        for prefix in ["", "a b", "größe", &"x".repeat(PREFIX_BYTES_MAX + 1)] {
+            assert!(prefix.parse::<Prefix>().is_err(), "{prefix}");
+        }
+        let mut names = NamesGiven::new("x".repeat(PREFIX_BYTES_MAX).parse().unwrap());
+        for _ in 0..10 {
+            let name = names.give(&"y".repeat(500));
+            assert!(name.parse::<JobName>().is_ok(), "{name}");
+        }
     }
 }

@@ -104,6 +104,7 @@ mod tests {
 
     use super::super::convert::convert;
     use super::super::crontab::read;
+    use super::super::name::NamesGiven;
     use super::*;
 
     const ANYWHERE: Where = Where { select: Labels::NONE, on: On::One };
@@ -121,7 +122,7 @@ FORMAT={date}
 
     #[test]
     fn what_is_written_can_be_read() {
-        let import = convert(&read(CRONTAB, false), "Europe/Berlin");
+        let import = convert(&read(CRONTAB, false), "Europe/Berlin", NamesGiven::default());
         let text = toml(&import, &ANYWHERE);
         let table: Table = text.parse().unwrap_or_else(|why| panic!("{why}\n{text}"));
         let jobs = table["jobs"].as_table().unwrap();
@@ -149,7 +150,10 @@ FORMAT={date}
     #[test]
     fn jobs_run_where_it_is_said() {
         let place = Where { select: "role=db,a.b=c".parse().unwrap(), on: On::Each };
-        let text = toml(&convert(&read("@daily x\n@daily y", false), "UTC"), &place);
+        let text = toml(
+            &convert(&read("@daily x\n@daily y", false), "UTC", NamesGiven::default()),
+            &place,
+        );
         let table: Table = text.parse().unwrap_or_else(|why| panic!("{why}\n{text}"));
         for name in ["x", "y"] {
             let job = &table["jobs"][name];
@@ -161,7 +165,7 @@ FORMAT={date}
 
     #[test]
     fn it_reads_well() {
-        let text = toml(&convert(&read(CRONTAB, false), "UTC"), &ANYWHERE);
+        let text = toml(&convert(&read(CRONTAB, false), "UTC", NamesGiven::default()), &ANYWHERE);
         let begin = "\n# line 5 of the crontab\n[jobs.backup]\ncron = \"30 2 * * *\"\n\
                      timezone = \"UTC\"\nmisfire = \"skip\"\nattempts = 1\nrun = ";
         assert!(text.starts_with(&format!("{HEAD}{begin}")), "{text}");
@@ -172,7 +176,11 @@ FORMAT={date}
     #[test]
     fn nothing_in_a_crontab_ends_a_comment() {
         let text = toml(
-            &convert(&read("#a\u{85}b\u{1b}[31m\n@daily x\n@often a\u{7}b", false), "UTC"),
+            &convert(
+                &read("#a\u{85}b\u{1b}[31m\n@daily x\n@often a\u{7}b", false),
+                "UTC",
+                NamesGiven::default(),
+            ),
             &ANYWHERE,
         );
         let table: Table = text.parse().unwrap_or_else(|why| panic!("{why}\n{text}"));
