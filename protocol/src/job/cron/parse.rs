@@ -43,6 +43,12 @@ pub(super) fn fields(text: &str) -> Result<Fields, InvalidCron> {
         return nickname(*first, words.get(1));
     }
     let all = place_of(&words);
+    // What a line of a crontab runs was taken over with the fields before it.
+    if let Some(file) = words.iter().skip(5).find(|word| word.is_file()) {
+        let why =
+            format!("{file} is no field: leave out the command, an expression says only when");
+        return refuse(file.start..all.end, why);
+    }
     match words.as_slice() {
         [minute, hour, day, month, weekday] => {
             let second = Word { text: "0", start: minute.start };
@@ -142,6 +148,12 @@ impl<'a> Word<'a> {
 
     pub(super) fn is(self, text: &str) -> bool {
         self.text.eq_ignore_ascii_case(text)
+    }
+
+    /// Whether it is a path rather than a field, in which a number follows a `/`.
+    fn is_file(&self) -> bool {
+        let is_rooted = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_digit());
+        self.text.starts_with(['.', '~', '$']) || self.text.strip_prefix('/').is_some_and(is_rooted)
     }
 
     fn is_list_of_numbers(&self) -> bool {

@@ -39,6 +39,20 @@ fn the_number_of_fields() {
 }
 
 #[test]
+fn a_line_of_a_crontab() {
+    let why = |file: &str| {
+        format!("`{file}` is no field: leave out the command, an expression says only when")
+    };
+    check(&[
+        ("30 2 * * * /bin/backup", "           ^^^^^^^^^^^", &why("/bin/backup")),
+        ("0 30 2 * * * ./backup -a  b ", "             ^^^^^^^^^^^^^^", &why("./backup")),
+        ("30 2 * * * root ~/b c d e", "                ^^^^^^^^^", &why("~/b")),
+        ("30 2 * * * $HOME/b", "           ^^^^^^^", &why("$HOME/b")),
+        ("0 0 0 * * /2", "          ^^", "a step needs a range: write `*/2`"),
+    ]);
+}
+
+#[test]
 fn nicknames() {
     let names = "there are @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly";
     check(&[
