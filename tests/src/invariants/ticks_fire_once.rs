@@ -13,6 +13,7 @@ use umbel_protocol::partition::Partition;
 use umbel_protocol::time::Wall;
 
 use super::jobs_are_kept;
+use crate::host::true_time;
 use crate::jobs::{Jobs, Purpose, What};
 use crate::world::World;
 
@@ -110,7 +111,9 @@ fn decided(on: On, record: &TickRecord) -> Decided {
 ///
 /// # Errors
 /// If nothing is known of that.
-pub fn on_run(world: &World, job: &JobName, at: Wall, asked_at: u64) -> Result<(), String> {
+pub fn on_run(world: &World, job: &JobName, at: Wall) -> Result<(), String> {
+    // Others may have asked for the same before.
+    let asked_at = true_time(at);
     let is_known = world.watch.ticks.contains_key(&(job.clone(), at, true));
     // What was removed in the same entry leaves nothing that could be seen, if it was not to run then.
     if is_known || jobs_are_kept::may_be_removed(world, job, asked_at) {

@@ -24,7 +24,7 @@ impl World {
                 self.must("jobs_are_kept", is_right);
             }
             (Ask::RunJob { job, at }, Answer::Done) => {
-                let has_run = ticks_fire_once::on_run(self, job, *at, asked_at);
+                let has_run = ticks_fire_once::on_run(self, job, *at);
                 self.must("ticks_fire_once", has_run);
             }
             (Ask::ShowJob { job }, Answer::Job(view)) => {

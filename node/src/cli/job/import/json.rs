@@ -88,7 +88,8 @@ mod tests {
             [concat!(
                 r#"{"line":4,"name":"backup","cron":"0 2 * * 1-5","timezone":"UTC","#,
                 r#""select":{"role":"db"},"on":"each","jitter":"10m","misfire":"skip","#,
-                r#""overlap":"forbid","attempts":1,"run":"exec </dev/null; backup --all","shell":true,"env":{"A":"{{x}}","HOME":"/srv"},"#,
+                r#""overlap":"forbid","attempts":1,"run":"exec </dev/null; backup --all","#,
+                r#""shell":true,"env":{"A":"{{x}}","HOME":"/srv"},"#,
                 r#""cwd":"/srv","notes":["what cron chooses at random each time it starts "#,
                 r#"follows from the job's name here (jitter of backup)"],"lost":null}"#,
             )]
@@ -104,7 +105,8 @@ mod tests {
             a,
             concat!(
                 r#"{"line":2,"name":"a","cron":"@daily","timezone":"UTC","misfire":"skip","#,
-                r#""attempts":1,"run":"exec </dev/null; a","shell":true,"notes":[],"lost":"that user root runs it: jobs run as the user that runs the "#,
+                r#""attempts":1,"run":"exec </dev/null; a","shell":true,"#,
+                r#""notes":[],"lost":"that user root runs it: jobs run as the user that runs the "#,
                 r#"node"}"#,
             )
         );
