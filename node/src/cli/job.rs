@@ -49,7 +49,7 @@ pub(super) enum JobCommand {
     /// So another task for --alert tells of the same as the one before, and is treated in the same way;
     /// --unset alert takes all of that back.
     Edit(Box<edit::EditArgs>),
-    /// Remove a job; what runs of it goes on
+    /// Remove a job; what runs of it goes on, what waits is cancelled
     Remove(NameArgs),
     /// Have a job fire again
     Enable(NameArgs),
