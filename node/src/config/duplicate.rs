@@ -17,7 +17,12 @@ pub(super) fn told(text: &str, second: Range<usize>) -> (String, String) {
         None => format!("`{name}` is said twice here"),
     };
     let first = match header {
-        Some(header) => text[..start].lines().position(|line| header_of(line) == Some(header)),
+        Some(header) => {
+            // Quotes make no other name.
+            let name = |header: &str| header.replace('"', "");
+            let is_same = |line| header_of(line).is_some_and(|first| name(first) == name(header));
+            text[..start].lines().position(is_same)
+        }
         None => {
             // Only what belongs to the same table: all that is below its header.
             let lines: Vec<_> = text[..start].lines().enumerate().collect();

@@ -45,9 +45,26 @@ pub(super) struct Brought {
     pub(super) refused: Vec<String>,
 }
 
+/// What the tries to bring the jobs of one file have in common.
+#[derive(Debug, Default)]
+pub(super) struct Tries {
+    /// Whether a former file is to count again. That is said once: as soon as the cluster has heard it
+    /// this is false.
+    pub(super) is_deliberate: bool,
+    /// What they have come to so far.
+    brought: Brought,
+    /// Whether it is known what the cluster had before the first one of them.
+    has_listed: bool,
+}
+
+impl Tries {
+    pub(super) fn new(is_deliberate: bool) -> Self {
+        Self { is_deliberate, ..Self::default() }
+    }
+}
+
 /// Brings `jobs`, all of those of the file, which had those of `before` when it was read the last time:
-/// the cluster does not list all of what a job is. Whether it is `deliberate`: then a former file counts again,
-/// which is said once, so this is false as soon as the cluster has heard it.
+/// the cluster does not list all of what a job is.
 ///
 /// # Errors
 /// When nobody answers in time; what was done is done, and all of it can be done once more.
@@ -55,43 +72,48 @@ pub(super) async fn bring(
     client: &Client,
     jobs: &[ConfiguredJob],
     before: &[ConfiguredJob],
-    deliberate: &mut bool,
+    tries: &mut Tries,
 ) -> Result<Brought, ClientError> {
     // No jobs are news only to a cluster that has had some of a file.
     if jobs.is_empty() && client.status().await?.meta.jobs_file.number == 0 {
         return Ok(Brought::default());
     }
     let hash = jobs_hash(jobs);
-    let verdict = client.offer_jobs_file(hash, *deliberate).await?;
-    *deliberate = false;
+    let verdict = client.offer_jobs_file(hash, tries.is_deliberate).await?;
+    tries.is_deliberate = false;
     let number = verdict.number;
-    let mut brought = Brought { number, is_former: !verdict.is_current, ..Brought::default() };
+    let brought = &mut tries.brought;
+    (brought.number, brought.is_former) = (number, !verdict.is_current);
+    brought.refused.clear();
     if brought.is_former {
-        return Ok(brought);
+        return Ok(brought.clone());
     }
     let source = Source::File { number };
     let known = known(client).await?;
     let is_there: BTreeSet<&JobName> =
         known.iter().filter(|line| line.source == source).map(|line| &line.name).collect();
     let of_file: BTreeSet<&JobName> = jobs.iter().map(|job| &job.name).collect();
-    let added = known.iter().filter(|line| line.source == Source::Live);
-    let added = added.map(|line| &line.name).filter(|name| of_file.contains(name));
-    brought.taken_over = added.cloned().collect();
     let missing: Vec<ConfiguredJob> =
         jobs.iter().filter(|job| !is_there.contains(&job.name)).cloned().collect();
-    (brought.added, brought.changed) = news(&missing, &known, before);
+    if !tries.has_listed {
+        tries.has_listed = true;
+        let added = known.iter().filter(|line| line.source == Source::Live);
+        let added = added.map(|line| &line.name).filter(|name| of_file.contains(name));
+        brought.taken_over = added.cloned().collect();
+        (brought.added, brought.changed) = news(&missing, &known, before);
+    }
     let defined = all(client, missing, move |client, ConfiguredJob { name, job, .. }| async move {
         let result = client.define_job_of(&name, job, source, Precondition::Any).await;
         (name, result)
     });
-    note(defined.await, &mut brought, |brought| &mut brought.defined)?;
+    note(defined.await, brought, |brought| &mut brought.defined)?;
 
     // Listed once more: whoever brings a former file may have defined some meanwhile.
     let left = known_that(client, |line| {
         matches!(line.source, Source::File { number: before } if before < number)
             && !of_file.contains(&line.name)
     });
-    remove(client, left.await?, source, &mut brought).await?;
+    remove(client, left.await?, source, brought).await?;
 
     let verdict = client.offer_jobs_file(hash, false).await?;
     brought.number = verdict.number;
@@ -102,7 +124,7 @@ pub(super) async fn bring(
         let mut taken_back = Brought::default();
         remove(client, own, source, &mut taken_back).await?;
     }
-    Ok(brought)
+    Ok(brought.clone())
 }
 
 /// How many of `jobs` are new to a cluster that has those of `known`, and how many are changed.
@@ -175,6 +197,7 @@ fn note(
     brought: &mut Brought,
     count: impl Fn(&mut Brought) -> &mut usize,
 ) -> Result<(), ClientError> {
+    let mut failed = None;
     for (name, result) in results {
         match result {
             Ok(()) => *count(brought) += 1,
@@ -189,10 +212,11 @@ fn note(
                 warn!(job = %name, why = chain(&error), "the cluster does not take a job of the file");
                 brought.refused.push(format!("the job {name} is not taken: {}", chain(&error)));
             }
-            Err(error) => return Err(error),
+            // What others have come to is counted all the same.
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
@@ -227,12 +251,26 @@ mod tests {
         meta: Meta,
         jobs: BTreeMap<JobName, Source>,
         is_raced: bool,
+        /// Whether it cannot be told once whether this is done.
+        is_lost: bool,
+    }
+
+    /// As often as it takes.
+    async fn bring_all(
+        client: &Client,
+        jobs: &[ConfiguredJob],
+        tries: &mut Tries,
+    ) -> Result<Brought, ClientError> {
+        match bring(client, jobs, &[], tries).await {
+            Err(_) => bring(client, jobs, &[], tries).await,
+            brought => brought,
+        }
     }
 
     impl Cluster {
         fn new(is_raced: bool) -> Self {
             let meta = Meta::new(ClusterId(1), "test".to_owned(), 4, 3, 1);
-            Self { meta, jobs: BTreeMap::new(), is_raced }
+            Self { meta, jobs: BTreeMap::new(), is_raced, is_lost: false }
         }
 
         fn answer(&mut self, ask: Ask) -> Answer {
@@ -263,7 +301,10 @@ mod tests {
                 }
                 Ask::ChangeJob { job, change: JobChange::Remove { .. } } => {
                     self.jobs.remove(&job);
-                    Answer::Done
+                    match std::mem::take(&mut self.is_lost) {
+                        true => Answer::Failed(RequestError::NotUpgraded),
+                        false => Answer::Done,
+                    }
                 }
                 other => panic!("{other:?}"),
             }
@@ -273,8 +314,8 @@ mod tests {
         async fn take(&mut self, jobs: &[ConfiguredJob]) -> (Brought, Vec<(String, Source)>) {
             let (requests, mut asked) = mpsc::channel(64);
             let client = Client::local(requests);
-            let mut deliberate = true;
-            let bringing = bring(&client, jobs, &[], &mut deliberate);
+            let mut tries = Tries::new(true);
+            let bringing = bring_all(&client, jobs, &mut tries);
             let answering = async {
                 while let Some(LocalRequest { request, answers }) = asked.recv().await {
                     if request.ask != Ask::Welcome {
@@ -286,7 +327,7 @@ mod tests {
                 brought = bringing => brought.unwrap(),
                 () = answering => panic!("the client lives"),
             };
-            assert!(!deliberate, "that is said once");
+            assert!(!tries.is_deliberate, "that is said once");
             let jobs = self.jobs.iter().map(|(name, source)| (name.to_string(), *source));
             (brought, jobs.collect())
         }
@@ -305,6 +346,16 @@ mod tests {
             super::super::reload::told(&brought, 1),
             ["jobs: 1 in the file: 1 removed (version 2)"]
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_first_try_has_done_is_told_after_the_second_one() {
+        let mut cluster = Cluster::new(false);
+        cluster.take(&file(&["a", "b", "c"])).await;
+        cluster.is_lost = true;
+        let (brought, jobs) = cluster.take(&file(&["b", "d"])).await;
+        assert_eq!((brought.number, brought.added, brought.removed), (2, 1, 1), "{brought:?}");
+        assert_eq!(jobs.len(), 2);
     }
 
     #[test]

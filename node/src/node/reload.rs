@@ -16,7 +16,7 @@ use umbel_protocol::meta::FileVerdict;
 use umbel_protocol::wire::Reloaded;
 
 use super::definitions::{InvalidTask, add_configured};
-use super::jobs_file::{Brought, bring};
+use super::jobs_file::{Brought, Tries, bring};
 use super::profile::profile;
 use crate::actors::{Handles, Learned, Reload, Repertoire};
 use crate::client::{Client, ClientError};
@@ -168,12 +168,13 @@ impl Reloader {
     }
 
     /// Brings the jobs, as often as it takes. Those of `before` are what the file had.
-    fn bring(&self, before: Vec<ConfiguredJob>, mut deliberate: bool) -> Bringing {
+    fn bring(&self, before: Vec<ConfiguredJob>, is_deliberate: bool) -> Bringing {
         let (client, jobs) = (self.client.clone(), self.config.jobs.clone());
         let (tell_why, why) = watch::channel(String::new());
+        let mut tries = Tries::new(is_deliberate);
         let task = self.handles.runtime.spawn(async move {
             loop {
-                match bring(&client, &jobs, &before, &mut deliberate).await {
+                match bring(&client, &jobs, &before, &mut tries).await {
                     Ok(brought) => {
                         tell(&brought, jobs.len());
                         return brought;

@@ -191,6 +191,43 @@ fn a_killed_node_costs_only_the_runs_that_it_held() {
 }
 
 #[test]
+fn nodes_that_read_different_files_and_those_that_are_not_asked_are_told() {
+    let program = Program::new();
+    let mut nodes = Nodes::start(&program);
+    let text = fs::read_to_string(&nodes.config).unwrap();
+    let job = |name: &str| format!("{text}[jobs.{name}]\nevery = \"1h\"\ntask = \"umbel.noop\"\n");
+    fs::write(&nodes.config, job("x")).unwrap();
+    let [a, b, c] = [0, 1, 2].map(|place| format!("127.0.0.1:{}", nodes.ports[place]));
+    let ran = program.run(&["config", "reload", "--connect", &a]);
+    assert!(ran.ok && ran.out.contains("jobs: 1 in the file: 1 new (version 1)"), "{ran:?}");
+    for node in [format!("b ({b})"), format!("c ({c})")] {
+        let told = "note: 2 other nodes were not asked: ";
+        assert!(ran.err.starts_with(told) && ran.err.contains(&node), "{node}: {ran:?}");
+    }
+    let ran = program.run(&["config", "reload"]);
+    assert!(ran.ok && ran.err.is_empty(), "{ran:?}");
+
+    // One of them has another file.
+    assert!(nodes.stop("b"));
+    let other = program.path("other.toml");
+    fs::write(&other, job("y")).unwrap();
+    let same = std::mem::replace(&mut nodes.config, other);
+    nodes.spawn("b");
+    nodes.ready("b");
+    nodes.config = same;
+    let names = || {
+        let jobs = program.run(&["job", "list", "--json"]).json();
+        jobs.iter().map(|job| job["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    eventually("it has brought what is newer", || names() == ["y"]);
+    let ran = program.run(&["config", "reload", "--connect", &nodes.addresses()]);
+    let told =
+        format!("the cluster has those of {c} now (version 5), not those of {a}, {b}; bring");
+    assert!(ran.code == Some(1) && ran.err.contains(&told), "{ran:?}");
+    assert_eq!(names(), ["x"]);
+}
+
+#[test]
 fn what_was_acknowledged_finishes_after_all_nodes_were_killed() {
     let program = Program::new();
     let mut nodes = Nodes::start(&program);

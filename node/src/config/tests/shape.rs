@@ -43,14 +43,14 @@ error: `replicas` is said twice here
             "[jobs.a]
 [jobs.b]
 task = \"x\"
-[jobs.a] # again
+[jobs.\"a\"] # again
 task = \"y\"",
             "
-error: [jobs.a] stands here twice
+error: [jobs.\"a\"] stands here twice
  --> cluster.toml:4:7
   |
-4 | [jobs.a] # again
-  |       ^
+4 | [jobs.\"a\"] # again
+  |       ^^^
   = help: it stands on line 1 already; keep one of them",
         ),
         (
