@@ -23,6 +23,8 @@ pub struct JobView {
     pub enabled: bool,
     /// When its schedule was last changed.
     pub since: Wall,
+    /// Whether a node is there that declares its task: else its tasks wait.
+    pub is_declared: bool,
     /// Its next tick, by its nominal time.
     pub next: Option<Wall>,
     /// How often what has happened.
@@ -44,6 +46,8 @@ pub struct JobLine {
     pub source: Source,
     /// Whether it fires.
     pub enabled: bool,
+    /// Whether a node is there that declares its task: else its tasks wait.
+    pub is_declared: bool,
     /// Its next tick, by its nominal time.
     pub next: Option<Wall>,
     /// How often what has happened.
@@ -53,9 +57,9 @@ pub struct JobLine {
 }
 
 impl JobView {
-    /// The job `name` as `state` tells it, whose next tick is `next`.
+    /// The job `name` as `state` tells it, whose next tick is `next`, and whose task `is_declared` or not.
     #[must_use]
-    pub fn of(name: &JobName, state: &JobState, next: Option<Wall>) -> Self {
+    pub fn of(name: &JobName, state: &JobState, is_declared: bool, next: Option<Wall>) -> Self {
         Self {
             name: name.clone(),
             job: state.job.clone(),
@@ -63,6 +67,7 @@ impl JobView {
             revision: state.revision,
             enabled: state.enabled,
             since: state.since,
+            is_declared,
             next,
             counts: state.counts,
             history: state.history.clone(),
@@ -74,7 +79,7 @@ impl JobView {
 impl JobLine {
     /// As [`JobView::of`], in short.
     #[must_use]
-    pub fn of(name: &JobName, state: &JobState, next: Option<Wall>) -> Self {
+    pub fn of(name: &JobName, state: &JobState, is_declared: bool, next: Option<Wall>) -> Self {
         let last = state.history.last().map(|last| {
             let runs = last.runs.iter().take(1).cloned().collect();
             TickRecord { runs, ..last.clone() }
@@ -84,6 +89,7 @@ impl JobLine {
             job: state.job.listed(),
             source: state.source,
             enabled: state.enabled,
+            is_declared,
             next,
             counts: state.counts,
             last,

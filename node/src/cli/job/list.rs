@@ -61,11 +61,13 @@ fn for_people(jobs: &[JobLine], now: Wall) -> Vec<String> {
 }
 
 fn row(line: &JobLine, now: Wall) -> [String; 9] {
-    let JobLine { name, job, source, enabled, next, counts, last } = line;
+    let JobLine { name, job, source, enabled, is_declared, next, counts, last } = line;
     let on = match job.select.is_empty() {
         true => words::on(job.on).to_owned(),
         false => format!("{} {}", words::on(job.on), brief(&job.select.to_string(), 24)),
     };
+    let task = brief(&job.template.name, 32);
+    let task = if *is_declared { task } else { format!("{task} (unknown)") };
     let place = Place::or_utc(&job.timezone);
     let next = next.map_or_else(|| "none".to_owned(), |next| place.show(next));
     let last = last.as_ref().map_or_else(
@@ -80,7 +82,7 @@ fn row(line: &JobLine, now: Wall) -> [String; 9] {
         // All other commands want it as a whole.
         name.to_string(),
         brief(&words::schedule(job), 48),
-        brief(&job.template.name, 32),
+        task,
         on,
         words::source(*source).to_owned(),
         words::enabled(*enabled).to_owned(),
@@ -111,6 +113,7 @@ mod tests {
             job,
             source: Source::Live,
             enabled: true,
+            is_declared: true,
             next,
             counts: JobCounts { failures_in_row: 2, ..JobCounts::default() },
             last,

@@ -1,13 +1,20 @@
 //! Whether there is a node that may run a job: if none is, its tasks wait and nothing looks wrong.
 
-use umbel_protocol::job::{Job, On};
+use umbel_protocol::job::{Job, JobView, On};
 use umbel_protocol::meta::Meta;
 
 use super::words;
 use crate::client::Client;
 
-/// What to say of `job` if no node may run it. If the cluster cannot be asked nothing is known.
-pub(super) async fn note(client: &Client, job: &Job) -> Option<String> {
+/// What to say of a job if no node may run it. If the cluster cannot be asked nothing is known.
+pub(super) async fn note(client: &Client, view: &JobView) -> Option<String> {
+    let job = &view.job;
+    if !view.is_declared {
+        let task = &job.template.name;
+        return Some(format!(
+            "note: its tasks wait, for no node knows the task {task} or its queue"
+        ));
+    }
     // Without labels any node that serves will do, and somebody has answered.
     if job.select.is_empty() {
         return None;

@@ -40,8 +40,8 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
         })?;
     }
     // A task for one node waits until there is one; that each runs none was said.
-    if view.job.on == On::One
-        && let Some(note) = nobody::note(&client, &view.job).await
+    if (view.job.on == On::One || !view.is_declared)
+        && let Some(note) = nobody::note(&client, &view).await
     {
         out::note(note);
     }

@@ -31,7 +31,7 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
         }
     }
     results.flush()?;
-    if let Some(note) = nobody::note(&client, &view.job).await {
+    if let Some(note) = nobody::note(&client, &view).await {
         out::note(note);
     }
     Ok(Done::Well)
@@ -51,7 +51,7 @@ pub(super) async fn tell(
     } else {
         out::line(became(view, what))?;
     }
-    if let Some(note) = nobody::note(client, &view.job).await {
+    if let Some(note) = nobody::note(client, view).await {
         out::note(note);
     }
     Ok(())
@@ -194,6 +194,7 @@ mod tests {
             source: Source::File { number: 1 },
             revision: 1,
             enabled: false,
+            is_declared: true,
             since: now,
             next: Some(now + Span::from_millis(7_200_000)),
             counts: JobCounts { failed: 1_200, failures_in_row: 3, ..JobCounts::default() },

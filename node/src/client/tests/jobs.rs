@@ -25,6 +25,7 @@ fn line(number: usize) -> JobLine {
         job: job(),
         source: Source::Live,
         enabled: true,
+        is_declared: true,
         next: None,
         counts: umbel_protocol::job::JobCounts::default(),
         last: None,

@@ -41,6 +41,11 @@ impl Scheduler {
         }
     }
 
+    /// Whether a node is known that declares the task of `job`, and the queue that it waits in.
+    pub(super) fn is_declared(&self, job: &Job) -> bool {
+        self.completed(&job.template).is_ok()
+    }
+
     fn know_tasks_of(&self, job: &Job) -> Result<(), RequestError> {
         let alert = job.alert.as_ref().map(|alert| &alert.template);
         [Some(&job.template), alert]
@@ -132,7 +137,8 @@ impl Scheduler {
             Some(None) => Answer::Failed(JobRefusal::NotFound { job: job.clone() }.into()),
             Some(Some(state)) => {
                 let next = self.next_tick_of(job, state);
-                Answer::Job(Box::new(JobView::of(job, state, next)))
+                let is_declared = self.is_declared(&state.job);
+                Answer::Job(Box::new(JobView::of(job, state, is_declared, next)))
             }
         };
         self.answer(origin, answer);

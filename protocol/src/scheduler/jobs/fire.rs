@@ -53,9 +53,9 @@ impl Scheduler {
             return;
         };
         let mut commands = self.due_commands(name, state, now);
-        let has_declared = self.completed(&state.job.template).is_ok();
+        let is_declared = self.is_declared(&state.job);
         let is_undeclared = |command: &Command| match command {
-            Command::Fire(fire) if !has_declared => {
+            Command::Fire(fire) if !is_declared => {
                 let wait = undeclared_wait(state.job.misfire_grace);
                 let offset = due::offset(name, state.job.jitter);
                 fire.ticks.first().is_some_and(|tick| now.since(*tick + offset) < wait)

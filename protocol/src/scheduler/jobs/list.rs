@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::iter;
 
 use crate::id::NodeId;
-use crate::job::{JobLine, JobName};
+use crate::job::{JobLine, JobName, JobState};
 use crate::limits::JOBS_LISTED_MAX;
 use crate::scheduler::Scheduler;
 use crate::scheduler::asks::Origin;
@@ -93,7 +93,10 @@ impl Scheduler {
             }
             Some((name, state))
         });
-        let line = |(name, state)| JobLine::of(name, state, self.next_tick_of(name, state));
+        let line = |(name, state): (&JobName, &JobState)| {
+            let is_declared = self.is_declared(&state.job);
+            JobLine::of(name, state, is_declared, self.next_tick_of(name, state))
+        };
         let jobs = found.by_ref().take(wanted.limit).map(line).collect();
         Page { jobs, has_more: found.next().is_some() }
     }
@@ -161,6 +164,7 @@ mod tests {
             job: Job::new(Schedule::Every(Span::from_millis(1_000)), Template::new("add")),
             source: Source::Live,
             enabled: true,
+            is_declared: true,
             next: None,
             counts: JobCounts::default(),
             last: None,

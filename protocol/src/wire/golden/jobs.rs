@@ -216,8 +216,8 @@ fn what_is_remembered_and_shown() {
     check_struct("FileVerdict", &FileVerdict { number: 300, is_current: true });
     let state = partition();
     let known = state.job(&name()).expect("it is defined");
-    check_struct("JobView", &JobView::of(&name(), known, Some(AT)));
-    check_struct("JobLine", &JobLine::of(&name(), known, None));
+    check_struct("JobView", &JobView::of(&name(), known, true, Some(AT)));
+    check_struct("JobLine", &JobLine::of(&name(), known, true, None));
 }
 
 #[test]
