@@ -178,6 +178,8 @@ impl Partition {
         let is_piled_up = self.jobs.open_of(job).count() + tasks > JOB_OPEN_MAX;
         let mut record = TickRecord::new(tick, self.now, Verdict::Fired);
         record.by_hand = by_hand;
+        // Nearly all ticks have one run, and many are remembered.
+        record.runs.reserve_exact(tasks + nodes.absent().len());
         for place in nodes.places() {
             let open = open.remove(&place).unwrap_or_default();
             if is_piled_up || (overlap == Overlap::Forbid && !open.is_empty()) {
