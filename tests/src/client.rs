@@ -164,9 +164,6 @@ impl World {
 
     /// Somebody wants something of jobs at `at`.
     pub(crate) fn begin_job(&mut self, at: u64, ask: Ask) {
-        if let Ask::ChangeJob { job, change } = &ask {
-            self.jobs.plan(job, change);
-        }
         self.begin(at, Kind::Job(Box::new(ask)));
     }
 
@@ -174,7 +171,7 @@ impl World {
     pub(crate) fn begin_with_task(&mut self, at: u64, task: TaskId, stop: bool) {
         // What no copy was seen to hold when all were looked at may have ended in any way meanwhile.
         let is_known = self.ledger.log_of(task).is_some();
-        let may_stop = self.jobs.may_stop(task);
+        let may_stop = self.jobs.may_stop(task, self.now);
         self.ledger.meets(task, !is_known, may_stop);
         self.begin(at, if stop { Kind::Cancel(task) } else { Kind::Show(task) });
     }

@@ -82,7 +82,7 @@ pub fn on_start(world: &mut World, mark: u64, start: &Start, lessee: Lessee) {
     let Start { task, token, attempt, .. } = *start;
     if task.is_derived() {
         world.look_at_job_task(task);
-        let may_stop = world.jobs.may_stop(task);
+        let may_stop = world.jobs.may_stop(task, world.now);
         world.ledger.meets(task, start.template.options.expires_at.is_some(), may_stop);
     }
     world.must("leased_runs_only", leased_runs_only::on_start(world, task, token));
@@ -139,7 +139,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
     named.by("nobody_starves", nobody_starves::check(world))?;
     named.by("jobs_are_fired", jobs_are_fired::check(world))?;
     world.jobs.nodes.extend(world.index.keys());
-    let World { hosts, images, furthest, ledger, jobs, looked_at, .. } = world;
+    let World { hosts, images, furthest, ledger, jobs, looked_at, now, .. } = world;
     let mut ended = Vec::new();
     let mut sights = BTreeSet::new();
     for (host, one) in hosts.iter().enumerate() {
@@ -156,7 +156,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
                 named.by("nothing_goes_back", furthest.check_copy(&copy, partition))?;
                 for (task, record) in partition.records().filter(|(task, _)| task.is_derived()) {
                     let expires = record.template.options.expires_at.is_some();
-                    ledger.meets(task, expires, jobs.may_stop(task));
+                    ledger.meets(task, expires, jobs.may_stop(task, *now));
                 }
                 let fresh = finished_stays::check_copy(ledger, &copy, partition);
                 for (task, record) in partition.records() {

@@ -18,10 +18,12 @@ use umbel_protocol::partition::{JobChange, Precondition};
 use umbel_protocol::wire::Ask;
 
 pub use self::ids::{Purpose, What};
-use crate::host::true_wall;
+use crate::host::{true_time, true_wall};
 use crate::plan::{MS, SECOND};
 use crate::world::World;
 
+/// A task may be there for so long before it is seen.
+const SEEN_LATE: u64 = 5 * SECOND;
 /// So long after a storm jobs still fire.
 const FIRES_ON: u64 = 16 * SECOND;
 const ANY: Precondition = Precondition::Any;
@@ -35,10 +37,11 @@ pub struct Jobs {
     pub lasting: BTreeMap<JobName, Lasting>,
     /// Nodes that there ever were.
     pub nodes: BTreeSet<NodeId>,
-    /// Jobs that are removed at some time, or come to run another task.
-    abandoning: BTreeSet<JobName>,
-    /// What each runs, as was said last.
-    tasks: BTreeMap<JobName, String>,
+    /// Until when what was there of a job may have been abandoned: because it was removed, or came to run
+    /// another task or to be told of by one.
+    pub(crate) abandoned: BTreeMap<JobName, u64>,
+    /// When its tasks were seen first.
+    met: BTreeMap<TaskId, u64>,
     /// What tasks were found to be for.
     purposes: BTreeMap<TaskId, Purpose>,
 }
@@ -74,28 +77,19 @@ impl Jobs {
 
     /// Whether a job of that name may have asked for `task` to be stopped: by a later tick, or because
     /// it was removed or is to run something else.
-    pub fn may_stop(&mut self, task: TaskId) -> bool {
+    pub fn may_stop(&mut self, task: TaskId, now: u64) -> bool {
         let Some(Purpose { job, what }) = self.purpose_of(task).cloned() else {
             return false;
         };
         let may_replace = self.lasting.get(&job).is_some_and(|lasting| lasting.may_replace);
-        let is_stopped = may_replace || self.abandoning.contains(&job);
-        is_stopped && !matches!(what, What::Alert(_))
-    }
-
-    /// Somebody is to say `change` of `job`.
-    pub(crate) fn plan(&mut self, job: &JobName, change: &JobChange) {
-        let is_abandoning = match change {
-            JobChange::Remove { .. } => true,
-            JobChange::Define { job: defined, .. } => {
-                let task = defined.template.name.clone();
-                let before = self.tasks.insert(job.clone(), task.clone());
-                before.is_some_and(|before| before != task)
-            }
-            JobChange::Enable { .. } => false,
-        };
-        if is_abandoning {
-            self.abandoning.insert(job.clone());
+        // Who was not there until long after is not meant.
+        let there_since = *self.met.entry(task).or_insert(now);
+        let since = there_since.min(true_time(task.made_at()));
+        let abandoned = self.abandoned.get(&job);
+        let is_abandoned = abandoned.is_some_and(|until| since <= until.saturating_add(SEEN_LATE));
+        match what {
+            What::Tick(_) | What::ByHand(_) => may_replace || is_abandoned,
+            What::Alert(_) => is_abandoned,
         }
     }
 }

@@ -134,11 +134,9 @@ async fn watch(fleet: &mut Fleet, home: &Home, file: Option<&Path>) -> anyhow::R
             keep(fleet, home, file);
             let member = &fleet.members[place];
             out::note(format!(
-                "{}\nThe others go on. To start it again:\n  umbel node -c {dir}/{FILE} \
-                 --name {} --listen {}",
+                "{}\nThe others go on. To start it again:\n  {}",
                 fleet.obituary(&place),
-                member.name,
-                member.address
+                member.command_line()
             ));
         }
         if !fleet.is_alive() {

@@ -6,6 +6,7 @@
 
 mod home;
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::process::ExitStatusExt;
@@ -58,6 +59,8 @@ pub(super) struct Member {
     pub(super) name: String,
     pub(super) address: SocketAddr,
     pub(super) pid: u32,
+    /// What it was told.
+    args: Vec<OsString>,
     log: PathBuf,
     child: Child,
     /// How it ended, once that is known.
@@ -207,6 +210,13 @@ impl Fleet {
 }
 
 impl Member {
+    /// The command that starts it by hand.
+    pub(super) fn command_line(&self) -> String {
+        let args = self.args.iter().map(|arg| arg.to_string_lossy());
+        let words = ["umbel".into(), "node".into()].into_iter().chain(args);
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     fn start(
         dir: &Path,
         name: String,
@@ -219,17 +229,8 @@ impl Member {
         let output = File::options().append(true).create(true).open(&log);
         let output = output.with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(program);
-        command.args(["node", "--name", &name, "--listen", &address.to_string(), "--tethered"]);
-        match told.file {
-            None => command.arg("--config").arg(dir.join(FILE)),
-            Some(file) => {
-                command.arg("--config").arg(file).arg("--local").arg(dir);
-                command.args(all.iter().flat_map(|seed| ["--join".to_owned(), seed.to_string()]))
-            }
-        };
-        for (_, labels) in told.labels.iter().filter(|(of, _)| *of == name) {
-            command.args(["--label", &labels.to_string()]);
-        }
+        let args = args_of(dir, &name, address, all, told);
+        command.arg("node").args(&args).arg("--tethered");
         if let Listed::No = told.listed {
             command.arg("--unlisted");
         }
@@ -243,7 +244,7 @@ impl Member {
             .spawn()
             .context("cannot start a node")?;
         let pid = child.id().unwrap_or_default();
-        Ok(Self { name, address, pid, log, child, ended: None })
+        Ok(Self { name, address, pid, args, log, child, ended: None })
     }
 
     fn tell(&self, signal: Signal) {
@@ -279,6 +280,29 @@ pub(super) fn free_ports(count: u16) -> anyhow::Result<Vec<u16>> {
         .context("cannot find free ports")?;
     let ports = held.iter().map(|socket| socket.local_addr().map(|address| address.port()));
     ports.collect::<Result<_, _>>().context("cannot find free ports")
+}
+
+/// What the node `name` is told at its start, as it could be started by hand.
+fn args_of(
+    dir: &Path,
+    name: &str,
+    address: SocketAddr,
+    all: &[SocketAddr],
+    told: &Told<'_>,
+) -> Vec<OsString> {
+    let address = address.to_string();
+    let mut args: Vec<OsString> =
+        ["--name", name, "--listen", &address, "--config"].map(OsString::from).into();
+    match told.file {
+        None => args.push(dir.join(FILE).into()),
+        Some(file) => {
+            args.extend([file.into(), "--local".into(), dir.into()]);
+            args.extend(all.iter().flat_map(|seed| ["--join".into(), seed.to_string().into()]));
+        }
+    }
+    let labels = told.labels.iter().filter(|(of, _)| *of == name);
+    args.extend(labels.flat_map(|(_, labels)| ["--label".into(), labels.to_string().into()]));
+    args
 }
 
 fn last_lines(log: &Path) -> Vec<String> {

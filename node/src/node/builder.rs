@@ -325,7 +325,6 @@ impl NodeBuilder {
                 versions: Versions::OWN,
                 has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
                 scheduler: 0,
-                // That of the host if it has one: it is newer than this program.
                 zones: timezones::zones(),
             },
             identity: Identity::new(

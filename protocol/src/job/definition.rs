@@ -148,6 +148,12 @@ impl Job {
         }
     }
 
+    /// How late a tick may be and still be in time: nobody notices one the moment it comes.
+    #[must_use]
+    pub fn grace(&self) -> Span {
+        self.misfire_grace.max(GRACE_MIN)
+    }
+
     /// Refuses what could never fire, or no partition would take.
     ///
     /// # Errors
@@ -238,6 +244,8 @@ impl Job {
     }
 }
 
+/// What is later by less is in time, whatever the grace.
+const GRACE_MIN: Span = Span::from_millis(1_000);
 /// The shortest interval: what fires more often is a loop, and belongs into a task.
 const EVERY_MIN: Span = Span::from_millis(1_000);
 /// A definition without its texts, and its place among the others.

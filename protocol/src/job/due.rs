@@ -19,10 +19,6 @@ use crate::time::{Span, Wall};
 /// Most ticks that are decided about at once: the rest is due in the next round.
 pub const COUNTED_MAX: usize = 200;
 
-/// Nobody notices a tick the moment it comes: what is later by less than this is in time, whatever the
-/// grace.
-const GRACE_MIN: Span = Span::from_millis(1_000);
-
 /// Ticks that are due.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
@@ -85,7 +81,7 @@ pub fn due(
         return None;
     }
     // The last instant whose ticks are late.
-    let late_until = now - job.misfire_grace.max(GRACE_MIN) - Span::from_millis(1);
+    let late_until = now - job.grace() - Span::from_millis(1);
     let from = start_of_last(fired_through, late_until, |from| ticks_after(from, late_until));
     let late: Vec<Wall> = ticks_after(from, late_until).take(COUNTED_MAX).collect();
     let timely: Vec<Wall> =

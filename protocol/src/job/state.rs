@@ -199,8 +199,8 @@ impl JobState {
     #[must_use]
     pub fn is_over(&self, now: Wall) -> bool {
         let once = matches!(self.job.schedule, Schedule::At(at) if at <= self.fired_through);
-        let Job { end, jitter, misfire_grace, .. } = &self.job;
-        once || self.left() == 0 || end.is_some_and(|end| end + *jitter + *misfire_grace <= now)
+        let Job { end, jitter, .. } = &self.job;
+        once || self.left() == 0 || end.is_some_and(|end| end + *jitter + self.job.grace() <= now)
     }
 
     /// Notes how a run of it ended, and what is to be told of that. `ends` are those of its tick, as far

@@ -23,8 +23,9 @@ pub struct JobView {
     pub enabled: bool,
     /// When its schedule was last changed.
     pub since: Wall,
-    /// Whether a node is there that declares its task: else its tasks wait.
-    pub is_declared: bool,
+    /// The task that it runs, or that of its alert, if no node is there that declares it and serves its
+    /// queue: it waits.
+    pub undeclared: Option<String>,
     /// Its next tick, by its nominal time.
     pub next: Option<Wall>,
     /// How often what has happened.
@@ -46,8 +47,9 @@ pub struct JobLine {
     pub source: Source,
     /// Whether it fires.
     pub enabled: bool,
-    /// Whether a node is there that declares its task: else its tasks wait.
-    pub is_declared: bool,
+    /// The task that it runs, or that of its alert, if no node is there that declares it and serves its
+    /// queue: it waits.
+    pub undeclared: Option<String>,
     /// Its next tick, by its nominal time.
     pub next: Option<Wall>,
     /// How often what has happened.
@@ -57,9 +59,14 @@ pub struct JobLine {
 }
 
 impl JobView {
-    /// The job `name` as `state` tells it, whose next tick is `next`, and whose task `is_declared` or not.
+    /// The job `name` as `state` tells it, whose next tick is `next`, with a task that is `undeclared` or not.
     #[must_use]
-    pub fn of(name: &JobName, state: &JobState, is_declared: bool, next: Option<Wall>) -> Self {
+    pub fn of(
+        name: &JobName,
+        state: &JobState,
+        undeclared: Option<String>,
+        next: Option<Wall>,
+    ) -> Self {
         Self {
             name: name.clone(),
             job: state.job.clone(),
@@ -67,7 +74,7 @@ impl JobView {
             revision: state.revision,
             enabled: state.enabled,
             since: state.since,
-            is_declared,
+            undeclared,
             next,
             counts: state.counts,
             history: state.history.clone(),
@@ -79,7 +86,12 @@ impl JobView {
 impl JobLine {
     /// As [`JobView::of`], in short.
     #[must_use]
-    pub fn of(name: &JobName, state: &JobState, is_declared: bool, next: Option<Wall>) -> Self {
+    pub fn of(
+        name: &JobName,
+        state: &JobState,
+        undeclared: Option<String>,
+        next: Option<Wall>,
+    ) -> Self {
         let last = state.history.last().map(|last| {
             let runs = last.runs.iter().take(1).cloned().collect();
             TickRecord { runs, ..last.clone() }
@@ -89,7 +101,7 @@ impl JobLine {
             job: state.job.listed(),
             source: state.source,
             enabled: state.enabled,
-            is_declared,
+            undeclared,
             next,
             counts: state.counts,
             last,

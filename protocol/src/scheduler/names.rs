@@ -14,24 +14,46 @@ impl Scheduler {
         batch.templates.iter().map(|template| self.completed(template)).collect()
     }
 
+    /// A template with what it leaves to the declaration of its task.
+    ///
+    /// # Errors
+    /// When no member knows the task, or serves the queue: with names that are alike.
     pub(super) fn completed(&self, template: &Template) -> Result<Template, RequestError> {
+        self.declared(template).map_err(|unknown| match unknown {
+            Unknown::Task(name) => {
+                let tasks = self.profiles().flat_map(|profile| &profile.tasks);
+                let known = alike(&name, tasks.map(|task| task.name.as_str()));
+                RequestError::UnknownTask { name, known }
+            }
+            Unknown::Queue(name) => {
+                let queues = self.profiles().flat_map(|profile| &profile.queues);
+                let known = alike(&name, queues.map(|queue| queue.name.as_str()));
+                RequestError::UnknownQueue { name, known }
+            }
+        })
+    }
+
+    /// The same without a look for names that are alike, which takes long where there are many.
+    pub(super) fn declared(&self, template: &Template) -> Result<Template, Unknown> {
         let Template { name, queue, .. } = &template.said();
-        let own = self.lessees.profile(self.node());
-        let profiles = || own.into_iter().chain(self.lessees.present().map(|(_, p)| p));
-        let Some(declared) = profiles().find_map(|profile| profile.declaration(name)) else {
-            let known =
-                profiles().flat_map(|profile| &profile.tasks).map(|task| task.name.as_str());
-            let known = alike(name, known);
-            return Err(RequestError::UnknownTask { name: name.clone(), known });
-        };
+        let declared = self.profiles().find_map(|profile| profile.declaration(name));
+        let declared = declared.ok_or_else(|| Unknown::Task(name.clone()))?;
         let queue = if queue.is_empty() { &declared.queue } else { queue };
-        let Some(served) = profiles().find_map(|profile: &Profile| profile.queue(queue)) else {
-            let known =
-                profiles().flat_map(|profile| &profile.queues).map(|queue| queue.name.as_str());
-            let known = alike(queue, known);
-            return Err(RequestError::UnknownQueue { name: queue.clone(), known });
-        };
+        let served = self.profiles().find_map(|profile| profile.queue(queue));
+        let served = served.ok_or_else(|| Unknown::Queue(queue.clone()))?;
         let priority = declared.options.priority.or(served.priority);
         Ok(template.completed(queue, &Options { priority, ..declared.options.clone() }))
     }
+
+    /// What members are known to run, this node first.
+    fn profiles(&self) -> impl Iterator<Item = &Profile> {
+        let own = self.lessees.profile(self.node());
+        own.into_iter().chain(self.lessees.present().map(|(_, profile)| profile))
+    }
+}
+
+/// What no member knows.
+pub(super) enum Unknown {
+    Task(String),
+    Queue(String),
 }

@@ -5,10 +5,11 @@
 //! than once, may come late. So what may be the last word is what nothing followed for sure: whatever was
 //! acknowledged, and began when the other was over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::job::{Job, JobName};
 use umbel_protocol::partition::{JobChange, Partition, Precondition};
+use umbel_protocol::task::State;
 
 use super::{owned, partitions};
 use crate::host::Host;
@@ -59,9 +60,33 @@ pub fn said(world: &mut World, op: u64, job: &JobName, change: &JobChange) {
         JobChange::Define { .. } | JobChange::Remove { .. } | JobChange::Enable { .. } => None,
     };
     let (job, begun) = (job.clone(), world.now);
+    let name = job.clone();
     let word =
         || Word { job, edits, says, begun, tries: 0, over: None, done: None, in_vain: false };
     world.watch.words.entry(op).or_insert_with(word).tries += 1;
+    note_abandoned(world, &name);
+}
+
+/// Works out until when tasks of a job may be abandoned: whoever removes it, or says what it is where not
+/// all say that it runs and is told of by the same, may have that done until it is over.
+fn note_abandoned(world: &mut World, name: &JobName) {
+    let words = world.watch.words.values().filter(|word| word.job == *name && !word.in_vain);
+    let tasks = |job: &Job| {
+        let alert = job.alert.as_ref().map(|alert| alert.template.name.clone());
+        (job.template.name.clone(), alert)
+    };
+    let said = words.clone().filter_map(|word| word.says.as_ref()?.as_deref());
+    let runs_others = said.map(tasks).collect::<BTreeSet<_>>().len() > 1;
+    let abandons = |word: &&Word| match &word.says {
+        Some(None) => true,
+        Some(Some(_)) => runs_others,
+        None => false,
+    };
+    let until = words.filter(abandons).map(|word| word.over.unwrap_or(u64::MAX)).max();
+    match until {
+        Some(until) => world.jobs.abandoned.insert(name.clone(), until),
+        None => world.jobs.abandoned.remove(name),
+    };
 }
 
 /// It is done, as its caller is told for the first time or again.
@@ -73,6 +98,8 @@ pub fn done(world: &mut World, op: u64) -> Result<(), String> {
     if let Some(word) = world.watch.words.get_mut(&op).filter(|word| word.done.is_none()) {
         word.done = Some(now);
         word.over = word.is_single(now).then_some(now);
+        let name = word.job.clone();
+        note_abandoned(world, &name);
     }
     let Some(word) = world.watch.words.get(&op) else {
         return Ok(());
@@ -124,6 +151,8 @@ pub fn refused(world: &mut World, op: u64) {
     let now = world.now;
     if let Some(word) = world.watch.words.get_mut(&op) {
         word.in_vain = word.is_single(now);
+        let name = word.job.clone();
+        note_abandoned(world, &name);
     }
 }
 
@@ -209,6 +238,9 @@ pub fn at_end(world: &World) -> Result<(), String> {
         let owned = owned(world, id).ok_or_else(|| format!("nobody owns {id}"))?;
         shown(world, name, owned.job(name).map(|state| &state.job), world.now)?;
     }
+    for owned in partitions(world).filter_map(|id| owned(world, id)) {
+        nobody_waits_for_what_is_gone(owned)?;
+    }
     let owned = partitions(world).filter_map(|id| owned(world, id));
     match owned
         .flat_map(|owned| owned.jobs())
@@ -217,4 +249,19 @@ pub fn at_end(world: &World) -> Result<(), String> {
         Some((name, _)) => Err(format!("nobody has defined {name}")),
         None => Ok(()),
     }
+}
+
+/// What waits to be run for a job is what it runs.
+fn nobody_waits_for_what_is_gone(partition: &Partition) -> Result<(), String> {
+    for (name, _, task) in partition.job_tasks() {
+        let Some(record) = partition.record(task) else {
+            return Err(format!("{task} of {name} is open, and not there"));
+        };
+        let waits = matches!(record.state(), State::Scheduled | State::Ready);
+        let runs = partition.job(name).map(|state| &state.job.template.name);
+        if waits && runs != Some(&record.template.name) {
+            return Err(format!("{task} waits for {name}, which runs {runs:?}"));
+        }
+    }
+    Ok(())
 }

@@ -71,6 +71,10 @@ pub(super) async fn run(args: EditArgs) -> anyhow::Result<Done> {
     unset.into_iter().for_each(|unset| unset.apply(&mut job));
     settings.apply(&mut job, typed, wall())?;
     client.define_job(&name, job, precondition).await.with_context(cannot)?;
+    if settings.is_disabled() {
+        // It may have been enabled since it was defined as it is: that it fires is no part of what it is.
+        client.enable_job(&name, false).await.with_context(cannot)?;
+    }
     let view = client
         .job(&name)
         .await

@@ -128,7 +128,7 @@ mod tests {
             source: Source::Live,
             revision: 1,
             enabled: true,
-            is_declared: true,
+            undeclared: None,
             since: Wall::EPOCH,
             next: None,
             counts: JobCounts::default(),

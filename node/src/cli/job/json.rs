@@ -55,8 +55,8 @@ pub(super) struct JobJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_alert: Option<SentAlertJson>,
     enabled: bool,
-    /// Whether a node is there that knows its task: else its tasks wait.
-    declared: bool,
+    /// Its task or that of its alert, if no node is there that knows it: it waits.
+    undeclared: Option<&'a str>,
     /// `file` or `live`.
     from: &'static str,
     /// When its schedule was last changed; only in what is said of one job.
@@ -159,7 +159,7 @@ struct Known<'a> {
     job: &'a Job,
     source: Source,
     enabled: bool,
-    is_declared: bool,
+    undeclared: Option<&'a str>,
     next: Option<Wall>,
     counts: JobCounts,
     last: Option<&'a TickRecord>,
@@ -168,13 +168,13 @@ struct Known<'a> {
 impl<'a> JobJson<'a> {
     /// A job in a list.
     pub(super) fn of_line(line: &'a JobLine, names: &Names) -> Self {
-        let JobLine { name, job, source, enabled, is_declared, next, counts, last } = line;
+        let JobLine { name, job, source, enabled, undeclared, next, counts, last } = line;
         let known = Known {
             name: name.as_str(),
             job,
             source: *source,
             enabled: *enabled,
-            is_declared: *is_declared,
+            undeclared: undeclared.as_deref(),
             next: *next,
             counts: *counts,
             last: last.as_ref(),
@@ -185,14 +185,14 @@ impl<'a> JobJson<'a> {
     /// All that is known of a job.
     pub(super) fn of_view(view: &'a JobView, names: &Names) -> Self {
         let JobView {
-            name, job, source, enabled, is_declared, since, next, counts, history, ..
+            name, job, source, enabled, undeclared, since, next, counts, history, ..
         } = view;
         let known = Known {
             name: name.as_str(),
             job,
             source: *source,
             enabled: *enabled,
-            is_declared: *is_declared,
+            undeclared: undeclared.as_deref(),
             next: *next,
             counts: *counts,
             last: history.last(),
@@ -208,7 +208,7 @@ impl<'a> JobJson<'a> {
     }
 
     fn of(known: &Known<'a>, names: &Names) -> Self {
-        let Known { name, job, source, enabled, is_declared, next, counts, last } = *known;
+        let Known { name, job, source, enabled, undeclared, next, counts, last } = *known;
         let (mut cron, mut every, mut at) = (None, None, None);
         match &job.schedule {
             Schedule::At(once) => at = Some(stamp(*once)),
@@ -243,7 +243,7 @@ impl<'a> JobJson<'a> {
             alert: job.alert.as_ref().map(AlertJson::of),
             last_alert: None,
             enabled,
-            declared: is_declared,
+            undeclared,
             from: words::source(source),
             since: None,
             next: next.map(stamp),
@@ -351,7 +351,7 @@ mod tests {
             source: Source::File { number: 3 },
             revision: 1,
             enabled: true,
-            is_declared: true,
+            undeclared: None,
             since: at(0),
             next: Some(at(90_000)),
             counts: JobCounts { fired: 1, ..JobCounts::default() },
@@ -369,7 +369,7 @@ mod tests {
                 r#""max_runs":null,"report_within":null,"#,
                 r#""alert":{"task":"tell","on":["failure","missed"],"queue":"ops","#,
                 r#""priority":null,"attempts":null,"backoff_first":null,"backoff_max":null,"#,
-                r#""time_limit":"30s"},"enabled":true,"declared":true,"from":"file","#,
+                r#""time_limit":"30s"},"enabled":true,"undeclared":null,"from":"file","#,
                 r#""since":"2023-11-14T22:13:20.000Z","#,
                 r#""next":"2023-11-14T22:14:50.000Z","counts":{"fired":1,"succeeded":0,"#,
                 r#""failed":0,"cancelled":0,"missed":0,"skipped":0,"failures_in_row":0},"#,

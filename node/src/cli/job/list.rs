@@ -61,13 +61,17 @@ fn for_people(jobs: &[JobLine], now: Wall) -> Vec<String> {
 }
 
 fn row(line: &JobLine, now: Wall) -> [String; 9] {
-    let JobLine { name, job, source, enabled, is_declared, next, counts, last } = line;
+    let JobLine { name, job, source, enabled, undeclared, next, counts, last } = line;
     let on = match job.select.is_empty() {
         true => words::on(job.on).to_owned(),
         false => format!("{} {}", words::on(job.on), brief(&job.select.to_string(), 24)),
     };
     let task = brief(&job.template.name, 32);
-    let task = if *is_declared { task } else { format!("{task} (unknown)") };
+    let task = match undeclared {
+        None => task,
+        Some(unknown) if *unknown == job.template.name => format!("{task} (unknown)"),
+        Some(unknown) => format!("{task} (alert {} unknown)", brief(unknown, 32)),
+    };
     let place = Place::or_utc(&job.timezone);
     let next = next.map_or_else(|| "none".to_owned(), |next| place.show(next));
     let last = last.as_ref().map_or_else(
@@ -113,7 +117,7 @@ mod tests {
             job,
             source: Source::Live,
             enabled: true,
-            is_declared: true,
+            undeclared: None,
             next,
             counts: JobCounts { failures_in_row: 2, ..JobCounts::default() },
             last,

@@ -136,7 +136,7 @@ mod tests {
             source: Source::Live,
             revision: 1,
             enabled: true,
-            is_declared: true,
+            undeclared: None,
             since: at(100),
             next: Some(at(120)),
             counts: JobCounts { fired: 1, ..JobCounts::default() },

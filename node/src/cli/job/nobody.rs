@@ -9,11 +9,9 @@ use crate::client::Client;
 /// What to say of a job if no node may run it. If the cluster cannot be asked nothing is known.
 pub(super) async fn note(client: &Client, view: &JobView) -> Option<String> {
     let job = &view.job;
-    if !view.is_declared {
-        let task = &job.template.name;
-        return Some(format!(
-            "note: its tasks wait, for no node knows the task {task} or its queue"
-        ));
+    if let Some(task) = &view.undeclared {
+        let what = if *task == job.template.name { "its tasks wait" } else { "its alerts wait" };
+        return Some(format!("note: {what}, for no node knows the task {task} or its queue"));
     }
     // Without labels any node that serves will do, and somebody has answered.
     if job.select.is_empty() {

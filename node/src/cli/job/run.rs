@@ -40,7 +40,7 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
         })?;
     }
     // A task for one node waits until there is one; that each runs none was said.
-    if (view.job.on == On::One || !view.is_declared)
+    if (view.job.on == On::One || view.undeclared.is_some())
         && let Some(note) = nobody::note(&client, &view).await
     {
         out::note(note);

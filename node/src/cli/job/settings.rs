@@ -56,6 +56,11 @@ impl Settings {
         self.what.typed()
     }
 
+    /// Whether it is to fire nothing.
+    pub(super) const fn is_disabled(&self) -> bool {
+        self.when.is_disabled()
+    }
+
     /// A new job.
     pub(super) fn job(&self, args: Option<Bytes>, now: Wall) -> anyhow::Result<Job> {
         // The first instant of all stands for what `apply` knows when it has the time zone.

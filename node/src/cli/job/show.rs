@@ -101,7 +101,7 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
     if counts.failures_in_row > 0 {
         told.push(("failing", format!("{} in a row", count(counts.failures_in_row))));
     }
-    told.push(("misfire", format!("{misfire}; late is after {}", spelled(job.misfire_grace))));
+    told.push(("misfire", format!("{misfire}; late is after {}", spelled(job.grace()))));
     told.push(("overlap", words::overlap(job.overlap).to_owned()));
     let place = Place::or_utc(&job.timezone);
     let said = [
@@ -194,7 +194,7 @@ mod tests {
             source: Source::File { number: 1 },
             revision: 1,
             enabled: false,
-            is_declared: true,
+            undeclared: None,
             since: now,
             next: Some(now + Span::from_millis(7_200_000)),
             counts: JobCounts { failed: 1_200, failures_in_row: 3, ..JobCounts::default() },

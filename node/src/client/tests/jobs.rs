@@ -25,7 +25,7 @@ fn line(number: usize) -> JobLine {
         job: job(),
         source: Source::Live,
         enabled: true,
-        is_declared: true,
+        undeclared: None,
         next: None,
         counts: umbel_protocol::job::JobCounts::default(),
         last: None,

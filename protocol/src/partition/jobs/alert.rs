@@ -14,6 +14,8 @@ use crate::task::Template;
 pub struct AlertTask {
     /// The job.
     pub job: JobName,
+    /// Which job of that name; see [`JobState::born`].
+    pub born: u64,
     /// Which of its notices: how many were told before.
     pub number: u64,
     /// What the job's alert runs, with what it leaves to the declaration of its task.
@@ -25,8 +27,10 @@ pub struct AlertTask {
 impl Partition {
     /// Creates the task that tells of the oldest notice of a job, if that is the one that is meant.
     pub(in crate::partition) fn alert(&mut self, alert: &AlertTask, changes: &mut Vec<Change>) {
-        let AlertTask { job, number, template, args } = alert;
-        let may_tell = |state: &&JobState| state.alert_next == *number && state.may_tell();
+        let AlertTask { job, born, number, template, args } = alert;
+        let may_tell = |state: &&JobState| {
+            (state.born, state.alert_next) == (*born, *number) && state.may_tell()
+        };
         let Some(state) = self.jobs.states.get(job).filter(may_tell) else {
             return;
         };

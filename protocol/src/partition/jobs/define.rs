@@ -120,7 +120,13 @@ impl Partition {
             JobChange::Define { job, source, precondition } => {
                 self.define(index, name, *job, source, precondition)
             }
-            JobChange::Remove { source } => self.remove_job(name, source),
+            JobChange::Remove { source } => {
+                let result = self.may_remove(name, source);
+                if result.is_ok() {
+                    self.remove_job(name, changes);
+                }
+                result
+            }
             JobChange::Enable { enabled } => self.enable(index, name, enabled),
         };
         changes.push(Change::JobChanged { job: name.clone(), result });
@@ -187,6 +193,8 @@ impl Partition {
             }
             state.report_within(state.job.report_within, job.report_within);
             if job.alert.is_none() {
+                // What is on its way about one of them has no effect any more.
+                state.alert_next += state.alerts.len() as u64;
                 state.alerts.clear();
             }
             state.job = job.clone();
@@ -199,7 +207,17 @@ impl Partition {
         Ok(())
     }
 
-    fn remove_job(&mut self, name: &JobName, source: Source) -> Result<(), JobRefusal> {
+    fn remove_job(&mut self, name: &JobName, changes: &mut Vec<Change>) {
+        let alerts = self.jobs.states.get(name).map(|state| state.alerts_open.clone());
+        self.jobs.remove(name);
+        self.drop_unwanted(name, changes);
+        let waiting = alerts.into_iter().flatten().filter(|task| self.waits(*task));
+        for task in waiting.collect::<Vec<_>>() {
+            self.cancel(task, changes);
+        }
+    }
+
+    fn may_remove(&mut self, name: &JobName, source: Source) -> Result<(), JobRefusal> {
         let job = || name.clone();
         self.jobs.note_file(source).map_err(|()| JobRefusal::OldFile { job: job() })?;
         match (self.jobs.states.get(name).map(|state| state.source), source) {
@@ -209,10 +227,7 @@ impl Partition {
                 Err(JobRefusal::NotFound { job: job() })
             }
             (Some(Source::File { .. }), Source::File { .. })
-            | (Some(Source::Live), Source::Live) => {
-                self.jobs.remove(name);
-                Ok(())
-            }
+            | (Some(Source::Live), Source::Live) => Ok(()),
         }
     }
 
@@ -230,26 +245,36 @@ impl Partition {
 
     /// Cancels what waits to be run for `name` and is not wanted any more.
     fn drop_unwanted(&mut self, name: &JobName, changes: &mut Vec<Change>) {
-        let waits = |task: &TaskId| {
-            let state = self.records.get(task).map(Record::state);
-            matches!(state, Some(State::Scheduled | State::Ready)) && self.is_unwanted(*task)
-        };
+        let alerts = self.jobs.states.get(name).map(|state| &state.alerts_open);
+        let tasks = self.jobs.open_of(name).map(|(task, _)| task);
+        let tasks = tasks.chain(alerts.into_iter().flatten().copied());
         let waiting: Vec<TaskId> =
-            self.jobs.open_of(name).map(|(task, _)| task).filter(waits).collect();
+            tasks.filter(|task| self.waits(*task) && self.is_unwanted(*task)).collect();
         for task in waiting {
             self.cancel(task, changes);
         }
     }
 
-    /// Whether the job of `task` was removed, or runs another task by now. The command of a job of the
-    /// file goes with it: nobody may be left that could run this one.
+    fn waits(&self, task: TaskId) -> bool {
+        let state = self.records.get(&task).map(Record::state);
+        matches!(state, Some(State::Scheduled | State::Ready))
+    }
+
+    /// Whether the job of `task` was removed, or runs another task by now, or is told of by another one.
+    /// The command of a job of the file goes with it: nobody may be left that could run this one.
     pub(super) fn is_unwanted(&self, task: TaskId) -> bool {
-        let (Some(open), Some(record)) = (self.jobs.open.get(&task), self.records.get(&task))
-        else {
+        let Some(record) = self.records.get(&task) else {
             return false;
         };
-        self.jobs.states.get(&open.job).is_none_or(|state| {
-            state.born != open.born || state.job.template.name != record.template.name
+        if let Some(open) = self.jobs.open.get(&task) {
+            return self.jobs.states.get(&open.job).is_none_or(|state| {
+                state.born != open.born || state.job.template.name != record.template.name
+            });
+        }
+        let told = self.jobs.telling.get(&task).and_then(|job| self.jobs.states.get(job));
+        told.is_some_and(|state| {
+            let alert = state.job.alert.as_ref();
+            alert.is_none_or(|alert| alert.template.name != record.template.name)
         })
     }
 }
@@ -258,7 +283,7 @@ impl Partition {
 /// its time, is fired, unless it may have been fired before and its id be forgotten.
 fn fires_from(job: &Job, now: Wall, dedup_floor: Wall) -> Wall {
     match job.schedule {
-        Schedule::At(at) if at <= now && now.since(at) <= job.misfire_grace && at > dedup_floor => {
+        Schedule::At(at) if at <= now && now.since(at) <= job.grace() && at > dedup_floor => {
             at - Span::from_millis(1)
         }
         Schedule::At(_) | Schedule::Cron(_) | Schedule::Every(_) => now,

@@ -204,7 +204,7 @@ impl Partition {
                 if let Some(open) = self.jobs.close(task) {
                     self.jobs.open(task, OpenTask { born, ..open });
                 }
-                record.add(Some(task), place, self.end_of(task));
+                record.add(Some(task), place, self.end_of_known(task));
             }
         }
         for node in nodes.absent() {
@@ -256,10 +256,16 @@ impl Partition {
         verdict
     }
 
-    /// How a task ended that is or was here, if it has.
-    fn end_of(&self, task: TaskId) -> Option<TickEnd> {
-        let record = self.records.get(&task).map(TickEnd::of);
-        record.unwrap_or_else(|| TickEnd::of_state(*self.stubs.get(&task)?))
+    /// How a task ended that is or was here, if it has. One that was cancelled with the job that was to
+    /// run it, and never ran, was missed.
+    fn end_of_known(&self, task: TaskId) -> Option<TickEnd> {
+        let Some(record) = self.records.get(&task) else {
+            return TickEnd::of_state(*self.stubs.get(&task)?);
+        };
+        match TickEnd::of(record) {
+            Some(TickEnd::Cancelled) if !record.has_started() => Some(TickEnd::Missed),
+            end => end,
+        }
     }
 
     /// Tasks of a job that have not ended, by where a tick would meet them. Nobody asks where ticks may

@@ -81,6 +81,7 @@ fn what_is_to_be_told_waits_for_room_and_goes_with_the_alert() {
     assert_eq!(events, [AlertEvent::Missed]);
     let tell = Command::Alert(Box::new(AlertTask {
         job: name(),
+        born: state.born,
         number: 0,
         template: plain(),
         args: Bytes::from_static(b"{}"),

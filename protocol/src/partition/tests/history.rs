@@ -405,7 +405,8 @@ impl Scribe {
                 let told = self.owner.partition.job(&job).map_or(0, |state| state.alert_next);
                 let number = told + u64::from(!is_right);
                 let args = Bytes::from_static(b"{}");
-                Command::Alert(Box::new(AlertTask { job, number, template: plain(), args }))
+                let born = self.owner.partition.job(&job).map_or(0, |state| state.born);
+                Command::Alert(Box::new(AlertTask { job, born, number, template: plain(), args }))
             }
             Deed::Unreported { job } => {
                 let job = job_name(*job);

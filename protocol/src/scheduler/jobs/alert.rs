@@ -54,6 +54,7 @@ impl Scheduler {
         let alert = state.job.alert.as_ref()?;
         Some(AlertTask {
             job: name.clone(),
+            born: state.born,
             number: state.alert_next,
             template: self.template_of(&alert.template),
             args: args_of(name, notice, &self.called(&notice.nodes), state.counts.failures_in_row),

@@ -41,9 +41,13 @@ impl Scheduler {
         }
     }
 
-    /// Whether a node is known that declares the task of `job`, and the queue that it waits in.
-    pub(super) fn is_declared(&self, job: &Job) -> bool {
-        self.completed(&job.template).is_ok()
+    /// A task of `job`, its own or that of its alert, of which no node is known that declares it and
+    /// serves its queue.
+    pub(super) fn undeclared(&self, job: &Job) -> Option<String> {
+        let alert = job.alert.as_ref().map(|alert| &alert.template);
+        let mut templates = [Some(&job.template), alert].into_iter().flatten();
+        let unknown = templates.find(|template| self.declared(template).is_err());
+        unknown.map(|template| template.name.clone())
     }
 
     fn know_tasks_of(&self, job: &Job) -> Result<(), RequestError> {
@@ -137,8 +141,8 @@ impl Scheduler {
             Some(None) => Answer::Failed(JobRefusal::NotFound { job: job.clone() }.into()),
             Some(Some(state)) => {
                 let next = self.next_tick_of(job, state);
-                let is_declared = self.is_declared(&state.job);
-                Answer::Job(Box::new(JobView::of(job, state, is_declared, next)))
+                let undeclared = self.undeclared(&state.job);
+                Answer::Job(Box::new(JobView::of(job, state, undeclared, next)))
             }
         };
         self.answer(origin, answer);

@@ -53,7 +53,7 @@ impl Scheduler {
             return;
         };
         let mut commands = self.due_commands(name, state, now);
-        let is_declared = self.is_declared(&state.job);
+        let is_declared = self.declared(&state.job.template).is_ok();
         let is_undeclared = |command: &Command| match command {
             Command::Fire(fire) if !is_declared => {
                 let wait = undeclared_wait(state.job.misfire_grace);
@@ -127,7 +127,7 @@ impl Scheduler {
     /// the job was defined; if nobody does any more, its tick waits a while, and then in the default
     /// queue until somebody does.
     pub(super) fn template_of(&self, template: &Template) -> Template {
-        self.completed(template).unwrap_or_else(|_| {
+        self.declared(template).unwrap_or_else(|_| {
             template.completed(Template::QUEUE_DEFAULT, &template.options.clone())
         })
     }

@@ -94,8 +94,8 @@ impl Scheduler {
             Some((name, state))
         });
         let line = |(name, state): (&JobName, &JobState)| {
-            let is_declared = self.is_declared(&state.job);
-            JobLine::of(name, state, is_declared, self.next_tick_of(name, state))
+            let undeclared = self.undeclared(&state.job);
+            JobLine::of(name, state, undeclared, self.next_tick_of(name, state))
         };
         let jobs = found.by_ref().take(wanted.limit).map(line).collect();
         Page { jobs, has_more: found.next().is_some() }
@@ -164,7 +164,7 @@ mod tests {
             job: Job::new(Schedule::Every(Span::from_millis(1_000)), Template::new("add")),
             source: Source::Live,
             enabled: true,
-            is_declared: true,
+            undeclared: None,
             next: None,
             counts: JobCounts::default(),
             last: None,

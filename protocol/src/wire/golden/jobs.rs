@@ -97,7 +97,7 @@ pub(super) fn commands() -> [Command; 5] {
     let (nodes, at) = (Nodes::Any, AT);
     let run = RunNow { job: name(), revision: 3, at, template: template(), nodes };
     let args = Bytes::from_static(b"{}");
-    let alert = AlertTask { job: name(), number: 4, template: template(), args };
+    let alert = AlertTask { job: name(), born: 2, number: 4, template: template(), args };
     [
         Command::ChangeJob { job: name(), change: define() },
         Command::Fire(Box::new(fire)),
@@ -144,7 +144,8 @@ fn partition() -> Partition {
     apply(8, first, Command::Report { lessee, reports });
     apply(9, second, fire(first, second));
     let args = Bytes::from_static(b"{}");
-    let alert = AlertTask { job: name(), number: 0, template: template(), args };
+    let template = Template::new("page");
+    let alert = AlertTask { job: name(), born: 5, number: 0, template, args };
     apply(10, second, Command::Alert(Box::new(alert)));
     partition
 }
@@ -216,8 +217,8 @@ fn what_is_remembered_and_shown() {
     check_struct("FileVerdict", &FileVerdict { number: 300, is_current: true });
     let state = partition();
     let known = state.job(&name()).expect("it is defined");
-    check_struct("JobView", &JobView::of(&name(), known, true, Some(AT)));
-    check_struct("JobLine", &JobLine::of(&name(), known, true, None));
+    check_struct("JobView", &JobView::of(&name(), known, Some("dump".into()), Some(AT)));
+    check_struct("JobLine", &JobLine::of(&name(), known, None, None));
 }
 
 #[test]

@@ -206,8 +206,8 @@ fn answered_to_callers() {
         error: Some(failure()),
     };
     let state = JobState::new(jobs::job(), Source::Live, 300, AT, AT);
-    let shown = JobView::of(&jobs::name(), &state, true, Some(AT));
-    let line = JobLine::of(&jobs::name(), &state, true, None);
+    let shown = JobView::of(&jobs::name(), &state, Some("dump".into()), Some(AT));
+    let line = JobLine::of(&jobs::name(), &state, None, None);
     check(&[
         Answer::Claims(Box::new(claims())),
         Answer::Failed(RequestError::TimedOut),

@@ -65,6 +65,10 @@ impl When {
         Ok(())
     }
 
+    pub(super) const fn is_disabled(&self) -> bool {
+        self.disabled
+    }
+
     /// Whether it does not say when the ticks are.
     pub(super) const fn is_left_out(&self) -> bool {
         matches!(self.ticks, Ticks { cron: None, every: None, at: None })

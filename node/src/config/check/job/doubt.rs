@@ -111,6 +111,10 @@ fn never(
         problems.warn(place, problem, "remove the job, or write a later time");
     };
     match (&job.schedule, job.end) {
+        // What has just passed is fired at once.
+        (Schedule::At(at), _) if *at <= around.now && around.now.since(*at) <= job.grace() => {
+            return;
+        }
         (Schedule::At(at), _) if *at <= around.now => return over(when.place.clone(), "`at`"),
         (_, Some(end)) if end <= around.now => {
             return over(raw.end.as_ref().map_or_else(|| when.place.clone(), Text::span), "`end`");
