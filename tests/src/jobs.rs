@@ -75,6 +75,13 @@ impl Jobs {
         self.purposes.get(&task)
     }
 
+    /// Its tasks that were seen.
+    pub(crate) fn met_of(&self, job: &JobName) -> Vec<TaskId> {
+        let is_of =
+            |task: &&TaskId| self.purposes.get(*task).is_some_and(|purpose| purpose.job == *job);
+        self.met.keys().filter(is_of).copied().collect()
+    }
+
     /// Whether a job of that name may have asked for `task` to be stopped: by a later tick, or because
     /// it was removed or is to run something else.
     pub fn may_stop(&mut self, task: TaskId, now: u64) -> bool {

@@ -127,6 +127,7 @@ impl NodeBuilder {
 
     /// It is one of a cluster of this host that keeps everything in `dir`. What the configuration says
     /// of seeds, addresses, data and certificates is for other hosts then.
+    #[cfg(feature = "cli")]
     #[must_use]
     pub(crate) fn local(mut self, seeds: Vec<HostPort>, dir: PathBuf) -> Self {
         self.local = Some((seeds, dir));

@@ -87,6 +87,11 @@ fn note_abandoned(world: &mut World, name: &JobName) {
         Some(until) => world.jobs.abandoned.insert(name.clone(), until),
         None => world.jobs.abandoned.remove(name),
     };
+    // What is cancelled may be forgotten before anybody looks again.
+    for task in world.jobs.met_of(name) {
+        let may_stop = world.jobs.may_stop(task, world.now);
+        world.ledger.meets(task, false, may_stop);
+    }
 }
 
 /// It is done, as its caller is told for the first time or again.
