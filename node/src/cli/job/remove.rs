@@ -19,7 +19,7 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
     let told = if json {
         serde_json::to_string(&RemovedLine { name: name.to_string(), removed: true })?
     } else {
-        format!("job {name} is removed; what runs of it goes on")
+        format!("job {name} is removed; what runs of it goes on, what waits is cancelled")
     };
     out::line(told)?;
     Ok(Done::Well)
