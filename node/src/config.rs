@@ -41,6 +41,8 @@ mod task;
 mod tests;
 
 pub use self::address::{Advertise, HostPort, InvalidAddress};
+#[cfg(feature = "cli")]
+pub(crate) use self::command_line::quoted;
 pub use self::command_line::{
     CommandLine, ExpandError, InvalidCommandLine, InvalidPattern, Pattern,
 };

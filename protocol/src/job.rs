@@ -29,5 +29,5 @@ pub use self::output::tail;
 pub use self::plan::Plan;
 pub use self::state::{AlertEvent, JobState, Notice, SentAlert, Source};
 pub use self::target::Target;
-pub use self::view::{JobLine, JobView};
+pub use self::view::{Declared, JobLine, JobView};
 pub use self::zone::{UnknownZone, Zone, Zones};

@@ -67,6 +67,8 @@ pub enum Defect {
     IgnoreFence,
     /// A copy that was removed stays: `replicas_converge`.
     KeepRemoved,
+    /// What waits for a job that was removed, or runs something else, stays: `jobs_are_kept`.
+    KeepUnwanted,
     /// What a copy weighed still counts when it is gone: `memory_is_counted`.
     KeepWeight,
     /// A dispatch that an executor refuses keeps its slot: `nothing_is_left`, `nobody_starves`.
@@ -107,7 +109,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -129,6 +131,7 @@ impl Defect {
         Self::HoldOn,
         Self::IgnoreFence,
         Self::KeepRemoved,
+        Self::KeepUnwanted,
         Self::KeepWeight,
         Self::LeakSlot,
         Self::LearnerVotes,

@@ -154,6 +154,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
             named.by("replicas_converge", replicas_converge::check_copy(images, host, &copy))?;
             if let Some(partition) = copy.partition() {
                 named.by("nothing_goes_back", furthest.check_copy(&copy, partition))?;
+                let wanted = jobs_are_kept::nobody_waits_for_what_is_gone(partition);
+                named.by("jobs_are_kept", wanted)?;
                 for (task, record) in partition.records().filter(|(task, _)| task.is_derived()) {
                     let expires = record.template.options.expires_at.is_some();
                     ledger.meets(task, expires, jobs.may_stop(task, *now));

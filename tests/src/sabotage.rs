@@ -123,7 +123,7 @@ impl Sabotage {
                 Defect::DispatchUncommitted => &["leased_runs_only"],
                 Defect::DoubleStart => &["second_run_after_loss", "exactly_one_run"],
                 Defect::DropRedirected => &["second_run_after_loss", "leased_runs_only"],
-                Defect::EditBlindly => &["jobs_are_kept"],
+                Defect::EditBlindly | Defect::KeepUnwanted => &["jobs_are_kept"],
                 Defect::FireAgain => &["ticks_fire_once"],
                 Defect::ForgetJobs => &["jobs_are_kept", "replicas_converge"],
                 Defect::FloorGoesBack => &["nothing_goes_back", "finished_stays"],
@@ -244,7 +244,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         }
         Defect::RetireEarly => nth(number, of_kind(&["leaving", "joining, leaving and crashes"])),
         Defect::HoldOn => nth(number, of_kind(&["disks", "full disks", "starved"])),
-        Defect::EditBlindly | Defect::FireAgain | Defect::ForgetJobs => {
+        Defect::EditBlindly | Defect::FireAgain | Defect::ForgetJobs | Defect::KeepUnwanted => {
             nth(number, |plan| plan.jobs > 0)
         }
         // Where nobody dies for good it shows in those that are away for long.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use umbel::client::JobListing;
 use umbel::protocol::job::{Job, JobName, Schedule, TickRecord};
 use umbel::protocol::partition::Precondition;
 use umbel::protocol::task::Template;
@@ -106,7 +107,8 @@ async fn main() {
     let began = Instant::now();
     let node = start(dir.path()).await;
     let client = node.client();
-    while client.jobs("job-0").await.is_ok_and(|listing| listing.partitions_missing > 0) {}
+    let is_there = |listing: &JobListing| listing.partitions_missing == 0;
+    while !client.jobs("job-0").await.as_ref().is_ok_and(is_there) {}
     println!("started with them in {:.2?}", began.elapsed());
     tokio::time::sleep(Duration::from_secs(20 + seconds as u64)).await;
     println!("memory: {} MiB after {seconds} s of {rate} ticks a second", resident());

@@ -27,6 +27,7 @@ use self::home::node_name;
 pub(super) use self::home::{FILE, Home, cluster_toml};
 use super::connect::Target;
 use crate::client::Client;
+use crate::config::quoted;
 use crate::tls::ensure_local;
 
 /// A cluster of processes on this host.
@@ -212,8 +213,8 @@ impl Fleet {
 impl Member {
     /// The command that starts it by hand.
     pub(super) fn command_line(&self) -> String {
-        let args = self.args.iter().map(|arg| arg.to_string_lossy());
-        let words = ["umbel".into(), "node".into()].into_iter().chain(args);
+        let args = self.args.iter().map(|arg| quoted(&arg.to_string_lossy()).into_owned());
+        let words = ["umbel".to_owned(), "node".to_owned()].into_iter().chain(args);
         words.collect::<Vec<_>>().join(" ")
     }
 

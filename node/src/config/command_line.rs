@@ -11,6 +11,7 @@
 //!   dangerous with a placeholder as a shell string would be. The program itself (the first
 //!   element) can hold no placeholder at all: arguments do not choose what runs.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -63,6 +64,15 @@ impl CommandLine {
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.elements.iter().flat_map(Pattern::keys)
     }
+}
+
+/// An element of a command line as a shell takes it for one.
+pub(crate) fn quoted(element: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+{}".contains(c);
+    if !element.is_empty() && element.chars().all(is_plain) {
+        return element.into();
+    }
+    format!("'{}'", element.replace('\'', r"'\''")).into()
 }
 
 /// A text with places for the arguments of a task.

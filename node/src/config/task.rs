@@ -8,7 +8,7 @@ use umbel_protocol::limits::JOB_COMMAND_BYTES_MAX;
 use umbel_protocol::task::{Options, Template};
 use umbel_protocol::time::Span;
 
-use super::command_line::{CommandLine, ExpandError, Pattern};
+use super::command_line::{CommandLine, ExpandError, Pattern, quoted};
 use crate::work::Arguments;
 
 /// A command or webhook that runs under the name of a task, and how its tasks are treated unless
@@ -55,7 +55,8 @@ impl Task {
         let Work::Command(command) = &self.work else { return None };
         let mut text = match &command.program {
             Program::CommandLine(line) => {
-                let elements: Vec<String> = line.written().map(quoted).collect();
+                let elements: Vec<String> =
+                    line.written().map(|element| quoted(&element).into_owned()).collect();
                 elements.join(" ")
             }
             Program::Shell(text) => text.trim().to_owned(),
@@ -66,15 +67,6 @@ impl Task {
         }
         Some(text)
     }
-}
-
-/// An element of a command line that a shell would take for one.
-fn quoted(element: String) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+{}".contains(c);
-    if !element.is_empty() && element.chars().all(is_plain) {
-        return element;
-    }
-    format!("'{}'", element.replace('\'', r"'\''"))
 }
 
 /// What stands for the rest of a long command.

@@ -49,7 +49,8 @@ pub struct Job {
     pub enabled: bool,
     /// How many ticks it fires at most.
     pub max_runs: Option<u64>,
-    /// Within how long after it was fired a run of a tick must have ended well: else that is told.
+    /// Within how long after it was fired a tick must have ended well, on each node where it ran: else
+    /// that is told.
     pub report_within: Option<Span>,
     /// Whom to tell when it fails, recovers or is missed.
     pub alert: Option<Alert>,

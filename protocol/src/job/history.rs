@@ -152,6 +152,11 @@ impl TickEnd {
 }
 
 impl TickEnds {
+    /// Whether no run goes on, none failed, and one ended well at least.
+    pub(crate) const fn are_good(&self) -> bool {
+        self.open == 0 && self.failed == 0 && self.succeeded > 0
+    }
+
     /// Runs that came to be tasks, and were not missed by those.
     pub(crate) const fn begun(&self) -> u32 {
         self.open + self.succeeded + self.failed + self.cancelled

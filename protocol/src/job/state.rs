@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::{Job, Schedule};
 use super::due::{Due, due, next_tick, offset};
-use super::history::{JobCounts, TickEnd, TickEnds, TickHistory};
+use super::history::{JobCounts, TickEnd, TickHistory};
 use super::name::JobName;
 use super::plan::Plan;
 use crate::id::{NodeId, TaskId};
@@ -203,12 +203,12 @@ impl JobState {
         once || self.left() == 0 || end.is_some_and(|end| end + *jitter + self.job.grace() <= now)
     }
 
-    /// Notes how a run of it ended, and what is to be told of that. `ends` are those of its tick, as far
-    /// as they are remembered: on another node a run may have failed, or go on.
+    /// Notes how a run of it ended, and what is to be told of that. Whether its tick `ended_well`: with
+    /// all of its runs, of which one on another node may have failed, or go on.
     pub(crate) fn note_end(
         &mut self,
         end: TickEnd,
-        ends: Option<TickEnds>,
+        ended_well: bool,
         notice: impl Fn(AlertEvent) -> Notice,
     ) {
         self.counts.add(end);
@@ -220,12 +220,6 @@ impl JobState {
             TickEnd::Missed => self.tell(AlertEvent::Missed, &notice),
             TickEnd::Cancelled | TickEnd::Failed | TickEnd::Skipped | TickEnd::Succeeded => {}
         }
-        let ended_well = match ends {
-            Some(TickEnds { open, failed, succeeded, .. }) => {
-                open == 0 && failed == 0 && succeeded > 0
-            }
-            None => end == TickEnd::Succeeded,
-        };
         if self.is_failing && ended_well {
             self.is_failing = false;
             self.tell(AlertEvent::Recovery, &notice);

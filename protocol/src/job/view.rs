@@ -8,6 +8,20 @@ use super::name::JobName;
 use super::state::{JobState, SentAlert, Source};
 use crate::time::Wall;
 
+/// Of which tasks of a job there is a node that declares them and serves their queues: others wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declared {
+    /// Whether the task that it runs is.
+    pub task: bool,
+    /// Whether the one that tells of it is, or there is none.
+    pub alert: bool,
+}
+
+impl Declared {
+    /// All of them.
+    pub const ALL: Self = Self { task: true, alert: true };
+}
+
 /// All that is known of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobView {
@@ -23,9 +37,8 @@ pub struct JobView {
     pub enabled: bool,
     /// When its schedule was last changed.
     pub since: Wall,
-    /// The task that it runs, or that of its alert, if no node is there that declares it and serves its
-    /// queue: it waits.
-    pub undeclared: Option<String>,
+    /// Which of its tasks are known.
+    pub declared: Declared,
     /// Its next tick, by its nominal time.
     pub next: Option<Wall>,
     /// How often what has happened.
@@ -47,9 +60,8 @@ pub struct JobLine {
     pub source: Source,
     /// Whether it fires.
     pub enabled: bool,
-    /// The task that it runs, or that of its alert, if no node is there that declares it and serves its
-    /// queue: it waits.
-    pub undeclared: Option<String>,
+    /// Which of its tasks are known.
+    pub declared: Declared,
     /// Its next tick, by its nominal time.
     pub next: Option<Wall>,
     /// How often what has happened.
@@ -59,14 +71,9 @@ pub struct JobLine {
 }
 
 impl JobView {
-    /// The job `name` as `state` tells it, whose next tick is `next`, with a task that is `undeclared` or not.
+    /// The job `name` as `state` tells it, whose next tick is `next`, of whose tasks some are `declared`.
     #[must_use]
-    pub fn of(
-        name: &JobName,
-        state: &JobState,
-        undeclared: Option<String>,
-        next: Option<Wall>,
-    ) -> Self {
+    pub fn of(name: &JobName, state: &JobState, declared: Declared, next: Option<Wall>) -> Self {
         Self {
             name: name.clone(),
             job: state.job.clone(),
@@ -74,7 +81,7 @@ impl JobView {
             revision: state.revision,
             enabled: state.enabled,
             since: state.since,
-            undeclared,
+            declared,
             next,
             counts: state.counts,
             history: state.history.clone(),
@@ -86,12 +93,7 @@ impl JobView {
 impl JobLine {
     /// As [`JobView::of`], in short.
     #[must_use]
-    pub fn of(
-        name: &JobName,
-        state: &JobState,
-        undeclared: Option<String>,
-        next: Option<Wall>,
-    ) -> Self {
+    pub fn of(name: &JobName, state: &JobState, declared: Declared, next: Option<Wall>) -> Self {
         let last = state.history.last().map(|last| {
             let runs = last.runs.iter().take(1).cloned().collect();
             TickRecord { runs, ..last.clone() }
@@ -101,7 +103,7 @@ impl JobLine {
             job: state.job.listed(),
             source: state.source,
             enabled: state.enabled,
-            undeclared,
+            declared,
             next,
             counts: state.counts,
             last,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::job::{Job, JobName};
 use umbel_protocol::partition::{JobChange, Partition, Precondition};
-use umbel_protocol::task::State;
+use umbel_protocol::task::{Record, State};
 
 use super::{owned, partitions};
 use crate::host::Host;
@@ -243,9 +243,6 @@ pub fn at_end(world: &World) -> Result<(), String> {
         let owned = owned(world, id).ok_or_else(|| format!("nobody owns {id}"))?;
         shown(world, name, owned.job(name).map(|state| &state.job), world.now)?;
     }
-    for owned in partitions(world).filter_map(|id| owned(world, id)) {
-        nobody_waits_for_what_is_gone(owned)?;
-    }
     let owned = partitions(world).filter_map(|id| owned(world, id));
     match owned
         .flat_map(|owned| owned.jobs())
@@ -256,17 +253,34 @@ pub fn at_end(world: &World) -> Result<(), String> {
     }
 }
 
-/// What waits to be run for a job is what it runs.
-fn nobody_waits_for_what_is_gone(partition: &Partition) -> Result<(), String> {
+/// What waits to be run for a job, or to tell of it, is what it runs and is told of by: so it is after
+/// each entry.
+///
+/// # Errors
+/// The first task that is not.
+pub fn nobody_waits_for_what_is_gone(partition: &Partition) -> Result<(), String> {
     for (name, _, task) in partition.job_tasks() {
         let Some(record) = partition.record(task) else {
             return Err(format!("{task} of {name} is open, and not there"));
         };
-        let waits = matches!(record.state(), State::Scheduled | State::Ready);
         let runs = partition.job(name).map(|state| &state.job.template.name);
-        if waits && runs != Some(&record.template.name) {
+        if waits(record) && runs != Some(&record.template.name) {
             return Err(format!("{task} waits for {name}, which runs {runs:?}"));
         }
     }
+    for (name, state) in partition.jobs() {
+        let alert = state.job.alert.as_ref().map(|alert| &alert.template.name);
+        let open = state.alerts_open.iter().filter_map(|task| partition.record(*task));
+        if let Some(other) =
+            open.filter(|record| waits(record)).find(|record| alert != Some(&record.template.name))
+        {
+            let task = &other.template.name;
+            return Err(format!("{task} waits to tell of {name}, which is told of by {alert:?}"));
+        }
+    }
     Ok(())
+}
+
+const fn waits(record: &Record) -> bool {
+    matches!(record.state(), State::Scheduled | State::Ready)
 }

@@ -73,7 +73,7 @@ pub(super) fn job(lasting: Lasting, at: u64, is_long: bool, rng: &mut ChaCha8Rng
     job.enabled = rng.random_bool(0.9);
     job.report_within = rng.random_bool(0.3).then(|| millis(rng, 500, 6_000));
     job.alert = rng.random_bool(0.4).then(|| Alert {
-        template: Template::new("mail"),
+        template: Template::new(["mail", "resize"][rng.random_range(0..2)]),
         on_failure: rng.random_bool(0.7),
         on_recovery: rng.random_bool(0.7),
         on_missed: true,

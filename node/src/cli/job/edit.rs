@@ -66,15 +66,18 @@ pub(super) async fn run(args: EditArgs) -> anyhow::Result<Done> {
         // Said before anything that is only wrong with the change.
         return Err(JobRefusal::OfFile { job: name.clone() }).with_context(cannot);
     }
+    // That it fires is no part of what it is: before it is another job it fires nothing any more.
+    let before = if settings.is_disabled() && before.enabled {
+        client.enable_job(&name, false).await.with_context(cannot)?;
+        client.job(&name).await.with_context(cannot)?
+    } else {
+        before
+    };
     let precondition = Precondition::Revision(before.revision);
     let mut job = before.job;
     unset.into_iter().for_each(|unset| unset.apply(&mut job));
     settings.apply(&mut job, typed, wall())?;
     client.define_job(&name, job, precondition).await.with_context(cannot)?;
-    if settings.is_disabled() {
-        // It may have been enabled since it was defined as it is: that it fires is no part of what it is.
-        client.enable_job(&name, false).await.with_context(cannot)?;
-    }
     let view = client
         .job(&name)
         .await

@@ -128,7 +128,7 @@ mod tests {
             source: Source::Live,
             revision: 1,
             enabled: true,
-            undeclared: None,
+            declared: umbel_protocol::job::Declared::ALL,
             since: Wall::EPOCH,
             next: None,
             counts: JobCounts::default(),

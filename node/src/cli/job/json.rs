@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use umbel_protocol::job::{
-    Alert, Job, JobCounts, JobLine, JobView, Misfire, Schedule, SentAlert, Source, TickEnd,
-    TickEnds, TickRecord, TickRun,
+    Alert, Declared, Job, JobCounts, JobLine, JobView, Misfire, Schedule, SentAlert, Source,
+    TickEnd, TickEnds, TickRecord, TickRun,
 };
 use umbel_protocol::task::Template;
 use umbel_protocol::time::Wall;
@@ -55,8 +55,8 @@ pub(super) struct JobJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_alert: Option<SentAlertJson>,
     enabled: bool,
-    /// Its task or that of its alert, if no node is there that knows it: it waits.
-    undeclared: Option<&'a str>,
+    /// Whether a node is there that knows its task: else its tasks wait.
+    declared: bool,
     /// `file` or `live`.
     from: &'static str,
     /// When its schedule was last changed; only in what is said of one job.
@@ -87,6 +87,8 @@ struct AlertJson<'a> {
     on: Vec<&'static str>,
     #[serde(flatten)]
     treatment: TreatmentJson<'a>,
+    /// Whether a node is there that knows it: else it waits.
+    declared: bool,
 }
 
 /// Something that was told by the job's alert.
@@ -159,7 +161,7 @@ struct Known<'a> {
     job: &'a Job,
     source: Source,
     enabled: bool,
-    undeclared: Option<&'a str>,
+    declared: Declared,
     next: Option<Wall>,
     counts: JobCounts,
     last: Option<&'a TickRecord>,
@@ -168,13 +170,13 @@ struct Known<'a> {
 impl<'a> JobJson<'a> {
     /// A job in a list.
     pub(super) fn of_line(line: &'a JobLine, names: &Names) -> Self {
-        let JobLine { name, job, source, enabled, undeclared, next, counts, last } = line;
+        let JobLine { name, job, source, enabled, declared, next, counts, last } = line;
         let known = Known {
             name: name.as_str(),
             job,
             source: *source,
             enabled: *enabled,
-            undeclared: undeclared.as_deref(),
+            declared: *declared,
             next: *next,
             counts: *counts,
             last: last.as_ref(),
@@ -184,15 +186,14 @@ impl<'a> JobJson<'a> {
 
     /// All that is known of a job.
     pub(super) fn of_view(view: &'a JobView, names: &Names) -> Self {
-        let JobView {
-            name, job, source, enabled, undeclared, since, next, counts, history, ..
-        } = view;
+        let JobView { name, job, source, enabled, declared, since, next, counts, history, .. } =
+            view;
         let known = Known {
             name: name.as_str(),
             job,
             source: *source,
             enabled: *enabled,
-            undeclared: undeclared.as_deref(),
+            declared: *declared,
             next: *next,
             counts: *counts,
             last: history.last(),
@@ -208,7 +209,7 @@ impl<'a> JobJson<'a> {
     }
 
     fn of(known: &Known<'a>, names: &Names) -> Self {
-        let Known { name, job, source, enabled, undeclared, next, counts, last } = *known;
+        let Known { name, job, source, enabled, declared, next, counts, last } = *known;
         let (mut cron, mut every, mut at) = (None, None, None);
         match &job.schedule {
             Schedule::At(once) => at = Some(stamp(*once)),
@@ -240,10 +241,10 @@ impl<'a> JobJson<'a> {
             end: job.end.map(stamp),
             max_runs: job.max_runs,
             report_within: job.report_within.map(spelled),
-            alert: job.alert.as_ref().map(AlertJson::of),
+            alert: job.alert.as_ref().map(|alert| AlertJson::of(alert, declared)),
             last_alert: None,
             enabled,
-            undeclared,
+            declared: declared.task,
             from: words::source(source),
             since: None,
             next: next.map(stamp),
@@ -269,9 +270,10 @@ impl<'a> TreatmentJson<'a> {
 }
 
 impl<'a> AlertJson<'a> {
-    fn of(alert: &'a Alert) -> Self {
+    fn of(alert: &'a Alert, declared: Declared) -> Self {
         let treatment = TreatmentJson::of(&alert.template);
-        Self { task: &alert.template.name, on: words::alerted(alert), treatment }
+        let (task, on) = (alert.template.name.as_str(), words::alerted(alert));
+        Self { task, on, treatment, declared: declared.alert }
     }
 }
 
@@ -351,7 +353,7 @@ mod tests {
             source: Source::File { number: 3 },
             revision: 1,
             enabled: true,
-            undeclared: None,
+            declared: Declared::ALL,
             since: at(0),
             next: Some(at(90_000)),
             counts: JobCounts { fired: 1, ..JobCounts::default() },
@@ -369,7 +371,7 @@ mod tests {
                 r#""max_runs":null,"report_within":null,"#,
                 r#""alert":{"task":"tell","on":["failure","missed"],"queue":"ops","#,
                 r#""priority":null,"attempts":null,"backoff_first":null,"backoff_max":null,"#,
-                r#""time_limit":"30s"},"enabled":true,"undeclared":null,"from":"file","#,
+                r#""time_limit":"30s"},"enabled":true,"declared":true,"from":"file","#,
                 r#""since":"2023-11-14T22:13:20.000Z","#,
                 r#""next":"2023-11-14T22:14:50.000Z","counts":{"fired":1,"succeeded":0,"#,
                 r#""failed":0,"cancelled":0,"missed":0,"skipped":0,"failures_in_row":0},"#,

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::Args;
-use umbel_protocol::job::JobLine;
+use umbel_protocol::job::{Declared, JobLine};
 use umbel_protocol::time::Wall;
 
 use super::json::JobJson;
@@ -61,16 +61,16 @@ fn for_people(jobs: &[JobLine], now: Wall) -> Vec<String> {
 }
 
 fn row(line: &JobLine, now: Wall) -> [String; 9] {
-    let JobLine { name, job, source, enabled, undeclared, next, counts, last } = line;
+    let JobLine { name, job, source, enabled, declared, next, counts, last } = line;
     let on = match job.select.is_empty() {
         true => words::on(job.on).to_owned(),
         false => format!("{} {}", words::on(job.on), brief(&job.select.to_string(), 24)),
     };
     let task = brief(&job.template.name, 32);
-    let task = match undeclared {
-        None => task,
-        Some(unknown) if *unknown == job.template.name => format!("{task} (unknown)"),
-        Some(unknown) => format!("{task} (alert {} unknown)", brief(unknown, 32)),
+    let task = match declared {
+        Declared { task: false, .. } => format!("{task} (unknown)"),
+        Declared { alert: false, .. } => format!("{task} (alert unknown)"),
+        Declared { task: true, alert: true } => task,
     };
     let place = Place::or_utc(&job.timezone);
     let next = next.map_or_else(|| "none".to_owned(), |next| place.show(next));
@@ -117,7 +117,7 @@ mod tests {
             job,
             source: Source::Live,
             enabled: true,
-            undeclared: None,
+            declared: Declared::ALL,
             next,
             counts: JobCounts { failures_in_row: 2, ..JobCounts::default() },
             last,

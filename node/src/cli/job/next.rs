@@ -136,7 +136,7 @@ mod tests {
             source: Source::Live,
             revision: 1,
             enabled: true,
-            undeclared: None,
+            declared: umbel_protocol::job::Declared::ALL,
             since: at(100),
             next: Some(at(120)),
             counts: JobCounts { fired: 1, ..JobCounts::default() },

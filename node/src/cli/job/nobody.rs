@@ -2,17 +2,30 @@
 
 use umbel_protocol::job::{Job, JobView, On};
 use umbel_protocol::meta::Meta;
+use umbel_protocol::task::Template;
 
 use super::words;
 use crate::client::Client;
 
-/// What to say of a job if no node may run it. If the cluster cannot be asked nothing is known.
-pub(super) async fn note(client: &Client, view: &JobView) -> Option<String> {
-    let job = &view.job;
-    if let Some(task) = &view.undeclared {
-        let what = if *task == job.template.name { "its tasks wait" } else { "its alerts wait" };
-        return Some(format!("note: {what}, for no node knows the task {task} or its queue"));
-    }
+/// What to say of a job if no node may run it, or tell of it. If the cluster cannot be asked nothing is
+/// known.
+pub(super) async fn notes(client: &Client, view: &JobView) -> Vec<String> {
+    let JobView { job, declared, .. } = view;
+    let unknown = |what: &str, template: &Template| {
+        format!("note: {what}, for no node knows the task {} or its queue", template.name)
+    };
+    let runs = if declared.task {
+        unlabelled(client, job).await
+    } else {
+        Some(unknown("its tasks wait", &job.template))
+    };
+    let alert = job.alert.as_ref().filter(|_| !declared.alert);
+    let tells = alert.map(|alert| unknown("its alerts wait", &alert.template));
+    runs.into_iter().chain(tells).collect()
+}
+
+/// What to say if no node has the labels that `job` asks for.
+async fn unlabelled(client: &Client, job: &Job) -> Option<String> {
     // Without labels any node that serves will do, and somebody has answered.
     if job.select.is_empty() {
         return None;

@@ -40,10 +40,8 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
         })?;
     }
     // A task for one node waits until there is one; that each runs none was said.
-    if (view.job.on == On::One || view.undeclared.is_some())
-        && let Some(note) = nobody::note(&client, &view).await
-    {
-        out::note(note);
+    if view.job.on == On::One || !view.declared.task {
+        nobody::notes(&client, &view).await.into_iter().for_each(out::note);
     }
     let has_begun = tick.runs.iter().any(|run| run.task.is_some());
     Ok(if has_begun { Done::Well } else { Done::Badly })

@@ -31,9 +31,7 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
         }
     }
     results.flush()?;
-    if let Some(note) = nobody::note(&client, &view).await {
-        out::note(note);
-    }
+    nobody::notes(&client, &view).await.into_iter().for_each(out::note);
     Ok(Done::Well)
 }
 
@@ -51,9 +49,7 @@ pub(super) async fn tell(
     } else {
         out::line(became(view, what))?;
     }
-    if let Some(note) = nobody::note(client, view).await {
-        out::note(note);
-    }
+    nobody::notes(client, view).await.into_iter().for_each(out::note);
     Ok(())
 }
 
@@ -194,7 +190,7 @@ mod tests {
             source: Source::File { number: 1 },
             revision: 1,
             enabled: false,
-            undeclared: None,
+            declared: umbel_protocol::job::Declared::ALL,
             since: now,
             next: Some(now + Span::from_millis(7_200_000)),
             counts: JobCounts { failed: 1_200, failures_in_row: 3, ..JobCounts::default() },

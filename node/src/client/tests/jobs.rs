@@ -25,7 +25,7 @@ fn line(number: usize) -> JobLine {
         job: job(),
         source: Source::Live,
         enabled: true,
-        undeclared: None,
+        declared: umbel_protocol::job::Declared::ALL,
         next: None,
         counts: umbel_protocol::job::JobCounts::default(),
         last: None,

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::quoted;
 use super::{CommandLine, ExpandError, InvalidCommandLine, InvalidPattern, Pattern};
 
 fn line(elements: &[&str]) -> Result<CommandLine, InvalidCommandLine> {
@@ -124,5 +125,17 @@ proptest! {
         if let Err(error) = Pattern::parse(&text) {
             prop_assert!(text.get(error.span()).is_some());
         }
+    }
+}
+
+#[test]
+fn elements_are_quoted_where_a_shell_would_take_them_apart() {
+    for (element, expected) in [
+        ("--to={name}", "--to={name}"),
+        ("/var/lib/my data", "'/var/lib/my data'"),
+        ("", "''"),
+        ("it's $HOME; ls", r"'it'\''s $HOME; ls'"),
+    ] {
+        assert_eq!(quoted(element), expected);
     }
 }

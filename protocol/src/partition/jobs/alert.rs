@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::task::Purpose;
-use crate::job::{JobName, JobState, Notice, SentAlert};
+use crate::job::{Alert, JobName, JobState, Notice, SentAlert};
 use crate::partition::{Change, Partition};
 use crate::task::Template;
 
@@ -37,6 +37,11 @@ impl Partition {
         let Some(notice) = state.alerts.front() else {
             return;
         };
+        let tells = |alert: &Alert| alert.template.name == template.name;
+        if !state.job.alert.as_ref().is_some_and(tells) {
+            // Another one is to tell by now: it has not been asked yet.
+            return self.tell_notices(job, changes);
+        }
         let task = self.job_task(job, notice.at, Purpose::Alert(*number));
         if !self.has_room_for(1, args) {
             changes.push(Change::JobFull { job: job.clone() });

@@ -82,7 +82,11 @@ impl Partition {
                     run.output.clone_from(&output);
                 }
             }
-            if end == TickEnd::Succeeded && !by_hand {
+            let ended_well = match ends {
+                Some(ends) => ends.are_good(),
+                None => end == TickEnd::Succeeded,
+            };
+            if ended_well && !by_hand {
                 state.reported(tick);
             }
             let (at, task) = (now, Some(task));
@@ -90,7 +94,7 @@ impl Partition {
                 let (nodes, output) = (node.into_iter().collect(), output.clone());
                 Notice { event, tick, at, task, nodes, output }
             };
-            state.note_end(end, ends, notice);
+            state.note_end(end, ended_well, notice);
         });
         self.tell_notices(&job, changes);
     }

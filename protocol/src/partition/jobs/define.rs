@@ -245,6 +245,9 @@ impl Partition {
 
     /// Cancels what waits to be run for `name` and is not wanted any more.
     fn drop_unwanted(&mut self, name: &JobName, changes: &mut Vec<Change>) {
+        if sabotage::has(Defect::KeepUnwanted) {
+            return;
+        }
         let alerts = self.jobs.states.get(name).map(|state| &state.alerts_open);
         let tasks = self.jobs.open_of(name).map(|(task, _)| task);
         let tasks = tasks.chain(alerts.into_iter().flatten().copied());

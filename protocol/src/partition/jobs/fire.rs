@@ -231,11 +231,13 @@ impl Partition {
             let is_missed = verdict == Verdict::Missed;
             state.counts.missed += u64::from(ends.missed).max(u64::from(is_missed));
             if ends.missed > 0 || is_missed {
-                let output = match ends.missed {
-                    0 => "no node is selected".to_owned(),
-                    nodes => format!("nodes that were down: {nodes}"),
+                let absent = record.runs.iter().filter(|run| run.task.is_none());
+                let absent = absent.filter(|run| run.end == Some(TickEnd::Missed));
+                let output = match (ends.missed, absent.clone().count()) {
+                    (0, _) => "no node is selected".to_owned(),
+                    (_, 0) => "cancelled before it ran, when the job was removed".to_owned(),
+                    (_, nodes) => format!("nodes that were down: {nodes}"),
                 };
-                let absent = record.runs.iter().filter(|run| run.end == Some(TickEnd::Missed));
                 let absent = absent.filter_map(|run| run.node).take(NOTICE_NODES_MAX).collect();
                 let (tick, at) = (record.tick, now);
                 state.tell(AlertEvent::Missed, |event| Notice {
@@ -257,7 +259,7 @@ impl Partition {
     }
 
     /// How a task ended that is or was here, if it has. One that was cancelled with the job that was to
-    /// run it, and never ran, was missed.
+    /// run it, and never ran, was missed, as long as so much is known of it.
     fn end_of_known(&self, task: TaskId) -> Option<TickEnd> {
         let Some(record) = self.records.get(&task) else {
             return TickEnd::of_state(*self.stubs.get(&task)?);

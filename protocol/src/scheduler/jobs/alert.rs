@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
+use super::fire::UNDECLARED;
 use crate::id::NodeId;
 use crate::job::{JobName, JobState, Notice};
 use crate::partition::{AlertTask, Command};
@@ -25,6 +26,13 @@ impl Scheduler {
             let Some(state) = self.owned_job(&name) else {
                 continue;
             };
+            let alert = state.job.alert.as_ref();
+            let is_declared = alert.is_none_or(|alert| self.declared(&alert.template).is_ok());
+            if !is_declared && self.profiles_missing() {
+                // Whoever has just become the owner has not heard yet how it is treated.
+                self.plans.look_again(&name, self.now.tick + UNDECLARED);
+                continue;
+            }
             let Some(alert) = self.alert_of(&name, state) else {
                 continue;
             };

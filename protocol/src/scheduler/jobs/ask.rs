@@ -1,7 +1,7 @@
 //! What people want of jobs, where the job is owned.
 
 use crate::id::PartitionId;
-use crate::job::{InvalidJob, Job, JobName, JobView, Source};
+use crate::job::{Declared, InvalidJob, Job, JobName, JobView, Source};
 use crate::limits::NAME_BYTES_MAX;
 use crate::partition::{Command, JobChange, JobRefusal, RunNow};
 use crate::scheduler::Scheduler;
@@ -41,13 +41,13 @@ impl Scheduler {
         }
     }
 
-    /// A task of `job`, its own or that of its alert, of which no node is known that declares it and
-    /// serves its queue.
-    pub(super) fn undeclared(&self, job: &Job) -> Option<String> {
+    /// Which tasks of `job` a node is known for.
+    pub(super) fn declared_of(&self, job: &Job) -> Declared {
         let alert = job.alert.as_ref().map(|alert| &alert.template);
-        let mut templates = [Some(&job.template), alert].into_iter().flatten();
-        let unknown = templates.find(|template| self.declared(template).is_err());
-        unknown.map(|template| template.name.clone())
+        Declared {
+            task: self.declared(&job.template).is_ok(),
+            alert: alert.is_none_or(|template| self.declared(template).is_ok()),
+        }
     }
 
     fn know_tasks_of(&self, job: &Job) -> Result<(), RequestError> {
@@ -141,8 +141,8 @@ impl Scheduler {
             Some(None) => Answer::Failed(JobRefusal::NotFound { job: job.clone() }.into()),
             Some(Some(state)) => {
                 let next = self.next_tick_of(job, state);
-                let undeclared = self.undeclared(&state.job);
-                Answer::Job(Box::new(JobView::of(job, state, undeclared, next)))
+                let declared = self.declared_of(&state.job);
+                Answer::Job(Box::new(JobView::of(job, state, declared, next)))
             }
         };
         self.answer(origin, answer);

@@ -17,7 +17,7 @@ const BEHIND: Span = Span::from_millis(5_000);
 const FULL: Span = Span::from_millis(1_000);
 /// A job whose task no node here declares is looked at again after so long: whoever has just become the
 /// owner may not have heard of them all, and how the task is treated is for them to say.
-const UNDECLARED: Span = Span::from_millis(500);
+pub(super) const UNDECLARED: Span = Span::from_millis(500);
 /// What is proposed is looked at again after so long if nothing has come of it.
 const REPEAT: Span = Span::from_millis(5_000);
 
@@ -56,7 +56,7 @@ impl Scheduler {
         let is_declared = self.declared(&state.job.template).is_ok();
         let is_undeclared = |command: &Command| match command {
             Command::Fire(fire) if !is_declared => {
-                let wait = undeclared_wait(state.job.misfire_grace);
+                let wait = undeclared_wait(state.job.grace());
                 let offset = due::offset(name, state.job.jitter);
                 fire.ticks.first().is_some_and(|tick| now.since(*tick + offset) < wait)
             }

@@ -94,8 +94,8 @@ impl Scheduler {
             Some((name, state))
         });
         let line = |(name, state): (&JobName, &JobState)| {
-            let undeclared = self.undeclared(&state.job);
-            JobLine::of(name, state, undeclared, self.next_tick_of(name, state))
+            let declared = self.declared_of(&state.job);
+            JobLine::of(name, state, declared, self.next_tick_of(name, state))
         };
         let jobs = found.by_ref().take(wanted.limit).map(line).collect();
         Page { jobs, has_more: found.next().is_some() }
@@ -154,7 +154,7 @@ const PART_MIN: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Job, JobCounts, Schedule, Source};
+    use crate::job::{Declared, Job, JobCounts, Schedule, Source};
     use crate::task::Template;
     use crate::time::Span;
 
@@ -164,7 +164,7 @@ mod tests {
             job: Job::new(Schedule::Every(Span::from_millis(1_000)), Template::new("add")),
             source: Source::Live,
             enabled: true,
-            undeclared: None,
+            declared: Declared::ALL,
             next: None,
             counts: JobCounts::default(),
             last: None,

@@ -8,8 +8,9 @@ use super::samples::{AT, NODE, PARTITION, labels, template};
 use super::{check, check_bytes, check_struct, golden, vectors};
 use crate::id::{Lessee, NodeId, TaskId};
 use crate::job::{
-    Alert, AlertEvent, InvalidCron, InvalidJob, InvalidLabel, Job, JobCounts, JobLine, JobName,
-    JobView, Misfire, On, Overlap, Schedule, Source, Target, TickEnd, UnknownZone, Verdict,
+    Alert, AlertEvent, Declared, InvalidCron, InvalidJob, InvalidLabel, Job, JobCounts, JobLine,
+    JobName, JobView, Misfire, On, Overlap, Schedule, Source, Target, TickEnd, UnknownZone,
+    Verdict,
 };
 use crate::meta::FileVerdict;
 use crate::partition::{
@@ -217,8 +218,11 @@ fn what_is_remembered_and_shown() {
     check_struct("FileVerdict", &FileVerdict { number: 300, is_current: true });
     let state = partition();
     let known = state.job(&name()).expect("it is defined");
-    check_struct("JobView", &JobView::of(&name(), known, Some("dump".into()), Some(AT)));
-    check_struct("JobLine", &JobLine::of(&name(), known, None, None));
+    check_struct(
+        "JobView",
+        &JobView::of(&name(), known, Declared { task: true, alert: false }, Some(AT)),
+    );
+    check_struct("JobLine", &JobLine::of(&name(), known, Declared::ALL, None));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::samples::{
 use super::{check, check_struct, golden, jobs};
 use crate::group::Body;
 use crate::id::NodeId;
-use crate::job::{InvalidJob, JobLine, JobState, JobView, Source};
+use crate::job::{Declared, InvalidJob, JobLine, JobState, JobView, Source};
 use crate::meta::{FileVerdict, JoinRefusal, PartingRefusal};
 use crate::partition::{JobChange, JobRefusal, Refusal};
 use crate::task::{InvalidBatch, Outcome, State, Template};
@@ -206,8 +206,8 @@ fn answered_to_callers() {
         error: Some(failure()),
     };
     let state = JobState::new(jobs::job(), Source::Live, 300, AT, AT);
-    let shown = JobView::of(&jobs::name(), &state, Some("dump".into()), Some(AT));
-    let line = JobLine::of(&jobs::name(), &state, None, None);
+    let shown = JobView::of(&jobs::name(), &state, Declared { task: true, alert: false }, Some(AT));
+    let line = JobLine::of(&jobs::name(), &state, Declared::ALL, None);
     check(&[
         Answer::Claims(Box::new(claims())),
         Answer::Failed(RequestError::TimedOut),

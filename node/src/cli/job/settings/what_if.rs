@@ -23,7 +23,7 @@ pub(super) struct WhatIf {
     /// While an earlier run goes on run beside it, skip the tick, or replace it [default: allow]
     #[arg(long, value_name = "RULE")]
     overlap: Option<OverlapWord>,
-    /// A tick of which no run ended well so long after it was fired is told as missed
+    /// A tick that has not ended well so long after it was fired is told as missed
     #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
     report_within: Option<Span>,
 }

@@ -112,7 +112,9 @@ fn never(
     };
     match (&job.schedule, job.end) {
         // What has just passed is fired at once.
-        (Schedule::At(at), _) if *at <= around.now && around.now.since(*at) <= job.grace() => {
+        (Schedule::At(at), None)
+            if *at <= around.now && around.now.since(*at) <= job.grace() && job.start.is_none() =>
+        {
             return;
         }
         (Schedule::At(at), _) if *at <= around.now => return over(when.place.clone(), "`at`"),

@@ -140,8 +140,9 @@ fn what_tells_of_a_job_and_does_not_end_is_no_more_than_a_few_tasks() {
     let mut owner = Owner::of(job());
     let tell = |owner: &mut Owner| {
         let (number, args) = (owner.job().alert_next, Bytes::from_static(b"{}"));
+        let template = owner.job().job.alert.as_ref().unwrap().template.clone();
         let born = owner.job().born;
-        let alert = AlertTask { job: name(), born, number, template: plain(), args };
+        let alert = AlertTask { job: name(), born, number, template, args };
         made(&owner.order(Command::Alert(Box::new(alert))))
     };
     let mut tasks = Vec::new();
@@ -164,7 +165,25 @@ fn what_tells_of_a_job_and_does_not_end_is_no_more_than_a_few_tasks() {
     assert_eq!(owner.state(tasks[1]), State::Cancelled);
     owner.partition.jobs.assert_counted();
     let last = tell(&mut owner);
+    assert_eq!(owner.state(last[0]), State::Ready);
+    // What was meant for the wrong one takes nothing from the right one.
+    owner.fire(&[31], &[], Nodes::Any);
+    let (number, args) = (owner.job().alert_next, Bytes::from_static(b"{}"));
+    let born = owner.job().born;
+    let alert = AlertTask { job: name(), born, number, template: plain(), args };
+    let changes = owner.order(Command::Alert(Box::new(alert)));
+    assert_eq!(changes, [Change::JobNotice { job: name() }]);
     assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), Ok(()));
     assert_eq!(owner.state(last[0]), State::Cancelled);
     owner.partition.jobs.assert_counted();
+}
+
+#[test]
+fn a_tick_on_each_node_has_reported_when_all_of_them_have() {
+    let mut owner = Owner::of(Job { report_within: Some(ms(10_000)), ..job() });
+    let tasks = owner.fire(&[], &[1], each(&[A, B], &[]));
+    owner.end(tasks[0], succeeded());
+    assert_eq!(owner.job().awaited.len(), 1, "the other one may hang");
+    owner.end(tasks[1], succeeded());
+    assert_eq!(owner.job().awaited.len(), 0);
 }

@@ -197,4 +197,6 @@ fn a_tick_that_was_cancelled_with_its_job_is_missed_by_the_one_that_is_defined_a
     assert_eq!(owner.say(define(once(), Source::Live, Absent)), Ok(()));
     assert_eq!(owner.fire(&[], &[1], Nodes::Any), []);
     assert_eq!((owner.last().verdict, owner.events()), (Verdict::Missed, vec![AlertEvent::Missed]));
+    let told = &owner.job().alerts.front().unwrap().output;
+    assert_eq!(told, "cancelled before it ran, when the job was removed");
 }
