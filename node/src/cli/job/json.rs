@@ -371,7 +371,7 @@ mod tests {
                 r#""max_runs":null,"report_within":null,"#,
                 r#""alert":{"task":"tell","on":["failure","missed"],"queue":"ops","#,
                 r#""priority":null,"attempts":null,"backoff_first":null,"backoff_max":null,"#,
-                r#""time_limit":"30s"},"enabled":true,"declared":true,"from":"file","#,
+                r#""time_limit":"30s","declared":true},"enabled":true,"declared":true,"from":"file","#,
                 r#""since":"2023-11-14T22:13:20.000Z","#,
                 r#""next":"2023-11-14T22:14:50.000Z","counts":{"fired":1,"succeeded":0,"#,
                 r#""failed":0,"cancelled":0,"missed":0,"skipped":0,"failures_in_row":0},"#,

@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::quoted;
-use super::{CommandLine, ExpandError, InvalidCommandLine, InvalidPattern, Pattern};
+use super::{CommandLine, ExpandError, InvalidCommandLine, InvalidPattern, Pattern, quoted};
 
 fn line(elements: &[&str]) -> Result<CommandLine, InvalidCommandLine> {
     CommandLine::parse(&elements.iter().map(|&element| element.to_owned()).collect::<Vec<_>>())
