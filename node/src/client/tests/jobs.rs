@@ -74,6 +74,27 @@ async fn a_run_whose_answer_was_lost_is_asked_for_with_the_same_time() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_changed_as_it_is_to_run_is_asked_for_again_and_not_for_ever() {
+    let changed = || Answer::Failed(JobRefusal::Changed { job: name() }.into());
+    for (refusals, is_run) in [(4, true), (5, false)] {
+        let (client, mut node) = pair(PATIENCE);
+        let asking = tokio::spawn(async move { client.run_job(&name()).await });
+        let mut asked = Vec::new();
+        for _ in 0..refusals {
+            let (request, answers) = node.next().await;
+            asked.push(request.ask);
+            answers.send(changed()).await.unwrap();
+        }
+        if is_run {
+            let (_, answers) = node.next().await;
+            answers.send(Answer::Done).await.unwrap();
+        }
+        assert_eq!(asking.await.unwrap().is_ok(), is_run);
+        assert!(asked.iter().all(|ask| *ask == asked[0]), "it is one run");
+    }
+}
+
+#[tokio::test]
 async fn what_an_earlier_try_has_removed_was_removed() {
     let (client, mut node) = pair(PATIENCE);
     let gone = || Answer::Failed(JobRefusal::NotFound { job: name() }.into());
