@@ -31,6 +31,8 @@ impl Scheduler {
             if !is_declared && self.profiles_missing() {
                 // Whoever has just become the owner has not heard yet how it is treated.
                 self.plans.look_again(&name, self.now.tick + UNDECLARED);
+                // Whatever else has the job looked at before must not make it forget that.
+                self.plans.notices.insert(name);
                 continue;
             }
             let Some(alert) = self.alert_of(&name, state) else {
