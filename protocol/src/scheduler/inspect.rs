@@ -68,6 +68,12 @@ impl<'a> CopyView<'a> {
         self.replica.group.copies()
     }
 
+    /// Whether a change of its copies is under way.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.replica.group.is_changing()
+    }
+
     /// The node of the leader, as far as it knows.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {

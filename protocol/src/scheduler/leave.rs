@@ -20,12 +20,15 @@ impl Scheduler {
         self.follow_condition();
     }
 
-    /// Hands a group that is led here to a voter that can do it better; whether it did.
+    /// Hands a group that is led here to a voter that can do it better; whether it did. Also one that
+    /// this node has not come to own yet: where its disk hangs it never does.
     pub(super) fn part_with(&mut self, id: GroupId) -> bool {
         let Some(replica) = self.replicas.get(&id) else {
             return false;
         };
-        if replica.group.is_handing_over() || replica.group.is_changing() {
+        // A change of the copies is soon over, unless it waits for a disk that hangs.
+        let is_changing = replica.group.is_changing() && self.condition() != Condition::DiskSlow;
+        if replica.group.is_handing_over() || is_changing {
             return false;
         }
         if self.condition() == Condition::Leaving && self.begins_runs_here(replica) {
@@ -76,8 +79,10 @@ impl Scheduler {
     /// The node that should lead a group in this one's place now, if there is one that can.
     fn successor(&self, id: GroupId) -> Option<NodeId> {
         let group = &self.replicas.get(&id)?.group;
+        // While copies change: those that vote afterwards, too.
+        let voting = group.copies().voters;
         let voters = (group.roster().iter())
-            .filter(|(copy, node)| *node != self.node() && group.votes(*copy))
+            .filter(|(copy, node)| *node != self.node() && voting.contains(copy))
             .filter(|(copy, node)| self.is_alive(*node) && group.is_caught_up(*copy));
         let own = self.burden_of(self.node());
         let better = voters.map(|(_, node)| node).filter(|node| self.burden_of(*node) < own);

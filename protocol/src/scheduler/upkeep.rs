@@ -72,17 +72,22 @@ impl Scheduler {
     }
 
     fn tend_groups(&mut self) {
-        let owned: Vec<GroupId> = (self.replicas.iter())
-            .filter(|(_, replica)| replica.is_settled())
-            .map(|(id, _)| *id)
-            .collect();
+        let led = self.replicas.iter().filter(|(_, replica)| replica.owner.is_some());
+        let led: Vec<GroupId> = led.map(|(id, _)| *id).collect();
         let slow = self.upkeep_turn.is_multiple_of(SLOW_TURN);
         let mut handovers = 0;
         let most = if self.is_fit(self.node()) { HANDOVERS_PER_TICK } else { PARTINGS_PER_TICK };
         if slow {
             self.clocks.doubt();
         }
-        for id in owned {
+        for id in led {
+            if handovers < most && self.part_with(id) {
+                handovers += 1;
+                continue;
+            }
+            if !self.replicas.get(&id).is_some_and(Replica::is_settled) {
+                continue;
+            }
             let due = self
                 .replicas
                 .get_mut(&id)
@@ -91,7 +96,7 @@ impl Scheduler {
             if due {
                 self.move_copies(id);
             }
-            if handovers < most && (self.part_with(id) || self.hand_over(id)) {
+            if handovers < most && self.hand_over(id) {
                 handovers += 1;
             }
             self.ask_executors(id);

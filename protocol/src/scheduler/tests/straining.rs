@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::group::Role;
+use crate::id::GroupId;
 use crate::membership::Condition;
-use crate::wire::Answer;
+use crate::wire::{Answer, Ask};
 
 fn condition(network: &Network, at: usize) -> Condition {
     network.nodes[at].scheduler.condition()
@@ -34,6 +35,60 @@ fn an_owner_whose_disk_hangs_lets_others_own_and_has_its_turn_again_later() {
     assert_eq!(condition(&network, stuck), Condition::DiskSlow, "it may hang again");
     network.pass(ms(2_000));
     assert_eq!(condition(&network, stuck), Condition::Serving);
+}
+
+#[test]
+fn a_node_whose_disk_hangs_as_it_is_made_an_owner_lets_others_own() {
+    let mut network = Network::formed(3, 3);
+    let owner = network.owner(HERE);
+    let [stuck, third] = network.others(HERE)[..] else { panic!("three nodes") };
+    for at in [owner, third] {
+        network.step(at, Event::Condition(Condition::DiskSlow));
+        network.all_hear_condition(at, Condition::DiskSlow);
+    }
+    let group = GroupId::of(HERE);
+    let leads = |network: &Network| {
+        network.nodes[stuck].scheduler.copy(group).is_some_and(|copy| copy.role() == Role::Leader)
+    };
+    // Its last write is its vote for itself: with that it leads, and can apply nothing.
+    network.nodes[stuck].is_stuck = true;
+    while !leads(&network) {
+        if network.nodes[stuck].is_writing() {
+            let step = network.nodes[stuck].persisted();
+            network.perform(stuck, step);
+        } else {
+            network.pass(ms(50));
+        }
+    }
+    assert!(!network.nodes[stuck].owns(HERE));
+    for at in [owner, third] {
+        network.step(at, Event::Condition(Condition::Serving));
+        network.all_hear_condition(at, Condition::Serving);
+    }
+    network.pass(ms(4_000));
+    assert_eq!(condition(&network, stuck), Condition::DiskSlow);
+    assert_ne!(network.owner(HERE), stuck);
+}
+
+#[test]
+fn an_owner_whose_disk_hangs_while_its_copies_change_lets_others_own() {
+    let mut network = Network::formed(4, 3);
+    let stuck = network.owner(HERE);
+    let voters = network.voters(HERE);
+    let other = voters.into_iter().find(|node| *node != network.node_id(stuck));
+    let node = other.expect("there are three copies");
+    network.ask(stuck, 1, Ask::Drain { node, draining: true });
+    network.nodes[stuck].is_stuck = true;
+    let is_changing = |network: &Network| {
+        let copy = network.nodes[stuck].scheduler.copy(GroupId::of(HERE));
+        copy.is_some_and(|copy| copy.is_changing())
+    };
+    while !is_changing(&network) {
+        network.pass(ms(50));
+    }
+    network.pass(ms(6_000));
+    assert_eq!(condition(&network, stuck), Condition::DiskSlow);
+    assert_ne!(network.owner(HERE), stuck);
 }
 
 #[test]
