@@ -37,8 +37,9 @@ impl Fitness {
         if self.leaving.is_some() {
             return Condition::Leaving;
         }
+        // Of two that weigh alike the one that was seen here: tasks may stand still because the disk does.
         let seen = self.strain.condition(now);
-        if seen.burden() > self.told.burden() { seen } else { self.told }
+        if seen.burden() >= self.told.burden() { seen } else { self.told }
     }
 
     pub(super) fn leave(&mut self) {

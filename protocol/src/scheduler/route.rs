@@ -17,7 +17,7 @@ const DEADLINE_MAX: Span = Span::from_millis(24 * 3_600_000);
 /// A request that was passed on and not heard of for so long is passed on again.
 const REPEAT_AFTER: Span = Span::from_millis(2_000);
 /// How long a request waits for a member that may know its task name.
-const NAME_WAIT: Span = Span::from_millis(3_000);
+pub(super) const NAME_WAIT: Span = Span::from_millis(3_000);
 
 impl Scheduler {
     /// A client asks something.

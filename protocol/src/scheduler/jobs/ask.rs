@@ -6,6 +6,7 @@ use crate::limits::NAME_BYTES_MAX;
 use crate::partition::{Command, JobChange, JobRefusal, RunNow};
 use crate::scheduler::Scheduler;
 use crate::scheduler::asks::Origin;
+use crate::scheduler::route::NAME_WAIT;
 use crate::time::Wall;
 use crate::wire::{Answer, Ask, RequestError};
 
@@ -92,11 +93,19 @@ impl Scheduler {
             let error = self.out_of_memory();
             return self.answer(origin, Answer::Failed(error));
         }
-        let template = self.template_of(&state.job.template);
-        let nodes = self.nodes_of(state);
         let Some(partition) = self.partition_of_job(&job) else {
             return;
         };
+        let is_declared = self.declared(&state.job.template).is_ok();
+        let age = self.now.wall.since(at);
+        if !is_declared && self.profiles_missing() && age < NAME_WAIT {
+            // Whoever has just become the owner has not heard yet how it is treated: it is asked again.
+            let owner = Some(self.node());
+            let error = RequestError::NotOwner { partition, owner };
+            return self.answer(origin, Answer::Failed(error));
+        }
+        let template = self.template_of(&state.job.template);
+        let nodes = self.nodes_of(state);
         let run = RunNow { job, revision: state.revision, at, template, nodes };
         self.push_asked(partition, origin, Command::RunNow(Box::new(run)));
     }

@@ -1,11 +1,17 @@
 //! What an owner makes of jobs: when it looks at them, and what it puts into the log.
 
-use super::lone_owner::{LoneOwner, START, template};
-use crate::job::{Alert, Job, JobName, Schedule, Source};
+use super::lone_owner::{LoneOwner, START, join, lessee, profile, template};
+use crate::id::{Lessee, NodeId};
+use crate::job::{Alert, Job, JobName, Misfire, Schedule, Source};
 use crate::limits::Limits;
+use crate::membership::Liveness;
 use crate::partition::{Command, JobChange, JobRefusal, Partition, Precondition};
+use crate::scheduler::Event;
+use crate::task::{Record, Template};
 use crate::time::{Span, Wall};
-use crate::wire::{Answer, Ask, RequestError};
+use crate::wire::{Answer, Ask, ExecutorSays, PeerMessage, RequestError};
+
+const FAR: NodeId = NodeId(22);
 
 /// A name that leads to the partition that the owner has.
 fn name() -> JobName {
@@ -110,6 +116,68 @@ fn a_node_without_memory_fires_when_it_has_some_again() {
     }
     owner.pass(millis(5_000));
     assert!(fired(&owner).len() > before, "what was due meanwhile was in time");
+}
+
+/// By a file, which comes before those who can do what it says.
+fn define_by_file(job: Job) -> Ask {
+    let (source, precondition) = (Source::File { number: 1 }, Precondition::Any);
+    change(JobChange::Define { job: Box::new(job), source, precondition })
+}
+
+/// A member that is there and has said nothing yet.
+fn joined_by(owner: &mut LoneOwner, node: NodeId) {
+    let mut meta = owner.scheduler.meta().unwrap().clone();
+    meta.admit(join(node), START);
+    owner.peer(node, PeerMessage::Meta(Box::new(meta)));
+    let (Lessee { incarnation, .. }, liveness) = (lessee(node), Liveness::Alive);
+    owner.step(Event::Liveness { node, incarnation, liveness });
+}
+
+fn tasks(owner: &LoneOwner) -> Vec<&Record> {
+    owner.partition().records().map(|(_, record)| record).collect()
+}
+
+#[test]
+fn a_new_owner_runs_and_tells_nothing_before_it_has_heard_how() {
+    let hour = millis(3_600_000);
+    let mut job = Job::new(Schedule::Every(hour), Template::new("far"));
+    job.misfire = Misfire::Skip;
+    job.alert = Some(Alert { template: Template::new("far"), ..alert() });
+    let mut owner = LoneOwner::new(4);
+    owner.ask(define_by_file(job));
+    let mut next = LoneOwner::over(owner.partition());
+    next.now.wall = owner.now.wall + hour + hour + millis(1_800_000);
+    joined_by(&mut next, FAR);
+    next.introduce(next.lessee(), 4);
+
+    let run = next.ask(Ask::RunJob { job: name(), at: next.now.wall });
+    next.pass(millis(2_000));
+    let state = next.partition().job(&name()).unwrap();
+    assert_eq!(state.counts.missed, 2, "there is something to tell");
+    assert_eq!((tasks(&next), next.answers(run)), (vec![], vec![]));
+    let mut profile = profile(0);
+    "far".clone_into(&mut profile.tasks[0].name);
+    "mail".clone_into(&mut profile.tasks[0].queue);
+    "mail".clone_into(&mut profile.queues[0].name);
+    next.executor(ExecutorSays::Introduce { lessee: lessee(FAR), profile });
+    next.pass(millis(1_000));
+    assert_eq!(next.answers(run), [&Answer::Done]);
+    let queues: Vec<&str> =
+        tasks(&next).into_iter().map(|record| record.template.queue.as_str()).collect();
+    assert_eq!(queues, ["mail", "mail"], "the run, and what tells of the ticks that were missed");
+}
+
+#[test]
+fn what_nobody_declares_is_run_by_hand_in_a_moment_all_the_same() {
+    let mut owner = LoneOwner::new(4);
+    let job = Job::new(Schedule::Every(millis(3_600_000)), Template::new("far"));
+    owner.ask(define_by_file(job));
+    joined_by(&mut owner, FAR);
+    let run = owner.ask(Ask::RunJob { job: name(), at: owner.now.wall });
+    owner.pass(millis(2_500));
+    assert_eq!(owner.answers(run), Vec::<&Answer>::new());
+    owner.pass(millis(1_000));
+    assert_eq!((owner.answers(run), tasks(&owner).len()), (vec![&Answer::Done], 1));
 }
 
 fn alert() -> Alert {

@@ -20,6 +20,9 @@ fn an_owner_whose_disk_hangs_lets_others_own_and_has_its_turn_again_later() {
     assert_eq!(condition(&network, stuck), Condition::Serving);
     network.pass(ms(1_500));
     assert_eq!(condition(&network, stuck), Condition::DiskSlow);
+    network.step(stuck, Event::Condition(Condition::Starved));
+    assert_eq!(condition(&network, stuck), Condition::DiskSlow, "it may be why");
+    network.step(stuck, Event::Condition(Condition::Serving));
     let leads = network.nodes[stuck].scheduler.copies().any(|copy| copy.role() == Role::Leader);
     assert!(!leads, "it lets others lead");
     let next = network.owner(HERE);
