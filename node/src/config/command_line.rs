@@ -69,7 +69,9 @@ impl CommandLine {
 /// An element of a command line as a shell takes it for one.
 pub(crate) fn quoted(element: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+{}".contains(c);
-    if !element.is_empty() && element.chars().all(is_plain) {
+    // Some shells take these apart; `{key}` they leave.
+    let is_expanded = element.contains('{') && (element.contains(',') || element.contains(".."));
+    if !element.is_empty() && element.chars().all(is_plain) && !is_expanded {
         return element.into();
     }
     format!("'{}'", element.replace('\'', r"'\''")).into()

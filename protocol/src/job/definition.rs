@@ -111,10 +111,18 @@ pub struct Alert {
     pub template: Template,
     /// When a run failed for good, the first after one that did not.
     pub on_failure: bool,
-    /// When a run ended well, the first after one that did not.
+    /// When a tick ended well, the first after something of this was told: with all of its runs, and after
+    /// one was missed or not reported on all of its nodes.
     pub on_recovery: bool,
     /// When a tick was missed, or nothing was reported in time.
     pub on_missed: bool,
+}
+
+impl Alert {
+    /// Whether a task that was made as `template` says is what tells: the same one, in the same queue.
+    pub(crate) fn is_told_by(&self, template: &Template) -> bool {
+        (&self.template.name, &self.template.queue) == (&template.name, &template.said().queue)
+    }
 }
 
 /// How late a tick may be noticed unless its job says otherwise: longer than partitions take to have a

@@ -157,6 +157,11 @@ impl TickEnds {
         self.open == 0 && self.failed == 0 && self.succeeded > 0
     }
 
+    /// Whether they are, and no node missed the tick.
+    pub(crate) const fn are_whole(&self) -> bool {
+        self.are_good() && self.missed == 0
+    }
+
     /// Runs that came to be tasks, and were not missed by those.
     pub(crate) const fn begun(&self) -> u32 {
         self.open + self.succeeded + self.failed + self.cancelled
@@ -224,10 +229,18 @@ impl TickRecord {
         }
     }
 
-    /// By how much it was decided about later than its nominal time.
+    /// By how much it was decided about later than it should have been: `delay` after its nominal time,
+    /// unless it was asked for, which is the [offset](super::due::offset) of its job.
     #[must_use]
-    pub const fn lateness(&self) -> Span {
-        self.decided_at.since(self.tick)
+    pub fn lateness(&self, delay: Span) -> Span {
+        let delay = if self.by_hand { Span::ZERO } else { delay };
+        self.decided_at.since(self.tick + delay)
+    }
+
+    /// Forgets runs that ended well: how many there were is still counted.
+    fn keep_bad_runs(&mut self) {
+        self.runs.retain(|run| run.end != Some(TickEnd::Succeeded));
+        self.runs.shrink_to_fit();
     }
 
     pub(crate) fn run_mut(&mut self, task: TaskId) -> Option<&mut TickRun> {
@@ -265,16 +278,24 @@ impl TickHistory {
         self.0.drain(..excess);
         self.0.shrink_to_fit();
         if let Some(last) = self.0.back_mut() {
+            if last.runs.len() > TICK_RUNS_KEPT_CROWDED {
+                last.keep_bad_runs();
+            }
             last.runs.truncate(TICK_RUNS_KEPT_CROWDED);
             last.runs.shrink_to_fit();
         }
     }
 
-    /// Forgets runs of the oldest ticks that make more than `most`; those of the last one stay.
+    /// Forgets runs of the oldest ticks that make more than `most`, at first those that ended well; those
+    /// of the last one stay.
     fn keep_runs(&mut self, most: usize) {
         let mut left = most;
         for record in self.0.iter_mut().rev() {
-            if record.runs.len() > left && left < most {
+            let is_last = left == most;
+            if record.runs.len() > left && !is_last {
+                record.keep_bad_runs();
+            }
+            if record.runs.len() > left && !is_last {
                 record.runs = Vec::new();
             }
             left = left.saturating_sub(record.runs.len());
@@ -321,7 +342,8 @@ mod tests {
         (0..50).for_each(|tick| history.push(record(tick, 1)));
         assert_eq!(history.iter().count(), TICKS_KEPT_MAX);
         assert_eq!(history.last().map(|last| last.tick), Some(Wall::from_millis(49)));
-        assert_eq!(history.last().map(TickRecord::lateness), Some(Span::from_millis(7)));
+        let late = |delay| history.last().unwrap().lateness(Span::from_millis(delay)).as_millis();
+        assert_eq!((late(0), late(5), late(9)), (7, 2, 0));
         assert_eq!(history.last().unwrap().runs[0].duration(), Some(Span::from_millis(7)));
     }
 
@@ -335,5 +357,21 @@ mod tests {
         history.crowd();
         assert!(history.weight() < weight / 2);
         assert_eq!(history.iter().count(), 1);
+    }
+
+    #[test]
+    fn of_many_runs_those_that_did_not_end_well_are_kept_longer() {
+        let mut history = TickHistory::default();
+        for tick in 0..3 {
+            let mut record = record(tick, TICK_RUNS_KEPT_MAX - 20);
+            record.runs[7].end = Some(TickEnd::Failed);
+            record.runs.last_mut().unwrap().end = None;
+            history.push(record);
+        }
+        let runs: Vec<usize> = history.iter().map(|record| record.runs.len()).collect();
+        assert_eq!(runs, [2, 2, TICK_RUNS_KEPT_MAX - 20]);
+        history.crowd();
+        let kept: Vec<_> = history.last().unwrap().runs.iter().map(|run| run.end).collect();
+        assert_eq!(kept, [Some(TickEnd::Failed), None]);
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::{Job, Schedule};
 use super::due::{Due, due, next_tick, offset};
-use super::history::{JobCounts, TickEnd, TickHistory};
+use super::history::{JobCounts, TickEnd, TickEnds, TickHistory};
 use super::name::JobName;
 use super::plan::Plan;
 use crate::id::{NodeId, TaskId};
@@ -45,6 +45,9 @@ pub struct JobState {
     pub last_alert: Option<SentAlert>,
     /// Whether a run has failed, and no tick has ended well since: that was noticed.
     pub is_failing: bool,
+    /// Whether it was told that a tick was missed or not reported, and none has ended well everywhere
+    /// since.
+    pub is_missing: bool,
     /// Ticks that were fired and are to report, by when, oldest first: at most
     /// [`REPORTS_AWAITED_MAX`].
     pub awaited: VecDeque<(Wall, Wall)>,
@@ -149,6 +152,7 @@ impl JobState {
             alerts_open: BTreeSet::new(),
             last_alert: None,
             is_failing: false,
+            is_missing: false,
             awaited: VecDeque::new(),
         }
     }
@@ -203,12 +207,12 @@ impl JobState {
         once || self.left() == 0 || end.is_some_and(|end| end + *jitter + self.job.grace() <= now)
     }
 
-    /// Notes how a run of it ended, and what is to be told of that. Whether its tick `ended_well`: with
-    /// all of its runs, of which one on another node may have failed, or go on.
+    /// Notes how a run of it ended, and what is to be told of that. A tick is judged with `ends`, all of
+    /// its runs, of which one on another node may have failed, or go on.
     pub(crate) fn note_end(
         &mut self,
         end: TickEnd,
-        ended_well: bool,
+        ends: TickEnds,
         notice: impl Fn(AlertEvent) -> Notice,
     ) {
         self.counts.add(end);
@@ -217,13 +221,25 @@ impl JobState {
                 self.is_failing = true;
                 self.tell(AlertEvent::Failure, &notice);
             }
-            TickEnd::Missed => self.tell(AlertEvent::Missed, &notice),
+            TickEnd::Missed => self.tell_missing(AlertEvent::Missed, &notice),
             TickEnd::Cancelled | TickEnd::Failed | TickEnd::Skipped | TickEnd::Succeeded => {}
         }
-        if self.is_failing && ended_well {
-            self.is_failing = false;
+        let is_failing = self.is_failing && !ends.are_good();
+        let is_missing = self.is_missing && !ends.are_whole();
+        if (is_failing, is_missing) != (self.is_failing, self.is_missing) {
+            (self.is_failing, self.is_missing) = (is_failing, is_missing);
             self.tell(AlertEvent::Recovery, &notice);
         }
+    }
+
+    /// Has it told that there was no run, or no word of it, in time.
+    pub(crate) fn tell_missing(
+        &mut self,
+        event: AlertEvent,
+        notice: impl FnOnce(AlertEvent) -> Notice,
+    ) {
+        // Nobody is told of the end of what nobody was told of.
+        self.is_missing |= self.tell(event, notice);
     }
 
     /// Whether there is something to tell, and somebody may be told now.
@@ -232,22 +248,26 @@ impl JobState {
         !self.alerts.is_empty() && self.alerts_open.len() < ALERTS_OPEN_MAX
     }
 
-    /// Has `event` told, if the job says so.
-    pub(crate) fn tell(&mut self, event: AlertEvent, notice: impl FnOnce(AlertEvent) -> Notice) {
+    /// Has `event` told, if the job says so; whether it does.
+    pub(crate) fn tell(
+        &mut self,
+        event: AlertEvent,
+        notice: impl FnOnce(AlertEvent) -> Notice,
+    ) -> bool {
         let is_wanted = self.job.alert.as_ref().is_some_and(|alert| match event {
             AlertEvent::Failure => alert.on_failure,
             AlertEvent::Recovery => alert.on_recovery,
             AlertEvent::Missed | AlertEvent::Unreported => alert.on_missed,
         });
-        if !is_wanted {
-            return;
+        if is_wanted {
+            self.alerts.push_back(notice(event));
+            if self.alerts.len() > NOTICES_MAX {
+                // What is newer says more; what is on its way about the oldest has no effect any more.
+                self.alerts.pop_front();
+                self.alert_next += 1;
+            }
         }
-        self.alerts.push_back(notice(event));
-        if self.alerts.len() > NOTICES_MAX {
-            // What is newer says more; what is on its way about the oldest has no effect any more.
-            self.alerts.pop_front();
-            self.alert_next += 1;
-        }
+        is_wanted
     }
 
     /// A run of `tick` is to have ended well by `by`.

@@ -42,6 +42,10 @@ impl Fitness {
         if seen.burden() >= self.told.burden() { seen } else { self.told }
     }
 
+    fn has_slow_disk(&self, now: Tick) -> bool {
+        [self.told, self.strain.condition(now)].contains(&Condition::DiskSlow)
+    }
+
     pub(super) fn leave(&mut self) {
         self.leaving.get_or_insert_default();
     }
@@ -108,6 +112,11 @@ impl Scheduler {
     #[must_use]
     pub fn condition(&self) -> Condition {
         self.fitness.condition(self.now.tick)
+    }
+
+    /// Whether the disk here may hang, whatever else weighs more.
+    pub(super) fn has_slow_disk(&self) -> bool {
+        self.fitness.has_slow_disk(self.now.tick)
     }
 
     /// What condition a node is in, as far as is known here.

@@ -20,15 +20,15 @@ impl Scheduler {
         self.follow_condition();
     }
 
-    /// Hands a group that is led here to a voter that can do it better; whether it did. Also one that
-    /// this node has not come to own yet: where its disk hangs it never does.
+    /// Hands a group that is led here to a voter that can do it better; whether it did.
     pub(super) fn part_with(&mut self, id: GroupId) -> bool {
         let Some(replica) = self.replicas.get(&id) else {
             return false;
         };
-        // A change of the copies is soon over, unless it waits for a disk that hangs.
-        let is_changing = replica.group.is_changing() && self.condition() != Condition::DiskSlow;
-        if replica.group.is_handing_over() || is_changing {
+        // Nobody waits for a disk that hangs. On others it is owned in a moment, and its copies are
+        // changed.
+        let is_between = !replica.is_settled() || replica.group.is_changing();
+        if replica.group.is_handing_over() || (is_between && !self.has_slow_disk()) {
             return false;
         }
         if self.condition() == Condition::Leaving && self.begins_runs_here(replica) {

@@ -45,6 +45,13 @@ impl Scheduler {
         Ok(template.completed(queue, &Options { priority, ..declared.options.clone() }))
     }
 
+    /// Whether there is a member that could run it: that knows the task and serves the queue.
+    pub(super) fn is_served(&self, template: &Template) -> bool {
+        self.declared(template).is_ok_and(|whole| {
+            self.profiles().any(|profile| profile.pool(&whole.queue, &whole.name).is_some())
+        })
+    }
+
     /// What members are known to run, this node first.
     fn profiles(&self) -> impl Iterator<Item = &Profile> {
         let own = self.lessees.profile(self.node());

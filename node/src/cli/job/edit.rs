@@ -66,18 +66,23 @@ pub(super) async fn run(args: EditArgs) -> anyhow::Result<Done> {
         // Said before anything that is only wrong with the change.
         return Err(JobRefusal::OfFile { job: name.clone() }).with_context(cannot);
     }
-    // That it fires is no part of what it is: before it is another job it fires nothing any more.
-    let before = if settings.is_disabled() && before.enabled {
-        client.enable_job(&name, false).await.with_context(cannot)?;
-        client.job(&name).await.with_context(cannot)?
-    } else {
-        before
-    };
-    let precondition = Precondition::Revision(before.revision);
-    let mut job = before.job;
+    let mut job = before.job.clone();
     unset.into_iter().for_each(|unset| unset.apply(&mut job));
     settings.apply(&mut job, typed, wall())?;
-    client.define_job(&name, job, precondition).await.with_context(cannot)?;
+    // That it fires is no part of what it is: before it is another job it fires nothing any more.
+    if settings.is_disabled() && before.enabled {
+        client.enable_job(&name, false).await.with_context(cannot)?;
+        let only = || format!("job {name} is disabled, but cannot be edited");
+        let disabled = client.job(&name).await.with_context(only)?;
+        if disabled.job != before.job {
+            return Err(JobRefusal::Changed { job: name.clone() }).with_context(only);
+        }
+        let precondition = Precondition::Revision(disabled.revision);
+        client.define_job(&name, job, precondition).await.with_context(only)?;
+    } else {
+        let precondition = Precondition::Revision(before.revision);
+        client.define_job(&name, job, precondition).await.with_context(cannot)?;
+    }
     let view = client
         .job(&name)
         .await

@@ -89,7 +89,9 @@ async fn a_job_that_is_changed_as_it_is_to_run_is_asked_for_again_and_not_for_ev
             let (_, answers) = node.next().await;
             answers.send(Answer::Done).await.unwrap();
         }
-        assert_eq!(asking.await.unwrap().is_ok(), is_run);
+        let end = asking.await.unwrap().map(|_| ()).map_err(|error| error.to_string());
+        let refused = RequestError::Job(JobRefusal::Changed { job: name() }).to_string();
+        assert_eq!(end, if is_run { Ok(()) } else { Err(refused) });
         assert!(asked.iter().all(|ask| *ask == asked[0]), "it is one run");
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::task::Purpose;
-use crate::job::{Alert, JobName, JobState, Notice, SentAlert};
+use crate::job::{JobName, JobState, Notice, SentAlert};
 use crate::partition::{Change, Partition};
 use crate::task::Template;
 
@@ -37,8 +37,7 @@ impl Partition {
         let Some(notice) = state.alerts.front() else {
             return;
         };
-        let tells = |alert: &Alert| alert.template.name == template.name;
-        if !state.job.alert.as_ref().is_some_and(tells) {
+        if !state.job.alert.as_ref().is_some_and(|alert| alert.is_told_by(template)) {
             // Another one is to tell by now: it has not been asked yet.
             return self.tell_notices(job, changes);
         }

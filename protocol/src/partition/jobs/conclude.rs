@@ -2,7 +2,7 @@
 
 use super::OpenTask;
 use crate::id::{NodeId, TaskId};
-use crate::job::{AlertEvent, JobName, JobState, Notice, TickEnd, tail};
+use crate::job::{AlertEvent, JobName, JobState, Notice, TickEnd, TickEnds, tail};
 use crate::partition::{Change, Partition};
 use crate::task::{Phase, Record};
 use crate::time::Wall;
@@ -67,13 +67,20 @@ impl Partition {
         let last = record.history.as_ref().and_then(|history| history.runs.last());
         let (node, started_at) = (last.map(|run| run.lessee.node), last.map(|run| run.started_at));
         let output = output_of(record);
+        let open = self.jobs.open_of(&job).map(|(_, other)| other);
+        let of_tick =
+            open.filter(|other| (other.born, other.tick, other.by_hand) == (born, tick, by_hand));
+        let goes_on = of_tick.count();
         self.jobs.take(&job, |state| {
-            let mut ends = None;
+            // Of a tick that is forgotten only what goes on is known.
+            let open = u32::try_from(goes_on).unwrap_or(u32::MAX);
+            let mut ends = TickEnds { open, ..TickEnds::default() };
+            *ends.count_mut(Some(end)) += 1;
             if let Some(record) = state.history.tick_mut(tick, by_hand) {
                 let open = record.ends.count_mut(None);
                 *open = open.saturating_sub(1);
                 *record.ends.count_mut(Some(end)) += 1;
-                ends = Some(record.ends);
+                ends = record.ends;
                 if let Some(run) = record.run_mut(task) {
                     run.node = node.or(run.node);
                     run.started_at = started_at;
@@ -82,11 +89,7 @@ impl Partition {
                     run.output.clone_from(&output);
                 }
             }
-            let ended_well = match ends {
-                Some(ends) => ends.are_good(),
-                None => end == TickEnd::Succeeded,
-            };
-            if ended_well && !by_hand {
+            if ends.are_good() && !by_hand {
                 state.reported(tick);
             }
             let (at, task) = (now, Some(task));
@@ -94,7 +97,7 @@ impl Partition {
                 let (nodes, output) = (node.into_iter().collect(), output.clone());
                 Notice { event, tick, at, task, nodes, output }
             };
-            state.note_end(end, ended_well, notice);
+            state.note_end(end, ends, notice);
         });
         self.tell_notices(&job, changes);
     }
@@ -108,7 +111,9 @@ impl Partition {
     ) {
         let now = self.now;
         self.jobs.take(job, |state| {
-            if !state.reported(tick) {
+            // It may have been given more time meanwhile.
+            let is_overdue = |(awaited, by): &(Wall, Wall)| *awaited == tick && *by <= now;
+            if !state.awaited.iter().any(is_overdue) || !state.reported(tick) {
                 return;
             }
             let mut task = None;
@@ -116,7 +121,7 @@ impl Partition {
                 record.unreported = true;
                 task = record.runs.iter().find_map(|run| run.task);
             }
-            state.tell(AlertEvent::Unreported, |event| Notice {
+            state.tell_missing(AlertEvent::Unreported, |event| Notice {
                 event,
                 tick,
                 at: now,

@@ -22,7 +22,8 @@ pub enum JobChange {
         /// What must be so for that.
         precondition: Precondition,
     },
-    /// There is no such job any more. Those of its tasks that run go on, those that wait are cancelled.
+    /// There is no such job any more. Those of its tasks that run go on, those that wait are cancelled, and
+    /// so are those that were to tell of it; of the latter one that runs is tried again if it fails.
     Remove {
         /// Who says so. A file removes only what earlier files have said.
         source: Source,
@@ -132,6 +133,8 @@ impl Partition {
         changes.push(Change::JobChanged { job: name.clone(), result });
         changes.push(Change::JobDue { job: name.clone() });
         self.drop_unwanted(name, changes);
+        // What had no room before is remembered by nothing but that it was to be looked at again.
+        self.tell_notices(name, changes);
     }
 
     fn define(
@@ -263,7 +266,8 @@ impl Partition {
         matches!(state, Some(State::Scheduled | State::Ready))
     }
 
-    /// Whether the job of `task` was removed, or runs another task by now, or is told of by another one.
+    /// Whether the job of `task` was removed, or runs another task by now, or is told of by another one, or
+    /// in another queue.
     /// The command of a job of the file goes with it: nobody may be left that could run this one.
     pub(super) fn is_unwanted(&self, task: TaskId) -> bool {
         let Some(record) = self.records.get(&task) else {
@@ -277,7 +281,7 @@ impl Partition {
         let told = self.jobs.telling.get(&task).and_then(|job| self.jobs.states.get(job));
         told.is_some_and(|state| {
             let alert = state.job.alert.as_ref();
-            alert.is_none_or(|alert| alert.template.name != record.template.name)
+            !alert.is_some_and(|alert| alert.is_told_by(&record.template))
         })
     }
 }

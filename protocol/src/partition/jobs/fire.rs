@@ -76,10 +76,14 @@ impl Partition {
         });
         let is_due = through <= self.now && through > after;
         if !(is_as_seen && is_due) {
-            return;
+            return self.tell_notices(&job, changes);
         }
         self.miss(&job, &missed);
         for tick in ticks {
+            if self.may_have_fired(&job, tick) {
+                self.miss(&job, &[tick]);
+                continue;
+            }
             let Ok(verdict) = self.fire_one(&job, tick, false, &template, &nodes, changes) else {
                 // It is in time or late, as its rule says, when there is room again.
                 self.tell_notices(&job, changes);
@@ -97,6 +101,13 @@ impl Partition {
         let through = if sabotage::has(Defect::FireAgain) { after } else { through };
         self.jobs.take(&job, |state| state.fired_through = through);
         self.tell_notices(&job, changes);
+    }
+
+    /// Whether a job of the same name may have fired `tick` before, whose id is forgotten since the job was
+    /// defined.
+    fn may_have_fired(&self, job: &JobName, tick: Wall) -> bool {
+        let since = self.jobs.states.get(job).map(|state| state.since);
+        tick <= self.dedup_floor && since.is_some_and(|since| tick <= since)
     }
 
     /// Has a job run now, whatever its schedule says.
@@ -141,7 +152,7 @@ impl Partition {
                 state.history.push(TickRecord::new(*tick, now, Verdict::Missed));
             }
             let output = format!("ticks that nobody fired in time: {}", ticks.len());
-            state.tell(AlertEvent::Missed, |event| Notice {
+            state.tell_missing(AlertEvent::Missed, |event| Notice {
                 event,
                 tick: *last,
                 at: now,
@@ -235,12 +246,12 @@ impl Partition {
                 let absent = absent.filter(|run| run.end == Some(TickEnd::Missed));
                 let output = match (ends.missed, absent.clone().count()) {
                     (0, _) => "no node is selected".to_owned(),
-                    (_, 0) => "cancelled before it ran, when the job was removed".to_owned(),
+                    (_, 0) => "it did not run before its job was defined anew".to_owned(),
                     (_, nodes) => format!("nodes that were down: {nodes}"),
                 };
                 let absent = absent.filter_map(|run| run.node).take(NOTICE_NODES_MAX).collect();
                 let (tick, at) = (record.tick, now);
-                state.tell(AlertEvent::Missed, |event| Notice {
+                state.tell_missing(AlertEvent::Missed, |event| Notice {
                     event,
                     tick,
                     at,

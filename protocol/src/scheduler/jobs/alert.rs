@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::fire::UNDECLARED;
 use crate::id::NodeId;
 use crate::job::{JobName, JobState, Notice};
 use crate::partition::{AlertTask, Command};
@@ -29,9 +28,8 @@ impl Scheduler {
             let alert = state.job.alert.as_ref();
             let is_declared = alert.is_none_or(|alert| self.declared(&alert.template).is_ok());
             if !is_declared && self.profiles_missing() {
-                // Whoever has just become the owner has not heard yet how it is treated.
-                self.plans.look_again(&name, self.now.tick + UNDECLARED);
-                // Whatever else has the job looked at before must not make it forget that.
+                // Whoever has just become the owner has not heard yet how it is treated: there is a next
+                // round.
                 self.plans.notices.insert(name);
                 continue;
             }

@@ -46,8 +46,8 @@ impl Scheduler {
     pub(super) fn declared_of(&self, job: &Job) -> Declared {
         let alert = job.alert.as_ref().map(|alert| &alert.template);
         Declared {
-            task: self.declared(&job.template).is_ok(),
-            alert: alert.is_none_or(|template| self.declared(template).is_ok()),
+            task: self.is_served(&job.template),
+            alert: alert.is_none_or(|template| self.is_served(template)),
         }
     }
 

@@ -17,7 +17,7 @@ const BEHIND: Span = Span::from_millis(5_000);
 const FULL: Span = Span::from_millis(1_000);
 /// A job whose task no node here declares is looked at again after so long: whoever has just become the
 /// owner may not have heard of them all, and how the task is treated is for them to say.
-pub(super) const UNDECLARED: Span = Span::from_millis(500);
+const UNDECLARED: Span = Span::from_millis(500);
 /// What is proposed is looked at again after so long if nothing has come of it.
 const REPEAT: Span = Span::from_millis(5_000);
 

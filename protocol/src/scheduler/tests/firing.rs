@@ -168,6 +168,47 @@ fn a_new_owner_runs_and_tells_nothing_before_it_has_heard_how() {
 }
 
 #[test]
+fn a_job_whose_alert_nobody_declares_yet_fires_all_the_same() {
+    let mut job = Job::new(Schedule::Every(millis(20_000)), Template::new("far"));
+    job.alert = Some(Alert { template: Template::new("far"), ..alert() });
+    let mut owner = LoneOwner::new(4);
+    owner.ask(define_by_file(job));
+    let mut next = LoneOwner::over(owner.partition());
+    // What was missed meanwhile is to be told.
+    next.now.wall = owner.now.wall + millis(310_000);
+    joined_by(&mut next, FAR);
+    next.introduce(next.lessee(), 4);
+    next.pass(millis(100_000));
+    let state = next.partition().job(&name()).unwrap();
+    assert!(!state.alerts.is_empty());
+    let through = next.now.wall.since(state.fired_through);
+    assert!(
+        through <= millis(31_000),
+        "decided up to {through:?} ago, and it may be ten seconds late"
+    );
+}
+
+#[test]
+fn a_task_is_known_where_its_queue_is_served() {
+    let mut owner = LoneOwner::new(4);
+    let mut profile = profile(0);
+    "far".clone_into(&mut profile.tasks[0].name);
+    "mail".clone_into(&mut profile.queues[0].name);
+    joined_by(&mut owner, FAR);
+    owner.executor(ExecutorSays::Introduce { lessee: lessee(FAR), profile });
+    for (task, queue, is_known) in
+        [("far", "mail", true), ("add", "default", true), ("far", "default", false)]
+    {
+        let template = Template { queue: queue.to_owned(), ..Template::new(task) };
+        owner.ask(define_by_file(Job::new(Schedule::Every(millis(3_600_000)), template)));
+        let asked = owner.ask(Ask::ShowJob { job: name() });
+        let answers = owner.answers(asked);
+        let [Answer::Job(view)] = answers[..] else { panic!("{answers:?}") };
+        assert_eq!(view.declared.task, is_known, "{task} in {queue}");
+    }
+}
+
+#[test]
 fn what_nobody_declares_is_run_by_hand_in_a_moment_all_the_same() {
     let mut owner = LoneOwner::new(4);
     let job = Job::new(Schedule::Every(millis(3_600_000)), Template::new("far"));

@@ -130,7 +130,7 @@ fn it_fires_when_it_is_time() {
     assert_eq!(owner.fired(), []);
     owner.pass(ms(25_000));
     assert_eq!(owner.fired(), [10_000, 20_000, 30_000]);
-    let late = owner.job().history.iter().map(|tick| tick.lateness().as_millis()).max();
+    let late = owner.job().history.iter().map(|tick| tick.lateness(Span::ZERO).as_millis()).max();
     assert!(late <= Some(20), "{late:?} ms");
     assert_eq!(owner.dispatched().len(), 3, "there are slots for them");
     assert_eq!(owner.job().counts.fired, 3);
@@ -389,7 +389,8 @@ fn many_jobs_at_one_moment_spread_over_their_jitter() {
     }
     owner.pass((midnight + ms(61_000)).since(owner.now.wall));
     let fired = |name| owner.partition().job(name).unwrap().history.last().unwrap().clone();
-    let late: Vec<u64> = jobs.iter().map(|name| fired(name).lateness().as_millis()).collect();
+    let late: Vec<u64> =
+        jobs.iter().map(|name| fired(name).lateness(Span::ZERO).as_millis()).collect();
     assert!(late.iter().all(|late| *late <= 60_100), "{late:?}");
     for quarter in 0..4 {
         let within = late.iter().filter(|late| **late / 15_001 == quarter).count();

@@ -89,8 +89,11 @@ fn an_owner_whose_disk_hangs_while_its_copies_change_lets_others_own() {
     while !is_changing(&network) {
         network.pass(ms(50));
     }
+    // Disks hang where they are full, and that weighs more.
+    network.step(stuck, Event::Condition(Condition::DiskFull));
+    network.all_hear_condition(stuck, Condition::DiskFull);
     network.pass(ms(6_000));
-    assert_eq!(condition(&network, stuck), Condition::DiskSlow);
+    assert_eq!(condition(&network, stuck), Condition::DiskFull);
     assert_ne!(network.owner(HERE), stuck);
 }
 

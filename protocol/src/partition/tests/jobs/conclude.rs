@@ -82,15 +82,55 @@ fn a_tick_that_does_not_report_is_told_once() {
     let unreported = |number| Command::NoteUnreported { job: name(), tick: tick(number) };
     let task = owner.fire_one(1);
     owner.order(unreported(1));
+    assert_eq!(owner.events(), [], "there is time yet");
+    owner.wait(ms(501));
+    owner.order(unreported(1));
     owner.order(unreported(1));
     assert_eq!(owner.events(), [AlertEvent::Unreported]);
     assert!(owner.last().unreported);
     owner.end(task, succeeded());
+    assert_eq!(owner.events()[1..], [AlertEvent::Recovery], "late, and well");
     let task = owner.fire_one(2);
     owner.end(task, succeeded());
     owner.order(unreported(2));
     assert!(!owner.last().unreported, "it has ended well");
-    assert_eq!(owner.events().len(), 1);
+    assert_eq!(owner.events().len(), 2);
+}
+
+#[test]
+fn who_was_told_that_a_tick_was_missed_or_not_reported_is_told_that_one_has_ended_well() {
+    use AlertEvent::{Missed, Recovery, Unreported};
+    let mut owner = Owner::of(Job { report_within: Some(ms(500)), ..job() });
+    owner.fire(&[1], &[], Nodes::Any);
+    let task = owner.fire_one(2);
+    owner.end(task, succeeded());
+    let task = owner.fire_one(3);
+    owner.end(task, succeeded());
+    assert_eq!(owner.events(), [Missed, Recovery], "once");
+    let late = owner.fire_one(4);
+    owner.wait(ms(501));
+    owner.order(Command::NoteUnreported { job: name(), tick: tick(4) });
+    owner.end(late, succeeded());
+    assert_eq!(owner.events()[2..], [Unreported, Recovery]);
+    // Where a node misses all of them, the others do not make it better.
+    for number in 5..7 {
+        let tasks = owner.fire(&[], &[number], each(&[A], &[B]));
+        owner.end(tasks[0], succeeded());
+    }
+    assert_eq!(owner.events()[4..], [Missed, Missed]);
+    let tasks = owner.fire(&[], &[7], each(&[A, B], &[]));
+    owner.end(tasks[0], succeeded());
+    assert_eq!(owner.events().len(), 6, "the other one goes on");
+    owner.end(tasks[1], succeeded());
+    assert_eq!(owner.events()[6..], [Recovery]);
+    // Nobody hears of the end of what was not to be told.
+    let mut quiet = job();
+    quiet.alert.as_mut().unwrap().on_missed = false;
+    let mut owner = Owner::of(quiet);
+    owner.fire(&[1], &[], Nodes::Any);
+    let task = owner.fire_one(2);
+    owner.end(task, succeeded());
+    assert_eq!(owner.events(), []);
 }
 
 #[test]
@@ -166,6 +206,13 @@ fn what_tells_of_a_job_and_does_not_end_is_no_more_than_a_few_tasks() {
     owner.partition.jobs.assert_counted();
     let last = tell(&mut owner);
     assert_eq!(owner.state(last[0]), State::Ready);
+    // The same in another queue, as the first one may be served nowhere.
+    let mut elsewhere = owner.job().job.clone();
+    elsewhere.alert.as_mut().unwrap().template.queue = "other".to_owned();
+    assert_eq!(owner.say(define(elsewhere, Source::Live, Any)), Ok(()));
+    assert_eq!(owner.state(last[0]), State::Cancelled);
+    let last = tell(&mut owner);
+    assert_eq!(owner.state(last[0]), State::Ready);
     // What was meant for the wrong one takes nothing from the right one.
     owner.fire(&[31], &[], Nodes::Any);
     let (number, args) = (owner.job().alert_next, Bytes::from_static(b"{}"));
@@ -176,6 +223,24 @@ fn what_tells_of_a_job_and_does_not_end_is_no_more_than_a_few_tasks() {
     assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), Ok(()));
     assert_eq!(owner.state(last[0]), State::Cancelled);
     owner.partition.jobs.assert_counted();
+}
+
+#[test]
+fn a_tick_that_is_forgotten_has_reported_when_all_its_runs_have_ended() {
+    let mut owner = Owner::of(Job { report_within: Some(ms(10_000)), ..job() });
+    let first = owner.fire(&[], &[1], each(&[A, B], &[]));
+    let is_kept = |owner: &Owner| owner.job().history.iter().any(|record| record.tick == tick(1));
+    let mut next = 2;
+    while is_kept(&owner) {
+        let tasks = owner.fire(&[], &[next], each(&[A], &[]));
+        owner.end(tasks[0], succeeded());
+        next += 1;
+    }
+    assert_eq!(owner.job().awaited.len(), 1);
+    owner.end(first[1], succeeded());
+    assert_eq!(owner.job().awaited.len(), 1, "the other one may hang");
+    owner.end(first[0], succeeded());
+    assert_eq!(owner.job().awaited.len(), 0);
 }
 
 #[test]

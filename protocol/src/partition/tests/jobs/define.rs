@@ -174,6 +174,34 @@ fn a_time_that_has_just_passed_is_fired_unless_it_may_have_been() {
 }
 
 #[test]
+fn what_may_have_fired_before_and_is_forgotten_since_is_missed() {
+    let mut owner = Owner::new();
+    let at = owner.clock + ms(1_000);
+    owner.wait(ms(2_000));
+    let once = Job { schedule: Schedule::At(at), ..job() };
+    assert_eq!(owner.say(define(once, Source::Live, Absent)), Ok(()));
+    // Not yet when it was defined: what is to fire it was held up.
+    let floor = owner.clock;
+    owner.order(Command::Forget { finished: Shelves::default(), floor });
+    let fire = Fire { ticks: vec![at], through: at, ..owner.decision(&[], &[1], Nodes::Any) };
+    assert_eq!(made(&owner.order(Command::Fire(Box::new(fire)))), []);
+    assert_eq!((owner.last().verdict, owner.events()), (Verdict::Missed, vec![AlertEvent::Missed]));
+    assert_eq!(owner.job().fired_through, at);
+}
+
+#[test]
+fn what_had_no_room_to_be_told_is_told_though_its_job_is_changed() {
+    let mut owner = Owner::of(job());
+    owner.fire(&[1], &[], Nodes::Any);
+    let has_notice = |changes: &[Change]| changes.contains(&Change::JobNotice { job: name() });
+    let enable = JobChange::Enable { enabled: false };
+    assert!(has_notice(&owner.order(Command::ChangeJob { job: name(), change: enable })));
+    // An owner that is behind has decided about a job that fires nothing any more.
+    let fire = Command::Fire(Box::new(owner.decision(&[], &[2], Nodes::Any)));
+    assert!(has_notice(&owner.order(fire)));
+}
+
+#[test]
 fn the_last_ticks_before_an_end_are_due_though_the_job_is_said_again_after_it() {
     let end = tick(10);
     let ending = |args| Job { end: Some(end), args: Bytes::from_static(args), ..job() };
@@ -198,5 +226,5 @@ fn a_tick_that_was_cancelled_with_its_job_is_missed_by_the_one_that_is_defined_a
     assert_eq!(owner.fire(&[], &[1], Nodes::Any), []);
     assert_eq!((owner.last().verdict, owner.events()), (Verdict::Missed, vec![AlertEvent::Missed]));
     let told = &owner.job().alerts.front().unwrap().output;
-    assert_eq!(told, "cancelled before it ran, when the job was removed");
+    assert_eq!(told, "it did not run before its job was defined anew");
 }

@@ -51,7 +51,7 @@ fn missed_ticks_are_counted_remembered_and_told() {
     assert_eq!(verdicts, [Verdict::Missed, Verdict::Missed, Verdict::Fired]);
     assert_eq!(owner.events(), [AlertEvent::Missed], "once for both");
     assert!(owner.job().alerts[0].output.ends_with(": 2"));
-    assert_eq!(owner.job().history.iter().next().unwrap().lateness(), ms(2_000));
+    assert_eq!(owner.job().history.iter().next().unwrap().lateness(Span::ZERO), ms(2_000));
 }
 
 #[test]
