@@ -141,6 +141,10 @@ fn a_job_for_which_there_is_no_node_says_which_labels_are_wanted() {
         assert!(format!("{}{}", ran.out, ran.err).contains(told), "{ran:?}");
         assert_eq!(ran.ok, on == "one", "a task for one node waits for it: {ran:?}");
     }
+    let ran = program.run(&["job", "list"]);
+    assert!(ran.out.contains("one role=db,zone=a (no node)"), "{ran:?}");
+    let listed = program.run(&["job", "list", "--json"]).json();
+    assert!(listed.iter().all(|job| job["placed"] == false), "{listed:?}");
     let ran = program.run(&["job", "edit", "first", "--unset", "select"]);
     assert!(ran.ok && ran.err.is_empty(), "{ran:?}");
     node.stop();
@@ -175,6 +179,15 @@ fn what_cannot_be_is_told_with_what_to_do() {
         assert!(!ran.ok && ran.out.is_empty() && ran.err.contains(told), "{args:?}: {ran:?}");
         assert!(ran.err.starts_with("error: cannot "), "{ran:?}");
     }
+    // What is refused changes nothing, or says what it has.
+    let edit = ["job", "edit", "x", "--disabled"];
+    let ran = program.run(&[&edit[..], &["--at", "2020-01-01T00:00:00Z"]].concat());
+    assert!(!ran.ok && ran.err.contains("is over ("), "{ran:?}");
+    assert_eq!(one(&program.run(&["job", "show", "x", "--json"]))["enabled"], true);
+    let ran = program.run(&[&edit[..], &["--task", "sya"]].concat());
+    let told = ["job x is disabled, but cannot be edited", "did you mean say?"];
+    assert!(!ran.ok && told.iter().all(|told| ran.err.contains(told)), "{ran:?}");
+    assert_eq!(one(&program.run(&["job", "show", "x", "--json"]))["enabled"], false);
     node.stop();
 }
 

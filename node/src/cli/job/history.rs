@@ -36,11 +36,12 @@ pub(super) async fn run(args: HistoryArgs) -> anyhow::Result<Done> {
     let client = connect.client().await?;
     let view = client.job(&name).await.with_context(|| format!("cannot show job {name}"))?;
     let names = Names::ask(&client).await;
+    let delay = words::delay(&name, &view.job);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut results = out::Results::new();
     if json {
         for record in view.history.iter().rev().take(limit) {
-            results.json(&TickJson::of(record, &names))?;
+            results.json(&TickJson::of(record, delay, &names))?;
         }
     } else {
         for line in ticks(&view, limit, wall(), &names) {
@@ -58,10 +59,11 @@ pub(super) async fn run(args: HistoryArgs) -> anyhow::Result<Done> {
 /// has a line for each below its own. Tasks are named where somebody may want to look at them.
 pub(super) fn ticks(view: &JobView, limit: usize, now: Wall, names: &Names) -> Vec<String> {
     let place = Place::or_utc(&view.job.timezone);
+    let delay = words::delay(&view.name, &view.job);
     let mut rows = Vec::new();
     for record in view.history.iter().rev().take(limit) {
         let [tick, late, decided] =
-            [place.show(record.tick), spelled(record.lateness()), words::decided(record)];
+            [place.show(record.tick), spelled(record.lateness(delay)), words::decided(record)];
         if let (On::One, [run]) = (view.job.on, record.runs.as_slice()) {
             let [node, outcome, took, task, output] = of_run(run, now, names);
             rows.push([tick, late, decided, node, outcome, took, task, output]);

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use umbel_protocol::job::{
-    Alert, Declared, Job, JobCounts, JobLine, JobView, Misfire, Schedule, SentAlert, Source,
-    TickEnd, TickEnds, TickRecord, TickRun,
+    Alert, Declared, Job, JobCounts, JobLine, JobName, JobView, Misfire, Schedule, SentAlert,
+    Source, TickEnd, TickEnds, TickRecord, TickRun,
 };
 use umbel_protocol::task::Template;
-use umbel_protocol::time::Wall;
+use umbel_protocol::time::{Span, Wall};
 
+use super::nobody::Places;
 use super::words;
 use crate::cli::names::Names;
 use crate::cli::task_line::{Shown, result};
@@ -55,14 +56,20 @@ pub(super) struct JobJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_alert: Option<SentAlertJson>,
     enabled: bool,
-    /// Whether a node is there that knows its task: else its tasks wait.
+    /// Whether a node is there that knows its task and serves its queue: else its tasks wait.
     declared: bool,
+    /// Whether a node has the labels of `select`: else its tasks wait, or run nowhere. Null if nobody
+    /// could be asked.
+    placed: Option<bool>,
     /// `file` or `live`.
     from: &'static str,
     /// When its schedule was last changed; only in what is said of one job.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
+    /// The nominal time of its next tick,
     next: Option<String>,
+    /// and when that fires: later by what the job has of `jitter`.
+    fires_at: Option<String>,
     counts: CountsJson,
     last: Option<TickJson>,
     /// Its last ticks, oldest first; only in what is said of one job.
@@ -117,7 +124,8 @@ pub(super) struct TickJson {
     /// Its nominal time.
     tick: String,
     decided_at: String,
-    /// How much later than its nominal time it was decided about.
+    /// How much later it was decided about than it was to fire: at its nominal time, and what the job
+    /// has of `jitter`.
     lateness: String,
     by_hand: bool,
     /// `fired`, `missed` or `skipped`.
@@ -157,7 +165,7 @@ struct RunJson {
 
 /// What is known of a job in a list and by itself.
 struct Known<'a> {
-    name: &'a str,
+    name: &'a JobName,
     job: &'a Job,
     source: Source,
     enabled: bool,
@@ -169,10 +177,10 @@ struct Known<'a> {
 
 impl<'a> JobJson<'a> {
     /// A job in a list.
-    pub(super) fn of_line(line: &'a JobLine, names: &Names) -> Self {
+    pub(super) fn of_line(line: &'a JobLine, names: &Names, places: &Places) -> Self {
         let JobLine { name, job, source, enabled, declared, next, counts, last } = line;
         let known = Known {
-            name: name.as_str(),
+            name,
             job,
             source: *source,
             enabled: *enabled,
@@ -181,15 +189,15 @@ impl<'a> JobJson<'a> {
             counts: *counts,
             last: last.as_ref(),
         };
-        Self::of(&known, names)
+        Self::of(&known, names, places)
     }
 
     /// All that is known of a job.
-    pub(super) fn of_view(view: &'a JobView, names: &Names) -> Self {
+    pub(super) fn of_view(view: &'a JobView, names: &Names, places: &Places) -> Self {
         let JobView { name, job, source, enabled, declared, since, next, counts, history, .. } =
             view;
         let known = Known {
-            name: name.as_str(),
+            name,
             job,
             source: *source,
             enabled: *enabled,
@@ -198,17 +206,20 @@ impl<'a> JobJson<'a> {
             counts: *counts,
             last: history.last(),
         };
+        let delay = words::delay(name, job);
         Self {
             command: job.command.as_deref(),
             args: Some(result(&job.args)),
             last_alert: view.last_alert.as_ref().map(SentAlertJson::of),
             since: Some(stamp(*since)),
-            history: Some(history.iter().map(|record| TickJson::of(record, names)).collect()),
-            ..Self::of(&known, names)
+            history: Some(
+                history.iter().map(|record| TickJson::of(record, delay, names)).collect(),
+            ),
+            ..Self::of(&known, names, places)
         }
     }
 
-    fn of(known: &Known<'a>, names: &Names) -> Self {
+    fn of(known: &Known<'a>, names: &Names, places: &Places) -> Self {
         let Known { name, job, source, enabled, declared, next, counts, last } = *known;
         let (mut cron, mut every, mut at) = (None, None, None);
         match &job.schedule {
@@ -217,7 +228,7 @@ impl<'a> JobJson<'a> {
             Schedule::Every(span) => every = Some(spelled(*span)),
         }
         Self {
-            name,
+            name: name.as_str(),
             cron,
             every,
             at,
@@ -245,11 +256,13 @@ impl<'a> JobJson<'a> {
             last_alert: None,
             enabled,
             declared: declared.task,
+            placed: places.has(job),
             from: words::source(source),
             since: None,
             next: next.map(stamp),
+            fires_at: next.map(|next| stamp(next + words::delay(name, job))),
             counts: CountsJson::of(counts),
-            last: last.map(|record| TickJson::of(record, names)),
+            last: last.map(|record| TickJson::of(record, words::delay(name, job), names)),
             history: None,
         }
     }
@@ -293,12 +306,12 @@ impl CountsJson {
 }
 
 impl TickJson {
-    pub(super) fn of(record: &TickRecord, names: &Names) -> Self {
+    pub(super) fn of(record: &TickRecord, delay: Span, names: &Names) -> Self {
         let TickEnds { open, succeeded, failed, cancelled, missed, skipped } = record.ends;
         Self {
             tick: stamp(record.tick),
             decided_at: stamp(record.decided_at),
-            lateness: spelled(record.lateness()),
+            lateness: spelled(record.lateness(delay)),
             by_hand: record.by_hand,
             verdict: words::verdict(record.verdict),
             unreported: record.unreported,
@@ -324,7 +337,9 @@ impl RunJson {
 
 #[cfg(test)]
 mod tests {
+    use umbel_protocol::id::ClusterId;
     use umbel_protocol::job::{On, TickHistory};
+    use umbel_protocol::meta::Meta;
     use umbel_protocol::time::Span;
 
     use super::*;
@@ -347,6 +362,7 @@ mod tests {
         };
         alert.template.options.time_limit = Some(Span::from_millis(30_000));
         job.alert = Some(alert);
+        let places = Places::of(Meta::new(ClusterId(7), "test".to_owned(), 2, 1, 1));
         let view = JobView {
             name: "nightly".parse().unwrap(),
             job,
@@ -361,7 +377,7 @@ mod tests {
             last_alert: None,
         };
         assert_eq!(
-            serde_json::to_string(&JobJson::of_view(&view, &Names::default())).unwrap(),
+            serde_json::to_string(&JobJson::of_view(&view, &Names::default(), &places)).unwrap(),
             concat!(
                 r#"{"name":"nightly","cron":null,"every":"1m30s","at":null,"timezone":"UTC","#,
                 r#""task":"backup","args":{"n":1.10},"queue":null,"priority":null,"attempts":2,"#,
@@ -371,9 +387,9 @@ mod tests {
                 r#""max_runs":null,"report_within":null,"#,
                 r#""alert":{"task":"tell","on":["failure","missed"],"queue":"ops","#,
                 r#""priority":null,"attempts":null,"backoff_first":null,"backoff_max":null,"#,
-                r#""time_limit":"30s","declared":true},"enabled":true,"declared":true,"from":"file","#,
+                r#""time_limit":"30s","declared":true},"enabled":true,"declared":true,"placed":false,"from":"file","#,
                 r#""since":"2023-11-14T22:13:20.000Z","#,
-                r#""next":"2023-11-14T22:14:50.000Z","counts":{"fired":1,"succeeded":0,"#,
+                r#""next":"2023-11-14T22:14:50.000Z","fires_at":"2023-11-14T22:14:50.000Z","counts":{"fired":1,"succeeded":0,"#,
                 r#""failed":0,"cancelled":0,"missed":0,"skipped":0,"failures_in_row":0},"#,
                 r#""last":null,"history":[]}"#,
             )
@@ -384,7 +400,7 @@ mod tests {
     fn a_tick_is_told_with_its_runs() {
         let record = tick(&[Some(TickEnd::Succeeded), Some(TickEnd::Missed)]);
         assert_eq!(
-            serde_json::to_string(&TickJson::of(&record, &Names::default())).unwrap(),
+            serde_json::to_string(&TickJson::of(&record, Span::ZERO, &Names::default())).unwrap(),
             concat!(
                 r#"{"tick":"2023-11-14T22:13:20.000Z","decided_at":"2023-11-14T22:13:20.012Z","#,
                 r#""lateness":"12ms","by_hand":false,"verdict":"fired","unreported":false,"#,

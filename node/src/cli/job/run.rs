@@ -24,7 +24,11 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
     };
     if json {
         let names = Names::ask(&client).await;
-        out::line(serde_json::to_string(&TickJson::of(tick, &names))?)?;
+        out::line(serde_json::to_string(&TickJson::of(
+            tick,
+            words::delay(&name, &view.job),
+            &names,
+        ))?)?;
     } else {
         let tasks: Vec<_> = tick.runs.iter().filter_map(|run| run.task).collect();
         out::line(match (tick.verdict, tasks.as_slice()) {
@@ -41,7 +45,8 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
     }
     // A task for one node waits until there is one; that each runs none was said.
     if view.job.on == On::One || !view.declared.task {
-        nobody::notes(&client, &view).await.into_iter().for_each(out::note);
+        let places = nobody::Places::ask(&client, [&view.job].into_iter()).await;
+        nobody::notes(&view, &places).into_iter().for_each(out::note);
     }
     let has_begun = tick.runs.iter().any(|run| run.task.is_some());
     Ok(if has_begun { Done::Well } else { Done::Badly })

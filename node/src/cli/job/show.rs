@@ -3,11 +3,12 @@
 use anyhow::Context;
 use umbel_protocol::job::{Alert, JobCounts, JobView, Misfire, SentAlert, Source};
 use umbel_protocol::task::Template;
-use umbel_protocol::time::Wall;
+use umbel_protocol::time::{Span, Wall};
 
 use super::history::ticks;
 use super::json::JobJson;
 use super::moment::Place;
+use super::nobody::Places;
 use super::words;
 use super::{Done, NameArgs, nobody, out};
 use crate::cli::names::Names;
@@ -22,16 +23,17 @@ pub(super) async fn run(args: NameArgs) -> anyhow::Result<Done> {
     let client = connect.client().await?;
     let view = client.job(&name).await.with_context(|| format!("cannot show job {name}"))?;
     let names = Names::ask(&client).await;
+    let places = Places::ask(&client, [&view.job].into_iter()).await;
     let mut results = out::Results::new();
     if json {
-        results.json(&JobJson::of_view(&view, &names))?;
+        results.json(&JobJson::of_view(&view, &names, &places))?;
     } else {
         for line in for_people(&view, wall(), &names) {
             results.line(line)?;
         }
     }
     results.flush()?;
-    nobody::notes(&client, &view).await.into_iter().for_each(out::note);
+    nobody::notes(&view, &places).into_iter().for_each(out::note);
     Ok(Done::Well)
 }
 
@@ -43,20 +45,24 @@ pub(super) async fn tell(
     what: &str,
     json: bool,
 ) -> anyhow::Result<()> {
+    let places = Places::ask(client, [&view.job].into_iter()).await;
     if json {
         let names = Names::ask(client).await;
-        out::line(serde_json::to_string(&JobJson::of_view(view, &names))?)?;
+        out::line(serde_json::to_string(&JobJson::of_view(view, &names, &places))?)?;
     } else {
         out::line(became(view, what))?;
     }
-    nobody::notes(client, view).await.into_iter().for_each(out::note);
+    nobody::notes(view, &places).into_iter().for_each(out::note);
     Ok(())
 }
 
 fn became(view: &JobView, what: &str) -> String {
     let name = &view.name;
     let next = match (view.enabled, view.next) {
-        (_, Some(next)) => format!("; its next tick is {}", when(view, next, wall())),
+        (_, Some(next)) => {
+            let fires = next + words::delay(name, &view.job);
+            format!("; its next tick is {}", when(view, fires, wall()))
+        }
         (true, None) => "; it has no tick to come".to_owned(),
         (false, None) => format!("; it fires nothing until `umbel job enable {name}`"),
     };
@@ -72,6 +78,7 @@ fn when(view: &JobView, at: Wall, now: Wall) -> String {
 fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
     let JobView { name, job, source, enabled, since, next, counts, history, .. } = view;
     let args = printable(&String::from_utf8_lossy(&job.args));
+    let delay = words::delay(name, job);
     let state = match source {
         Source::File { .. } => format!("{}; defined in cluster.toml", words::enabled(*enabled)),
         Source::Live => words::enabled(*enabled).to_owned(),
@@ -88,7 +95,7 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
         ("args", args),
         ("on", words::hosts(job)),
         ("state", state),
-        ("next", next.map_or_else(|| "none".to_owned(), |next| when(view, next, now))),
+        ("next", next.map_or_else(|| "none".to_owned(), |next| when(view, next + delay, now))),
         ("counts", counted(*counts)),
     ];
     if let Some(command) = &job.command {
@@ -101,7 +108,7 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
     told.push(("overlap", words::overlap(job.overlap).to_owned()));
     let place = Place::or_utc(&job.timezone);
     let said = [
-        ("jitter", (!job.jitter.is_zero()).then(|| spelled(job.jitter))),
+        ("jitter", (!job.jitter.is_zero()).then(|| jitter(job.jitter, delay))),
         ("start", job.start.map(|at| place.show(at))),
         ("end", job.end.map(|at| place.show(at))),
         ("max runs", job.max_runs.map(count)),
@@ -119,6 +126,11 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
         lines.extend(ticks(view, TICKS_SHOWN, now, names));
     }
     lines
+}
+
+/// What it may be, and what it is for this job.
+fn jitter(most: Span, delay: Span) -> String {
+    format!("{}, of which this job's ticks have {}", spelled(most), spelled(delay))
 }
 
 /// How a task is treated, as far as that is said.
@@ -202,11 +214,11 @@ mod tests {
             "schedule  30 2 * * * UTC",
             "on        one of the nodes with role=db",
             "state     disabled; defined in cluster.toml",
-            "next      Wed 2023-11-15 00:13:20 +00:00 (in 2h)",
+            "next      Wed 2023-11-15 00:13:49 +00:00 (in 2h)",
             "counts    0 fired, 0 succeeded, 1,200 failed, 0 cancelled, 0 missed, 0 skipped",
             "failing   3 in a row",
             "misfire   of late ticks the last one is fired; late is after 1m",
-            "jitter    1m",
+            "jitter    1m, of which this job's ticks have 29s914ms",
             "alert     tell on failure, recovery\n          \
              queue ops, priority 9, backoff 2s at first",
         ] {

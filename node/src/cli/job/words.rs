@@ -1,9 +1,10 @@
 //! Jobs and their ticks in the words that people read.
 
 use umbel_protocol::job::{
-    Alert, Job, Misfire, On, Overlap, Schedule, Source, TickEnd, TickEnds, TickRecord, TickRun,
-    Verdict,
+    Alert, Job, JobName, Misfire, On, Overlap, Schedule, Source, TickEnd, TickEnds, TickRecord,
+    TickRun, Verdict, due,
 };
+use umbel_protocol::time::Span;
 
 use super::moment::Place;
 use crate::cli::time::count_of;
@@ -16,6 +17,11 @@ pub(super) fn schedule(job: &Job) -> String {
         Schedule::Cron(text) => format!("{text} {}", job.timezone),
         Schedule::Every(span) => format!("every {}", spelled(*span)),
     }
+}
+
+/// By how much all its ticks come later, so that those of many jobs spread.
+pub(super) fn delay(name: &JobName, job: &Job) -> Span {
+    due::offset(name, job.jitter)
 }
 
 /// How many nodes run a tick.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use umbel_protocol::job::{Job, Overlap, Plan, Schedule, due};
+use umbel_protocol::job::{Job, Misfire, On, Overlap, Plan, Schedule, due};
 use umbel_protocol::time::Span;
 
 use super::super::super::cron_doubt::{Doubt, doubt};
@@ -58,7 +58,13 @@ impl Doubts {
         }
         never(job, when, raw, around, problems);
         let limit = job.template.options.time_limit;
-        often(job, when, limit.or_else(|| known.and_then(|task| task.time_limit)), problems);
+        let limit = limit.or_else(|| known.and_then(|task| task.time_limit));
+        often(job, when, limit, problems);
+        overlapped(job, raw, problems);
+        // How long a handler in Rust may take is said where it is registered.
+        if known.is_some() || what.command.is_some() {
+            unwatched(job, raw, limit, problems);
+        }
     }
 
     /// Tasks that the file does not know.
@@ -112,8 +118,11 @@ fn never(
     };
     match (&job.schedule, job.end) {
         // What has just passed is fired at once.
-        (Schedule::At(at), None)
-            if *at <= around.now && around.now.since(*at) <= job.grace() && job.start.is_none() =>
+        (Schedule::At(at), _)
+            if *at <= around.now
+                && around.now.since(*at) <= job.grace()
+                && job.start.is_none_or(|start| start <= *at)
+                && job.end.is_none_or(|end| *at < end) =>
         {
             return;
         }
@@ -160,6 +169,35 @@ fn often(job: &Job, when: &When, limit: Option<Span>, problems: &mut Problems<'_
             None => format!("this fires every {interval}"),
         });
         problems.warn(when.place.clone(), problem, helps.join("; "));
+    }
+}
+
+/// A job of which several late ticks are to fire at once, of which no more than one can run.
+fn overlapped(job: &Job, raw: &RawJob, problems: &mut Problems<'_>) {
+    let what = match (job.misfire, job.overlap) {
+        (Misfire::All { .. }, Overlap::Forbid) => {
+            "the first of several late ticks runs, and `overlap` skips the others"
+        }
+        (Misfire::All { .. }, Overlap::Replace) => {
+            "of several late ticks the last one runs, which cancels the others"
+        }
+        (Misfire::All { .. }, Overlap::Allow) | (Misfire::Once | Misfire::Skip, _) => return,
+    };
+    if let Some(misfire) = &raw.misfire {
+        problems.warn(misfire.span(), what, "write misfire = \"once\", or overlap = \"allow\"");
+    }
+}
+
+/// A job that has somebody told of ticks that are missed, but not of a run that never begins, or never ends.
+fn unwatched(job: &Job, raw: &RawJob, limit: Option<Span>, problems: &mut Problems<'_>) {
+    let begins = job.expires.is_some() || job.on == On::Each;
+    let is_watched = job.report_within.is_some() || (begins && limit.is_some());
+    let Some(place) = raw.present.key("alert").filter(|_| !is_watched) else {
+        return;
+    };
+    if job.alert.as_ref().is_some_and(|alert| alert.on_missed) {
+        let problem = "nobody is told of a run that waits for ever, or never ends";
+        problems.warn(place, problem, "write report_within = \"1h\", or as long as it may take");
     }
 }
 

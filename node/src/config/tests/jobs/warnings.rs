@@ -123,6 +123,75 @@ warning: this job never fires: there is no tick from its `start` to its `end`
 }
 
 #[test]
+fn late_ticks_that_meet_each_other_are_told() {
+    warned(&[
+        (
+            r#"[jobs.a]
+task = "umbel.noop"
+every = "1m"
+misfire = "all"
+overlap = "forbid""#,
+            r#"
+warning: the first of several late ticks runs, and `overlap` skips the others
+ --> cluster.toml:4:11
+  |
+4 | misfire = "all"
+  |           ^^^^^
+  = help: write misfire = "once", or overlap = "allow""#,
+        ),
+        (
+            r#"[jobs.a]
+task = "umbel.noop"
+every = "1m"
+misfire = "all"
+overlap = "replace""#,
+            r#"
+warning: of several late ticks the last one runs, which cancels the others
+ --> cluster.toml:4:11
+  |
+4 | misfire = "all"
+  |           ^^^^^
+  = help: write misfire = "once", or overlap = "allow""#,
+        ),
+    ]);
+}
+
+#[test]
+fn an_alert_that_cannot_tell_of_what_hangs_is_told() {
+    warned(&[(
+        r#"[tasks.page]
+webhook = "https://a"
+[jobs.a]
+every = "1m"
+run = ["a"]
+select = { role = "db" }
+time_limit = "5s"
+alert = "page""#,
+        r#"
+warning: nobody is told of a run that waits for ever, or never ends
+ --> cluster.toml:8:1
+  |
+8 | alert = "page"
+  | ^^^^^
+  = help: write report_within = "1h", or as long as it may take"#,
+    )]);
+    for watched in [
+        "report_within = \"5m\"",
+        "time_limit = \"5s\"\nexpires = \"5s\"",
+        "time_limit = \"5s\"\non = \"each\"",
+        "[jobs.a.alert]\ntask = \"page\"\non = [\"failure\"]",
+    ] {
+        let alert = if watched.contains("[jobs") { "" } else { "alert = \"page\"" };
+        let text = format!(
+            "[tasks.page]\nwebhook = \"https://a\"\n[jobs.a]\nevery = \"1m\"\nrun = [\"a\"]\n\
+             {alert}\n{watched}\n"
+        );
+        let warnings = parse(&text).warnings;
+        assert!(warnings.is_none(), "{text}\n{}", warnings.unwrap());
+    }
+}
+
+#[test]
 fn six_fields_that_may_be_five_are_told() {
     warned(&[
         (
