@@ -108,6 +108,33 @@ fn a_job_is_defined_watched_changed_and_removed() {
 }
 
 #[test]
+fn where_a_command_line_stands_is_told_to_whoever_looks_for_it_here() {
+    let program = Program::new();
+    for args in [
+        &["add", "a", "--run", "echo hi"][..],
+        &["add", "a", "--every", "1h", "--run", "pg_dump", "--file=/x", "shop"],
+        &["add", "a", "--run=echo hi", "--task", "say"],
+        &["add", "a", "--run"],
+        &["add", "a", "--command", "echo hi"],
+        &["edit", "a", "--run", "echo hi"],
+    ] {
+        let ran = program.run(&[&["job"], args].concat());
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (Some(2), ""),
+            "as any option that is none: {ran:?}"
+        );
+        assert!(ran.err.starts_with("error: nodes run only commands that stand in"), "{ran:?}");
+        for told in ["[jobs.NAME] with run = [", "[tasks.TASK] with command = [", "--task TASK"] {
+            assert!(ran.err.contains(told), "{told}: {ran:?}");
+        }
+        assert!(!ran.err.contains("--cron"), "{ran:?}");
+    }
+    let ran = program.run(&["job", "add", "--help"]);
+    assert!(ran.ok && !ran.out.contains("--run"), "{ran:?}");
+}
+
+#[test]
 fn a_tick_that_each_node_runs_is_shown_node_by_node() {
     let program = Program::new();
     let node = Node::start(&program);
