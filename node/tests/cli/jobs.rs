@@ -135,6 +135,16 @@ fn where_a_command_line_stands_is_told_to_whoever_looks_for_it_here() {
 }
 
 #[test]
+fn an_offset_is_no_zone_and_none_is_offered_that_means_the_opposite() {
+    let program = Program::new();
+    let next = |zone: &str| program.run(&["job", "next", "@daily", "--timezone", zone]);
+    let ran = next("GMT+2");
+    assert!(ran.code == Some(1) && !ran.err.contains("Etc/"), "{ran:?}");
+    assert!(ran.err.contains("an offset from UTC is no zone, "), "{ran:?}");
+    assert!(next("Etc/GMT+2").out.contains(" 00:00:00 -02:00"));
+}
+
+#[test]
 fn a_tick_that_each_node_runs_is_shown_node_by_node() {
     let program = Program::new();
     let node = Node::start(&program);

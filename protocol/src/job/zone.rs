@@ -53,7 +53,7 @@ impl Zones {
             return UnknownZone { name, alike: Vec::new() };
         }
         let known = self.0.available().map(|known| known.as_str().to_owned());
-        let known: Vec<_> = known.filter(|known| !is_of_host(known)).collect();
+        let known: Vec<_> = known.filter(|known| !is_of_host(known) && !is_offset(known)).collect();
         let known = || known.iter().map(String::as_str);
         // Who writes only the city means the zone that is called after it.
         let city = name.replace(' ', "_");
@@ -61,7 +61,7 @@ impl Zones {
             known.rsplit_once('/').is_some_and(|(_, last)| last.eq_ignore_ascii_case(&city))
         };
         let mut near: Vec<_> = known().filter(is_city).map(str::to_owned).collect();
-        if near.is_empty() {
+        if near.is_empty() && !is_offset(name) {
             near = alike(name, known());
         }
         UnknownZone { name: name.to_owned(), alike: near }
@@ -71,6 +71,22 @@ impl Zones {
 /// Whether that is another zone on each host, whatever its database has under that name.
 fn is_of_host(name: &str) -> bool {
     ["localtime", "posixrules"].iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// Whether it says how far clocks are from UTC, as in `UTC+2`.
+///
+/// Zones that are called so are never offered: in their names the sign is turned round, so that the
+/// clocks of Etc/GMT+2 are behind UTC.
+fn is_offset(name: &str) -> bool {
+    let name = name
+        .get(..4)
+        .filter(|area| area.eq_ignore_ascii_case("Etc/"))
+        .map_or(name, |area| name.strip_prefix(area).unwrap_or_default());
+    let name = name.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_start();
+    name.strip_prefix(['+', '-', '\u{2212}']).is_some_and(|digits| {
+        digits.starts_with(|c: char| c.is_ascii_digit())
+            && digits.chars().all(|c| c.is_ascii_digit() || c == ':')
+    })
 }
 
 /// A time zone. Its clones share what is known of it.
@@ -113,7 +129,7 @@ pub(super) struct Stretch {
 
 /// The database has no zone of that name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("there is no time zone {name:?}; {}", suggest(alike))]
+#[error("there is no time zone {name:?}; {}", self.suggest())]
 pub struct UnknownZone {
     /// The name, cut to what names may have.
     pub name: String,
@@ -121,12 +137,24 @@ pub struct UnknownZone {
     pub alike: Vec<String>,
 }
 
-fn suggest(alike: &[String]) -> String {
-    if alike.is_empty() {
-        return "zones are called after a region and a city, as in Europe/Berlin, or UTC"
-            .to_owned();
+impl UnknownZone {
+    /// How zones are called, for whoever can be offered none.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        if is_offset(&self.name) {
+            "an offset from UTC is no zone, for clocks are put forward and back; write a region and a \
+             city, as in Europe/Berlin, or UTC"
+        } else {
+            "zones are called after a region and a city, as in Europe/Berlin, or UTC"
+        }
     }
-    format!("did you mean {}?", alike.join(" or "))
+
+    fn suggest(&self) -> String {
+        if self.alike.is_empty() {
+            return self.rule().to_owned();
+        }
+        format!("did you mean {}?", self.alike.join(" or "))
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +183,26 @@ mod tests {
         ] {
             let error = zones.zone(name).map(|_| ()).expect_err("unknown").to_string();
             assert!(error.starts_with(text), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn offsets_are_no_zones_and_none_is_offered_that_turns_their_sign_round() {
+        let zones = Zones::bundled();
+        for name in
+            ["GMT+2", "gmt-10", "UTC+2", "UTC+02:00", "UTC \u{2212}5", "+01:00", "-5", "Etc/GMT+20"]
+        {
+            let error = zones.zone(name).map(|_| ()).expect_err(name);
+            assert!(error.alike.is_empty(), "{error}");
+            assert!(error.to_string().contains("; an offset from UTC is no zone"), "{error}");
+        }
+        let error = zones.zone("Etc/GMT2").map(|_| ()).expect_err("unknown");
+        assert!(!error.alike.iter().any(|known| known.contains(['+', '-'])), "{error}");
+        for name in ["Etc/GMT+2", "etc/gmt-14", "GMT+0"] {
+            assert!(zones.zone(name).is_ok(), "{name}");
+        }
+        for name in ["", "Etc", "é+2", "EST5EDT", "America/Port-au-Prince", "GMT+", "+2x", "+:"] {
+            assert!(!is_offset(name), "{name}");
         }
     }
 
