@@ -40,6 +40,13 @@ fn a_file_is_read_again_and_a_broken_one_changes_nothing() {
     let told = "jobs: 2 in the file: 1 new, 1 changed (version 2)\n  tasks: 1 new or changed, 0 gone\n  [slots] changed";
     assert!(ran.out.contains(told), "{ran:?}");
     prints(&program, " two");
+    // The same file again, for a program.
+    let ran = program.run(&["config", "reload", "--json"]);
+    let [line] = &ran.json()[..] else { panic!("{ran:?}") };
+    assert_eq!((ran.code, &line["version"], &line["current"]), (Some(0), &2.into(), &true.into()));
+    assert!(line["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+    assert_eq!(line["notes"][0], "jobs: 2 in the file (version 2)");
+    assert!(line["notes"][1].as_str().unwrap().starts_with("[slots] changed: "), "{line}");
     let names = || {
         let jobs = program.run(&["job", "list", "--json"]).json();
         jobs.iter().map(|job| job["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
@@ -51,6 +58,8 @@ fn a_file_is_read_again_and_a_broken_one_changes_nothing() {
         .unwrap();
     let ran = program.run(&["config", "reload"]);
     assert!(!ran.ok && ran.err.contains("cron = \"0 25 * * *\""), "{ran:?}");
+    let json = program.run(&["config", "reload", "--json"]);
+    assert_eq!((json.code, json.out.as_str(), json.err), (Some(1), "", ran.err));
     assert_eq!(names(), ["greet", "later"]);
 
     // A signal does the same as the command; a job that is gone from the file is gone.
