@@ -108,9 +108,11 @@ impl Zone {
         let mut next = Some((from.as_second(), self.offset(from)));
         iter::from_fn(move || {
             let (start, offset) = next?;
-            next = changes.next().map(|change| {
+            let change = changes.next().map(|change| {
                 (change.timestamp().as_second(), i64::from(change.offset().seconds()))
             });
+            // Where a database has no rule for the time to come, jiff tells the last change for ever.
+            next = change.filter(|(at, _)| *at > start);
             Some(Stretch { start, end: next.map_or(i64::MAX, |(end, _)| end), offset })
         })
     }
@@ -231,5 +233,28 @@ mod tests {
         }
         let utc: Vec<_> = Zone::UTC.stretches(from).collect();
         assert_eq!(utc, [Stretch { start: 1_700_000_000, end: i64::MAX, offset: 0 }]);
+    }
+
+    #[test]
+    fn clocks_stay_as_they_are_where_a_database_has_no_rule_for_the_time_to_come() {
+        // One change, to two hours ahead, and no rule: the first version of these files has none.
+        let changed_at = 1_000_000_000_i32;
+        let counts = [0_u32, 0, 0, 1, 2, 4].map(u32::to_be_bytes).concat();
+        let offsets =
+            [3_600_i32, 7_200].map(|offset| [&offset.to_be_bytes()[..], &[0, 0]].concat());
+        let file = [b"TZif", &[0; 16][..], &counts, &changed_at.to_be_bytes(), &[1]].concat();
+        let file = [&file[..], &offsets.concat(), b"NOW\0"].concat();
+        let zone = Zone(TimeZone::tzif("Test/Nowhere", &file).unwrap());
+        let stretches = |from: i64| {
+            let stretches = zone.stretches(Timestamp::from_second(from).unwrap());
+            stretches.take(5).map(|stretch| (stretch.start, stretch.end, stretch.offset))
+        };
+        let changed_at = i64::from(changed_at);
+        let after = (changed_at, i64::MAX, 7_200);
+        let before = (changed_at - 9, changed_at, 3_600);
+        assert_eq!(stretches(changed_at - 9).collect::<Vec<_>>(), [before, after]);
+        assert_eq!(stretches(changed_at).collect::<Vec<_>>(), [after]);
+        let later = (changed_at + 9, i64::MAX, 7_200);
+        assert_eq!(stretches(changed_at + 9).collect::<Vec<_>>(), [later]);
     }
 }
