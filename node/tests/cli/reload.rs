@@ -79,6 +79,43 @@ fn a_file_is_read_again_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
+fn a_signal_with_a_broken_file_changes_nothing_and_ends_nothing() {
+    let program = Program::new();
+    let node = Node::start_with(&program, &file(r#"["echo", "one"]"#));
+    prints(&program, " one");
+    let config = program.path("cluster.toml");
+    let log = || fs::read_to_string(program.path("log")).unwrap();
+    let refused = || log().matches("the file is not taken over: the old one holds").count();
+
+    // One that says what makes no sense, one that is no TOML, and none at all.
+    let broken = file(r#"["echo", "two"]"#) + "[jobs.bad]\ncron = \"0 25 * * *\"\n";
+    for (count, text) in [(1, Some(broken.as_str())), (2, Some("[jobs")), (3, None)] {
+        match text {
+            Some(text) => fs::write(&config, text).unwrap(),
+            None => fs::remove_file(&config).unwrap(),
+        }
+        node.tell(Signal::SIGHUP);
+        eventually("it is refused", || refused() == count);
+    }
+    assert!(log().contains(&format!("{config}:8:11")), "{}", log());
+    assert_eq!(program.run(&["job", "list", "--json"]).json().len(), 1);
+
+    // It goes on as before: with its ticks, and with a file that is good again.
+    let fired = || {
+        let job = &program.run(&["job", "show", "greet", "--json"]).json()[0];
+        job["counts"]["fired"].as_u64().unwrap()
+    };
+    let before = fired();
+    eventually("it fires", || fired() > before);
+    assert!(printed(&program).ends_with(" one"), "{}", printed(&program));
+    fs::write(&config, file(r#"["echo", "three"]"#)).unwrap();
+    node.tell(Signal::SIGHUP);
+    prints(&program, " three");
+    assert_eq!(refused(), 3);
+    node.stop();
+}
+
+#[test]
 fn a_node_that_starts_with_a_former_file_does_not_bring_it_back() {
     let program = Program::new();
     let (old, new) = (file(r#"["echo", "old"]"#), file(r#"["echo", "new"]"#));
