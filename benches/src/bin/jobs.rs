@@ -236,7 +236,8 @@ async fn measure() -> Result<(), String> {
     fired.tell();
     begun.tell();
     node.stop().await;
-    fired.check().and(begun.check())
+    fired.check()?;
+    begun.check()
 }
 
 #[cfg(test)]
