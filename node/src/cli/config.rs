@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use serde::Serialize;
 use umbel_protocol::id::NodeId;
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::meta::FileVerdict;
@@ -13,15 +14,22 @@ use umbel_protocol::wire::{MemberStatus, Reloaded, Welcome};
 use super::connect::ConnectArgs;
 use super::{Done, block_on, failure, out};
 use crate::client::Client;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Problem, Report};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Check a cluster.toml; every problem is shown with its line, and what may not
     /// be meant
+    ///
+    /// With --json a good file has a line with "file", "cluster", how many "seeds", "queues", "tasks"
+    /// and "jobs" it has, and "warnings", a list of "line", "column", "message" and "help", which may be
+    /// null. One that cannot be used has none: its problems are told on stderr only.
     Check {
         /// The file
         file: PathBuf,
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Have nodes read their file again
     ///
@@ -29,7 +37,15 @@ pub(super) enum ConfigCommand {
     /// is started anew. A file that cannot be used changes nothing. Asked are the nodes of the cluster
     /// on this host, or all of those of --connect; it is an error if their files have different jobs.
     /// SIGHUP does the same.
+    ///
+    /// With --json each node that has taken its file over has a line with "address", "notes", a list of
+    /// what there is to tell, "version", the number of the file whose jobs the cluster has, and
+    /// "current", whether that is the file of this node. Both are null while the cluster does not answer.
+    /// What went wrong is told on stderr only.
     Reload {
+        /// Print one line of JSON for each node
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connect: ConnectArgs,
     },
@@ -37,12 +53,23 @@ pub(super) enum ConfigCommand {
 
 pub(super) fn run(command: ConfigCommand) -> anyhow::Result<Done> {
     match command {
-        ConfigCommand::Check { file } => check(&file),
-        ConfigCommand::Reload { connect } => block_on(reload(connect)),
+        ConfigCommand::Check { file, json } => check(&file, json),
+        ConfigCommand::Reload { json, connect } => block_on(reload(json, connect)),
     }
 }
 
-async fn reload(connect: ConnectArgs) -> anyhow::Result<Done> {
+/// What a node says that has read its file again.
+#[derive(Debug, Serialize)]
+struct ReloadedLine<'a> {
+    address: &'a str,
+    notes: &'a [String],
+    /// Which file's jobs the cluster has; this and the next are null while it does not answer.
+    version: Option<u64>,
+    /// Whether those are the jobs of this node's file.
+    current: Option<bool>,
+}
+
+async fn reload(json: bool, connect: ConnectArgs) -> anyhow::Result<Done> {
     let target = connect.target()?;
     let mut done = Done::Well;
     // What each says of the jobs that it has read.
@@ -56,12 +83,7 @@ async fn reload(connect: ConnectArgs) -> anyhow::Result<Done> {
         };
         match result.await {
             Ok(Reloaded { notes, jobs }) => {
-                let notes = if notes.is_empty() {
-                    "nothing has changed".to_owned()
-                } else {
-                    notes.join("\n  ")
-                };
-                out::line(format!("{address} has read its file again: {notes}"))?;
+                tell(address, &notes, jobs, json)?;
                 files.extend(jobs.map(|verdict| (address.as_str(), verdict)));
             }
             Err(why) => {
@@ -79,6 +101,28 @@ async fn reload(connect: ConnectArgs) -> anyhow::Result<Done> {
         out::note(note);
     }
     Ok(done)
+}
+
+/// Tells what a node has read, at once: the next one may take its time.
+fn tell(
+    address: &str,
+    notes: &[String],
+    jobs: Option<FileVerdict>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let mut results = out::Results::new();
+    if json {
+        let version = jobs.map(|verdict| verdict.number);
+        let current = jobs.map(|verdict| verdict.is_current);
+        results.json(&ReloadedLine { address, notes, version, current })?;
+    } else {
+        let notes = match notes.is_empty() {
+            true => "nothing has changed".to_owned(),
+            false => notes.join("\n  "),
+        };
+        results.line(format!("{address} has read its file again: {notes}"))?;
+    }
+    Ok(results.flush()?)
 }
 
 /// What is wrong if the nodes at these addresses have not read the same jobs: of two files the one that
@@ -152,7 +196,39 @@ impl Others {
 /// Nodes that are told by their names.
 const SHOWN_MAX: usize = 20;
 
-fn check(file: &Path) -> anyhow::Result<Done> {
+/// What a good file says.
+#[derive(Debug, Serialize)]
+struct CheckLine<'a> {
+    file: String,
+    /// What the cluster is called.
+    cluster: &'a str,
+    /// How many of them there are.
+    seeds: usize,
+    queues: usize,
+    tasks: usize,
+    jobs: usize,
+    /// What may not be meant.
+    warnings: Vec<WarningLine<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct WarningLine<'a> {
+    line: usize,
+    column: usize,
+    message: &'a str,
+    /// Null where nobody can know what to write instead.
+    help: Option<&'a str>,
+}
+
+impl<'a> WarningLine<'a> {
+    fn of(warning: &'a Problem) -> Self {
+        let Problem { line, column, message, help, .. } = warning;
+        let help = (!help.is_empty()).then_some(help.as_str());
+        Self { line: *line, column: *column, message, help }
+    }
+}
+
+fn check(file: &Path, json: bool) -> anyhow::Result<Done> {
     let config = match Config::load(file) {
         Ok(config) => config,
         Err(ConfigError::Invalid(report)) => {
@@ -165,6 +241,21 @@ fn check(file: &Path) -> anyhow::Result<Done> {
     let Config { cluster, queues, tasks, jobs, warnings, .. } = &config;
     if let Some(warnings) = warnings {
         out::note(format!("{warnings}\n"));
+    }
+    if json {
+        let warnings = warnings.iter().flat_map(Report::problems);
+        let mut results = out::Results::new();
+        results.json(&CheckLine {
+            file: file.display().to_string(),
+            cluster: &cluster.name,
+            seeds: cluster.seeds.len(),
+            queues: queues.len(),
+            tasks: tasks.len(),
+            jobs: jobs.len(),
+            warnings: warnings.map(WarningLine::of).collect(),
+        })?;
+        results.flush()?;
+        return Ok(Done::Well);
     }
     let many = |count: usize, what: &str| match count {
         1 => format!("1 {what}"),

@@ -44,6 +44,11 @@ impl Report {
         &self.problems
     }
 
+    /// The file that it is about, as it was named.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
     /// Each problem in a line of its own, as a log wants it, without those that are none where there
     /// are handlers of their own for the tasks that `is_known` tells.
     pub(crate) fn lines(&self, is_known: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {

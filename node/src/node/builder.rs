@@ -371,7 +371,7 @@ fn warn_of(config: &Config, registry: &Registry) {
     }
     let rest = lines.count();
     if rest > 0 {
-        warn!("{rest} more warnings: see `umbel config check`");
+        warn!("{rest} more warnings: see `umbel config check {}`", warnings.file());
     }
 }
 

@@ -117,9 +117,10 @@ impl Reloader {
         let mut notes: Vec<String> = tasks_changed(&self.config, &config).into_iter().collect();
         notes.extend(not_taken(&self.config, &config));
         if let Some(warnings) = &config.warnings {
+            let file = warnings.file();
             let warnings = warnings.lines(|task| registry.get(task).is_some());
             notes.extend(first(warnings, |more| {
-                format!("{more} more warnings: see `umbel config check`")
+                format!("{more} more warnings: see `umbel config check {file}`")
             }));
         }
         // Pools are made at the start: what has changed of slots and queues waits for the next one.

@@ -19,13 +19,14 @@ impl Node {
         Self::start_with(program, CONFIG)
     }
 
-    /// Starts one whose file says this.
+    /// Starts one whose file says this. Its log goes into a file called `log`.
     pub(crate) fn start_with(program: &Program, text: &str) -> Self {
+        let log = fs::File::options().create(true).append(true).open(program.path("log")).unwrap();
         let config = program.path("cluster.toml");
         fs::write(&config, text).unwrap();
         let args = ["node", "-c", &config, "--name", "a", "--listen", "127.0.0.1:0", "--tethered"];
         let mut command = program.command(&args);
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut child = piped.spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();

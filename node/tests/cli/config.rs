@@ -13,6 +13,8 @@ fn jobs_are_checked() {
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
     let place = format!(" --> {file}:2:11\n  |\n2 | cron = \"0 25 * * *\"\n  |           ^^\n");
     assert!(ran.err.starts_with("error: ") && ran.err.contains(&place), "{}", ran.err);
+    let json = program.run(&["config", "check", &file, "--json"]);
+    assert_eq!((json.code, json.out, json.err), (ran.code, ran.out, ran.err));
 }
 
 #[test]
@@ -31,6 +33,20 @@ fn what_may_not_be_meant_is_said_and_no_error() {
             "warning: there is no [tasks.pag] here\n --> {file}:5:8\n  |\n5 | task = \"pag\"\n  |        \
              ^^^^^\n  = help: {help}\n\n"
         )
+    );
+    // With --json stdout has the same for a program, and stderr stays.
+    let json = program.run(&["config", "check", &file, "--json"]);
+    assert_eq!((json.code, &json.err), (Some(0), &ran.err));
+    let [line] = &json.json()[..] else { panic!("{json:?}") };
+    let warning = serde_json::json!(
+        { "line": 5, "column": 8, "message": "there is no [tasks.pag] here", "help": help }
+    );
+    assert_eq!(
+        *line,
+        serde_json::json!({
+            "file": file, "cluster": "umbel", "seeds": 0, "queues": 1, "tasks": 1, "jobs": 1,
+            "warnings": [warning],
+        })
     );
     // A node begins with that, and ends here for another reason.
     let ran = program.run(&["node", "-c", &file, "--listen", "127.0.0.1:0", "--name", "No"]);

@@ -110,6 +110,18 @@ fn clocks_are_those_that_are_said() {
     assert!(ran.ok && ran.out.contains("timezone = \"Asia/Tokyo\"\n"), "{ran:?}");
     assert!(ran.err.contains("by the clocks of Asia/Tokyo, as TZ says"), "{ran:?}");
     assert!(!import("nowhere").err.contains("as TZ says"));
+
+    // Of entries that say so themselves nothing else is said.
+    fs::write(&file, "CRON_TZ=Europe/Berlin\n@daily backup\n@hourly poll\n").unwrap();
+    let ran = import("Asia/Tokyo");
+    assert!(ran.ok && !ran.err.contains("by the clocks of"), "{ran:?}");
+    assert!(!ran.out.contains("Asia/Tokyo"), "{ran:?}");
+    fs::write(&file, "@daily a\nCRON_TZ=Europe/Berlin\n@daily b\nCRON_TZ=\n@daily c\n").unwrap();
+    let ran = import("Asia/Tokyo");
+    let told =
+        "note: times that stand below no CRON_TZ (line 1, 5) are read by the clocks of Asia/Tokyo";
+    assert!(ran.ok && ran.err.contains(told), "{ran:?}");
+    assert_eq!(ran.out.matches("timezone = \"Asia/Tokyo\"").count(), 2, "{ran:?}");
 }
 
 #[test]

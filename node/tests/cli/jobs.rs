@@ -1,5 +1,7 @@
 //! Periodic jobs on the command line: what is said of them, and what becomes of them.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::cluster::Node;
@@ -105,6 +107,73 @@ fn a_job_is_defined_watched_changed_and_removed() {
     assert_eq!((&removed["name"], &removed["removed"]), (&"often".into(), &true.into()));
     assert_eq!(program.run(&["job", "list", "--json"]).out, "");
     node.stop();
+}
+
+#[test]
+fn where_a_command_line_stands_is_told_to_whoever_looks_for_it_here() {
+    let program = Program::new();
+    for args in [
+        &["add", "a", "--run", "echo hi"][..],
+        &["add", "a", "--every", "1h", "--run", "pg_dump", "--file=/x", "shop"],
+        &["add", "a", "--run=echo hi", "--task", "say"],
+        &["add", "a", "--run"],
+        &["add", "a", "--command", "echo hi"],
+        &["edit", "a", "--run", "echo hi"],
+    ] {
+        let ran = program.run(&[&["job"], args].concat());
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (Some(2), ""),
+            "as any option that is none: {ran:?}"
+        );
+        assert!(ran.err.starts_with("error: nodes run only commands that stand in"), "{ran:?}");
+        for told in ["[jobs.NAME] with run = [", "[tasks.TASK] with command = [", "--task TASK"] {
+            assert!(ran.err.contains(told), "{told}: {ran:?}");
+        }
+        assert!(!ran.err.contains("--cron"), "{ran:?}");
+    }
+    let ran = program.run(&["job", "add", "--help"]);
+    assert!(ran.ok && !ran.out.contains("--run"), "{ran:?}");
+}
+
+#[test]
+fn an_offset_is_no_zone_and_none_is_offered_that_means_the_opposite() {
+    let program = Program::new();
+    let next = |zone: &str| program.run(&["job", "next", "@daily", "--timezone", zone]);
+    let ran = next("GMT+2");
+    assert!(ran.code == Some(1) && !ran.err.contains("Etc/"), "{ran:?}");
+    assert!(ran.err.contains("an offset from UTC is no zone, "), "{ran:?}");
+    assert!(next("Etc/GMT+2").out.contains(" 00:00:00 -02:00"));
+}
+
+/// What a database has of a place whose clocks are always a quarter to six hours ahead.
+fn zone_file() -> Vec<u8> {
+    let offset: i32 = 5 * 3_600 + 45 * 60;
+    // No changes and one offset, of which follows that it is no summer time and what it is called.
+    let counts = [0_u32, 0, 0, 0, 1, 4].map(u32::to_be_bytes).concat();
+    [b"TZif", &[0; 16][..], &counts, &offset.to_be_bytes(), &[0, 0], b"NOW\0"].concat()
+}
+
+#[test]
+fn a_database_of_time_zones_that_the_environment_names_is_the_one_that_counts() {
+    let program = Program::new();
+    let dir = program.path("zoneinfo");
+    fs::create_dir_all(format!("{dir}/Test")).unwrap();
+    fs::write(format!("{dir}/Test/Nowhere"), zone_file()).unwrap();
+    let next = |directory: &str, zone: &str| {
+        let mut next = program.command(&["job", "next", "@daily", "--timezone", zone]);
+        Ran::from(next.env("TZDIR", directory).output().unwrap())
+    };
+    let ran = next(&dir, "Test/Nowhere");
+    assert!(ran.ok && ran.out.contains(" 00:00:00 +05:45"), "{ran:?}");
+    let ran = next(&dir, "Europe/Berlin");
+    assert!(!ran.ok && ran.err.contains("there is no time zone \"Europe/Berlin\""), "{ran:?}");
+    // Without it those of the binary count, and so they do if there is none.
+    for directory in ["", "/nowhere"] {
+        assert!(next(directory, "Europe/Berlin").ok, "{directory}");
+        let ran = next(directory, "Test/Nowhere");
+        assert!(!ran.ok && ran.err.contains("no time zone \"Test/Nowhere\""), "{ran:?}");
+    }
 }
 
 #[test]

@@ -40,6 +40,13 @@ fn a_file_is_read_again_and_a_broken_one_changes_nothing() {
     let told = "jobs: 2 in the file: 1 new, 1 changed (version 2)\n  tasks: 1 new or changed, 0 gone\n  [slots] changed";
     assert!(ran.out.contains(told), "{ran:?}");
     prints(&program, " two");
+    // The same file again, for a program.
+    let ran = program.run(&["config", "reload", "--json"]);
+    let [line] = &ran.json()[..] else { panic!("{ran:?}") };
+    assert_eq!((ran.code, &line["version"], &line["current"]), (Some(0), &2.into(), &true.into()));
+    assert!(line["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+    assert_eq!(line["notes"][0], "jobs: 2 in the file (version 2)");
+    assert!(line["notes"][1].as_str().unwrap().starts_with("[slots] changed: "), "{line}");
     let names = || {
         let jobs = program.run(&["job", "list", "--json"]).json();
         jobs.iter().map(|job| job["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
@@ -51,6 +58,8 @@ fn a_file_is_read_again_and_a_broken_one_changes_nothing() {
         .unwrap();
     let ran = program.run(&["config", "reload"]);
     assert!(!ran.ok && ran.err.contains("cron = \"0 25 * * *\""), "{ran:?}");
+    let json = program.run(&["config", "reload", "--json"]);
+    assert_eq!((json.code, json.out.as_str(), json.err), (Some(1), "", ran.err));
     assert_eq!(names(), ["greet", "later"]);
 
     // A signal does the same as the command; a job that is gone from the file is gone.
@@ -66,6 +75,43 @@ fn a_file_is_read_again_and_a_broken_one_changes_nothing() {
     assert!(program.run(&["config", "reload"]).ok);
     let job = &program.run(&["job", "show", "greet", "--json"]).json()[0];
     assert_eq!((&job["enabled"], &job["from"]), (&false.into(), &"file".into()));
+    node.stop();
+}
+
+#[test]
+fn a_signal_with_a_broken_file_changes_nothing_and_ends_nothing() {
+    let program = Program::new();
+    let node = Node::start_with(&program, &file(r#"["echo", "one"]"#));
+    prints(&program, " one");
+    let config = program.path("cluster.toml");
+    let log = || fs::read_to_string(program.path("log")).unwrap();
+    let refused = || log().matches("the file is not taken over: the old one holds").count();
+
+    // One that says what makes no sense, one that is no TOML, and none at all.
+    let broken = file(r#"["echo", "two"]"#) + "[jobs.bad]\ncron = \"0 25 * * *\"\n";
+    for (count, text) in [(1, Some(broken.as_str())), (2, Some("[jobs")), (3, None)] {
+        match text {
+            Some(text) => fs::write(&config, text).unwrap(),
+            None => fs::remove_file(&config).unwrap(),
+        }
+        node.tell(Signal::SIGHUP);
+        eventually("it is refused", || refused() == count);
+    }
+    assert!(log().contains(&format!("{config}:8:11")), "{}", log());
+    assert_eq!(program.run(&["job", "list", "--json"]).json().len(), 1);
+
+    // It goes on as before: with its ticks, and with a file that is good again.
+    let fired = || {
+        let job = &program.run(&["job", "show", "greet", "--json"]).json()[0];
+        job["counts"]["fired"].as_u64().unwrap()
+    };
+    let before = fired();
+    eventually("it fires", || fired() > before);
+    assert!(printed(&program).ends_with(" one"), "{}", printed(&program));
+    fs::write(&config, file(r#"["echo", "three"]"#)).unwrap();
+    node.tell(Signal::SIGHUP);
+    prints(&program, " three");
+    assert_eq!(refused(), 3);
     node.stop();
 }
 
@@ -129,7 +175,9 @@ fn warnings_are_told_last_and_not_all_of_them() {
     fs::write(program.path("cluster.toml"), format!("[cluster]\npartitions = 16\n{jobs}")).unwrap();
     let ran = program.run(&["config", "reload"]);
     assert!(ran.ok && ran.out.contains(": jobs: 25 in the file: 25 new (version 1)\n"), "{ran:?}");
-    assert!(ran.out.ends_with("\n  5 more warnings: see `umbel config check`\n"), "{ran:?}");
+    let file = program.path("cluster.toml");
+    let last = format!("\n  5 more warnings: see `umbel config check {file}`\n");
+    assert!(ran.out.ends_with(&last), "{ran:?}");
     assert_eq!(ran.out.lines().count(), 22, "{ran:?}");
     node.stop();
 }

@@ -24,6 +24,7 @@ use clap::Args;
 use umbel_protocol::job::Labels;
 
 use self::convert::{Import, convert};
+use self::crontab::Line;
 use self::name::{NamesGiven, Prefix};
 use self::write::Where;
 use super::moment::Place;
@@ -78,11 +79,11 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Done> {
     if let Some(instead) = user::mistaken(&lines, *system) {
         bail!("{}: {instead}", file.display());
     }
-    let place = match timezone {
-        Some(name) => Place::named(name)?,
-        None => place_here()?,
+    let names = NamesGiven::new(prefix.clone().unwrap_or_default());
+    let import = match timezone {
+        Some(name) => convert(&lines, &Place::named(name)?.name, names),
+        None => convert_here(&lines, names)?,
     };
-    let import = convert(&lines, &place.name, NamesGiven::new(prefix.clone().unwrap_or_default()));
     let place = Where {
         select: select.clone().unwrap_or_default(),
         on: on.map(OnWord::meaning).unwrap_or_default(),
@@ -130,26 +131,45 @@ fn tell(import: &Import, place: &Where) -> Done {
     if import.lost.is_empty() { Done::Well } else { Done::Badly }
 }
 
-/// By whose clocks a crontab is read that does not say so.
-fn place_here() -> anyhow::Result<Place> {
-    // A cron may know nothing of the variable, so whoever has another clock there is told both.
-    let (place, why) = match (zone::of_variable(), zone::of_host()) {
-        (Some(place), Some(host)) if place.name != host.name => {
-            (place, format!("as TZ says, where this host has those of {}", host.name))
-        }
-        (Some(place), None) => (place, "as TZ says".to_owned()),
-        (_, Some(host)) => (host, "as on this host".to_owned()),
-        (None, None) => bail!(
+/// Makes jobs of a crontab by the clocks of this host, which is told of those for which it matters.
+fn convert_here(lines: &[Line<'_>], names: NamesGiven) -> anyhow::Result<Import> {
+    let here = place_here();
+    let place = here.as_ref().map_or_else(Place::utc, |(place, _)| place.clone());
+    let import = convert(lines, &place.name, names);
+    if import.zone_unsaid.is_empty() {
+        return Ok(import);
+    }
+    let Some((place, why)) = here else {
+        bail!(
             "this host does not say by whose clocks it goes: say --timezone ZONE, such as \
              Europe/Berlin"
-        ),
+        )
+    };
+    let times = if import.zone_unsaid.len() == import.jobs().count() {
+        "times".to_owned()
+    } else {
+        let unsaid: Vec<_> = import.zone_unsaid.iter().map(usize::to_string).collect();
+        format!("times that stand below no CRON_TZ (line {})", unsaid.join(", "))
     };
     out::note(format!(
-        "note: times are read by the clocks of {}, {why}; say --timezone ZONE if the crontab means \
+        "note: {times} are read by the clocks of {}, {why}; say --timezone ZONE if the crontab means \
          others",
         place.name
     ));
-    Ok(place)
+    Ok(import)
+}
+
+/// By whose clocks a crontab is read that does not say so, and why.
+fn place_here() -> Option<(Place, String)> {
+    // A cron may know nothing of the variable, so whoever has another clock there is told both.
+    match (zone::of_variable(), zone::of_host()) {
+        (Some(place), Some(host)) if place.name != host.name => {
+            Some((place, format!("as TZ says, where this host has those of {}", host.name)))
+        }
+        (Some(place), None) => Some((place, "as TZ says".to_owned())),
+        (_, Some(host)) => Some((host, "as on this host".to_owned())),
+        (None, None) => None,
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

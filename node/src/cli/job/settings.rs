@@ -3,6 +3,7 @@
 //! One file for each heading of the help: what is said there, and what it changes of a job.
 
 mod alert;
+mod command;
 mod what;
 mod what_if;
 mod when;
@@ -17,6 +18,7 @@ use umbel_protocol::task::Options;
 use umbel_protocol::time::Wall;
 
 use self::alert::AlertSettings;
+use self::command::NoCommand;
 use self::what::What;
 use self::what_if::WhatIf;
 use self::when::When;
@@ -41,6 +43,8 @@ pub(super) struct Settings {
     what_if: WhatIf,
     #[command(flatten)]
     alert: AlertSettings,
+    #[command(flatten)]
+    _command: NoCommand,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -21,6 +21,8 @@ pub(super) struct Import {
     pub(super) notes: Vec<String>,
     /// What is not as it was.
     pub(super) lost: Vec<String>,
+    /// The lines of the jobs of which the crontab does not say by whose clocks they run.
+    pub(super) zone_unsaid: Vec<usize>,
     /// Of the notes, those that are so of several entries.
     of_several: BTreeSet<String>,
 }
@@ -114,6 +116,9 @@ pub(super) fn convert(lines: &[Line<'_>], zone: &str, mut names: NamesGiven) -> 
                     };
                     job.line = *number;
                     job.comments = above;
+                    if variables.cron_zone.is_none() {
+                        import.zone_unsaid.push(*number);
+                    }
                     if let Some(user) = entry.user {
                         users.entry(user).or_default().push(*number);
                         job.lost = Some(format!("that user {user} runs it: {USER}"));

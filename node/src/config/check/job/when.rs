@@ -96,7 +96,7 @@ impl Times {
             }
             Err(error) => {
                 let help = if error.alike.is_empty() {
-                    ZONE_HELP.to_owned()
+                    error.rule().to_owned()
                 } else {
                     format!("did you mean \"{}\"?", error.alike.join("\" or \""))
                 };
@@ -162,4 +162,3 @@ impl Times {
 const EVERY_MIN: Span = Span::from_millis(1_000);
 const TIME_HELP: &str = "write \"2027-01-01T00:00:00Z\", with another offset in place of Z, or \
                          without one for a time in `timezone`";
-const ZONE_HELP: &str = "zones are called after a region and a city, as in Europe/Berlin, or UTC";

@@ -35,6 +35,19 @@ error: there is no time zone "Mars/Olympus_Mons"
         (
             r#"[jobs.a]
 task = "umbel.noop"
+cron = "@daily"
+timezone = "GMT+2""#,
+            r#"
+error: there is no time zone "GMT+2"
+ --> cluster.toml:4:12
+  |
+4 | timezone = "GMT+2"
+  |            ^^^^^^^
+  = help: an offset from UTC is no zone, for clocks are put forward and back; write a region and a city, as in Europe/Berlin, or UTC"#,
+        ),
+        (
+            r#"[jobs.a]
+task = "umbel.noop"
 at = "tomorrow""#,
             r#"
 error: "tomorrow" is not a time
