@@ -37,6 +37,8 @@ pub enum Defect {
     DispatchUncommitted,
     /// An executor starts what it is sent twice: `second_run_after_loss`, `exactly_one_run`.
     DoubleStart,
+    /// The owner of a job leaves the last of its hosts out: `each_host_has_its_run`, `jobs_are_fired`.
+    DropHost,
     /// An executor drops the outcome of a run that another owner decides:
     /// `second_run_after_loss`, `leased_runs_only`.
     DropRedirected,
@@ -109,7 +111,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -119,6 +121,7 @@ impl Defect {
         Self::CutOffIsCrash,
         Self::DispatchUncommitted,
         Self::DoubleStart,
+        Self::DropHost,
         Self::DropRedirected,
         Self::EditBlindly,
         Self::FireAgain,

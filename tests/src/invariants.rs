@@ -1,6 +1,7 @@
 //! The promises of the design, one file each.
 
 pub mod acknowledged_is_kept;
+pub mod each_host_has_its_run;
 pub mod every_task_ends;
 pub mod exactly_one_run;
 pub mod finished_never_runs;
@@ -67,6 +68,8 @@ pub struct Watch {
     pub applied: BTreeMap<GroupId, u64>,
     /// What was decided about ticks of jobs.
     pub ticks: ticks_fire_once::Ticks,
+    /// What each host has held of the cluster's facts.
+    pub held: each_host_has_its_run::Held,
     /// How far jobs have fired.
     pub fired: jobs_are_fired::Fired,
     /// Which process of which host was the last to fire a tick of each job.

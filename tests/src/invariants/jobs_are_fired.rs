@@ -15,8 +15,10 @@ use umbel_protocol::limits::TICKS_KEPT_MAX;
 use umbel_protocol::partition::Partition;
 use umbel_protocol::time::{Span, Wall};
 
+use super::each_host_has_its_run::Held;
 use super::majority_serves::{circles, has_bad_ways, has_majority, is_well};
 use super::{owner, partitions};
+use crate::faults::Slack;
 use crate::host::true_wall;
 use crate::jobs::{Purpose, What};
 use crate::network::LAG_FOR;
@@ -66,17 +68,30 @@ impl Known {
     }
 }
 
+/// A partition of which a copy has applied what none had before.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied<'a> {
+    /// The time zones that all know.
+    pub zones: &'a Zones,
+    /// Which.
+    pub id: PartitionId,
+    /// Of how many.
+    pub partitions: u16,
+    /// As it is then.
+    pub partition: &'a Partition,
+}
+
 /// A copy of a partition has applied what none had before.
 ///
 /// # Errors
 /// The first job that has fired otherwise than it says.
 pub fn on_applied(
     fired: &mut Fired,
-    zones: &Zones,
-    id: PartitionId,
-    partitions: u16,
-    partition: &Partition,
+    held: &Held,
+    slack: Slack,
+    applied: &Applied<'_>,
 ) -> Result<(), String> {
+    let Applied { zones: _, id, partitions, partition } = *applied;
     for (name, state) in partition.jobs() {
         let now = Known::of(state);
         let Some(before) = fired.known.insert(name.clone(), now) else {
@@ -92,7 +107,7 @@ pub fn on_applied(
         if is_changed || now.fired_through == before.fired_through {
             continue;
         }
-        moved(name, state, before, zones, partition)
+        moved(name, state, before, held, slack, applied)
             .map_err(|why| format!("{name}: {why}; {before:?}, {now:?}, {:?}", state.job))?;
     }
     // What is removed has no past.
@@ -106,9 +121,11 @@ fn moved(
     name: &JobName,
     state: &JobState,
     before: Known,
-    zones: &Zones,
-    partition: &Partition,
+    held: &Held,
+    slack: Slack,
+    applied: &Applied<'_>,
 ) -> Result<(), String> {
+    let Applied { zones, partition, .. } = *applied;
     let plan = Plan::new(&state.job.schedule, &state.job.timezone, zones)
         .map_err(|why| why.to_string())?;
     let mut last = before.fired_through;
@@ -143,7 +160,11 @@ fn moved(
     if is_all && counted != count {
         return Err(format!("it counts {counted} and tells {count} that were fired"));
     }
-    misfires(name, state, &fresh, partition)?;
+    // Of one that is down is told that it has missed it.
+    let had_nobody = |record: &TickRecord| {
+        record.runs.is_empty() && held.selected(&state.job.select, record.tick, slack).is_empty()
+    };
+    misfires(name, state, &fresh, partition, had_nobody)?;
     overlaps(name, state, &fresh, partition)
 }
 
@@ -153,9 +174,14 @@ fn misfires(
     state: &JobState,
     fresh: &[&TickRecord],
     partition: &Partition,
+    had_nobody: impl Fn(&TickRecord) -> bool,
 ) -> Result<(), String> {
     let job = &state.job;
     // A tick is missed as well that no host is there for, or that has run before its job was removed.
+    let may_be_missed = |record: &TickRecord| match job.on {
+        On::One => false,
+        On::Each => !record.runs.is_empty() || had_nobody(record),
+    };
     let had_run = |tick: Wall| {
         let purpose = Purpose { job: name.clone(), what: What::Tick(None) };
         let task = purpose.task(tick, partition.id());
@@ -167,7 +193,7 @@ fn misfires(
         let is_late =
             |more: Span| record.decided_at > record.tick + offset + job.misfire_grace + more;
         if record.verdict == Verdict::Missed {
-            if !is_late(Span::ZERO) && job.on == On::One && !had_run(record.tick) {
+            if !is_late(Span::ZERO) && !may_be_missed(record) && !had_run(record.tick) {
                 return Err(format!("{record:?} was in time, and is missed"));
             }
         } else if is_late(PUT_LATER) {
