@@ -1,6 +1,7 @@
 //! The promises of the design, one file each.
 
 pub mod acknowledged_is_kept;
+pub mod alerts_are_told;
 pub mod each_host_has_its_run;
 pub mod every_task_ends;
 pub mod exactly_one_run;
@@ -72,6 +73,8 @@ pub struct Watch {
     pub held: each_host_has_its_run::Held,
     /// How far jobs have fired.
     pub fired: jobs_are_fired::Fired,
+    /// How far jobs were told of.
+    pub told: alerts_are_told::Told,
     /// Which process of which host was the last to fire a tick of each job.
     pub fired_by: BTreeMap<JobName, (usize, u64)>,
     /// What was said of jobs.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use umbel_protocol::id::{GroupId, PartitionId, TaskId};
 use umbel_protocol::job::due::{next_tick, offset};
 use umbel_protocol::job::{
-    JobName, JobState, Misfire, On, Overlap, Plan, Schedule, TickRecord, Verdict, Zones,
+    Job, JobName, JobState, Misfire, On, Overlap, Plan, Schedule, TickRecord, Verdict, Zones,
 };
 use umbel_protocol::limits::TICKS_KEPT_MAX;
 use umbel_protocol::partition::Partition;
@@ -103,6 +103,9 @@ pub fn on_applied(
         if now.fired_through < before.fired_through && !is_anew {
             return Err(format!("{name} has gone back: {before:?}, {now:?}"));
         }
+        if now.since != before.since && now.revision == before.revision {
+            return Err(format!("{name} counts from another time: {before:?}, {now:?}"));
+        }
         let is_changed = (now.revision, now.since) != (before.revision, before.since);
         if is_changed || now.fired_through == before.fired_through {
             continue;
@@ -130,7 +133,7 @@ fn moved(
         .map_err(|why| why.to_string())?;
     let mut last = before.fired_through;
     let next = || {
-        let next = next_tick(&state.job, &plan, state.since, last)?;
+        let next = next_nominal(&state.job, &plan, state.since, last)?;
         last = next;
         (next <= state.fired_through).then_some(next)
     };
@@ -166,6 +169,17 @@ fn moved(
     };
     misfires(name, state, &fresh, partition, had_nobody)?;
     overlaps(name, state, &fresh, partition)
+}
+
+/// The tick after `after`. Of an interval it is worked out anew: by cron another test has its say.
+fn next_nominal(job: &Job, plan: &Plan, since: Wall, after: Wall) -> Option<Wall> {
+    let Schedule::Every(every) = job.schedule else {
+        return next_tick(job, plan, since, after);
+    };
+    let first = job.start.unwrap_or(since + every);
+    let passed = (after >= first).then(|| after.since(first).as_millis() / every.as_millis() + 1);
+    let next = first + Span::from_millis(passed.unwrap_or(0) * every.as_millis());
+    job.end.is_none_or(|end| next < end).then_some(next)
 }
 
 /// What was late is treated as the job says.

@@ -5,7 +5,9 @@ use umbel_protocol::job::{JobName, JobState, Overlap, TickEnd, TickRecord, Verdi
 use umbel_protocol::partition::Partition;
 
 use super::What;
-use crate::invariants::{each_host_has_its_run, jobs_are_fired, jobs_are_kept, ticks_fire_once};
+use crate::invariants::{
+    alerts_are_told, each_host_has_its_run, jobs_are_fired, jobs_are_kept, ticks_fire_once,
+};
 use crate::world::World;
 
 impl World {
@@ -48,13 +50,15 @@ impl World {
         let once = ticks_fire_once::check(&mut watch.ticks, jobs, partition);
         let seen = jobs_are_fired::Applied { zones, id, partitions: plan.partitions, partition };
         let fired = jobs_are_fired::on_applied(&mut watch.fired, &watch.held, *slack, &seen);
+        let told = alerts_are_told::on_applied(&mut watch.told, partition);
         let mut each = Ok(());
         let mut sights = Vec::new();
         for ((name, state, tick), _) in
             ticks(partition).zip(seen_before).filter(|(_, is_known)| !is_known)
         {
             sights.extend(sights_of(name, state, tick, partition));
-            each = each.and(each_host_has_its_run::check(&watch.held, jobs, *slack, name, tick));
+            let check = || each_host_has_its_run::check(&watch.held, jobs, *slack, name, tick);
+            each = each.and_then(|()| check());
             if copy.is_settled() && tick.verdict == Verdict::Fired && !tick.by_hand {
                 let me = (host, hosts[host].life);
                 let before = watch.fired_by.insert(name.clone(), me);
@@ -72,6 +76,7 @@ impl World {
         self.must("ticks_fire_once", once);
         self.must("each_host_has_its_run", each);
         self.must("jobs_are_fired", fired);
+        self.must("alerts_are_told", told);
         self.must("jobs_are_kept", understood);
     }
 }

@@ -79,7 +79,7 @@ impl Partition {
             return;
         }
         self.miss(&job, &missed);
-        for tick in ticks {
+        for tick in ticks.into_iter().skip(usize::from(sabotage::has(Defect::LoseTick))) {
             let Ok(verdict) = self.fire_one(&job, tick, false, &template, &nodes, changes) else {
                 // It is in time or late, as its rule says, when there is room again.
                 self.tell_notices(&job, changes);
@@ -95,7 +95,10 @@ impl Partition {
             }
         }
         let through = if sabotage::has(Defect::FireAgain) { after } else { through };
-        self.jobs.take(&job, |state| state.fired_through = through);
+        self.jobs.take(&job, |state| {
+            state.fired_through = through;
+            state.since = if sabotage::has(Defect::DriftInterval) { self.now } else { state.since };
+        });
         self.tell_notices(&job, changes);
     }
 
@@ -182,7 +185,8 @@ impl Partition {
         record.runs.reserve_exact(tasks + nodes.absent().len());
         for place in nodes.places() {
             let open = open.remove(&place).unwrap_or_default();
-            if is_piled_up || (overlap == Overlap::Forbid && !open.is_empty()) {
+            let is_beside = !open.is_empty() && !sabotage::has(Defect::IgnoreOverlap);
+            if is_piled_up || (overlap == Overlap::Forbid && is_beside) {
                 record.add(None, place, Some(TickEnd::Skipped));
                 continue;
             }
