@@ -37,6 +37,10 @@ pub enum Defect {
     DispatchUncommitted,
     /// An executor starts what it is sent twice: `second_run_after_loss`, `exactly_one_run`.
     DoubleStart,
+    /// An interval is counted from when its last tick was fired: `jobs_are_fired`.
+    DriftInterval,
+    /// The owner of a job leaves the last of its hosts out: `each_host_has_its_run`, `jobs_are_fired`.
+    DropHost,
     /// An executor drops the outcome of a run that another owner decides:
     /// `second_run_after_loss`, `leased_runs_only`.
     DropRedirected,
@@ -65,6 +69,8 @@ pub enum Defect {
     /// An executor starts what an owner dispatches whose time is over: `leased_runs_only`,
     /// `second_run_after_loss`.
     IgnoreFence,
+    /// A job fires though its run before goes on, and must not: `jobs_are_fired`.
+    IgnoreOverlap,
     /// A copy that was removed stays: `replicas_converge`.
     KeepRemoved,
     /// What waits for a job that was removed, or runs something else, stays: `jobs_are_kept`.
@@ -79,6 +85,12 @@ pub enum Defect {
     /// A state machine takes its time from the clock of its node: `replicas_converge`,
     /// `finished_never_runs`.
     LocalTime,
+    /// What is to be told of a job is taken off its list, and no task tells it: `alerts_are_told`.
+    LoseAlert,
+    /// What has happened to a job is counted, and not to be told: `alerts_are_told`.
+    LoseNotice,
+    /// A tick is neither fired nor missed: `jobs_are_fired`.
+    LoseTick,
     /// Executors that are asked what they hold say: nothing. `every_task_ends`, `leased_runs_only`,
     /// `second_run_after_loss`.
     LostHolds,
@@ -109,7 +121,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 43] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -119,6 +131,8 @@ impl Defect {
         Self::CutOffIsCrash,
         Self::DispatchUncommitted,
         Self::DoubleStart,
+        Self::DriftInterval,
+        Self::DropHost,
         Self::DropRedirected,
         Self::EditBlindly,
         Self::FireAgain,
@@ -130,12 +144,16 @@ impl Defect {
         Self::ForgetVote,
         Self::HoldOn,
         Self::IgnoreFence,
+        Self::IgnoreOverlap,
         Self::KeepRemoved,
         Self::KeepUnwanted,
         Self::KeepWeight,
         Self::LeakSlot,
         Self::LearnerVotes,
         Self::LocalTime,
+        Self::LoseAlert,
+        Self::LoseNotice,
+        Self::LoseTick,
         Self::LostHolds,
         Self::MuteRelays,
         Self::NoCheckpoint,

@@ -1,6 +1,8 @@
 //! The promises of the design, one file each.
 
 pub mod acknowledged_is_kept;
+pub mod alerts_are_told;
+pub mod each_host_has_its_run;
 pub mod every_task_ends;
 pub mod exactly_one_run;
 pub mod finished_never_runs;
@@ -67,8 +69,12 @@ pub struct Watch {
     pub applied: BTreeMap<GroupId, u64>,
     /// What was decided about ticks of jobs.
     pub ticks: ticks_fire_once::Ticks,
+    /// What each host has held of the cluster's facts.
+    pub held: each_host_has_its_run::Held,
     /// How far jobs have fired.
     pub fired: jobs_are_fired::Fired,
+    /// How far jobs were told of.
+    pub told: alerts_are_told::Told,
     /// Which process of which host was the last to fire a tick of each job.
     pub fired_by: BTreeMap<JobName, (usize, u64)>,
     /// What was said of jobs.

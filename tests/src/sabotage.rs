@@ -122,9 +122,14 @@ impl Sabotage {
                 Defect::CancelBeatsSuccess | Defect::CutOffIsCrash => &["every_task_ends"],
                 Defect::DispatchUncommitted => &["leased_runs_only"],
                 Defect::DoubleStart => &["second_run_after_loss", "exactly_one_run"],
+                Defect::DropHost => &["each_host_has_its_run", "jobs_are_fired"],
                 Defect::DropRedirected => &["second_run_after_loss", "leased_runs_only"],
                 Defect::EditBlindly | Defect::KeepUnwanted => &["jobs_are_kept"],
                 Defect::FireAgain => &["ticks_fire_once"],
+                Defect::DriftInterval | Defect::IgnoreOverlap | Defect::LoseTick => {
+                    &["jobs_are_fired"]
+                }
+                Defect::LoseAlert | Defect::LoseNotice => &["alerts_are_told"],
                 Defect::ForgetJobs => &["jobs_are_kept", "replicas_converge"],
                 Defect::FloorGoesBack => &["nothing_goes_back", "finished_stays"],
                 Defect::ForgetLeases => {
@@ -244,9 +249,16 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         }
         Defect::RetireEarly => nth(number, of_kind(&["leaving", "joining, leaving and crashes"])),
         Defect::HoldOn => nth(number, of_kind(&["disks", "full disks", "starved"])),
-        Defect::EditBlindly | Defect::FireAgain | Defect::ForgetJobs | Defect::KeepUnwanted => {
-            nth(number, |plan| plan.jobs > 0)
-        }
+        Defect::DriftInterval
+        | Defect::DropHost
+        | Defect::EditBlindly
+        | Defect::FireAgain
+        | Defect::ForgetJobs
+        | Defect::IgnoreOverlap
+        | Defect::KeepUnwanted
+        | Defect::LoseAlert
+        | Defect::LoseNotice
+        | Defect::LoseTick => nth(number, |plan| plan.jobs > 0),
         // Where nobody dies for good it shows in those that are away for long.
         Defect::SleepOn => nth(number, |plan| plan.hosts >= 3 && !plan.loses_minority),
         Defect::TakeAll => nth(number, |plan| plan.faults.kind == "overload"),

@@ -150,7 +150,7 @@ impl Lateness {
     /// How late the last tick of each job was fired. One that is due at `now` and was not fired is as
     /// late as that is.
     fn of_fired(jobs: &[JobLine], now: Wall) -> Self {
-        let fired = jobs.iter().filter_map(|line| Some(line.last.as_ref()?.lateness()));
+        let fired = jobs.iter().filter_map(|line| Some(line.last.as_ref()?.lateness(Span::ZERO)));
         let due = jobs.iter().filter_map(|line| line.next.filter(|next| *next <= now));
         Self::new("fired", fired.chain(due.map(|next| now.since(next))))
     }

@@ -11,6 +11,7 @@ use super::name::JobName;
 use super::plan::Plan;
 use crate::id::{NodeId, TaskId};
 use crate::limits::{ALERTS_OPEN_MAX, NOTICES_MAX, REPORTS_AWAITED_MAX};
+use crate::sabotage::{self, Defect};
 use crate::time::{Span, Wall};
 
 /// Everything about one job, the same on every copy of its partition.
@@ -259,7 +260,7 @@ impl JobState {
             AlertEvent::Recovery => alert.on_recovery,
             AlertEvent::Missed | AlertEvent::Unreported => alert.on_missed,
         });
-        if is_wanted {
+        if is_wanted && !sabotage::has(Defect::LoseNotice) {
             self.alerts.push_back(notice(event));
             if self.alerts.len() > NOTICES_MAX {
                 // What is newer says more; what is on its way about the oldest has no effect any more.

@@ -37,6 +37,7 @@ mod unheard;
 mod upgrading;
 mod waiting;
 mod weighing;
+mod years;
 
 use self::network::Network;
 use self::node::{DEADLINE, Node, PARTITIONS, SESSION, Step};

@@ -9,14 +9,16 @@ use std::collections::BTreeMap;
 use umbel_protocol::id::{GroupId, PartitionId, TaskId};
 use umbel_protocol::job::due::{next_tick, offset};
 use umbel_protocol::job::{
-    JobName, JobState, Misfire, On, Overlap, Plan, Schedule, TickRecord, Verdict, Zones,
+    Job, JobName, JobState, Misfire, On, Overlap, Plan, Schedule, TickRecord, Verdict, Zones,
 };
 use umbel_protocol::limits::TICKS_KEPT_MAX;
 use umbel_protocol::partition::Partition;
 use umbel_protocol::time::{Span, Wall};
 
+use super::each_host_has_its_run::Held;
 use super::majority_serves::{circles, has_bad_ways, has_majority, is_well};
 use super::{owner, partitions};
+use crate::faults::Slack;
 use crate::host::true_wall;
 use crate::jobs::{Purpose, What};
 use crate::network::LAG_FOR;
@@ -66,17 +68,30 @@ impl Known {
     }
 }
 
+/// A partition of which a copy has applied what none had before.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied<'a> {
+    /// The time zones that all know.
+    pub zones: &'a Zones,
+    /// Which.
+    pub id: PartitionId,
+    /// Of how many.
+    pub partitions: u16,
+    /// As it is then.
+    pub partition: &'a Partition,
+}
+
 /// A copy of a partition has applied what none had before.
 ///
 /// # Errors
 /// The first job that has fired otherwise than it says.
 pub fn on_applied(
     fired: &mut Fired,
-    zones: &Zones,
-    id: PartitionId,
-    partitions: u16,
-    partition: &Partition,
+    held: &Held,
+    slack: Slack,
+    applied: &Applied<'_>,
 ) -> Result<(), String> {
+    let Applied { zones: _, id, partitions, partition } = *applied;
     for (name, state) in partition.jobs() {
         let now = Known::of(state);
         let Some(before) = fired.known.insert(name.clone(), now) else {
@@ -88,11 +103,14 @@ pub fn on_applied(
         if now.fired_through < before.fired_through && !is_anew {
             return Err(format!("{name} has gone back: {before:?}, {now:?}"));
         }
+        if now.since != before.since && now.revision == before.revision {
+            return Err(format!("{name} counts from another time: {before:?}, {now:?}"));
+        }
         let is_changed = (now.revision, now.since) != (before.revision, before.since);
         if is_changed || now.fired_through == before.fired_through {
             continue;
         }
-        moved(name, state, before, zones, partition)
+        moved(name, state, before, held, slack, applied)
             .map_err(|why| format!("{name}: {why}; {before:?}, {now:?}, {:?}", state.job))?;
     }
     // What is removed has no past.
@@ -106,14 +124,16 @@ fn moved(
     name: &JobName,
     state: &JobState,
     before: Known,
-    zones: &Zones,
-    partition: &Partition,
+    held: &Held,
+    slack: Slack,
+    applied: &Applied<'_>,
 ) -> Result<(), String> {
+    let Applied { zones, partition, .. } = *applied;
     let plan = Plan::new(&state.job.schedule, &state.job.timezone, zones)
         .map_err(|why| why.to_string())?;
     let mut last = before.fired_through;
     let next = || {
-        let next = next_tick(&state.job, &plan, state.since, last)?;
+        let next = next_nominal(&state.job, &plan, state.since, last)?;
         last = next;
         (next <= state.fired_through).then_some(next)
     };
@@ -143,8 +163,23 @@ fn moved(
     if is_all && counted != count {
         return Err(format!("it counts {counted} and tells {count} that were fired"));
     }
-    misfires(name, state, &fresh, partition)?;
+    // Of one that is down is told that it has missed it.
+    let had_nobody = |record: &TickRecord| {
+        record.runs.is_empty() && held.selected(&state.job.select, record.tick, slack).is_empty()
+    };
+    misfires(name, state, &fresh, partition, had_nobody)?;
     overlaps(name, state, &fresh, partition)
+}
+
+/// The tick after `after`. Of an interval it is worked out anew: by cron another test has its say.
+fn next_nominal(job: &Job, plan: &Plan, since: Wall, after: Wall) -> Option<Wall> {
+    let Schedule::Every(every) = job.schedule else {
+        return next_tick(job, plan, since, after);
+    };
+    let first = job.start.unwrap_or(since + every);
+    let passed = (after >= first).then(|| after.since(first).as_millis() / every.as_millis() + 1);
+    let next = first + Span::from_millis(passed.unwrap_or(0) * every.as_millis());
+    job.end.is_none_or(|end| next < end).then_some(next)
 }
 
 /// What was late is treated as the job says.
@@ -153,9 +188,14 @@ fn misfires(
     state: &JobState,
     fresh: &[&TickRecord],
     partition: &Partition,
+    had_nobody: impl Fn(&TickRecord) -> bool,
 ) -> Result<(), String> {
     let job = &state.job;
     // A tick is missed as well that no host is there for, or that has run before its job was removed.
+    let may_be_missed = |record: &TickRecord| match job.on {
+        On::One => false,
+        On::Each => !record.runs.is_empty() || had_nobody(record),
+    };
     let had_run = |tick: Wall| {
         let purpose = Purpose { job: name.clone(), what: What::Tick(None) };
         let task = purpose.task(tick, partition.id());
@@ -167,7 +207,7 @@ fn misfires(
         let is_late =
             |more: Span| record.decided_at > record.tick + offset + job.misfire_grace + more;
         if record.verdict == Verdict::Missed {
-            if !is_late(Span::ZERO) && job.on == On::One && !had_run(record.tick) {
+            if !is_late(Span::ZERO) && !may_be_missed(record) && !had_run(record.tick) {
                 return Err(format!("{record:?} was in time, and is missed"));
             }
         } else if is_late(PUT_LATER) {

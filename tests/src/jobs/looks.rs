@@ -5,7 +5,9 @@ use umbel_protocol::job::{JobName, JobState, Overlap, TickEnd, TickRecord, Verdi
 use umbel_protocol::partition::Partition;
 
 use super::What;
-use crate::invariants::{jobs_are_fired, jobs_are_kept, ticks_fire_once};
+use crate::invariants::{
+    alerts_are_told, each_host_has_its_run, jobs_are_fired, jobs_are_kept, ticks_fire_once,
+};
 use crate::world::World;
 
 impl World {
@@ -15,6 +17,7 @@ impl World {
             return;
         }
         let one = &self.hosts[host];
+        self.watch.held.note(host, one, self.now);
         // A cluster that is formed may yet be formed anew, unless that is on disk.
         let process = one.process.as_ref().filter(|_| one.disk.cluster.is_some());
         let copies = process.into_iter().flat_map(|process| process.scheduler.copies());
@@ -33,7 +36,7 @@ impl World {
     }
 
     fn look_at_jobs_of(&mut self, host: usize, group: GroupId) {
-        let Self { hosts, watch, jobs, zones, plan, .. } = self;
+        let Self { hosts, watch, jobs, zones, plan, slack, .. } = self;
         let scheduler = hosts[host].process.as_ref().map(|process| &process.scheduler);
         let Some(copy) = scheduler.and_then(|scheduler| scheduler.copy(group)) else {
             return;
@@ -45,13 +48,17 @@ impl World {
             .map(|(name, _, tick)| ticks_fire_once::knows(&watch.ticks, name, tick))
             .collect();
         let once = ticks_fire_once::check(&mut watch.ticks, jobs, partition);
-        let fired =
-            jobs_are_fired::on_applied(&mut watch.fired, zones, id, plan.partitions, partition);
+        let seen = jobs_are_fired::Applied { zones, id, partitions: plan.partitions, partition };
+        let fired = jobs_are_fired::on_applied(&mut watch.fired, &watch.held, *slack, &seen);
+        let told = alerts_are_told::on_applied(&mut watch.told, partition);
+        let mut each = Ok(());
         let mut sights = Vec::new();
         for ((name, state, tick), _) in
             ticks(partition).zip(seen_before).filter(|(_, is_known)| !is_known)
         {
             sights.extend(sights_of(name, state, tick, partition));
+            let check = || each_host_has_its_run::check(&watch.held, jobs, *slack, name, tick);
+            each = each.and_then(|()| check());
             if copy.is_settled() && tick.verdict == Verdict::Fired && !tick.by_hand {
                 let me = (host, hosts[host].life);
                 let before = watch.fired_by.insert(name.clone(), me);
@@ -67,7 +74,9 @@ impl World {
             self.saw(sight);
         }
         self.must("ticks_fire_once", once);
+        self.must("each_host_has_its_run", each);
         self.must("jobs_are_fired", fired);
+        self.must("alerts_are_told", told);
         self.must("jobs_are_kept", understood);
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::task::Purpose;
 use crate::job::{JobName, JobState, Notice, SentAlert};
 use crate::partition::{Change, Partition};
+use crate::sabotage::{self, Defect};
 use crate::task::Template;
 
 /// The task that tells of one notice of a job.
@@ -46,7 +47,7 @@ impl Partition {
             changes.push(Change::JobFull { job: job.clone() });
             return;
         }
-        if self.create(task, template, args, changes) {
+        if !sabotage::has(Defect::LoseAlert) && self.create(task, template, args, changes) {
             self.jobs.begin_telling(job, task);
         }
         self.jobs.take(job, |state| {

@@ -79,7 +79,7 @@ impl Partition {
             return self.tell_notices(&job, changes);
         }
         self.miss(&job, &missed);
-        for tick in ticks {
+        for tick in ticks.into_iter().skip(usize::from(sabotage::has(Defect::LoseTick))) {
             if self.may_have_fired(&job, tick) {
                 self.miss(&job, &[tick]);
                 continue;
@@ -99,7 +99,13 @@ impl Partition {
             }
         }
         let through = if sabotage::has(Defect::FireAgain) { after } else { through };
-        self.jobs.take(&job, |state| state.fired_through = through);
+        let now = self.now;
+        self.jobs.take(&job, |state| {
+            state.fired_through = through;
+            if sabotage::has(Defect::DriftInterval) {
+                state.since = now;
+            }
+        });
         self.tell_notices(&job, changes);
     }
 
@@ -193,7 +199,8 @@ impl Partition {
         record.runs.reserve_exact(tasks + nodes.absent().len());
         for place in nodes.places() {
             let open = open.remove(&place).unwrap_or_default();
-            if is_piled_up || (overlap == Overlap::Forbid && !open.is_empty()) {
+            let is_beside = !open.is_empty() && !sabotage::has(Defect::IgnoreOverlap);
+            if is_piled_up || (overlap == Overlap::Forbid && is_beside) {
                 record.add(None, place, Some(TickEnd::Skipped));
                 continue;
             }

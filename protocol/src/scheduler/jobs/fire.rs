@@ -4,6 +4,7 @@ use crate::id::{GroupId, NodeId};
 use crate::job::{JobName, JobState, On, due};
 use crate::membership::Liveness;
 use crate::partition::{Command, Fire, Nodes};
+use crate::sabotage::{self, Defect};
 use crate::scheduler::Scheduler;
 use crate::task::Template;
 use crate::time::{Span, Wall};
@@ -143,8 +144,11 @@ impl Scheduler {
             .filter(|(_, member)| !member.draining && member.labels.match_all(&state.job.select));
         let selected = selected.map(|(node, _)| *node);
         // One that is suspected is mostly back in a moment, and its task waits for it.
-        let (absent, present): (Vec<NodeId>, Vec<NodeId>) =
+        let (absent, mut present): (Vec<NodeId>, Vec<NodeId>) =
             selected.partition(|node| self.liveness(*node) == Liveness::Down);
+        if sabotage::has(Defect::DropHost) {
+            present.pop();
+        }
         Nodes::Each { present, absent }
     }
 }

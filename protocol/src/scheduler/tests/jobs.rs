@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::lone_owner::{HOME, LoneOwner, PARTITION, START, join, lessee};
 use crate::id::{Lessee, NodeId, TaskId, Token};
 use crate::job::{
-    Alert, InvalidJob, Job, JobName, JobState, Labels, Misfire, On, Schedule, Source, Verdict,
+    Alert, InvalidJob, Job, JobName, JobState, Labels, Misfire, On, Schedule, Source, TickRecord,
+    Verdict,
 };
 use crate::limits::Limits;
 use crate::membership::Liveness;
@@ -335,6 +336,25 @@ fn each_selected_node_runs_it_and_those_that_are_down_miss_it() {
     let last = owner.job().history.last().unwrap();
     assert_eq!((last.ends.open, last.ends.missed), (2, 1));
     assert!(last.runs.iter().any(|run| run.node == Some(C) && run.task.is_none()));
+}
+
+#[test]
+fn a_node_that_joins_runs_the_next_tick_and_none_before() {
+    let mut job = every(10_000);
+    job.on = On::Each;
+    let mut owner = LoneOwner::of(4, job);
+    owner.joined_by(&[(B, "role=db")]);
+    owner.pass(ms(10_500));
+    owner.joined_by(&[(C, "role=web")]);
+    owner.granted_by(&[C]);
+    assert!(owner.dispatched().iter().all(|(node, _)| *node != C), "it was not there in time");
+    owner.pass(ms(10_000));
+    let nodes = |tick: &TickRecord| tick.runs.iter().filter_map(|run| run.node).collect();
+    let ticks: Vec<BTreeSet<NodeId>> = owner.job().history.iter().map(nodes).collect();
+    assert_eq!(ticks, [BTreeSet::from([HOME, B]), BTreeSet::from([HOME, B, C])]);
+    owner.granted_by(&[C]);
+    let runs = owner.dispatched().into_iter().filter(|(node, _)| *node == C).count();
+    assert_eq!(runs, 1, "that of the second tick");
 }
 
 #[test]
