@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use super::asks::Origin;
-use super::replica::Replica;
+use super::replica::{Owner, Replica};
 use super::{Effect, Scheduler};
 use crate::group::{Role, TICK};
 use crate::id::{GroupId, NodeId, ReplicaId};
@@ -81,13 +81,6 @@ impl Scheduler {
             self.clocks.doubt();
         }
         for id in led {
-            if handovers < most && self.part_with(id) {
-                handovers += 1;
-                continue;
-            }
-            if !self.replicas.get(&id).is_some_and(Replica::is_settled) {
-                continue;
-            }
             let due = self
                 .replicas
                 .get_mut(&id)
@@ -96,8 +89,11 @@ impl Scheduler {
             if due {
                 self.move_copies(id);
             }
-            if handovers < most && self.hand_over(id) {
+            if handovers < most && (self.part_with(id) || self.hand_over(id)) {
                 handovers += 1;
+            }
+            if !self.replicas.get(&id).is_some_and(Replica::is_settled) {
+                continue;
             }
             self.ask_executors(id);
             if slow {
@@ -189,6 +185,10 @@ impl Scheduler {
             let ready = staying.iter().filter(|copy| group.is_caught_up(**copy));
             let nodes: Vec<NodeId> = ready.filter_map(|copy| group.roster().node(*copy)).collect();
             let next = nodes.into_iter().min_by_key(|node| self.lead_worth(*node));
+            if next.is_some_and(|next| self.burden_of(next) > self.burden_of(self.node())) {
+                // It would have this one lead again.
+                return;
+            }
             if let Some(to) = next
                 && let Some(replica) = self.replicas.get_mut(&id)
             {
@@ -247,7 +247,8 @@ impl Scheduler {
         let Some(replica) = self.replicas.get(&id) else {
             return false;
         };
-        let Some(owner) = replica.owner.as_ref().filter(|owner| owner.line.is_empty()) else {
+        let is_at_rest = |owner: &&Owner| owner.is_settled && owner.line.is_empty();
+        let Some(owner) = replica.owner.as_ref().filter(is_at_rest) else {
             return false;
         };
         if owner.best == Some(self.node()) {

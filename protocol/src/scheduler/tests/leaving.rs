@@ -5,7 +5,7 @@ use crate::group::Role;
 use crate::id::{GroupId, Incarnation, Lessee};
 use crate::membership::{Condition, Liveness, Load};
 use crate::task::State;
-use crate::wire::{Answer, ExecutorSays};
+use crate::wire::{Answer, Ask, ExecutorSays};
 
 /// Longer than it takes to hand a group over, and far shorter than anybody's patience.
 const MOMENT: crate::time::Span = ms(500);
@@ -182,6 +182,28 @@ fn those_that_lack_a_majority_wait_for_one() {
     network.apart.clear();
     network.pass(ms(5_000));
     assert_eq!(network.left, [leaver]);
+}
+
+#[test]
+fn one_that_is_to_have_nothing_does_not_hand_over_to_those_that_leave() {
+    let mut network = Network::formed(4, 3);
+    let owner = network.owner(HERE);
+    let node = network.node_id(owner);
+    for voter in network.voters(HERE).into_iter().filter(|voter| *voter != node) {
+        let at = network.index(voter);
+        network.step(at, Event::Condition(Condition::Leaving));
+        network.all_hear_condition(at, Condition::Leaving);
+    }
+    network.ask(owner, 1, Ask::Drain { node, draining: true });
+    network.pass(ms(5_000));
+    let terms = |network: &Network| {
+        let copies = network.nodes[owner].scheduler.copies();
+        copies.map(|copy| (copy.group(), copy.term())).collect::<Vec<_>>()
+    };
+    let before = terms(&network);
+    network.pass(ms(5_000));
+    assert_eq!(terms(&network), before, "the lead does not go to and fro");
+    assert_eq!(network.owner(HERE), owner);
 }
 
 #[test]
