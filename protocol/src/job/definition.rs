@@ -119,9 +119,12 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// Whether a task that was made as `template` says is what tells: the same one, in the same queue.
+    /// Whether a task that was made as `template` says is what tells: the same one, in the same queue,
+    /// whether that was said or filled in.
     pub(crate) fn is_told_by(&self, template: &Template) -> bool {
-        (&self.template.name, &self.template.queue) == (&template.name, &template.said().queue)
+        let queue = self.template.said().queue;
+        self.template.name == template.name
+            && (queue == template.said().queue || queue == template.queue)
     }
 }
 

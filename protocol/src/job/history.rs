@@ -157,9 +157,14 @@ impl TickEnds {
         self.open == 0 && self.failed == 0 && self.succeeded > 0
     }
 
-    /// Whether they are, and no node missed the tick.
+    /// Whether all that were begun ended well.
+    pub(crate) const fn have_reported(&self) -> bool {
+        self.are_good() && self.cancelled == 0
+    }
+
+    /// Whether they did, and one was begun on each node.
     pub(crate) const fn are_whole(&self) -> bool {
-        self.are_good() && self.missed == 0
+        self.have_reported() && self.missed == 0 && self.skipped == 0
     }
 
     /// Runs that came to be tasks, and were not missed by those.
@@ -243,6 +248,20 @@ impl TickRecord {
         self.runs.shrink_to_fit();
     }
 
+    /// Forgets all runs but `most` of them, at first those that ended well.
+    fn keep_some_runs(&mut self, most: usize) {
+        let ended_well = |run: &TickRun| run.end == Some(TickEnd::Succeeded);
+        let others = self.runs.iter().filter(|run| !ended_well(run)).count();
+        let mut left = most.saturating_sub(others);
+        self.runs.retain(|run| {
+            let stays = !ended_well(run) || left > 0;
+            left -= usize::from(stays && ended_well(run));
+            stays
+        });
+        self.runs.truncate(most);
+        self.runs.shrink_to_fit();
+    }
+
     pub(crate) fn run_mut(&mut self, task: TaskId) -> Option<&mut TickRun> {
         self.runs.iter_mut().find(|run| run.task == Some(task))
     }
@@ -278,11 +297,7 @@ impl TickHistory {
         self.0.drain(..excess);
         self.0.shrink_to_fit();
         if let Some(last) = self.0.back_mut() {
-            if last.runs.len() > TICK_RUNS_KEPT_CROWDED {
-                last.keep_bad_runs();
-            }
-            last.runs.truncate(TICK_RUNS_KEPT_CROWDED);
-            last.runs.shrink_to_fit();
+            last.keep_some_runs(TICK_RUNS_KEPT_CROWDED);
         }
     }
 
@@ -372,6 +387,7 @@ mod tests {
         assert_eq!(runs, [2, 2, TICK_RUNS_KEPT_MAX - 20]);
         history.crowd();
         let kept: Vec<_> = history.last().unwrap().runs.iter().map(|run| run.end).collect();
-        assert_eq!(kept, [Some(TickEnd::Failed), None]);
+        assert_eq!(kept.len(), TICK_RUNS_KEPT_CROWDED);
+        assert!(kept.contains(&Some(TickEnd::Failed)) && kept.contains(&None), "{kept:?}");
     }
 }

@@ -44,11 +44,11 @@ pub struct JobState {
     pub alerts_open: BTreeSet<TaskId>,
     /// What was told last.
     pub last_alert: Option<SentAlert>,
-    /// Whether a run has failed, and no tick has ended well since: that was noticed.
+    /// Whether it was told that a run has failed, and no tick has ended well since.
     pub is_failing: bool,
-    /// Whether it was told that a tick was missed or not reported, and none has ended well everywhere
-    /// since.
-    pub is_missing: bool,
+    /// The last tick of which it was told that it was missed or not reported, if neither that one nor a
+    /// later one has ended well on all nodes since.
+    pub missing: Option<Wall>,
     /// Ticks that were fired and are to report, by when, oldest first: at most
     /// [`REPORTS_AWAITED_MAX`].
     pub awaited: VecDeque<(Wall, Wall)>,
@@ -153,7 +153,7 @@ impl JobState {
             alerts_open: BTreeSet::new(),
             last_alert: None,
             is_failing: false,
-            is_missing: false,
+            missing: None,
             awaited: VecDeque::new(),
         }
     }
@@ -212,35 +212,43 @@ impl JobState {
     /// its runs, of which one on another node may have failed, or go on.
     pub(crate) fn note_end(
         &mut self,
+        tick: Wall,
         end: TickEnd,
         ends: TickEnds,
         notice: impl Fn(AlertEvent) -> Notice,
     ) {
         self.counts.add(end);
         match end {
+            // Nobody is told of the end of what nobody was told of.
             TickEnd::Failed if !self.is_failing => {
-                self.is_failing = true;
-                self.tell(AlertEvent::Failure, &notice);
+                self.is_failing = self.tell(AlertEvent::Failure, &notice);
             }
-            TickEnd::Missed => self.tell_missing(AlertEvent::Missed, &notice),
+            TickEnd::Missed => self.tell_missing(tick, AlertEvent::Missed, &notice),
             TickEnd::Cancelled | TickEnd::Failed | TickEnd::Skipped | TickEnd::Succeeded => {}
         }
         let is_failing = self.is_failing && !ends.are_good();
-        let is_missing = self.is_missing && !ends.are_whole();
-        if (is_failing, is_missing) != (self.is_failing, self.is_missing) {
-            (self.is_failing, self.is_missing) = (is_failing, is_missing);
+        let missing = self.missing.filter(|missing| *missing > tick || !ends.are_whole());
+        if (is_failing, missing) != (self.is_failing, self.missing) {
+            (self.is_failing, self.missing) = (is_failing, missing);
             self.tell(AlertEvent::Recovery, &notice);
         }
     }
 
-    /// Has it told that there was no run, or no word of it, in time.
+    /// Has it told that of `tick` there was no run, or no word, in time.
     pub(crate) fn tell_missing(
         &mut self,
+        tick: Wall,
         event: AlertEvent,
         notice: impl FnOnce(AlertEvent) -> Notice,
     ) {
-        // Nobody is told of the end of what nobody was told of.
-        self.is_missing |= self.tell(event, notice);
+        if self.tell(event, notice) {
+            self.missing = self.missing.max(Some(tick));
+        }
+    }
+
+    /// From now on somebody else is to be told, who has heard of nothing so far.
+    pub(crate) const fn tell_anew(&mut self) {
+        (self.is_failing, self.missing) = (false, None);
     }
 
     /// Whether there is something to tell, and somebody may be told now.

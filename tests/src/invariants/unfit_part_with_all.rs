@@ -1,8 +1,9 @@
-//! A node that cannot do its part, as its disk is slow or it gets no processor, owns nothing for long where
-//! others can.
+//! A node that cannot do its part, as its disk is slow or it gets no processor, owns and leads nothing for
+//! long where others can.
 
 use std::collections::BTreeMap;
 
+use umbel_protocol::group::Role;
 use umbel_protocol::id::GroupId;
 use umbel_protocol::membership::Condition;
 
@@ -10,23 +11,23 @@ use super::majority_serves::{circles, has_bad_ways, has_majority, hear_each_othe
 use crate::plan::SECOND;
 use crate::world::World;
 
-/// For how long an unfit node may own what others have been able to own for as long. It hands over some
+/// For how long an unfit node may lead what others have been able to own for as long. It hands over some
 /// dozens of groups in each tick, of which it has fewer while it gets no processor.
 const PARTED_WITHIN: u64 = 4 * SECOND;
 /// The same where messages get lost, or are late for up to eight seconds.
 const PARTED_ON_BAD_WAYS: u64 = 20 * SECOND;
 
-/// Since when hosts have been fit, and since when unfit ones have owned what others could.
+/// Since when hosts have been fit, and since when unfit ones have led what others could.
 #[derive(Debug, Default)]
 pub struct Fitness {
     fit: BTreeMap<usize, u64>,
     kept: BTreeMap<(usize, GroupId), u64>,
 }
 
-/// Looks at what unfit hosts own.
+/// Looks at what unfit hosts lead.
 ///
 /// # Errors
-/// Who owns what it should have parted with.
+/// Who leads what it should have parted with.
 pub fn check(world: &mut World) -> Result<(), String> {
     let known = std::mem::take(&mut world.watch.fitness);
     let mut fitness = Fitness::default();
@@ -47,7 +48,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
         });
         let others = circles(world, |other| is_fit(other) && hear_each_other(world, host, other));
         let copies = unfit.into_iter().flat_map(|scheduler| scheduler.copies());
-        for copy in copies.filter(|copy| copy.is_settled()) {
+        // One that it leads and cannot come to own is kept from others as well.
+        for copy in copies.filter(|copy| copy.role() == Role::Leader) {
             let group = copy.group();
             if !others.iter().any(|hosts| has_majority(world, group, hosts)) {
                 continue;
@@ -55,7 +57,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
             let since = known.kept.get(&(host, group)).copied().unwrap_or(world.now);
             if world.now - since > within {
                 return Err(format!(
-                    "host {host} is unfit and still owns {group}, as others could"
+                    "host {host} is unfit and still leads {group}, as others could"
                 ));
             }
             fitness.kept.insert((host, group), since);

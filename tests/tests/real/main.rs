@@ -10,6 +10,7 @@ mod clocks;
 mod cuts;
 mod damage;
 mod hang;
+mod jobs;
 mod kills;
 mod pauses;
 mod room;

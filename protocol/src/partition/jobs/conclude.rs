@@ -89,7 +89,7 @@ impl Partition {
                     run.output.clone_from(&output);
                 }
             }
-            if ends.are_good() && !by_hand {
+            if ends.have_reported() && !by_hand {
                 state.reported(tick);
             }
             let (at, task) = (now, Some(task));
@@ -97,7 +97,7 @@ impl Partition {
                 let (nodes, output) = (node.into_iter().collect(), output.clone());
                 Notice { event, tick, at, task, nodes, output }
             };
-            state.note_end(end, ends, notice);
+            state.note_end(tick, end, ends, notice);
         });
         self.tell_notices(&job, changes);
     }
@@ -119,9 +119,10 @@ impl Partition {
             let mut task = None;
             if let Some(record) = state.history.tick_mut(tick, false) {
                 record.unreported = true;
-                task = record.runs.iter().find_map(|run| run.task);
+                let mut bad = record.runs.iter().filter(|run| run.end != Some(TickEnd::Succeeded));
+                task = bad.find_map(|run| run.task);
             }
-            state.tell_missing(AlertEvent::Unreported, |event| Notice {
+            state.tell_missing(tick, AlertEvent::Unreported, |event| Notice {
                 event,
                 tick,
                 at: now,

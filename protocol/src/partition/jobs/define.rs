@@ -195,6 +195,13 @@ impl Partition {
                 state.enabled = job.enabled;
             }
             state.report_within(state.job.report_within, job.report_within);
+            let is_told_elsewhere = match (&state.job.alert, &job.alert) {
+                (Some(before), Some(after)) => !after.is_told_by(&before.template),
+                (None, _) | (_, None) => true,
+            };
+            if is_told_elsewhere {
+                state.tell_anew();
+            }
             if job.alert.is_none() {
                 // What is on its way about one of them has no effect any more.
                 state.alert_next += state.alerts.len() as u64;

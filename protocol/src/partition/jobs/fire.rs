@@ -158,7 +158,7 @@ impl Partition {
                 state.history.push(TickRecord::new(*tick, now, Verdict::Missed));
             }
             let output = format!("ticks that nobody fired in time: {}", ticks.len());
-            state.tell_missing(AlertEvent::Missed, |event| Notice {
+            state.tell_missing(*last, AlertEvent::Missed, |event| Notice {
                 event,
                 tick: *last,
                 at: now,
@@ -258,7 +258,7 @@ impl Partition {
                 };
                 let absent = absent.filter_map(|run| run.node).take(NOTICE_NODES_MAX).collect();
                 let (tick, at) = (record.tick, now);
-                state.tell_missing(AlertEvent::Missed, |event| Notice {
+                state.tell_missing(tick, AlertEvent::Missed, |event| Notice {
                     event,
                     tick,
                     at,

@@ -97,8 +97,9 @@ impl Scheduler {
             return;
         };
         let is_declared = self.declared(&state.job.template).is_ok();
-        let age = self.now.wall.since(at);
-        if !is_declared && self.profiles_missing() && age < NAME_WAIT {
+        let now = self.now.wall;
+        let is_recent = now.since(at) < NAME_WAIT && at.since(now) < NAME_WAIT;
+        if !is_declared && self.profiles_missing() && is_recent {
             // Whoever has just become the owner has not heard yet how it is treated: it is asked again.
             let owner = Some(self.node());
             let error = RequestError::NotOwner { partition, owner };

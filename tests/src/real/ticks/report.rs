@@ -28,6 +28,18 @@ impl Report {
     pub fn is_clean(&self) -> bool {
         self.found.are_clean()
     }
+
+    /// The same, however late: where others use the machine as well, anything may be late.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.found.are_exact()
+    }
+
+    /// How many nodes were killed.
+    #[must_use]
+    pub const fn kills(&self) -> usize {
+        self.kills.0.len()
+    }
 }
 
 /// The median, the 99th percentile and the worst of some lengths of time in milliseconds.

@@ -134,6 +134,66 @@ fn who_was_told_that_a_tick_was_missed_or_not_reported_is_told_that_one_has_ende
 }
 
 #[test]
+fn what_is_skipped_or_replaced_where_a_run_hangs_is_no_recovery() {
+    use AlertEvent::Unreported;
+    for overlap in [Overlap::Forbid, Overlap::Replace] {
+        let mut owner = Owner::of(Job { report_within: Some(ms(500)), overlap, ..job() });
+        for number in 1..4 {
+            let tasks = owner.fire(&[], &[number], each(&[A, B], &[]));
+            // The last one hangs: it is skipped from then on, or its run is cancelled.
+            owner.end(tasks[0], succeeded());
+            owner.wait(ms(501));
+            owner.order(Command::NoteUnreported { job: name(), tick: tick(number) });
+        }
+        let told = owner.events();
+        assert!(told.contains(&Unreported), "{overlap:?}");
+        assert!(told.iter().all(|event| *event == Unreported), "{overlap:?}: {told:?}");
+    }
+}
+
+#[test]
+fn an_older_tick_does_not_end_what_a_later_one_has_begun() {
+    use AlertEvent::{Missed, Recovery};
+    let mut owner = Owner::of(job());
+    let long = owner.fire_one(1);
+    owner.fire(&[2], &[], Nodes::Any);
+    owner.end(long, succeeded());
+    assert_eq!(owner.events(), [Missed]);
+    let next = owner.fire_one(3);
+    owner.end(next, succeeded());
+    assert_eq!(owner.events(), [Missed, Recovery]);
+}
+
+#[test]
+fn whoever_is_told_instead_is_told_of_what_goes_on() {
+    use AlertEvent::Failure;
+    let mut owner = Owner::of(job());
+    let fail = |owner: &mut Owner, number| {
+        let task = owner.fire_one(number);
+        owner.end(task, failed(FailureKind::Permanent));
+    };
+    fail(&mut owner, 1);
+    fail(&mut owner, 2);
+    assert_eq!(owner.events(), [Failure]);
+    let mut other = owner.job().job.clone();
+    other.alert.as_mut().unwrap().template.name = "other".to_owned();
+    assert_eq!(owner.say(define(other, Source::Live, Any)), Ok(()));
+    fail(&mut owner, 3);
+    assert_eq!(owner.events(), [Failure, Failure]);
+}
+
+#[test]
+fn a_queue_that_is_written_out_is_the_one_that_was_filled_in() {
+    let alert = Alert { template: Template::new("tell"), ..job().alert.unwrap() };
+    let made = alert.template.completed("default", &Options::default());
+    let in_queue = |queue: &str| {
+        let template = Template { queue: queue.to_owned(), ..alert.template.clone() };
+        Alert { template, ..alert.clone() }.is_told_by(&made)
+    };
+    assert!(in_queue("") && in_queue("default") && !in_queue("other"));
+}
+
+#[test]
 fn a_job_has_recovered_when_the_last_run_of_a_tick_has_ended_and_none_failed() {
     let mut owner = Owner::of(job());
     let first = owner.fire(&[], &[1], each(&[A, B, C], &[]));
