@@ -38,6 +38,8 @@ pub(super) enum Machine {
 /// What only an owner keeps: all of it is rebuilt or given up when the group changes hands.
 pub(super) struct Owner {
     pub(super) term: u64,
+    /// Since when it leads.
+    pub(super) since: Tick,
     /// Whether an entry of its own term is applied: from then on it grants and answers.
     pub(super) is_settled: bool,
     /// When it was last sure what time it was, and what time.
@@ -128,6 +130,7 @@ impl Owner {
     pub(super) fn new(term: u64, now: Tick) -> Self {
         Self {
             term,
+            since: now,
             is_settled: false,
             sure_of: None,
             line: Line::default(),

@@ -351,6 +351,7 @@ mod tests {
         let mut job = Job::new(Schedule::Every(Span::from_millis(90_000)), Template::new("backup"));
         job.template.options.attempts_max = Some(2);
         job.on = On::Each;
+        job.jitter = Span::from_millis(60_000);
         job.select = "role=db".parse().unwrap();
         job.misfire = Misfire::All { most: 3 };
         job.args = r#"{"n":1.10}"#.into();
@@ -383,13 +384,13 @@ mod tests {
                 r#""task":"backup","args":{"n":1.10},"queue":null,"priority":null,"attempts":2,"#,
                 r#""backoff_first":null,"backoff_max":null,"time_limit":null,"expires":null,"#,
                 r#""on":"each","select":{"role":"db"},"misfire":"all","misfire_max":3,"#,
-                r#""misfire_grace":"1m","overlap":"allow","jitter":"0s","start":null,"end":null,"#,
+                r#""misfire_grace":"1m","overlap":"allow","jitter":"1m","start":null,"end":null,"#,
                 r#""max_runs":null,"report_within":null,"#,
                 r#""alert":{"task":"tell","on":["failure","missed"],"queue":"ops","#,
                 r#""priority":null,"attempts":null,"backoff_first":null,"backoff_max":null,"#,
                 r#""time_limit":"30s","declared":true},"enabled":true,"declared":true,"placed":false,"from":"file","#,
                 r#""since":"2023-11-14T22:13:20.000Z","#,
-                r#""next":"2023-11-14T22:14:50.000Z","fires_at":"2023-11-14T22:14:50.000Z","counts":{"fired":1,"succeeded":0,"#,
+                r#""next":"2023-11-14T22:14:50.000Z","fires_at":"2023-11-14T22:15:19.914Z","counts":{"fired":1,"succeeded":0,"#,
                 r#""failed":0,"cancelled":0,"missed":0,"skipped":0,"failures_in_row":0},"#,
                 r#""last":null,"history":[]}"#,
             )
@@ -400,10 +401,11 @@ mod tests {
     fn a_tick_is_told_with_its_runs() {
         let record = tick(&[Some(TickEnd::Succeeded), Some(TickEnd::Missed)]);
         assert_eq!(
-            serde_json::to_string(&TickJson::of(&record, Span::ZERO, &Names::default())).unwrap(),
+            serde_json::to_string(&TickJson::of(&record, Span::from_millis(5), &Names::default()))
+                .unwrap(),
             concat!(
                 r#"{"tick":"2023-11-14T22:13:20.000Z","decided_at":"2023-11-14T22:13:20.012Z","#,
-                r#""lateness":"12ms","by_hand":false,"verdict":"fired","unreported":false,"#,
+                r#""lateness":"7ms","by_hand":false,"verdict":"fired","unreported":false,"#,
                 r#""ends":{"open":0,"succeeded":1,"failed":0,"cancelled":0,"missed":1,"#,
                 r#""skipped":0},"runs":[{"task":null,"node":"00000000000000000000000000000001","#,
                 r#""started_at":"2023-11-14T22:13:20.020Z","#,

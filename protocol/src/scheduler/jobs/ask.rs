@@ -1,6 +1,6 @@
 //! What people want of jobs, where the job is owned.
 
-use crate::id::PartitionId;
+use crate::id::{GroupId, PartitionId};
 use crate::job::{Declared, InvalidJob, Job, JobName, JobView, Source};
 use crate::limits::NAME_BYTES_MAX;
 use crate::partition::{Command, JobChange, JobRefusal, RunNow};
@@ -97,9 +97,9 @@ impl Scheduler {
             return;
         };
         let is_declared = self.declared(&state.job.template).is_ok();
-        let now = self.now.wall;
-        let is_recent = now.since(at) < NAME_WAIT && at.since(now) < NAME_WAIT;
-        if !is_declared && self.profiles_missing() && is_recent {
+        let owner = self.replicas.get(&GroupId::of(partition)).and_then(|own| own.owner.as_ref());
+        let is_new = owner.is_some_and(|owner| self.now.tick.since(owner.since) < NAME_WAIT);
+        if !is_declared && self.profiles_missing() && is_new {
             // Whoever has just become the owner has not heard yet how it is treated: it is asked again.
             let owner = Some(self.node());
             let error = RequestError::NotOwner { partition, owner };

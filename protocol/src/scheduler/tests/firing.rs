@@ -210,10 +210,12 @@ fn a_task_is_known_where_its_queue_is_served() {
 
 #[test]
 fn what_nobody_declares_is_run_by_hand_in_a_moment_all_the_same() {
-    let mut owner = LoneOwner::new(4);
+    let mut before = LoneOwner::new(4);
     let job = Job::new(Schedule::Every(millis(3_600_000)), Template::new("far"));
-    owner.ask(define_by_file(job));
+    before.ask(define_by_file(job));
+    let mut owner = LoneOwner::over(before.partition());
     joined_by(&mut owner, FAR);
+    owner.introduce(owner.lessee(), 4);
     let run = owner.ask(Ask::RunJob { job: name(), at: owner.now.wall });
     owner.pass(millis(2_500));
     assert_eq!(owner.answers(run), Vec::<&Answer>::new());

@@ -55,7 +55,10 @@ fn a_node_whose_disk_hangs_as_it_is_made_an_owner_lets_others_own() {
     };
     // Its last write is its vote for itself: with that it leads, and can apply nothing.
     network.nodes[stuck].is_stuck = true;
-    while !leads(&network) {
+    for _ in 0..200 {
+        if leads(&network) {
+            break;
+        }
         if network.nodes[stuck].is_writing() {
             let step = network.nodes[stuck].persisted();
             network.perform(stuck, step);
@@ -63,7 +66,7 @@ fn a_node_whose_disk_hangs_as_it_is_made_an_owner_lets_others_own() {
             network.pass(ms(50));
         }
     }
-    assert!(!network.nodes[stuck].owns(HERE));
+    assert!(leads(&network) && !network.nodes[stuck].owns(HERE));
     for at in [owner, third] {
         network.step(at, Event::Condition(Condition::Serving));
         network.all_hear_condition(at, Condition::Serving);
@@ -86,9 +89,13 @@ fn an_owner_whose_disk_hangs_while_its_copies_change_lets_others_own() {
         let copy = network.nodes[stuck].scheduler.copy(GroupId::of(HERE));
         copy.is_some_and(|copy| copy.is_changing())
     };
-    while !is_changing(&network) {
+    for _ in 0..200 {
+        if is_changing(&network) {
+            break;
+        }
         network.pass(ms(50));
     }
+    assert!(is_changing(&network));
     // Disks hang where they are full, and that weighs more.
     network.step(stuck, Event::Condition(Condition::DiskFull));
     network.all_hear_condition(stuck, Condition::DiskFull);
