@@ -118,6 +118,33 @@ fn a_node_without_memory_fires_when_it_has_some_again() {
     assert!(fired(&owner).len() > before, "what was due meanwhile was in time");
 }
 
+#[test]
+fn a_herd_is_looked_at_in_parts_and_none_of_it_is_left() {
+    const HERD: usize = 1_500;
+    let mut owner = LoneOwner::new(0);
+    let names = (0..).map(|n| format!("job-{n}").parse::<JobName>().unwrap());
+    let names = names.filter(|name| name.partition(2).0 == 0).take(HERD);
+    let at = START + millis(60_000);
+    for name in names {
+        let job = Box::new(Job::new(Schedule::At(at), template("add")));
+        let (source, precondition) = (Source::Live, Precondition::Any);
+        let change = JobChange::Define { job, source, precondition };
+        owner.ask(Ask::ChangeJob { job: name, change });
+    }
+    owner.pass((at - millis(1)).since(owner.now.wall));
+    assert_eq!(fired(&owner), []);
+    owner.disk_is_stuck = true;
+    owner.advance(millis(1));
+    owner.step(Event::Due);
+    let first = fired(&owner).len();
+    assert!((1..=1_024).contains(&first), "{first} at once: who else waits, waits for them");
+    owner.disk_is_stuck = false;
+    owner.settle();
+    owner.pass(millis(2_000));
+    assert_eq!(fired(&owner).len(), HERD);
+    assert!(owner.partition().jobs().all(|(_, state)| state.counts.fired == 1));
+}
+
 /// By a file, which comes before those who can do what it says.
 fn define_by_file(job: Job) -> Ask {
     let (source, precondition) = (Source::File { number: 1 }, Precondition::Any);
