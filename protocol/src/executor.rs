@@ -126,6 +126,8 @@ pub struct Start {
     pub template: std::sync::Arc<Template>,
     /// Its arguments, JSON.
     pub args: Bytes,
+    /// What is left until the task must have ended.
+    pub time_left: Option<Span>,
 }
 
 impl Executor {

@@ -7,7 +7,7 @@
 //! entry under other values are not replicas any more. [`PARTITION_BYTES_MAX`],
 //! [`PARTITION_TASKS_MAX`], [`PARTITION_FAILURES_BYTES_MAX`], [`PARTITION_FINISHED_BYTES_MAX`],
 //! [`PARTITION_STUBS_MAX`],
-//! [`ID_AHEAD_MAX`], [`CRASHES_MAX`], [`RUNS_KEPT_MAX`], [`RUNS_KEPT_CROWDED`], [`DETAIL_BYTES_MAX`],
+//! [`ID_AHEAD_MAX`], [`DELAY_MAX`], [`CRASHES_MAX`], [`RUN_ERROR_BYTES_MAX`], [`RUNS_KEPT_MAX`], [`RUNS_KEPT_CROWDED`], [`DETAIL_BYTES_MAX`],
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
 //! a [record](crate::task::Record::weight) or a [job](crate::job::Job::weight) weighs; of jobs,
 //! [`JOBS_MAX`], [`JOBS_BYTES_MAX`], [`JOB_TASKS_MAX`], [`JOB_TASKS_BYTES_MAX`], [`JOB_OPEN_MAX`],
@@ -71,12 +71,19 @@ pub const RUNS_KEPT_CROWDED: usize = 1;
 pub const ATTEMPTS_DEFAULT: u16 = 3;
 /// Most attempts that a policy may ask for.
 pub const ATTEMPTS_MAX: u16 = 1000;
+/// Most pauses that a policy may list one by one: more than anybody writes by hand.
+pub const BACKOFF_LIST_MAX: usize = 32;
 /// First pause before a retry; it doubles with each failure.
 pub const BACKOFF_FIRST_DEFAULT: Span = Span::from_millis(1_000);
 /// Longest pause before a retry.
 pub const BACKOFF_MAX_DEFAULT: Span = Span::from_millis(600_000);
-/// Lost runs after which a task is dead: one more would take another node with it.
+/// Lost runs after which a task is dead unless its policy says otherwise: one more would take another
+/// node with it.
 pub const CRASHES_MAX: u16 = 3;
+/// Most lost runs that a policy may allow: so many are remembered, and those in doubt are among them.
+pub const CRASHES_ALLOWED_MAX: u16 = 16;
+/// Most that is remembered of why a run failed, besides the [whole](ERROR_BYTES_MAX) of the last.
+pub const RUN_ERROR_BYTES_MAX: usize = 256;
 /// Within how long tasks that have one crash left come back, each at a time of its own. One that kills
 /// its node takes along whatever runs beside it; those must not come back beside it once more.
 pub const CRASH_SPREAD: Span = Span::from_millis(10_000);
@@ -303,8 +310,8 @@ impl PartitionLimits {
 const GROWTH: usize = HISTORY_WEIGHT + RUN_WEIGHT * RUNS_KEPT_CROWDED + LEASE_WEIGHT;
 /// So much more than its written bytes a record weighs, at the least. Those are at most: its id, its
 /// template and its length, two numbers, its phase with a kind and two lengths, and whether it has a
-/// history.
-const SPARE: usize = RECORD_WEIGHT - (17 + 5 + 9 + 2 * 9 + 20 + 1);
+/// history and particulars.
+const SPARE: usize = RECORD_WEIGHT - (17 + 5 + 9 + 2 * 9 + 20 + 2);
 /// What a task that is taken in brings besides its bytes.
 const OVERSHOOT: usize = RECORD_WEIGHT + TEMPLATE_WEIGHT + 2 * NAME_BYTES_MAX + GROWTH;
 /// A written stub: an id and a state.
@@ -388,15 +395,17 @@ const _: () = {
     // Four bytes of length stand before a message, and it is held in memory as a whole.
     assert!(SNAPSHOT_BYTES_MAX < 512 * 1024 * 1024);
     // What is counted of a part is no less than what is written of it: a run is a lessee (31), a
-    // token (23), two times and an end; a lease is as much with one time and a flag; a history has
+    // token (23), two times, an end and whether it has an error; a lease is as much with one time and a flag; a history has
     // three counts, a flag, a length, a time and a failure that may be missing and a place; a failure
     // a kind and two lengths; a template has seven options, what of them was said and two lengths
     // besides its names.
-    assert!(RUN_WEIGHT >= 31 + 23 + 2 * 9 + 2);
+    assert!(RUN_WEIGHT >= 31 + 23 + 2 * 9 + 2 + 1);
     assert!(LEASE_WEIGHT >= 31 + 23 + 1 + 9);
     assert!(HISTORY_WEIGHT >= 3 + 3 + 5 + 1 + 9 + 10 + 1 + 9);
     assert!(FAILURE_WEIGHT > 2 * 9);
-    assert!(TEMPLATE_WEIGHT >= 2 * 9 + 2 + 9 + 4 + 3 * 10 + 10 + 8);
+    assert!(TEMPLATE_WEIGHT >= 2 * 9 + 2 + 9 + 4 + 3 * 10 + 10 + 8 + 40 + 10);
+    assert!(CRASHES_ALLOWED_MAX as usize <= RUNS_KEPT_MAX);
+    assert!(CRASHES_MAX <= CRASHES_ALLOWED_MAX);
     assert!(GROWTH > SPARE);
     assert!(PARTITION_BYTES_MAX * 2 < NODE_BYTES_MAX);
     assert!(BATCH_BYTES_MAX * 8 < NODE_BYTES_MIN);

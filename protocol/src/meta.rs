@@ -21,7 +21,7 @@ use crate::wire::hello::Versions;
 use crate::wire::{DecodeError, decode, decode_from, encode_for, grown};
 
 /// What the cluster is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// Minted when it was formed.
     pub cluster: ClusterId,
@@ -45,11 +45,8 @@ pub struct Meta {
     pub jobs_file: JobsFile,
 }
 
-grown!(Meta { cluster, name, partitions, replicas, voters_min, members, version }
-    since 2 { forgotten = Vec::new(), spoken = 1, jobs_file = JobsFile::default() });
-
 /// A member.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Its name, unique in the cluster.
     pub name: String,
@@ -64,9 +61,6 @@ pub struct Member {
     /// What is said of it, for jobs that choose among members.
     pub labels: Labels,
 }
-
-grown!(Member { name, address, joined_at, joined_in }
-    since 2 { draining = false, labels = Labels::NONE });
 
 /// Who wants to be a member, or has moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,9 +160,6 @@ impl MetaCommand {
 /// The version of the protocol in whose form commands are written.
 const LOG_VERSION: u16 = 1;
 
-/// The version of the protocol that knows labels.
-const LABELS_SINCE: u16 = 2;
-
 impl Meta {
     /// A cluster with no members yet.
     #[must_use]
@@ -250,11 +241,9 @@ impl Meta {
     /// Whether `join` would change nothing.
     #[must_use]
     pub fn has(&self, join: &Join) -> bool {
-        self.members.get(&join.node).is_some_and(|member| {
-            // Before all understand labels none can be noted.
-            let is_labelled = member.labels == join.labels || self.spoken < LABELS_SINCE;
-            self.has_place(join) && is_labelled
-        })
+        self.members
+            .get(&join.node)
+            .is_some_and(|member| member.labels == join.labels && self.has_place(join))
     }
 
     /// Whether `join` is a member under that name and address.

@@ -21,6 +21,7 @@ mod hand;
 mod jobs;
 mod lease;
 mod lose;
+mod proposal;
 mod release;
 mod report;
 mod shelf;
@@ -32,9 +33,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use self::command::{Change, Command, Grant, Loss, Proposal, Refusal, Report};
+pub use self::command::{Change, Command, Grant, Loss, Refusal, Report};
 use self::jobs::Jobs;
 pub use self::jobs::{AlertTask, Fire, JobChange, JobRefusal, Nodes, Precondition, RunNow};
+pub use self::proposal::Proposal;
 pub use self::shelf::{Room, Shelf, Shelves};
 pub use self::snapshot::CorruptSnapshot;
 use self::tally::Tally;
@@ -42,12 +44,16 @@ use crate::id::{PartitionId, TaskId};
 use crate::limits::PartitionLimits;
 use crate::task::{Record, STUB_WEIGHT, State, Template};
 use crate::time::Wall;
+use crate::wire::hello::Versions;
 
 /// All tasks of a partition.
 #[derive(Clone, Debug)]
 pub struct Partition {
     id: PartitionId,
     limits: PartitionLimits,
+    /// The newest version of the protocol that an entry was written in: all members understand it, and
+    /// the state is written in it.
+    version: u16,
     /// Partition time: that of the last entry.
     now: Wall,
     /// Ids made at or before it that are not known here are too old to be new.
@@ -94,6 +100,7 @@ impl Partition {
         Self {
             id,
             limits: PartitionLimits::REAL,
+            version: Versions::OWN.min,
             now: Wall::EPOCH,
             dedup_floor: Wall::EPOCH,
             order_next: 0,

@@ -77,6 +77,8 @@ pub enum Defect {
     KeepUnwanted,
     /// What a copy weighed still counts when it is gone: `memory_is_counted`.
     KeepWeight,
+    /// What is to be started at most once is tried again when its run was lost: `at_most_once`.
+    LeaseTwice,
     /// A dispatch that an executor refuses keeps its slot: `nothing_is_left`, `nobody_starves`.
     LeakSlot,
     /// A new copy votes before it has caught up: `voters_are_odd`,
@@ -121,7 +123,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -149,6 +151,7 @@ impl Defect {
         Self::KeepUnwanted,
         Self::KeepWeight,
         Self::LeakSlot,
+        Self::LeaseTwice,
         Self::LearnerVotes,
         Self::LocalTime,
         Self::LoseAlert,

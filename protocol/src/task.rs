@@ -1,17 +1,25 @@
 //! What a task is: its immutable [`Spec`](spec), the [`Record`] of its life, and how it may change.
 
+mod invalid;
+mod options;
 mod outcome;
+mod particulars;
 mod phase;
 mod record;
 mod spec;
+mod template;
 mod view;
 
+pub use self::invalid::InvalidBatch;
+pub use self::options::Options;
 pub use self::outcome::{Failure, FailureKind, Outcome};
+pub use self::particulars::Particulars;
 pub use self::phase::{IllegalTransition, Lease, Phase, State, Transition};
 pub(crate) use self::record::{
-    FAILURE_WEIGHT, HISTORY_WEIGHT, LEASE_WEIGHT, RECORD_WEIGHT, RUN_WEIGHT, STUB_WEIGHT,
-    TEMPLATE_WEIGHT,
+    FAILURE_WEIGHT, HISTORY_WEIGHT, LEASE_WEIGHT, RECORD_WEIGHT, RUN_ERROR_WEIGHT, RUN_WEIGHT,
+    STUB_WEIGHT, TEMPLATE_WEIGHT,
 };
 pub use self::record::{History, Record, Run, RunEnd};
-pub use self::spec::{Batch, FilledIn, InvalidBatch, Options, Row, Template};
+pub use self::spec::{Batch, Row};
+pub use self::template::{FilledIn, Template};
 pub use self::view::{RunView, View};

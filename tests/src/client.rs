@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use umbel_protocol::id::{PartitionId, TaskId};
 use umbel_protocol::scheduler::{Caller, Event};
-use umbel_protocol::task::{Batch, Row};
+use umbel_protocol::task::{Batch, Particulars, Row};
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Ask, Request};
 
-use crate::host::{Local, true_wall};
+use crate::host::{Local, true_time, true_wall};
 use crate::invariants::jobs_are_kept;
 use crate::invariants::linearizable_tasks::Told;
+use crate::ledger::may_be_given_up;
 use crate::plan::{MS, SECOND, Work};
-use crate::work::{Script, draw_template};
+use crate::work::{Manner, Script, draw_template};
 use crate::world::{What, World};
 
 /// So far ahead a clock is that is refused: more than a minute, however long a client tries.
@@ -149,11 +150,16 @@ impl World {
                 let id = TaskId::new(wall, partition, self.random());
                 let last = batch.templates.len() as u64 - 1;
                 let template = u16::try_from(self.between(0, last)).expect("few templates");
-                batch.rows.push(Row { id, template, args: script.to_args() });
                 self.ledger.submits(script.mark, id);
                 let options = &batch.templates[usize::from(template)].options;
+                let is_timed = options.delay.is_zero() && self.flip(0.05);
+                let at = is_timed.then(|| wall + Span::from_millis(self.between(0, 8_000)));
                 let log = self.ledger.tasks.entry(script.mark).or_default();
-                log.expires = options.expires_at.is_some();
+                log.expires = may_be_given_up(options);
+                log.not_before = at.map(true_time);
+                log.drops = script.manner == Manner::Drops;
+                let particulars = Particulars { not_before: at }.boxed();
+                batch.rows.push(Row { particulars, ..Row::new(id, template, script.to_args()) });
                 marks.push(script.mark);
             }
             let wait = self.flip(0.3);

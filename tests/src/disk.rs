@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::durable::{GroupWrite, HardState, LogEntry, Snapshot, StoredGroup, WriteBatch};
 use umbel_protocol::id::{ClusterId, GroupId, Incarnation, ReplicaId, TaskId};
-use umbel_protocol::limits::FRAME_BYTES_MAX;
 use umbel_protocol::partition::{Command, Proposal};
-use umbel_protocol::wire::decode;
 
 /// What a node keeps.
 #[derive(Clone, Debug, Default)]
@@ -151,7 +149,7 @@ impl Disk {
         if group.partition().is_none() || !entry.is_commands() || entry.data.is_empty() {
             return;
         }
-        let proposal: Proposal = decode(&entry.data, FRAME_BYTES_MAX).expect("it was proposed");
+        let proposal: Proposal = Proposal::from_bytes(&entry.data).expect("it was proposed");
         for command in proposal.commands {
             if let Command::Accept { batch, .. } = command {
                 for row in &batch.rows {

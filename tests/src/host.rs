@@ -3,7 +3,7 @@
 //! The files below it are named after what they stand for in `node`.
 
 mod envelopes;
-mod executor;
+pub(crate) mod executor;
 mod former;
 mod gossip;
 mod leave;
@@ -27,6 +27,7 @@ use umbel_protocol::wire::Profile;
 use umbel_protocol::wire::hello::Versions;
 
 use crate::disk::Disk;
+use crate::host::executor::Ending;
 use crate::plan::MS;
 use crate::work::Script;
 use crate::world::{What, World};
@@ -165,7 +166,7 @@ pub enum Local {
     /// Writing has failed.
     WriteFails,
     /// A run is over.
-    Ended(TaskId, Token, Script, bool),
+    Ended(TaskId, Token, Script, Ending),
 }
 
 const SCHEDULER: usize = 0;
@@ -284,8 +285,8 @@ impl World {
             Local::Built(machine) => self.built(host, machine),
             Local::Synced(number) => self.synced(host, number),
             Local::WriteFails => self.fails_to_write(host),
-            Local::Ended(task, token, script, stopped) => {
-                self.run_ended(host, task, token, &script, stopped);
+            Local::Ended(task, token, script, ending) => {
+                self.run_ended(host, task, token, &script, ending);
             }
         }
     }

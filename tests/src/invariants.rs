@@ -2,6 +2,7 @@
 
 pub mod acknowledged_is_kept;
 pub mod alerts_are_told;
+pub mod at_most_once;
 pub mod each_host_has_its_run;
 pub mod every_task_ends;
 pub mod exactly_one_run;
@@ -40,6 +41,7 @@ use umbel_protocol::job::JobName;
 use umbel_protocol::partition::Partition;
 
 use crate::ledger::StartLog;
+use crate::ledger::may_be_given_up;
 use crate::world::World;
 
 /// What invariants remember of what they saw.
@@ -89,11 +91,12 @@ pub fn on_start(world: &mut World, mark: u64, start: &Start, lessee: Lessee) {
     if task.is_derived() {
         world.look_at_job_task(task);
         let may_stop = world.jobs.may_stop(task, world.now);
-        world.ledger.meets(task, start.template.options.expires_at.is_some(), may_stop);
+        world.ledger.meets(task, may_be_given_up(&start.template.options), may_stop);
     }
     world.must("leased_runs_only", leased_runs_only::on_start(world, task, token));
     world.must("submitted_once", submitted_once::on_start(world, mark));
     world.must("exactly_one_run", exactly_one_run::on_start(world, mark));
+    world.must("at_most_once", at_most_once::on_start(world, mark, start));
     let after_loss = second_run_after_loss::on_start(world, mark, task, token, lessee);
     world.must("second_run_after_loss", after_loss);
     taken_over_in_time::on_start(world, task);
@@ -163,12 +166,13 @@ pub fn check(world: &mut World) -> Result<(), String> {
                 let wanted = jobs_are_kept::nobody_waits_for_what_is_gone(partition);
                 named.by("jobs_are_kept", wanted)?;
                 for (task, record) in partition.records().filter(|(task, _)| task.is_derived()) {
-                    let expires = record.template.options.expires_at.is_some();
+                    let expires = may_be_given_up(&record.template.options);
                     ledger.meets(task, expires, jobs.may_stop(task, *now));
                 }
                 let fresh = finished_stays::check_copy(ledger, &copy, partition);
                 for (task, record) in partition.records() {
                     ledger.counts(task, record.crashes());
+                    named.by("at_most_once", at_most_once::check(task, record))?;
                 }
                 sights.extend(partition.records().flat_map(|(_, record)| World::sights_of(record)));
                 for task in named.by("finished_stays", fresh)? {

@@ -5,7 +5,8 @@ pub mod tally;
 use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::id::{GroupId, Incarnation, Lessee, NodeId, TaskId, Token};
-use umbel_protocol::task::{Outcome, State};
+use umbel_protocol::limits::CRASHES_MAX;
+use umbel_protocol::task::{Options, Outcome, State};
 
 use crate::host::true_time;
 use crate::work::mark_of_job_task;
@@ -43,8 +44,12 @@ pub struct TaskLog {
     pub first_try: Option<u64>,
     /// Whether its submission was tried more than once.
     pub repeated: bool,
-    /// Whether it is given up if it does not start in time.
+    /// Whether it may be given up before any run of it was sent, as time passes or its owner falls.
     pub expires: bool,
+    /// Whether a run of it may end it as cancelled, as there is nothing to be done.
+    pub drops: bool,
+    /// When it may start at the earliest, if that was said.
+    pub not_before: Option<u64>,
     /// When a client was last shown it: whether it had ended, and how many of its runs.
     pub viewed: Option<(u64, (bool, usize))>,
     /// Whether any client has asked for it to be stopped.
@@ -76,6 +81,35 @@ pub struct StartLog {
     pub lessee: Lessee,
     /// When it ended and how, if it did.
     pub end: Option<(u64, Outcome)>,
+}
+
+impl StartLog {
+    /// Whether its task may be tried again after it, as it failed, said so itself, or was stopped with its
+    /// node.
+    #[must_use]
+    pub const fn has_passed_on(&self) -> bool {
+        match &self.end {
+            Some((_, outcome)) => match outcome {
+                Outcome::Cancelled
+                | Outcome::Deferred { .. }
+                | Outcome::Failed(_)
+                | Outcome::Snoozed { .. } => true,
+                Outcome::Dropped(_) | Outcome::Succeeded(_) => false,
+            },
+            None => false,
+        }
+    }
+}
+
+/// Whether a task with these options may be given up before any run of it was sent.
+#[must_use]
+pub fn may_be_given_up(options: &Options) -> bool {
+    options.expires_at.is_some()
+        || options.expires.is_some()
+        || options.deadline.is_some()
+        // Or lost with its owner before it was sent, fewer times than most.
+        || options.is_at_most_once()
+        || options.crashes_max() < CRASHES_MAX
 }
 
 impl Ledger {

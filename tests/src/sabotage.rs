@@ -149,6 +149,7 @@ impl Sabotage {
                 Defect::KeepRemoved => &["replicas_converge"],
                 Defect::KeepWeight => &["memory_is_counted"],
                 Defect::LeakSlot => &["nothing_is_left", "nobody_starves"],
+                Defect::LeaseTwice => &["at_most_once"],
                 Defect::LocalTime => &["replicas_converge", "finished_never_runs"],
                 Defect::LearnerVotes => &["voters_are_odd", "replicas_converge"],
                 Defect::MuteRelays => &["relayed_in_time"],
@@ -248,6 +249,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
             Plan { limits, submissions: 4 * plan.submissions, ..plan }
         }
         Defect::RetireEarly => nth(number, of_kind(&["leaving", "joining, leaving and crashes"])),
+        Defect::LeaseTwice => nth(number, of_kind(&["crashes", "parts fall", "everything"])),
         Defect::HoldOn => nth(number, of_kind(&["disks", "full disks", "starved"])),
         Defect::DriftInterval
         | Defect::DropHost

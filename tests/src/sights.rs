@@ -4,7 +4,6 @@
 use umbel_protocol::executor::Event as ExecutorEvent;
 use umbel_protocol::group::{Body, GroupMessage, RaftKind};
 use umbel_protocol::id::{GroupId, TaskId, Token};
-use umbel_protocol::limits::CRASHES_MAX;
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::task::{Phase, Record, RunEnd, State};
 use umbel_protocol::wire::{Answer, ExecutorSays, OwnerSays, PeerMessage, RequestError};
@@ -159,8 +158,9 @@ impl World {
     /// A record of a copy that has changed.
     pub(crate) fn sights_of(record: &Record) -> impl Iterator<Item = &'static str> {
         let runs = record.history.as_ref().map_or(&[][..], |history| history.runs.as_slice());
-        let is_held = record.crashes() >= CRASHES_MAX && record.state() == State::Scheduled;
-        let is_poison = record.crashes() >= CRASHES_MAX && record.state() == State::Dead;
+        let crashes_max = record.template.options.crashes_max();
+        let is_held = record.crashes() >= crashes_max && record.state() == State::Scheduled;
+        let is_poison = record.crashes() >= crashes_max && record.state() == State::Dead;
         let is_pardoned = runs.iter().any(|run| run.end == RunEnd::CutOff);
         let succeeded = runs.iter().position(|run| run.end == RunEnd::Succeeded);
         let is_late = succeeded.is_some_and(|place| place + 1 < runs.len());

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use umbel_protocol::id::TaskId;
+use umbel_protocol::id::{TaskId, Token};
 use umbel_protocol::task::{Failure, FailureKind, Options, Outcome, Template};
 use umbel_protocol::time::{Span, Wall};
 use umbel_protocol::wire::{Declaration, Profile, Queue};
@@ -27,7 +27,33 @@ pub struct Script {
     pub permanent: bool,
     /// Whether a run kills the process that it is in.
     pub kills: bool,
+    /// How it says what it says.
+    pub manner: Manner,
 }
+
+/// How a task says what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// As most.
+    Plain,
+    /// When it fails it says how long to wait before the next try.
+    Defers,
+    /// In place of a success it says that there is nothing to be done.
+    Drops,
+    /// Every other run says that it is not time yet.
+    Snoozes,
+}
+
+impl Manner {
+    const ALL: [Self; 4] = [Self::Plain, Self::Defers, Self::Drops, Self::Snoozes];
+
+    fn number(self) -> usize {
+        Self::ALL.iter().position(|other| *other == self).unwrap_or_default()
+    }
+}
+
+/// How long a task waits that says so itself.
+pub const OWN_PAUSE: Span = Span::from_millis(1_700);
 
 impl Script {
     /// Draws what a task does.
@@ -44,16 +70,28 @@ impl Script {
         // The first few, as each takes some innocent ones with it.
         let kills = work == Work::Poison && mark.is_multiple_of(17) && mark <= 17 * 5;
         if kills {
-            return Self { mark, takes: takes.min(SECOND), failures: 0, permanent: false, kills };
+            return Self { takes: takes.min(SECOND), kills, ..Self::plain(mark) };
         }
-        Self { mark, takes, failures, permanent, kills }
+        let manner = match rng.random_range(0..20) {
+            0..2 => Manner::Defers,
+            2 => Manner::Drops,
+            3 => Manner::Snoozes,
+            _ => Manner::Plain,
+        };
+        Self { mark, takes, failures, permanent, kills, manner }
+    }
+
+    /// One that succeeds at once.
+    #[must_use]
+    pub const fn plain(mark: u64) -> Self {
+        Self { mark, takes: 0, failures: 0, permanent: false, kills: false, manner: Manner::Plain }
     }
 
     /// Its arguments.
     #[must_use]
     pub fn to_args(&self) -> Bytes {
-        let Self { mark, takes, failures, permanent, kills } = self;
-        format!("[{mark},{takes},{failures},{permanent},{kills}]").into()
+        let Self { mark, takes, failures, permanent, kills, manner } = self;
+        format!("[{mark},{takes},{failures},{permanent},{kills},{}]", manner.number()).into()
     }
 
     /// What `args` say, if they are of ours.
@@ -67,6 +105,7 @@ impl Script {
             failures: parts.next()?.parse().ok()?,
             permanent: parts.next()?.parse().ok()?,
             kills: parts.next()?.parse().ok()?,
+            manner: *Manner::ALL.get(parts.next()?.parse::<usize>().ok()?)?,
         })
     }
 
@@ -77,24 +116,33 @@ impl Script {
         if !id.is_derived() {
             return Self::of(args);
         }
-        let telling = Self { mark: 0, takes: 5 * MS, failures: 0, permanent: false, kills: false };
+        let telling = Self { takes: 5 * MS, ..Self::plain(0) };
         let script = if args.starts_with(b"{\"job\":") { telling } else { Self::of(args)? };
         Some(Self { mark: mark_of_job_task(id), ..script })
     }
 
-    /// How the run of attempt `attempt` ends.
+    /// How the run `token` ends, which is attempt `attempt`.
     #[must_use]
-    pub fn outcome(&self, attempt: u16) -> Outcome {
+    pub fn outcome(&self, attempt: u16, token: Token) -> Outcome {
         let mark = Bytes::from(self.mark.to_string());
-        let failed =
-            |kind| Outcome::Failed(Failure::new(kind, "as scripted").with_detail(mark.clone()));
+        let failure = |kind| Failure::new(kind, "as scripted").with_detail(mark.clone());
+        if self.manner == Manner::Snoozes && xxh3_64(&token.index.to_le_bytes()).is_multiple_of(2) {
+            return Outcome::Snoozed { pause: OWN_PAUSE };
+        }
         if self.permanent {
-            return failed(FailureKind::Permanent);
+            return Outcome::Failed(failure(FailureKind::Permanent));
         }
         if u32::from(attempt) <= self.failures {
-            return failed(FailureKind::Error);
+            let failure = failure(FailureKind::Error);
+            return match self.manner {
+                Manner::Defers => Outcome::Deferred { failure, pause: OWN_PAUSE },
+                Manner::Plain | Manner::Drops | Manner::Snoozes => Outcome::Failed(failure),
+            };
         }
-        Outcome::Succeeded(mark)
+        match self.manner {
+            Manner::Drops => Outcome::Dropped(failure(FailureKind::Dropped)),
+            Manner::Plain | Manner::Defers | Manner::Snoozes => Outcome::Succeeded(mark),
+        }
     }
 }
 
@@ -123,7 +171,28 @@ pub fn draw_template(now: Wall, work: Work, rng: &mut ChaCha8Rng) -> Template {
         expires_at: expires.then(|| now + Span::from_millis(rng.random_range(1_000..20_000))),
         ..Options::default()
     };
+    draw_rarer(&mut template.options, rng);
     template
+}
+
+/// What few tasks ask for.
+fn draw_rarer(options: &mut Options, rng: &mut ChaCha8Rng) {
+    let kind = rng.random_range(0..20);
+    let mut millis = |from, to| Span::from_millis(rng.random_range(from..to));
+    match kind {
+        0 => options.expires = Some(millis(1_000, 20_000)),
+        1 => options.deadline = Some(millis(2_000, 30_000)),
+        2 => {
+            (options.backoff_first, options.backoff_max) = (None, None);
+            options.backoff_list = Some(vec![millis(0, 50), Span::from_millis(900)]);
+        }
+        3 => options.crashes_max = Some(rng.random_range(1..6)),
+        4 => {
+            options.at_most_once = Some(true);
+            options.attempts_max = None;
+        }
+        _ => {}
+    }
 }
 
 /// What a host can run: `rare` tasks only on the even ones.

@@ -28,7 +28,7 @@ use crate::plan::{MS, Plan, SECOND, Work};
 use crate::work;
 
 /// What nodes spoke before this version.
-const BEFORE: Versions = Versions { min: 1, max: Versions::OWN.max - 1 };
+const BEFORE: Versions = Versions { min: Versions::OWN.min, max: Versions::OWN.max - 1 };
 /// How often everything is compared.
 const CHECK_EVERY: u64 = 500 * MS;
 /// Without a start, an end or an answer for so long, something hangs: no pause of a task is longer.

@@ -186,7 +186,7 @@ fn batch(micros: u64, number: usize, size: usize) -> Batch {
         .map(|place| {
             // Any spread will do; the low bits of an id are random.
             let random = ((number * size + place) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            Row { id: TaskId::new(at, partition, random), template: 0, args: args.clone() }
+            Row::new(TaskId::new(at, partition, random), 0, args.clone())
         })
         .collect();
     Batch { templates: vec![Template::new(NAME)], rows }

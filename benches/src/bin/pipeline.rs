@@ -19,10 +19,9 @@ fn batch(count: usize, partition: u16) -> Arc<Batch> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = Wall::from_millis(u64::try_from(since.as_millis()).unwrap_or_default());
     let rows = (0..count)
-        .map(|_| Row {
-            id: TaskId::new(now, PartitionId(partition), rand::random()),
-            template: 0,
-            args: vec![b'1'; 100].into(),
+        .map(|_| {
+            let id = TaskId::new(now, PartitionId(partition), rand::random());
+            Row::new(id, 0, vec![b'1'; 100].into())
         })
         .collect();
     Arc::new(Batch { templates: vec![Template::new(Registry::NOOP)], rows })

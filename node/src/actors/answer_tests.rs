@@ -37,7 +37,7 @@ fn noop(n: u64, args: &'static str) -> Arc<Batch> {
     let id = TaskId::new(wall(), PartitionId(3), n);
     let template = Template::new(Registry::NOOP);
     let args = args.into();
-    Arc::new(Batch { templates: vec![template], rows: vec![Row { id, template: 0, args }] })
+    Arc::new(Batch { templates: vec![template], rows: vec![Row::new(id, 0, args)] })
 }
 
 async fn ask(node: &Node, ask: Ask) -> Answer {

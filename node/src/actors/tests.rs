@@ -135,7 +135,7 @@ fn task(name: &str, n: u64) -> Arc<Batch> {
     let id = TaskId::new(wall(), PartitionId(3), n);
     let args = "null".into();
     let template = Template::new(name);
-    Arc::new(Batch { templates: vec![template], rows: vec![Row { id, template: 0, args }] })
+    Arc::new(Batch { templates: vec![template], rows: vec![Row::new(id, 0, args)] })
 }
 
 async fn next(answers: &mut Receiver<Answer>) -> Answer {

@@ -245,8 +245,7 @@ impl Sender {
                 return Ok(());
             }
             let ids = self.client.new_ids(tasks).await?;
-            let rows =
-                ids.into_iter().map(|id| Row { id, template: 0, args: self.payload.clone() });
+            let rows = ids.into_iter().map(|id| Row::new(id, 0, self.payload.clone()));
             let batch =
                 Batch { templates: vec![Template::new(Registry::NOOP)], rows: rows.collect() };
             let done = self.client.submit_whole(Arc::new(batch), true).await;

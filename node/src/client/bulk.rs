@@ -71,7 +71,7 @@ pub(super) async fn cut(
             continue;
         }
         let cut = open.entry(id.partition()).or_default();
-        let mut row = Row { id, template: 0, args };
+        let mut row = Row::new(id, 0, args);
         // The template may be known to the batch, but counting it always is simpler and no more.
         let weight = row.weight() + template.weight();
         if cut.positions.len() >= BATCH_TASKS_MAX || cut.bytes + weight > BATCH_BYTES_MAX {

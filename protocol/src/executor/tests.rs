@@ -164,6 +164,7 @@ fn run(n: u64) -> Dispatch {
         template: 0,
         args: Bytes::from(format!("[{n}]")),
         term: TERM,
+        time_left: None,
     }
 }
 
@@ -174,6 +175,7 @@ fn start(run: &Dispatch) -> Effect {
         attempt: run.attempt,
         template: template().into(),
         args: run.args.clone(),
+        time_left: run.time_left,
     })
 }
 

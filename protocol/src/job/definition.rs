@@ -8,7 +8,7 @@ use super::labels::{InvalidLabel, Labels};
 use super::plan::Plan;
 use super::zone::{UnknownZone, Zones};
 use crate::limits::{DELAY_MAX, JOB_ARGS_BYTES_MAX, JOB_COMMAND_BYTES_MAX, MISFIRES_MAX};
-use crate::task::{InvalidBatch, Template};
+use crate::task::{InvalidBatch, Options, Template};
 use crate::time::{Span, Wall};
 
 /// The definition of a job. It never changes by itself; whoever edits a job replaces it as a whole.
@@ -188,8 +188,10 @@ impl Job {
         let alert = self.alert.as_ref().map(|alert| &alert.template);
         for template in [Some(&self.template), alert].into_iter().flatten() {
             template.check()?;
-            if !template.options.delay.is_zero() || template.options.expires_at.is_some() {
-                return option("delay and expires_at", "left out: they follow from the tick");
+            let Options { delay, expires_at, expires, .. } = &template.options;
+            if !delay.is_zero() || expires_at.is_some() || expires.is_some() {
+                let follow = "left out: they follow from the tick";
+                return option("delay, expires_at and expires", follow);
             }
         }
         if self.expires.is_some_and(|span| span.as_millis() == 0) {
@@ -229,6 +231,13 @@ impl Job {
             return option("alert", "on one of failure, recovery and missed at the least");
         }
         Ok(())
+    }
+
+    /// The version of the protocol that knows all that it says.
+    pub(crate) fn needs_version(&self) -> u16 {
+        let alert = self.alert.as_ref().map(|alert| &alert.template);
+        let mut templates = [Some(&self.template), alert].into_iter().flatten();
+        if templates.any(|template| template.options.is_since_3()) { 3 } else { 2 }
     }
 
     /// As it stands in a list of many: without its command and its arguments, which may be long.

@@ -49,8 +49,7 @@ pub(super) struct News {
 }
 
 impl News {
-    /// Gossip goes from node to node as it is. One of which all is well says nothing of that: so those who
-    /// speak version 1 understand it, too.
+    /// Gossip goes from node to node as it is. One of which all is well says nothing of that.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let Load { condition, is_tight, .. } = self.load;
         let version = if condition.is_serving() && !is_tight { 1 } else { 2 };

@@ -11,7 +11,7 @@ use super::hand::Hand;
 use super::tally::Tally;
 use super::{Change, Grant, Partition, Refusal};
 use crate::id::Lessee;
-use crate::limits::{BATCH_TASKS_MAX, ID_AHEAD_MAX};
+use crate::limits::{BATCH_TASKS_MAX, DELAY_MAX, ID_AHEAD_MAX};
 use crate::task::{Batch, Lease, Phase, Record, Row, Template};
 
 impl Partition {
@@ -67,7 +67,9 @@ impl Partition {
             Entry::Vacant(place) => place,
             Entry::Occupied(known) => {
                 let known = known.get();
-                let same = known.args == row.args && known.template.says_the_same(template.said);
+                let same = known.args == row.args
+                    && known.particulars == row.particulars
+                    && known.template.says_the_same(template.said);
                 return if same { Ok(Taken::Before) } else { Err(Refusal::Conflict) };
             }
         };
@@ -82,32 +84,37 @@ impl Partition {
         if id.made_at() > self.now + ID_AHEAD_MAX {
             return Err(Refusal::TooEarly);
         }
+        let not_before = row.particulars.as_ref().and_then(|particulars| particulars.not_before);
+        if not_before.is_some_and(|at| at.since(self.now) > DELAY_MAX) {
+            return Err(Refusal::TooFar);
+        }
         if self.tally.open >= self.limits.tasks || self.tally.bytes >= self.limits.bytes {
             return Err(Refusal::Overloaded);
         }
         let template = template.stored(&mut self.templates, &mut self.tally);
         self.order_next += 1;
-        let delay = template.options.delay;
-        let not_before = self.now + delay;
-        let phase = if delay.is_zero() { Phase::Ready } else { Phase::Scheduled { not_before } };
         // A copy of its own: a slice would keep what it was cut from alive as long as the record.
         let args = Bytes::copy_from_slice(&row.args);
-        let record = Record::new(Arc::clone(template), args, self.now, self.order_next, phase);
+        let record =
+            Record::new(Arc::clone(template), args, self.now, self.order_next, Phase::Ready)
+                .with_particulars(row.particulars.clone())
+                .in_time();
         let record = place.insert(record);
-        if delay.is_zero() {
+        if let Phase::Scheduled { not_before } = *record.phase() {
+            changes.push(Change::Scheduled { task: id, not_before });
+        } else {
             // What comes too late to start waits for its owner to give it up.
             let in_time = !record.is_overdue(self.now);
             match in_time.then(|| slots.next()).flatten() {
                 Some(lessee) => {
                     let token = tokens.take();
                     let lease = Lease { lessee, token, since: self.now, cancelling: false };
-                    Hand::new(id, record, self.now, self.limits, &mut self.tally, changes)
-                        .grant(lease);
+                    let Self { now, limits, version, ref mut tally, .. } = *self;
+                    let task = id;
+                    Hand { task, record, now, limits, version, tally, changes }.grant(lease);
                 }
                 None => changes.push(Change::Ready { task: id }),
             }
-        } else {
-            changes.push(Change::Scheduled { task: id, not_before });
         }
         self.tally.add(record);
         Ok(Taken::Anew)

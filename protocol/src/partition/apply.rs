@@ -13,6 +13,7 @@ impl Partition {
         if proposal.term != term {
             return;
         }
+        self.version = self.version.max(proposal.version);
         self.now = self.now.max(proposal.at);
         self.cut_finished();
         let mut tokens = Tokens { next: Token { term, index, position: 0 } };

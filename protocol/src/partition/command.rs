@@ -7,20 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{AlertTask, Fire, JobChange, JobRefusal, RunNow, Shelves};
 use crate::id::{Lessee, TaskId, Token};
 use crate::job::JobName;
-use crate::limits::{DEDUP_WINDOW, ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
+use crate::limits::{
+    DEDUP_WINDOW, DELAY_MAX, ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX,
+};
 use crate::task::{Batch, Outcome};
 use crate::time::{Span, Wall};
-
-/// What one log entry holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proposal {
-    /// The term in which its owner proposed it: in another term it has no effect.
-    pub term: u64,
-    /// What the owner takes the time to be.
-    pub at: Wall,
-    /// To be carried out in this order.
-    pub commands: Vec<Command>,
-}
+use crate::wire::hello::Versions;
 
 /// One thing that an owner asks of its partition. New variants go to the end: logs outlive
 /// versions.
@@ -106,6 +98,29 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The version of the protocol that knows all that it asks for. Of what others ask: whoever took that
+    /// in knew that all members understand it. What executors tell is put into older words.
+    pub(crate) fn needs_version(&self) -> u16 {
+        match self {
+            Self::Accept { batch, .. } => batch.needs_version(),
+            Self::ChangeJob { change, .. } => change.needs_version(),
+            Self::Lease { .. }
+            | Self::Report { .. }
+            | Self::Release { .. }
+            | Self::Lose { .. }
+            | Self::Pardon { .. }
+            | Self::Cancel { .. }
+            | Self::Expire { .. }
+            | Self::Forget { .. }
+            | Self::Fire(_)
+            | Self::RunNow(_)
+            | Self::Alert(_)
+            | Self::NoteUnreported { .. } => Versions::OWN.min,
+        }
+    }
+}
+
 /// Slots of one executor for the first rows of a batch that have none yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
@@ -135,6 +150,9 @@ pub enum Loss {
     Unheard,
 }
 
+/// In milliseconds.
+const DAY: u64 = 24 * 3_600 * 1_000;
+
 /// Why a task was not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
@@ -163,6 +181,9 @@ pub enum Refusal {
     /// The id carries another partition.
     #[error("this id belongs to another partition")]
     WrongPartition,
+    /// It is to start later than a task may wait. Since version 3.
+    #[error("it is to start more than {} days from now; submit it later", DELAY_MAX.as_millis() / DAY)]
+    TooFar,
 }
 
 /// What came of a command.

@@ -2,17 +2,24 @@
 
 use super::{Change, Partition};
 use crate::id::TaskId;
-use crate::task::{Phase, State, Transition};
+use crate::task::{Failure, FailureKind, Phase, State, Transition};
 
 impl Partition {
     pub(super) fn expire(&mut self, tasks: &[TaskId], changes: &mut Vec<Change>) {
         for task in tasks {
             self.take(*task, changes, |hand| {
                 let waits = matches!(hand.record.state(), State::Scheduled | State::Ready);
-                if waits && hand.record.is_overdue(hand.now) {
-                    hand.finish(Transition::Expire, Phase::Expired);
+                if !waits || !hand.record.is_overdue(hand.now) {
+                    return;
+                }
+                let (expires_at, deadline) = (hand.record.expires_at(), hand.record.deadline());
+                match deadline.filter(|deadline| expires_at.is_none_or(|at| *deadline < at)) {
+                    Some(_) => hand.die(Failure::new(FailureKind::Deadline, NOT_IN_TIME)),
+                    None => hand.finish(Transition::Expire, Phase::Expired),
                 }
             });
         }
     }
 }
+
+const NOT_IN_TIME: &str = "its deadline came while it waited for a slot, or for its next attempt";

@@ -6,7 +6,10 @@ use crate::id::TaskId;
 use crate::limits::{
     PARTITION_FAILURES_BYTES_MAX, PartitionLimits, RUNS_KEPT_CROWDED, RUNS_KEPT_MAX,
 };
-use crate::task::{Failure, Lease, Phase, Record, Run, RunEnd, State, Transition};
+use crate::sabotage::{self, Defect};
+use crate::task::{
+    Failure, Lease, Phase, RUN_ERROR_WEIGHT, Record, Run, RunEnd, State, Transition,
+};
 use crate::time::{Span, Wall};
 
 /// A record that is being changed. The counts of the partition follow when it is put back.
@@ -15,9 +18,11 @@ pub(super) struct Hand<'a> {
     pub(super) record: &'a mut Record,
     /// Partition time.
     pub(super) now: Wall,
-    limits: PartitionLimits,
-    tally: &'a mut Tally,
-    changes: &'a mut Vec<Change>,
+    pub(super) limits: PartitionLimits,
+    /// That of the state.
+    pub(super) version: u16,
+    pub(super) tally: &'a mut Tally,
+    pub(super) changes: &'a mut Vec<Change>,
 }
 
 impl Partition {
@@ -28,9 +33,10 @@ impl Partition {
         changes: &mut Vec<Change>,
         act: impl FnOnce(&mut Hand<'_>) -> R,
     ) -> Option<R> {
-        let record = self.records.get_mut(&task)?;
-        self.tally.subtract(record);
-        let mut hand = Hand::new(task, record, self.now, self.limits, &mut self.tally, changes);
+        let Self { now, limits, version, ref mut records, ref mut tally, .. } = *self;
+        let record = records.get_mut(&task)?;
+        tally.subtract(record);
+        let mut hand = Hand { task, record, now, limits, version, tally, changes };
         let result = act(&mut hand);
         let Hand { record, tally, .. } = hand;
         tally.add(record);
@@ -38,18 +44,7 @@ impl Partition {
     }
 }
 
-impl<'a> Hand<'a> {
-    pub(super) const fn new(
-        task: TaskId,
-        record: &'a mut Record,
-        now: Wall,
-        limits: PartitionLimits,
-        tally: &'a mut Tally,
-        changes: &'a mut Vec<Change>,
-    ) -> Self {
-        Self { task, record, now, limits, tally, changes }
-    }
-
+impl Hand<'_> {
     /// The present run.
     pub(super) fn lease(&self) -> Option<Lease> {
         match self.record.phase() {
@@ -84,21 +79,45 @@ impl<'a> Hand<'a> {
             started_at: lease.since,
             finished_at,
             end,
+            error: None,
         });
     }
 
-    /// Keeps why the present run failed, in place of why an earlier one did, as far as there is room.
+    /// Keeps why the run that was closed last failed, as far as there is room: in short with the run, and
+    /// whole in place of why an earlier one did.
     pub(super) fn remember(&mut self, failure: Failure) {
-        // The record itself is not counted while it is in hand.
-        let taken = self.tally.failures_bytes;
-        let fits = |failure: &Failure, limit| taken + failure.weight_kept() <= limit;
-        let kept = if fits(&failure, PARTITION_FAILURES_BYTES_MAX / 2) {
+        self.remember_in_short(&failure);
+        let fits = |hand: &Self, failure: &Failure, limit| {
+            hand.failures_bytes() + failure.weight_kept() <= limit
+        };
+        let kept = if fits(self, &failure, PARTITION_FAILURES_BYTES_MAX / 2) {
             failure
         } else {
             failure.without_detail()
         };
         self.record.history_mut().failure =
-            fits(&kept, PARTITION_FAILURES_BYTES_MAX).then(|| Box::new(kept));
+            fits(self, &kept, PARTITION_FAILURES_BYTES_MAX).then(|| Box::new(kept));
+    }
+
+    /// Keeps in short why the run that was closed last failed, if there is room.
+    pub(super) fn remember_in_short(&mut self, failure: &Failure) {
+        if self.version < ERRORS_SINCE {
+            return;
+        }
+        let error = failure.excerpt();
+        let bytes = self.failures_bytes() + RUN_ERROR_WEIGHT + error.len();
+        if bytes <= PARTITION_FAILURES_BYTES_MAX / 2
+            && let Some(run) = self.record.history_mut().runs.last_mut()
+        {
+            run.error = Some(error);
+        }
+    }
+
+    /// Bytes of why open tasks failed, but for why this one did last. The record itself is not counted
+    /// while it is in hand.
+    fn failures_bytes(&self) -> usize {
+        let own = self.record.history.as_ref().map_or(0, |history| history.errors_weight());
+        self.tally.failures_bytes + own
     }
 
     /// The executor that was given `lease` may forget it.
@@ -142,11 +161,24 @@ impl<'a> Hand<'a> {
         self.changes.push(Change::Ready { task: self.task });
     }
 
-    /// The task is tried again after `pause`.
+    /// The task is tried again after `pause`, as long as that may be.
     pub(super) fn retry(&mut self, pause: Span) {
         let not_before = self.now + pause;
         self.step(Transition::Retry, Phase::Scheduled { not_before });
         self.changes.push(Change::Scheduled { task: self.task, not_before });
+    }
+
+    /// Whether the task is never started twice.
+    pub(super) fn is_at_most_once(&self) -> bool {
+        self.record.template.options.is_at_most_once() && !sabotage::has(Defect::LeaseTwice)
+    }
+
+    /// Ends the task for good: it will not be tried again.
+    pub(super) fn die(&mut self, failure: Failure) {
+        if matches!(self.record.state(), State::Leased) {
+            self.remember_in_short(&failure);
+        }
+        self.finish(Transition::Die, Phase::Dead(Box::new(failure)));
     }
 
     /// Ends the task for good in `phase`.
@@ -163,3 +195,6 @@ impl<'a> Hand<'a> {
         self.record.take(step, phase).expect("verbs look at the phase before they change it");
     }
 }
+
+/// The version in whose states runs have errors.
+const ERRORS_SINCE: u16 = 3;

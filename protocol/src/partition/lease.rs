@@ -3,8 +3,7 @@
 use super::apply::Tokens;
 use super::{Change, Partition};
 use crate::id::{Lessee, TaskId};
-use crate::limits::CRASHES_MAX;
-use crate::task::{Failure, FailureKind, Lease, Phase, Record, State, Transition};
+use crate::task::{Failure, FailureKind, Lease, Phase, Record, State};
 use crate::time::Wall;
 
 impl Partition {
@@ -21,8 +20,9 @@ impl Partition {
                 if !is_due(hand.record, hand.now) {
                     return false;
                 }
-                if hand.record.crashes() >= CRASHES_MAX {
-                    hand.finish(Transition::Die, Phase::Dead(Box::new(poison())));
+                let crashes_max = hand.record.template.options.crashes_max();
+                if hand.record.crashes() >= crashes_max {
+                    hand.die(poison(crashes_max));
                     return false;
                 }
                 if hand.record.state() == State::Scheduled {
@@ -53,11 +53,9 @@ fn is_due(record: &Record, now: Wall) -> bool {
 }
 
 /// What is said of a task that took too many nodes with it.
-pub(super) fn poison() -> Failure {
-    Failure::new(
-        FailureKind::Crashed,
-        format!(
-            "{CRASHES_MAX} nodes were lost while they ran it; submit it again if it is harmless"
-        ),
-    )
+pub(super) fn poison(crashes_max: u16) -> Failure {
+    let message = format!(
+        "{crashes_max} nodes were lost while they ran it; submit it again if it is harmless"
+    );
+    Failure::new(FailureKind::Crashed, message)
 }

@@ -4,9 +4,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::hand::Hand;
 use super::lease::poison;
+use super::report::lost;
 use super::{Change, Loss, Partition};
 use crate::id::{Lessee, TaskId};
-use crate::limits::{CRASH_SPREAD, CRASHES_MAX};
+use crate::limits::CRASH_SPREAD;
 use crate::task::{History, Lease, Phase, Record, RunEnd, State, Transition};
 use crate::time::Span;
 
@@ -44,10 +45,11 @@ impl Partition {
             self.take(task, changes, |hand| {
                 let runs = unheard_runs(hand.record, lessee);
                 rename_ends(hand.record, lessee, RunEnd::CutOff);
+                let crashes_max = hand.record.template.options.crashes_max();
                 let history = hand.record.history_mut();
-                let held = history.crashes >= CRASHES_MAX;
+                let held = history.crashes >= crashes_max;
                 history.crashes = history.crashes.saturating_sub(runs);
-                let is_free = held && history.crashes < CRASHES_MAX;
+                let is_free = held && history.crashes < crashes_max;
                 if is_free && hand.record.state() == State::Scheduled {
                     hand.make_ready();
                     hand.tell_ready();
@@ -61,9 +63,10 @@ impl Partition {
         for task in self.tasks_where(|record| unheard_runs(record, lessee) > 0) {
             self.take(task, changes, |hand| {
                 rename_ends(hand.record, lessee, RunEnd::Lost);
-                let used_up = proved_crashes(hand.record.history_mut()) >= CRASHES_MAX;
+                let crashes_max = hand.record.template.options.crashes_max();
+                let used_up = proved_crashes(hand.record.history_mut()) >= crashes_max;
                 if used_up && hand.record.state() == State::Scheduled {
-                    hand.finish(Transition::Die, Phase::Dead(Box::new(poison())));
+                    hand.die(poison(crashes_max));
                 }
             });
         }
@@ -81,18 +84,24 @@ fn lose_one(hand: &mut Hand<'_>, lease: &Lease, loss: Loss, hold: Span) {
         Loss::Unheard => RunEnd::Unheard,
     };
     hand.close(lease, end);
+    let crashes_max = hand.record.template.options.crashes_max();
     let history = hand.record.history_mut();
     history.crashes = history.crashes.saturating_add(1);
-    let left = CRASHES_MAX.saturating_sub(history.crashes);
-    let is_proved = proved_crashes(history) >= CRASHES_MAX;
+    let left = crashes_max.saturating_sub(history.crashes);
+    let is_proved = proved_crashes(history) >= crashes_max;
     match (lease.cancelling, left, is_proved) {
         (true, _, _) => hand.finish(Transition::Cancel, Phase::Cancelled),
-        (false, 0, true) => hand.finish(Transition::Die, Phase::Dead(Box::new(poison()))),
+        (false, _, _) if hand.is_at_most_once() => hand.die(lost(LOST_ON_THE_WAY)),
+        (false, 0, true) => hand.die(poison(crashes_max)),
         (false, 0, false) => hand.retry(hold),
         (false, 1, _) => hand.retry(apart(hand.task)),
         (false, _, _) => hand.requeue(),
     }
 }
+
+/// What is said of a task that is never started twice, if its node is gone.
+const LOST_ON_THE_WAY: &str = "the node that ran it was lost, and how far it came is not known; it is never \
+                               started twice: look whether it may be submitted again";
 
 /// The pause before the last run that a task is given. It follows from the task's id: replicas agree.
 fn apart(task: TaskId) -> Span {

@@ -1,5 +1,6 @@
 //! Taking back runs that their executors never had.
 
+use super::report::lost;
 use super::{Change, Partition};
 use crate::id::{TaskId, Token};
 use crate::task::{Phase, RunEnd, Transition};
@@ -15,6 +16,8 @@ impl Partition {
                 hand.close(&lease, RunEnd::NeverHad);
                 if lease.cancelling {
                     hand.finish(Transition::Cancel, Phase::Cancelled);
+                } else if hand.is_at_most_once() {
+                    hand.die(lost(NEVER_RAN));
                 } else {
                     hand.requeue();
                 }
@@ -22,3 +25,7 @@ impl Partition {
         }
     }
 }
+
+/// What is said of a task that is leased once in its life, if the lease came to nothing.
+const NEVER_RAN: &str = "the node that was to run it never had it, so it has not run, and it is never given \
+                         out twice; submit it again";

@@ -5,8 +5,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::hand::Hand;
 use super::{Change, Partition, Report};
 use crate::id::{Lessee, TaskId, Token};
+use crate::limits::DELAY_MAX;
 use crate::sabotage::{self, Defect};
-use crate::task::{Failure, Lease, Options, Outcome, Phase, RunEnd, Transition};
+use crate::task::{Failure, FailureKind, Lease, Options, Outcome, Phase, RunEnd, Transition};
 use crate::time::Span;
 
 impl Partition {
@@ -33,7 +34,11 @@ impl Partition {
 fn conclude(hand: &mut Hand<'_>, lease: &Lease, outcome: Outcome) {
     let end = match &outcome {
         Outcome::Succeeded(_) => RunEnd::Succeeded,
-        Outcome::Failed(failure) => RunEnd::Failed(failure.kind),
+        Outcome::Deferred { failure, pause: _ } | Outcome::Failed(failure) => {
+            RunEnd::Failed(failure.kind)
+        }
+        Outcome::Dropped(_) => RunEnd::Dropped,
+        Outcome::Snoozed { pause: _ } => RunEnd::Snoozed,
         Outcome::Cancelled => RunEnd::Cancelled,
     };
     hand.close(lease, end);
@@ -42,12 +47,21 @@ fn conclude(hand: &mut Hand<'_>, lease: &Lease, outcome: Outcome) {
             hand.finish(Transition::Cancel, Phase::Cancelled);
         }
         Outcome::Succeeded(result) => hand.finish(Transition::Succeed, Phase::Succeeded(result)),
-        Outcome::Failed(failure) => fail(hand, lease, failure),
-        Outcome::Cancelled if lease.cancelling => {
+        Outcome::Failed(failure) => fail(hand, lease, failure, None),
+        Outcome::Deferred { failure, pause } => fail(hand, lease, failure, Some(pause)),
+        Outcome::Dropped(reason) => {
+            hand.remember(reason);
             hand.finish(Transition::Cancel, Phase::Cancelled);
+        }
+        Outcome::Cancelled | Outcome::Snoozed { .. } if lease.cancelling => {
+            hand.finish(Transition::Cancel, Phase::Cancelled);
+        }
+        Outcome::Cancelled | Outcome::Snoozed { .. } if hand.is_at_most_once() => {
+            hand.die(lost("it was stopped before its end; it is never started twice"));
         }
         // Nobody asked for it: the executor stopped. The task waits for the next one.
         Outcome::Cancelled => hand.requeue(),
+        Outcome::Snoozed { pause } => hand.retry(pause.min(DELAY_MAX)),
     }
 }
 
@@ -78,38 +92,45 @@ fn conclude_late(hand: &mut Hand<'_>, token: Token, present: Option<Lease>, outc
     hand.finish(Transition::Succeed, Phase::Succeeded(result));
 }
 
-/// The run failed: the next attempt is scheduled, or there is none.
-fn fail(hand: &mut Hand<'_>, lease: &Lease, failure: Failure) {
+/// The run failed: the next attempt is scheduled, after its own pause if it said one, or there is none.
+fn fail(hand: &mut Hand<'_>, lease: &Lease, failure: Failure, said: Option<Span>) {
     let history = hand.record.history_mut();
     history.failures = history.failures.saturating_add(1);
     let failures = history.failures;
     let options = &hand.record.template.options;
     if lease.cancelling {
         hand.remember(failure);
-        hand.finish(Transition::Cancel, Phase::Cancelled);
-    } else if failure.kind.is_retryable() && failures < options.attempts_max() {
-        let pause = if sabotage::has(Defect::NoPause) {
-            Span::ZERO
-        } else {
-            backoff(hand.task, options, failures)
-        };
-        hand.remember(failure);
-        hand.retry(pause);
-    } else {
-        hand.finish(Transition::Die, Phase::Dead(Box::new(failure)));
+        return hand.finish(Transition::Cancel, Phase::Cancelled);
     }
+    if !failure.kind.is_retryable() || failures >= options.attempts_max() {
+        return hand.die(failure);
+    }
+    let pause = match said.or_else(|| options.listed_backoff(failures)) {
+        Some(_) | None if sabotage::has(Defect::NoPause) => Span::ZERO,
+        Some(pause) => pause.min(DELAY_MAX),
+        None => backoff(hand.task, options, failures),
+    };
+    if hand.record.deadline().is_some_and(|deadline| hand.now + pause >= deadline) {
+        return hand.die(failure.and_then("no time is left for another attempt"));
+    }
+    hand.remember(failure);
+    hand.retry(pause);
 }
 
-/// The pause before the attempt after the `failures`th failure: it doubles each time up to the
-/// limit, and of the result a part between half and all is taken, so that tasks that failed
-/// together do not come back together. The part follows from the task's id: replicas agree.
+/// The pause before the attempt after the `failures`th failure: of the longest a part between half and all
+/// is taken, so that tasks that failed together do not come back together. The part follows from the
+/// task's id: replicas agree.
 fn backoff(task: TaskId, options: &Options, failures: u16) -> Span {
-    let doublings = u32::from(failures.saturating_sub(1)).min(32);
-    let full = options.backoff_first().times(1 << doublings).min(options.backoff_max()).as_micros();
+    let full = options.backoff(failures).as_micros();
     let mut key = [0; 18];
     let (id, count) = key.split_at_mut(16);
     id.copy_from_slice(&task.bits().to_le_bytes());
     count.copy_from_slice(&failures.to_le_bytes());
     let half = full / 2;
     Span::from_micros(half + xxh3_64(&key) % (full - half + 1))
+}
+
+/// What is said of a task that is never started twice and whose only run did not come to its end.
+pub(super) fn lost(message: &str) -> Failure {
+    Failure::new(FailureKind::Lost, message)
 }

@@ -1,8 +1,7 @@
 //! A partition as bytes: equal states have equal bytes.
 //!
-//! A partition that has jobs is written in a form of its own, with a mark before it that nothing else
-//! begins with; without any it looks as it did before there were jobs, so that members of a version that
-//! knows none can read it.
+//! A state is written in the version of its newest entry, so that all members can read it, and says which
+//! that is; those of version 2 only show by how they begin whether they have jobs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,9 +14,9 @@ use super::jobs::{Jobs, JobsImage};
 use crate::id::{PartitionId, TaskId};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::sabotage::{self, Defect};
-use crate::task::{History, Phase, Record, State, Template};
+use crate::task::{History, Particulars, Phase, Record, State, Template};
 use crate::time::Wall;
-use crate::wire::{DecodeError, decode, encode};
+use crate::wire::{DecodeError, decode_from, encode_for, grown};
 
 /// What is written. Templates are written once, in the order in which records first use them.
 #[derive(Serialize, Deserialize)]
@@ -32,7 +31,6 @@ struct Image {
     stubs: Vec<(TaskId, State)>,
 }
 
-#[derive(Serialize, Deserialize)]
 struct RecordImage {
     id: TaskId,
     template: u32,
@@ -41,7 +39,11 @@ struct RecordImage {
     order: u64,
     phase: Phase,
     history: Option<Box<History>>,
+    particulars: Option<Box<Particulars>>,
 }
+
+grown!(RecordImage { id, template, args, accepted_at, order, phase, history }
+    since 3 { particulars = None });
 
 impl Partition {
     /// The whole state as bytes.
@@ -63,6 +65,7 @@ impl Partition {
                 order: record.order,
                 phase: record.phase().clone(),
                 history: record.history.clone(),
+                particulars: record.particulars.clone(),
             });
         }
         let image = Image {
@@ -75,11 +78,18 @@ impl Partition {
             records,
             stubs: self.stubs.iter().map(|(id, state)| (*id, *state)).collect(),
         };
-        if self.jobs.is_empty() || sabotage::has(Defect::ForgetJobs) {
-            return encode(&image);
-        }
-        let mut bytes = vec![WITH_JOBS];
-        bytes.append(&mut encode(&(image, self.jobs.to_image())));
+        let jobs = (!self.jobs.is_empty() && !sabotage::has(Defect::ForgetJobs))
+            .then(|| self.jobs.to_image());
+        let version = self.version;
+        let (mut bytes, mut rest) = match (version < MARKED_SINCE, jobs) {
+            (true, None) => (Vec::new(), encode_for(version, &image)),
+            (true, Some(jobs)) => (vec![WITH_JOBS], encode_for(version, &(image, jobs))),
+            (false, jobs) => {
+                let [low, high] = version.to_le_bytes();
+                (vec![MARK, MARK, low, high], encode_for(version, &(image, jobs)))
+            }
+        };
+        bytes.append(&mut rest);
         bytes
     }
 
@@ -88,15 +98,21 @@ impl Partition {
     /// # Errors
     /// When they are not the bytes of a partition.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CorruptSnapshot> {
-        let (image, jobs): (Image, Option<JobsImage>) = match bytes.split_first() {
-            Some((&WITH_JOBS, bytes)) => {
-                let (image, jobs) = decode(bytes, SNAPSHOT_BYTES_MAX)?;
-                (image, Some(jobs))
+        let before = MARKED_SINCE - 1;
+        let (version, (image, jobs)): (u16, (Image, Option<JobsImage>)) = match bytes {
+            [MARK, MARK, low, high, bytes @ ..] => {
+                let version = u16::from_le_bytes([*low, *high]);
+                (version, decode_from(version, bytes, SNAPSHOT_BYTES_MAX)?)
             }
-            _ => (decode(bytes, SNAPSHOT_BYTES_MAX)?, None),
+            [WITH_JOBS, bytes @ ..] => {
+                let (image, jobs) = decode_from(before, bytes, SNAPSHOT_BYTES_MAX)?;
+                (before, (image, Some(jobs)))
+            }
+            bytes => (before, (decode_from(before, bytes, SNAPSHOT_BYTES_MAX)?, None)),
         };
         let templates: Vec<Arc<Template>> = image.templates.into_iter().map(Arc::new).collect();
         let mut partition = Self::new(image.id);
+        partition.version = version;
         partition.jobs = jobs.map(Jobs::from_image).unwrap_or_default();
         partition.now = image.now;
         partition.dedup_floor = image.dedup_floor;
@@ -114,7 +130,8 @@ impl Partition {
                 image.accepted_at,
                 image.order,
                 image.phase,
-            );
+            )
+            .with_particulars(image.particulars);
             record.history = image.history;
             partition.tally.add(&record);
             match partition.templates.get_mut(template) {
@@ -139,8 +156,12 @@ impl Partition {
     }
 }
 
-/// Stands before a state with jobs. A state without begins with a number, and no number begins so.
-const WITH_JOBS: u8 = 0xff;
+/// No number begins so. Twice, it stands before a state that says its version.
+const MARK: u8 = 0xff;
+/// Once, it stands before a state of version 2 with jobs; one without begins with a number.
+const WITH_JOBS: u8 = MARK;
+/// The first version whose states say it.
+const MARKED_SINCE: u16 = 3;
 
 /// Bytes that are not those of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -92,6 +92,8 @@ impl Tally {
 }
 
 fn failure_weight(record: &Record) -> usize {
-    let failure = record.history.as_ref().and_then(|history| history.failure.as_ref());
-    failure.map_or(0, |failure| failure.weight_kept())
+    record.history.as_ref().map_or(0, |history| {
+        let failure = history.failure.as_ref().map_or(0, |failure| failure.weight_kept());
+        failure + history.errors_weight()
+    })
 }

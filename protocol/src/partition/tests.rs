@@ -15,6 +15,7 @@ mod jobs;
 mod late;
 mod lease;
 mod lose;
+mod once;
 mod recorded;
 mod release;
 mod replicas;
@@ -33,8 +34,8 @@ use super::{Change, Command, Loss, Partition, Proposal, Refusal, Report, Room, S
 use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::limits::{CRASH_HOLD, CRASH_SPREAD, CRASHES_MAX, RUNS_KEPT_MAX};
 use crate::task::{
-    Batch, Failure, FailureKind, History, Lease, Options, Outcome, Phase, Record, Row, RunEnd,
-    State, Template,
+    Batch, Failure, FailureKind, History, Lease, Options, Outcome, Particulars, Phase, Record, Row,
+    RunEnd, State, Template,
 };
 use crate::time::{Span, Wall};
 
@@ -72,7 +73,7 @@ impl Owner {
     /// The same where the counts were set by hand, to be at a limit.
     fn write_uncounted(&mut self, commands: Vec<Command>) -> Vec<Change> {
         self.index += 1;
-        let proposal = Proposal { term: self.term, at: self.clock, commands };
+        let proposal = Proposal::new(self.term, self.clock, commands);
         let mut changes = Vec::new();
         self.partition.apply(self.index, self.term, proposal, &mut changes);
         changes
@@ -208,7 +209,9 @@ fn assert_counted(partition: &Partition) {
     assert_eq!(fill.open, records().filter(|record| !is_final(record)).count(), "open");
     assert_eq!(fill.stubs, partition.stubs.len(), "stubs");
     let failures = records().filter(|record| !is_final(record)).filter_map(|record| {
-        record.history.as_ref()?.failure.as_ref().map(|failure| failure.weight_kept())
+        let history = record.history.as_ref()?;
+        let failure = history.failure.as_ref().map_or(0, |failure| failure.weight_kept());
+        Some(failure + history.errors_weight())
     });
     assert_eq!(partition.tally.failures_bytes, failures.sum::<usize>(), "bytes of failures");
 
@@ -240,7 +243,10 @@ fn assert_counted(partition: &Partition) {
         let users = records().filter(|other| other.template == record.template);
         assert_eq!(*shared.1, users.count(), "users of {:?}", record.template);
         if let Some(history) = &record.history {
-            assert!(history.runs.len() <= RUNS_KEPT_MAX && history.crashes <= CRASHES_MAX);
+            assert!(
+                history.runs.len() <= RUNS_KEPT_MAX
+                    && history.crashes <= record.template.options.crashes_max()
+            );
         }
     }
     for (stub, state) in &partition.stubs {
@@ -262,7 +268,7 @@ fn batch(rows: &[(TaskId, &Template)]) -> Batch {
         if known.is_none() {
             batch.templates.push((*template).clone());
         }
-        batch.rows.push(Row { id: *id, template: u16::try_from(place).unwrap(), args: args() });
+        batch.rows.push(Row::new(*id, u16::try_from(place).unwrap(), args()));
     }
     batch
 }

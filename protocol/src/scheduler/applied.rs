@@ -15,13 +15,12 @@ use super::timers::Due;
 use super::{Effect, Scheduler};
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, PartitionId, TaskId, Token};
-use crate::limits::ENTRY_BYTES_MAX;
 use crate::membership::Liveness;
-use crate::partition::{Change, Partition};
+use crate::partition::{Change, Partition, Proposal};
 use crate::sabotage::{self, Defect};
-use crate::task::{Phase, State};
+use crate::task::{Phase, Record, State};
 use crate::time::Wall;
-use crate::wire::{Answer, Dispatch, decode};
+use crate::wire::{Answer, Dispatch};
 
 impl Scheduler {
     /// Applies committed entries of a group.
@@ -64,7 +63,7 @@ impl Scheduler {
                     let mut proposal = if in_flight.index == entry.index {
                         mem::take(&mut in_flight.proposal)
                     } else {
-                        match decode(&entry.data, ENTRY_BYTES_MAX) {
+                        match Proposal::from_bytes(&entry.data) {
                             Ok(proposal) => proposal,
                             Err(why) => {
                                 self.pass_over(id, entry.index, why.to_string());
@@ -147,8 +146,8 @@ impl Scheduler {
             let template = std::sync::Arc::clone(&record.template);
             let target = replica.and_then(|r| r.partition()).and_then(|p| p.target(task));
             let target = target.cloned().unwrap_or_default();
-            if let Some(expires_at) = template.options.expires_at {
-                self.timers.insert(expires_at, task, Due::Expire);
+            if let Some(at) = record.given_up_at() {
+                self.timers.insert(at, task, Due::Expire);
             }
             let waits_again = record.waits_again();
             self.ready.push(&template, &target, task, waits_again);
@@ -158,8 +157,8 @@ impl Scheduler {
     pub(super) fn index_scheduled(&mut self, task: TaskId, not_before: Wall) {
         self.timers.insert(not_before, task, Due::Start);
         let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
-        if let Some(expires_at) = record.and_then(|record| record.template.options.expires_at) {
-            self.timers.insert(expires_at, task, Due::Expire);
+        if let Some(at) = record.and_then(Record::given_up_at) {
+            self.timers.insert(at, task, Due::Expire);
         }
     }
 
@@ -213,6 +212,7 @@ impl Scheduler {
             return;
         }
         let failures = record.history.as_ref().map_or(0, |history| history.failures);
+        let time_left = record.deadline().map(|deadline| deadline.since(self.partition_time(id)));
         let dispatch = Dispatch {
             task,
             token,
@@ -220,6 +220,7 @@ impl Scheduler {
             template: 0,
             args: record.args.clone(),
             term,
+            time_left,
         };
         let template = std::sync::Arc::clone(&record.template);
         self.outbox.dispatch(lessee, &template, dispatch);

@@ -12,18 +12,11 @@ use crate::membership::Liveness;
 use crate::meta::{MetaCommand, PartingRefusal};
 use crate::wire::{Answer, Ask, Drain, RequestError, Status};
 
-/// The version of the protocol in which members can be drained and forgotten.
-const SINCE: u16 = 2;
-
 impl Scheduler {
     /// Finds out who decides a request about the cluster's facts, and asks.
     pub(super) fn route_to_facts(&mut self, id: u64) {
         if self.meta.is_none() {
             return self.park(id);
-        }
-        if !self.all_understand(SINCE) {
-            let error = RequestError::NotUpgraded;
-            return self.answer(Origin::Here(id), Answer::Failed(error));
         }
         if let Some(node) = self.is_to_look_first(id) {
             if self.surveys.is_open(id) {

@@ -42,7 +42,11 @@ impl Scheduler {
         let served = self.profiles().find_map(|profile| profile.queue(queue));
         let served = served.ok_or_else(|| Unknown::Queue(queue.clone()))?;
         let priority = declared.options.priority.or(served.priority);
-        Ok(template.completed(queue, &Options { priority, ..declared.options.clone() }))
+        let mut options = Options { priority, ..declared.options.clone() };
+        if !self.all_understand(OPTIONS_SINCE) {
+            options = options.before_3();
+        }
+        Ok(template.completed(queue, &options))
     }
 
     /// Whether there is a member that could run it: that knows the task and serves the queue.
@@ -58,6 +62,9 @@ impl Scheduler {
         own.into_iter().chain(self.lessees.present().map(|(_, profile)| profile))
     }
 }
+
+/// The version of the protocol whose options not all members may understand.
+const OPTIONS_SINCE: u16 = 3;
 
 /// What no member knows.
 pub(super) enum Unknown {

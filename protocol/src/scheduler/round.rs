@@ -15,7 +15,8 @@ use crate::id::GroupId;
 use crate::limits::{BATCH_BYTES_MAX, GATHERED_BYTES_MAX};
 use crate::partition::{Command, Proposal};
 use crate::sabotage::{self, Defect};
-use crate::wire::{RequestError, encode};
+use crate::wire::RequestError;
+use crate::wire::hello::Versions;
 
 impl Scheduler {
     /// Carries out all that the events since the last round have made possible.
@@ -121,6 +122,7 @@ impl Scheduler {
 
     fn propose_staged(&mut self, refused: &mut BTreeSet<GroupId>) {
         let mut too_large = Line::default();
+        let version = self.meta.as_ref().map_or(Versions::OWN.min, |meta| meta.spoken);
         for id in mem::take(&mut self.staged) {
             if refused.contains(&id) {
                 continue;
@@ -147,7 +149,7 @@ impl Scheduler {
             let rest = match &replica.machine {
                 Some(Machine::Meta(_)) => propose_meta(&mut replica.group, owner, line),
                 Some(Machine::Partition(_)) | None => {
-                    propose_commands(&mut replica.group, owner, line, at, &mut too_large)
+                    propose_commands(&mut replica.group, owner, line, (version, at), &mut too_large)
                 }
             };
             if let Some(line) = rest {
@@ -212,7 +214,7 @@ fn propose_commands(
     group: &mut crate::group::Group,
     owner: &mut Owner,
     line: Line,
-    at: crate::time::Wall,
+    (version, at): (u16, crate::time::Wall),
     too_large: &mut Line,
 ) -> Option<Line> {
     let term = owner.term;
@@ -226,7 +228,7 @@ fn propose_commands(
     }
     if gathered >= GATHERED_BYTES_MAX {
         // Large results have entries of their own: an entry must fit into a frame.
-        commands = propose_reports(group, term, at, commands);
+        commands = propose_reports(group, term, (version, at), commands);
     }
     commands.extend(others);
     commands.extend(cancels.iter().map(|(_, task)| Command::Cancel { task: *task }));
@@ -247,8 +249,8 @@ fn propose_commands(
         if commands.is_empty() {
             return (!kept.is_empty()).then_some(kept);
         }
-        next.proposal = Proposal { term, at, commands: mem::take(&mut commands) };
-        match group.propose(encode(&next.proposal)) {
+        next.proposal = Proposal { version, term, at, commands: mem::take(&mut commands) };
+        match group.propose(next.proposal.write()) {
             Ok(index) => owner.in_flight.push_back(InFlight { index, ..mem::take(&mut next) }),
             // All that is large is counted, so this is only met by far too many small commands.
             Err(ProposeError::TooLarge { .. }) => {
@@ -276,7 +278,7 @@ fn propose_singly(
     too_large: &mut Line,
 ) {
     let InFlight { index: _, proposal, submissions, cancels, asked, facts: _, mut slots } = whole;
-    let Proposal { term, at, commands } = proposal;
+    let Proposal { version, term, at, commands } = proposal;
     let mut submissions = submissions.into_iter();
     let mut cancels = cancels.into_iter();
     let mut asked = asked.into_iter();
@@ -299,8 +301,8 @@ fn propose_singly(
             | Command::Alert(_)
             | Command::NoteUnreported { .. } => {}
         }
-        next.proposal = Proposal { term, at, commands: vec![command] };
-        match group.propose(encode(&next.proposal)) {
+        next.proposal = Proposal { version, term, at, commands: vec![command] };
+        match group.propose(next.proposal.write()) {
             Ok(index) => owner.in_flight.push_back(InFlight { index, ..next }),
             Err(_) => {
                 too_large.submissions.append(&mut next.submissions);
@@ -317,7 +319,7 @@ fn propose_singly(
 fn propose_reports(
     group: &mut crate::group::Group,
     term: u64,
-    at: crate::time::Wall,
+    (version, at): (u16, crate::time::Wall),
     reports: Vec<Command>,
 ) -> Vec<Command> {
     let mut left = Vec::new();
@@ -337,8 +339,8 @@ fn propose_reports(
             }
             bytes = 0;
             let commands = vec![Command::Report { lessee, reports: mem::take(&mut part) }];
-            let proposal = Proposal { term, at, commands };
-            if group.propose(encode(&proposal)).is_err() {
+            let mut proposal = Proposal { version, term, at, commands };
+            if group.propose(proposal.write()).is_err() {
                 left.extend(proposal.commands);
             }
         }

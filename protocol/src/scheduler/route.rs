@@ -168,6 +168,9 @@ impl Scheduler {
         else {
             return Ok(());
         };
+        if self.meta.is_some() && !self.all_understand(batch.needs_version()) {
+            return Err(RequestError::NotUpgraded);
+        }
         let templates = self.complete(batch)?;
         if let Some(Open { ask: Ask::Submit { batch, .. }, .. }) = self.asks.open.get_mut(&id)
             && batch.templates != templates

@@ -110,9 +110,7 @@ impl Scheduler {
             };
             let due = match (what, record.state()) {
                 (Due::Start, State::Scheduled) => due_at(record),
-                (Due::Expire, State::Scheduled | State::Ready) => {
-                    record.template.options.expires_at
-                }
+                (Due::Expire, State::Scheduled | State::Ready) => record.given_up_at(),
                 (Due::Start | Due::Expire, _) => None,
             };
             match (due, what) {

@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::limits::{DETAIL_BYTES_MAX, ERROR_BYTES_MAX, RESULT_BYTES_MAX};
+use crate::limits::{DETAIL_BYTES_MAX, ERROR_BYTES_MAX, RESULT_BYTES_MAX, RUN_ERROR_BYTES_MAX};
+use crate::time::Span;
+use crate::wire::grown_enum;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum Outcome {
     /// It stopped because it was asked to.
     Cancelled,
@@ -14,7 +17,24 @@ pub enum Outcome {
     Failed(Failure),
     /// It returned this, JSON.
     Succeeded(Bytes),
+    /// It failed, and says after which pause another attempt makes sense, if its policy has one left.
+    /// Since version 3, as all that follows.
+    Deferred {
+        /// Why.
+        failure: Failure,
+        /// In place of the pause of its policy.
+        pause: Span,
+    },
+    /// There is nothing to be done, for this reason: the task ends without a result, and is not dead.
+    Dropped(Failure),
+    /// It is not time yet. The task is tried again after this pause, and this was no attempt.
+    Snoozed {
+        /// How long.
+        pause: Span,
+    },
 }
+
+grown_enum!(Outcome since 3, before that before_3);
 
 /// Why a run, or a task, failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +50,7 @@ pub struct Failure {
 
 /// What kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum FailureKind {
     /// The arguments do not fit the code; trying again cannot help.
     BadArguments,
@@ -45,14 +66,27 @@ pub enum FailureKind {
     TimedOut,
     /// The result is longer than [`RESULT_BYTES_MAX`].
     TooLarge,
+    /// It had not ended by its [deadline](super::Options::deadline). Since version 3, as all that follows.
+    Deadline,
+    /// The code said that there is nothing to be done.
+    Dropped,
+    /// It is never started twice, and its only run was lost.
+    Lost,
 }
+
+grown_enum!(FailureKind since 3, before that before_3);
 
 impl FailureKind {
     /// Whether another attempt may end otherwise.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
-            Self::BadArguments | Self::Permanent | Self::TooLarge => false,
+            Self::BadArguments
+            | Self::Deadline
+            | Self::Dropped
+            | Self::Lost
+            | Self::Permanent
+            | Self::TooLarge => false,
             Self::Crashed | Self::Error | Self::Panicked | Self::TimedOut => true,
         }
     }
@@ -68,6 +102,25 @@ impl FailureKind {
             Self::Permanent => "permanent",
             Self::TimedOut => "timed-out",
             Self::TooLarge => "too-large",
+            Self::Deadline => "deadline",
+            Self::Dropped => "dropped",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// The nearest of those that there were before version 3.
+    const fn before_3(self) -> Self {
+        match self {
+            Self::Deadline => Self::TimedOut,
+            Self::Dropped => Self::Permanent,
+            Self::Lost => Self::Crashed,
+            Self::BadArguments
+            | Self::Crashed
+            | Self::Error
+            | Self::Panicked
+            | Self::Permanent
+            | Self::TimedOut
+            | Self::TooLarge => self,
         }
     }
 }
@@ -111,6 +164,23 @@ impl Failure {
         Self { detail: left_out.into(), ..self }
     }
 
+    /// The same with what else there is to say of it.
+    #[must_use]
+    pub fn and_then(self, said: &str) -> Self {
+        let Self { kind, message, detail } = self;
+        Self { detail, ..Self::new(kind, format!("{message} ({said})")) }
+    }
+
+    /// The beginning of its message, for a list of runs.
+    #[must_use]
+    pub fn excerpt(&self) -> Box<str> {
+        let mut end = self.message.len().min(RUN_ERROR_BYTES_MAX);
+        while !self.message.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.message.get(..end).unwrap_or_default().into()
+    }
+
     /// Takes the detail out.
     pub fn strip(&mut self) -> Option<Bytes> {
         Some(std::mem::take(&mut self.detail)).filter(|detail| !detail.is_empty())
@@ -141,9 +211,25 @@ impl Outcome {
     #[must_use]
     pub fn weight(&self) -> usize {
         match self {
-            Self::Cancelled => 0,
-            Self::Failed(failure) => failure.weight(),
+            Self::Cancelled | Self::Snoozed { .. } => 0,
+            Self::Deferred { failure, .. } | Self::Dropped(failure) | Self::Failed(failure) => {
+                failure.weight()
+            }
             Self::Succeeded(result) => result.len(),
+        }
+    }
+
+    /// What an owner that knows no other ends is told instead.
+    fn before_3(&self) -> Self {
+        match self {
+            Self::Deferred { failure, pause: _ } => Self::Failed(failure.clone()),
+            Self::Dropped(failure) => Self::Failed(failure.clone()),
+            Self::Snoozed { pause: _ } => {
+                let message =
+                    "it is not time yet, it says; its owner is older and counts that as a failure";
+                Self::Failed(Failure::new(FailureKind::Error, message))
+            }
+            Self::Cancelled | Self::Failed(_) | Self::Succeeded(_) => self.clone(),
         }
     }
 

@@ -5,17 +5,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, FailureKind, IllegalTransition, Phase, State, Template, Transition};
+use super::{
+    Failure, FailureKind, IllegalTransition, Particulars, Phase, State, Template, Transition,
+};
 use crate::id::{Lessee, Token};
 use crate::time::Wall;
+use crate::wire::{grown, grown_enum};
 
 /// A task. Queues, running sets and timers are indexes over records, never a second truth.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// What it has in common with others of its kind, shared between their records.
     pub template: Arc<Template>,
     /// Its arguments, JSON.
     pub args: Bytes,
+    /// What is said of it alone.
+    pub particulars: Option<Box<Particulars>>,
     /// When it was accepted, in partition time.
     pub accepted_at: Wall,
     /// Its place in the line of the partition: a task that waits again stands where it stood.
@@ -49,7 +54,7 @@ pub struct History {
 }
 
 /// One start of a task that has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Who ran it.
     pub lessee: Lessee,
@@ -61,10 +66,15 @@ pub struct Run {
     pub finished_at: Wall,
     /// How it ended.
     pub end: RunEnd,
+    /// Why, in short, if it failed and there was room to keep that. Since version 3.
+    pub error: Option<Box<str>>,
 }
+
+grown!(Run { lessee, token, started_at, finished_at, end } since 3 { error = None });
 
 /// How a run ended, without what it returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum RunEnd {
     /// It stopped because it was asked to.
     Cancelled,
@@ -80,6 +90,29 @@ pub enum RunEnd {
     Succeeded,
     /// Its node was not heard of any more.
     Unheard,
+    /// It said that there is nothing to be done. Since version 3, as all that follows.
+    Dropped,
+    /// It said that it is not time yet.
+    Snoozed,
+}
+
+grown_enum!(RunEnd since 3, before that before_3);
+
+impl RunEnd {
+    /// The nearest of those that there were before version 3.
+    const fn before_3(self) -> Self {
+        match self {
+            Self::Dropped => Self::Failed(FailureKind::Permanent),
+            Self::Snoozed => Self::Cancelled,
+            Self::Cancelled
+            | Self::CutOff
+            | Self::Failed(_)
+            | Self::Lost
+            | Self::NeverHad
+            | Self::Succeeded
+            | Self::Unheard => self,
+        }
+    }
 }
 
 impl Record {
@@ -92,7 +125,24 @@ impl Record {
         order: u64,
         phase: Phase,
     ) -> Self {
-        Self { template, args, accepted_at, order, phase, history: None }
+        Self { template, args, particulars: None, accepted_at, order, phase, history: None }
+    }
+
+    /// The same with what is said of it alone.
+    #[must_use]
+    pub fn with_particulars(self, particulars: Option<Box<Particulars>>) -> Self {
+        Self { particulars, ..self }
+    }
+
+    /// The same, waiting for its time if it is to start later than it was accepted.
+    #[must_use]
+    pub fn in_time(mut self) -> Self {
+        let not_before = self.due_at();
+        let is_delayed = !self.template.options.delay.is_zero();
+        if self.phase == Phase::Ready && (is_delayed || not_before > self.accepted_at) {
+            self.phase = Phase::Scheduled { not_before };
+        }
+        self
     }
 
     /// Where it is in its life.
@@ -159,10 +209,38 @@ impl Record {
         })
     }
 
+    /// When it may first start at the earliest: that is what was asked for, or when it was accepted.
+    #[must_use]
+    pub fn due_at(&self) -> Wall {
+        let said = self.particulars.as_ref().and_then(|particulars| particulars.not_before);
+        let delayed = self.accepted_at + self.template.options.delay;
+        said.map_or(delayed, |at| at.max(delayed))
+    }
+
+    /// When it is given up if no run of it has begun that is not over, if ever.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Wall> {
+        let options = &self.template.options;
+        let after = options.expires.map(|expires| self.due_at() + expires);
+        options.expires_at.into_iter().chain(after).min()
+    }
+
+    /// When it must have ended, if ever.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Wall> {
+        self.template.options.deadline.map(|deadline| self.due_at() + deadline)
+    }
+
+    /// When it is given up if it waits then, for whatever reason.
+    #[must_use]
+    pub fn given_up_at(&self) -> Option<Wall> {
+        self.expires_at().into_iter().chain(self.deadline()).min()
+    }
+
     /// Whether it may not start any more at `now`, be it for the first time or again.
     #[must_use]
     pub fn is_overdue(&self, now: Wall) -> bool {
-        self.template.options.expires_at.is_some_and(|expires_at| expires_at <= now)
+        self.given_up_at().is_some_and(|at| at <= now)
     }
 
     /// What happened so far, to be added to.
@@ -175,15 +253,25 @@ impl Record {
     pub fn weight(&self) -> usize {
         let history = self.history.as_ref().map_or(0, |history| {
             let failure = history.failure.as_ref().map_or(0, |failure| failure.weight_kept());
-            HISTORY_WEIGHT + history.runs.len() * RUN_WEIGHT + failure
+            HISTORY_WEIGHT + history.runs.len() * RUN_WEIGHT + history.errors_weight() + failure
         });
+        let particulars = self.particulars.as_ref().map_or(0, |particulars| particulars.weight());
         let phase = match &self.phase {
             Phase::Succeeded(result) => result.len(),
             Phase::Dead(failure) => failure.weight(),
             Phase::Leased(_) => LEASE_WEIGHT,
             Phase::Scheduled { .. } | Phase::Ready | Phase::Cancelled | Phase::Expired => 0,
         };
-        RECORD_WEIGHT + self.args.len() + history + phase
+        RECORD_WEIGHT + self.args.len() + particulars + history + phase
+    }
+}
+
+impl History {
+    /// What the memory of why runs failed is counted as.
+    #[must_use]
+    pub fn errors_weight(&self) -> usize {
+        let errors = self.runs.iter().filter_map(|run| run.error.as_ref());
+        errors.map(|error| RUN_ERROR_WEIGHT + error.len()).sum()
     }
 }
 
@@ -191,7 +279,7 @@ impl Template {
     /// What its memory is counted as while a partition keeps it, however many records share it.
     #[must_use]
     pub const fn weight_kept(&self) -> usize {
-        TEMPLATE_WEIGHT + self.name.len() + self.queue.len()
+        TEMPLATE_WEIGHT + self.name.len() + self.queue.len() + self.options.list_weight()
     }
 }
 
@@ -215,6 +303,8 @@ pub(crate) const HISTORY_WEIGHT: usize = 72;
 pub(crate) const FAILURE_WEIGHT: usize = 64;
 /// One run that has ended.
 pub(crate) const RUN_WEIGHT: usize = 80;
+/// Why a run failed, without what that says.
+pub(crate) const RUN_ERROR_WEIGHT: usize = 16;
 /// The run that goes on.
 pub(crate) const LEASE_WEIGHT: usize = 80;
 /// What records share, without the names in it.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Failure, History, Phase, Record, RunEnd, State};
 use crate::id::{NodeId, TaskId};
 use crate::time::Wall;
+use crate::wire::grown;
 
 /// All that is known of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub struct View {
 }
 
 /// One start of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunView {
     /// Who ran it.
     pub node: NodeId,
@@ -51,7 +52,11 @@ pub struct RunView {
     pub finished_at: Option<Wall>,
     /// How it ended; absent while it runs.
     pub end: Option<RunEnd>,
+    /// Why, in short, if it failed and there was room to keep that. Since version 3.
+    pub error: Option<String>,
 }
+
+grown!(RunView { node, started_at, finished_at, end } since 3 { error = None });
 
 impl View {
     /// The task `id` as `record` tells it.
@@ -68,6 +73,7 @@ impl View {
                 started_at: run.started_at,
                 finished_at: Some(run.finished_at),
                 end: Some(run.end),
+                error: run.error.as_deref().map(str::to_owned),
             })
             .collect();
         let mut view = Self {
@@ -93,6 +99,7 @@ impl View {
                     started_at: lease.since,
                     finished_at: None,
                     end: None,
+                    error: None,
                 });
             }
             Phase::Succeeded(result) => {
@@ -133,6 +140,8 @@ fn last_failure(history: &History) -> Option<Failure> {
         | RunEnd::CutOff
         | RunEnd::Lost
         | RunEnd::NeverHad
+        | RunEnd::Dropped
+        | RunEnd::Snoozed
         | RunEnd::Succeeded
         | RunEnd::Unheard => None,
     });

@@ -88,7 +88,7 @@ pub struct Versions {
 impl Versions {
     /// What this build speaks: the present version and the one before it, so that a cluster can be
     /// upgraded node by node.
-    pub const OWN: Self = Self { min: 1, max: 2 };
+    pub const OWN: Self = Self { min: 2, max: 3 };
 
     /// The newest version that both can speak.
     #[must_use]

@@ -9,6 +9,7 @@ use crate::id::{ClusterId, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::meta::{Join, JoinRefusal, Meta};
 use crate::task::{Options, Outcome, Template};
 use crate::time::{Span, Wall};
+use crate::wire::grown;
 
 /// One frame between two nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,7 +145,7 @@ pub enum OwnerSays {
 }
 
 /// One run to be started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispatch {
     /// The task.
     pub task: TaskId,
@@ -158,7 +159,11 @@ pub struct Dispatch {
     pub args: Bytes,
     /// The owner's term: executors refuse older ones after they were asked under a newer one.
     pub term: u64,
+    /// What is left until the task's [deadline](crate::task::Options::deadline). Since version 3.
+    pub time_left: Option<Span>,
 }
+
+grown!(Dispatch { task, token, attempt, template, args, term } since 3 { time_left = None });
 
 /// What an executor says to an owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

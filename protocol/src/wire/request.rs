@@ -15,7 +15,6 @@ use crate::meta::{FileVerdict, Meta, PartingRefusal};
 use crate::partition::{JobChange, JobRefusal, Refusal};
 use crate::task::{Batch, Failure, InvalidBatch, State, View};
 use crate::time::{Span, Wall};
-use crate::wire::grown;
 
 /// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,7 +213,7 @@ pub struct Welcome {
 }
 
 /// What a node owns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Its partitions.
     pub owned: Vec<Claim>,
@@ -223,8 +222,6 @@ pub struct Claims {
     /// Copies of groups that it holds, those of the cluster's own facts among them.
     pub copies: u64,
 }
-
-grown!(Claims { owned, running } since 2 { copies = 0 });
 
 /// One partition that a node owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,7 +259,7 @@ pub struct Status {
 }
 
 /// What a member has of the work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     /// Whether it told in time what it owns; if not, it is not known to own anything.
     pub has_told: bool,
@@ -276,10 +273,8 @@ pub struct Share {
     pub copies: u64,
 }
 
-grown!(Share { has_told, owned, open, running } since 2 { copies = 0 });
-
 /// About a member.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberStatus {
     /// The node.
     pub node: NodeId,
@@ -294,9 +289,6 @@ pub struct MemberStatus {
     /// Whether it can do its part, as it told.
     pub condition: crate::membership::Condition,
 }
-
-grown!(MemberStatus { node, name, address, liveness, pid }
-    since 2 { condition = crate::membership::Condition::Serving });
 
 /// How far a member has parted with what it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,13 +6,15 @@
 //! connection by its handshake, and whatever all members read (states, logs, gossip) by the version
 //! that the whole cluster speaks, which stands in its [facts](crate::meta).
 //!
+//! A struct that has grown is described by `grown`, an enum by `grown_enum`.
+//!
 //! The serializer has no way to hand that down, so it lies in a place of the thread while a value is
 //! written or read. Nothing else looks there, and it is as before when that is done.
 
 use std::cell::Cell;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::codec::{DecodeError, decode, encode};
 use super::hello::Versions;
@@ -64,34 +66,77 @@ impl Drop for Speaking {
     }
 }
 
-/// Writes and reads a struct that has grown: fields that came with a later version stand at its end, and
-/// whoever speaks an earlier one neither gets nor gives them. What is read without them has the value
-/// that is named here.
+/// What is written and read in version `V` and those after it, and takes no byte before.
+pub(crate) struct Since<const V: u16, T>(pub(crate) Option<T>);
+
+impl<const V: u16, T: Serialize> Serialize for Since<V, T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(value) if spoken() >= V => value.serialize(to),
+            Some(_) | None => ().serialize(to),
+        }
+    }
+}
+
+impl<'de, const V: u16, T: Deserialize<'de>> Deserialize<'de> for Since<V, T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if spoken() >= V {
+            return T::deserialize(from).map(|value| Self(Some(value)));
+        }
+        <()>::deserialize(from).map(|()| Self(None))
+    }
+}
+
+/// Writes and reads a struct that has grown: fields that came with a later version stand behind those
+/// that were there before, and whoever speaks an earlier one neither gets nor gives them. What is read
+/// without them has the value that is named here.
 macro_rules! grown {
-    ($type:ident { $($field:ident),+ } since $version:literal { $($late:ident = $without:expr),+ }) => {
+    ($type:ident { $($field:ident),+ $(,)? }
+        $(since $version:literal { $first:ident = $without_first:expr
+            $(, $late:ident = $without:expr)* $(,)? })+) => {
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 let early = ($(&self.$field,)+);
-                if $crate::wire::spoken() < $version {
-                    return early.serialize(to);
-                }
-                (early, ($(&self.$late,)+)).serialize(to)
+                (early, $($crate::wire::Since::<$version, _>(
+                    Some((&self.$first, $(&self.$late,)*)),
+                ),)+).serialize(to)
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                if $crate::wire::spoken() < $version {
-                    let ($($field,)+) = serde::Deserialize::deserialize(from)?;
-                    return Ok(Self { $($field,)+ $($late: $without,)+ });
-                }
-                let (($($field,)+), ($($late,)+)) = serde::Deserialize::deserialize(from)?;
-                Ok(Self { $($field,)+ $($late,)+ })
+                let (($($field,)+), $($crate::wire::Since::<$version, _>($first),)+) =
+                    serde::Deserialize::deserialize(from)?;
+                $(let ($first, $($late,)*) =
+                    $first.unwrap_or_else(|| ($without_first, $($without,)*));)+
+                Ok(Self { $($field,)+ $($first, $($late,)*)+ })
             }
         }
     };
 }
 pub(crate) use grown;
+
+/// Writes and reads an enum that has grown. Whoever speaks a version before gets, in place of a variant
+/// that came with it, what `$early` makes of it. The type derives its form with `serde(remote = "Self")`.
+macro_rules! grown_enum {
+    ($type:ident since $version:literal, before that $early:ident) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                if $crate::wire::spoken() < $version {
+                    return Self::serialize(&self.$early(), to);
+                }
+                Self::serialize(self, to)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                Self::deserialize(from)
+            }
+        }
+    };
+}
+pub(crate) use grown_enum;
 
 #[cfg(test)]
 mod tests {
@@ -101,7 +146,7 @@ mod tests {
     fn a_version_holds_for_one_value_only() {
         struct Told;
         impl Serialize for Told {
-            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 spoken().serialize(to)
             }
         }

@@ -170,7 +170,7 @@ impl World {
                 Refusal::Conflict => self.saw("conflict"),
                 Refusal::TooEarly => self.saw("too early"),
                 Refusal::TooOld => self.saw("too old"),
-                Refusal::Overloaded | Refusal::WrongPartition => {}
+                Refusal::Overloaded | Refusal::TooFar | Refusal::WrongPartition => {}
             }
             let right = submitted_once::on_refused(self, task, *refusal, impostor, early);
             self.must("submitted_once", right);

@@ -3,7 +3,8 @@
 use umbel_protocol::executor;
 use umbel_protocol::id::{TaskId, Token};
 use umbel_protocol::scheduler;
-use umbel_protocol::task::Outcome;
+use umbel_protocol::task::{Failure, FailureKind, Outcome};
+use umbel_protocol::time::Span;
 use umbel_protocol::wire::PeerMessage;
 
 use super::{EXECUTOR, Local};
@@ -11,6 +12,17 @@ use crate::invariants::{self, starts_in_place};
 use crate::plan::{MS, SECOND};
 use crate::work::Script;
 use crate::world::World;
+
+/// Why a run comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It is done.
+    AsScripted,
+    /// The deadline of its task has come.
+    OutOfTime,
+    /// It was asked to stop.
+    Stopped,
+}
 
 impl World {
     pub(super) fn step_executor(&mut self, host: usize, event: executor::Event) {
@@ -36,15 +48,8 @@ impl World {
                 executor::Effect::Start(start) => self.run_starts(host, &start),
                 executor::Effect::Stop { task, token } => {
                     if self.flip(0.8) {
-                        let script = Script {
-                            mark: 0,
-                            takes: 0,
-                            failures: 0,
-                            permanent: false,
-                            kills: false,
-                        };
                         let at = self.now + self.between(MS, 50 * MS);
-                        let ended = Local::Ended(task, token, script, true);
+                        let ended = Local::Ended(task, token, Script::plain(0), Ending::Stopped);
                         self.push_inside(host, at, ended);
                     }
                 }
@@ -75,8 +80,10 @@ impl World {
             let again = format!("host {host} starts {} {} again", start.task, start.token);
             self.must("starts_in_place", Err(again));
         }
-        let at = self.now + script.takes;
-        let ended = Local::Ended(start.task, start.token, script, false);
+        let left = start.time_left.map_or(u64::MAX, Span::as_micros);
+        let ending = if left < script.takes { Ending::OutOfTime } else { Ending::AsScripted };
+        let at = self.now + script.takes.min(left);
+        let ended = Local::Ended(start.task, start.token, script, ending);
         self.push_inside(host, at, ended);
     }
 
@@ -86,19 +93,25 @@ impl World {
         task: TaskId,
         token: Token,
         script: &Script,
-        stopped: bool,
+        ending: Ending,
     ) {
         let Some((attempt, pool)) = self.process(host).runs.remove(&(task, token)) else {
             return;
         };
-        if script.kills && !stopped {
+        if script.kills && ending == Ending::AsScripted {
             self.saw("killed by a task");
             self.trace(|| format!("{task} kills host {host}"));
             self.progress_at = self.now;
             return self.crash_for_a_while(host);
         }
         self.watch.idle.ends(host, self.hosts[host].life, pool, self.now);
-        let outcome = if stopped { Outcome::Cancelled } else { script.outcome(attempt) };
+        let outcome = match ending {
+            Ending::AsScripted => script.outcome(attempt, token),
+            Ending::OutOfTime => {
+                Outcome::Failed(Failure::new(FailureKind::Deadline, "its deadline has come"))
+            }
+            Ending::Stopped => Outcome::Cancelled,
+        };
         self.trace(|| format!("host {host} ends {task} {token}: {outcome:?}"));
         self.look_at_end(task, token);
         let told = self.told_end(script.mark, outcome.clone());

@@ -10,10 +10,17 @@ use crate::world::World;
 
 /// Whether anything was seen that can have ended it, whatever is on record.
 fn may_have_ended(world: &World, task: TaskId, log: &TaskLog) -> bool {
-    let ran =
-        log.starts.iter().filter(|start| start.task == task).any(|start| {
-            matches!(start.end, Some((_, Outcome::Succeeded(_) | Outcome::Failed(_))))
-        });
+    let ran = log.starts.iter().filter(|start| start.task == task).any(|start| {
+        start.end.as_ref().is_some_and(|(_, outcome)| match outcome {
+            Outcome::Succeeded(_)
+            | Outcome::Dropped(_)
+            | Outcome::Failed(_)
+            | Outcome::Deferred { .. } => true,
+            // To an owner of an older version that is a failure.
+            Outcome::Snoozed { .. } => world.plan.older > 0,
+            Outcome::Cancelled => false,
+        })
+    });
     let first = Token { term: 0, index: 0, position: 0 };
     let leases = world.ledger.leased.range((task, first)..).take_while(|((of, _), _)| *of == task);
     let crashes = usize::from(CRASHES_MAX);

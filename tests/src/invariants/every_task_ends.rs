@@ -5,12 +5,12 @@
 //! says of itself is compared with what was seen.
 
 use umbel_protocol::id::{Lessee, TaskId};
-use umbel_protocol::limits::CRASHES_MAX;
 use umbel_protocol::task::{FailureKind, History, Outcome, Phase, Record, Run, RunEnd};
+use umbel_protocol::time::Span;
 
 use super::{owned, partitions};
 use crate::ledger::TaskLog;
-use crate::work::Script;
+use crate::work::{Manner, Script};
 use crate::world::World;
 
 /// A task that has not ended, if there is one.
@@ -42,6 +42,9 @@ pub fn at_end(world: &World) -> Result<(), String> {
     Ok(())
 }
 
+/// No pause before a retry is longer.
+const PAUSE_MAX: Span = Span::from_millis(2_000);
+
 /// Judges how the task of `record` ended.
 ///
 /// # Errors
@@ -56,6 +59,10 @@ pub fn judge(world: &World, task: TaskId, record: &Record) -> Result<(), String>
     let nothing = History::default();
     let history = record.history.as_deref().unwrap_or(&nothing);
     let succeeded = succeeded_in_reach(world, task, log);
+    if script.manner != Manner::Plain && world.plan.older > 0 {
+        // What it says is put into older words for owners that know no others.
+        return counted_right(world, record, history);
+    }
     let verdict = ended_as_scripted(record, history, &script, log, succeeded)
         .and_then(|()| counted_right(world, record, history));
     verdict.map_err(|should| {
@@ -74,12 +81,17 @@ fn ended_as_scripted(
     // Its own failures are always tried again, up to the last one that it may have.
     let fails = if script.permanent { 1 } else { script.failures };
     let is_doomed = script.permanent || script.kills || script.failures >= u32::from(attempts_max);
+    let options = &record.template.options;
+    let last = history.runs.last().map(|run| run.end);
+    // Whether there was no time for the longest pause before its deadline.
+    let is_cut_short = (record.deadline().zip(history.finished_at))
+        .is_some_and(|(deadline, finished_at)| finished_at + PAUSE_MAX >= deadline);
     let failures = u32::from(history.failures);
     let claim = |holds: bool, should: &str| if holds { Ok(()) } else { Err(should.to_owned()) };
     match record.phase() {
         Phase::Succeeded(result) => {
             claim(**result == *script.mark.to_string().as_bytes(), "it returned something else")?;
-            claim(!is_doomed, "none of its runs can succeed")?;
+            claim(!is_doomed && script.manner != Manner::Drops, "none of its runs can succeed")?;
             claim(failures == fails, "it fails another number of times first")?;
         }
         Phase::Dead(failure) => {
@@ -89,7 +101,10 @@ fn ended_as_scripted(
                     // One that comes back when the task was given up for it is pardoned in vain.
                     let cut_off = history.runs.iter().filter(|run| run.end == RunEnd::CutOff);
                     let lost = usize::from(history.crashes) + cut_off.count();
-                    claim(lost >= usize::from(CRASHES_MAX), "too few of its nodes were lost")?;
+                    claim(
+                        lost >= usize::from(options.crashes_max()),
+                        "too few of its nodes were lost",
+                    )?;
                 }
                 FailureKind::Permanent => {
                     claim(script.permanent && failures == 1, "it fails otherwise")?;
@@ -97,11 +112,39 @@ fn ended_as_scripted(
                 }
                 FailureKind::Error => {
                     claim(!script.kills, "none of its runs comes to an end")?;
-                    claim(is_doomed && !script.permanent, "its last attempt succeeds")?;
-                    claim(failures == u32::from(attempts_max), "it has other attempts")?;
+                    claim(!script.permanent, "it fails for good")?;
+                    let is_last = is_doomed && failures == u32::from(attempts_max);
+                    claim(is_last || is_cut_short, "it has other attempts")?;
+                }
+                FailureKind::Deadline => {
+                    let is_over =
+                        record.deadline().is_some_and(|at| history.finished_at >= Some(at));
+                    let is_stopped = last == Some(RunEnd::Failed(FailureKind::Deadline));
+                    claim(options.deadline.is_some(), "it has no deadline")?;
+                    claim(is_over || is_stopped, "its deadline has not come")?;
+                }
+                FailureKind::Lost => {
+                    claim(options.is_at_most_once(), "it may be started again")?;
+                    let is_lost = match last {
+                        Some(
+                            RunEnd::Lost | RunEnd::Unheard | RunEnd::NeverHad | RunEnd::Cancelled,
+                        ) => true,
+                        Some(RunEnd::Snoozed) => script.manner == Manner::Snoozes,
+                        Some(
+                            RunEnd::CutOff
+                            | RunEnd::Dropped
+                            | RunEnd::Failed(_)
+                            | RunEnd::Succeeded,
+                        ) => last == Some(RunEnd::CutOff),
+                        None => false,
+                    };
+                    claim(is_lost, "its only run was not lost")?;
                 }
                 other => return Err(format!("none of its runs ends so: {other:?}")),
             }
+        }
+        Phase::Cancelled if last == Some(RunEnd::Dropped) => {
+            claim(script.manner == Manner::Drops, "it has something to do")?;
         }
         Phase::Cancelled => {
             claim(log.cancel_asked, "nobody asked for it")?;
@@ -110,15 +153,16 @@ fn ended_as_scripted(
         }
         Phase::Expired => {
             claim(!log.stopped, "its cancellation was acknowledged")?;
-            let expires_at = record.template.options.expires_at;
-            let in_time = expires_at.is_some_and(|at| history.finished_at >= Some(at));
+            let in_time = record.expires_at().is_some_and(|at| history.finished_at >= Some(at));
             claim(in_time, "it does not expire, or not yet")?;
         }
         Phase::Scheduled { .. } | Phase::Ready | Phase::Leased(_) => {
             return Err("it has not ended".to_owned());
         }
     }
-    claim(failures <= fails.min(u32::from(attempts_max)), "it does not fail so often")
+    // A deadline that comes while it runs is a failure, too.
+    let stopped = u32::from(last == Some(RunEnd::Failed(FailureKind::Deadline)));
+    claim(failures <= fails.min(u32::from(attempts_max)) + stopped, "it does not fail so often")
 }
 
 /// Whether a run of `task` was seen to succeed, on a node that nobody took to be lost since.
@@ -131,12 +175,12 @@ fn succeeded_in_reach(world: &World, task: TaskId, log: &TaskLog) -> bool {
 
 /// What is counted is what is listed, and what is listed has happened.
 fn counted_right(world: &World, record: &Record, history: &History) -> Result<(), String> {
-    let expires_at = record.template.options.expires_at;
+    let given_up_at = record.given_up_at();
     for run in &history.runs {
         if run.end == RunEnd::Lost && !has_ended(world, run.lessee) {
             return Err(format!("{:?} lives", run.lessee));
         }
-        if expires_at.is_some_and(|at| run.started_at >= at) {
+        if given_up_at.is_some_and(|at| run.started_at >= at) {
             return Err(format!("{} began after it had expired", run.token));
         }
     }

@@ -1,7 +1,6 @@
 //! When nothing fails a task runs once, and once more for each failure of its own.
 
-use umbel_protocol::task::Outcome;
-
+use crate::ledger::StartLog;
 use crate::world::World;
 
 /// A run of the task `mark` starts.
@@ -13,8 +12,6 @@ pub fn on_start(world: &World, mark: u64) -> Result<(), String> {
         return Ok(());
     }
     let starts = world.ledger.tasks.get(&mark).map_or(&[][..], |log| &log.starts);
-    let all_failed = starts
-        .iter()
-        .all(|start| matches!(&start.end, Some((_, Outcome::Failed(_) | Outcome::Cancelled))));
+    let all_failed = starts.iter().all(StartLog::has_passed_on);
     if all_failed { Ok(()) } else { Err(format!("#{mark} runs again though nothing fails")) }
 }

@@ -80,7 +80,9 @@ pub const fn of_row(refusal: Option<Refusal>) -> Option<Told> {
         None => Some(Told::In),
         Some(Refusal::Conflict) => Some(Told::Conflict),
         Some(Refusal::TooOld) => Some(Told::TooOld),
-        Some(Refusal::Overloaded | Refusal::TooEarly | Refusal::WrongPartition) => None,
+        Some(
+            Refusal::Overloaded | Refusal::TooEarly | Refusal::TooFar | Refusal::WrongPartition,
+        ) => None,
     }
 }
 
@@ -109,6 +111,10 @@ pub fn at_end(world: &World) -> Result<(), String> {
             }
         }
         history.may_end = may_end(world, task, &history);
+        if world.ledger.log_of(task).is_some_and(|log| log.drops) {
+            // It may end as if somebody had asked for that.
+            history.cancel_lost = Some(0);
+        }
         if let Err(why) = find_order(&history) {
             return Err(format!("{task}: {why}"));
         }

@@ -4,7 +4,6 @@
 //! one of the two, or between them and others, a moment before. Each second run is counted by its reason.
 
 use umbel_protocol::id::{GroupId, Lessee, TaskId, Token};
-use umbel_protocol::task::Outcome;
 
 use crate::plan::SECOND;
 use crate::world::World;
@@ -34,7 +33,7 @@ pub fn on_start(
         if start.token == token {
             return Err(format!("#{mark}: the token {token} runs twice"));
         }
-        let failed = matches!(&start.end, Some((_, Outcome::Failed(_) | Outcome::Cancelled)));
+        let failed = start.has_passed_on();
         let is_late = token < start.token && task == start.task;
         let (first, by) = if is_late { (token, lessee) } else { (start.token, start.lessee) };
         let leased_at = world.ledger.leased.get(&(start.task, first)).copied().unwrap_or(start.at);
@@ -58,7 +57,7 @@ pub fn why(world: &World, mark: u64, token: Token) -> Option<&'static str> {
     let before = log.starts.iter().filter(|start| start.token < token);
     let before = before.max_by_key(|start| start.token)?;
     let key = (before.lessee.node, before.lessee.incarnation);
-    if matches!(before.end, Some((_, Outcome::Failed(_) | Outcome::Cancelled))) {
+    if before.has_passed_on() {
         None
     } else if world.ledger.ended.get(&key).is_some_and(|at| *at <= world.now) {
         Some("second run: lost with its process")

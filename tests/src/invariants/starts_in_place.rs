@@ -3,6 +3,7 @@
 
 use umbel_protocol::executor::Start;
 use umbel_protocol::task::Outcome;
+use umbel_protocol::time::Span;
 
 use crate::jobs::{Purpose, What};
 use crate::ledger::TaskLog;
@@ -64,15 +65,18 @@ pub fn on_start_of_job(world: &mut World, host: usize, start: &Start) -> Result<
 /// Before when the run cannot start, if clocks were right.
 fn earliest(log: &TaskLog, start: &Start) -> Option<u64> {
     let options = &start.template.options;
-    let delayed = log.first_try.map(|at| at + options.delay.as_micros());
+    let delayed = log.first_try.map(|at| at + options.delay.as_micros()).max(log.not_before);
     // How an attempt ended that is made once more, as its node was lost, nobody heard.
     let before = log.starts.iter().filter(|before| before.attempt < start.attempt);
-    let failed = before.filter_map(|before| match &before.end {
-        Some((at, Outcome::Failed(_))) => Some(*at),
+    let retried = before.filter_map(|before| match &before.end {
+        Some((at, Outcome::Failed(_))) => {
+            // At least half of what doubles.
+            let doubled = Span::from_micros(options.backoff(1).as_micros() / 2);
+            Some(*at + options.listed_backoff(before.attempt).unwrap_or(doubled).as_micros())
+        }
+        Some((at, Outcome::Deferred { pause, .. })) => Some(*at + pause.as_micros()),
         _ => None,
     });
-    // At least half of the first pause; walls count in milliseconds.
-    let pause = (options.backoff_first().as_micros() / 2).saturating_sub(2_000);
-    let retried = failed.max().map(|at| at + pause);
-    delayed.map(|at| at.saturating_sub(2_000)).max(retried)
+    // Walls count in milliseconds.
+    delayed.max(retried.max()).map(|at| at.saturating_sub(2_000))
 }

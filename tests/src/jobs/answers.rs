@@ -95,7 +95,7 @@ impl World {
         let at = self.now + self.between(0, 2 * SECOND);
         // No two are the same.
         let takes = MS + self.between(0, SECOND);
-        let script = Script { mark: 0, takes, failures: 0, permanent: false, kills: false };
+        let script = Script { takes, ..Script::plain(0) };
         let job = Box::new(Job { args: script.to_args(), ..view.job.clone() });
         let precondition = Precondition::Revision(view.revision);
         let change = JobChange::Define { job, source: Source::Live, precondition };

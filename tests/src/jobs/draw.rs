@@ -111,5 +111,5 @@ fn script(rng: &mut ChaCha8Rng) -> Script {
     };
     let failures = if rng.random_bool(0.25) { rng.random_range(1..4) } else { 0 };
     let permanent = rng.random_bool(0.05);
-    Script { mark: 0, takes, failures, permanent, kills: false }
+    Script { takes, failures, permanent, ..Script::plain(0) }
 }

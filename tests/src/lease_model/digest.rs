@@ -93,6 +93,9 @@ impl Writer<'_> {
             Outcome::Cancelled => 0_u8,
             Outcome::Failed(_) => 1,
             Outcome::Succeeded(_) => 2,
+            Outcome::Deferred { .. } => 3,
+            Outcome::Dropped(_) => 4,
+            Outcome::Snoozed { .. } => 5,
         });
     }
 
@@ -157,6 +160,8 @@ impl Writer<'_> {
                         RunEnd::NeverHad => 4,
                         RunEnd::Succeeded => 5,
                         RunEnd::Unheard => 6,
+                        RunEnd::Dropped => 7,
+                        RunEnd::Snoozed => 8,
                     });
                 });
             });

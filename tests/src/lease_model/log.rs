@@ -41,7 +41,7 @@ impl Act {
         commands.extend(line.cancels.into_iter().map(|task| Command::Cancel { task }));
         let leases = line.leases.into_iter();
         commands.extend(leases.map(|(lessee, tasks)| Command::Lease { lessee, tasks }));
-        let proposal = Proposal { term, at: self.state.wall, commands };
+        let proposal = Proposal::new(term, self.state.wall, commands);
         self.state.log.flight = Some(Arc::new(proposal));
     }
 

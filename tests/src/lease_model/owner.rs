@@ -323,6 +323,7 @@ impl Act {
             template: 0,
             args: record.args.clone(),
             term: owner.term,
+            time_left: None,
         };
         let (templates, runs) = (vec![template()], vec![run]);
         let to = place_of(lessee.node);

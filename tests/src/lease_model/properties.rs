@@ -85,7 +85,14 @@ fn find_broken(state: &State, slots: u32) -> Option<String> {
                 Some(RunEnd::Unheard | RunEnd::CutOff) => true,
                 // Another run has ended the task.
                 Some(RunEnd::Cancelled) => record.state().is_final(),
-                Some(RunEnd::Failed(_) | RunEnd::Lost | RunEnd::NeverHad | RunEnd::Succeeded)
+                Some(
+                    RunEnd::Dropped
+                    | RunEnd::Failed(_)
+                    | RunEnd::Lost
+                    | RunEnd::NeverHad
+                    | RunEnd::Snoozed
+                    | RunEnd::Succeeded,
+                )
                 | None => false,
             };
             if !is_excused {

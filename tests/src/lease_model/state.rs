@@ -301,15 +301,11 @@ impl State {
         let mut partition = Partition::new(PARTITION);
         let templates = vec![template()];
         let rows = (0..bounds.tasks)
-            .map(|n| umbel_protocol::task::Row {
-                id: task_id(n),
-                template: 0,
-                args: bytes::Bytes::new(),
-            })
+            .map(|n| umbel_protocol::task::Row::new(task_id(n), 0, bytes::Bytes::new()))
             .collect();
         let batch = Arc::new(Batch { templates, rows });
         let commands = vec![Command::Accept { batch, grants: Vec::new() }];
-        partition.apply(1, 1, Proposal { term: 1, at: WALL, commands }, &mut Vec::new());
+        partition.apply(1, 1, Proposal::new(1, WALL, commands), &mut Vec::new());
         let partition = Arc::new(partition);
         let slots = bounds.slots();
         let mut nodes = NODES.map(|place| Node::start(place, 1, slots));

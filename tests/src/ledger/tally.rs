@@ -1,7 +1,5 @@
 //! What became of all tasks, as a client would count it: lost, duplicated, unexpected, recovered.
 
-use umbel_protocol::task::Outcome;
-
 use super::{Ledger, TaskLog};
 
 /// Tasks by what became of them.
@@ -60,7 +58,7 @@ fn is_lost(log: &TaskLog) -> bool {
 fn runs_again(log: &TaskLog) -> usize {
     let last = log.starts.iter().map(|start| start.token).max();
     let in_vain = log.starts.iter().filter(|start| {
-        let failed = matches!(start.end, Some((_, Outcome::Failed(_) | Outcome::Cancelled)));
+        let failed = start.has_passed_on();
         Some(start.token) != last && !failed
     });
     in_vain.count()

@@ -13,7 +13,7 @@ async fn owned(node: &Node) -> Vec<PartitionId> {
 
 /// Submits a task to a partition, and waits for its end.
 async fn run(node: &Node, name: &str, id: TaskId) {
-    let row = Row { id, template: 0, args: "null".into() };
+    let row = Row::new(id, 0, "null".into());
     let batch = Arc::new(Batch { templates: vec![Template::new(name)], rows: vec![row] });
     let mut answers = submit(node, &batch, true).await;
     match next(&mut answers).await {

@@ -47,7 +47,15 @@ fn hear(executor: &mut Executor, from: NodeId, says: OwnerSays) -> Vec<Effect> {
 fn dispatch(executor: &mut Executor, from: NodeId, n: u64) {
     let (task, token) = run(n);
     let template = Template { queue: "default".to_owned(), ..Template::new("add") };
-    let run = Dispatch { task, token, attempt: 1, template: 0, args: Bytes::new(), term: 2 };
+    let run = Dispatch {
+        task,
+        token,
+        attempt: 1,
+        template: 0,
+        args: Bytes::new(),
+        term: 2,
+        time_left: None,
+    };
     let says = OwnerSays::Dispatch { lessee: ME, templates: vec![template], runs: vec![run] };
     let effects = hear(executor, from, says);
     assert!(matches!(effects.as_slice(), [Effect::Start(_)]), "it starts: {effects:?}");

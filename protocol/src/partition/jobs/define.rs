@@ -9,6 +9,7 @@ use crate::partition::{Change, Partition};
 use crate::sabotage::{self, Defect};
 use crate::task::{Record, State};
 use crate::time::{Span, Wall};
+use crate::wire::hello::Versions;
 
 /// What is said of a job. New variants go to the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,16 @@ pub enum JobChange {
         /// Whether it fires.
         enabled: bool,
     },
+}
+
+impl JobChange {
+    /// The version of the protocol that knows all that it says.
+    pub(crate) fn needs_version(&self) -> u16 {
+        match self {
+            Self::Define { job, .. } => job.needs_version(),
+            Self::Remove { .. } | Self::Enable { .. } => Versions::OWN.min,
+        }
+    }
 }
 
 /// What whoever defines a job takes to be so: if it is not, nothing is changed.

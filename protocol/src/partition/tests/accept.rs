@@ -2,7 +2,7 @@
 
 use super::super::Grant;
 use super::*;
-use crate::limits::{ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
+use crate::limits::{DELAY_MAX, ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX};
 
 #[test]
 fn submitting_twice_is_submitting_once_wherever_the_task_is() {
@@ -285,4 +285,44 @@ fn the_line_is_first_come_first_served() {
     owner.accept(&[(ids[2], &plain()), (ids[0], &plain())]);
     let orders = [3, 1, 2, 0].map(|at: usize| owner.record(ids[at]).order);
     assert!(orders.is_sorted_by(|a, b| a < b), "{orders:?}");
+}
+
+fn row_at(id: TaskId, not_before: Wall) -> Row {
+    let particulars = Particulars { not_before: Some(not_before) }.boxed();
+    Row { particulars, ..Row::new(id, 0, args()) }
+}
+
+fn hand_in_row(owner: &mut Owner, row: Row) -> Vec<Change> {
+    let batch = Arc::new(Batch { templates: vec![plain()], rows: vec![row] });
+    owner.order(Command::Accept { batch, grants: Vec::new() })
+}
+
+#[test]
+fn a_task_may_wait_for_a_time_of_its_own() {
+    let mut owner = Owner::new();
+    let (early, late, far) = (owner.id(), owner.id(), owner.id());
+    let at = START + ms(5_000);
+    let changes = hand_in_row(&mut owner, row_at(late, at));
+    assert_eq!(changes[0], Change::Scheduled { task: late, not_before: at });
+    let changes = hand_in_row(&mut owner, row_at(early, START - ms(5_000)));
+    assert_eq!(changes[0], Change::Ready { task: early }, "that has come already");
+    let changes = hand_in_row(&mut owner, row_at(far, START + DELAY_MAX + ms(1)));
+    assert!(matches!(&changes[..], [Change::Accepted { refused, .. }]
+        if refused[..] == [(0, Refusal::TooFar)]));
+    assert_eq!(owner.partition.record(far), None);
+}
+
+#[test]
+fn another_time_is_another_task() {
+    let mut owner = Owner::new();
+    let id = owner.id();
+    let at = START + ms(5_000);
+    hand_in_row(&mut owner, row_at(id, at));
+    let again = hand_in_row(&mut owner, row_at(id, at));
+    assert!(matches!(&again[..], [Change::Accepted { known: 1, .. }]));
+    let other = hand_in_row(&mut owner, row_at(id, at + ms(1)));
+    assert!(matches!(&other[..], [Change::Accepted { refused, .. }]
+        if refused[..] == [(0, Refusal::Conflict)]));
+    let read = Partition::from_bytes(&owner.partition.to_bytes()).unwrap();
+    assert_eq!(read.record(id), owner.partition.record(id), "what is said of it alone is kept");
 }

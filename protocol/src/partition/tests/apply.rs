@@ -18,7 +18,7 @@ fn a_proposal_of_another_term_has_no_effect() {
     ];
     let at = owner.clock + ms(60_000);
     for (written, entered) in [(3, 4), (4, 5), (0, 4)] {
-        let proposal = Proposal { term: written, at, commands: commands.clone() };
+        let proposal = Proposal::new(written, at, commands.clone());
         let mut changes = Vec::new();
         assert_unchanged(&mut owner, |owner| {
             owner.partition.apply(owner.index + 1, entered, proposal, &mut changes);

@@ -165,6 +165,9 @@ impl Life {
         assert_eq!(starts, self.tokens.len(), "{id}: starts");
         let attempts = View::of(id, record).attempts;
         assert!(self.attempts <= attempts, "{id}: {} attempts, then {attempts}", self.attempts);
+        if record.template.options.is_at_most_once() {
+            assert!(starts <= 1, "{id} is never leased twice");
+        }
         assert!(attempts <= record.template.options.attempts_max(), "{id}: {attempts} attempts");
         self.attempts = attempts;
         let obeys = match record.phase() {
@@ -229,7 +232,10 @@ impl Life {
             }
             Phase::Dead(failure) if failure.kind == FailureKind::Crashed => {
                 let pardon = |command: &Command| matches!(command, Command::Pardon { .. });
-                assert!(history.crashes == CRASHES_MAX || commands.iter().any(pardon));
+                assert!(
+                    history.crashes == record.template.options.crashes_max()
+                        || commands.iter().any(pardon)
+                );
                 let last = history.runs.last().unwrap().finished_at;
                 let has_doubts = history.runs.iter().any(|run| run.end == RunEnd::Unheard);
                 let is_held = history.finished_at.unwrap() < last + CRASH_HOLD;

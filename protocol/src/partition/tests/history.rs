@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::super::{AlertTask, Fire, Grant, JobChange, Nodes, Precondition, RunNow};
 use super::*;
 use crate::job::{Alert, Job, JobName, Overlap, Schedule, Source};
+use crate::limits::DELAY_MAX;
 
 /// One committed entry.
 #[derive(Clone, Debug)]
@@ -96,6 +97,7 @@ enum Id {
     Ahead,
     BelowFloor,
     OfAnotherPartition,
+    TooFar,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +192,7 @@ fn id() -> impl Strategy<Value = Id> {
         1 => Just(Id::Ahead),
         1 => Just(Id::BelowFloor),
         1 => Just(Id::OfAnotherPartition),
+        1 => Just(Id::TooFar),
     ]
 }
 
@@ -210,10 +213,15 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         }),
         1 => Just(failed(FailureKind::Permanent)),
         2 => Just(Outcome::Cancelled),
+        1 => (0..9_000_u64).prop_map(|millis| {
+            Outcome::Deferred { failure: failure(FailureKind::Error), pause: ms(millis) }
+        }),
+        1 => Just(Outcome::Dropped(failure(FailureKind::Dropped))),
+        1 => (0..9_000_u64).prop_map(|millis| Outcome::Snoozed { pause: ms(millis) }),
     ]
 }
 
-const KINDS: u8 = 6;
+const KINDS: u8 = 11;
 
 /// The specification of kind `kind` of a task made at `made_at`.
 fn template(kind: u8, made_at: Wall) -> Template {
@@ -228,6 +236,11 @@ fn template(kind: u8, made_at: Wall) -> Template {
             ..Options::default()
         }),
         4 => expiring(made_at + ms(40_000)),
+        5 => with(Options { at_most_once: Some(true), ..Options::default() }),
+        6 => with(Options { deadline: Some(ms(25_000)), ..tried(5).options }),
+        7 => with(Options { expires: Some(ms(30_000)), ..Options::default() }),
+        8 => with(Options { backoff_list: Some(vec![ms(0), ms(3_000)]), ..Options::default() }),
+        9 => with(Options { crashes_max: Some(2), ..tried(4).options }),
         _ => Template { queue: "mail".to_owned(), ..tried(9) },
     }
 }
@@ -316,7 +329,7 @@ impl Scribe {
         };
         owner.term += u64::from(matches!(wish.author, Author::Successor | Author::Deposed));
         let commands = wish.deeds.iter().map(|deed| self.command(deed)).collect();
-        let proposal = Proposal { term: written, at: self.owner.clock, commands };
+        let proposal = Proposal::new(written, self.owner.clock, commands);
         let Owner { index, term, .. } = self.owner;
         let mut changes = Vec::new();
         self.owner.partition.apply(index, term, proposal.clone(), &mut changes);
@@ -341,10 +354,14 @@ impl Scribe {
         match deed {
             Deed::Accept { rows, slots } => {
                 let rows: Vec<_> = rows.iter().map(|id| self.row(*id)).collect();
-                let rows: Vec<_> = rows.iter().map(|(id, template)| (*id, template)).collect();
+                let said: Vec<_> = rows.iter().map(|(id, template, _)| (*id, template)).collect();
+                let mut batch = batch(&said);
+                for (row, (_, _, not_before)) in batch.rows.iter_mut().zip(&rows) {
+                    row.particulars = Particulars { not_before: *not_before }.boxed();
+                }
                 let slots =
                     slots.iter().map(|(by, rows)| Grant { lessee: lessee(*by), rows: *rows });
-                Command::Accept { batch: Arc::new(batch(&rows)), grants: slots.collect() }
+                Command::Accept { batch: Arc::new(batch), grants: slots.collect() }
             }
             Deed::Lease { lessee: by, tasks } => {
                 Command::Lease { lessee: lessee(*by), tasks: self.tasks(tasks) }
@@ -444,7 +461,7 @@ impl Scribe {
         }))
     }
 
-    fn row(&mut self, id: Id) -> (TaskId, Template) {
+    fn row(&mut self, id: Id) -> (TaskId, Template, Option<Wall>) {
         let (task, kind) = match id {
             Id::New { kind } => {
                 self.tasks.push((self.owner.id(), kind));
@@ -458,8 +475,13 @@ impl Scribe {
             Id::Ahead => (TaskId::new(self.owner.clock + ms(900_000), PARTITION, 1), 0),
             Id::BelowFloor => (TaskId::new(self.owner.partition.dedup_floor(), PARTITION, 1), 0),
             Id::OfAnotherPartition => (TaskId::new(self.owner.clock, PartitionId(1), 1), 0),
+            Id::TooFar => (self.owner.id(), 0),
         };
-        (task, template(kind, task.made_at()))
+        let not_before = match id {
+            Id::TooFar => Some(task.made_at() + DELAY_MAX + ms(1_000_000)),
+            _ => (kind % KINDS == 7).then(|| task.made_at() + ms(9_000)),
+        };
+        (task, template(kind, task.made_at()), not_before)
     }
 
     /// One of the tasks that were handed in, more likely one of the last.

@@ -279,3 +279,19 @@ fn a_held_task_is_ended_by_the_success_of_a_run_that_was_cut_off() {
     assert_eq!(changes[0], Change::Finished { task });
     assert_eq!(owner.state(task), State::Succeeded);
 }
+
+#[test]
+fn a_task_may_be_allowed_more_losses_or_fewer() {
+    for allowed in [1, 2, 5, 16] {
+        let mut owner = Owner::new();
+        let options = Options { crashes_max: Some(allowed), ..Options::default() };
+        let task = owner.submit(&with(options));
+        for n in 1..=allowed {
+            assert!(!owner.state(task).is_final(), "{n} of {allowed}");
+            owner.crash(task, executor(u128::from(n)), Loss::Restarted);
+        }
+        assert_eq!(owner.state(task), State::Dead, "{allowed}");
+        let Phase::Dead(failure) = owner.record(task).phase() else { unreachable!() };
+        assert!(failure.message.starts_with(&format!("{allowed} nodes")), "{failure:?}");
+    }
+}

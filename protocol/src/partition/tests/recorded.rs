@@ -16,8 +16,6 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::history::{Entry, logs};
 use super::sights::{Past, Sights, WANTED};
 use super::*;
-use crate::limits::SNAPSHOT_BYTES_MAX;
-use crate::wire::{decode, encode};
 
 /// An entry a line: its index, its term, the proposal in hexadecimal digits, and the hash of the state
 /// after it. Where the index goes back another log begins.
@@ -25,7 +23,7 @@ const RECORDED: &str = include_str!("recorded.txt");
 
 fn line(entry: &Entry, state: &Partition) -> String {
     let Entry { index, term, proposal } = entry;
-    let proposal = encode(proposal).iter().fold(String::new(), |mut text, byte| {
+    let proposal = proposal.to_bytes().iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes all");
         text
     });
@@ -38,7 +36,7 @@ fn read(line: &str) -> Entry {
     };
     let digits = |at: usize| u8::from_str_radix(&proposal[at..at + 2], 16).expect("digits");
     let bytes: Vec<u8> = (0..proposal.len()).step_by(2).map(digits).collect();
-    let proposal = decode(&bytes, SNAPSHOT_BYTES_MAX).expect("what was written can be read");
+    let proposal = Proposal::from_bytes(&bytes).expect("what was written can be read");
     Entry { index: index.parse().unwrap(), term: term.parse().unwrap(), proposal }
 }
 

@@ -9,8 +9,6 @@ use super::audit::Audit;
 use super::history::{Entry, logs};
 use super::sights::{Past, Sights, WANTED};
 use super::*;
-use crate::limits::SNAPSHOT_BYTES_MAX;
-use crate::wire::{decode, encode};
 
 fn apply(partition: &mut Partition, entry: &Entry, changes: &mut Vec<Change>) {
     partition.apply(entry.index, entry.term, entry.proposal.clone(), changes);
@@ -51,8 +49,8 @@ proptest! {
         for (entries, expected) in log.chunks(some).zip(changes.chunks(some)) {
             let mut changes = Vec::new();
             for entry in entries {
-                let data = encode(&entry.proposal);
-                let proposal = decode(&data, SNAPSHOT_BYTES_MAX).unwrap();
+                let data = entry.proposal.to_bytes();
+                let proposal = Proposal::from_bytes(&data).unwrap();
                 second.apply(entry.index, entry.term, proposal, &mut changes);
             }
             prop_assert_eq!(changes, expected.concat());

@@ -1,7 +1,8 @@
 //! What becomes of a task when its executor tells how the run ended.
 
 use super::*;
-use crate::task::Run;
+use crate::limits::{DELAY_MAX, RUN_ERROR_BYTES_MAX};
+use crate::task::{Run, View};
 
 #[test]
 fn a_success_ends_the_task_with_its_result() {
@@ -17,7 +18,7 @@ fn a_success_ends_the_task_with_its_result() {
     let end = RunEnd::Succeeded;
     let history = History {
         starts: 1,
-        runs: vec![Run { lessee, token, started_at: START, finished_at, end }],
+        runs: vec![Run { lessee, token, started_at: START, finished_at, end, error: None }],
         finished_at: Some(finished_at),
         finish_order: 1,
         ..History::default()
@@ -146,4 +147,79 @@ fn a_record_remembers_its_last_runs_and_counts_all() {
     assert_eq!(history.starts as usize, total);
     let kept: Vec<Token> = history.runs.iter().map(|run| run.token).collect();
     assert_eq!(kept, tokens[5..]);
+}
+
+#[test]
+fn a_run_may_say_when_to_try_again() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let (task, token) = owner.run(&tried(2), lessee);
+    let deferred = |pause| Outcome::Deferred { failure: failure(FailureKind::Error), pause };
+    let changes = owner.report(lessee, task, token, deferred(ms(7_000)));
+    let not_before = START + ms(7_000);
+    let closed = Change::Closed { task, token, lessee };
+    assert_eq!(changes, [Change::Scheduled { task, not_before }, closed]);
+    assert_eq!(owner.history(task).failures, 1, "it is a failure like any other");
+    owner.clock = not_before;
+    let token = owner.lease(task, lessee);
+    owner.report(lessee, task, token, deferred(ms(7_000)));
+    assert_eq!(owner.state(task), State::Dead, "and there is no attempt beyond the last");
+    let (task, token) = owner.run(&tried(2), lessee);
+    owner.report(lessee, task, token, deferred(DELAY_MAX.times(2)));
+    assert_eq!(owner.not_before(task), owner.clock + DELAY_MAX, "not for ever");
+}
+
+#[test]
+fn a_run_may_say_that_there_is_nothing_to_be_done() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let (task, token) = owner.run(&tried(5), lessee);
+    let reason = Failure::new(FailureKind::Dropped, "the account is gone");
+    owner.report(lessee, task, token, Outcome::Dropped(reason.clone()));
+    assert_eq!(owner.state(task), State::Cancelled, "it is not among the dead");
+    assert_eq!(owner.ends(task), [RunEnd::Dropped]);
+    let view = View::of(task, owner.record(task));
+    assert_eq!((view.error, view.attempts), (Some(reason), 1));
+}
+
+#[test]
+fn a_run_may_say_that_it_is_not_time_yet() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let task = owner.submit(&tried(1));
+    for n in 1..40 {
+        let token = owner.lease(task, lessee);
+        owner.report(lessee, task, token, Outcome::Snoozed { pause: ms(n) });
+        assert_eq!(owner.not_before(task), owner.clock + ms(n));
+        owner.clock = owner.not_before(task);
+    }
+    let history = owner.history(task);
+    assert_eq!((history.failures, history.starts), (0, 39), "none of these was an attempt");
+    let token = owner.lease(task, lessee);
+    owner.cancel(task);
+    owner.report(lessee, task, token, Outcome::Snoozed { pause: ms(1) });
+    assert_eq!(owner.state(task), State::Cancelled, "nothing goes on that is to stop");
+}
+
+#[test]
+fn what_each_run_said_is_kept_in_short() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let task = owner.submit(&tried(3));
+    let long = "\u{fc}".repeat(RUN_ERROR_BYTES_MAX);
+    for message in ["first", long.as_str(), "third"] {
+        owner.wait(ms(60_000));
+        let token = owner.lease(task, lessee);
+        owner.wait(ms(250));
+        let failure = Failure::new(FailureKind::Error, message);
+        owner.report(lessee, task, token, Outcome::Failed(failure));
+    }
+    assert_eq!(owner.state(task), State::Dead);
+    let view = View::of(task, owner.record(task));
+    let told: Vec<_> = view.runs.iter().map(|run| run.error.clone().unwrap()).collect();
+    assert_eq!(told, ["first", &long[..RUN_ERROR_BYTES_MAX], "third"]);
+    for run in &view.runs {
+        let took = run.finished_at.unwrap().since(run.started_at);
+        assert_eq!((run.node, took), (lessee.node, ms(250)));
+    }
 }

@@ -117,3 +117,16 @@ fn every_replica_waits_the_same() {
     let millis: Vec<u64> = wait().0[..4].iter().map(|pause| pause.as_millis()).collect();
     assert_eq!(millis, [882, 1_285, 2_779, 4_696]);
 }
+
+#[test]
+fn listed_pauses_are_kept_to_the_millisecond_and_the_last_holds_for_all_that_follow() {
+    let mut owner = Owner::new();
+    let list = vec![Span::ZERO, ms(1_500), ms(60_000)];
+    let options = Options { backoff_list: Some(list), ..Options::default() };
+    assert_eq!(options.attempts_max(), 4, "one more than there are pauses");
+    let told = pauses(&mut owner, &with(options.clone()), 3);
+    assert_eq!(told, [Span::ZERO, ms(1_500), ms(60_000)]);
+    let more = with(Options { attempts_max: Some(9), ..options });
+    let told = pauses(&mut owner, &more, 5);
+    assert_eq!(told, [0, 1_500, 60_000, 60_000, 60_000].map(ms));
+}

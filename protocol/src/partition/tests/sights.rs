@@ -7,14 +7,16 @@ use super::*;
 use crate::job::{Source, Verdict};
 
 /// All that generated logs must bring about for what they prove to mean anything.
-pub(super) const WANTED: [&str; 46] = [
+pub(super) const WANTED: [&str; 53] = [
     "a cancelled task",
     "a clock that goes back",
     "a conflict",
     "a death after the hold",
+    "a death at the deadline",
     "a death by explanation",
     "a death of failures",
     "a death of proved crashes",
+    "a death of the only run",
     "a delay",
     "a hold",
     "a job by a later file",
@@ -27,9 +29,12 @@ pub(super) const WANTED: [&str; 46] = [
     "a retry",
     "a run by hand",
     "a run in doubt",
+    "a run that dropped its task",
     "a run that failed",
     "a run that is to stop",
     "a run that never was",
+    "a run that said why",
+    "a run that snoozed",
     "a run that stopped",
     "a run that succeeded",
     "a run that was cut off",
@@ -40,6 +45,7 @@ pub(super) const WANTED: [&str; 46] = [
     "a success before the stop",
     "a success that stops a run",
     "a task that is known",
+    "a task that never ran",
     "a task that tells of a job",
     "a task too old to be known",
     "a tick fired in vain",
@@ -53,6 +59,7 @@ pub(super) const WANTED: [&str; 46] = [
     "an id of another partition",
     "an id too early",
     "an id too old",
+    "one that is to wait too long",
     "stubs that go",
 ];
 
@@ -112,9 +119,12 @@ impl Sights {
                 }
                 Change::Scheduled { task, .. } => {
                     past.tasks.insert(*task);
-                    match partition.record(*task).and_then(|record| record.history.as_ref()) {
+                    let record = partition.record(*task);
+                    let crashes_max =
+                        record.map_or(0, |record| record.template.options.crashes_max());
+                    match record.and_then(|record| record.history.as_ref()) {
                         None => self.see("a delay"),
-                        Some(history) if history.crashes == CRASHES_MAX => {
+                        Some(history) if history.crashes >= crashes_max => {
                             past.held.insert(*task);
                             self.see("a hold");
                         }
@@ -193,6 +203,7 @@ impl Sights {
                 Refusal::TooOld => "an id too old",
                 Refusal::TooEarly => "an id too early",
                 Refusal::WrongPartition => "an id of another partition",
+                Refusal::TooFar => "one that is to wait too long",
             });
         }
     }
@@ -201,7 +212,12 @@ impl Sights {
         let history = partition.record(task).and_then(|record| record.history.as_ref());
         let runs = history.map_or(&[][..], |history| &history.runs);
         if let Some(run) = runs.iter().find(|run| run.token == token) {
+            if run.error.is_some() {
+                self.see("a run that said why");
+            }
             self.see(match run.end {
+                RunEnd::Dropped => "a run that dropped its task",
+                RunEnd::Snoozed => "a run that snoozed",
                 RunEnd::Cancelled => "a run that stopped",
                 RunEnd::CutOff => "a run that was cut off",
                 RunEnd::Failed(_) => "a run that failed",
@@ -236,6 +252,15 @@ impl Sights {
                 "a success before the stop"
             }
             Phase::Succeeded(_) => "a success",
+            Phase::Dead(failure) if failure.kind == FailureKind::Deadline => {
+                "a death at the deadline"
+            }
+            Phase::Dead(failure) if failure.kind == FailureKind::Lost => {
+                match record.history.as_ref().and_then(|history| history.runs.last()) {
+                    Some(run) if run.end == RunEnd::NeverHad => "a task that never ran",
+                    _ => "a death of the only run",
+                }
+            }
             Phase::Dead(failure) if failure.kind != FailureKind::Crashed => "a death of failures",
             Phase::Dead(_) if is_leased_by_name(entry, task) => "a death after the hold",
             Phase::Dead(_) if was_closed => "a death of proved crashes",

@@ -63,7 +63,7 @@ impl Churn {
     fn apply(&mut self, term: u64, commands: Vec<Command>) -> Vec<Change> {
         self.index += 1;
         let (at, mut changes) = (self.clock(), Vec::new());
-        let proposal = Proposal { term, at, commands };
+        let proposal = Proposal::new(term, at, commands);
         self.partition.apply(self.index, self.term, proposal, &mut changes);
         changes
     }

@@ -10,19 +10,12 @@ use crate::scheduler::route::NAME_WAIT;
 use crate::time::Wall;
 use crate::wire::{Answer, Ask, RequestError};
 
-/// The version of the protocol that knows jobs.
-const SINCE: u16 = 2;
-
 impl Scheduler {
     /// Refuses a request about jobs that could not be carried out.
     ///
     /// # Errors
-    /// When not all members know jobs, or there can be no such job.
+    /// When there can be no such job, or not all members would understand it.
     pub(in crate::scheduler) fn check_job(&self, ask: &Ask) -> Result<(), RequestError> {
-        // Before it is known what the cluster is nobody can tell.
-        if ask.is_of_jobs() && self.meta.is_some() && !self.all_understand(SINCE) {
-            return Err(RequestError::NotUpgraded);
-        }
         if let Ask::ListJobs { prefix, .. } = ask
             && prefix.len() > NAME_BYTES_MAX
         {
@@ -34,6 +27,10 @@ impl Scheduler {
             return Ok(());
         };
         job.check(&self.settings.zones)?;
+        // Before it is known what the cluster is nobody can tell.
+        if self.meta.is_some() && !self.all_understand(job.needs_version()) {
+            return Err(RequestError::NotUpgraded);
+        }
         match source {
             // Somebody is there to be told. A file is the same everywhere, and whoever has the task
             // may start later than whoever brings the file.

@@ -31,7 +31,7 @@ fn assert_shows(step: &Step, request: u64, n: u64, state: State) {
 fn a_task_is_shown_as_it_is_on_record() {
     let mut node = Node::alone(1);
     node.ask_and_settle(1, submit(&[1, 2]));
-    let run = RunView { node: id(0), started_at: START, finished_at: None, end: None };
+    let run = RunView { node: id(0), started_at: START, finished_at: None, end: None, error: None };
     let running =
         View { state: State::Leased, attempts: 1, node: Some(id(0)), runs: vec![run], ..view(1) };
     assert_eq!(node.ask(2, show(1)).said, [answer(2, Answer::View(Box::new(running)))]);

@@ -21,13 +21,19 @@ fn shown(request: u64, view: View) -> Effect {
 
 /// Task 1 while its first run goes on.
 fn running() -> View {
-    let run = RunView { node: id(0), started_at: START, finished_at: None, end: None };
+    let run = RunView { node: id(0), started_at: START, finished_at: None, end: None, error: None };
     View { state: State::Leased, attempts: 1, node: Some(id(0)), runs: vec![run], ..view(1) }
 }
 
 /// Task 1 after its only run.
 fn ran(state: State, end: RunEnd) -> View {
-    let run = RunView { node: id(0), started_at: START, finished_at: Some(START), end: Some(end) };
+    let run = RunView {
+        node: id(0),
+        started_at: START,
+        finished_at: Some(START),
+        end: Some(end),
+        error: None,
+    };
     let finished_at = Some(START);
     View { state, attempts: 1, finished_at, node: Some(id(0)), runs: vec![run], ..view(1) }
 }

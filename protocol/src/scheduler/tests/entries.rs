@@ -22,13 +22,14 @@ fn diverse(first: u64, tasks: u64) -> Batch {
             time_limit: Some(Span::from_micros(u64::MAX)),
             attempts_max: Some(1_000),
             priority: Some(9),
+            ..Options::default()
         },
         filled_in: FilledIn::default(),
     };
     let rows = (0..).zip(first..first + tasks);
     Batch {
         templates: (first..first + tasks).map(template).collect(),
-        rows: rows.map(|(template, n)| Row { id: task(n), template, args: Bytes::new() }).collect(),
+        rows: rows.map(|(template, n)| Row::new(task(n), template, Bytes::new())).collect(),
     }
 }
 

@@ -31,7 +31,10 @@ fn nobody_hears_of_a_cluster_before_it_is_durable() {
     let mut node = Node::blank(0);
     assert_eq!(node.found(1, 1).said, []);
     assert_eq!(node.scheduler.meta(), None);
-    assert_eq!(node.settle().said, [members(1), Joined(CLUSTER), Spoken(2), Admitted]);
+    assert_eq!(
+        node.settle().said,
+        [members(1), Joined(CLUSTER), Spoken(Versions::OWN.max), Admitted]
+    );
     assert_eq!(node.scheduler.meta(), Some(&meta(1)));
     assert!(node.owns(partition(1)) && node.owns(partition(101)));
 }
@@ -162,7 +165,10 @@ fn a_new_node_asks_whomever_it_reaches() {
 fn newer_versions_of_what_the_cluster_is_replace_older_ones() {
     let mut node = Node::blank(1);
     let mut told = |meta| node.peer(id(0), vec![PeerMessage::Meta(Box::new(meta))]).said;
-    assert_eq!(told(meta(2)), [meet(0), members(2), Joined(CLUSTER), Spoken(2), Admitted]);
+    assert_eq!(
+        told(meta(2)),
+        [meet(0), members(2), Joined(CLUSTER), Spoken(Versions::OWN.max), Admitted]
+    );
     assert_eq!(told(meta(2)), []);
     assert_eq!(told(meta(1)), []);
     assert_eq!(told(meta(3)), [meet(0), meet(2), members(3)]);

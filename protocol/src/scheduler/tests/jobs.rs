@@ -429,7 +429,7 @@ fn a_job_of_a_zone_that_is_unknown_here_does_not_stop_others() {
         let change =
             JobChange::Define { job: Box::new(job), source, precondition: Precondition::Any };
         let commands = vec![Command::ChangeJob { job: nth(n), change }];
-        let proposal = crate::partition::Proposal { term: 1, at: START, commands };
+        let proposal = crate::partition::Proposal::new(1, START, commands);
         partition.apply(index, 1, proposal, &mut Vec::new());
     }
     let mut owner = LoneOwner::over(&partition);

@@ -40,11 +40,7 @@ fn submissions_on_their_way_to_disk_are_limited() {
 fn tasks_on_their_way_to_disk_are_limited() {
     let mut node = Node::alone(0);
     let full = |from: u64| {
-        let row = |n: u64| Row {
-            id: TaskId::new(START, partition(1), from + n),
-            template: 0,
-            args: args(1),
-        };
+        let row = |n: u64| Row::new(TaskId::new(START, partition(1), from + n), 0, args(1));
         let rows = (0..BATCH_TASKS_MAX as u64).map(row).collect();
         Ask::Submit { batch: Batch { templates: vec![template()], rows }.into(), wait: false }
     };

@@ -8,7 +8,6 @@ use crate::group::Group;
 use crate::id::{ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::job::{Labels, Zones};
 use crate::limits::Limits;
-use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::membership::Liveness;
 use crate::meta::{Join, Meta};
 use crate::partition::{Command, Partition, Proposal};
@@ -18,7 +17,7 @@ use crate::time::{Span, Tick, Wall};
 use crate::wire::hello::Versions;
 use crate::wire::{
     Answer, Ask, Declaration, Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile, Queue,
-    Request, decode,
+    Request,
 };
 
 pub(super) const HOME: NodeId = NodeId(1 << 96);
@@ -153,7 +152,7 @@ impl LoneOwner {
         for entry in entries {
             self.entries += 1;
             self.entries_bytes_max = self.entries_bytes_max.max(entry.data.len());
-            let proposal: Result<Proposal, _> = decode(&entry.data, SNAPSHOT_BYTES_MAX);
+            let proposal: Result<Proposal, _> = Proposal::from_bytes(&entry.data);
             assert!(proposal.is_ok() || self.is_fed_garbage, "{entry:?}");
             self.commands.extend(proposal.unwrap_or_default().commands);
         }
@@ -307,6 +306,6 @@ pub(super) const fn task(n: u64) -> TaskId {
 }
 
 pub(super) fn batch(template: Template, tasks: impl IntoIterator<Item = TaskId>) -> Batch {
-    let row = |id| Row { id, template: 0, args: Bytes::new() };
+    let row = |id| Row::new(id, 0, Bytes::new());
     Batch { templates: vec![template], rows: tasks.into_iter().map(row).collect() }
 }

@@ -82,6 +82,7 @@ fn what_a_submission_leaves_open_is_as_declared() {
         attempts_max: true,
         backoff_first: true,
         backoff_max: true,
+        ..FilledIn::default()
     };
     let queue = "mail".to_owned();
     assert_eq!(written(&step), [Template { queue, options, filled_in, ..Template::new("add") }]);

@@ -8,14 +8,13 @@ use crate::group::Group;
 use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId};
 use crate::job::Zones;
 use crate::limits::Limits;
-use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::membership::Liveness;
 use crate::partition::{Command, Proposal};
 use crate::scheduler::{Caller, Effect, Event, Found, Now, Scheduler, Settings};
 use crate::task::Record;
 use crate::time::{Span, Tick};
 use crate::wire::hello::Versions;
-use crate::wire::{Ask, Envelope, ExecutorSays, PeerMessage, Request, decode};
+use crate::wire::{Ask, Envelope, ExecutorSays, PeerMessage, Request};
 
 /// Partitions of a test cluster: each costs time, and more than two show nothing new.
 pub(super) const PARTITIONS: u16 = 2;
@@ -275,9 +274,7 @@ fn commands(write: &GroupWrite) -> Vec<Vec<Command>> {
     }
     let with_commands =
         write.entries.iter().filter(|entry| entry.is_commands() && !entry.data.is_empty());
-    with_commands
-        .map(|entry| decode::<Proposal>(&entry.data, SNAPSHOT_BYTES_MAX).unwrap().commands)
-        .collect()
+    with_commands.map(|entry| Proposal::from_bytes(&entry.data).unwrap().commands).collect()
 }
 
 /// Carries a write out.

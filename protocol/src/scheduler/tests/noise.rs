@@ -154,9 +154,9 @@ fn slots_without_number_are_no_more_than_can_be_used() {
     let batch = batch(template("add"), [task(1), task(2)]);
     let all = Grant { lessee: lessee(FAR), rows: u32::MAX };
     let accept = Command::Accept { batch: batch.into(), grants: vec![all; 9] };
-    let proposal = Proposal { term: 9, at: START, commands: vec![accept] };
+    let proposal = Proposal::new(9, START, vec![accept]);
     let mut owner = LoneOwner::new(1);
-    let entry = LogEntry { data: encode(&proposal).into(), ..entry(3, 9) };
+    let entry = LogEntry { data: proposal.to_bytes().into(), ..entry(3, 9) };
     say(&mut owner, GroupId::of(PARTITION), ReplicaId::FIRST, committed(vec![entry]));
     for n in [1, 2] {
         assert_eq!(owner.record(task(n)).unwrap().state(), State::Leased);

@@ -18,7 +18,7 @@ fn forgets(owner: &LoneOwner) -> usize {
 }
 
 fn apply(partition: &mut Partition, index: u64, at: Wall, commands: Vec<Command>) {
-    partition.apply(index, 1, Proposal { term: 1, at, commands }, &mut Vec::new());
+    partition.apply(index, 1, Proposal::new(1, at, commands), &mut Vec::new());
 }
 
 #[test]

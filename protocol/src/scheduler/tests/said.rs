@@ -92,7 +92,7 @@ pub(super) fn args(n: u64) -> Bytes {
 }
 
 pub(super) fn batch_of(template: Template, tasks: &[u64]) -> Arc<Batch> {
-    let row = |n: &u64| Row { id: task(*n), template: 0, args: args(*n) };
+    let row = |n: &u64| Row::new(task(*n), 0, args(*n));
     Arc::new(Batch { templates: vec![template], rows: tasks.iter().map(row).collect() })
 }
 
@@ -161,7 +161,15 @@ pub(super) fn refused(request: u64, refused: &[(u32, Refusal)]) -> Effect {
 }
 
 pub(super) fn run(n: u64, token: Token) -> Dispatch {
-    Dispatch { task: task(n), token, attempt: 1, template: 0, args: args(n), term: token.term }
+    Dispatch {
+        task: task(n),
+        token,
+        attempt: 1,
+        template: 0,
+        args: args(n),
+        term: token.term,
+        time_left: None,
+    }
 }
 
 pub(super) fn dispatch_of(lessee: Lessee, template: Template, runs: Vec<Dispatch>) -> OwnerSays {

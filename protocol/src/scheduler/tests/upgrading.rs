@@ -2,16 +2,16 @@
 
 use super::*;
 use crate::membership::Liveness;
-use crate::meta::PartingRefusal;
+use crate::task::Options;
 use crate::wire::hello::Versions;
-use crate::wire::{Answer, Ask, PeerMessage, RequestError};
+use crate::wire::{Answer, ExecutorSays, PeerMessage, RequestError};
 
-const OLD: Versions = Versions { min: 1, max: 1 };
+const OLD: Versions = Versions { min: 2, max: 2 };
 
-/// What node 0 answers to the wish to drain a node that is no member.
-fn drained(network: &mut Network) -> Answer {
+/// What node 0 answers to a submission with an option that came with the newer version.
+fn submitted(network: &mut Network) -> Answer {
     network.take_answers();
-    network.ask(0, 5, Ask::Drain { node: id(77), draining: true });
+    network.ask(0, 5, submit_with(Options { crashes_max: Some(9), ..Options::default() }, 1));
     network.pass(ms(2_000));
     let answers = network.take_answers();
     assert_eq!(answers.len(), 1);
@@ -34,6 +34,8 @@ fn upgrade(network: &mut Network, at: usize) {
         let incarnation = crate::id::Incarnation(2);
         network.step(other, Event::Liveness { node, incarnation, liveness });
     }
+    let (lessee, profile) = (network.lessee(at), profile(0));
+    network.executor(at, ExecutorSays::Introduce { lessee, profile });
     network.pass(ms(5_000));
 }
 
@@ -45,16 +47,15 @@ fn spoken(network: &Network) -> Vec<u16> {
 #[test]
 fn a_cluster_speaks_the_newer_version_once_all_members_do() {
     let mut network = Network::speaking(3, 3, OLD);
-    assert_eq!(spoken(&network), [1, 1, 1]);
+    assert_eq!(spoken(&network), [2, 2, 2]);
     for at in 0..3 {
-        assert_eq!(spoken(&network), [1, 1, 1], "{at} nodes are upgraded");
+        assert_eq!(spoken(&network), [2, 2, 2], "{at} nodes are upgraded");
         let not_yet = Answer::Failed(RequestError::NotUpgraded);
-        assert_eq!(drained(&mut network), not_yet, "{at} nodes are upgraded");
+        assert_eq!(submitted(&mut network), not_yet, "{at} nodes are upgraded");
         upgrade(&mut network, at);
     }
-    assert_eq!(spoken(&network), [2, 2, 2]);
-    let refused = PartingRefusal::NoMember { node: id(77) };
-    assert_eq!(drained(&mut network), Answer::Failed(refused.into()));
+    assert_eq!(spoken(&network), [3, 3, 3]);
+    assert_eq!(submitted(&mut network), Answer::Submitted { refused: Vec::new(), known: 0 });
 }
 
 #[test]
@@ -64,16 +65,16 @@ fn a_member_that_is_away_is_waited_for() {
     upgrade(&mut network, 0);
     upgrade(&mut network, 1);
     network.pass(ms(30_000));
-    assert_eq!(spoken(&network)[..2], [1, 1], "it may come back as it was");
+    assert_eq!(spoken(&network)[..2], [2, 2], "it may come back as it was");
 }
 
 #[test]
 fn a_new_cluster_speaks_what_its_first_member_does() {
-    assert_eq!(spoken(&Network::formed(3, 3)), [2, 2, 2]);
+    assert_eq!(spoken(&Network::formed(3, 3)), [3, 3, 3]);
     let mut alone = Network::speaking(1, 1, OLD);
-    assert_eq!(spoken(&alone), [1]);
-    upgrade(&mut alone, 0);
     assert_eq!(spoken(&alone), [2]);
+    upgrade(&mut alone, 0);
+    assert_eq!(spoken(&alone), [3]);
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn who_was_met_before_it_became_a_member_is_known_to_speak_the_newer_version() {
     let mut network = Network::speaking(2, 1, OLD);
     upgrade(&mut network, 1);
     upgrade(&mut network, 0);
-    assert_eq!(spoken(&network), [2, 2]);
+    assert_eq!(spoken(&network), [3, 3]);
     // Two are met; one of them becomes a member first, and the facts change with that.
     let mut owner = Node::speaking(0, OLD);
     owner.found(1, 1);
@@ -89,7 +90,7 @@ fn who_was_met_before_it_became_a_member_is_known_to_speak_the_newer_version() {
     owner.versions = Versions::OWN;
     owner.restart(0, 2);
     for n in [1, 2] {
-        owner.step(Event::Reached { node: id(n), version: 2 });
+        owner.step(Event::Reached { node: id(n), version: 3 });
     }
     for n in [1, 2] {
         owner.peer(id(n), vec![PeerMessage::Join(join(n))]);
@@ -97,5 +98,5 @@ fn who_was_met_before_it_became_a_member_is_known_to_speak_the_newer_version() {
     }
     owner.pass(ms(3_000));
     let meta = owner.scheduler.meta().unwrap();
-    assert_eq!((meta.members.len(), meta.spoken), (3, 2));
+    assert_eq!((meta.members.len(), meta.spoken), (3, 3));
 }

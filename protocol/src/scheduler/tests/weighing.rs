@@ -16,7 +16,7 @@ const LARGE: usize = BATCH_BYTES_MAX - 10_000;
 const FIT: usize = SUBMISSION_BYTES_IN_FLIGHT_MAX / BATCH_BYTES_MAX;
 
 fn large(first: u64, args: &Bytes) -> Batch {
-    let row = |n| Row { id: task(first * 4 + n), template: 0, args: args.clone() };
+    let row = |n| Row::new(task(first * 4 + n), 0, args.clone());
     Batch { templates: vec![template("add")], rows: (0..4).map(row).collect() }
 }
 

@@ -113,7 +113,7 @@ fn partition() -> Partition {
     let mut partition = Partition::new(PARTITION);
     let since = AT - Span::from_millis(10_000);
     let mut apply = |index, at, command| {
-        let proposal = Proposal { term: 1, at, commands: vec![command] };
+        let proposal = Proposal::new(1, at, vec![command]);
         partition.apply(index, 1, proposal, &mut Vec::new());
         partition.job_tasks().map(|(.., task)| task).next()
     };

@@ -9,7 +9,7 @@ use super::samples::{
     raft_message, task,
 };
 use super::{
-    VECTORS_1, check, check_bytes, check_in, check_struct, encode_for, golden, jobs, read_vectors,
+    VECTORS_2, check, check_bytes, check_in, check_struct, encode_for, golden, jobs, read_vectors,
     vectors,
 };
 use crate::durable::{EntryKind, HardState};
@@ -35,18 +35,22 @@ golden! {
         Alert, NoteUnreported,
     }
     Loss { Restarted, Unheard }
-    Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition }
+    Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition, TooFar }
     MetaCommand { Join, Drain, Forget, Raise, Label, File }
     JoinRefusal { OtherCluster, NameTaken, Full, Forgotten }
     PartingRefusal { NoMember, LastOne, InUse }
     Liveness { Alive, Suspect, Down }
     Condition { Serving, Leaving, DiskFull, DiskSlow, Starved }
-    Outcome { Cancelled, Failed, Succeeded }
-    FailureKind { BadArguments, Crashed, Error, Panicked, Permanent, TimedOut, TooLarge }
+    Outcome { Cancelled, Failed, Succeeded, Deferred, Dropped, Snoozed }
+    FailureKind {
+        BadArguments, Crashed, Error, Panicked, Permanent, TimedOut, TooLarge, Deadline, Dropped, Lost,
+    }
     Phase { Scheduled, Ready, Leased, Succeeded, Dead, Cancelled, Expired }
     State { Scheduled, Ready, Leased, Succeeded, Dead, Cancelled, Expired }
-    RunEnd { Cancelled, CutOff, Failed, Lost, NeverHad, Succeeded, Unheard }
-    InvalidBatch { ArgsTooLarge, Name, NoTemplate, Option, TooManyBytes, TooManyTasks, Partition, Derived }
+    RunEnd { Cancelled, CutOff, Failed, Lost, NeverHad, Succeeded, Unheard, Dropped, Snoozed }
+    InvalidBatch {
+        ArgsTooLarge, Name, NoTemplate, Option, TooManyBytes, TooManyTasks, Partition, Derived, Conflicting,
+    }
 }
 
 #[test]
@@ -98,7 +102,12 @@ fn in_the_log_of_a_partition() {
     ];
     let commands: Vec<Command> = tasks.into_iter().chain(jobs::commands()).collect();
     check(&commands);
-    check_struct("Proposal", &Proposal { term: 3, at: AT, commands });
+    let proposal = Proposal::new(3, AT, commands);
+    check_bytes(&BTreeMap::from([("Proposal".to_owned(), proposal.to_bytes())]));
+    assert_eq!(Proposal::from_bytes(&vectors()["Proposal"]), Ok(proposal));
+    let before = &read_vectors(VECTORS_2)["Proposal"];
+    let read = Proposal::from_bytes(before).unwrap();
+    assert_eq!((read.version, &read.to_bytes()), (2, before));
     check(&[Loss::Restarted, Loss::Unheard]);
     check(&[
         Refusal::Conflict,
@@ -106,6 +115,7 @@ fn in_the_log_of_a_partition() {
         Refusal::TooOld,
         Refusal::TooEarly,
         Refusal::WrongPartition,
+        Refusal::TooFar,
     ]);
 }
 
@@ -151,6 +161,9 @@ fn of_a_task() {
         Outcome::Cancelled,
         Outcome::Failed(failure()),
         Outcome::Succeeded(Bytes::from_static(b"3")),
+        Outcome::Deferred { failure: failure(), pause: Span::from_millis(7) },
+        Outcome::Dropped(failure()),
+        Outcome::Snoozed { pause: Span::from_millis(7) },
     ]);
     check(&[
         FailureKind::BadArguments,
@@ -160,6 +173,9 @@ fn of_a_task() {
         FailureKind::Permanent,
         FailureKind::TimedOut,
         FailureKind::TooLarge,
+        FailureKind::Deadline,
+        FailureKind::Dropped,
+        FailureKind::Lost,
     ]);
     let lease = Lease { lessee: LESSEE, token: TOKEN, since: AT, cancelling: true };
     check(&[
@@ -180,6 +196,8 @@ fn of_a_task() {
         RunEnd::NeverHad,
         RunEnd::Succeeded,
         RunEnd::Unheard,
+        RunEnd::Dropped,
+        RunEnd::Snoozed,
     ]);
     check(&[
         InvalidBatch::ArgsTooLarge { row: task(1), bytes: 2_000_000 },
@@ -190,6 +208,7 @@ fn of_a_task() {
         InvalidBatch::TooManyTasks { tasks: 5_000 },
         InvalidBatch::Partition { partition: PARTITION, partitions: 256 },
         InvalidBatch::Derived { row: TaskId::derived(AT, PARTITION, 1) },
+        InvalidBatch::Conflicting { what: "delay and at".into(), why: "give one".into() },
     ]);
 }
 
@@ -197,7 +216,7 @@ fn of_a_task() {
 fn partition() -> Partition {
     let mut later = Template::new("later");
     later.options.delay = Span::from_millis(60_000);
-    let row = |n: u64, template| Row { id: task(n), template, args: Bytes::from_static(b"[]") };
+    let row = |n: u64, template| Row::new(task(n), template, Bytes::from_static(b"[]"));
     let rows = vec![row(1, 0), row(2, 0), row(3, 0), row(4, 0), row(5, 1), row(6, 0)];
     let batch = Batch { templates: vec![Template::new("add"), later], rows };
     let grants = vec![Grant { lessee: LESSEE, rows: 4 }];
@@ -215,7 +234,7 @@ fn partition() -> Partition {
     let mut partition = Partition::new(PARTITION);
     for (index, command) in (5..).zip(entries) {
         let at = AT + Span::from_millis(index);
-        let proposal = Proposal { term: 1, at, commands: vec![command] };
+        let proposal = Proposal::new(1, at, vec![command]);
         partition.apply(index, 1, proposal, &mut Vec::new());
     }
     partition
@@ -237,8 +256,10 @@ fn in_snapshots() {
     assert_eq!(&read.to_bytes(), committed);
     assert_eq!(read.fill(), state.fill());
     assert_eq!(Meta::from_bytes(&vectors()["Snapshot.Meta"]), Ok(meta()));
-    let before = &read_vectors(VECTORS_1)["Snapshot.Meta"];
-    let known = Meta::from_bytes(before).unwrap();
-    assert_eq!((known.spoken, known.forgotten.len()), (1, 0));
-    assert_eq!(known.to_bytes(), *before, "as long as not all understand more");
+    let before = read_vectors(VECTORS_2);
+    let read = Partition::from_bytes(&before["Snapshot.Partition"]).unwrap();
+    assert_eq!(read.to_bytes(), before["Snapshot.Partition"], "as long as nothing newer is in it");
+    let known = Meta::from_bytes(&before["Snapshot.Meta"]).unwrap();
+    assert_eq!(known.spoken, 2);
+    assert_eq!(known.to_bytes(), before["Snapshot.Meta"], "as long as not all understand more");
 }

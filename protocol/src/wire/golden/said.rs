@@ -43,7 +43,15 @@ golden! {
 
 fn dispatch() -> OwnerSays {
     let args = Bytes::from_static(b"[1]");
-    let run = Dispatch { task: task(1), token: TOKEN, attempt: 2, template: 0, args, term: 3 };
+    let run = Dispatch {
+        task: task(1),
+        token: TOKEN,
+        attempt: 2,
+        template: 0,
+        args,
+        term: 3,
+        time_left: Some(Span::from_millis(4)),
+    };
     OwnerSays::Dispatch { lessee: LESSEE, templates: vec![template()], runs: vec![run] }
 }
 

@@ -13,7 +13,8 @@ use crate::job::Labels;
 use crate::membership::{Condition, Liveness};
 use crate::meta::{JobsFile, Join, Member, Meta};
 use crate::task::{
-    Batch, Failure, FailureKind, FilledIn, Options, Row, RunEnd, RunView, State, Template, View,
+    Batch, Failure, FailureKind, FilledIn, Options, Particulars, Row, RunEnd, RunView, State,
+    Template, View,
 };
 use crate::time::{Span, Wall};
 use crate::wire::MemberStatus;
@@ -41,13 +42,20 @@ pub(super) fn template() -> Template {
             backoff_max: Some(Span::from_millis(8)),
             time_limit: Some(Span::from_millis(9)),
             expires_at: Some(AT),
+            expires: Some(Span::from_millis(10)),
+            deadline: Some(Span::from_millis(11)),
+            soft_limit: Some(Span::from_millis(12)),
+            backoff_list: Some(vec![Span::from_millis(13), Span::from_millis(14)]),
+            crashes_max: Some(15),
+            at_most_once: Some(true),
         },
         filled_in: FilledIn { priority: true, backoff_max: true, ..FilledIn::default() },
     }
 }
 
 pub(super) fn batch() -> Arc<Batch> {
-    let rows = vec![Row { id: task(1), template: 0, args: Bytes::from_static(b"[1,2]") }];
+    let particulars = Particulars { not_before: Some(AT) }.boxed();
+    let rows = vec![Row { particulars, ..Row::new(task(1), 0, Bytes::from_static(b"[1,2]")) }];
     Arc::new(Batch { templates: vec![template()], rows })
 }
 
@@ -110,6 +118,7 @@ pub(super) fn view() -> View {
             started_at: AT,
             finished_at: Some(AT),
             end: Some(RunEnd::Failed(FailureKind::Error)),
+            error: Some("too slow".into()),
         }],
         node: Some(NODE),
         result: Some(Bytes::from_static(b"3")),

@@ -1,0 +1,244 @@
+//! How a task is treated: all that can be asked for, with its limits.
+
+use super::InvalidBatch;
+use crate::limits::{
+    ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
+    CRASHES_ALLOWED_MAX, CRASHES_MAX, DELAY_MAX,
+};
+use crate::time::{Span, Wall};
+use crate::wire::grown;
+
+/// How a task is treated. What is not said here is as the task's declaration says, which the node
+/// that takes the submission [fills in](super::Template::completed), else the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Options {
+    /// 0 to 9, higher first; 0 unless said.
+    pub priority: Option<u8>,
+    /// How long after its acceptance it may start at the earliest.
+    pub delay: Span,
+    /// How often it may fail before it is dead, at least 1; [`ATTEMPTS_DEFAULT`] unless said, or one more
+    /// than there are pauses in [`Options::backoff_list`].
+    pub attempts_max: Option<u16>,
+    /// Pause before the first retry; it doubles with each failure.
+    /// [`BACKOFF_FIRST_DEFAULT`] unless said.
+    pub backoff_first: Option<Span>,
+    /// Longest pause before a retry; [`BACKOFF_MAX_DEFAULT`] unless said.
+    pub backoff_max: Option<Span>,
+    /// How long one run may take; what the executor's declaration says unless said.
+    pub time_limit: Option<Span>,
+    /// When it is given up: no run of it begins at that time or later.
+    pub expires_at: Option<Wall>,
+    /// How long after it may [first start](super::Record::due_at) it is given up, in the same way. Since
+    /// version 3, as all that follows.
+    pub expires: Option<Span>,
+    /// How long after it may first start it must have ended, with all its retries. Then a run of it is
+    /// stopped, and it is dead.
+    pub deadline: Option<Span>,
+    /// After so long a run is told that its time will soon be over; what the executor's declaration says
+    /// unless said.
+    pub soft_limit: Option<Span>,
+    /// The pauses before its retries one by one, exactly so long, in place of ones that double; the last
+    /// holds for all further ones. At most [`BACKOFF_LIST_MAX`].
+    pub backoff_list: Option<Vec<Span>>,
+    /// How often it may take its node with it before it is dead, 1 to [`CRASHES_ALLOWED_MAX`];
+    /// [`CRASHES_MAX`] unless said.
+    pub crashes_max: Option<u16>,
+    /// Whether it is never started twice, whatever happens: it is dead as soon as its only run fails or
+    /// is lost.
+    pub at_most_once: Option<bool>,
+}
+
+grown!(Options {
+    priority, delay, attempts_max, backoff_first, backoff_max, time_limit, expires_at,
+} since 3 {
+    expires = None,
+    deadline = None,
+    soft_limit = None,
+    backoff_list = None,
+    crashes_max = None,
+    at_most_once = None,
+});
+
+impl Options {
+    /// 0 to 9, higher first.
+    #[must_use]
+    pub fn priority(&self) -> u8 {
+        self.priority.unwrap_or(0)
+    }
+
+    /// How often it may fail before it is dead.
+    #[must_use]
+    pub fn attempts_max(&self) -> u16 {
+        if self.is_at_most_once() {
+            return 1;
+        }
+        self.attempts_max.unwrap_or_else(|| match &self.backoff_list {
+            Some(list) => u16::try_from(list.len() + 1).unwrap_or(ATTEMPTS_MAX),
+            None => ATTEMPTS_DEFAULT,
+        })
+    }
+
+    /// How often it may take its node with it before it is dead.
+    #[must_use]
+    pub fn crashes_max(&self) -> u16 {
+        self.crashes_max.unwrap_or(CRASHES_MAX)
+    }
+
+    /// Whether it is never started twice.
+    #[must_use]
+    pub fn is_at_most_once(&self) -> bool {
+        self.at_most_once.unwrap_or(false)
+    }
+
+    /// Pause before the first retry.
+    #[must_use]
+    pub fn backoff_first(&self) -> Span {
+        self.backoff_first.unwrap_or(BACKOFF_FIRST_DEFAULT)
+    }
+
+    /// Longest pause before a retry.
+    #[must_use]
+    pub fn backoff_max(&self) -> Span {
+        self.backoff_max.unwrap_or(BACKOFF_MAX_DEFAULT).max(self.backoff_first())
+    }
+
+    /// The longest pause after the `failures`th failure: it doubles each time up to the limit.
+    #[must_use]
+    pub fn backoff(&self, failures: u16) -> Span {
+        let doublings = u32::from(failures.saturating_sub(1)).min(32);
+        self.backoff_first().times(1 << doublings).min(self.backoff_max())
+    }
+
+    /// The pause after the `failures`th failure, if they are listed one by one.
+    #[must_use]
+    pub fn listed_backoff(&self, failures: u16) -> Option<Span> {
+        let list = self.backoff_list.as_ref()?;
+        list.get(usize::from(failures.saturating_sub(1))).or(list.last()).copied()
+    }
+
+    /// The same without what came with version 3.
+    #[must_use]
+    pub fn before_3(&self) -> Self {
+        Self {
+            priority: self.priority,
+            delay: self.delay,
+            attempts_max: self.attempts_max,
+            backoff_first: self.backoff_first,
+            backoff_max: self.backoff_max,
+            time_limit: self.time_limit,
+            expires_at: self.expires_at,
+            ..Self::default()
+        }
+    }
+
+    /// Whether anything is said that came with version 3.
+    #[must_use]
+    pub fn is_since_3(&self) -> bool {
+        *self != self.before_3()
+    }
+
+    /// No fewer bytes than they take on the wire and in the log, with every integer at its longest.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        let mut late = 6;
+        late += if self.expires.is_some() { 9 } else { 0 };
+        late += if self.deadline.is_some() { 9 } else { 0 };
+        late += if self.soft_limit.is_some() { 9 } else { 0 };
+        late += if self.crashes_max.is_some() { 3 } else { 0 };
+        late += if self.at_most_once.is_some() { 1 } else { 0 };
+        (2 + 9 + 4 + 3 * 10 + 10) + late + self.list_weight()
+    }
+
+    /// What of them takes memory of its own.
+    pub(super) const fn list_weight(&self) -> usize {
+        match &self.backoff_list {
+            Some(list) => 9 * (1 + list.len()),
+            None => 0,
+        }
+    }
+
+    /// Refuses what no task can be treated by.
+    ///
+    /// # Errors
+    /// The first that breaks a limit, or two that contradict each other.
+    pub fn check(&self) -> Result<(), InvalidBatch> {
+        in_range("priority", &(0..=9), self.priority(), "0 to 9")?;
+        let attempts = self.attempts_max.unwrap_or(1);
+        in_range("attempts", &(1..=ATTEMPTS_MAX), attempts, format!("1 to {ATTEMPTS_MAX}"))?;
+        let crashes = self.crashes_max();
+        in_range(
+            "crashes",
+            &(1..=CRASHES_ALLOWED_MAX),
+            crashes,
+            format!("1 to {CRASHES_ALLOWED_MAX}"),
+        )?;
+        in_range("delay", &(Span::ZERO..=DELAY_MAX), self.delay, "at most 366 days")?;
+        let spans = [
+            ("expires", self.expires),
+            ("deadline", self.deadline),
+            ("soft_limit", self.soft_limit),
+        ];
+        for (what, span) in spans {
+            let shortest = Span::from_millis(1);
+            let span = span.unwrap_or(shortest);
+            in_range(what, &(shortest..=DELAY_MAX), span, "1 ms to 366 days")?;
+        }
+        self.check_backoff_list()?;
+        self.check_conflicts()
+    }
+
+    fn check_backoff_list(&self) -> Result<(), InvalidBatch> {
+        let Some(list) = &self.backoff_list else {
+            return Ok(());
+        };
+        let range = || format!("1 to {BACKOFF_LIST_MAX} pauses of at most 366 days");
+        in_range("backoff_list", &(1..=BACKOFF_LIST_MAX), list.len(), range())?;
+        for pause in list {
+            in_range("backoff_list", &(Span::ZERO..=DELAY_MAX), *pause, range())?;
+        }
+        Ok(())
+    }
+
+    fn check_conflicts(&self) -> Result<(), InvalidBatch> {
+        if self.backoff_list.is_some()
+            && (self.backoff_first.is_some() || self.backoff_max.is_some())
+        {
+            return Err(InvalidBatch::conflicting(
+                "`backoff_list` and `backoff_first` or `backoff_max`",
+                "they say the pauses in two ways; give one of them",
+            ));
+        }
+        if self.is_at_most_once()
+            && (self.attempts_max.unwrap_or(1) > 1 || self.backoff_list.is_some())
+        {
+            return Err(InvalidBatch::conflicting(
+                "`at_most_once` and more than one attempt",
+                "what is never started twice cannot be tried again; give one of them",
+            ));
+        }
+        if let (Some(soft), Some(hard)) = (self.soft_limit, self.time_limit)
+            && soft >= hard
+        {
+            return Err(InvalidBatch::conflicting(
+                "`soft_limit` and `time_limit`",
+                "a run is told some time before it is stopped; make the soft limit shorter",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn in_range<T: PartialOrd>(
+    what: &str,
+    range: &std::ops::RangeInclusive<T>,
+    value: T,
+    told: impl Into<String>,
+) -> Result<(), InvalidBatch> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(InvalidBatch::Option { what: what.to_owned(), range: told.into() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Which options are refused, and what is said of them.
+
+use super::*;
+use crate::task::{Batch, Particulars, Row, Template};
+
+const fn ms(millis: u64) -> Span {
+    Span::from_millis(millis)
+}
+
+#[track_caller]
+fn refused(options: Options) -> String {
+    options.check().expect_err("it makes no sense").to_string()
+}
+
+#[test]
+fn each_option_has_its_range_and_says_its_name() {
+    let none = Options::default;
+    assert_eq!(none().check(), Ok(()));
+    let day = 24 * 3_600 * 1_000;
+    let cases = [
+        (Options { priority: Some(10), ..none() }, "priority must be 0 to 9"),
+        (Options { attempts_max: Some(0), ..none() }, "attempts must be 1 to 1000"),
+        (Options { attempts_max: Some(1_001), ..none() }, "attempts must be 1 to 1000"),
+        (Options { crashes_max: Some(0), ..none() }, "crashes must be 1 to 16"),
+        (Options { crashes_max: Some(17), ..none() }, "crashes must be 1 to 16"),
+        (Options { delay: ms(367 * day), ..none() }, "delay must be at most 366 days"),
+        (Options { expires: Some(Span::ZERO), ..none() }, "expires must be 1 ms to 366 days"),
+        (Options { deadline: Some(ms(367 * day)), ..none() }, "deadline must be 1 ms to 366 days"),
+        (Options { soft_limit: Some(Span::ZERO), ..none() }, "soft_limit must be 1 ms to 366 days"),
+        (
+            Options { backoff_list: Some(Vec::new()), ..none() },
+            "backoff_list must be 1 to 32 pauses of at most 366 days",
+        ),
+        (
+            Options { backoff_list: Some(vec![ms(1); 33]), ..none() },
+            "backoff_list must be 1 to 32 pauses of at most 366 days",
+        ),
+        (
+            Options { backoff_list: Some(vec![ms(1), ms(367 * day)]), ..none() },
+            "backoff_list must be 1 to 32 pauses of at most 366 days",
+        ),
+    ];
+    for (options, told) in cases {
+        assert_eq!(refused(options.clone()), told, "{options:?}");
+    }
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let none = Options::default;
+    let list = || Some(vec![ms(1)]);
+    let told = refused(Options { backoff_list: list(), backoff_first: Some(ms(1)), ..none() });
+    assert!(told.starts_with("`backoff_list` and `backoff_first` or `backoff_max`: "), "{told}");
+    refused(Options { backoff_list: list(), backoff_max: Some(ms(1)), ..none() });
+    let told = refused(Options { at_most_once: Some(true), attempts_max: Some(2), ..none() });
+    assert!(told.starts_with("`at_most_once` and more than one attempt: "), "{told}");
+    refused(Options { at_most_once: Some(true), backoff_list: list(), ..none() });
+    let once = Options { at_most_once: Some(true), attempts_max: Some(1), ..none() };
+    assert_eq!(once.check(), Ok(()));
+    let limits = |soft, hard| Options {
+        soft_limit: Some(ms(soft)),
+        time_limit: Some(ms(hard)),
+        ..Options::default()
+    };
+    assert!(refused(limits(5, 5)).starts_with("`soft_limit` and `time_limit`: "));
+    assert_eq!(limits(4, 5).check(), Ok(()));
+}
+
+#[test]
+fn a_task_waits_for_one_time_only() {
+    let mut template = Template::new("add");
+    template.options.delay = ms(5);
+    let id = crate::id::TaskId::new(Wall::from_millis(7), crate::id::PartitionId(0), 1);
+    let particulars = Particulars { not_before: Some(Wall::from_millis(9)) }.boxed();
+    let row = Row { particulars, ..Row::new(id, 0, bytes::Bytes::new()) };
+    let batch = Batch { templates: vec![template], rows: vec![row] };
+    let told = batch.check().expect_err("which of the two?").to_string();
+    assert!(told.starts_with("`delay` and `at`: "), "{told}");
+}
+
+#[test]
+fn what_is_declared_in_another_way_gives_way() {
+    let declared = Options {
+        attempts_max: Some(7),
+        backoff_first: Some(ms(1)),
+        backoff_max: Some(ms(9)),
+        deadline: Some(ms(50)),
+        ..Options::default()
+    };
+    let completed = |options| {
+        let template = Template { options, ..Template::new("add") };
+        let whole = template.completed("mail", &declared);
+        assert_eq!(whole.check(), Ok(()));
+        assert_eq!(whole.said(), template, "what was said can still be told");
+        whole.options
+    };
+    let whole = completed(Options { backoff_list: Some(vec![ms(3); 2]), ..Options::default() });
+    assert_eq!((whole.backoff_first, whole.backoff_max), (None, None));
+    assert_eq!((whole.attempts_max(), whole.deadline), (3, Some(ms(50))));
+    let whole = completed(Options { at_most_once: Some(true), ..Options::default() });
+    assert_eq!((whole.attempts_max(), whole.attempts_max), (1, None));
+    let declared = Options { at_most_once: Some(true), ..Options::default() };
+    let template = Template::new("add");
+    let options = Options { attempts_max: Some(4), ..Options::default() };
+    let whole = Template { options, ..template.clone() }.completed("mail", &declared);
+    assert_eq!((whole.check(), whole.options.is_at_most_once()), (Ok(()), false));
+    assert!(template.completed("mail", &declared).options.is_at_most_once());
+}
