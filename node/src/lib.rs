@@ -25,6 +25,7 @@
 //! - A service that does the work, or some of it, embeds a [`Node`]: [`Node::builder`] sets it up,
 //!   [`#[umbel::task]`](macro@task) makes a task of a function, [`NodeBuilder::register`] of a
 //!   closure and [`NodeBuilder::define`] of either with options.
+//! - A service that has to end by some time has its node do so: [`Node::stop_within`].
 //! - A service that only submits and waits has a [`Client`]: [`Client::connect`].
 //! - Programs and web hooks are tasks without any code: [`config`] reads the `cluster.toml` that
 //!   declares them.

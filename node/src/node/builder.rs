@@ -150,6 +150,7 @@ impl NodeBuilder {
     }
 
     /// How long it may take to hand over what it has when it is told to stop: 60 s unless set.
+    /// [`Node::stop_within`] says otherwise for one stop.
     #[must_use]
     pub fn stop_patience(mut self, span: std::time::Duration) -> Self {
         let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
