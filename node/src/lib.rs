@@ -25,6 +25,10 @@
 //! - A service that does the work, or some of it, embeds a [`Node`]: [`Node::builder`] sets it up,
 //!   [`#[umbel::task]`](macro@task) makes a task of a function, [`NodeBuilder::register`] of a
 //!   closure and [`NodeBuilder::define`] of either with options.
+//! - What handlers share, as a pool of connections, is given to the node: [`NodeBuilder::state`]. They
+//!   take it as a [`State`] before their arguments, or as a type of yours that comes [`FromContext`].
+//! - What is done around all runs, as measuring and refusing some, is a [`middleware`].
+//! - A service that has to end by some time has its node do so: [`Node::stop_within`].
 //! - A service that only submits and waits has a [`Client`]: [`Client::connect`].
 //! - Programs and web hooks are tasks without any code: [`config`] reads the `cluster.toml` that
 //!   declares them.
@@ -68,8 +72,11 @@ pub use umbel_macros::task;
 /// What nodes decide, and the types that programs and nodes tell each other.
 pub use umbel_protocol as protocol;
 pub use umbel_protocol::id::TaskId;
-pub use umbel_protocol::task::{Options, State, View};
+pub use umbel_protocol::task::{Options, State as TaskState, View};
 
 pub use self::client::{Client, ClientError, Handle, TaskFailed};
 pub use self::node::{Node, NodeBuilder};
-pub use self::work::{Call, Context, Definition, Registry, Task, TaskError};
+pub use self::work::middleware::{self, Middleware};
+pub use self::work::{
+    Call, Context, Definition, FromContext, Needs, Registry, State, Task, TaskError,
+};

@@ -234,15 +234,45 @@ impl Node {
     /// of that was so within `stop_patience` (see [`Config`](crate::config::Node)). It takes part no
     /// more after this: stop it.
     pub async fn leave(&self) -> bool {
+        self.leave_for(None).await
+    }
+
+    /// [Leaves](Self::leave) with a patience of its own: that of a deployment that is in a hurry, say,
+    /// or of one that is not.
+    pub async fn leave_within(&self, patience: Duration) -> bool {
+        self.leave_for(Some(patience)).await
+    }
+
+    async fn leave_for(&self, patience: Option<Duration>) -> bool {
         let (done, left) = oneshot::channel();
         // An error means that it is gone, or is being stopped.
-        self.supervisor.send(Leave { done }).await.is_ok() && left.await.unwrap_or(false)
+        let told = self.supervisor.send(Leave { patience, done }).await;
+        told.is_ok() && left.await.unwrap_or(false)
     }
 
     /// Lets it [leave](Self::leave), and [ends](Self::end) it.
     pub async fn stop(self) {
         self.leave().await;
         self.end().await;
+    }
+
+    /// [Stops](Self::stop) it with a patience of its own; whether all was handed over by then. What was
+    /// not is ended, which takes some ten seconds more if runs do not end when they are told to: a
+    /// service that is killed after 30 s stops its node within 15.
+    ///
+    /// ```no_run
+    /// # async fn example(node: umbel::Node) {
+    /// use std::time::Duration;
+    ///
+    /// if !node.stop_within(Duration::from_secs(15)).await {
+    ///     eprintln!("other nodes run some tasks again");
+    /// }
+    /// # }
+    /// ```
+    pub async fn stop_within(self, patience: Duration) -> bool {
+        let left = self.leave_within(patience).await;
+        self.end().await;
+        left
     }
 
     /// Ends it without handing anything over: runs are told to end and, after 5 s, made to; other

@@ -11,6 +11,8 @@
 //! | time limit | dropped | reported; the thread ends by itself | TERM, grace, KILL to the group | dropped |
 //! | cancel | told, grace, dropped | told, grace, reported | TERM, grace, KILL to the group | dropped |
 //! | panic | failure of this run only | failure of this run only | | |
+//! | taken of the node | [`State`], [`Context`], [`FromContext`] | the same | | |
+//! | around it | [`middleware`] | [`middleware`] | [`middleware`] | [`middleware`] |
 //!
 //! ```
 //! use umbel::{Call, Registry, TaskError};
@@ -28,6 +30,7 @@
 //! Nothing here decides whether a task is tried again, or talks to other nodes.
 
 mod arguments;
+mod around;
 mod call;
 mod command;
 mod context;
@@ -35,11 +38,15 @@ pub mod declare;
 mod definition;
 mod error;
 mod excerpt;
+mod from_context;
 mod handler;
+mod host;
 mod ledger;
+pub mod middleware;
 mod process_group;
 mod registry;
 mod run;
+mod state;
 mod webhook;
 
 pub use self::arguments::{Argument, Arguments};
@@ -50,8 +57,11 @@ pub use self::declare::{Task, TaskReturn};
 pub use self::definition::{Definition, Kind};
 pub use self::error::TaskError;
 pub(crate) use self::error::{chain, panicked};
+pub use self::from_context::FromContext;
 pub use self::handler::{AsyncHandler, BlockingHandler, NoArgs};
+pub(crate) use self::host::Host;
 pub use self::ledger::{Ledger, LedgerError};
 pub use self::registry::{RegisterError, Registry};
 pub use self::run::{RunRequest, Runner, Started};
+pub use self::state::{Needs, NotGiven, State};
 pub use self::webhook::WebhookSpec;

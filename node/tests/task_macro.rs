@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
-use umbel::work::{Ledger, RegisterError, RunRequest, Runner, Submission};
-use umbel::{Call, Context, Registry, Task, TaskError};
+use umbel::work::{Ledger, NotGiven, RegisterError, RunRequest, Runner, Submission};
+use umbel::{Call, Context, FromContext, Needs, Registry, State, Task, TaskError};
 use umbel_protocol::id::{PartitionId, TaskId, Token};
 use umbel_protocol::limits::BACKOFF_MAX_DEFAULT;
 use umbel_protocol::task::{FailureKind, Options, Outcome, Template};
@@ -49,6 +49,37 @@ async fn nothing(_ctx: Context) -> Result<(), std::fmt::Error> {
     Ok(())
 }
 
+struct Rate(u64);
+
+/// A type of the program's own that comes from the node.
+struct Doubled(u64);
+
+impl FromContext for Doubled {
+    fn from_context(context: &Context) -> Result<Self, TaskError> {
+        Ok(Self(State::<Rate>::from_context(context)?.0 * 2))
+    }
+
+    fn needs(needs: &mut Needs) {
+        State::<Rate>::needs(needs);
+    }
+}
+
+#[umbel::task]
+async fn rated(
+    #[from_context] Doubled(rate): Doubled,
+    ctx: Context,
+    state: State<Rate>,
+    n: u64,
+    m: u64,
+) -> Result<u64, TaskError> {
+    Ok(rate * n + m + state.0 + u64::from(ctx.attempt()))
+}
+
+#[umbel::task(blocking)]
+fn rated_slowly(_: State<Rate>, #[from_context] rate: Doubled) -> Result<u64, TaskError> {
+    Ok(rate.0)
+}
+
 mod inner {
     #[umbel::task(name = "inner.concat")]
     pub(crate) async fn r#concat(
@@ -75,7 +106,9 @@ async fn run(name: &str, args: &str) -> Outcome {
         time_limit: None,
     };
     let definition = registry.get(name).expect("the name is declared above");
-    Runner::new("here", ledger).run(definition, request, CancellationToken::new()).await
+    let runner = Runner::new("here", ledger).with_state(Rate(10));
+    assert_eq!(runner.check(&registry), Ok(()));
+    runner.run(definition, request, CancellationToken::new()).await
 }
 
 fn succeeded(json: &str) -> Outcome {
@@ -117,6 +150,9 @@ fn a_call_carries_arguments_and_defaults() {
         submission(inner::concat::call("x".to_owned(), None)).args,
         r#"{"type":"x","count":null}"#
     );
+    // What does not travel is no part of a call.
+    assert_eq!(submission(rated::call(2, 1)).args, r#"{"n":2,"m":1}"#);
+    assert_eq!(submission(rated_slowly::call()).args, "null");
     assert_eq!(submission(crunch::call(3).delay(Duration::from_secs(1))).args, "3");
 }
 
@@ -128,6 +164,8 @@ async fn declared_tasks_run() {
     assert_eq!(run("crunch", "4").await, succeeded("8"));
     assert_eq!(run("nothing", "{}").await, succeeded("null"));
     assert_eq!(run("nothing", "").await, succeeded("null"));
+    assert_eq!(run("rated", r#"{"n":2,"m":1}"#).await, succeeded("52"));
+    assert_eq!(run("rated_slowly", "").await, succeeded("20"));
     assert_eq!(run("inner.concat", r#"{"type":"x"}"#).await, succeeded("\"x\""));
 }
 
@@ -143,6 +181,17 @@ async fn declared_tasks_fail_as_they_say() {
         assert_eq!(failure.kind, kind, "{name}");
         assert!(failure.message.contains(message), "{name}: {}", failure.message);
     }
+}
+
+#[test]
+fn what_a_task_takes_is_known_before_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let runner = Runner::new("here", Ledger::open(dir.path()).unwrap());
+    let NotGiven::Task { task, state } = runner.check(&Registry::declared().unwrap()).unwrap_err()
+    else {
+        panic!("no middleware is there");
+    };
+    assert_eq!((task.as_str(), state), ("rated", "task_macro::Rate"));
 }
 
 #[test]

@@ -6,36 +6,33 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Ident, ItemFn, Result, Type};
 
 use crate::options::Options;
-use crate::signature::Signature;
+use crate::signature::{Signature, strip};
 
-/// The function in `item`, unchanged, and the task of the same name beside it.
+/// The function in `item`, without the attributes that are for us, and the task of the same name
+/// beside it.
 ///
 /// When the function cannot be a task it is still written out, so that the error is the only one.
 pub(crate) fn task(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let function: ItemFn = syn::parse2(item.clone()).map_err(|error| {
+    let mut function: ItemFn = syn::parse2(item).map_err(|error| {
         Error::new(error.span(), format!("`#[umbel::task]` goes on a function: {error}"))
     })?;
     let read = Options::parse(options).and_then(|options| {
         let signature = Signature::read(&function, options.blocking)?;
         Ok((options, signature))
     });
+    strip(&mut function);
     Ok(match read {
         Ok((options, signature)) => {
             let declaration = declare(&function, &options, &signature);
-            quote! { #item #declaration }
+            quote! { #function #declaration }
         }
         // A method is no item of its own: written out it would only add to the errors.
         Err(error) if function.sig.receiver().is_some() => error.into_compile_error(),
         Err(error) => {
             let error = error.into_compile_error();
-            let item = without_dead_code(&item);
-            quote! { #item #error }
+            quote! { #[allow(dead_code)] #function #error }
         }
     })
-}
-
-fn without_dead_code(item: &TokenStream) -> TokenStream {
-    quote! { #[allow(dead_code)] #item }
 }
 
 fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> TokenStream {
@@ -48,6 +45,10 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
     let kinds: Vec<_> = signature.args.iter().map(|(_, kind)| kind).collect();
     let output = &signature.output;
     let output = quote_spanned! { output.span() => <#output as #work::TaskReturn>::Output };
+    // Says of a type that cannot be taken just that, and where.
+    let takes = signature.taken.iter().map(|kind| {
+        quote_spanned! { kind.span() => const _: () = #work::declare::taken::<#kind>(); }
+    });
     let Travel { item, kind, value, take } = travel(&names, &kinds);
     let template = template(options, &work);
     let handler = handler(function, signature, &kind, &take);
@@ -60,6 +61,7 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
 
         const _: () = {
             #item
+            #(#takes)*
 
             impl #ident {
                 /// A call of this task, for a client to submit.
@@ -164,13 +166,10 @@ fn handler(
     let ident = &function.sig.ident;
     let args =
         if signature.args.is_empty() { format_ident!("_args") } else { format_ident!("args") };
-    let (context, pass) = if signature.takes_context {
-        (quote! { context: ::umbel::work::Context, }, quote! { context, })
-    } else {
-        (quote! {}, quote! {})
-    };
+    let kinds = &signature.taken;
+    let taken: Vec<_> = (0..kinds.len()).map(|at| format_ident!("taken_{at}")).collect();
     // The future of an async function is passed on as it is: no second one around it.
-    quote! { |#context #args: #kind| #ident(#pass #take) }
+    quote! { |#(#taken: #kinds,)* #args: #kind| #ident(#(#taken,)* #take) }
 }
 
 fn unraw(ident: &Ident) -> String {

@@ -27,9 +27,26 @@ use proc_macro::TokenStream;
 ///
 /// # Arguments
 /// They travel as JSON. One argument travels as itself; two or more travel as an object with their
-/// names, `{"a": 1, "b": 2}`; none as `null`. A first argument of a type called `Context` is not one
-/// of them: it is the [`Context`] of the run. The return type is a `Result`, under whatever name;
-/// any error will do.
+/// names, `{"a": 1, "b": 2}`; none as `null`. The return type is a `Result`, under whatever name; any
+/// error will do.
+///
+/// # What does not travel
+/// Before its arguments a function may take up to six others, in any order, that are found where it
+/// runs and that `call` does not ask for:
+///
+/// - a type called `Context`: the [`Context`] of the run;
+/// - a type called `State`: a [`State`] that the node was given;
+/// - any type that implements [`FromContext`], if the parameter has the attribute `#[from_context]`.
+///
+/// ```text
+/// #[umbel::task]
+/// async fn send(ctx: Context, smtp: State<Smtp>, #[from_context] who: Tenant, to: String) -> Result<..>
+///
+/// let call = send::call("you@example.net".to_owned());
+/// ```
+///
+/// A type of yours that is called `State` or `Context` and is to travel has to be named otherwise, by
+/// an alias say.
 ///
 /// # Options
 /// | option | meaning | unless given |
@@ -46,6 +63,8 @@ use proc_macro::TokenStream;
 ///
 /// [`Call`]: https://docs.rs/umbel/latest/umbel/struct.Call.html
 /// [`Context`]: https://docs.rs/umbel/latest/umbel/struct.Context.html
+/// [`FromContext`]: https://docs.rs/umbel/latest/umbel/trait.FromContext.html
+/// [`State`]: https://docs.rs/umbel/latest/umbel/struct.State.html
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, function: TokenStream) -> TokenStream {
     expand::task(options.into(), function.into())

@@ -2,12 +2,15 @@
 
 use proc_macro2::Ident;
 use syn::spanned::Spanned as _;
-use syn::{Error, FnArg, ItemFn, Pat, Result, ReturnType, Type};
+use syn::{Attribute, Error, FnArg, ItemFn, Meta, Pat, PatType, Result, ReturnType, Type};
+
+/// Most that a handler can take of its context: for more there is no implementation.
+const TAKEN_MAX: usize = 6;
 
 /// What a task needs to know of its function.
 pub(crate) struct Signature {
-    /// Whether the first argument is the context of the run.
-    pub(crate) takes_context: bool,
+    /// The types of what it takes of the context of the run, before the arguments.
+    pub(crate) taken: Vec<Type>,
     /// The arguments that travel.
     pub(crate) args: Vec<(Ident, Type)>,
     /// What it returns.
@@ -51,12 +54,27 @@ impl Signature {
         } else if let Some(clause) = &signature.generics.where_clause {
             errors.add(Error::new_spanned(clause, "a task cannot have a `where` clause"));
         }
-        let mut takes_context = false;
-        let mut args = Vec::new();
-        for (position, input) in signature.inputs.iter().enumerate() {
-            match read_arg(input, position) {
-                Ok(None) => takes_context = true,
-                Ok(Some(arg)) => args.push(arg),
+        let (mut taken, mut args) = (Vec::new(), Vec::new());
+        let mut travels = false;
+        for input in &signature.inputs {
+            match read_parameter(input) {
+                Ok(Parameter::Taken(_)) if travels => errors.add(Error::new_spanned(
+                    input,
+                    "this is taken of the context and does not travel: it comes before the \
+                     arguments that do",
+                )),
+                Ok(Parameter::Taken(_)) if taken.len() == TAKEN_MAX => errors.add(Error::new_spanned(
+                    input,
+                    format!(
+                        "a task takes at most {TAKEN_MAX} of the context: put several into one type \
+                         that implements `umbel::FromContext`"
+                    ),
+                )),
+                Ok(Parameter::Taken(kind)) => taken.push(kind.clone()),
+                Ok(Parameter::Travels(name, kind)) => {
+                    travels = true;
+                    args.push((name.clone(), kind.clone()));
+                }
                 Err(error) => errors.add(error),
             }
         }
@@ -72,15 +90,22 @@ impl Signature {
             }
         };
         match (errors.0, output) {
-            (None, Some(output)) => Ok(Self { takes_context, args, output }),
+            (None, Some(output)) => Ok(Self { taken, args, output }),
             (Some(error), _) => Err(error),
             (None, None) => unreachable!("a missing return type is an error"),
         }
     }
 }
 
-/// The argument that travels, or nothing for the context.
-fn read_arg(input: &FnArg, position: usize) -> Result<Option<(Ident, Type)>> {
+/// What a parameter is for.
+enum Parameter<'a> {
+    /// It comes from the context of the run.
+    Taken(&'a Type),
+    /// It is an argument of each call.
+    Travels(&'a Ident, &'a Type),
+}
+
+fn read_parameter(input: &FnArg) -> Result<Parameter<'_>> {
     let input = match input {
         FnArg::Typed(input) => input,
         FnArg::Receiver(receiver) => {
@@ -92,11 +117,17 @@ fn read_arg(input: &FnArg, position: usize) -> Result<Option<(Ident, Type)>> {
         }
     };
     let kind = &*input.ty;
-    if is_context(kind) {
-        if position == 0 {
-            return Ok(None);
-        }
-        return Err(Error::new_spanned(kind, "the `Context` comes first"));
+    if is_taken(input)? {
+        return match kind {
+            Type::Reference(_) => {
+                Err(Error::new_spanned(kind, "what is taken of the context is taken by value"))
+            }
+            Type::ImplTrait(_) => Err(Error::new_spanned(
+                kind,
+                "what is taken of the context is found by its type: name that",
+            )),
+            _ => Ok(Parameter::Taken(kind)),
+        };
     }
     match kind {
         Type::Reference(_) => {
@@ -115,7 +146,7 @@ fn read_arg(input: &FnArg, position: usize) -> Result<Option<(Ident, Type)>> {
     }
     match &*input.pat {
         Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
-            Ok(Some((pat.ident.clone(), kind.clone())))
+            Ok(Parameter::Travels(&pat.ident, kind))
         }
         other => Err(Error::new_spanned(
             other,
@@ -125,9 +156,40 @@ fn read_arg(input: &FnArg, position: usize) -> Result<Option<(Ident, Type)>> {
     }
 }
 
-fn is_context(kind: &Type) -> bool {
-    let Type::Path(path) = kind else { return false };
-    path.path.segments.last().is_some_and(|last| last.ident == "Context")
+/// Whether it comes from the context: by its attribute, or by the name of its type.
+fn is_taken(input: &PatType) -> Result<bool> {
+    let Some(attribute) = input.attrs.iter().find(|attribute| is_from_context(attribute)) else {
+        return Ok(is_of_context(&input.ty));
+    };
+    match &attribute.meta {
+        Meta::Path(_) => Ok(true),
+        other => Err(Error::new_spanned(other, "`#[from_context]` takes nothing")),
+    }
+}
+
+/// Whether it is the attribute that only means something to `#[task]`.
+fn is_from_context(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("from_context")
+}
+
+fn is_of_context(kind: &Type) -> bool {
+    match kind {
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            last.is_some_and(|last| last.ident == "Context" || last.ident == "State")
+        }
+        Type::Reference(reference) => is_of_context(&reference.elem),
+        _ => false,
+    }
+}
+
+/// Takes from `function` the attributes that the compiler does not know.
+pub(crate) fn strip(function: &mut ItemFn) {
+    for input in &mut function.sig.inputs {
+        if let FnArg::Typed(input) = input {
+            input.attrs.retain(|attribute| !is_from_context(attribute));
+        }
+    }
 }
 
 /// Errors that are reported together.

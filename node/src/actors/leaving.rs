@@ -26,20 +26,23 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Leave {
+    /// How long that may take; nothing means what the node was set up with.
+    pub(crate) patience: Option<Duration>,
     pub(crate) done: oneshot::Sender<bool>,
 }
 
 impl Handler<Leave> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Leave { done }: Leave, _: &mut Context<Self>) {
+    fn handle(&mut self, Leave { patience, done }: Leave, _: &mut Context<Self>) {
         if self.stopping {
             return;
         }
         if !mem::replace(&mut self.leaving, true) {
             Which::ALL.into_iter().for_each(|which| self.tell_if_leaving(which));
         }
-        let (handles, patience) = (self.setup.handles.clone(), self.setup.stop_patience);
+        let patience = patience.unwrap_or(self.setup.stop_patience);
+        let handles = self.setup.handles.clone();
         self.setup.handles.runtime.spawn(async move {
             let stopping = handles.stopping.clone();
             if let Some(left) = stopping.run_until_cancelled(wait(&handles, patience)).await {

@@ -4,6 +4,7 @@ mod cut;
 mod ends;
 mod falls;
 mod flow;
+mod given;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

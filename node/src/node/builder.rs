@@ -36,8 +36,9 @@ use crate::timezones;
 use crate::tls::{Role, TlsFiles, ca, ensure_local, share_local};
 use crate::transport::{self, Transport};
 use crate::ways::Ways;
+use crate::work::middleware::Middleware;
 use crate::work::{
-    AsyncHandler, BlockingHandler, Definition, Ledger, RegisterError, Registry, Runner, Task,
+    AsyncHandler, BlockingHandler, Definition, Host, Ledger, RegisterError, Registry, Runner, Task,
 };
 
 /// How long a member may be away before others take over its copies.
@@ -59,6 +60,7 @@ pub struct NodeBuilder {
     local: Option<(Vec<HostPort>, PathBuf)>,
     labels: Vec<(String, String)>,
     tasks: Result<Registry, RegisterError>,
+    host: Host,
     replace_after: Span,
     stop_patience: Option<Span>,
 }
@@ -75,6 +77,7 @@ impl Default for NodeBuilder {
             local: None,
             labels: Vec::new(),
             tasks: Registry::declared(),
+            host: Host::default(),
             replace_after: REPLACE_AFTER,
             stop_patience: None,
         }
@@ -150,6 +153,7 @@ impl NodeBuilder {
     }
 
     /// How long it may take to hand over what it has when it is told to stop: 60 s unless set.
+    /// [`Node::stop_within`] says otherwise for one stop.
     #[must_use]
     pub fn stop_patience(mut self, span: std::time::Duration) -> Self {
         let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
@@ -189,6 +193,25 @@ impl NodeBuilder {
         self.with(|tasks| tasks.add(definition).map(drop))
     }
 
+    /// Gives it a value for all its runs to share: handlers take it as a [`State`](crate::State)
+    /// before their arguments, middleware by [`Context::state`](crate::Context::state). There is one
+    /// of each type: a second takes the place of the first. [`start`](Self::start) refuses if a task
+    /// takes one that was not given, be it one that nobody sends here: all that this program declares
+    /// can be run.
+    #[must_use]
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.host.state(value);
+        self
+    }
+
+    /// Puts code around all its runs, whatever kind of work they are: see
+    /// [`middleware`](crate::middleware). The first is the outermost.
+    #[must_use]
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.host.middleware(middleware);
+        self
+    }
+
     /// The first error is kept and told by [`start`](Self::start).
     fn with(mut self, add: impl FnOnce(&mut Registry) -> Result<(), RegisterError>) -> Self {
         if let Ok(tasks) = &mut self.tasks
@@ -215,6 +238,7 @@ impl NodeBuilder {
             local,
             labels,
             tasks,
+            mut host,
             replace_after,
             stop_patience,
         } = self;
@@ -234,6 +258,7 @@ impl NodeBuilder {
             config.node.labels.insert(key, value)?;
         }
         let handlers = tasks?;
+        host.check(&handlers)?;
         let mut registry = handlers.clone();
         add_configured(&mut registry, &config)?;
         warn_of(&config, &registry);
@@ -243,6 +268,7 @@ impl NodeBuilder {
         if ca::check_name(&name).is_err() {
             return Err(StartError::Name { name });
         }
+        host.name(&name);
         let apart = data.clone();
         let data = data.unwrap_or_else(|| config.node.data.join(&name));
         let cluster_name = config.cluster.name.clone();
@@ -336,7 +362,7 @@ impl NodeBuilder {
             ),
             store: data_dir.store_path(),
             sizes: Sizes::of(config.node.disk_log),
-            runner: Runner::new(&name, ledger),
+            runner: Runner::of(host, ledger),
             clock,
             stop_patience: std::time::Duration::from_micros(config.node.stop_patience.as_micros()),
             handles: handles.clone(),
@@ -460,12 +486,27 @@ fn node_name(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::State;
 
     #[test]
     fn a_node_is_called_as_its_host_if_that_will_do() {
         assert_eq!(node_name("Web-1.example.net\n"), "web-1.example.net");
         assert_eq!(node_name("(none)"), "node");
         assert_eq!(node_name(""), "node");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_that_lacks_what_a_task_takes_does_not_start() {
+        let bill = |prices: State<Vec<u64>>, n: usize| async move {
+            prices.get(n).copied().ok_or("no such thing")
+        };
+        let started = Node::builder().register("bill", bill).start().await.map(drop);
+        let Err(StartError::NotGiven(why)) = started else { panic!("{started:?}") };
+        assert_eq!(
+            why.to_string(),
+            "task \"bill\" takes State<alloc::vec::Vec<u64>>, which this node was not given: \
+             call `.state(...)` on its builder"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

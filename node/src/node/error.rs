@@ -7,7 +7,7 @@ use crate::data_dir::DataDirError;
 use crate::node::InvalidTask;
 use crate::tls::TlsError;
 use crate::transport::TransportError;
-use crate::work::{LedgerError, RegisterError};
+use crate::work::{LedgerError, NotGiven, RegisterError};
 
 /// A node could not be started. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,9 @@ pub enum StartError {
         /// The name.
         name: String,
     },
+    /// A task, or a middleware, takes a value that the node was not given.
+    #[error(transparent)]
+    NotGiven(#[from] NotGiven),
     /// It would listen for other hosts without certificates of its own.
     #[error(transparent)]
     Open(#[from] OpenWithoutTls),

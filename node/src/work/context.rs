@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::{TaskId, Token};
 
 use super::definition::Definition;
+use super::host::Host;
+use super::state::State;
 
 /// The run that a handler is part of.
 #[derive(Clone)]
@@ -18,7 +20,7 @@ pub struct Context {
     pub(super) token: Token,
     pub(super) attempt: u16,
     pub(super) definition: Arc<Definition>,
-    pub(super) node: Arc<str>,
+    pub(super) host: Arc<Host>,
     pub(super) deadline: Option<tokio::time::Instant>,
     pub(super) cancel: CancellationToken,
 }
@@ -59,7 +61,14 @@ impl Context {
     /// The node that runs it.
     #[must_use]
     pub fn node(&self) -> &str {
-        &self.node
+        &self.host.node
+    }
+
+    /// The value of this type that the node was given, if it was. Handlers rather take a [`State`]
+    /// before their arguments: then a node without it does not start.
+    #[must_use]
+    pub fn state<T: Send + Sync + 'static>(&self) -> Option<State<T>> {
+        self.host.states.get()
     }
 
     /// When its time is over, if it has a limit.
@@ -78,6 +87,11 @@ impl Context {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
+    }
+
+    /// The same for what is inside of this run: told to end with it, or alone.
+    pub(super) fn inner(&self) -> Self {
+        Self { cancel: self.cancel.child_token(), ..self.clone() }
     }
 }
 

@@ -8,6 +8,7 @@ use umbel_protocol::task::Template;
 use umbel_protocol::time::Span;
 
 use super::definition::{Definition, set_backoff};
+use super::from_context::FromContext;
 
 #[doc(hidden)]
 pub use inventory;
@@ -75,6 +76,10 @@ impl Settings {
         template
     }
 }
+
+/// Nothing: `T` can be taken before the arguments of a task.
+#[doc(hidden)]
+pub const fn taken<T: FromContext>() {}
 
 /// One `#[umbel::task]` of this program.
 pub struct Declared {

@@ -12,6 +12,7 @@ use super::command::CommandSpec;
 use super::context::Context;
 use super::handler::{AsyncHandler, BlockingHandler, Work};
 use super::registry::RegisterError;
+use super::state::Needs;
 use super::webhook::{Webhook, WebhookSpec};
 
 /// What kind of code a task is.
@@ -45,9 +46,10 @@ pub struct Definition {
     template: Template,
     pub(super) body: Body,
     declared_by: Option<TypeId>,
+    needs: Needs,
 }
 
-type Start = dyn Fn(&Context, &[u8]) -> Result<Work, Failure> + Send + Sync;
+pub(super) type Start = dyn Fn(&Context, &[u8]) -> Result<Work, Failure> + Send + Sync;
 type Block = dyn Fn(&Context, &[u8]) -> Result<bytes::Bytes, Failure> + Send + Sync;
 
 pub(super) enum Body {
@@ -60,8 +62,10 @@ pub(super) enum Body {
 impl Definition {
     /// `name` runs an async function.
     pub fn from_async<Shape>(name: impl Into<String>, handler: impl AsyncHandler<Shape>) -> Self {
+        let mut needs = Needs::default();
+        handler.needs(&mut needs);
         let start = move |context: &Context, args: &[u8]| handler.start(context, args);
-        Self::new(name, Body::Async(Box::new(start)))
+        Self { needs, ..Self::new(name, Body::Async(Box::new(start))) }
     }
 
     /// `name` runs a function that may block its thread.
@@ -73,8 +77,10 @@ impl Definition {
         name: impl Into<String>,
         handler: impl BlockingHandler<Shape>,
     ) -> Self {
+        let mut needs = Needs::default();
+        handler.needs(&mut needs);
         let run = move |context: &Context, args: &[u8]| handler.run(context, args);
-        Self::new(name, Body::Blocking(Box::new(run)))
+        Self { needs, ..Self::new(name, Body::Blocking(Box::new(run))) }
     }
 
     /// `name` runs a program.
@@ -95,7 +101,7 @@ impl Definition {
     }
 
     fn new(name: impl Into<String>, body: Body) -> Self {
-        Self { template: Template::new(name), body, declared_by: None }
+        Self { template: Template::new(name), body, declared_by: None, needs: Needs::default() }
     }
 
     /// The queue of submissions that name none.
@@ -166,6 +172,11 @@ impl Definition {
     #[must_use]
     pub const fn template(&self) -> &Template {
         &self.template
+    }
+
+    /// What it takes of the node that runs it.
+    pub(super) const fn needs(&self) -> &Needs {
+        &self.needs
     }
 
     /// Whether `other` comes from the same `#[umbel::task]`.

@@ -1,4 +1,5 @@
-//! What counts as a handler: functions of the arguments, with or without a [`Context`] before them.
+//! What counts as a handler: functions of the arguments, and of what they take of the [`Context`]
+//! before them.
 //!
 //! Decoding arguments and encoding results happens here and nowhere else.
 
@@ -11,83 +12,115 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use umbel_protocol::task::{Failure, FailureKind};
+use umbel_protocol::task::{Failure, FailureKind, Outcome};
 
 use super::context::Context;
 use super::error::failure;
+use super::from_context::FromContext;
+use super::state::Needs;
 
-/// What a handler that was started comes to: its result as JSON, or why there is none.
-pub(super) type Work = BoxFuture<'static, Result<Bytes, Failure>>;
+/// What a handler that was started comes to.
+pub(super) type Work = BoxFuture<'static, Outcome>;
 
-/// An async function that can be a task: `async fn(T) -> Result<R, E>` or
-/// `async fn(Context, T) -> Result<R, E>`, where `T` comes out of JSON, `R` goes into it, and `E` is
-/// any error. `Shape` only tells the two apart.
+/// An async function that can be a task: `async fn(T) -> Result<R, E>`, where `T` comes out of JSON,
+/// `R` goes into it, and `E` is any error. Before that one argument it may take up to six others that
+/// do not travel but come [from the context](FromContext): `async fn(Context, State<Db>, T)`.
+/// `Shape` only tells functions of different length apart.
+#[diagnostic::on_unimplemented(
+    message = "this cannot be the handler of an async task",
+    note = "it has to be an async function, or closure, that returns a `Result` and takes up to six \
+            of `Context`, `State<_>` or whatever else implements `FromContext`, and then one argument \
+            that comes from JSON"
+)]
 pub trait AsyncHandler<Shape>: Send + Sync + 'static {
     /// Decodes `args` and makes the future; does not poll it.
     ///
     /// # Errors
-    /// [`FailureKind::BadArguments`] when `args` do not fit.
+    /// [`FailureKind::BadArguments`] when `args` do not fit, or what [`FromContext`] failed with.
     fn start(&self, context: &Context, args: &[u8]) -> Result<Work, Failure>;
-}
 
-impl<F, T, Fut, R, E> AsyncHandler<fn(T)> for F
-where
-    F: Fn(T) -> Fut + Send + Sync + 'static,
-    T: DeserializeOwned,
-    Fut: Future<Output = Result<R, E>> + Send + 'static,
-    R: Serialize + 'static,
-    E: Into<Box<dyn Error + Send + Sync>> + 'static,
-{
-    fn start(&self, _context: &Context, args: &[u8]) -> Result<Work, Failure> {
-        Ok(Box::pin(self(decode(args)?).map(encode)))
+    /// Says what it takes of the node.
+    fn needs(&self, needs: &mut Needs) {
+        let _ = needs;
     }
 }
 
-impl<F, T, Fut, R, E> AsyncHandler<fn(Context, T)> for F
-where
-    F: Fn(Context, T) -> Fut + Send + Sync + 'static,
-    T: DeserializeOwned,
-    Fut: Future<Output = Result<R, E>> + Send + 'static,
-    R: Serialize + 'static,
-    E: Into<Box<dyn Error + Send + Sync>> + 'static,
-{
-    fn start(&self, context: &Context, args: &[u8]) -> Result<Work, Failure> {
-        Ok(Box::pin(self(context.clone(), decode(args)?).map(encode)))
-    }
-}
-
-/// A function that can be a task and may block its thread: `fn(T) -> Result<R, E>` or
-/// `fn(Context, T) -> Result<R, E>`, with the same types as an [`AsyncHandler`].
+/// A function that can be a task and may block its thread: `fn(T) -> Result<R, E>`, with the same
+/// types as an [`AsyncHandler`], and the same before `T`.
+#[diagnostic::on_unimplemented(
+    message = "this cannot be the handler of a blocking task",
+    note = "it has to be a function, or closure, that returns a `Result` and takes up to six of \
+            `Context`, `State<_>` or whatever else implements `FromContext`, and then one argument \
+            that comes from JSON"
+)]
 pub trait BlockingHandler<Shape>: Send + Sync + 'static {
     /// Decodes `args`, runs to the end and encodes the result.
     ///
     /// # Errors
-    /// Whatever the function failed with, or [`FailureKind::BadArguments`].
+    /// Whatever the function failed with, or as [`AsyncHandler::start`].
     fn run(&self, context: &Context, args: &[u8]) -> Result<Bytes, Failure>;
-}
 
-impl<F, T, R, E> BlockingHandler<fn(T)> for F
-where
-    F: Fn(T) -> Result<R, E> + Send + Sync + 'static,
-    T: DeserializeOwned,
-    R: Serialize + 'static,
-    E: Into<Box<dyn Error + Send + Sync>> + 'static,
-{
-    fn run(&self, _context: &Context, args: &[u8]) -> Result<Bytes, Failure> {
-        encode(self(decode(args)?))
+    /// Says what it takes of the node.
+    fn needs(&self, needs: &mut Needs) {
+        let _ = needs;
     }
 }
 
-impl<F, T, R, E> BlockingHandler<fn(Context, T)> for F
-where
-    F: Fn(Context, T) -> Result<R, E> + Send + Sync + 'static,
-    T: DeserializeOwned,
-    R: Serialize + 'static,
-    E: Into<Box<dyn Error + Send + Sync>> + 'static,
-{
-    fn run(&self, context: &Context, args: &[u8]) -> Result<Bytes, Failure> {
-        encode(self(context.clone(), decode(args)?))
-    }
+/// Functions that take all of `$taken` before the argument that travels.
+macro_rules! handlers {
+    ($($taken:ident),*) => {
+        #[allow(unused_variables, reason = "some take nothing of the context")]
+        impl<F, $($taken,)* T, Fut, R, E> AsyncHandler<fn($($taken,)* T)> for F
+        where
+            F: Fn($($taken,)* T) -> Fut + Send + Sync + 'static,
+            $($taken: FromContext,)*
+            T: DeserializeOwned,
+            Fut: Future<Output = Result<R, E>> + Send + 'static,
+            R: Serialize + 'static,
+            E: Into<Box<dyn Error + Send + Sync>> + 'static,
+        {
+            fn start(&self, context: &Context, args: &[u8]) -> Result<Work, Failure> {
+                let args = decode(args)?;
+                Ok(Box::pin(self($(take::<$taken>(context)?,)* args).map(outcome)))
+            }
+
+            fn needs(&self, needs: &mut Needs) {
+                $($taken::needs(needs);)*
+            }
+        }
+
+        #[allow(unused_variables, reason = "some take nothing of the context")]
+        impl<F, $($taken,)* T, R, E> BlockingHandler<fn($($taken,)* T)> for F
+        where
+            F: Fn($($taken,)* T) -> Result<R, E> + Send + Sync + 'static,
+            $($taken: FromContext,)*
+            T: DeserializeOwned,
+            R: Serialize + 'static,
+            E: Into<Box<dyn Error + Send + Sync>> + 'static,
+        {
+            fn run(&self, context: &Context, args: &[u8]) -> Result<Bytes, Failure> {
+                let args = decode(args)?;
+                encode(self($(take::<$taken>(context)?,)* args))
+            }
+
+            fn needs(&self, needs: &mut Needs) {
+                $($taken::needs(needs);)*
+            }
+        }
+    };
+}
+
+// The macro `#[task]` refuses more than there are here.
+handlers!();
+handlers!(A);
+handlers!(A, B);
+handlers!(A, B, C);
+handlers!(A, B, C, D);
+handlers!(A, B, C, D, G);
+handlers!(A, B, C, D, G, H);
+
+fn take<T: FromContext>(context: &Context) -> Result<T, Failure> {
+    T::from_context(context).map_err(failure)
 }
 
 /// The arguments of a task that takes none: `null`, `{}` or `[]`.
@@ -138,6 +171,18 @@ fn decode<T: DeserializeOwned>(args: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(args).map_err(|error| {
         Failure::new(FailureKind::BadArguments, format!("the arguments do not fit: {error}"))
     })
+}
+
+fn outcome<R: Serialize, E>(result: Result<R, E>) -> Outcome
+where
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    of_result(encode(result))
+}
+
+/// The outcome of a run that came to `result`, JSON.
+pub(super) fn of_result(result: Result<Bytes, Failure>) -> Outcome {
+    result.map_or_else(Outcome::Failed, Outcome::of_result)
 }
 
 fn encode<R: Serialize, E>(result: Result<R, E>) -> Result<Bytes, Failure>

@@ -3,7 +3,7 @@
 //! Invariant: every run ends in exactly one [`Outcome`], whatever user code does, panics included.
 //! Absent on purpose: slots, reporting and retries, which belong to whoever calls this.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
@@ -18,12 +18,17 @@ use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::{TaskId, Token};
 use umbel_protocol::task::{Failure, FailureKind, Outcome};
 
+use super::around::around;
 use super::command;
 use super::context::Context;
-use super::definition::{Body, Definition};
+use super::definition::{Body, Definition, Kind, Start};
 use super::error::panicked;
-use super::handler::Work;
+use super::handler::{Work, of_result};
+use super::host::Host;
 use super::ledger::{Ledger, LedgerError};
+use super::middleware::Middleware;
+use super::registry::Registry;
+use super::state::NotGiven;
 
 /// How long a run may go on after it was told to end.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
@@ -31,7 +36,7 @@ const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 /// Runs tasks. Cheap to clone; clones share the ledger and the HTTP client.
 #[derive(Clone, Debug)]
 pub struct Runner {
-    pub(super) node: Arc<str>,
+    pub(super) host: Arc<Host>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) http: Arc<OnceLock<reqwest::Client>>,
     pub(super) grace: Duration,
@@ -65,8 +70,15 @@ impl Runner {
     /// A runner of the node called `node`, which remembers process groups in `ledger`.
     #[must_use]
     pub fn new(node: &str, ledger: Ledger) -> Self {
+        let mut host = Host::default();
+        host.name(node);
+        Self::of(host, ledger)
+    }
+
+    /// A runner of this node.
+    pub(crate) fn of(host: Host, ledger: Ledger) -> Self {
         Self {
-            node: node.into(),
+            host: Arc::new(host),
             ledger: Arc::new(ledger),
             http: Arc::default(),
             grace: GRACE_DEFAULT,
@@ -78,6 +90,30 @@ impl Runner {
     pub const fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
+    }
+
+    /// Gives handlers and middleware a value to share, as
+    /// [`NodeBuilder::state`](crate::NodeBuilder::state) does.
+    #[must_use]
+    pub fn with_state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        Arc::make_mut(&mut self.host).state(value);
+        self
+    }
+
+    /// Puts code around all runs, as [`NodeBuilder::middleware`](crate::NodeBuilder::middleware) does.
+    #[must_use]
+    pub fn with_middleware(mut self, middleware: impl Middleware) -> Self {
+        Arc::make_mut(&mut self.host).middleware(middleware);
+        self
+    }
+
+    /// Whether it was given all that the tasks of `registry` take, and its middleware. A run that
+    /// takes something else fails.
+    ///
+    /// # Errors
+    /// The first that was not given.
+    pub fn check(&self, registry: &Registry) -> Result<(), NotGiven> {
+        self.host.check(registry)
     }
 
     /// How long a run may go on after it was told to end.
@@ -112,37 +148,59 @@ impl Runner {
             token: request.token,
             attempt: request.attempt,
             definition: Arc::clone(definition),
-            node: Arc::clone(&self.node),
+            host: Arc::clone(&self.host),
             // A limit beyond what the clock can tell is none.
             deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
             cancel,
         };
         let args = if request.args.is_empty() { Bytes::from_static(b"null") } else { request.args };
-        let grace = self.grace;
+        if !self.host.middleware.is_empty() {
+            return self.start_inside(context, args, limit);
+        }
         match &definition.body {
-            Body::Async(start) => match catch_unwind(AssertUnwindSafe(|| start(&context, &args))) {
-                Ok(Ok(work)) => poll_once(work, context, limit, grace),
-                Ok(Err(failure)) => Started::Ready(Outcome::Failed(failure)),
-                Err(payload) => Started::Ready(Outcome::Failed(panicked(&*payload))),
+            Body::Async(start) => match begun(start, &context, &args) {
+                Ok(work) => poll_once(work, context, limit, self.grace),
+                Err(failure) => Started::Ready(Outcome::Failed(failure)),
             },
-            Body::Blocking(_) => {
-                let work = Guarded::new(blocking(context.clone(), args));
-                Started::Running(supervise(work, context, limit, grace))
-            }
-            Body::Webhook(webhook) => {
-                let work = Guarded::new(webhook.post(&self.http, context.clone(), args));
-                Started::Running(supervise(work, context, limit, grace))
-            }
-            Body::Command(_) => {
-                let ledger = Arc::clone(&self.ledger);
-                let run = command::run(context, args, ledger, limit, grace);
-                Started::Running(Box::pin(
-                    AssertUnwindSafe(run).catch_unwind().map(|end| {
-                        end.unwrap_or_else(|payload| Outcome::Failed(panicked(&*payload)))
-                    }),
-                ))
+            Body::Blocking(_) | Body::Command(_) | Body::Webhook(_) => {
+                Started::Running(self.work(context, args, limit))
             }
         }
+    }
+
+    /// Starts a run with middleware around it.
+    fn start_inside(&self, context: Context, args: Bytes, limit: Option<Duration>) -> Started {
+        let kind = context.definition.kind();
+        let runner = self.clone();
+        let mut run =
+            around(context, limit, self.grace, move |context| runner.work(context, args, limit));
+        // As without: what has nothing to wait for is over at once.
+        match kind {
+            Kind::Async => match run.poll_unpin(&mut poller()) {
+                Poll::Ready(outcome) => Started::Ready(outcome),
+                Poll::Pending => Started::Running(run),
+            },
+            Kind::Blocking | Kind::Command | Kind::Webhook => Started::Running(run),
+        }
+    }
+
+    /// The work itself, which ends soon after its time is over or it was told to.
+    fn work(&self, context: Context, args: Bytes, limit: Option<Duration>) -> Work {
+        let definition = Arc::clone(&context.definition);
+        let work = match &definition.body {
+            Body::Async(start) => match begun(start, &context, &args) {
+                Ok(work) => work,
+                Err(failure) => return Box::pin(ready(Outcome::Failed(failure))),
+            },
+            Body::Blocking(_) => blocking(context.clone(), args),
+            Body::Webhook(webhook) => webhook.post(&self.http, context.clone(), args),
+            Body::Command(_) => {
+                let ledger = Arc::clone(&self.ledger);
+                let run = command::run(context, args, ledger, limit, self.grace);
+                return Box::pin(AssertUnwindSafe(run).catch_unwind().map(or_panicked));
+            }
+        };
+        supervise(Guarded::new(work), context, limit, self.grace)
     }
 
     /// Starts a run and waits for its outcome.
@@ -168,14 +226,23 @@ impl std::fmt::Debug for Started {
     }
 }
 
+/// The future of an async handler.
+fn begun(start: &Start, context: &Context, args: &[u8]) -> Result<Work, Failure> {
+    catch_unwind(AssertUnwindSafe(|| start(context, args)))
+        .unwrap_or_else(|payload| Err(panicked(&*payload)))
+}
+
 fn poll_once(work: Work, context: Context, limit: Option<Duration>, grace: Duration) -> Started {
     let mut work = Guarded::new(work);
-    // Whoever gets the future polls it again at once, with a waker that counts.
-    let mut cx = std::task::Context::from_waker(Waker::noop());
-    match Pin::new(&mut work).poll(&mut cx) {
+    match work.poll_unpin(&mut poller()) {
         Poll::Ready(outcome) => Started::Ready(outcome),
         Poll::Pending => Started::Running(supervise(work, context, limit, grace)),
     }
+}
+
+/// For a first poll. Whoever gets the future polls it again at once, with a waker that counts.
+const fn poller() -> std::task::Context<'static> {
+    std::task::Context::from_waker(Waker::noop())
 }
 
 /// Runs a blocking handler on a thread of its own. Dropped before that has begun, it never begins.
@@ -191,14 +258,14 @@ fn blocking(context: Context, args: Bytes) -> Work {
     }));
     Box::pin(async move {
         let mut handle = handle;
-        match (&mut handle.0).await {
+        of_result(match (&mut handle.0).await {
             Ok(result) => result,
             Err(error) => Err(match error.try_into_panic() {
                 Ok(payload) => panicked(&*payload),
                 // The runtime is ending, and the node with it.
                 Err(_) => Failure::new(FailureKind::Crashed, "the node stopped before it began"),
             }),
-        }
+        })
     })
 }
 
@@ -239,7 +306,7 @@ fn supervise(
 
 /// What work that came to its end by itself amounts to: a success that was faster than the cancel
 /// counts, a failure after it is what was asked for.
-fn ended(outcome: Outcome, cancel: &CancellationToken) -> Outcome {
+pub(super) fn ended(outcome: Outcome, cancel: &CancellationToken) -> Outcome {
     match outcome {
         Outcome::Failed(_) if cancel.is_cancelled() => Outcome::Cancelled,
         Outcome::Cancelled | Outcome::Failed(_) | Outcome::Succeeded(_) => outcome,
@@ -274,12 +341,12 @@ pub(super) async fn alongside<T>(
 }
 
 /// User code whose panics are failures, when it runs and when it is dropped.
-struct Guarded {
+pub(super) struct Guarded {
     work: Option<CatchUnwind<AssertUnwindSafe<Work>>>,
 }
 
 impl Guarded {
-    fn new(work: Work) -> Self {
+    pub(super) fn new(work: Work) -> Self {
         Self { work: Some(AssertUnwindSafe(work).catch_unwind()) }
     }
 }
@@ -289,12 +356,12 @@ impl Future for Guarded {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Outcome> {
         let Some(work) = &mut self.work else { return Poll::Pending };
-        work.poll_unpin(cx).map(|end| match end {
-            Ok(Ok(result)) => Outcome::of_result(result),
-            Ok(Err(failure)) => Outcome::Failed(failure),
-            Err(payload) => Outcome::Failed(panicked(&*payload)),
-        })
+        work.poll_unpin(cx).map(or_panicked)
     }
+}
+
+fn or_panicked(end: std::thread::Result<Outcome>) -> Outcome {
+    end.unwrap_or_else(|payload| Outcome::Failed(panicked(&*payload)))
 }
 
 impl Drop for Guarded {
@@ -307,4 +374,4 @@ impl Drop for Guarded {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

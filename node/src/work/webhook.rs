@@ -17,13 +17,13 @@ use ring::hmac;
 use serde::de::IgnoredAny;
 use serde_json::json;
 use umbel_protocol::limits::{CAPTURE_BYTES_MAX, DETAIL_BYTES_MAX, RESULT_BYTES_MAX};
-use umbel_protocol::task::{Failure, FailureKind};
+use umbel_protocol::task::{Failure, FailureKind, Outcome};
 
 use super::context::Context;
 use super::definition::Body;
 use super::error::chain;
 use super::excerpt::{Excerpt, fit};
-use super::handler::Work;
+use super::handler::{Work, of_result};
 use super::registry::RegisterError;
 
 /// How long a server may take to accept a connection: well below any sensible time limit, so that
@@ -99,9 +99,10 @@ impl Webhook {
             tokio::select! {
                 biased;
                 () = context.cancelled() => {
-                    Err(Failure::new(FailureKind::Error, "the request was given up"))
+                    let failure = Failure::new(FailureKind::Error, "the request was given up");
+                    Outcome::Failed(failure)
                 }
-                result = webhook.exchange(&client, &context, &args) => result,
+                result = webhook.exchange(&client, &context, &args) => of_result(result),
             }
         })
     }

@@ -101,6 +101,23 @@ async fn a_node_that_stops_leaves_no_process_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_may_have_a_patience_of_its_own() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = started(builder(dir.path()).stop_patience(Duration::MAX)).await;
+    drop(submit(&node, &task("wait", 1), false).await);
+    let executor = node.executor().expect("there is one");
+    until("it runs", async || executor.send(executor::Held).await == Ok(1)).await;
+    let stopped = timeout(PATIENCE, node.stop_within(Duration::from_millis(1))).await;
+    assert_eq!(stopped, Ok(false), "its run never ends");
+
+    // It has more than it was set up with.
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = started(builder(dir.path()).stop_patience(Duration::ZERO)).await;
+    let stopped = timeout(PATIENCE, node.stop_within(PATIENCE)).await;
+    assert_eq!(stopped, Ok(true), "nothing is left to be waited for");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_is_free_when_its_store_is_closed_and_not_before() {
     let dir = tempfile::tempdir().expect("a directory");
     let node = lone(dir.path()).await;

@@ -6,6 +6,7 @@ use umbel_protocol::id::Token;
 use super::super::arguments::Argument;
 use super::*;
 use crate::work::definition::Definition;
+use crate::work::middleware::{Middleware, Next};
 use crate::work::run::{RunRequest, Runner};
 
 /// Long enough never to be reached by a test that passes.
@@ -333,4 +334,30 @@ async fn a_run_that_is_dropped_kills_its_group() {
         child = bench.pid("child") => child,
     };
     until(|| (!lives(child)).then_some(())).await;
+}
+
+/// Gives up what is inside when it is told to.
+struct Impatient(CancellationToken);
+
+impl Middleware for Impatient {
+    async fn run(&self, _: &Context, next: Next<'_>) -> Outcome {
+        let outcome = self.0.run_until_cancelled(next.run()).await;
+        outcome.unwrap_or_else(|| Outcome::Failed(Failure::new(FailureKind::Error, "too slow")))
+    }
+}
+
+#[tokio::test]
+async fn middleware_cannot_leave_a_group_behind() {
+    let mut bench = Bench::new().grace(Duration::from_millis(50));
+    let give_up = CancellationToken::new();
+    bench.runner = bench.runner.with_middleware(Impatient(give_up.clone()));
+    let stubborn = bench.shell("trap '' TERM; echo $$ > pid; while true; do sleep 0.01; done");
+    let told = async {
+        let pid = bench.pid("pid").await;
+        give_up.cancel();
+        pid
+    };
+    let (outcome, pid) = tokio::join!(bench.run(stubborn, "null"), told);
+    assert_eq!(failure(outcome), (FailureKind::Error, "too slow".to_owned()));
+    assert!(!lives(pid));
 }

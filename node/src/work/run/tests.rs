@@ -11,31 +11,42 @@ use crate::work::TaskError;
 use crate::work::definition::Kind;
 
 /// Long enough never to be reached by a test that passes.
-const NEVER: Duration = Duration::from_secs(600);
+pub(in crate::work) const NEVER: Duration = Duration::from_secs(600);
 
-struct Bench {
-    runner: Runner,
-    cancel: CancellationToken,
+/// A runner, and a token that cancels what it runs.
+pub(in crate::work) struct Bench {
+    pub(in crate::work) runner: Runner,
+    pub(in crate::work) cancel: CancellationToken,
     _dir: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(in crate::work) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runner = Runner::new("here", Ledger::open(dir.path()).unwrap());
         Self { runner: runner.with_grace(NEVER), cancel: CancellationToken::new(), _dir: dir }
     }
 
-    fn grace(mut self, grace: Duration) -> Self {
+    pub(in crate::work) fn grace(mut self, grace: Duration) -> Self {
         self.runner = self.runner.with_grace(grace);
         self
     }
 
-    fn start(&self, definition: Definition, args: &str) -> Started {
+    pub(in crate::work) fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.runner = self.runner.with_state(value);
+        self
+    }
+
+    pub(in crate::work) fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.runner = self.runner.with_middleware(middleware);
+        self
+    }
+
+    pub(in crate::work) fn start(&self, definition: Definition, args: &str) -> Started {
         self.runner.start(&Arc::new(definition), request(args), self.cancel.clone())
     }
 
-    async fn run(&self, definition: Definition, args: &str) -> Outcome {
+    pub(in crate::work) async fn run(&self, definition: Definition, args: &str) -> Outcome {
         self.runner.run(&Arc::new(definition), request(args), self.cancel.clone()).await
     }
 }
@@ -50,21 +61,21 @@ fn request(args: &str) -> RunRequest {
     }
 }
 
-fn running(started: Started) -> BoxFuture<'static, Outcome> {
+pub(in crate::work) fn running(started: Started) -> BoxFuture<'static, Outcome> {
     match started {
         Started::Running(run) => run,
         Started::Ready(outcome) => panic!("it is over already: {outcome:?}"),
     }
 }
 
-fn failure(outcome: Outcome) -> Failure {
+pub(in crate::work) fn failure(outcome: Outcome) -> Failure {
     match outcome {
         Outcome::Failed(failure) => failure,
         other => panic!("it did not fail: {other:?}"),
     }
 }
 
-fn succeeded(json: &str) -> Outcome {
+pub(in crate::work) fn succeeded(json: &str) -> Outcome {
     Outcome::Succeeded(json.to_owned().into())
 }
 
@@ -110,7 +121,7 @@ async fn panics_are_failures_of_their_run() {
     });
     let before = Definition::from_async("p", |n: u64| {
         assert!(n != 7, "seven is right out");
-        std::future::ready(Ok::<_, String>(n))
+        ready(Ok::<_, String>(n))
     });
     let later = Definition::from_async("p", |n: u64| async move {
         tokio::task::yield_now().await;

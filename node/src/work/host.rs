@@ -1,0 +1,62 @@
+//! What a node has for all of its runs: its name, the values that they share and the middleware
+//! around them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::middleware::{Layer, Middleware};
+use super::registry::Registry;
+use super::state::{Needs, NotGiven, States};
+
+/// What a node has for all of its runs. Nothing of it changes once the first has begun.
+#[derive(Clone, Default)]
+pub(crate) struct Host {
+    pub(super) node: String,
+    pub(super) states: States,
+    /// The outermost first.
+    pub(super) middleware: Vec<Arc<dyn Layer>>,
+}
+
+impl Host {
+    /// Calls the node `name`.
+    pub(crate) fn name(&mut self, name: &str) {
+        name.clone_into(&mut self.node);
+    }
+
+    /// Gives it a value.
+    pub(crate) fn state<T: Send + Sync + 'static>(&mut self, value: T) {
+        self.states.add(value);
+    }
+
+    /// Puts `middleware` inside of what is there already.
+    pub(crate) fn middleware(&mut self, middleware: impl Middleware) {
+        self.middleware.push(Arc::new(middleware));
+    }
+
+    /// Whether all is there that the tasks of `registry` and the middleware take.
+    pub(crate) fn check(&self, registry: &Registry) -> Result<(), NotGiven> {
+        for layer in &self.middleware {
+            let mut needs = Needs::default();
+            layer.needs(&mut needs);
+            if let Some(state) = self.states.lack(&needs) {
+                return Err(NotGiven::Middleware { state });
+            }
+        }
+        for definition in registry.iter() {
+            if let Some(state) = self.states.lack(definition.needs()) {
+                return Err(NotGiven::Task { task: definition.name().to_owned(), state });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("node", &self.node)
+            .field("states", &self.states)
+            .field("middleware", &self.middleware.len())
+            .finish()
+    }
+}
