@@ -390,12 +390,15 @@ impl Client {
     }
 
     async fn batch_of_one(&self, submission: Submission) -> Result<(TaskId, Batch), ClientError> {
-        let Submission { template, args, id } = submission;
+        let Submission { template, args, particulars, id } = submission;
         let id = match id {
             Some(id) => id,
             None => self.new_id().await?,
         };
-        let batch = Batch::one(id, template, args);
+        let mut batch = Batch::one(id, template, args);
+        if let [row] = batch.rows.as_mut_slice() {
+            row.particulars = particulars;
+        }
         batch.check().map_err(|invalid| ClientError::Request(invalid.into()))?;
         Ok((id, batch))
     }

@@ -104,6 +104,8 @@ async fn run(name: &str, args: &str) -> Outcome {
         attempt: 1,
         args: args.to_owned().into(),
         time_limit: None,
+        soft_limit: None,
+        time_left: None,
     };
     let definition = registry.get(name).expect("the name is declared above");
     let runner = Runner::new("here", ledger).with_state(Rate(10));
@@ -125,9 +127,9 @@ fn the_function_stays_callable() {
 #[test]
 fn a_call_carries_arguments_and_defaults() {
     let call: Call<u64> = add::call(1, 2);
-    let Submission { template, args, id } = submission(call);
+    let Submission { template, args, particulars, id } = submission(call);
     assert_eq!(template, Template::new("add"));
-    assert_eq!((&args[..], id), (&br#"{"a":1,"b":2}"#[..], None));
+    assert_eq!((&args[..], particulars, id), (&br#"{"a":1,"b":2}"#[..], None, None));
 
     let call: Call<String> = greet::call(Greeting { to: "you".to_owned() }).priority(5);
     let Submission { template, args, .. } = submission(call);

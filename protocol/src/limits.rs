@@ -399,7 +399,7 @@ const _: () = {
     // three counts, a flag, a length, a time and a failure that may be missing and a place; a failure
     // a kind and two lengths; a template has seven options, what of them was said and two lengths
     // besides its names.
-    assert!(RUN_WEIGHT >= 31 + 23 + 2 * 9 + 2 + 1);
+    assert!(RUN_WEIGHT >= 31 + 23 + 2 * 9 + 3);
     assert!(LEASE_WEIGHT >= 31 + 23 + 1 + 9);
     assert!(HISTORY_WEIGHT >= 3 + 3 + 5 + 1 + 9 + 10 + 1 + 9);
     assert!(FAILURE_WEIGHT > 2 * 9);

@@ -29,7 +29,7 @@ pub enum Defect {
     /// `every_task_ends`.
     CancelBeatsSuccess,
     /// An executor is told that an end is on record when it only is on its way there:
-    /// `second_run_after_loss`, `leased_runs_only`.
+    /// `second_run_after_loss`, `leased_runs_only`, `every_task_ends`.
     CloseUncommitted,
     /// A run that was cut off counts as one that took its node with it: `every_task_ends`.
     CutOffIsCrash,
@@ -42,7 +42,7 @@ pub enum Defect {
     /// The owner of a job leaves the last of its hosts out: `each_host_has_its_run`, `jobs_are_fired`.
     DropHost,
     /// An executor drops the outcome of a run that another owner decides:
-    /// `second_run_after_loss`, `leased_runs_only`.
+    /// `second_run_after_loss`, `leased_runs_only`, `exactly_one_run`.
     DropRedirected,
     /// A job is edited whatever was said of it since it was looked at: `jobs_are_kept`.
     EditBlindly,

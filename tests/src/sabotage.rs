@@ -123,7 +123,9 @@ impl Sabotage {
                 Defect::DispatchUncommitted => &["leased_runs_only"],
                 Defect::DoubleStart => &["second_run_after_loss", "exactly_one_run"],
                 Defect::DropHost => &["each_host_has_its_run", "jobs_are_fired"],
-                Defect::DropRedirected => &["second_run_after_loss", "leased_runs_only"],
+                Defect::DropRedirected => {
+                    &["second_run_after_loss", "leased_runs_only", "exactly_one_run"]
+                }
                 Defect::EditBlindly | Defect::KeepUnwanted => &["jobs_are_kept"],
                 Defect::FireAgain => &["ticks_fire_once"],
                 Defect::DriftInterval | Defect::IgnoreOverlap | Defect::LoseTick => {
@@ -139,7 +141,11 @@ impl Sabotage {
                     &["acknowledged_is_kept", "every_task_ends", "leased_runs_only"]
                 }
                 Defect::ForgetVote => &["one_vote", "one_owner"],
-                Defect::CloseUncommitted | Defect::ForgetRefusals | Defect::IgnoreFence => {
+                // Of one that is to be stopped the run that has succeeded is forgotten, and another stops.
+                Defect::CloseUncommitted => {
+                    &["second_run_after_loss", "leased_runs_only", "every_task_ends"]
+                }
+                Defect::ForgetRefusals | Defect::IgnoreFence => {
                     &["leased_runs_only", "second_run_after_loss"]
                 }
                 Defect::HoldOn => &["unfit_part_with_all"],

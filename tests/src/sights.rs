@@ -23,7 +23,7 @@ pub const BRANCHES: [&str; 40] = [
     "full node",
     "group asleep",
     "job run by hand",
-    "jobs not known to all yet",
+    "option not known to all yet",
     "joint change interrupted",
     "late success",
     "lead handed over",

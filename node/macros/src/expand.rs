@@ -136,14 +136,27 @@ fn template(options: &Options, work: &TokenStream) -> TokenStream {
     let queue = given(options.queue.as_ref());
     let attempts = given(options.attempts);
     let backoff_ms = given(options.backoff_ms);
+    let backoff_list_ms =
+        given(options.backoff_list_ms.as_ref().map(|list| quote! { &[#(#list),*] }));
     let time_limit_ms = given(options.time_limit_ms);
+    let soft_limit_ms = given(options.soft_limit_ms);
+    let expires_ms = given(options.expires_ms);
+    let deadline_ms = given(options.deadline_ms);
+    let crashes = given(options.crashes);
+    let at_most_once = options.at_most_once;
     let priority = given(options.priority);
     quote! {
         #work::declare::Settings {
             queue: #queue,
             attempts: #attempts,
             backoff_ms: #backoff_ms,
+            backoff_list_ms: #backoff_list_ms,
             time_limit_ms: #time_limit_ms,
+            soft_limit_ms: #soft_limit_ms,
+            expires_ms: #expires_ms,
+            deadline_ms: #deadline_ms,
+            crashes: #crashes,
+            at_most_once: #at_most_once,
             priority: #priority,
         }
         .template(<Self as #work::Task>::NAME)

@@ -55,7 +55,13 @@ use proc_macro::TokenStream;
 /// | `queue = "..."` | the queue of calls that name none | `default` |
 /// | `attempts = n` | how often it may fail before it is dead, 1 to 1000 | 3 |
 /// | `backoff = "1s"` | pause before the first retry; doubles with each failure | 1 s |
+/// | `backoff_list = ["1s", "5m"]` | the pauses before its retries one by one; the last holds for all that follow | |
 /// | `time_limit = "30s"` | how long one run may take | no limit |
+/// | `soft_limit = "25s"` | after how long a run is told that its time will soon be over | never |
+/// | `expires = "10m"` | how long after it may first start it is given up if it does not run then | never |
+/// | `deadline = "1h"` | how long after it may first start it must have ended, with all retries | none |
+/// | `crashes = n` | how often it may take its node with it before it is dead, 1 to 16 | 3 |
+/// | `at_most_once` | it is never started twice, whatever happens | |
 /// | `priority = n` | 0 to 9, higher first | 0 |
 /// | `blocking` | the function is not async and runs on a thread of its own | |
 ///

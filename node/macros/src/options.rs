@@ -8,9 +8,12 @@ use std::collections::BTreeSet;
 use proc_macro2::TokenStream;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser as _;
-use syn::{Error, Lit, LitInt, LitStr, Result};
+use syn::spanned::Spanned as _;
+use syn::{Error, Expr, ExprArray, ExprLit, Lit, LitInt, LitStr, Result};
 
 const ATTEMPTS_MAX: u16 = 1000;
+const BACKOFF_LIST_MAX: usize = 32;
+const CRASHES_MAX: u16 = 16;
 const PRIORITY_MAX: u8 = 9;
 const NAME_BYTES_MAX: usize = 128;
 
@@ -21,7 +24,13 @@ pub(crate) struct Options {
     pub(crate) queue: Option<String>,
     pub(crate) attempts: Option<u16>,
     pub(crate) backoff_ms: Option<u64>,
+    pub(crate) backoff_list_ms: Option<Vec<u64>>,
     pub(crate) time_limit_ms: Option<u64>,
+    pub(crate) soft_limit_ms: Option<u64>,
+    pub(crate) expires_ms: Option<u64>,
+    pub(crate) deadline_ms: Option<u64>,
+    pub(crate) crashes: Option<u16>,
+    pub(crate) at_most_once: bool,
     pub(crate) priority: Option<u8>,
     pub(crate) blocking: bool,
 }
@@ -37,8 +46,12 @@ impl Options {
             options.set(&ident, &meta)?;
             if seen.insert(ident) { Ok(()) } else { Err(meta.error("this option is given twice")) }
         });
+        let span = tokens.span();
         parser.parse2(tokens)?;
-        Ok(options)
+        match options.contradiction() {
+            Some(why) => Err(Error::new(span, why)),
+            None => Ok(options),
+        }
     }
 
     fn set(&mut self, option: &str, meta: &ParseNestedMeta<'_>) -> Result<()> {
@@ -47,17 +60,45 @@ impl Options {
             "queue" => self.queue = Some(name(meta)?),
             "attempts" => self.attempts = Some(number(meta, 1, ATTEMPTS_MAX)?),
             "backoff" => self.backoff_ms = Some(duration(meta)?),
+            "backoff_list" => self.backoff_list_ms = Some(durations(meta)?),
             "time_limit" => self.time_limit_ms = Some(duration(meta)?),
+            "soft_limit" => self.soft_limit_ms = Some(duration(meta)?),
+            "expires" => self.expires_ms = Some(duration(meta)?),
+            "deadline" => self.deadline_ms = Some(duration(meta)?),
+            "crashes" => self.crashes = Some(number(meta, 1, CRASHES_MAX)?),
+            "at_most_once" => self.at_most_once = true,
             "priority" => self.priority = Some(number(meta, 0, PRIORITY_MAX)?),
             "blocking" => self.blocking = true,
             _ => return Err(meta.error(EXPECTED)),
         }
         Ok(())
     }
+
+    /// What is wrong with options each of which is right by itself.
+    fn contradiction(&self) -> Option<&'static str> {
+        if self.backoff_ms.is_some() && self.backoff_list_ms.is_some() {
+            return Some(
+                "`backoff` and `backoff_list` say the pauses in two ways; give one of them",
+            );
+        }
+        if self.at_most_once && (self.attempts.unwrap_or(1) > 1 || self.backoff_list_ms.is_some()) {
+            return Some(
+                "what is never started twice cannot be tried again; give `at_most_once` or more than \
+                 one attempt",
+            );
+        }
+        match (self.soft_limit_ms, self.time_limit_ms) {
+            (Some(soft), Some(hard)) if soft >= hard => {
+                Some("a run is told some time before it is stopped; make `soft_limit` shorter")
+            }
+            _ => None,
+        }
+    }
 }
 
 const EXPECTED: &str = "unknown option; there are `name`, `queue`, `attempts`, `backoff`, \
-                        `time_limit`, `priority` and `blocking`";
+                        `backoff_list`, `time_limit`, `soft_limit`, `expires`, `deadline`, `crashes`, \
+                        `at_most_once`, `priority` and `blocking`";
 
 fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
     let literal: LitStr = meta.value()?.parse()?;
@@ -87,12 +128,32 @@ where
 
 fn duration(meta: &ParseNestedMeta<'_>) -> Result<u64> {
     let literal: Lit = meta.value()?.parse()?;
-    let millis = match &literal {
+    match read(&literal)? {
+        0 => Err(Error::new(literal.span(), "must be longer than no time at all")),
+        millis => Ok(millis),
+    }
+}
+
+/// Durations in brackets, each of which may be no time at all.
+fn durations(meta: &ParseNestedMeta<'_>) -> Result<Vec<u64>> {
+    let list: ExprArray = meta.value()?.parse()?;
+    if !(1..=BACKOFF_LIST_MAX).contains(&list.elems.len()) {
+        let message = format!("must be 1 to {BACKOFF_LIST_MAX} durations");
+        return Err(Error::new(list.span(), message));
+    }
+    let read = |element: &Expr| match element {
+        Expr::Lit(ExprLit { lit, .. }) => read(lit),
+        other => Err(Error::new(other.span(), "not a duration in quotes, as \"30s\"")),
+    };
+    list.elems.iter().map(read).collect()
+}
+
+fn read(literal: &Lit) -> Result<u64> {
+    let millis = match literal {
         Lit::Str(text) => millis(&text.value()),
         _ => None,
     };
     match millis {
-        Some(0) => Err(Error::new(literal.span(), "must be longer than no time at all")),
         Some(millis) => Ok(millis),
         None => Err(Error::new(
             literal.span(),

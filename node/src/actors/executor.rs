@@ -30,7 +30,7 @@ use super::gossip::Free;
 use super::runs::Tie;
 use crate::clock::Clock;
 use crate::transport::Room;
-use crate::work::{Registry, RunRequest, Runner, Started, panicked};
+use crate::work::{Registry, RunRequest, Runner, Started, duration, panicked};
 
 /// Runs that ended at once and are told together; also how many are started before other tasks of
 /// the thread have their turn.
@@ -315,13 +315,15 @@ fn try_begin(
         let failure = Failure::new(FailureKind::Permanent, message);
         return Started::Ready(Outcome::Failed(failure));
     };
-    let limit = start.template.options.time_limit;
+    let options = &start.template.options;
     let request = RunRequest {
         id: start.task,
         token: start.token,
         attempt: start.attempt,
         args: start.args.clone(),
-        time_limit: limit.map(|span| std::time::Duration::from_micros(span.as_micros())),
+        time_limit: options.time_limit.map(duration),
+        soft_limit: options.soft_limit.map(duration),
+        time_left: start.time_left.map(duration),
     };
     runner.start(definition, request, cancel)
 }
@@ -506,6 +508,7 @@ mod tests {
             attempt: 1,
             template: Arc::new(Template::new("block")),
             args: "null".into(),
+            time_left: None,
         };
         // There is no runtime that could have a thread for it.
         let started = begin(&start, &registry, &runner, CancellationToken::new());

@@ -188,6 +188,7 @@ async fn submit(
     let submissions = (0..passes).flat_map(|_| args.iter()).map(|args| Submission {
         template: template.clone(),
         args: args.clone(),
+        particulars: None,
         id: None,
     });
     let mut shares: Vec<Vec<Submission>> = clients.iter().map(|_| Vec::new()).collect();

@@ -4,6 +4,7 @@ mod book;
 mod file;
 mod line;
 mod read;
+mod settings;
 mod tally;
 
 use std::path::PathBuf;
@@ -16,17 +17,17 @@ use clap::Args;
 use tokio::time::timeout;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::membership::Liveness;
-use umbel_protocol::task::{State, Template};
+use umbel_protocol::task::State;
 use umbel_protocol::wire::RequestError;
 
-use self::line::Settings;
+use self::settings::Settings;
 use self::tally::Report;
 pub(super) use self::tally::count_tasks;
 use super::connect::ConnectArgs;
 use super::interrupt::Interrupts;
 use super::names::Names;
 use super::task_line::{IdLine, TaskLine, summary};
-use super::{Done, json_text, out, time};
+use super::{Done, json_text, out};
 use crate::client::{Client, ClientError};
 use crate::work::Submission;
 
@@ -40,8 +41,9 @@ pub(super) struct SubmitArgs {
     args: Option<String>,
     /// Submit a task for each line of a file; - is stdin
     ///
-    /// A line is {"task": NAME, "args": JSON} and, as wished, "queue", "id", "delay", "priority",
-    /// "attempts" and "time_limit". Lines with an id may be submitted again without harm.
+    /// A line is {"task": NAME, "args": JSON} and, as wished, "id", which makes it harmless to submit it
+    /// again, and what may be said of how it is treated, by the names below with "_" in place of "-":
+    /// "delay", "time_limit" and so on; "backoff_list" is a list, "at_most_once" true or false.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Wait until it has ended; fails if it did not succeed
@@ -50,45 +52,24 @@ pub(super) struct SubmitArgs {
     /// Print JSON: the id, or with --wait the task
     #[arg(long)]
     json: bool,
-    /// Queue to wait in
-    #[arg(long)]
-    queue: Option<String>,
-    /// Start it so much later: 10s, 1m30s, 2h
-    #[arg(long, value_name = "TIME", value_parser = time::parse, allow_hyphen_values = true)]
-    delay: Option<Duration>,
-    /// 0 to 9, higher first
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
-    priority: Option<u8>,
-    /// How often it may fail before it is given up
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    attempts: Option<u16>,
-    /// How long one run may take
-    #[arg(long = "time-limit", alias = "timeout", value_name = "TIME",
-        value_parser = time::parse_some, allow_hyphen_values = true)]
-    time_limit: Option<Duration>,
     /// Its id; submitting a task twice under one id is submitting it once
     #[arg(long, conflicts_with = "from")]
     id: Option<TaskId>,
+    #[command(flatten)]
+    settings: Settings,
     #[command(flatten)]
     connect: ConnectArgs,
 }
 
 pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
-    let SubmitArgs { name, args: json_args, from, wait, json, id, connect, .. } = &args;
-    let settings = Settings {
-        queue: args.queue.clone(),
-        delay: args.delay,
-        priority: args.priority,
-        attempts: args.attempts,
-        time_limit: args.time_limit,
-    };
+    let SubmitArgs { name, args: json_args, from, wait, json, id, settings, connect } = &args;
     // What is typed wrong is told before anybody is called.
     let json_args = typed_args(json_args.as_deref().unwrap_or("null"))?;
     let target = connect.target()?;
     if let Some(path) = from {
         let client = target.client().await?;
         let report = Report { json: *json, wait: *wait };
-        return file::run(client, path, settings, report).await;
+        return file::run(client, path, settings.clone(), report).await;
     }
     let Some(name) = name else { return Err(anyhow!("name a task, or a file with --from")) };
     let client = target.client().await?;
@@ -97,8 +78,12 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
         Some(id) => *id,
         None => client.new_id().await.with_context(cannot)?,
     };
-    let submission =
-        Submission { template: settings.template(name), args: json_args, id: Some(id) };
+    let submission = Submission {
+        template: settings.template(name),
+        args: json_args,
+        particulars: settings.particulars(),
+        id: Some(id),
+    };
     let mut interrupts = Interrupts::listen()?;
     let submitted = tokio::select! {
         submitted = client.submit_all(vec![submission]) => submitted,
@@ -188,21 +173,6 @@ async fn absent(client: &Client) -> String {
 
 /// Who is asked why nobody answers gets little time for it.
 const ABSENT_WAIT: Duration = Duration::from_secs(1);
-
-impl Settings {
-    /// How the task called `name` is to be treated; the node that takes it fills in what is not
-    /// said from the task's declaration.
-    fn template(&self, name: &str) -> Template {
-        let mut template = Template::new(name);
-        template.queue = self.queue.clone().unwrap_or_default();
-        let options = &mut template.options;
-        options.delay = self.delay.map_or(options.delay, time::span_of);
-        options.priority = self.priority;
-        options.attempts_max = self.attempts;
-        options.time_limit = self.time_limit.map(time::span_of);
-        template
-    }
-}
 
 const QUOTE: &str = "put JSON in single quotes, so that the shell leaves it alone: \
                      '{\"path\": \"/etc/hosts\"}'";

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::{RunEnd, RunView, State, View};
+use umbel_protocol::task::{FailureKind, RunEnd, RunView, State, View};
 
 use super::names::Names;
 use super::table::{brief, facts, printable};
@@ -40,6 +40,8 @@ struct RunLine {
     started_at: String,
     finished_at: Option<String>,
     outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 impl<'a> TaskLine<'a> {
@@ -70,6 +72,7 @@ impl RunLine {
             started_at: stamp(run.started_at),
             finished_at: run.finished_at.map(stamp),
             outcome: run.end.map(outcome),
+            error: run.error.clone(),
         }
     }
 }
@@ -107,6 +110,8 @@ pub(super) const fn outcome(end: RunEnd) -> &'static str {
         RunEnd::Lost | RunEnd::Unheard => "lost",
         RunEnd::NeverHad => "never-started",
         RunEnd::Succeeded => "succeeded",
+        RunEnd::Dropped => "dropped",
+        RunEnd::Snoozed => "snoozed",
     }
 }
 
@@ -160,7 +165,10 @@ pub(super) fn details(view: &View, names: &Names) -> Vec<String> {
         let (node, start) = (names.name(run.node), stamp(run.started_at));
         let end = match (run.finished_at, run.end) {
             (Some(at), Some(end)) => {
-                format!("{} after {}", outcome(end), between(run.started_at, at))
+                let why =
+                    run.error.as_ref().map(|why| format!(": {}", brief(&printable(why), 100)));
+                let took = between(run.started_at, at);
+                format!("{} after {took}{}", outcome(end), why.unwrap_or_default())
             }
             _ => "running".to_owned(),
         };
@@ -212,7 +220,9 @@ const WEBHOOK_PARTS: &[(&str, &str)] = &[("status", "status"), ("body", "body")]
 /// How a task ended, in one line for people.
 pub(super) fn summary(view: &View) -> String {
     // What stopped a task is not why an attempt before had failed.
-    let is_told = !matches!(view.state, State::Cancelled | State::Expired);
+    let is_stopped = matches!(view.state, State::Cancelled | State::Expired);
+    let is_dropped = view.error.as_ref().is_some_and(|why| why.kind == FailureKind::Dropped);
+    let is_told = !is_stopped || is_dropped;
     let how = ended(view).filter(|_| is_told).map(|(_, how)| brief(&how, 200)).unwrap_or_default();
     format!("{}  {}  {how}", view.id, view.state.as_str()).trim_end().to_owned()
 }
@@ -232,7 +242,7 @@ fn ended(view: &View) -> Option<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use umbel_protocol::id::{NodeId, PartitionId};
-    use umbel_protocol::task::{Failure, FailureKind};
+    use umbel_protocol::task::Failure;
     use umbel_protocol::time::Wall;
 
     use super::*;
@@ -251,12 +261,14 @@ mod tests {
                     started_at: at(1_700_000_000_002),
                     finished_at: Some(at(1_700_000_001_002)),
                     end: Some(RunEnd::Unheard),
+                    error: None,
                 },
                 RunView {
                     node: NodeId(2),
                     started_at: at(1_700_000_001_003),
                     finished_at: Some(at(1_700_000_001_005)),
                     end: Some(RunEnd::Succeeded),
+                    error: None,
                 },
             ],
             node: Some(NodeId(2)),

@@ -75,6 +75,17 @@ pub(super) fn parse_some(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads a time that is the same everywhere: `2030-03-01T02:30:00+01:00`.
+pub(super) fn parse_stamp(text: &str) -> Result<Wall, String> {
+    let at: jiff::Timestamp = text.trim().parse().map_err(|_| STAMP_HELP.to_owned())?;
+    let millis =
+        u64::try_from(at.as_millisecond()).map_err(|_| "it lies before 1970".to_owned())?;
+    Ok(Wall::from_millis(millis))
+}
+
+const STAMP_HELP: &str = "write a date, a time and how far its clocks are from UTC: \
+                          2030-03-01T02:30:00+01:00, or with Z for UTC itself";
+
 /// As [`parse`], as a span of the protocol.
 pub(super) fn parse_span(text: &str) -> Result<Span, String> {
     parse(text).map(span_of)

@@ -58,20 +58,23 @@ pub(super) async fn cut(
     let mut cuts = Cuts::default();
     let mut open: BTreeMap<PartitionId, Cut> = BTreeMap::new();
     let mut checked: Option<Template> = None;
-    for (position, Submission { template, args, id }) in submissions.into_iter().enumerate() {
+    for (position, submission) in submissions.into_iter().enumerate() {
+        let Submission { template, args, particulars, id } = submission;
         let bytes = args.len();
         let id = id.expect("all have one by now");
-        let legal = check(&mut checked, &template).and(if bytes > ARGS_BYTES_MAX {
-            Err(InvalidBatch::ArgsTooLarge { row: id, bytes })
-        } else {
-            Ok(())
-        });
+        let legal = check(&mut checked, &template)
+            .and(if bytes > ARGS_BYTES_MAX {
+                Err(InvalidBatch::ArgsTooLarge { row: id, bytes })
+            } else {
+                Ok(())
+            })
+            .and_then(|()| particulars.as_ref().map_or(Ok(()), |said| said.check(&template)));
         if let Err(invalid) = legal {
             cuts.refused.push((position, ClientError::Request(invalid.into())));
             continue;
         }
         let cut = open.entry(id.partition()).or_default();
-        let mut row = Row::new(id, 0, args);
+        let mut row = Row { particulars, ..Row::new(id, 0, args) };
         // The template may be known to the batch, but counting it always is simpler and no more.
         let weight = row.weight() + template.weight();
         if cut.positions.len() >= BATCH_TASKS_MAX || cut.bytes + weight > BATCH_BYTES_MAX {

@@ -160,6 +160,15 @@ pub enum TaskFailed {
         /// Why.
         failure: Failure,
     },
+    /// A run of it found that there is nothing to be done:
+    /// [`TaskError::dropped`](crate::TaskError::dropped).
+    #[error("task {task} was dropped: {}", reason.message)]
+    Dropped {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        reason: Failure,
+    },
     /// It did not start in time.
     #[error("task {task} expired before it could start")]
     Expired {
@@ -184,11 +193,11 @@ pub enum TaskFailed {
 }
 
 impl TaskFailed {
-    /// Why the task is dead, if it is.
+    /// Why the task is dead, or was dropped, if it is that.
     #[must_use]
     pub const fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Dead { failure, .. } => Some(failure),
+            Self::Dead { failure, .. } | Self::Dropped { reason: failure, .. } => Some(failure),
             Self::Cancelled { .. }
             | Self::Client(_)
             | Self::Expired { .. }

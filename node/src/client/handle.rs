@@ -92,7 +92,12 @@ pub(super) fn decode<R: DeserializeOwned>(
         (State::Succeeded, Some(json)) => serde_json::from_slice(&json)
             .map_err(|source| TaskFailed::Result { task, source: Arc::new(source) }),
         (State::Succeeded, None) => Err(TaskFailed::Forgotten { task }),
-        (State::Cancelled, _) => Err(TaskFailed::Cancelled { task }),
+        (State::Cancelled, _) => match error {
+            Some(reason) if reason.kind == FailureKind::Dropped => {
+                Err(TaskFailed::Dropped { task, reason })
+            }
+            Some(_) | None => Err(TaskFailed::Cancelled { task }),
+        },
         (State::Expired, _) => Err(TaskFailed::Expired { task }),
         (State::Dead, _) => {
             let failure =

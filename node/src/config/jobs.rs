@@ -8,7 +8,8 @@ use std::path::Path;
 
 use serde::Serialize;
 use umbel_protocol::job::{Job, JobName};
-use umbel_protocol::wire::encode;
+use umbel_protocol::wire::encode_for;
+use umbel_protocol::wire::hello::Versions;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::task::{Command, Program, Task, Work};
@@ -54,7 +55,9 @@ pub fn jobs_hash(jobs: &[ConfiguredJob]) -> u64 {
         })
         .collect();
     all.sort_unstable_by_key(|(name, ..)| *name);
-    xxh3_64(&encode(&all))
+    // As long as nothing newer is said, the number is that of the version before.
+    let version = jobs.iter().map(|job| job.job.needs_version()).max();
+    xxh3_64(&encode_for(version.unwrap_or(Versions::OWN.min), &all))
 }
 
 /// A command as it is hashed: all that the file says of it and the definition of the job does not.

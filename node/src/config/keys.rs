@@ -72,7 +72,13 @@ pub(super) const TASKS: Section = Section {
         key("attempts", "3"),
         key("backoff_first", "\"1s\""),
         key("backoff_max", "\"10m\""),
+        key("backoff_list", "[\"1s\", \"30s\", \"5m\"]"),
         key("time_limit", "\"1m30s\""),
+        key("soft_limit", "\"1m\""),
+        key("expires", "\"10m\""),
+        key("deadline", "\"1h\""),
+        key("crashes", "3"),
+        key("at_most_once", "true"),
         key("priority", "5"),
         key("shell", "true"),
         key("env", "{ LANG = \"C\" }"),
@@ -99,7 +105,12 @@ pub(super) const JOBS: Section = Section {
         key("attempts", "3"),
         key("backoff_first", "\"1s\""),
         key("backoff_max", "\"10m\""),
+        key("backoff_list", "[\"1s\", \"30s\", \"5m\"]"),
         key("time_limit", "\"1m30s\""),
+        key("soft_limit", "\"1m\""),
+        key("deadline", "\"1h\""),
+        key("crashes", "3"),
+        key("at_most_once", "true"),
         key("priority", "5"),
         key("expires", "\"1h\""),
         key("shell", "true"),
@@ -157,7 +168,7 @@ pub(super) fn home_of(name: &str) -> Option<&'static Section> {
 }
 
 /// What is written by those who know it from elsewhere, and the key that they mean.
-const MEANT: [(&str, &str); 13] = [
+const MEANT: [(&str, &str); 16] = [
     ("command", "run"),
     ("cmd", "run"),
     ("cmd", "command"),
@@ -166,6 +177,9 @@ const MEANT: [(&str, &str); 13] = [
     ("interval", "every"),
     ("tz", "timezone"),
     ("timeout", "time_limit"),
+    ("soft_time_limit", "soft_limit"),
+    ("ttl", "expires"),
+    ("retry_delays", "backoff_list"),
     ("retries", "attempts"),
     ("max_retries", "attempts"),
     ("url", "webhook"),

@@ -107,7 +107,14 @@ pub(super) struct RawOptions {
     pub(super) attempts: Option<Spanned<i64>>,
     pub(super) backoff_first: Option<Text>,
     pub(super) backoff_max: Option<Text>,
+    pub(super) backoff_list: Option<Spanned<Vec<Text>>>,
     pub(super) time_limit: Option<Text>,
+    pub(super) soft_limit: Option<Text>,
+    /// Only of a task: a job says it of its runs.
+    pub(super) expires: Option<Text>,
+    pub(super) deadline: Option<Text>,
+    pub(super) crashes: Option<Spanned<i64>>,
+    pub(super) at_most_once: Option<Spanned<bool>>,
     pub(super) priority: Option<Spanned<i64>>,
 }
 
@@ -193,7 +200,10 @@ impl RawTask {
             present: Present::read(&reader),
             program: RawProgram::read("command", &mut reader),
             webhook: reader.text("webhook"),
-            options: RawOptions::read(&mut reader),
+            options: RawOptions {
+                expires: reader.text("expires"),
+                ..RawOptions::read_all(&mut reader)
+            },
             headers: reader.named_texts("headers"),
             secret_env: reader.text("secret_env"),
             secret_file: reader.text("secret_file"),
@@ -239,6 +249,7 @@ impl RawCommand {
 }
 
 impl RawOptions {
+    /// What may be said wherever a task is named.
     fn read(reader: &mut Reader<'_, '_, '_>) -> Self {
         Self {
             queue: reader.text("queue"),
@@ -247,6 +258,19 @@ impl RawOptions {
             backoff_max: reader.text("backoff_max"),
             time_limit: reader.text("time_limit"),
             priority: reader.integer("priority"),
+            ..Self::default()
+        }
+    }
+
+    /// The same with what is said of tasks and jobs only.
+    fn read_all(reader: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            backoff_list: reader.texts("backoff_list"),
+            soft_limit: reader.text("soft_limit"),
+            deadline: reader.text("deadline"),
+            crashes: reader.integer("crashes"),
+            at_most_once: reader.boolean("at_most_once"),
+            ..Self::read(reader)
         }
     }
 }

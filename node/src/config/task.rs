@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use reqwest::Url;
 use umbel_protocol::limits::JOB_COMMAND_BYTES_MAX;
 use umbel_protocol::task::{Options, Template};
-use umbel_protocol::time::Span;
 
 use super::command_line::{CommandLine, ExpandError, Pattern, quoted};
 use crate::work::Arguments;
@@ -19,35 +18,18 @@ pub struct Task {
     pub work: Work,
     /// Where it waits.
     pub queue: String,
-    /// How often it may fail before it is dead, at least 1.
-    pub attempts: u16,
-    /// Pause before the first retry; it doubles with each failure.
-    pub backoff_first: Span,
-    /// Longest pause before a retry, at least `backoff_first`.
-    pub backoff_max: Span,
-    /// How long one run may take. A webhook always has a limit.
-    pub time_limit: Option<Span>,
-    /// 0 to 9, higher first; nothing means that of the queue.
-    pub priority: Option<u8>,
+    /// How it is treated. A webhook always has a time limit; what is not said is as by default, and the
+    /// priority that of the queue.
+    pub options: Options,
 }
 
 impl Task {
     /// What its submissions do not say.
     #[must_use]
     pub fn template(&self, name: &str) -> Template {
-        let options = Options {
-            priority: self.priority,
-            attempts_max: Some(self.attempts),
-            backoff_first: Some(self.backoff_first),
-            backoff_max: Some(self.backoff_max),
-            time_limit: self.time_limit,
-            ..Options::default()
-        };
-        Template { queue: self.queue.clone(), options, ..Template::new(name) }
+        Template { queue: self.queue.clone(), options: self.options.clone(), ..Template::new(name) }
     }
-}
 
-impl Task {
     /// The command that it runs, if it is one, as people write it in a shell, or as much of it as is told
     /// of a job.
     #[must_use]

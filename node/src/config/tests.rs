@@ -111,14 +111,16 @@ fn the_reference_shows_the_defaults() {
     let Slots { asynchronous, webhook, .. } = default.slots;
     assert_eq!((shown.slots.asynchronous, shown.slots.webhook), (asynchronous, webhook));
     let (written, unsaid) = (&shown.tasks["archive"], &shown.tasks["sha256"]);
-    assert_eq!(written.attempts, unsaid.attempts);
-    assert_eq!(written.backoff_first, unsaid.backoff_first);
-    assert_eq!(written.backoff_max, unsaid.backoff_max);
+    let (said, not_said) = (&written.options, &unsaid.options);
+    assert_eq!(said.attempts_max(), not_said.attempts_max());
+    assert_eq!(said.backoff_first(), not_said.backoff_first());
+    assert_eq!(said.backoff_max(), not_said.backoff_max());
+    assert_eq!(said.crashes_max(), not_said.crashes_max());
     let (Work::Command(written), Work::Command(unsaid)) = (&written.work, &unsaid.work) else {
         panic!("not commands")
     };
     assert_eq!(written.capture_bytes, unsaid.capture_bytes);
-    assert_eq!(shown.tasks["notify"].time_limit, Some(Span::from_millis(30_000)));
+    assert_eq!(shown.tasks["notify"].options.time_limit, Some(Span::from_millis(30_000)));
     assert!(REFERENCE.contains(&format!("up to \"{} KiB\"", CAPTURE_BYTES_MAX / 1024)));
     let job = |name: &str| &shown.jobs.iter().find(|job| job.name.as_str() == name).unwrap().job;
     let (written, unsaid) = (job("backup"), job("checksums"));
@@ -224,7 +226,6 @@ fn what_a_submission_leaves_open_comes_from_task_then_queue() {
             priority: None,
             attempts_max: Some(9),
             backoff_first: Some(Span::from_millis(2_000)),
-            backoff_max: Some(BACKOFF_MAX_DEFAULT),
             time_limit: Some(Span::from_millis(5_000)),
             ..Options::default()
         }
@@ -283,8 +284,8 @@ fn unsaid_pauses_are_those_of_any_task() {
     let config = parse("[tasks.t]\ncommand = [\"t\"]\ntime_limit = \"1d\"");
     let task = &config.tasks["t"];
     assert_eq!(
-        (task.backoff_first, task.backoff_max),
+        (task.options.backoff_first(), task.options.backoff_max()),
         (BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT)
     );
-    assert_eq!(task.time_limit, Some(Span::from_millis(86_400_000)));
+    assert_eq!(task.options.time_limit, Some(Span::from_millis(86_400_000)));
 }

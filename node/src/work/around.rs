@@ -23,14 +23,15 @@ use umbel_protocol::task::{Failure, Outcome};
 
 use super::context::Context;
 use super::handler::Work;
+use super::limit::Limit;
 use super::middleware::Next;
-use super::run::{Guarded, alongside, ended, reached, timed_out};
+use super::run::{Guarded, alongside, ended, reached};
 
 /// The run of `context`, with the middleware of its node around what `work` makes: that ends by
 /// itself soon after its time is over or the token of its own context is cancelled.
 pub(super) fn around(
     context: Context,
-    limit: Option<Duration>,
+    limit: Limit,
     grace: Duration,
     work: impl FnOnce(Context) -> Work + Send + 'static,
 ) -> Work {
@@ -52,7 +53,7 @@ pub(super) fn around(
             () = cancel.cancelled() => None,
             () = reached(context.deadline) => {
                 cancel.cancel();
-                return Outcome::Failed(timed_out(limit));
+                return Outcome::Failed(limit.exceeded());
             }
         };
         // Whoever asks from here on hears that nothing is begun any more.
@@ -95,7 +96,7 @@ pub(super) fn around(
         match outcome {
             Some(outcome) if is_late => outcome,
             Some(outcome) => ended(outcome, cancel),
-            None if is_late => Outcome::Failed(timed_out(limit)),
+            None if is_late => Outcome::Failed(limit.exceeded()),
             None => Outcome::Cancelled,
         }
     })
@@ -109,12 +110,19 @@ fn is_over(deadline: Option<Instant>) -> bool {
 fn bounded(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Succeeded(result) => Outcome::of_result(result),
-        Outcome::Failed(mut failure) if failure.message.len() > ERROR_BYTES_MAX => {
-            let detail = failure.strip().unwrap_or_default();
-            Outcome::Failed(Failure::new(failure.kind, failure.message).with_detail(detail))
-        }
-        Outcome::Cancelled | Outcome::Failed(_) => outcome,
+        Outcome::Deferred { failure, pause } => Outcome::Deferred { failure: cut(failure), pause },
+        Outcome::Dropped(reason) => Outcome::Dropped(cut(reason)),
+        Outcome::Failed(failure) => Outcome::Failed(cut(failure)),
+        Outcome::Cancelled | Outcome::Snoozed { .. } => outcome,
     }
+}
+
+fn cut(mut failure: Failure) -> Failure {
+    if failure.message.len() <= ERROR_BYTES_MAX {
+        return failure;
+    }
+    let detail = failure.strip().unwrap_or_default();
+    Failure::new(failure.kind, failure.message).with_detail(detail)
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde::Serialize;
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::Template;
+use umbel_protocol::task::{Particulars, Template};
 use umbel_protocol::time::Wall;
 
 use super::declare::Task;
-use super::definition::{set_backoff, span};
+use super::definition::{set_backoff, set_backoff_list, span};
 
 /// A task that is about to be submitted. `R` is what it returns.
 ///
@@ -21,6 +21,7 @@ use super::definition::{set_backoff, span};
 pub struct Call<R> {
     template: Template,
     args: Result<Bytes, serde_json::Error>,
+    particulars: Particulars,
     id: Option<TaskId>,
     output: PhantomData<fn() -> R>,
 }
@@ -32,6 +33,8 @@ pub struct Submission {
     pub template: Template,
     /// The arguments, JSON.
     pub args: Bytes,
+    /// What is said of it alone.
+    pub particulars: Option<Box<Particulars>>,
     /// The id, if the caller has chosen one.
     pub id: Option<TaskId>,
 }
@@ -50,7 +53,7 @@ impl<R> Call<R> {
     /// A task with these options.
     pub fn with_template(template: Template, args: &impl Serialize) -> Self {
         let args = serde_json::to_vec(args).map(Bytes::from);
-        Self { template, args, id: None, output: PhantomData }
+        Self { template, args, particulars: Particulars::default(), id: None, output: PhantomData }
     }
 
     /// Sends it to another queue.
@@ -62,6 +65,13 @@ impl<R> Call<R> {
     /// Starts it this much later at the earliest.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.template.options.delay = span(delay);
+        self
+    }
+
+    /// Starts it at this time at the earliest; at once, if that has passed. In place of a
+    /// [delay](Self::delay): with both it is refused.
+    pub fn at(mut self, at: SystemTime) -> Self {
+        self.particulars.not_before = Some(wall(at));
         self
     }
 
@@ -83,17 +93,55 @@ impl<R> Call<R> {
         self
     }
 
+    /// The pauses before its retries one by one, exactly so long, in place of one that doubles; the last
+    /// holds for all further ones. There is one attempt more than there are pauses, unless said otherwise.
+    pub fn backoff_list(mut self, pauses: impl IntoIterator<Item = Duration>) -> Self {
+        set_backoff_list(&mut self.template.options, pauses);
+        self
+    }
+
+    /// How often it may take its node with it before it is dead, 1 to
+    /// [16](umbel_protocol::limits::CRASHES_ALLOWED_MAX); 3 unless said.
+    pub fn crashes(mut self, crashes: u16) -> Self {
+        self.template.options.crashes_max = Some(crashes);
+        self
+    }
+
+    /// It is never started twice, whatever happens: it is dead as soon as its only run fails or is lost.
+    pub fn at_most_once(mut self) -> Self {
+        self.template.options.at_most_once = Some(true);
+        self
+    }
+
     /// How long one run may take.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.template.options.time_limit = Some(span(limit));
         self
     }
 
-    /// Gives it up if it has not started by then.
+    /// After how long a run is told that its time will soon be over: see
+    /// [`Context::warned`](super::Context::warned). A command gets SIGTERM then.
+    pub fn soft_limit(mut self, limit: Duration) -> Self {
+        self.template.options.soft_limit = Some(span(limit));
+        self
+    }
+
+    /// Gives it up at that time if it does not run then.
     pub fn expires_at(mut self, at: SystemTime) -> Self {
-        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        self.template.options.expires_at = Some(Wall::from_millis(millis));
+        self.template.options.expires_at = Some(wall(at));
+        self
+    }
+
+    /// Gives it up so long after it may first start if it does not run then.
+    pub fn expires(mut self, after: Duration) -> Self {
+        self.template.options.expires = Some(span(after));
+        self
+    }
+
+    /// It must have ended so long after it may first start, with all its retries: then a run of it is
+    /// ended, and it is dead.
+    pub fn deadline(mut self, after: Duration) -> Self {
+        self.template.options.deadline = Some(span(after));
         self
     }
 
@@ -109,10 +157,21 @@ impl<R> Call<R> {
     /// When the arguments could not be written as JSON. Submitting it again cannot help.
     pub fn into_submission(self) -> Result<Submission, InvalidCall> {
         match self.args {
-            Ok(args) => Ok(Submission { template: self.template, args, id: self.id }),
+            Ok(args) => Ok(Submission {
+                template: self.template,
+                args,
+                particulars: self.particulars.boxed(),
+                id: self.id,
+            }),
             Err(source) => Err(InvalidCall { name: self.template.name, source }),
         }
     }
+}
+
+/// `time` as the protocol counts it, as far as that goes.
+fn wall(time: SystemTime) -> Wall {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl<R> fmt::Debug for Call<R> {
@@ -120,6 +179,7 @@ impl<R> fmt::Debug for Call<R> {
         f.debug_struct("Call")
             .field("template", &self.template)
             .field("args", &self.args)
+            .field("particulars", &self.particulars)
             .field("id", &self.id)
             .finish()
     }
@@ -154,6 +214,13 @@ mod tests {
             .unwrap();
         assert_eq!(submission.args, "[1,2]");
         assert_eq!(submission.id, Some(id));
+        let at = UNIX_EPOCH + Duration::from_millis(7);
+        let timed = Call::<u64>::named("add", &[1, 2]).at(at).into_submission().unwrap();
+        let not_before = Some(Wall::from_millis(7));
+        assert_eq!(
+            (submission.particulars, timed.particulars.unwrap().not_before),
+            (None, not_before)
+        );
         let Template { name, queue, options, .. } = submission.template;
         assert_eq!((name.as_str(), queue.as_str()), ("add", "sums"));
         assert_eq!((options.priority(), options.attempts_max()), (7, 9));

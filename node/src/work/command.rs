@@ -28,8 +28,9 @@ use super::definition::Body;
 use super::error::chain;
 use super::excerpt::{Excerpt, fit};
 use super::ledger::{Entry, Ledger, marks};
+use super::limit::Limit;
 use super::process_group;
-use super::run::{alongside, reached, timed_out};
+use super::run::{alongside, reached};
 
 /// The longest `NAME=value` that Linux passes to a program, its final zero included.
 const ENV_BYTES_MAX: usize = 128 * 1024;
@@ -113,7 +114,7 @@ pub(super) async fn run(
     context: Context,
     args: Bytes,
     ledger: Arc<Ledger>,
-    limit: Option<Duration>,
+    limit: Limit,
     grace: Duration,
 ) -> Outcome {
     let definition = Arc::clone(&context.definition);
@@ -138,7 +139,7 @@ pub(super) async fn run(
         let pipes = async { tokio::join!(feed, capture(out, stdout), capture(err, stderr)) };
         // Polled on after its end, again and again, and stays ready.
         let mut pipes = pin!(maybe_done(pipes));
-        let ended = alongside(&mut pipes, until_ended(&mut child, &context)).await;
+        let ended = alongside(&mut pipes, until_ended(&mut child, group.id, &context)).await;
         match ended {
             Ok(End::Exited(_)) => {
                 let rest = async { tokio::join!(&mut pipes, process_group::gone(group.id)) };
@@ -164,7 +165,7 @@ pub(super) async fn run(
         }
         Ok(End::Cancelled) => Outcome::Cancelled,
         Ok(End::TimedOut) => {
-            let failure = timed_out(limit);
+            let failure = limit.exceeded();
             // It is gone: this only asks how.
             let status = child.try_wait().ok().flatten();
             Outcome::Failed(printed.failure(failure.kind, failure.message, status))
@@ -176,12 +177,26 @@ pub(super) async fn run(
     }
 }
 
-async fn until_ended(child: &mut Child, context: &Context) -> std::io::Result<End> {
+/// Waits until the program has ended by itself, or is to be ended. At its soft limit it is asked to end;
+/// how it does so is then for itself to say.
+async fn until_ended(child: &mut Child, group: Pid, context: &Context) -> std::io::Result<End> {
+    let ended = async {
+        tokio::select! {
+            biased;
+            status = child.wait() => status.map(End::Exited),
+            () = reached(context.deadline) => Ok(End::TimedOut),
+            () = context.cancel.cancelled() => Ok(End::Cancelled),
+        }
+    };
+    let warn = async {
+        context.warned().await;
+        process_group::signal(group, Signal::SIGTERM);
+        std::future::pending().await
+    };
     tokio::select! {
         biased;
-        status = child.wait() => status.map(End::Exited),
-        () = reached(context.deadline) => Ok(End::TimedOut),
-        () = context.cancel.cancelled() => Ok(End::Cancelled),
+        ended = ended => ended,
+        never = warn => never,
     }
 }
 

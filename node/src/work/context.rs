@@ -11,6 +11,7 @@ use umbel_protocol::id::{TaskId, Token};
 
 use super::definition::Definition;
 use super::host::Host;
+use super::run::reached;
 use super::state::State;
 
 /// The run that a handler is part of.
@@ -22,6 +23,7 @@ pub struct Context {
     pub(super) definition: Arc<Definition>,
     pub(super) host: Arc<Host>,
     pub(super) deadline: Option<tokio::time::Instant>,
+    pub(super) warning: Option<tokio::time::Instant>,
     pub(super) cancel: CancellationToken,
 }
 
@@ -75,6 +77,44 @@ impl Context {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline.map(tokio::time::Instant::into_std)
+    }
+
+    /// When its soft limit is reached, if it has one: from then on it had better come to its end.
+    #[must_use]
+    pub fn warned_at(&self) -> Option<Instant> {
+        self.warning.map(tokio::time::Instant::into_std)
+    }
+
+    /// Ends when the soft limit is reached; never, if there is none. A handler that wants to end in good
+    /// order before its time limit does so waits for this beside its work.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use umbel::{Context, TaskError};
+    /// # async fn next_page() -> bool { false }
+    /// # async fn remember() {}
+    /// #[umbel::task(time_limit = "60s", soft_limit = "50s")]
+    /// async fn crawl(context: Context) -> Result<(), TaskError> {
+    ///     loop {
+    ///         tokio::select! {
+    ///             more = next_page() => if !more { return Ok(()) },
+    ///             () = context.warned() => {
+    ///                 remember().await;
+    ///                 // Goes on where it stopped, and that is no failure.
+    ///                 return Err(TaskError::snoozed(Duration::ZERO));
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub async fn warned(&self) {
+        reached(self.warning).await;
+    }
+
+    /// Whether the soft limit is reached. Blocking handlers ask this between steps.
+    #[must_use]
+    pub fn is_warned(&self) -> bool {
+        self.warning.is_some_and(|at| at <= tokio::time::Instant::now())
     }
 
     /// Ends when the run should: it was cancelled, its time is over, or it is no longer waited for.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use umbel_protocol::task::Template;
 use umbel_protocol::time::Span;
 
-use super::definition::{Definition, set_backoff};
+use super::definition::{Definition, set_backoff, set_backoff_list};
 use super::from_context::FromContext;
 
 #[doc(hidden)]
@@ -54,7 +54,13 @@ pub struct Settings {
     pub queue: Option<&'static str>,
     pub attempts: Option<u16>,
     pub backoff_ms: Option<u64>,
+    pub backoff_list_ms: Option<&'static [u64]>,
     pub time_limit_ms: Option<u64>,
+    pub soft_limit_ms: Option<u64>,
+    pub expires_ms: Option<u64>,
+    pub deadline_ms: Option<u64>,
+    pub crashes: Option<u16>,
+    pub at_most_once: bool,
     pub priority: Option<u8>,
 }
 
@@ -70,7 +76,15 @@ impl Settings {
         if let Some(millis) = self.backoff_ms {
             set_backoff(options, Duration::from_millis(millis));
         }
+        if let Some(pauses) = self.backoff_list_ms {
+            set_backoff_list(options, pauses.iter().map(|millis| Duration::from_millis(*millis)));
+        }
         options.attempts_max = self.attempts;
+        options.crashes_max = self.crashes;
+        options.at_most_once = self.at_most_once.then_some(true);
+        options.expires = self.expires_ms.map(Span::from_millis);
+        options.deadline = self.deadline_ms.map(Span::from_millis);
+        options.soft_limit = self.soft_limit_ms.map(Span::from_millis);
         options.priority = self.priority;
         options.time_limit = self.time_limit_ms.map(Span::from_millis);
         template

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use umbel_protocol::limits::BACKOFF_MAX_DEFAULT;
-use umbel_protocol::task::{Failure, Options, Template};
+use umbel_protocol::task::{Options, Outcome, Template};
 use umbel_protocol::time::Span;
 
 use super::command::CommandSpec;
@@ -49,8 +49,8 @@ pub struct Definition {
     needs: Needs,
 }
 
-pub(super) type Start = dyn Fn(&Context, &[u8]) -> Result<Work, Failure> + Send + Sync;
-type Block = dyn Fn(&Context, &[u8]) -> Result<bytes::Bytes, Failure> + Send + Sync;
+pub(super) type Start = dyn Fn(&Context, &[u8]) -> Result<Work, Outcome> + Send + Sync;
+type Block = dyn Fn(&Context, &[u8]) -> Outcome + Send + Sync;
 
 pub(super) enum Body {
     Async(Box<Start>),
@@ -125,6 +125,52 @@ impl Definition {
         self
     }
 
+    /// The pauses before its retries one by one, exactly so long, in place of one that doubles; the last
+    /// holds for all further ones. There is one attempt more than there are pauses, unless said otherwise.
+    #[must_use]
+    pub fn backoff_list(mut self, pauses: impl IntoIterator<Item = Duration>) -> Self {
+        set_backoff_list(&mut self.template.options, pauses);
+        self
+    }
+
+    /// How often it may take its node with it before it is dead, 1 to
+    /// [16](umbel_protocol::limits::CRASHES_ALLOWED_MAX); 3 unless said.
+    #[must_use]
+    pub const fn crashes(mut self, crashes: u16) -> Self {
+        self.template.options.crashes_max = Some(crashes);
+        self
+    }
+
+    /// It is never started twice: it is dead as soon as its only run fails or is lost.
+    #[must_use]
+    pub const fn at_most_once(mut self) -> Self {
+        self.template.options.at_most_once = Some(true);
+        self
+    }
+
+    /// How long after it may first start it is given up if it does not run then.
+    #[must_use]
+    pub fn expires(mut self, after: Duration) -> Self {
+        self.template.options.expires = Some(span(after));
+        self
+    }
+
+    /// How long after it may first start it must have ended, with all its retries: then a run of it is
+    /// ended, and it is dead.
+    #[must_use]
+    pub fn deadline(mut self, after: Duration) -> Self {
+        self.template.options.deadline = Some(span(after));
+        self
+    }
+
+    /// After how long a run is told that its time will soon be over: see
+    /// [`Context::warned`]. A command gets SIGTERM then.
+    #[must_use]
+    pub fn soft_limit(mut self, limit: Duration) -> Self {
+        self.template.options.soft_limit = Some(span(limit));
+        self
+    }
+
     /// 0 to 9, higher first.
     #[must_use]
     pub const fn priority(mut self, priority: u8) -> Self {
@@ -186,7 +232,12 @@ impl Definition {
 
     /// How long a run may take that does not say so itself.
     pub(super) fn default_time_limit(&self) -> Option<Duration> {
-        self.template.options.time_limit.map(|limit| Duration::from_micros(limit.as_micros()))
+        self.template.options.time_limit.map(duration)
+    }
+
+    /// After how long a run is told that does not say so itself.
+    pub(super) fn default_soft_limit(&self) -> Option<Duration> {
+        self.template.options.soft_limit.map(duration)
     }
 }
 
@@ -204,8 +255,20 @@ pub(super) fn span(duration: Duration) -> Span {
     Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
+/// The same as the standard library counts it.
+pub(crate) const fn duration(span: Span) -> Duration {
+    Duration::from_micros(span.as_micros())
+}
+
+/// Pauses one by one take the place of one that doubles.
+pub(super) fn set_backoff_list(options: &mut Options, pauses: impl IntoIterator<Item = Duration>) {
+    options.backoff_list = Some(pauses.into_iter().map(span).collect());
+    (options.backoff_first, options.backoff_max) = (None, None);
+}
+
 /// A first pause longer than the longest one raises that too, instead of being ignored.
 pub(super) fn set_backoff(options: &mut Options, first: Duration) {
     options.backoff_first = Some(span(first));
     options.backoff_max = Some(span(first).max(BACKOFF_MAX_DEFAULT));
+    options.backoff_list = None;
 }

@@ -1,22 +1,32 @@
-//! How a handler says that it failed, and whether trying again can help.
+//! How a handler says that it did not succeed, and what is to become of the task.
 //!
-//! Invariant: whatever a handler returns as its error becomes one [`Failure`] whose message holds the
-//! error and all its sources.
+//! Invariant: whatever a handler returns as its error becomes one [`Outcome`]; if that is a failure its
+//! message holds the error and all its sources.
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
 use umbel_protocol::limits::ERROR_BYTES_MAX;
-use umbel_protocol::task::{Failure, FailureKind};
+use umbel_protocol::task::{Failure, FailureKind, Outcome};
 
-/// The error of a task.
+use super::definition::span;
+
+/// Why a run of a task did not succeed, and what is to become of the task.
 ///
-/// Any error converts into it with `?` and is then tried again as the task's policy says;
-/// [`TaskError::permanent`] is for failures that another attempt cannot mend. Handlers need not use
-/// this type: whatever converts into a boxed error (an error enum, `anyhow::Error`, a `String`) will
-/// do. It does not implement [`Error`] itself, because only so can all errors convert into it.
+/// | made by | the task |
+/// |---|---|
+/// | any error with `?`, [`new`](Self::new) | is tried again as its policy says |
+/// | [`retry_after`](Self::retry_after) | is tried again after this pause, if its policy has an attempt left |
+/// | [`permanent`](Self::permanent) | is dead: it is not tried again |
+/// | [`dropped`](Self::dropped) | ends as cancelled: there is nothing to be done |
+/// | [`snoozed`](Self::snoozed) | is tried again after this pause, and this was no attempt |
+///
+/// Handlers need not use this type: whatever converts into a boxed error (an error enum,
+/// `anyhow::Error`, a `String`) will do. It does not implement [`Error`] itself, because only so can all
+/// errors convert into it.
 pub struct TaskError {
     reason: Reason,
 }
@@ -25,22 +35,52 @@ pub struct TaskError {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 struct Reason {
-    kind: FailureKind,
+    verdict: Verdict,
     message: String,
     detail: Bytes,
+}
+
+/// What is to become of the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Failed(FailureKind),
+    RetryAfter(Duration),
+    Dropped,
+    Snoozed(Duration),
 }
 
 impl TaskError {
     /// A failure that another attempt may mend.
     #[must_use]
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::of_kind(FailureKind::Error, error)
+        Self::of(Verdict::Failed(FailureKind::Error), error)
+    }
+
+    /// A failure that an attempt may mend that begins so much later, as when a server says so. It is an
+    /// attempt like any other; the pause, at most 366 days, is in place of that of the task's policy.
+    #[must_use]
+    pub fn retry_after(pause: Duration, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::of(Verdict::RetryAfter(pause), error)
+    }
+
+    /// Nothing is to be done, for this reason: what the task is about is gone, say. It ends as cancelled,
+    /// with the reason, and is not among the dead.
+    #[must_use]
+    pub fn dropped(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::of(Verdict::Dropped, reason)
+    }
+
+    /// It is not time yet: what the task waits for has not happened. It is tried again after this pause,
+    /// at most 366 days, however often it says so: this is no attempt.
+    #[must_use]
+    pub fn snoozed(pause: Duration) -> Self {
+        Self::of(Verdict::Snoozed(pause), "it is not time yet")
     }
 
     /// A failure that no other attempt can mend: the task is not tried again.
     #[must_use]
     pub fn permanent(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::of_kind(FailureKind::Permanent, error)
+        Self::of(Verdict::Failed(FailureKind::Permanent), error)
     }
 
     /// The same with `detail`: data for whoever asks for the result, besides the message for people.
@@ -64,14 +104,18 @@ impl TaskError {
         self
     }
 
-    /// Whether another attempt is pointless.
+    /// Whether the task is not tried again, whatever its policy says.
     #[must_use]
-    pub fn is_permanent(&self) -> bool {
-        !self.reason.kind.is_retryable()
+    pub const fn is_permanent(&self) -> bool {
+        match self.reason.verdict {
+            Verdict::Failed(kind) => !kind.is_retryable(),
+            Verdict::Dropped => true,
+            Verdict::RetryAfter(_) | Verdict::Snoozed(_) => false,
+        }
     }
 
-    fn of_kind(kind: FailureKind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { reason: Reason { kind, message: chain(&*error.into()), detail: Bytes::new() } }
+    fn of(verdict: Verdict, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { reason: Reason { verdict, message: chain(&*error.into()), detail: Bytes::new() } }
     }
 }
 
@@ -95,15 +139,27 @@ impl fmt::Display for TaskError {
 
 impl fmt::Debug for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TaskError({}: {})", self.reason.kind.as_str(), self.reason.message)
+        write!(f, "TaskError({:?}: {})", self.reason.verdict, self.reason.message)
     }
 }
 
-/// The failure that a handler's error stands for.
-pub(super) fn failure(error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
-    match error.into().downcast::<Reason>() {
-        Ok(reason) => Failure::new(reason.kind, reason.message).with_detail(reason.detail),
-        Err(other) => Failure::new(FailureKind::Error, chain(&*other)),
+/// The outcome that a handler's error stands for.
+pub(super) fn outcome(error: impl Into<Box<dyn Error + Send + Sync>>) -> Outcome {
+    let Reason { verdict, message, detail } = match error.into().downcast::<Reason>() {
+        Ok(reason) => *reason,
+        Err(other) => {
+            let verdict = Verdict::Failed(FailureKind::Error);
+            Reason { verdict, message: chain(&*other), detail: Bytes::new() }
+        }
+    };
+    let failure = |kind| Failure::new(kind, message).with_detail(detail);
+    match verdict {
+        Verdict::Failed(kind) => Outcome::Failed(failure(kind)),
+        Verdict::RetryAfter(pause) => {
+            Outcome::Deferred { failure: failure(FailureKind::Error), pause: span(pause) }
+        }
+        Verdict::Dropped => Outcome::Dropped(failure(FailureKind::Dropped)),
+        Verdict::Snoozed(pause) => Outcome::Snoozed { pause: span(pause) },
     }
 }
 
@@ -147,6 +203,29 @@ mod tests {
 
     fn inner() -> std::io::Error {
         std::io::Error::other("no route to host")
+    }
+
+    #[track_caller]
+    fn failure(error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+        match outcome(error) {
+            Outcome::Failed(failure) => failure,
+            other => panic!("not failed: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn says_what_is_to_become_of_the_task() {
+        let pause = Duration::from_millis(1_500);
+        let at = span(pause);
+        let told = outcome(TaskError::retry_after(pause, Outer(inner())));
+        let failure = Failure::new(FailureKind::Error, "cannot charge the card: no route to host");
+        assert_eq!(told, Outcome::Deferred { failure, pause: at });
+        let told = outcome(TaskError::dropped("the account is gone").with_detail(&7));
+        let reason = Failure::new(FailureKind::Dropped, "the account is gone");
+        assert_eq!(told, Outcome::Dropped(reason.with_detail("7".into())));
+        assert_eq!(outcome(TaskError::snoozed(pause)), Outcome::Snoozed { pause: at });
+        assert!(TaskError::dropped("").is_permanent());
+        assert!(!TaskError::snoozed(pause).is_permanent());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use umbel_protocol::task::{Failure, FailureKind, Outcome};
 
 use super::context::Context;
-use super::error::failure;
+use super::error;
 use super::from_context::FromContext;
 use super::state::Needs;
 
@@ -37,7 +37,7 @@ pub trait AsyncHandler<Shape>: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`FailureKind::BadArguments`] when `args` do not fit, or what [`FromContext`] failed with.
-    fn start(&self, context: &Context, args: &[u8]) -> Result<Work, Failure>;
+    fn start(&self, context: &Context, args: &[u8]) -> Result<Work, Outcome>;
 
     /// Says what it takes of the node.
     fn needs(&self, needs: &mut Needs) {
@@ -54,11 +54,8 @@ pub trait AsyncHandler<Shape>: Send + Sync + 'static {
             that comes from JSON"
 )]
 pub trait BlockingHandler<Shape>: Send + Sync + 'static {
-    /// Decodes `args`, runs to the end and encodes the result.
-    ///
-    /// # Errors
-    /// Whatever the function failed with, or as [`AsyncHandler::start`].
-    fn run(&self, context: &Context, args: &[u8]) -> Result<Bytes, Failure>;
+    /// Decodes `args`, runs to the end and encodes the result, or tells why there is none.
+    fn run(&self, context: &Context, args: &[u8]) -> Outcome;
 
     /// Says what it takes of the node.
     fn needs(&self, needs: &mut Needs) {
@@ -79,7 +76,7 @@ macro_rules! handlers {
             R: Serialize + 'static,
             E: Into<Box<dyn Error + Send + Sync>> + 'static,
         {
-            fn start(&self, context: &Context, args: &[u8]) -> Result<Work, Failure> {
+            fn start(&self, context: &Context, args: &[u8]) -> Result<Work, Outcome> {
                 let args = decode(args)?;
                 Ok(Box::pin(self($(take::<$taken>(context)?,)* args).map(outcome)))
             }
@@ -98,9 +95,12 @@ macro_rules! handlers {
             R: Serialize + 'static,
             E: Into<Box<dyn Error + Send + Sync>> + 'static,
         {
-            fn run(&self, context: &Context, args: &[u8]) -> Result<Bytes, Failure> {
-                let args = decode(args)?;
-                encode(self($(take::<$taken>(context)?,)* args))
+            fn run(&self, context: &Context, args: &[u8]) -> Outcome {
+                let run = || {
+                    let args = decode(args)?;
+                    Ok(outcome(self($(take::<$taken>(context)?,)* args)))
+                };
+                run().unwrap_or_else(|why| why)
             }
 
             fn needs(&self, needs: &mut Needs) {
@@ -119,8 +119,8 @@ handlers!(A, B, C, D);
 handlers!(A, B, C, D, G);
 handlers!(A, B, C, D, G, H);
 
-fn take<T: FromContext>(context: &Context) -> Result<T, Failure> {
-    T::from_context(context).map_err(failure)
+fn take<T: FromContext>(context: &Context) -> Result<T, Outcome> {
+    T::from_context(context).map_err(error::outcome)
 }
 
 /// The arguments of a task that takes none: `null`, `{}` or `[]`.
@@ -167,35 +167,32 @@ impl<'de> Visitor<'de> for NothingVisitor {
     }
 }
 
-fn decode<T: DeserializeOwned>(args: &[u8]) -> Result<T, Failure> {
+fn decode<T: DeserializeOwned>(args: &[u8]) -> Result<T, Outcome> {
     serde_json::from_slice(args).map_err(|error| {
-        Failure::new(FailureKind::BadArguments, format!("the arguments do not fit: {error}"))
+        let message = format!("the arguments do not fit: {error}");
+        Outcome::Failed(Failure::new(FailureKind::BadArguments, message))
     })
 }
 
+/// How a run ended whose handler returned `result`.
 fn outcome<R: Serialize, E>(result: Result<R, E>) -> Outcome
 where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    of_result(encode(result))
-}
-
-/// The outcome of a run that came to `result`, JSON.
-pub(super) fn of_result(result: Result<Bytes, Failure>) -> Outcome {
-    result.map_or_else(Outcome::Failed, Outcome::of_result)
-}
-
-fn encode<R: Serialize, E>(result: Result<R, E>) -> Result<Bytes, Failure>
-where
-    E: Into<Box<dyn Error + Send + Sync>>,
-{
-    let result = result.map_err(failure)?;
-    let json = serde_json::to_vec(&result).map_err(|error| {
-        // Another attempt would return a value of the same type.
-        Failure::new(FailureKind::Permanent, format!("the result does not fit JSON: {error}"))
-    })?;
-    // Most tasks return nothing: their result needs no memory of its own.
-    Ok(if json == b"null" { Bytes::from_static(b"null") } else { Bytes::from(json) })
+    let result = match result {
+        Ok(result) => result,
+        Err(error) => return error::outcome(error),
+    };
+    match serde_json::to_vec(&result) {
+        // Most tasks return nothing: their result needs no memory of its own.
+        Ok(json) if json == b"null" => Outcome::Succeeded(Bytes::from_static(b"null")),
+        Ok(json) => Outcome::of_result(json.into()),
+        Err(error) => {
+            // Another attempt would return a value of the same type.
+            let message = format!("the result does not fit JSON: {error}");
+            Outcome::Failed(Failure::new(FailureKind::Permanent, message))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -208,8 +205,11 @@ mod tests {
             assert_eq!(decode::<NoArgs>(text.as_bytes()), Ok(NoArgs), "{text}");
         }
         for text in ["1", "[1]", r#"{"a":1}"#, "", "{"] {
-            let failure = decode::<NoArgs>(text.as_bytes()).unwrap_err();
-            assert_eq!(failure.kind, FailureKind::BadArguments, "{text}");
+            let told = decode::<NoArgs>(text.as_bytes()).unwrap_err();
+            assert!(
+                matches!(&told, Outcome::Failed(why) if why.kind == FailureKind::BadArguments),
+                "{text}: {told:?}"
+            );
         }
         assert_eq!(serde_json::to_string(&NoArgs).unwrap(), "null");
     }
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_result_that_is_no_json_is_permanent() {
         let keys = std::collections::BTreeMap::from([((1, 2), 3)]);
-        let failure = encode::<_, String>(Ok(keys)).unwrap_err();
-        assert_eq!(failure.kind, FailureKind::Permanent);
+        let told = outcome::<_, String>(Ok(keys));
+        assert!(matches!(told, Outcome::Failed(why) if why.kind == FailureKind::Permanent));
     }
 }

@@ -48,7 +48,7 @@ use tokio::time::Instant;
 use umbel_protocol::task::{Failure, Outcome};
 
 use super::context::Context;
-use super::error::{failure, panicked};
+use super::error::{self, panicked};
 use super::state::Needs;
 
 /// Code around runs. See the [module](self) for when it is ended.
@@ -170,7 +170,7 @@ pub fn before<E>(
 where
     E: Into<Box<dyn Error + Send + Sync>> + 'static,
 {
-    Before(move |context: &Context| check(context).map_err(failure))
+    Before(move |context: &Context| check(context).map_err(error::outcome))
 }
 
 /// Calls `look` after each run, with its outcome and how long it took. It is not called for runs that
@@ -188,8 +188,11 @@ pub fn after(
 #[must_use]
 pub fn on_error(look: impl Fn(&Context, &Failure) + Send + Sync + 'static) -> impl Middleware {
     After(move |context: &Context, outcome: &Outcome, _: Duration| match outcome {
-        Outcome::Failed(failure) => look(context, failure),
-        Outcome::Cancelled | Outcome::Succeeded(_) => {}
+        Outcome::Deferred { failure, .. } | Outcome::Failed(failure) => look(context, failure),
+        Outcome::Cancelled
+        | Outcome::Dropped(_)
+        | Outcome::Snoozed { .. }
+        | Outcome::Succeeded(_) => {}
     })
 }
 
@@ -197,12 +200,12 @@ struct Before<F>(F);
 
 impl<F> Middleware for Before<F>
 where
-    F: Fn(&Context) -> Result<(), Failure> + Send + Sync + 'static,
+    F: Fn(&Context) -> Result<(), Outcome> + Send + Sync + 'static,
 {
     async fn run(&self, context: &Context, next: Next<'_>) -> Outcome {
         match (self.0)(context) {
             Ok(()) => next.run().await,
-            Err(failure) => Outcome::Failed(failure),
+            Err(outcome) => outcome,
         }
     }
 }

@@ -23,9 +23,10 @@ use super::command;
 use super::context::Context;
 use super::definition::{Body, Definition, Kind, Start};
 use super::error::panicked;
-use super::handler::{Work, of_result};
+use super::handler::Work;
 use super::host::Host;
 use super::ledger::{Ledger, LedgerError};
+use super::limit::Limit;
 use super::middleware::Middleware;
 use super::registry::Registry;
 use super::state::NotGiven;
@@ -55,6 +56,10 @@ pub struct RunRequest {
     pub args: Bytes,
     /// How long it may take; nothing means what the definition says.
     pub time_limit: Option<Duration>,
+    /// After how long it is told that its time will soon be over; nothing means what the definition says.
+    pub soft_limit: Option<Duration>,
+    /// How much is left until its task must have ended.
+    pub time_left: Option<Duration>,
 }
 
 /// A run that was started.
@@ -142,15 +147,19 @@ impl Runner {
         if cancel.is_cancelled() {
             return Started::Ready(Outcome::Cancelled);
         }
-        let limit = request.time_limit.or_else(|| definition.default_time_limit());
+        let limit = Limit::new(
+            request.time_limit.or_else(|| definition.default_time_limit()),
+            request.time_left,
+            request.soft_limit.or_else(|| definition.default_soft_limit()),
+        );
         let context = Context {
             id: request.id,
             token: request.token,
             attempt: request.attempt,
             definition: Arc::clone(definition),
             host: Arc::clone(&self.host),
-            // A limit beyond what the clock can tell is none.
-            deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
+            deadline: limit.end(),
+            warning: limit.warning(),
             cancel,
         };
         let args = if request.args.is_empty() { Bytes::from_static(b"null") } else { request.args };
@@ -160,7 +169,7 @@ impl Runner {
         match &definition.body {
             Body::Async(start) => match begun(start, &context, &args) {
                 Ok(work) => poll_once(work, context, limit, self.grace),
-                Err(failure) => Started::Ready(Outcome::Failed(failure)),
+                Err(outcome) => Started::Ready(outcome),
             },
             Body::Blocking(_) | Body::Command(_) | Body::Webhook(_) => {
                 Started::Running(self.work(context, args, limit))
@@ -169,7 +178,7 @@ impl Runner {
     }
 
     /// Starts a run with middleware around it.
-    fn start_inside(&self, context: Context, args: Bytes, limit: Option<Duration>) -> Started {
+    fn start_inside(&self, context: Context, args: Bytes, limit: Limit) -> Started {
         let kind = context.definition.kind();
         let runner = self.clone();
         let mut run =
@@ -185,12 +194,12 @@ impl Runner {
     }
 
     /// The work itself, which ends soon after its time is over or it was told to.
-    fn work(&self, context: Context, args: Bytes, limit: Option<Duration>) -> Work {
+    fn work(&self, context: Context, args: Bytes, limit: Limit) -> Work {
         let definition = Arc::clone(&context.definition);
         let work = match &definition.body {
             Body::Async(start) => match begun(start, &context, &args) {
                 Ok(work) => work,
-                Err(failure) => return Box::pin(ready(Outcome::Failed(failure))),
+                Err(outcome) => return Box::pin(ready(outcome)),
             },
             Body::Blocking(_) => blocking(context.clone(), args),
             Body::Webhook(webhook) => webhook.post(&self.http, context.clone(), args),
@@ -227,12 +236,12 @@ impl std::fmt::Debug for Started {
 }
 
 /// The future of an async handler.
-fn begun(start: &Start, context: &Context, args: &[u8]) -> Result<Work, Failure> {
+fn begun(start: &Start, context: &Context, args: &[u8]) -> Result<Work, Outcome> {
     catch_unwind(AssertUnwindSafe(|| start(context, args)))
-        .unwrap_or_else(|payload| Err(panicked(&*payload)))
+        .unwrap_or_else(|payload| Err(Outcome::Failed(panicked(&*payload))))
 }
 
-fn poll_once(work: Work, context: Context, limit: Option<Duration>, grace: Duration) -> Started {
+fn poll_once(work: Work, context: Context, limit: Limit, grace: Duration) -> Started {
     let mut work = Guarded::new(work);
     match work.poll_unpin(&mut poller()) {
         Poll::Ready(outcome) => Started::Ready(outcome),
@@ -258,18 +267,18 @@ fn blocking(context: Context, args: Bytes) -> Work {
     }));
     Box::pin(async move {
         let mut handle = handle;
-        of_result(match (&mut handle.0).await {
-            Ok(result) => result,
-            Err(error) => Err(match error.try_into_panic() {
+        match (&mut handle.0).await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Failed(match error.try_into_panic() {
                 Ok(payload) => panicked(&*payload),
                 // The runtime is ending, and the node with it.
                 Err(_) => Failure::new(FailureKind::Crashed, "the node stopped before it began"),
             }),
-        })
+        }
     })
 }
 
-struct AbortOnDrop(tokio::task::JoinHandle<Result<Bytes, Failure>>);
+struct AbortOnDrop(tokio::task::JoinHandle<Outcome>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -281,7 +290,7 @@ impl Drop for AbortOnDrop {
 fn supervise(
     mut work: Guarded,
     context: Context,
-    limit: Option<Duration>,
+    limit: Limit,
     grace: Duration,
 ) -> BoxFuture<'static, Outcome> {
     // Tells threads and whatever else the handler started when the run is dropped, begun or not.
@@ -292,7 +301,7 @@ fn supervise(
             outcome = &mut work => ended(outcome, &context.cancel),
             () = reached(context.deadline) => {
                 context.cancel.cancel();
-                Outcome::Failed(timed_out(limit))
+                Outcome::Failed(limit.exceeded())
             }
             () = context.cancel.cancelled() => match tokio::time::timeout(grace, &mut work).await {
                 Ok(outcome) => ended(outcome, &context.cancel),
@@ -305,11 +314,20 @@ fn supervise(
 }
 
 /// What work that came to its end by itself amounts to: a success that was faster than the cancel
-/// counts, a failure after it is what was asked for.
+/// counts, and so does that there is nothing to be done; a failure after it is what was asked for.
 pub(super) fn ended(outcome: Outcome, cancel: &CancellationToken) -> Outcome {
     match outcome {
-        Outcome::Failed(_) if cancel.is_cancelled() => Outcome::Cancelled,
-        Outcome::Cancelled | Outcome::Failed(_) | Outcome::Succeeded(_) => outcome,
+        Outcome::Deferred { .. } | Outcome::Failed(_) | Outcome::Snoozed { .. }
+            if cancel.is_cancelled() =>
+        {
+            Outcome::Cancelled
+        }
+        Outcome::Cancelled
+        | Outcome::Deferred { .. }
+        | Outcome::Dropped(_)
+        | Outcome::Failed(_)
+        | Outcome::Snoozed { .. }
+        | Outcome::Succeeded(_) => outcome,
     }
 }
 
@@ -319,11 +337,6 @@ pub(super) async fn reached(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-pub(super) fn timed_out(limit: Option<Duration>) -> Failure {
-    let limit = limit.unwrap_or_default();
-    Failure::new(FailureKind::TimedOut, format!("it took longer than its limit of {limit:?}"))
 }
 
 /// Polls `main` to its end and `side` along with it, as far as that gets.

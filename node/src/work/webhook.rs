@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 use ring::hmac;
 use serde::de::IgnoredAny;
@@ -20,10 +20,10 @@ use umbel_protocol::limits::{CAPTURE_BYTES_MAX, DETAIL_BYTES_MAX, RESULT_BYTES_M
 use umbel_protocol::task::{Failure, FailureKind, Outcome};
 
 use super::context::Context;
-use super::definition::Body;
+use super::definition::{Body, span};
 use super::error::chain;
 use super::excerpt::{Excerpt, fit};
-use super::handler::{Work, of_result};
+use super::handler::Work;
 use super::registry::RegisterError;
 
 /// How long a server may take to accept a connection: well below any sensible time limit, so that
@@ -102,7 +102,7 @@ impl Webhook {
                     let failure = Failure::new(FailureKind::Error, "the request was given up");
                     Outcome::Failed(failure)
                 }
-                result = webhook.exchange(&client, &context, &args) => of_result(result),
+                ended = webhook.exchange(&client, &context, &args) => ended.unwrap_or_else(|why| why),
             }
         })
     }
@@ -112,11 +112,12 @@ impl Webhook {
         client: &OnceLock<Client>,
         context: &Context,
         args: &[u8],
-    ) -> Result<Bytes, Failure> {
-        let body = body(context, args)?;
+    ) -> Result<Outcome, Outcome> {
+        let body = body(context, args).map_err(Outcome::Failed)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let timestamp = now.as_secs().to_string();
-        let mut request = shared(client)?
+        let mut request = shared(client)
+            .map_err(Outcome::Failed)?
             .post(self.url.clone())
             .headers(self.headers.clone())
             .header("X-Umbel-Task-Id", context.id.to_string())
@@ -126,28 +127,29 @@ impl Webhook {
             request = request.header("X-Umbel-Signature", signature(key, &timestamp, &body));
         }
         let request = request.header("X-Umbel-Timestamp", timestamp).body(body);
-        let mut response = request.send().await.map_err(unreachable)?;
+        let mut response = request.send().await.map_err(unanswered)?;
         let status = response.status();
         if !status.is_success() {
             return Err(refusal(&mut response).await);
         }
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
             if body.len() + chunk.len() > RESULT_BYTES_MAX {
-                return Err(Failure::new(
+                return Err(Outcome::Failed(Failure::new(
                     FailureKind::TooLarge,
                     format!("the answer takes more than the {RESULT_BYTES_MAX} bytes of a result"),
-                ));
+                )));
             }
             body.extend_from_slice(&chunk);
         }
         let body = body.freeze();
         if serde_json::from_slice::<IgnoredAny>(&body).is_ok() {
-            return Ok(body);
+            return Ok(Outcome::of_result(body));
         }
         let mut text = Excerpt::new(CAPTURE_BYTES_MAX);
         text.push(&body);
-        Ok(fit(RESULT_BYTES_MAX, CAPTURE_BYTES_MAX, |limit| told(status, &text.text(limit))))
+        let told = |limit| told(status, &text.text(limit));
+        Ok(Outcome::of_result(fit(RESULT_BYTES_MAX, CAPTURE_BYTES_MAX, told)))
     }
 }
 
@@ -197,8 +199,9 @@ fn kind(status: StatusCode) -> FailureKind {
 
 /// What an answer that is no success amounts to: its message quotes the beginning of what the server
 /// said, its detail has as much of it as may be kept.
-async fn refusal(response: &mut reqwest::Response) -> Failure {
+async fn refusal(response: &mut reqwest::Response) -> Outcome {
     let status = response.status();
+    let pause = retry_after(response.headers(), SystemTime::now());
     let mut said = Vec::new();
     while said.len() < DETAIL_BYTES_MAX
         && let Ok(Some(chunk)) = response.chunk().await
@@ -213,13 +216,28 @@ async fn refusal(response: &mut reqwest::Response) -> Failure {
     let mut text = Excerpt::new(DETAIL_BYTES_MAX);
     text.push(&said);
     let detail = fit(DETAIL_BYTES_MAX, DETAIL_BYTES_MAX, |limit| told(status, &text.text(limit)));
-    Failure::new(kind(status), message).with_detail(detail)
+    let failure = Failure::new(kind(status), message).with_detail(detail);
+    match pause {
+        Some(pause) if failure.kind.is_retryable() => {
+            Outcome::Deferred { failure, pause: span(pause) }
+        }
+        Some(_) | None => Outcome::Failed(failure),
+    }
+}
+
+/// For how long the server wants to be left alone, if it says so: in seconds, or until when.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let said = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = said.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    Some(httpdate::parse_http_date(said).ok()?.duration_since(now).unwrap_or_default())
 }
 
 /// A request that got no answer. The URL is left out: it may hold a password.
-fn unreachable(error: reqwest::Error) -> Failure {
+fn unanswered(error: reqwest::Error) -> Outcome {
     let kind = if error.is_builder() { FailureKind::Permanent } else { FailureKind::Error };
-    Failure::new(kind, chain(&error.without_url()))
+    Outcome::Failed(Failure::new(kind, chain(&error.without_url())))
 }
 
 /// The client that all webhooks of a node share, made when the first of them runs.

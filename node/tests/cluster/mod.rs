@@ -144,10 +144,12 @@ pub(crate) fn now() -> Wall {
 
 /// `count` tasks called `name` with the arguments 0, 1, 2 and so on.
 pub(crate) fn batch(name: &str, count: u64, partition: u16) -> Arc<Batch> {
-    let row = |n: u64| Row {
-        id: TaskId::new(now(), PartitionId(partition), rand::random()),
-        template: 0,
-        args: n.to_string().into(),
+    let row = |n: u64| {
+        Row::new(
+            TaskId::new(now(), PartitionId(partition), rand::random()),
+            0,
+            n.to_string().into(),
+        )
     };
     Arc::new(Batch { templates: vec![Template::new(name)], rows: (0..count).map(row).collect() })
 }

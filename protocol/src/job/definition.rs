@@ -234,7 +234,8 @@ impl Job {
     }
 
     /// The version of the protocol that knows all that it says.
-    pub(crate) fn needs_version(&self) -> u16 {
+    #[must_use]
+    pub fn needs_version(&self) -> u16 {
         let alert = self.alert.as_ref().map(|alert| &alert.template);
         let mut templates = [Some(&self.template), alert].into_iter().flatten();
         if templates.any(|template| template.options.is_since_3()) { 3 } else { 2 }

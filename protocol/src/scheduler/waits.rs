@@ -8,7 +8,7 @@ use super::list::Room;
 use crate::id::TaskId;
 use crate::limits::{BATCH_BYTES_MAX, WAITERS_MAX};
 use crate::partition::Partition;
-use crate::task::{Phase, State};
+use crate::task::{FailureKind, Phase, State};
 use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ending, RequestError};
 
@@ -202,7 +202,13 @@ fn ending(partition: &Partition, task: TaskId) -> Option<Ending> {
         Phase::Dead(failure) => {
             Some(Ending { error: Some((**failure).clone()), ..bare(State::Dead) })
         }
-        Phase::Cancelled => Some(bare(State::Cancelled)),
+        // What was dropped says why; why an attempt had failed before it was stopped is of no interest.
+        Phase::Cancelled => {
+            let failure = record.history.as_ref().and_then(|history| history.failure.as_ref());
+            let reason = failure.filter(|failure| failure.kind == FailureKind::Dropped);
+            let error = reason.map(|reason| (**reason).clone());
+            Some(Ending { error, ..bare(State::Cancelled) })
+        }
         Phase::Expired => Some(bare(State::Expired)),
     }
 }

@@ -113,7 +113,7 @@ impl Options {
     #[must_use]
     pub fn listed_backoff(&self, failures: u16) -> Option<Span> {
         let list = self.backoff_list.as_ref()?;
-        list.get(usize::from(failures.saturating_sub(1))).or(list.last()).copied()
+        list.get(usize::from(failures.saturating_sub(1))).or_else(|| list.last()).copied()
     }
 
     /// The same without what came with version 3.

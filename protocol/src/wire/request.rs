@@ -193,7 +193,8 @@ pub struct Ending {
     /// What it returned, JSON; absent also when it is no longer kept, or when the results of all
     /// tasks of the answer are too much for one: then ask for the task itself.
     pub result: Option<Bytes>,
-    /// Why it is dead. Its detail and its text, too, are left out where the answer would be too much.
+    /// Why it is dead, or was dropped. Its detail and its text, too, are left out where the answer would be
+    /// too much.
     pub error: Option<Failure>,
 }
 

@@ -62,6 +62,7 @@ impl World {
                 if matches!(error, RequestError::Overloaded { .. }) {
                     self.saw("full node");
                 }
+                self.saw_if("option not known to all yet", error == RequestError::NotUpgraded);
                 if !self.op(op).done {
                     self.try_later(op);
                 }

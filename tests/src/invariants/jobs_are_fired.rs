@@ -159,7 +159,8 @@ fn moved(
         return Err(format!("of {nominal:?} it tells {ticks:?}"));
     }
     let count = fresh.iter().filter(|record| record.verdict == Verdict::Fired).count() as u64;
-    let counted = state.counts.fired - before.fired;
+    let counted =
+        state.counts.fired.checked_sub(before.fired).ok_or("it counts less than before")?;
     if is_all && counted != count {
         return Err(format!("it counts {counted} and tells {count} that were fired"));
     }

@@ -48,7 +48,6 @@ impl World {
                 return self.refused(op, asked_at, ask, &refusal);
             }
             (_, Answer::Failed(RequestError::NotUpgraded)) => {
-                self.saw("jobs not known to all yet");
                 return false;
             }
             (_, Answer::Failed(RequestError::InvalidJob(_) | RequestError::UnknownTask { .. })) => {

@@ -264,6 +264,7 @@ mod tests {
             started_at: Wall::from_millis(1),
             finished_at: Some(Wall::from_millis(2)),
             end: Some(*end),
+            error: None,
         });
         let result = serde_json::json!({ "exit_code": 0, "stdout": format!("{sum}  /a\n") });
         View {

@@ -85,7 +85,17 @@ struct TreatmentJson<'a> {
     attempts: Option<u16>,
     backoff_first: Option<String>,
     backoff_max: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backoff_list: Option<Vec<String>>,
     time_limit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    soft_limit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crashes: Option<u16>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    at_most_once: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -277,7 +287,15 @@ impl<'a> TreatmentJson<'a> {
             attempts: options.attempts_max,
             backoff_first: options.backoff_first.map(spelled),
             backoff_max: options.backoff_max.map(spelled),
+            backoff_list: options
+                .backoff_list
+                .as_ref()
+                .map(|list| list.iter().copied().map(spelled).collect()),
             time_limit: options.time_limit.map(spelled),
+            soft_limit: options.soft_limit.map(spelled),
+            deadline: options.deadline.map(spelled),
+            crashes: options.crashes_max,
+            at_most_once: options.is_at_most_once(),
         }
     }
 }

@@ -134,7 +134,7 @@ fn jitter(most: Span, delay: Span) -> String {
 }
 
 /// How a task is treated, as far as that is said.
-fn treatment(template: &Template) -> [(&'static str, Option<String>); 6] {
+fn treatment(template: &Template) -> [(&'static str, Option<String>); 12] {
     let (queue, options) = (&template.queue, &template.options);
     [
         ("queue", (!queue.is_empty()).then(|| queue.clone())),
@@ -142,8 +142,19 @@ fn treatment(template: &Template) -> [(&'static str, Option<String>); 6] {
         ("attempts", options.attempts_max.map(|attempts| attempts.to_string())),
         ("backoff", options.backoff_first.map(|first| format!("{} at first", spelled(first)))),
         ("backoff max", options.backoff_max.map(spelled)),
+        ("backoff", options.backoff_list.as_deref().map(listed)),
         ("time limit", options.time_limit.map(spelled)),
+        ("soft limit", options.soft_limit.map(spelled)),
+        ("expires", options.expires.map(|span| format!("after {}", spelled(span)))),
+        ("deadline", options.deadline.map(|span| format!("after {}", spelled(span)))),
+        ("crashes", options.crashes_max.map(|crashes| crashes.to_string())),
+        ("started", options.is_at_most_once().then(|| "once at the most".to_owned())),
     ]
+}
+
+fn listed(pauses: &[Span]) -> String {
+    let pauses: Vec<_> = pauses.iter().map(|pause| spelled(*pause)).collect();
+    pauses.join(", ")
 }
 
 /// Which task tells of what, and on a second line how it is treated.

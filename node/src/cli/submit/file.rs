@@ -18,8 +18,8 @@ use umbel_protocol::task::{State, View};
 use umbel_protocol::wire::RequestError;
 
 use super::book::Book;
-use super::line::Settings;
 use super::read::{PIECE_TASKS, Piece, open, read, tasks_of};
+use super::settings::Settings;
 use super::tally::{Fate, Report, Row, Tally, concerns_one_task, count_tasks};
 use crate::cli::interrupt::Interrupts;
 use crate::cli::names::Names;

@@ -7,19 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use umbel_protocol::id::TaskId;
 
+use super::settings::Settings;
 use crate::cli::json_text;
 use crate::cli::time;
 use crate::work::Submission;
-
-/// How a task is to be treated, as far as the submission says so.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    pub(super) queue: Option<String>,
-    pub(super) delay: Option<Duration>,
-    pub(super) priority: Option<u8>,
-    pub(super) attempts: Option<u16>,
-    pub(super) time_limit: Option<Duration>,
-}
 
 /// A line as it is written.
 #[derive(Debug, Deserialize)]
@@ -31,11 +22,22 @@ struct Line<'a> {
     args: Option<&'a RawValue>,
     queue: Option<String>,
     id: Option<String>,
-    delay: Option<String>,
     priority: Option<u8>,
-    attempts: Option<u16>,
+    delay: Option<String>,
+    at: Option<String>,
+    expires: Option<String>,
+    deadline: Option<String>,
     #[serde(alias = "timeout")]
     time_limit: Option<String>,
+    soft_limit: Option<String>,
+    attempts: Option<u16>,
+    #[serde(alias = "backoff")]
+    backoff_first: Option<String>,
+    backoff_max: Option<String>,
+    backoff_list: Option<Vec<String>>,
+    crashes: Option<u16>,
+    #[serde(default)]
+    at_most_once: bool,
 }
 
 /// The task that a line asks for; where it says nothing, `settings` do.
@@ -53,27 +55,45 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         column: text.find(&format!("\"{key}\"")).map_or(1, |at| text[..at].chars().count() + 1),
         what: format!("{key}: {why}"),
     };
-    let length = |key: &str, text: Option<String>| match text {
-        Some(text) if key == "time_limit" => {
-            time::parse_some(&text).map(Some).map_err(|why| bad(key, why))
-        }
-        Some(text) => time::parse(&text).map(Some).map_err(|why| bad(key, why)),
-        None => Ok(None),
+    let read = |key: &str, text: Option<String>, parse: fn(&str) -> Result<Duration, String>| {
+        text.map(|text| parse(&text).map_err(|why| bad(key, why))).transpose()
     };
+    let length = |key: &str, text: Option<String>| read(key, text, time::parse);
+    let some_length = |key: &str, text: Option<String>| read(key, text, time::parse_some);
+    let list = |texts: Vec<String>| {
+        let pauses = texts.into_iter().map(|text| time::parse(&text));
+        pauses.collect::<Result<Vec<_>, _>>().map_err(|why| bad("backoff_list", why))
+    };
+    let at = line.at.map(|text| time::parse_stamp(&text).map_err(|why| bad("at", why)));
     let id = match &line.id {
         Some(id) => Some(id.parse::<TaskId>().map_err(|error| bad("id", error.to_string()))?),
         None => None,
     };
-    let settings = Settings {
-        queue: line.queue.or_else(|| settings.queue.clone()),
-        delay: length("delay", line.delay)?.or(settings.delay),
-        priority: line.priority.or(settings.priority),
-        attempts: line.attempts.or(settings.attempts),
-        time_limit: length("time_limit", line.time_limit)?.or(settings.time_limit),
+    let own = Settings {
+        queue: line.queue,
+        priority: line.priority,
+        delay: length("delay", line.delay)?,
+        at: at.transpose()?,
+        expires: some_length("expires", line.expires)?,
+        deadline: some_length("deadline", line.deadline)?,
+        time_limit: some_length("time_limit", line.time_limit)?,
+        soft_limit: some_length("soft_limit", line.soft_limit)?,
+        attempts: line.attempts,
+        backoff_first: length("backoff_first", line.backoff_first)?,
+        backoff_max: length("backoff_max", line.backoff_max)?,
+        backoff_list: line.backoff_list.map(list).transpose()?,
+        crashes: line.crashes,
+        at_most_once: line.at_most_once,
     };
+    let settings = own.or(settings);
     let args = line.args.map_or("null", RawValue::get);
     let args = Bytes::copy_from_slice(args.as_bytes());
-    Ok(Submission { template: settings.template(&line.task), args, id })
+    Ok(Submission {
+        template: settings.template(&line.task),
+        args,
+        particulars: settings.particulars(),
+        id,
+    })
 }
 
 /// A line that is not the task it should be.
@@ -87,7 +107,7 @@ pub(super) struct BadLine {
 
 #[cfg(test)]
 mod tests {
-    use umbel_protocol::time::Span;
+    use umbel_protocol::time::{Span, Wall};
 
     use super::*;
 
@@ -113,6 +133,40 @@ mod tests {
         assert_eq!(options.time_limit, Some(Span::from_millis(5_000)));
         assert_eq!(options.attempts_max, Some(9));
         assert!(submission.id.is_some());
+    }
+
+    #[test]
+    fn a_line_may_say_all_that_can_be_typed() {
+        let text = r#"{"task":"a","at":"2030-03-01T02:30:00Z","expires":"1m","deadline":"2m",
+            "soft_limit":"3s","backoff_list":["0s","5s"],"crashes":2}"#;
+        let submission = read(text).unwrap();
+        let at = Wall::from_millis(1_898_562_600_000);
+        assert_eq!(submission.particulars.unwrap().not_before, Some(at));
+        let options = submission.template.options;
+        assert_eq!(options.backoff_list, Some(vec![Span::ZERO, Span::from_millis(5_000)]));
+        assert_eq!(options.crashes_max, Some(2));
+        assert_eq!(options.soft_limit, Some(Span::from_millis(3_000)));
+        let spans = (options.expires, options.deadline);
+        let minutes = |count: u64| Some(Span::from_millis(count * 60_000));
+        assert_eq!(spans, (minutes(1), minutes(2)));
+    }
+
+    #[test]
+    fn what_a_line_says_in_its_way_is_not_said_for_it_in_another() {
+        let typed = Settings {
+            delay: Some(Duration::from_secs(5)),
+            backoff_first: Some(Duration::from_secs(1)),
+            attempts: Some(7),
+            ..Settings::default()
+        };
+        let parsed = |text| parse(text, &typed).unwrap();
+        let listed = parsed(r#"{"task":"a","backoff_list":["5s"]}"#).template.options;
+        assert_eq!((listed.backoff_first, listed.attempts_max), (None, Some(7)));
+        let once = parsed(r#"{"task":"a","at_most_once":true}"#).template.options;
+        assert_eq!((once.at_most_once, once.attempts_max), (Some(true), None));
+        let timed = parsed(r#"{"task":"a","at":"2030-03-01T02:30:00Z"}"#);
+        assert_eq!(timed.template.options.delay, Span::ZERO);
+        assert!(timed.particulars.is_some());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use anyhow::anyhow;
 use tokio::sync::mpsc;
 use umbel_protocol::limits::ARGS_BYTES_MAX;
 
-use super::line::{self, Settings};
+use super::line;
+use super::settings::Settings;
 use crate::work::Submission;
 
 /// Tasks that are submitted together.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use toml::Spanned;
 use umbel_protocol::limits::{
-    ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT, DELAY_MAX,
+    ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
+    CRASHES_ALLOWED_MAX, DELAY_MAX,
 };
 use umbel_protocol::task::{Options, Template};
 use umbel_protocol::time::Span;
@@ -29,11 +31,7 @@ pub(super) enum Unsaid {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Treatment {
     queue: Option<String>,
-    attempts: Option<u16>,
-    backoff_first: Option<Span>,
-    backoff_max: Option<Span>,
-    time_limit: Option<Span>,
-    priority: Option<u8>,
+    options: Options,
 }
 
 impl Treatment {
@@ -45,47 +43,76 @@ impl Treatment {
         problems: &mut Problems<'_>,
     ) -> Self {
         let attempts = 1..=i64::from(ATTEMPTS_MAX);
+        let crashes = 1..=i64::from(CRASHES_ALLOWED_MAX);
         let (backoff_first, backoff_max) = backoff(&raw, unsaid, problems);
-        let time_limit = raw.time_limit.as_ref();
-        Self {
-            attempts: optional("attempts", raw.attempts.as_ref(), attempts, problems),
+        conflicts(&raw, problems);
+        let mut length = |name, raw: Option<&Text>| span(name, raw, SPAN_MIN..=DELAY_MAX, problems);
+        let options = Options {
             backoff_first,
             backoff_max,
-            time_limit: span("time_limit", time_limit, SPAN_MIN..=DELAY_MAX, problems),
+            time_limit: length("time_limit", raw.time_limit.as_ref()),
+            soft_limit: length("soft_limit", raw.soft_limit.as_ref()),
+            expires: length("expires", raw.expires.as_ref()),
+            deadline: length("deadline", raw.deadline.as_ref()),
+            backoff_list: raw.backoff_list.as_ref().map(|list| pauses(list, problems)),
+            attempts_max: optional("attempts", raw.attempts.as_ref(), attempts, problems),
+            crashes_max: optional("crashes", raw.crashes.as_ref(), crashes, problems),
+            at_most_once: raw.at_most_once.as_ref().map(|said| *said.get_ref()),
             priority: optional("priority", raw.priority.as_ref(), PRIORITY, problems),
-            queue: raw.queue.map(|name| queue(name, queues, problems)),
-        }
+            ..Options::default()
+        };
+        Self { queue: raw.queue.map(|name| queue(name, queues, problems)), options }
     }
 
     /// The task that does `work`; what is not said is as by default.
     pub(super) fn task(self, work: Work) -> Task {
-        let time_limit = match &work {
-            Work::Command(_) => self.time_limit,
-            Work::Webhook(_) => self.time_limit.or(Some(WEBHOOK_TIME_LIMIT)),
-        };
-        Task {
-            work,
-            queue: self.queue.unwrap_or_else(|| Template::QUEUE_DEFAULT.to_owned()),
-            attempts: self.attempts.unwrap_or(ATTEMPTS_DEFAULT),
-            backoff_first: self.backoff_first.unwrap_or(BACKOFF_FIRST_DEFAULT),
-            backoff_max: self.backoff_max.unwrap_or(BACKOFF_MAX_DEFAULT),
-            time_limit,
-            priority: self.priority,
+        let Self { queue, mut options } = self;
+        if let Work::Webhook(_) = &work {
+            options.time_limit.get_or_insert(WEBHOOK_TIME_LIMIT);
         }
+        let queue = queue.unwrap_or_else(|| Template::QUEUE_DEFAULT.to_owned());
+        Task { work, queue, options }
     }
 
     /// What submissions of the task `name` say; what is not said is as the task is declared.
     pub(super) fn template(&self, name: impl Into<String>) -> Template {
-        let options = Options {
-            priority: self.priority,
-            attempts_max: self.attempts,
-            backoff_first: self.backoff_first,
-            backoff_max: self.backoff_max,
-            time_limit: self.time_limit,
-            ..Options::default()
-        };
         let queue = self.queue.clone().unwrap_or_default();
-        Template { queue, options, ..Template::new(name) }
+        Template { queue, options: self.options.clone(), ..Template::new(name) }
+    }
+}
+
+/// The pauses of `list`, each of which may be none at all.
+fn pauses(list: &Spanned<Vec<Text>>, problems: &mut Problems<'_>) -> Vec<Span> {
+    if !(1..=BACKOFF_LIST_MAX).contains(&list.get_ref().len()) {
+        let problem = format!("`backoff_list` has {} pauses", list.get_ref().len());
+        problems.add(list.span(), problem, format!("use 1 to {BACKOFF_LIST_MAX}"));
+    }
+    let pause = |text| span("backoff_list", Some(text), Span::ZERO..=DELAY_MAX, problems);
+    list.get_ref().iter().filter_map(pause).collect()
+}
+
+/// Reports what is right by itself and wrong beside something else.
+fn conflicts(raw: &RawOptions, problems: &mut Problems<'_>) {
+    if let Some(list) = &raw.backoff_list
+        && (raw.backoff_first.is_some() || raw.backoff_max.is_some())
+    {
+        let problem = "`backoff_list` and pauses that double exclude each other";
+        problems.add(list.span(), problem, "keep it, or `backoff_first` and `backoff_max`");
+    }
+    let is_tried = raw.attempts.as_ref().is_some_and(|attempts| *attempts.get_ref() > 1);
+    if let Some(once) = raw.at_most_once.as_ref().filter(|once| *once.get_ref())
+        && (is_tried || raw.backoff_list.is_some())
+    {
+        let problem = "what is never started twice cannot be tried again";
+        problems.add(once.span(), problem, "keep it, or more than one attempt");
+    }
+    let limit = |raw: &Option<Text>| raw.as_ref().and_then(|text| quantity::span(text.get_ref()));
+    if let (Some(soft), Some(hard)) = (limit(&raw.soft_limit), limit(&raw.time_limit))
+        && soft >= hard
+        && let Some(text) = &raw.soft_limit
+    {
+        let problem = "`soft_limit` is not shorter than `time_limit`";
+        problems.add(text.span(), problem, "a run is told some time before it is stopped");
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) fn task(
         }
         (None, Some(_)) => {
             refuse(&raw, &COMMAND_ONLY, "webhook", "commands", problems);
+            // A request cannot be told anything.
+            refuse(&raw, &["soft_limit"], "webhook", "commands", problems);
             Work::Webhook(webhook(raw, problems)?)
         }
     };

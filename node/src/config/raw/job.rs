@@ -53,7 +53,7 @@ impl RawJob {
             task: reader.text("task"),
             run: RawProgram::read("run", &mut reader),
             args: reader.json("args"),
-            options: RawOptions::read(&mut reader),
+            options: RawOptions::read_all(&mut reader),
             expires: reader.text("expires"),
             on: reader.text("on"),
             select: reader.named_texts("select"),

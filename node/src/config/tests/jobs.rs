@@ -215,7 +215,8 @@ fn a_command_of_its_own_is_a_task_of_its_own() {
     let [a, b] = config.jobs.as_slice() else { panic!("not two jobs") };
     assert_eq!(a.job.template, Template::new("job:a"));
     let command = b.command.as_ref().unwrap();
-    assert_eq!((command.attempts, command.time_limit), (5, Some(seconds(60))));
+    let Options { attempts_max, time_limit, .. } = command.options;
+    assert_eq!((attempts_max, time_limit), (Some(5), Some(seconds(60))));
     assert_eq!(command.queue, "default");
     assert_eq!(b.job.template.options.attempts_max, Some(5));
     let Work::Command(command) = &command.work else { panic!("not a command") };

@@ -51,6 +51,9 @@ impl Middleware for Noting {
 fn word(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Cancelled => "cancelled",
+        Outcome::Deferred { .. } => "deferred",
+        Outcome::Dropped(_) => "dropped",
+        Outcome::Snoozed { .. } => "snoozed",
         Outcome::Failed(failure) => failure.kind.as_str(),
         Outcome::Succeeded(_) => "succeeded",
     }

@@ -38,6 +38,8 @@ impl Bench {
             attempt: 2,
             args: args.to_owned().into(),
             time_limit: None,
+            soft_limit: None,
+            time_left: None,
         };
         let outcome = self.runner.run(&Arc::new(definition), request, self.cancel.clone()).await;
         // Whatever happened, nothing is left to be killed by a next start.
@@ -360,4 +362,18 @@ async fn middleware_cannot_leave_a_group_behind() {
     let (outcome, pid) = tokio::join!(bench.run(stubborn, "null"), told);
     assert_eq!(failure(outcome), (FailureKind::Error, "too slow".to_owned()));
     assert!(!lives(pid));
+}
+
+#[tokio::test]
+async fn a_program_is_asked_to_end_at_its_soft_limit_and_says_itself_how_it_ended() {
+    let bench = Bench::new();
+    let limited =
+        |text: &str| bench.shell(text).soft_limit(Duration::from_millis(50)).time_limit(NEVER);
+    let tidy = "trap 'echo tidied; exit 0' TERM; while :; do sleep 0.01; done";
+    let Outcome::Succeeded(result) = bench.run(limited(tidy), "null").await else {
+        panic!("it ended in good order")
+    };
+    assert!(String::from_utf8_lossy(&result).contains("tidied"), "{result:?}");
+    let (kind, message) = failure(bench.run(limited("sleep 1000"), "null").await);
+    assert_eq!((kind, message.as_str()), (FailureKind::Error, "killed by SIGTERM"));
 }

@@ -58,6 +58,8 @@ fn request(args: &str) -> RunRequest {
         attempt: 2,
         args: args.to_owned().into(),
         time_limit: None,
+        soft_limit: None,
+        time_left: None,
     }
 }
 
@@ -292,4 +294,50 @@ async fn a_panic_while_dropping_is_contained() {
     });
     let outcome = bench.run(hang.time_limit(Duration::from_millis(5)), "null").await;
     assert_eq!(failure(outcome).kind, FailureKind::TimedOut);
+}
+
+#[tokio::test]
+async fn a_handler_is_told_before_its_time_is_over() {
+    let bench = Bench::new();
+    let page = Definition::from_async("crawl", |context: Context, (): ()| async move {
+        assert!(context.warned_at() < context.deadline());
+        context.warned().await;
+        assert!(context.is_warned() && !context.is_cancelled());
+        Err::<(), _>(TaskError::snoozed(Duration::from_secs(7)))
+    });
+    let limited = page.soft_limit(Duration::from_millis(5)).time_limit(NEVER);
+    let pause = umbel_protocol::time::Span::from_millis(7_000);
+    assert_eq!(bench.run(limited, "null").await, Outcome::Snoozed { pause });
+    let unlimited = Definition::from_async("idle", |context: Context, (): ()| async move {
+        assert!(context.warned_at().is_none() && !context.is_warned());
+        Ok::<_, TaskError>(())
+    });
+    assert!(matches!(bench.run(unlimited, "null").await, Outcome::Succeeded(_)));
+}
+
+#[tokio::test]
+async fn a_run_is_over_at_the_deadline_of_its_task_whatever_its_limit() {
+    let bench = Bench::new();
+    let definition = || {
+        let hang = |(): ()| std::future::pending::<Result<(), String>>();
+        Arc::new(Definition::from_async("hang", hang).time_limit(NEVER))
+    };
+    let soon = RunRequest { time_left: Some(Duration::from_millis(5)), ..request("null") };
+    let outcome = bench.runner.run(&definition(), soon, bench.cancel.clone()).await;
+    assert_eq!(failure(outcome).kind, FailureKind::Deadline);
+    // It may have come on the way.
+    let bench = Bench::new();
+    let past = RunRequest { time_left: Some(Duration::ZERO), ..request("null") };
+    let outcome = bench.runner.run(&definition(), past, bench.cancel.clone()).await;
+    assert_eq!(failure(outcome).kind, FailureKind::Deadline);
+}
+
+#[tokio::test]
+async fn what_a_thread_says_of_its_task_is_passed_on() {
+    let bench = Bench::new();
+    let gone = Definition::from_blocking("gone", |(): ()| {
+        Err::<(), _>(TaskError::dropped("the account is gone"))
+    });
+    let reason = Failure::new(FailureKind::Dropped, "the account is gone");
+    assert_eq!(bench.run(gone, "null").await, Outcome::Dropped(reason));
 }

@@ -72,6 +72,8 @@ async fn run(spec: WebhookSpec, args: &str, cancel: CancellationToken) -> Outcom
         attempt: 2,
         args: args.to_owned().into(),
         time_limit: None,
+        soft_limit: None,
+        time_left: None,
     };
     let definition = Arc::new(Definition::webhook("hook", spec).unwrap());
     let runner = Runner::new("here", Ledger::open(dir.path()).unwrap());
@@ -241,4 +243,33 @@ fn refuses_what_no_request_can_carry() {
     let error =
         Definition::webhook("hook", WebhookSpec { headers, ..spec("https://h/") }).unwrap_err();
     assert_eq!(error.to_string(), "header \"X-A\" of webhook \"hook\" is not a legal HTTP header");
+}
+
+/// How long the task waits that was answered so.
+async fn pause(status: &str, retry_after: &str) -> Option<Duration> {
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: {retry_after}\r\n\r\n"
+    );
+    match answered(answer.as_bytes()).await {
+        Outcome::Deferred { failure, pause } => {
+            assert!(failure.message.starts_with("the server answered "), "{failure:?}");
+            Some(Duration::from_micros(pause.as_micros()))
+        }
+        Outcome::Failed(_) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_say_when_to_come_back() {
+    let wait = Duration::from_secs(120);
+    assert_eq!(pause("429 Too Many Requests", "120").await, Some(wait));
+    let at = httpdate::fmt_http_date(SystemTime::now() + wait);
+    let told = pause("503 Service Unavailable", &at).await.unwrap();
+    assert!(told <= wait && told > wait - Duration::from_secs(60), "{told:?}");
+    let past = "Sun, 06 Nov 1994 08:49:37 GMT";
+    assert_eq!(pause("503 Service Unavailable", past).await, Some(Duration::ZERO));
+    // What makes no sense is as if it had not been said, and where no other attempt helps it is moot.
+    assert_eq!(pause("503 Service Unavailable", "soon").await, None);
+    assert_eq!(pause("404 Not Found", "120").await, None);
 }

@@ -9,7 +9,7 @@ use umbel_protocol::time::Span;
 
 use super::{set, set_some};
 use crate::cli::submit::typed_args;
-use crate::cli::time::parse_some_span;
+use crate::cli::time::{parse_some_span, parse_span};
 
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "What")]
@@ -35,9 +35,25 @@ pub(super) struct What {
     /// Longest pause before a retry
     #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
     backoff_max: Option<Span>,
+    /// The pauses before its retries one by one: 1s,10s,5m
+    #[arg(long, value_name = "SPAN,...", value_parser = parse_span, value_delimiter = ',',
+        conflicts_with_all = ["backoff_first", "backoff_max"])]
+    backoff_list: Option<Vec<Span>>,
     /// How long one run may take
     #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
     time_limit: Option<Span>,
+    /// After how long a run is told that its time will soon be over; a command gets SIGTERM then
+    #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
+    soft_limit: Option<Span>,
+    /// A tick must have ended so long after it was fired, with all its retries
+    #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
+    deadline: Option<Span>,
+    /// How often a run may take its node with it before it is given up
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    crashes: Option<u16>,
+    /// Never start a run twice, whatever happens; false to undo it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    at_most_once: Option<bool>,
     /// A run that has not started so long after its tick was fired is given up
     #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
     expires: Option<Span>,
@@ -62,9 +78,20 @@ impl What {
         let options = &mut template.options;
         set_some(&mut options.priority, self.priority);
         set_some(&mut options.attempts_max, self.attempts);
+        if self.backoff_list.is_some() {
+            (options.backoff_first, options.backoff_max) = (None, None);
+        }
+        if self.backoff_first.is_some() || self.backoff_max.is_some() {
+            options.backoff_list = None;
+        }
         set_some(&mut options.backoff_first, self.backoff_first);
         set_some(&mut options.backoff_max, self.backoff_max);
+        set_some(&mut options.backoff_list, self.backoff_list.clone());
         set_some(&mut options.time_limit, self.time_limit);
+        set_some(&mut options.soft_limit, self.soft_limit);
+        set_some(&mut options.deadline, self.deadline);
+        set_some(&mut options.crashes_max, self.crashes);
+        set_some(&mut options.at_most_once, self.at_most_once);
         set(&mut job.args, args);
         set_some(&mut job.expires, self.expires);
     }

@@ -58,7 +58,7 @@ impl Doubts {
         }
         never(job, when, raw, around, problems);
         let limit = job.template.options.time_limit;
-        let limit = limit.or_else(|| known.and_then(|task| task.time_limit));
+        let limit = limit.or_else(|| known.and_then(|task| task.options.time_limit));
         often(job, when, limit, problems);
         overlapped(job, raw, problems);
         // How long a handler in Rust may take is said where it is registered.

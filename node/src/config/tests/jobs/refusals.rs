@@ -335,7 +335,7 @@ error: unknown key `expires` in [jobs.a.alert]
   |
 4 | alert = { task = "umbel.noop", queue = "slow", expires = "1s" }
   |                                                ^^^^^^^
-  = help: `expires` belongs to [jobs.NAME]
+  = help: `expires` belongs to [tasks.NAME]
 
 2 problems in cluster.toml"#,
         ),

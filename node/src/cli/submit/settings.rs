@@ -1,0 +1,127 @@
+//! How a task is to be treated, as far as the submission says so.
+
+use std::time::Duration;
+
+use clap::Args;
+use umbel_protocol::task::{Particulars, Template};
+use umbel_protocol::time::Wall;
+
+use crate::cli::time::{parse, parse_some, parse_stamp, span_of};
+
+/// How a task is to be treated, as far as the submission says so.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "How it is treated")]
+pub(super) struct Settings {
+    /// Queue to wait in
+    #[arg(long)]
+    pub(super) queue: Option<String>,
+    /// 0 to 9, higher first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub(super) priority: Option<u8>,
+    /// Start it so much later: 10s, 1m30s, 2h
+    #[arg(long, value_name = "TIME", value_parser = parse, allow_hyphen_values = true)]
+    pub(super) delay: Option<Duration>,
+    /// Start it at this time at the earliest: 2030-03-01T02:30:00+01:00
+    #[arg(long, value_name = "WHEN", value_parser = parse_stamp, conflicts_with = "delay")]
+    pub(super) at: Option<Wall>,
+    /// Give it up so long after it may start, if it does not run then
+    #[arg(long, value_name = "TIME", value_parser = parse_some, allow_hyphen_values = true)]
+    pub(super) expires: Option<Duration>,
+    /// It must have ended so long after it may start, with all its retries
+    #[arg(long, value_name = "TIME", value_parser = parse_some, allow_hyphen_values = true)]
+    pub(super) deadline: Option<Duration>,
+    /// How long one run may take
+    #[arg(long = "time-limit", alias = "timeout", value_name = "TIME",
+        value_parser = parse_some, allow_hyphen_values = true)]
+    pub(super) time_limit: Option<Duration>,
+    /// After how long a run is told that its time will soon be over; a command gets SIGTERM then
+    #[arg(long = "soft-limit", value_name = "TIME", value_parser = parse_some,
+        allow_hyphen_values = true)]
+    pub(super) soft_limit: Option<Duration>,
+    /// How often it may fail before it is given up
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) attempts: Option<u16>,
+    /// Pause before the first retry; it doubles with each failure
+    #[arg(long = "backoff-first", alias = "backoff", value_name = "TIME", value_parser = parse,
+        allow_hyphen_values = true)]
+    pub(super) backoff_first: Option<Duration>,
+    /// Longest pause before a retry
+    #[arg(long = "backoff-max", value_name = "TIME", value_parser = parse, allow_hyphen_values = true)]
+    pub(super) backoff_max: Option<Duration>,
+    /// The pauses before its retries one by one: 1s,10s,5m
+    #[arg(long = "backoff-list", value_name = "TIME,...", value_parser = parse, value_delimiter = ',',
+        conflicts_with_all = ["backoff_first", "backoff_max"])]
+    pub(super) backoff_list: Option<Vec<Duration>>,
+    /// How often it may take its node with it before it is given up
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub(super) crashes: Option<u16>,
+    /// Never start it twice, whatever happens
+    #[arg(long = "at-most-once", conflicts_with_all = ["attempts", "backoff_list"])]
+    pub(super) at_most_once: bool,
+}
+
+impl Settings {
+    /// The same, where `others` say what these do not. What is said here in one way is not said there in
+    /// another.
+    pub(super) fn or(self, others: &Self) -> Self {
+        let mut others = others.clone();
+        if self.delay.is_some() || self.at.is_some() {
+            (others.delay, others.at) = (None, None);
+        }
+        if self.backoff_list.is_some() {
+            (others.backoff_first, others.backoff_max) = (None, None);
+        }
+        if self.backoff_first.is_some() || self.backoff_max.is_some() {
+            others.backoff_list = None;
+        }
+        if self.at_most_once {
+            (others.attempts, others.backoff_list) = (None, None);
+        }
+        if self.attempts.is_some() || self.backoff_list.is_some() {
+            others.at_most_once = false;
+        }
+        Self {
+            queue: self.queue.or(others.queue),
+            priority: self.priority.or(others.priority),
+            delay: self.delay.or(others.delay),
+            at: self.at.or(others.at),
+            expires: self.expires.or(others.expires),
+            deadline: self.deadline.or(others.deadline),
+            time_limit: self.time_limit.or(others.time_limit),
+            soft_limit: self.soft_limit.or(others.soft_limit),
+            attempts: self.attempts.or(others.attempts),
+            backoff_first: self.backoff_first.or(others.backoff_first),
+            backoff_max: self.backoff_max.or(others.backoff_max),
+            backoff_list: self.backoff_list.or(others.backoff_list),
+            crashes: self.crashes.or(others.crashes),
+            at_most_once: self.at_most_once || others.at_most_once,
+        }
+    }
+
+    /// How the task called `name` is to be treated; the node that takes it fills in what is not
+    /// said from the task's declaration.
+    pub(super) fn template(&self, name: &str) -> Template {
+        let mut template = Template::new(name);
+        template.queue = self.queue.clone().unwrap_or_default();
+        let options = &mut template.options;
+        options.priority = self.priority;
+        options.delay = self.delay.map_or(options.delay, span_of);
+        options.expires = self.expires.map(span_of);
+        options.deadline = self.deadline.map(span_of);
+        options.time_limit = self.time_limit.map(span_of);
+        options.soft_limit = self.soft_limit.map(span_of);
+        options.attempts_max = self.attempts;
+        options.backoff_first = self.backoff_first.map(span_of);
+        options.backoff_max = self.backoff_max.map(span_of);
+        let list = self.backoff_list.as_ref();
+        options.backoff_list = list.map(|list| list.iter().copied().map(span_of).collect());
+        options.crashes_max = self.crashes;
+        options.at_most_once = self.at_most_once.then_some(true);
+        template
+    }
+
+    /// What is said of the task alone.
+    pub(super) fn particulars(&self) -> Option<Box<Particulars>> {
+        Particulars { not_before: self.at }.boxed()
+    }
+}
