@@ -7,7 +7,7 @@
 //! entry under other values are not replicas any more. [`PARTITION_BYTES_MAX`],
 //! [`PARTITION_TASKS_MAX`], [`PARTITION_FAILURES_BYTES_MAX`], [`PARTITION_FINISHED_BYTES_MAX`],
 //! [`PARTITION_STUBS_MAX`],
-//! [`ID_AHEAD_MAX`], [`DELAY_MAX`], [`CRASHES_MAX`], [`RUN_ERROR_BYTES_MAX`], [`RUNS_KEPT_MAX`], [`RUNS_KEPT_CROWDED`], [`DETAIL_BYTES_MAX`],
+//! [`ID_AHEAD_MAX`], [`DELAY_MAX`], [`CRASHES_MAX`], [`RUN_ERROR_BYTES_MAX`], [`UNIQUES_KEPT_MAX`], [`RUNS_KEPT_MAX`], [`RUNS_KEPT_CROWDED`], [`DETAIL_BYTES_MAX`],
 //! [`ATTEMPTS_DEFAULT`], [`BACKOFF_FIRST_DEFAULT`] and [`BACKOFF_MAX_DEFAULT`] are, and so is what
 //! a [record](crate::task::Record::weight) or a [job](crate::job::Job::weight) weighs; of jobs,
 //! [`JOBS_MAX`], [`JOBS_BYTES_MAX`], [`JOB_TASKS_MAX`], [`JOB_TASKS_BYTES_MAX`], [`JOB_OPEN_MAX`],
@@ -43,6 +43,11 @@ pub const FORGOTTEN_MAX: usize = MEMBERS_MAX;
 
 /// Longest task, queue, node or cluster name in bytes: it fits a label, a file name and a metric.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Longest key of a task in bytes: as much as anybody can still compare by eye.
+pub const KEY_BYTES_MAX: usize = 256;
+/// Unique keys that a partition keeps for a time, whatever becomes of their tasks; beyond it tasks that ask
+/// for that are `Overloaded`.
+pub const UNIQUES_KEPT_MAX: usize = 16_384;
 /// Longest cron expression in bytes: no schedule that somebody can still read needs more, and what is
 /// wrong with one is shown below it.
 pub const CRON_BYTES_MAX: usize = 256;
@@ -104,8 +109,10 @@ pub const GATHERED_BYTES_MAX: usize = 1024 * 1024;
 pub const ENTRY_BYTES_MAX: usize = FRAME_BYTES_MAX - 64 * 1024;
 /// One snapshot on a bulk stream: all that a partition may hold, and what is said around it. What a
 /// partition holds is bounded so that it always fits; see `PartitionLimits::image_bytes_max`.
-pub const SNAPSHOT_BYTES_MAX: usize =
-    PartitionLimits::REAL.image_bytes_max(ENTRY_BYTES_MAX) + JOBS_IMAGE_BYTES_MAX + 64 * 1024;
+pub const SNAPSHOT_BYTES_MAX: usize = PartitionLimits::REAL.image_bytes_max(ENTRY_BYTES_MAX)
+    + JOBS_IMAGE_BYTES_MAX
+    + UNIQUES_IMAGE_BYTES_MAX
+    + 64 * 1024;
 /// One gossip datagram: what every QUIC path carries.
 pub const DATAGRAM_BYTES_MAX: usize = 1_150;
 
@@ -170,6 +177,10 @@ const JOBS_IMAGE_BYTES_MAX: usize = JOBS_BYTES_MAX
     + JOBS_MAX * ALERTS_OPEN_MAX * 18
     + JOB_TASKS_BYTES_MAX
     + 1024 * 1024;
+/// Most bytes of the unique keys that a partition keeps, in its snapshot: a name, a key, an id and a time
+/// each.
+const UNIQUES_IMAGE_BYTES_MAX: usize =
+    (UNIQUES_KEPT_MAX + BATCH_TASKS_MAX) * (NAME_BYTES_MAX + 1 + KEY_BYTES_MAX + 3 + 17 + 9);
 /// Bytes of all records of all partitions on one node, unless it is told otherwise; beyond it
 /// submissions are `Overloaded`. A small host has so much to spare beside the service that the node
 /// is part of, and it holds three million small tasks that wait. Partitions may not all be at their

@@ -29,6 +29,7 @@ mod snapshot;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod uniques;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use self::proposal::Proposal;
 pub use self::shelf::{Room, Shelf, Shelves};
 pub use self::snapshot::CorruptSnapshot;
 use self::tally::Tally;
+use self::uniques::Uniques;
 use crate::id::{PartitionId, TaskId};
 use crate::limits::PartitionLimits;
 use crate::task::{Record, STUB_WEIGHT, State, Template};
@@ -64,6 +66,7 @@ pub struct Partition {
     /// What is left of forgotten tasks: how they ended.
     stubs: BTreeMap<TaskId, State>,
     jobs: Jobs,
+    uniques: Uniques,
 
     tally: Tally,
     /// How many records share each. Derived from them and rebuilt with them.
@@ -83,13 +86,15 @@ pub struct Fill {
     pub bytes: usize,
     /// Bytes of all jobs.
     pub job_bytes: usize,
+    /// Bytes of unique keys that outlive their tasks.
+    pub unique_bytes: usize,
 }
 
 impl Fill {
     /// What all of it takes in memory, about.
     #[must_use]
     pub const fn weight(&self) -> usize {
-        self.bytes + self.job_bytes + self.stubs * STUB_WEIGHT
+        self.bytes + self.job_bytes + self.unique_bytes + self.stubs * STUB_WEIGHT
     }
 }
 
@@ -107,6 +112,7 @@ impl Partition {
             records: BTreeMap::new(),
             stubs: BTreeMap::new(),
             jobs: Jobs::default(),
+            uniques: Uniques::default(),
             tally: Tally::default(),
             templates: BTreeMap::new(),
         }
@@ -150,6 +156,7 @@ impl Partition {
     /// How full it is.
     #[must_use]
     pub fn fill(&self) -> Fill {
-        self.tally.fill(self.stubs.len(), self.jobs.bytes())
+        let fill = self.tally.fill(self.stubs.len(), self.jobs.bytes());
+        Fill { unique_bytes: self.uniques.bytes(), ..fill }
     }
 }

@@ -64,6 +64,8 @@ pub enum Defect {
     ForgetUnfinished,
     /// A copy forgets at a restart whom it has voted for: `one_vote`, `one_owner`.
     ForgetVote,
+    /// A unique key is free as soon as its task has started: `unique_keys`.
+    FreeKey,
     /// A node that cannot do its part goes on owning: `unfit_part_with_all`.
     HoldOn,
     /// An executor starts what an owner dispatches whose time is over: `leased_runs_only`,
@@ -123,7 +125,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -144,6 +146,7 @@ impl Defect {
         Self::ForgetRefusals,
         Self::ForgetUnfinished,
         Self::ForgetVote,
+        Self::FreeKey,
         Self::HoldOn,
         Self::IgnoreFence,
         Self::IgnoreOverlap,

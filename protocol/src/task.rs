@@ -8,6 +8,7 @@ mod phase;
 mod record;
 mod spec;
 mod template;
+mod unique;
 mod view;
 
 pub use self::invalid::InvalidBatch;
@@ -22,4 +23,5 @@ pub(crate) use self::record::{
 pub use self::record::{History, Record, Run, RunEnd};
 pub use self::spec::{Batch, Row};
 pub use self::template::{FilledIn, Template};
+pub use self::unique::{UniquePolicy, UniqueScope};
 pub use self::view::{RunView, View};

@@ -154,11 +154,15 @@ impl World {
                 let options = &batch.templates[usize::from(template)].options;
                 let is_timed = options.delay.is_zero() && self.flip(0.05);
                 let at = is_timed.then(|| wall + Span::from_millis(self.between(0, 8_000)));
+                let name = &batch.templates[usize::from(template)].name;
+                let is_unique = options.unique_scope.is_some();
+                let key = is_unique.then(|| self.key_of(name, partition));
                 let log = self.ledger.tasks.entry(script.mark).or_default();
-                log.expires = may_be_given_up(options);
+                // One with a key may be replaced while it waits.
+                log.expires = may_be_given_up(options) || is_unique;
                 log.not_before = at.map(true_time);
-                log.drops = script.manner == Manner::Drops;
-                let particulars = Particulars { not_before: at }.boxed();
+                log.drops = script.manner == Manner::Drops || is_unique;
+                let particulars = Particulars { not_before: at, unique_key: key }.boxed();
                 batch.rows.push(Row { particulars, ..Row::new(id, template, script.to_args()) });
                 marks.push(script.mark);
             }
@@ -166,6 +170,19 @@ impl World {
             let batch = Arc::new(batch);
             self.begin(at, Kind::Submit(Submission { batch, marks, wait, sort }));
         }
+    }
+
+    /// One of two keys whose tasks live in `partition`.
+    fn key_of(&mut self, name: &str, partition: PartitionId) -> Box<str> {
+        let partitions = self.plan.partitions;
+        let lives_there = |key: &String| {
+            let unique_key = Some(key.as_str().into());
+            let particulars = Particulars { unique_key, ..Particulars::NONE };
+            particulars.partition(name, partitions) == Some(partition)
+        };
+        let which = usize::from(self.flip(0.3));
+        let mut keys = (0..).map(|n: u32| format!("key {n}")).filter(lives_there);
+        keys.nth(which).expect("there are keys without end").into()
     }
 
     /// Somebody wants something of jobs at `at`.

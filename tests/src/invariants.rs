@@ -31,6 +31,7 @@ pub mod submitted_once;
 pub mod taken_over_in_time;
 pub mod ticks_fire_once;
 pub mod unfit_part_with_all;
+pub mod unique_keys;
 pub mod voters_are_odd;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,7 +149,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
     named.by("nobody_starves", nobody_starves::check(world))?;
     named.by("jobs_are_fired", jobs_are_fired::check(world))?;
     world.jobs.nodes.extend(world.index.keys());
-    let World { hosts, images, furthest, ledger, jobs, looked_at, now, .. } = world;
+    let World { hosts, images, furthest, ledger, jobs, looked_at, now, plan, .. } = world;
     let mut ended = Vec::new();
     let mut sights = BTreeSet::new();
     for (host, one) in hosts.iter().enumerate() {
@@ -169,6 +170,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
                     let expires = may_be_given_up(&record.template.options);
                     ledger.meets(task, expires, jobs.may_stop(task, *now));
                 }
+                named.by("unique_keys", unique_keys::check(partition, plan.partitions))?;
                 let fresh = finished_stays::check_copy(ledger, &copy, partition);
                 for (task, record) in partition.records() {
                     ledger.counts(task, record.crashes());

@@ -148,6 +148,7 @@ impl Sabotage {
                 Defect::ForgetRefusals | Defect::IgnoreFence => {
                     &["leased_runs_only", "second_run_after_loss"]
                 }
+                Defect::FreeKey => &["unique_keys"],
                 Defect::HoldOn => &["unfit_part_with_all"],
                 Defect::LostHolds => {
                     &["every_task_ends", "leased_runs_only", "second_run_after_loss"]
@@ -281,6 +282,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         | Defect::DoubleStart
         | Defect::ForgetUnfinished
         | Defect::ForgetVote
+        | Defect::FreeKey
         | Defect::LeakSlot
         | Defect::LocalTime
         | Defect::NoPause

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use umbel_protocol::id::{TaskId, Token};
-use umbel_protocol::task::{Failure, FailureKind, Options, Outcome, Template};
+use umbel_protocol::task::{
+    Failure, FailureKind, Options, Outcome, Template, UniquePolicy, UniqueScope,
+};
 use umbel_protocol::time::{Span, Wall};
 use umbel_protocol::wire::{Declaration, Profile, Queue};
 use xxhash_rust::xxh3::xxh3_64;
@@ -190,6 +192,18 @@ fn draw_rarer(options: &mut Options, rng: &mut ChaCha8Rng) {
         4 => {
             options.at_most_once = Some(true);
             options.attempts_max = None;
+        }
+        5..7 => {
+            options.unique_scope = Some(match millis(0, 3).as_millis() {
+                0 => UniqueScope::UntilStarted,
+                1 => UniqueScope::UntilFinished,
+                _ => UniqueScope::For(Span::from_millis(4_000)),
+            });
+            options.unique_policy = Some(match millis(0, 3).as_millis() {
+                0 => UniquePolicy::Existing,
+                1 => UniquePolicy::Replace,
+                _ => UniquePolicy::Refuse,
+            });
         }
         _ => {}
     }

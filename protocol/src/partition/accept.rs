@@ -9,10 +9,11 @@ use bytes::Bytes;
 use super::apply::Tokens;
 use super::hand::Hand;
 use super::tally::Tally;
+use super::uniques::Uniques;
 use super::{Change, Grant, Partition, Refusal};
 use crate::id::Lessee;
-use crate::limits::{BATCH_TASKS_MAX, DELAY_MAX, ID_AHEAD_MAX};
-use crate::task::{Batch, Lease, Phase, Record, Row, Template};
+use crate::limits::{BATCH_TASKS_MAX, DELAY_MAX, ID_AHEAD_MAX, UNIQUES_KEPT_MAX};
+use crate::task::{Batch, Lease, Phase, Record, Row, State, Template, UniquePolicy, UniqueScope};
 
 impl Partition {
     pub(super) fn accept(
@@ -91,6 +92,17 @@ impl Partition {
         if self.tally.open >= self.limits.tasks || self.tally.bytes >= self.limits.bytes {
             return Err(Refusal::Overloaded);
         }
+        let has_key = row.particulars.as_ref().is_some_and(|said| said.unique_key.is_some());
+        let place = if has_key {
+            drop(place);
+            self.claim_key(row, template.said, changes)?;
+            match self.records.entry(id) {
+                Entry::Vacant(place) => place,
+                Entry::Occupied(_) => unreachable!("nothing is taken in meanwhile"),
+            }
+        } else {
+            place
+        };
         let template = template.stored(&mut self.templates, &mut self.tally);
         self.order_next += 1;
         // A copy of its own: a slice would keep what it was cut from alive as long as the record.
@@ -109,15 +121,53 @@ impl Partition {
                 Some(lessee) => {
                     let token = tokens.take();
                     let lease = Lease { lessee, token, since: self.now, cancelling: false };
-                    let Self { now, limits, version, ref mut tally, .. } = *self;
+                    let Self { now, limits, version, ref mut tally, ref mut uniques, .. } = *self;
                     let task = id;
-                    Hand { task, record, now, limits, version, tally, changes }.grant(lease);
+                    Hand { task, record, now, limits, version, tally, uniques, changes }
+                        .grant(lease);
                 }
                 None => changes.push(Change::Ready { task: id }),
             }
         }
         self.tally.add(record);
+        self.uniques.takes(id, record);
         Ok(Taken::Anew)
+    }
+
+    /// Sees to it that the unique key of `row` is free.
+    ///
+    /// # Errors
+    /// When another task holds it, and keeps it.
+    fn claim_key(
+        &mut self,
+        row: &Row,
+        template: &Template,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Refusal> {
+        let Some(key) = Uniques::key(&template.name, row.particulars.as_deref()) else {
+            return Ok(());
+        };
+        let is_kept = matches!(template.options.unique_scope(), UniqueScope::For(_));
+        if is_kept && self.uniques.kept() >= UNIQUES_KEPT_MAX {
+            return Err(Refusal::Overloaded);
+        }
+        let Some(task) = self.uniques.holder(&key, self.now) else {
+            return Ok(());
+        };
+        let state = self.records.get(&task).map(Record::state);
+        match template.options.unique_policy() {
+            UniquePolicy::Existing => Err(Refusal::Exists { task }),
+            UniquePolicy::Refuse => Err(Refusal::NotUnique { task }),
+            UniquePolicy::Replace if state == Some(State::Leased) => {
+                Err(Refusal::NotUnique { task })
+            }
+            UniquePolicy::Replace => {
+                if matches!(state, Some(State::Scheduled | State::Ready)) {
+                    self.take(task, changes, |hand| hand.replace(row.id));
+                }
+                Ok(())
+            }
+        }
     }
 }
 

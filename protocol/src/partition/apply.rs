@@ -16,6 +16,7 @@ impl Partition {
         self.version = self.version.max(proposal.version);
         self.now = self.now.max(proposal.at);
         self.cut_finished();
+        self.uniques.pass(self.now);
         let mut tokens = Tokens { next: Token { term, index, position: 0 } };
         let mut accepts = 0;
         for command in proposal.commands {

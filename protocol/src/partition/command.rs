@@ -184,6 +184,18 @@ pub enum Refusal {
     /// It is to start later than a task may wait. Since version 3.
     #[error("it is to start more than {} days from now; submit it later", DELAY_MAX.as_millis() / DAY)]
     TooFar,
+    /// A task with its unique key is there, and is what its caller gets. Since version 3.
+    #[error("a task with this unique key is there already: {task}")]
+    Exists {
+        /// That one.
+        task: TaskId,
+    },
+    /// A task with its unique key is there, and stays. Since version 3.
+    #[error("a task with this unique key is there already, and is not replaced: {task}")]
+    NotUnique {
+        /// That one.
+        task: TaskId,
+    },
 }
 
 /// What came of a command.

@@ -1,6 +1,7 @@
 //! One record in hand: all that may become of it, with every count and every change told.
 
 use super::tally::Tally;
+use super::uniques::Uniques;
 use super::{Change, Partition};
 use crate::id::TaskId;
 use crate::limits::{
@@ -8,7 +9,7 @@ use crate::limits::{
 };
 use crate::sabotage::{self, Defect};
 use crate::task::{
-    Failure, Lease, Phase, RUN_ERROR_WEIGHT, Record, Run, RunEnd, State, Transition,
+    Failure, FailureKind, Lease, Phase, RUN_ERROR_WEIGHT, Record, Run, RunEnd, State, Transition,
 };
 use crate::time::{Span, Wall};
 
@@ -22,6 +23,7 @@ pub(super) struct Hand<'a> {
     /// That of the state.
     pub(super) version: u16,
     pub(super) tally: &'a mut Tally,
+    pub(super) uniques: &'a mut Uniques,
     pub(super) changes: &'a mut Vec<Change>,
 }
 
@@ -33,13 +35,15 @@ impl Partition {
         changes: &mut Vec<Change>,
         act: impl FnOnce(&mut Hand<'_>) -> R,
     ) -> Option<R> {
-        let Self { now, limits, version, ref mut records, ref mut tally, .. } = *self;
+        let Self { now, limits, version, ref mut records, ref mut tally, ref mut uniques, .. } =
+            *self;
         let record = records.get_mut(&task)?;
         tally.subtract(record);
-        let mut hand = Hand { task, record, now, limits, version, tally, changes };
+        let mut hand = Hand { task, record, now, limits, version, tally, uniques, changes };
         let result = act(&mut hand);
-        let Hand { record, tally, .. } = hand;
+        let Hand { record, tally, uniques, .. } = hand;
         tally.add(record);
+        uniques.look_again(task, record);
         Some(result)
     }
 }
@@ -171,6 +175,14 @@ impl Hand<'_> {
     /// Whether the task is never started twice.
     pub(super) fn is_at_most_once(&self) -> bool {
         self.record.template.options.is_at_most_once() && !sabotage::has(Defect::LeaseTwice)
+    }
+
+    /// Ends the task, which waits, because another takes its place.
+    pub(super) fn replace(&mut self, by: TaskId) {
+        let reason = format!("replaced by task {by}, which has the same unique key");
+        self.record.history_mut().failure =
+            Some(Box::new(Failure::new(FailureKind::Dropped, reason)));
+        self.finish(Transition::Cancel, Phase::Cancelled);
     }
 
     /// Ends the task for good: it will not be tried again.

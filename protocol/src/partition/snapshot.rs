@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::Partition;
 use super::jobs::{Jobs, JobsImage};
+use super::uniques::{KeptImage, Uniques};
 use crate::id::{PartitionId, TaskId};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::sabotage::{self, Defect};
@@ -19,7 +19,6 @@ use crate::time::Wall;
 use crate::wire::{DecodeError, decode_from, encode_for, grown};
 
 /// What is written. Templates are written once, in the order in which records first use them.
-#[derive(Serialize, Deserialize)]
 struct Image {
     id: PartitionId,
     now: Wall,
@@ -29,7 +28,11 @@ struct Image {
     templates: Vec<Template>,
     records: Vec<RecordImage>,
     stubs: Vec<(TaskId, State)>,
+    uniques: Vec<KeptImage>,
 }
+
+grown!(Image { id, now, dedup_floor, order_next, finish_next, templates, records, stubs }
+    since 3 { uniques = Vec::new() });
 
 struct RecordImage {
     id: TaskId,
@@ -77,6 +80,7 @@ impl Partition {
             templates,
             records,
             stubs: self.stubs.iter().map(|(id, state)| (*id, *state)).collect(),
+            uniques: self.uniques.to_image(),
         };
         let jobs = (!self.jobs.is_empty() && !sabotage::has(Defect::ForgetJobs))
             .then(|| self.jobs.to_image());
@@ -118,6 +122,7 @@ impl Partition {
         partition.dedup_floor = image.dedup_floor;
         partition.order_next = image.order_next;
         partition.tally.finish_next = image.finish_next;
+        partition.uniques = Uniques::from_image(image.uniques);
         partition.stubs = image.stubs.into_iter().collect();
         let mut finished = BTreeMap::new();
         for image in image.records {
@@ -145,6 +150,7 @@ impl Partition {
                 let order = record.history.as_ref().map_or(0, |history| history.finish_order);
                 finished.insert(order, image.id);
             }
+            partition.uniques.restore(image.id, &record);
             partition.records.insert(image.id, record);
         }
         for task in finished.into_values() {

@@ -34,7 +34,14 @@ impl Tally {
             let Finished { tasks, bytes } = &self.finished[shelf];
             Room { tasks: tasks.len(), bytes: *bytes }
         };
-        Fill { open: self.open, finished: Shelves::of(room), stubs, bytes: self.bytes, job_bytes }
+        Fill {
+            open: self.open,
+            finished: Shelves::of(room),
+            stubs,
+            bytes: self.bytes,
+            job_bytes,
+            unique_bytes: 0,
+        }
     }
 
     /// Bytes of all finished records.

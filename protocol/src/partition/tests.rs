@@ -23,6 +23,7 @@ mod report;
 mod retry;
 mod sights;
 mod snapshot;
+mod unique;
 mod years;
 
 use std::collections::BTreeSet;
@@ -35,7 +36,7 @@ use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::limits::{CRASH_HOLD, CRASH_SPREAD, CRASHES_MAX, RUNS_KEPT_MAX};
 use crate::task::{
     Batch, Failure, FailureKind, History, Lease, Options, Outcome, Particulars, Phase, Record, Row,
-    RunEnd, State, Template,
+    RunEnd, State, Template, UniquePolicy, UniqueScope,
 };
 use crate::time::{Span, Wall};
 
@@ -249,6 +250,20 @@ fn assert_counted(partition: &Partition) {
             );
         }
     }
+    let holds = partition.records().filter_map(|(id, record)| {
+        let key = record.particulars.as_ref()?.unique_key.as_ref()?;
+        let waits = matches!(record.state(), State::Scheduled | State::Ready);
+        let is_held = match record.template.options.unique_scope() {
+            UniqueScope::UntilStarted => waits && !record.waits_again(),
+            UniqueScope::UntilFinished | UniqueScope::For(_) => !is_final(&record),
+        };
+        is_held.then(|| (format!("{}\0{key}", record.template.name), id))
+    });
+    let holds: Vec<(String, TaskId)> = holds.collect();
+    let mut held: Vec<_> =
+        partition.uniques.held().map(|(key, task)| (key.to_owned(), task)).collect();
+    held.sort_by_key(|(_, task)| *task);
+    assert_eq!(held, holds, "each key is held by one task");
     for (stub, state) in &partition.stubs {
         assert!(state.is_final(), "{stub} was forgotten before its end");
         assert!(partition.record(*stub).is_none(), "{stub} is there and forgotten");

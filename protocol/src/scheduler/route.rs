@@ -171,6 +171,9 @@ impl Scheduler {
         if self.meta.is_some() && !self.all_understand(batch.needs_version()) {
             return Err(RequestError::NotUpgraded);
         }
+        if let Some(meta) = &self.meta {
+            batch.check_places(meta.partitions)?;
+        }
         let templates = self.complete(batch)?;
         if let Some(Open { ask: Ask::Submit { batch, .. }, .. }) = self.asks.open.get_mut(&id)
             && batch.templates != templates

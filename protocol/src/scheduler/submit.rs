@@ -55,7 +55,7 @@ impl Scheduler {
     pub(super) fn submit(&mut self, origin: Origin, batch: Arc<Batch>, wait: bool) {
         // Requests of this node's own callers were checked when they came.
         if let Origin::Peer(..) = origin
-            && let Err(error) = batch.check()
+            && let Err(error) = batch.check().and_then(|()| batch.check_places(self.partitions()))
         {
             return self.answer(origin, Answer::Failed(error.into()));
         }

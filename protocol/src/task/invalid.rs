@@ -80,6 +80,17 @@ pub enum InvalidBatch {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// The id of a task with a key is of another partition than the key. Since version 3.
+    #[error(
+        "the id {row} does not go with the key of its task, which lives in {partition}; leave the id out, \
+         or make it for the key"
+    )]
+    Misplaced {
+        /// The task.
+        row: TaskId,
+        /// Where tasks with that key live.
+        partition: PartitionId,
+    },
 }
 
 impl InvalidBatch {

@@ -1,6 +1,6 @@
 //! How a task is treated: all that can be asked for, with its limits.
 
-use super::InvalidBatch;
+use super::{InvalidBatch, UniquePolicy, UniqueScope};
 use crate::limits::{
     ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
     CRASHES_ALLOWED_MAX, CRASHES_MAX, DELAY_MAX,
@@ -46,6 +46,11 @@ pub struct Options {
     /// Whether it is never started twice, whatever happens: it is dead as soon as its only run fails or
     /// is lost.
     pub at_most_once: Option<bool>,
+    /// For how long it keeps others with its [unique key](super::Particulars::unique_key) out;
+    /// [`UniqueScope::UntilFinished`] unless said.
+    pub unique_scope: Option<UniqueScope>,
+    /// What becomes of it while another with its key is there; [`UniquePolicy::Existing`] unless said.
+    pub unique_policy: Option<UniquePolicy>,
 }
 
 grown!(Options {
@@ -57,6 +62,8 @@ grown!(Options {
     backoff_list = None,
     crashes_max = None,
     at_most_once = None,
+    unique_scope = None,
+    unique_policy = None,
 });
 
 impl Options {
@@ -88,6 +95,18 @@ impl Options {
     #[must_use]
     pub fn is_at_most_once(&self) -> bool {
         self.at_most_once.unwrap_or(false)
+    }
+
+    /// For how long it keeps others with its unique key out.
+    #[must_use]
+    pub fn unique_scope(&self) -> UniqueScope {
+        self.unique_scope.unwrap_or_default()
+    }
+
+    /// What becomes of it while another with its unique key is there.
+    #[must_use]
+    pub fn unique_policy(&self) -> UniquePolicy {
+        self.unique_policy.unwrap_or_default()
     }
 
     /// Pause before the first retry.
@@ -140,12 +159,14 @@ impl Options {
     /// No fewer bytes than they take on the wire and in the log, with every integer at its longest.
     #[must_use]
     pub const fn weight(&self) -> usize {
-        let mut late = 6;
+        let mut late = 8;
         late += if self.expires.is_some() { 9 } else { 0 };
         late += if self.deadline.is_some() { 9 } else { 0 };
         late += if self.soft_limit.is_some() { 9 } else { 0 };
         late += if self.crashes_max.is_some() { 3 } else { 0 };
         late += if self.at_most_once.is_some() { 1 } else { 0 };
+        late += if self.unique_scope.is_some() { 1 + 9 } else { 0 };
+        late += if self.unique_policy.is_some() { 1 } else { 0 };
         (2 + 9 + 4 + 3 * 10 + 10) + late + self.list_weight()
     }
 
@@ -182,6 +203,10 @@ impl Options {
             let shortest = Span::from_millis(1);
             let span = span.unwrap_or(shortest);
             in_range(what, &(shortest..=DELAY_MAX), span, "1 ms to 366 days")?;
+        }
+        if let UniqueScope::For(span) = self.unique_scope() {
+            let shortest = Span::from_millis(1);
+            in_range("unique_for", &(shortest..=DELAY_MAX), span, "1 ms to 366 days")?;
         }
         self.check_backoff_list()?;
         self.check_conflicts()

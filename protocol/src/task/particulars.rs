@@ -1,8 +1,11 @@
 //! What is said of one task alone, and would be of no use in a template that many share.
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{InvalidBatch, Template};
+use crate::id::PartitionId;
+use crate::limits::KEY_BYTES_MAX;
 use crate::time::Wall;
 
 /// What is said of one task alone. Most tasks have nothing of the kind. Since version 3.
@@ -11,16 +14,34 @@ pub struct Particulars {
     /// When it may start at the earliest, in partition time; in place of a
     /// [delay](super::Options::delay).
     pub not_before: Option<Wall>,
+    /// Of all tasks of its name with this key there is one at a time, as its
+    /// [scope](super::Options::unique_scope) and its [policy](super::Options::unique_policy) say. All of
+    /// them live in [one partition](Particulars::partition). 1 to [`KEY_BYTES_MAX`] bytes.
+    pub unique_key: Option<Box<str>>,
 }
 
 impl Particulars {
     /// Nothing at all.
-    pub const NONE: Self = Self { not_before: None };
+    pub const NONE: Self = Self { not_before: None, unique_key: None };
 
     /// The same in a box, unless there is nothing in it.
     #[must_use]
     pub fn boxed(self) -> Option<Box<Self>> {
         (self != Self::NONE).then(|| Box::new(self))
+    }
+
+    /// The partition in which a task called `name` must live, of so many, if it has a key: who decides
+    /// about a key must know all tasks that have it.
+    #[must_use]
+    pub fn partition(&self, name: &str, partitions: u16) -> Option<PartitionId> {
+        let key = self.unique_key.as_ref()?;
+        let mut bytes = Vec::with_capacity(name.len() + 1 + key.len());
+        bytes.extend_from_slice(name.as_bytes());
+        // No name has a zero in it.
+        bytes.push(0);
+        bytes.extend_from_slice(key.as_bytes());
+        let place = xxh3_64(&bytes) % u64::from(partitions.max(1));
+        u16::try_from(place).ok().map(PartitionId)
     }
 
     /// Refuses what cannot be meant of a task of `template`.
@@ -34,16 +55,30 @@ impl Particulars {
                 "both say when it may start; give one of them",
             ));
         }
+        if let Some(key) = &self.unique_key
+            && !(1..=KEY_BYTES_MAX).contains(&key.len())
+        {
+            return Err(InvalidBatch::Option {
+                what: "unique_key".to_owned(),
+                range: format!("1 to {KEY_BYTES_MAX} bytes long"),
+            });
+        }
         Ok(())
     }
 
     /// No fewer bytes than they take on the wire, in the log and in a snapshot, and about what they take
     /// in memory.
     #[must_use]
-    pub const fn weight(&self) -> usize {
-        PARTICULARS_WEIGHT
+    pub fn weight(&self) -> usize {
+        // A key is also in the index of those.
+        let unique = self.unique_key.as_ref().map_or(0, |key| 2 * key.len() + UNIQUE_WEIGHT);
+        PARTICULARS_WEIGHT + unique
     }
 }
 
-/// Without the texts in them. Part of the log's meaning, as [`limits`](crate::limits) explains.
-pub(crate) const PARTICULARS_WEIGHT: usize = 64;
+// Parts of the log's meaning, as [`limits`](crate::limits) explains.
+
+/// Without the texts in them.
+const PARTICULARS_WEIGHT: usize = 64;
+/// The place of a key among others.
+const UNIQUE_WEIGHT: usize = 96;

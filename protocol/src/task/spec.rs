@@ -71,6 +71,23 @@ impl Batch {
         Ok(())
     }
 
+    /// Refuses tasks whose keys live elsewhere, in a cluster with so many partitions.
+    ///
+    /// # Errors
+    /// The first one.
+    pub fn check_places(&self, partitions: u16) -> Result<(), InvalidBatch> {
+        for row in &self.rows {
+            let (Some(particulars), Some(template)) = (&row.particulars, self.template(row)) else {
+                continue;
+            };
+            let partition = particulars.partition(&template.name, partitions);
+            if let Some(partition) = partition.filter(|place| *place != row.id.partition()) {
+                return Err(InvalidBatch::Misplaced { row: row.id, partition });
+            }
+        }
+        Ok(())
+    }
+
     /// No fewer bytes than it takes on the wire and in the log.
     #[must_use]
     pub fn weight(&self) -> usize {

@@ -45,6 +45,10 @@ pub struct FilledIn {
     pub crashes_max: bool,
     /// See [`Options::at_most_once`].
     pub at_most_once: bool,
+    /// See [`Options::unique_scope`].
+    pub unique_scope: bool,
+    /// See [`Options::unique_policy`].
+    pub unique_policy: bool,
 }
 
 grown!(FilledIn { queue, priority, attempts_max, backoff_first, backoff_max } since 3 {
@@ -53,6 +57,8 @@ grown!(FilledIn { queue, priority, attempts_max, backoff_first, backoff_max } si
     backoff_list = false,
     crashes_max = false,
     at_most_once = false,
+    unique_scope = false,
+    unique_policy = false,
 });
 
 /// Does something for each option that a declaration may fill in.
@@ -67,6 +73,8 @@ macro_rules! each_option {
         $do!(backoff_list);
         $do!(crashes_max);
         $do!(at_most_once);
+        $do!(unique_scope);
+        $do!(unique_policy);
     };
 }
 
@@ -75,7 +83,7 @@ impl Template {
     pub const QUEUE_DEFAULT: &'static str = "default";
 
     /// Beyond its names and options: two lengths, and which options were filled in.
-    const FIXED: usize = 2 * 3 + 5 + 5;
+    const FIXED: usize = 2 * 3 + 5 + 7;
 
     /// Tasks called `name`, in the queue and with the options that they are declared with.
     #[must_use]

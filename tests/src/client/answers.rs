@@ -10,7 +10,9 @@ use umbel_protocol::wire::{Answer, RequestError};
 
 use super::{Kind, Sort, Submission};
 use crate::invariants::linearizable_tasks::{self, Told};
-use crate::invariants::{finished_stays, nothing_unsynced_is_promised, submitted_once};
+use crate::invariants::{
+    finished_stays, nothing_unsynced_is_promised, submitted_once, unique_keys,
+};
 use crate::plan::SECOND;
 use crate::work::Script;
 use crate::world::World;
@@ -171,6 +173,12 @@ impl World {
                 Refusal::Conflict => self.saw("conflict"),
                 Refusal::TooEarly => self.saw("too early"),
                 Refusal::TooOld => self.saw("too old"),
+                Refusal::Exists { task: other } | Refusal::NotUnique { task: other } => {
+                    self.saw("key is taken");
+                    let template = batch.template(&batch.rows[place]);
+                    let right = unique_keys::on_refused(self, task, *other, template);
+                    self.must("unique_keys", right);
+                }
                 Refusal::Overloaded | Refusal::TooFar | Refusal::WrongPartition => {}
             }
             let right = submitted_once::on_refused(self, task, *refusal, impostor, early);

@@ -146,6 +146,11 @@ fn ended_as_scripted(
         Phase::Cancelled if last == Some(RunEnd::Dropped) => {
             claim(script.manner == Manner::Drops, "it has something to do")?;
         }
+        Phase::Cancelled if is_replaced(history) => {
+            let particulars = record.particulars.as_ref();
+            let has_key = particulars.is_some_and(|said| said.unique_key.is_some());
+            claim(has_key && !log.stopped, "nothing can take its place")?;
+        }
         Phase::Cancelled => {
             claim(log.cancel_asked, "nobody asked for it")?;
             claim(history.cancelled, "the wish is not on record")?;
@@ -163,6 +168,12 @@ fn ended_as_scripted(
     // A deadline that comes while it runs is a failure, too.
     let stopped = u32::from(last == Some(RunEnd::Failed(FailureKind::Deadline)));
     claim(failures <= fails.min(u32::from(attempts_max)) + stopped, "it does not fail so often")
+}
+
+/// Whether another task took its place.
+fn is_replaced(history: &History) -> bool {
+    let why = history.failure.as_ref().filter(|why| why.kind == FailureKind::Dropped);
+    why.is_some_and(|why| why.message.starts_with("replaced by"))
 }
 
 /// Whether a run of `task` was seen to succeed, on a node that nobody took to be lost since.

@@ -81,7 +81,12 @@ pub const fn of_row(refusal: Option<Refusal>) -> Option<Told> {
         Some(Refusal::Conflict) => Some(Told::Conflict),
         Some(Refusal::TooOld) => Some(Told::TooOld),
         Some(
-            Refusal::Overloaded | Refusal::TooEarly | Refusal::TooFar | Refusal::WrongPartition,
+            Refusal::Exists { .. }
+            | Refusal::NotUnique { .. }
+            | Refusal::Overloaded
+            | Refusal::TooEarly
+            | Refusal::TooFar
+            | Refusal::WrongPartition,
         ) => None,
     }
 }

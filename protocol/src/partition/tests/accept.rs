@@ -288,7 +288,7 @@ fn the_line_is_first_come_first_served() {
 }
 
 fn row_at(id: TaskId, not_before: Wall) -> Row {
-    let particulars = Particulars { not_before: Some(not_before) }.boxed();
+    let particulars = Particulars { not_before: Some(not_before), ..Particulars::NONE }.boxed();
     Row { particulars, ..Row::new(id, 0, args()) }
 }
 

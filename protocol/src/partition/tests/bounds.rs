@@ -103,6 +103,8 @@ fn apart(count: usize) -> Template {
         backoff_list: Some(vec![Span::from_micros(u64::MAX / 8); BACKOFF_LIST_MAX]),
         crashes_max: Some(CRASHES_ALLOWED_MAX),
         at_most_once: Some(false),
+        unique_scope: Some(UniqueScope::For(Span::from_micros(u64::MAX / 8))),
+        unique_policy: Some(UniquePolicy::Refuse),
     };
     Template { name: name("n"), queue: name("q"), options, filled_in: FilledIn::default() }
 }

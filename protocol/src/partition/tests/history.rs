@@ -221,7 +221,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-const KINDS: u8 = 11;
+const KINDS: u8 = 14;
 
 /// The specification of kind `kind` of a task made at `made_at`.
 fn template(kind: u8, made_at: Wall) -> Template {
@@ -241,7 +241,25 @@ fn template(kind: u8, made_at: Wall) -> Template {
         7 => with(Options { expires: Some(ms(30_000)), ..Options::default() }),
         8 => with(Options { backoff_list: Some(vec![ms(0), ms(3_000)]), ..Options::default() }),
         9 => with(Options { crashes_max: Some(2), ..tried(4).options }),
+        10 => unique(UniqueScope::UntilFinished, UniquePolicy::Existing),
+        11 => unique(UniqueScope::UntilStarted, UniquePolicy::Refuse),
+        12 => unique(UniqueScope::For(ms(30_000)), UniquePolicy::Replace),
         _ => Template { queue: "mail".to_owned(), ..tried(9) },
+    }
+}
+
+fn unique(scope: UniqueScope, policy: UniquePolicy) -> Template {
+    let (unique_scope, unique_policy) = (Some(scope), Some(policy));
+    with(Options { unique_scope, unique_policy, ..tried(2).options })
+}
+
+/// What is said of task `task` of kind `kind` alone.
+fn particulars(kind: u8, task: TaskId) -> Particulars {
+    let kind = kind % KINDS;
+    let key = if task.bits().is_multiple_of(3) { "rare" } else { "often" };
+    Particulars {
+        not_before: (kind == 7).then(|| task.made_at() + ms(9_000)),
+        unique_key: (10..13).contains(&kind).then(|| key.into()),
     }
 }
 
@@ -356,8 +374,8 @@ impl Scribe {
                 let rows: Vec<_> = rows.iter().map(|id| self.row(*id)).collect();
                 let said: Vec<_> = rows.iter().map(|(id, template, _)| (*id, template)).collect();
                 let mut batch = batch(&said);
-                for (row, (_, _, not_before)) in batch.rows.iter_mut().zip(&rows) {
-                    row.particulars = Particulars { not_before: *not_before }.boxed();
+                for (row, (_, _, particulars)) in batch.rows.iter_mut().zip(rows) {
+                    row.particulars = particulars.boxed();
                 }
                 let slots =
                     slots.iter().map(|(by, rows)| Grant { lessee: lessee(*by), rows: *rows });
@@ -461,7 +479,7 @@ impl Scribe {
         }))
     }
 
-    fn row(&mut self, id: Id) -> (TaskId, Template, Option<Wall>) {
+    fn row(&mut self, id: Id) -> (TaskId, Template, Particulars) {
         let (task, kind) = match id {
             Id::New { kind } => {
                 self.tasks.push((self.owner.id(), kind));
@@ -477,11 +495,11 @@ impl Scribe {
             Id::OfAnotherPartition => (TaskId::new(self.owner.clock, PartitionId(1), 1), 0),
             Id::TooFar => (self.owner.id(), 0),
         };
-        let not_before = match id {
-            Id::TooFar => Some(task.made_at() + DELAY_MAX + ms(1_000_000)),
-            _ => (kind % KINDS == 7).then(|| task.made_at() + ms(9_000)),
-        };
-        (task, template(kind, task.made_at()), not_before)
+        let mut particulars = particulars(kind, task);
+        if matches!(id, Id::TooFar) {
+            particulars.not_before = Some(task.made_at() + DELAY_MAX + ms(1_000_000));
+        }
+        (task, template(kind, task.made_at()), particulars)
     }
 
     /// One of the tasks that were handed in, more likely one of the last.

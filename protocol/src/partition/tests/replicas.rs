@@ -83,7 +83,7 @@ fn generated_logs_reach_all_there_is() {
     let mut runner = TestRunner::deterministic();
     let logs = logs();
     let mut sights = Sights::default();
-    for _ in 0..400 {
+    for _ in 0..1_000 {
         let log = logs.new_tree(&mut runner).unwrap().current();
         let mut past = Past::default();
         audited(&log, |entry, changes, partition| {

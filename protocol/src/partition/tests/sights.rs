@@ -7,7 +7,7 @@ use super::*;
 use crate::job::{Source, Verdict};
 
 /// All that generated logs must bring about for what they prove to mean anything.
-pub(super) const WANTED: [&str; 53] = [
+pub(super) const WANTED: [&str; 56] = [
     "a cancelled task",
     "a clock that goes back",
     "a conflict",
@@ -44,7 +44,10 @@ pub(super) const WANTED: [&str; 53] = [
     "a success",
     "a success before the stop",
     "a success that stops a run",
+    "a task of a key that is taken",
+    "a task that gets another",
     "a task that is known",
+    "a task that is replaced",
     "a task that never ran",
     "a task that tells of a job",
     "a task too old to be known",
@@ -204,6 +207,8 @@ impl Sights {
                 Refusal::TooEarly => "an id too early",
                 Refusal::WrongPartition => "an id of another partition",
                 Refusal::TooFar => "one that is to wait too long",
+                Refusal::Exists { .. } => "a task that gets another",
+                Refusal::NotUnique { .. } => "a task of a key that is taken",
             });
         }
     }
@@ -265,6 +270,14 @@ impl Sights {
             Phase::Dead(_) if is_leased_by_name(entry, task) => "a death after the hold",
             Phase::Dead(_) if was_closed => "a death of proved crashes",
             Phase::Dead(_) => "a death by explanation",
+            Phase::Cancelled
+                if record.history.as_ref().is_some_and(|history| {
+                    !history.cancelled
+                        && history.runs.last().is_none_or(|run| run.end != RunEnd::Dropped)
+                }) =>
+            {
+                "a task that is replaced"
+            }
             Phase::Cancelled => "a cancelled task",
             Phase::Expired => "an expired task",
             Phase::Scheduled { .. } | Phase::Ready | Phase::Leased(_) => "an end that is none",

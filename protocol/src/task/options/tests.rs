@@ -71,7 +71,8 @@ fn a_task_waits_for_one_time_only() {
     let mut template = Template::new("add");
     template.options.delay = ms(5);
     let id = crate::id::TaskId::new(Wall::from_millis(7), crate::id::PartitionId(0), 1);
-    let particulars = Particulars { not_before: Some(Wall::from_millis(9)) }.boxed();
+    let particulars =
+        Particulars { not_before: Some(Wall::from_millis(9)), ..Particulars::NONE }.boxed();
     let row = Row { particulars, ..Row::new(id, 0, bytes::Bytes::new()) };
     let batch = Batch { templates: vec![template], rows: vec![row] };
     let told = batch.check().expect_err("which of the two?").to_string();

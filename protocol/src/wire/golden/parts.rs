@@ -35,7 +35,7 @@ golden! {
         Alert, NoteUnreported,
     }
     Loss { Restarted, Unheard }
-    Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition, TooFar }
+    Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition, TooFar, Exists, NotUnique }
     MetaCommand { Join, Drain, Forget, Raise, Label, File }
     JoinRefusal { OtherCluster, NameTaken, Full, Forgotten }
     PartingRefusal { NoMember, LastOne, InUse }
@@ -50,6 +50,7 @@ golden! {
     RunEnd { Cancelled, CutOff, Failed, Lost, NeverHad, Succeeded, Unheard, Dropped, Snoozed }
     InvalidBatch {
         ArgsTooLarge, Name, NoTemplate, Option, TooManyBytes, TooManyTasks, Partition, Derived, Conflicting,
+        Misplaced,
     }
 }
 
@@ -116,6 +117,8 @@ fn in_the_log_of_a_partition() {
         Refusal::TooEarly,
         Refusal::WrongPartition,
         Refusal::TooFar,
+        Refusal::Exists { task: task(1) },
+        Refusal::NotUnique { task: task(1) },
     ]);
 }
 
@@ -208,6 +211,7 @@ fn of_a_task() {
         InvalidBatch::TooManyTasks { tasks: 5_000 },
         InvalidBatch::Partition { partition: PARTITION, partitions: 256 },
         InvalidBatch::Derived { row: TaskId::derived(AT, PARTITION, 1) },
+        InvalidBatch::Misplaced { row: task(1), partition: PARTITION },
         InvalidBatch::Conflicting { what: "delay and at".into(), why: "give one".into() },
     ]);
 }

@@ -14,7 +14,7 @@ use crate::membership::{Condition, Liveness};
 use crate::meta::{JobsFile, Join, Member, Meta};
 use crate::task::{
     Batch, Failure, FailureKind, FilledIn, Options, Particulars, Row, RunEnd, RunView, State,
-    Template, View,
+    Template, UniquePolicy, UniqueScope, View,
 };
 use crate::time::{Span, Wall};
 use crate::wire::MemberStatus;
@@ -48,13 +48,16 @@ pub(super) fn template() -> Template {
             backoff_list: Some(vec![Span::from_millis(13), Span::from_millis(14)]),
             crashes_max: Some(15),
             at_most_once: Some(true),
+            unique_scope: Some(UniqueScope::For(Span::from_millis(16))),
+            unique_policy: Some(UniquePolicy::Replace),
         },
         filled_in: FilledIn { priority: true, backoff_max: true, ..FilledIn::default() },
     }
 }
 
 pub(super) fn batch() -> Arc<Batch> {
-    let particulars = Particulars { not_before: Some(AT) }.boxed();
+    let particulars =
+        Particulars { not_before: Some(AT), unique_key: Some("user 7".into()) }.boxed();
     let rows = vec![Row { particulars, ..Row::new(task(1), 0, Bytes::from_static(b"[1,2]")) }];
     Arc::new(Batch { templates: vec![template()], rows })
 }
