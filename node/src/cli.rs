@@ -82,7 +82,7 @@ enum Command {
     /// Run a node until it is told to stop
     Node(node::NodeArgs),
     /// Submit a task, or one for each line of a file
-    Submit(submit::SubmitArgs),
+    Submit(Box<submit::SubmitArgs>),
     /// Show, wait for, cancel and list tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -129,7 +129,7 @@ fn run(command: Command) -> anyhow::Result<Done> {
         Command::Dev(args) => block_on(dev::run(args)),
         Command::Job(command) => block_on(job::run(command)),
         Command::Node(args) => block_on(node::run(args)),
-        Command::Submit(args) => block_on(submit::run(args)),
+        Command::Submit(args) => block_on(submit::run(*args)),
         Command::Task(command) => block_on(task::run(command)),
     }
 }

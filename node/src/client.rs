@@ -44,6 +44,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use umbel_protocol::id::{NodeId, TaskId};
 use umbel_protocol::limits::LIST_MAX;
+use umbel_protocol::partition::Refusal;
 use umbel_protocol::task::{Batch, Options, State, Template, View};
 use umbel_protocol::wire::{Answer, Ask, Ending, MemberStatus, Reloaded, Status, Welcome};
 
@@ -143,7 +144,8 @@ impl Client {
         }
     }
 
-    /// Submits a task. When this returns, the task is on the disks of a majority.
+    /// Submits a task. When this returns, the task is on the disks of a majority; or another one is that
+    /// has the same [unique key](Call::unique), and whose handle this is.
     ///
     /// # Errors
     /// The task was not taken in, or, with [`ClientError::NoAnswer`], that is not known.
@@ -173,8 +175,15 @@ impl Client {
         let submission = call.into_submission().map_err(ClientError::from)?;
         let (id, batch) = self.batch_of_one(submission).await?;
         let submitted = self.exchange().submit(Arc::new(batch), true, Until::Answered).await?;
-        if let Some((_, refusal)) = submitted.refused.first() {
-            return Err(ClientError::Refused { task: id, refusal: *refusal }.into());
+        match submitted.refused.first() {
+            // That one is what its caller gets.
+            Some((_, Refusal::Exists { task })) => {
+                return Handle::<R>::new(self.clone(), *task).result().await;
+            }
+            Some((_, refusal)) => {
+                return Err(ClientError::Refused { task: id, refusal: *refusal }.into());
+            }
+            None => {}
         }
         match submitted.endings.into_iter().find(|ending| ending.task == id) {
             Some(ending) => self.result_of(ending).await,
@@ -384,17 +393,24 @@ impl Client {
         let (id, batch) = self.batch_of_one(submission).await?;
         let submitted = self.exchange().submit(Arc::new(batch), false, self.within()).await?;
         match submitted.refused.first() {
+            Some((_, Refusal::Exists { task })) => Ok(*task),
             Some((_, refusal)) => Err(ClientError::Refused { task: id, refusal: *refusal }),
             None => Ok(id),
         }
     }
 
     async fn batch_of_one(&self, submission: Submission) -> Result<(TaskId, Batch), ClientError> {
-        let Submission { template, args, particulars, id } = submission;
-        let id = match id {
+        let id = match submission.id {
             Some(id) => id,
-            None => self.new_id().await?,
+            None => {
+                let directory = &self.inner.directory;
+                match directory.new_id_for_key(&submission, self.deadline()).await? {
+                    Some(id) => id,
+                    None => self.new_id().await?,
+                }
+            }
         };
+        let Submission { template, args, particulars, id: _ } = submission;
         let mut batch = Batch::one(id, template, args);
         if let [row] = batch.rows.as_mut_slice() {
             row.particulars = particulars;

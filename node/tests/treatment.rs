@@ -7,7 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use tokio::time::timeout;
-use umbel::{Call, Client, Context, Handle, Node, TaskError, TaskFailed, View};
+use umbel::{
+    Call, Client, Context, Handle, Node, TaskError, TaskFailed, TaskId, UniquePolicy, View,
+};
+use umbel_protocol::id::PartitionId;
 use umbel_protocol::task::{FailureKind, RunEnd, State};
 
 use self::cluster::PATIENCE;
@@ -130,4 +133,46 @@ async fn callers_say_when_and_how_often_and_for_how_long() {
     let error = client.submit(both).await.expect_err("which of the two?");
     assert!(error.to_string().contains("`delay` and `at`"), "{error}");
     node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_key_there_is_one_task_at_a_time() {
+    let (node, _dir) = node().await;
+    let client = node.client();
+    let later = |call: Call<u16>| call.delay(Duration::from_secs(3_600)).unique("a");
+
+    let first = submit(&client, "attempt", later).await;
+    assert_eq!(submit(&client, "attempt", later).await.id(), first.id(), "it is that one");
+    let many: Vec<_> = (0..3).map(|_| later(Call::<u16>::named("attempt", &()))).collect();
+    for handle in client.submit_batch(many).await {
+        assert_eq!(handle.expect("it is that one").id(), first.id());
+    }
+    let refused = later(Call::<u16>::named("attempt", &())).unique_policy(UniquePolicy::Refuse);
+    let error = client.submit(refused).await.expect_err("it is not the only one");
+    assert!(error.to_string().contains(&first.id().to_string()), "{error}");
+
+    let replaces = |call: Call<u16>| later(call).unique_policy(UniquePolicy::Replace);
+    let second = submit(&client, "attempt", replaces).await;
+    assert_ne!(second.id(), first.id());
+    let error = result(&first).await.expect_err("it was replaced");
+    assert!(
+        matches!(&error, TaskFailed::Dropped { reason, .. }
+        if reason.message.contains(&second.id().to_string())),
+        "{error}"
+    );
+
+    second.cancel().await.expect("it waits");
+    let third = client.run(Call::<u16>::named("attempt", &()).unique("a"));
+    assert_eq!(timeout(PATIENCE, third).await.expect("in time").expect("its key is free"), 1);
+
+    let misplaced = Call::<u16>::named("attempt", &()).unique("a").id(elsewhere(second.id()));
+    let error = client.submit(misplaced).await.expect_err("who decides would not know it");
+    assert!(error.to_string().contains("does not go with the key"), "{error}");
+    node.stop().await;
+}
+
+/// An id of another partition.
+fn elsewhere(id: TaskId) -> TaskId {
+    let other = PartitionId(u16::from(id.partition() == PartitionId(0)));
+    TaskId::new(id.made_at(), other, 1)
 }

@@ -74,16 +74,14 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     let Some(name) = name else { return Err(anyhow!("name a task, or a file with --from")) };
     let client = target.client().await?;
     let cannot = || format!("cannot submit {name:?}");
-    let id = match id {
-        Some(id) => *id,
-        None => client.new_id().await.with_context(cannot)?,
-    };
-    let submission = Submission {
+    let mut submission = Submission {
         template: settings.template(name),
         args: json_args,
         particulars: settings.particulars(),
-        id: Some(id),
+        id: *id,
     };
+    client.number(std::slice::from_mut(&mut submission)).await.with_context(cannot)?;
+    let id = submission.id.context("it was given one")?;
     let mut interrupts = Interrupts::listen()?;
     let submitted = tokio::select! {
         submitted = client.submit_all(vec![submission]) => submitted,
@@ -92,7 +90,10 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
             return Ok(Done::Interrupted);
         }
     };
-    if let Err(error) = submitted.into_iter().next().context("one task has one answer")? {
+    let taken = submitted.into_iter().next().context("one task has one answer")?;
+    // It may be another one, that has the same unique key.
+    let id = *taken.as_ref().unwrap_or(&id);
+    if let Err(error) = taken {
         let is_unknown = matches!(
             error,
             ClientError::NoAnswer { .. } | ClientError::Request(RequestError::Unknown)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use umbel_protocol::id::{PartitionId, TaskId};
 use umbel_protocol::limits::{ARGS_BYTES_MAX, BATCH_BYTES_MAX, BATCH_TASKS_MAX};
+use umbel_protocol::partition::Refusal;
 use umbel_protocol::task::{Batch, InvalidBatch, Row, Template};
 use umbel_protocol::wire::RequestError;
 
@@ -38,6 +39,10 @@ pub(super) async fn number(
     let share = submissions.len().div_ceil(SHARES).clamp(SHARE_MIN, BATCH_TASKS_MAX);
     let mut turn: Option<(PartitionId, usize)> = None;
     for submission in submissions.iter_mut().filter(|submission| submission.id.is_none()) {
+        if let Some(id) = directory.new_id_for_key(submission, deadline).await? {
+            submission.id = Some(id);
+            continue;
+        }
         let (partition, left) = match turn {
             Some((partition, left)) if left > 0 => (partition, left),
             Some(_) | None => (directory.next_partition(deadline).await?, share),
@@ -104,6 +109,8 @@ pub(super) async fn submit(client: &Client, cut: Cut) -> Vec<(usize, Result<Task
                     answers.push((
                         *position,
                         match refusal {
+                            // That one is what its caller gets.
+                            Some((_, Refusal::Exists { task })) => Ok(task),
                             Some((_, refusal)) => {
                                 Err(ClientError::Refused { task: row.id, refusal })
                             }

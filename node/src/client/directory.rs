@@ -14,6 +14,7 @@ use umbel_protocol::time::Wall;
 use umbel_protocol::wire::{Answer, RequestError, Welcome};
 
 use super::ClientError;
+use crate::work::Submission;
 
 /// What is known of the cluster.
 pub(super) struct Directory {
@@ -34,6 +35,8 @@ struct Known {
     node: NodeId,
     /// Where new tasks go: never empty.
     partitions: Vec<PartitionId>,
+    /// How many the cluster has.
+    count: u16,
     /// Where other nodes listen that are not down.
     addresses: Vec<String>,
 }
@@ -121,6 +124,21 @@ impl Directory {
         Ok(TaskId::new(now(), self.pick(|len| spread(count, len)), rand::random()))
     }
 
+    /// An id where the key of the task lives, if it has one.
+    pub(super) async fn new_id_for_key(
+        &self,
+        submission: &Submission,
+        deadline: Instant,
+    ) -> Result<Option<TaskId>, ClientError> {
+        let Some(particulars) = &submission.particulars else {
+            return Ok(None);
+        };
+        self.wait_known(deadline).await?;
+        let count = self.known.borrow().as_ref().map_or(1, |known| known.count);
+        let partition = particulars.partition(&submission.template.name, count);
+        Ok(partition.map(|partition| TaskId::new(now(), partition, rand::random())))
+    }
+
     /// Ids for tasks that are submitted together: in one partition.
     pub(super) async fn new_ids(
         &self,
@@ -178,7 +196,7 @@ impl Known {
             .filter(|member| member.liveness != Liveness::Down)
             .map(|member| member.address.to_string())
             .collect();
-        Self { node, partitions: owned, addresses }
+        Self { node, partitions: owned, count: partitions.max(1), addresses }
     }
 }
 

@@ -79,6 +79,8 @@ pub(super) const TASKS: Section = Section {
         key("deadline", "\"1h\""),
         key("crashes", "3"),
         key("at_most_once", "true"),
+        key("unique_until", "\"finished\""),
+        key("if_exists", "\"replace\""),
         key("priority", "5"),
         key("shell", "true"),
         key("env", "{ LANG = \"C\" }"),

@@ -115,6 +115,9 @@ pub(super) struct RawOptions {
     pub(super) deadline: Option<Text>,
     pub(super) crashes: Option<Spanned<i64>>,
     pub(super) at_most_once: Option<Spanned<bool>>,
+    /// This and the next only of a task.
+    pub(super) unique_until: Option<Text>,
+    pub(super) if_exists: Option<Text>,
     pub(super) priority: Option<Spanned<i64>>,
 }
 
@@ -202,6 +205,8 @@ impl RawTask {
             webhook: reader.text("webhook"),
             options: RawOptions {
                 expires: reader.text("expires"),
+                unique_until: reader.text("unique_until"),
+                if_exists: reader.text("if_exists"),
                 ..RawOptions::read_all(&mut reader)
             },
             headers: reader.named_texts("headers"),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde::Serialize;
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::{Particulars, Template};
+use umbel_protocol::task::{Particulars, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Wall;
 
 use super::declare::Task;
@@ -142,6 +142,32 @@ impl<R> Call<R> {
     /// ended, and it is dead.
     pub fn deadline(mut self, after: Duration) -> Self {
         self.template.options.deadline = Some(span(after));
+        self
+    }
+
+    /// Of all tasks of its name with this key, 1 to 256 bytes, there is one at a time: while one has not
+    /// ended, whoever submits another gets the handle of that one. See [`unique_scope`](Self::unique_scope)
+    /// and [`unique_policy`](Self::unique_policy) for other ways.
+    ///
+    /// ```
+    /// # use umbel::Call;
+    /// let call = Call::<()>::named("rebuild-index", &"products").unique("products");
+    /// ```
+    pub fn unique(mut self, key: impl Into<Box<str>>) -> Self {
+        self.particulars.unique_key = Some(key.into());
+        self
+    }
+
+    /// For how long it keeps others with its unique key out: until it has ended, unless said.
+    pub fn unique_scope(mut self, scope: UniqueScope) -> Self {
+        self.template.options.unique_scope = Some(scope);
+        self
+    }
+
+    /// What becomes of it while another with its unique key is there: its caller gets that one, unless
+    /// said.
+    pub fn unique_policy(mut self, policy: UniquePolicy) -> Self {
+        self.template.options.unique_policy = Some(policy);
         self
     }
 

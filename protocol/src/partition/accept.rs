@@ -94,7 +94,6 @@ impl Partition {
         }
         let has_key = row.particulars.as_ref().is_some_and(|said| said.unique_key.is_some());
         let place = if has_key {
-            drop(place);
             self.claim_key(row, template.said, changes)?;
             match self.records.entry(id) {
                 Entry::Vacant(place) => place,

@@ -56,9 +56,11 @@ impl Book {
         number
     }
 
-    /// Notes that a task is acknowledged and its end waited for.
-    pub(super) fn acknowledge(&mut self, number: u64) {
+    /// Notes that a task is acknowledged and its end waited for. It may be another one than was sent, that
+    /// has the same unique key.
+    pub(super) fn acknowledge(&mut self, number: u64, id: TaskId) {
         if let Some((_, entry)) = self.entry(number) {
+            entry.id = Some(id);
             entry.known = Known::Acknowledged;
         }
     }
@@ -177,8 +179,8 @@ mod tests {
     #[test]
     fn whoever_waits_no_longer_is_told_of_all() {
         let mut book = book(4);
-        book.acknowledge(0);
-        book.acknowledge(1);
+        book.acknowledge(0, id(0));
+        book.acknowledge(1, id(1));
         book.end(1, ended("b"));
         book.end(3, Err(ClientError::Closed));
         let rows: Vec<_> = book.leave().collect();
@@ -194,7 +196,7 @@ mod tests {
         let (near, long) = (NEAR as u64, "x".repeat(HELD_BYTES_MAX / 2));
         let mut book = book(near + 3);
         for number in 1..near + 3 {
-            book.acknowledge(number);
+            book.acknowledge(number, id(number));
         }
         book.end(near, ended(&long));
         book.end(near + 1, ended(&long));

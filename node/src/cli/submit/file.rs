@@ -124,9 +124,11 @@ async fn carry_out(
             biased;
             Some((first, answers)) = sent.next(), if !sent.is_empty() => {
                 for (number, answer) in (first..).zip(answers) {
+                    if let Ok(id) = &answer {
+                        book.acknowledge(number, *id);
+                    }
                     match answer {
                         Ok(id) if teller.report.wait => {
-                            book.acknowledge(number);
                             waited.push(end_of(client, number, id, false));
                         }
                         answer => {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use umbel_protocol::id::TaskId;
 
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use crate::cli::json_text;
 use crate::cli::time;
 use crate::work::Submission;
@@ -36,6 +36,9 @@ struct Line<'a> {
     backoff_max: Option<String>,
     backoff_list: Option<Vec<String>>,
     crashes: Option<u16>,
+    unique: Option<String>,
+    unique_until: Option<String>,
+    if_exists: Option<String>,
     #[serde(default)]
     at_most_once: bool,
 }
@@ -64,6 +67,10 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         let pauses = texts.into_iter().map(|text| time::parse(&text));
         pauses.collect::<Result<Vec<_>, _>>().map_err(|why| bad("backoff_list", why))
     };
+    let scope = line.unique_until;
+    let scope = scope.map(|text| settings::scope(&text).map_err(|why| bad("unique_until", why)));
+    let policy = line.if_exists;
+    let policy = policy.map(|text| settings::policy(&text).map_err(|why| bad("if_exists", why)));
     let at = line.at.map(|text| time::parse_stamp(&text).map_err(|why| bad("at", why)));
     let id = match &line.id {
         Some(id) => Some(id.parse::<TaskId>().map_err(|error| bad("id", error.to_string()))?),
@@ -83,6 +90,9 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         backoff_max: length("backoff_max", line.backoff_max)?,
         backoff_list: line.backoff_list.map(list).transpose()?,
         crashes: line.crashes,
+        unique: line.unique,
+        unique_until: scope.transpose()?,
+        if_exists: policy.transpose()?,
         at_most_once: line.at_most_once,
     };
     let settings = own.or(settings);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use umbel_protocol::task::{Particulars, Template};
+use umbel_protocol::task::{Particulars, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Wall;
 
 use crate::cli::time::{parse, parse_some, parse_stamp, span_of};
@@ -55,6 +55,18 @@ pub(super) struct Settings {
     /// How often it may take its node with it before it is given up
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
     pub(super) crashes: Option<u16>,
+    /// Of all tasks of its name with this key have one at a time
+    #[arg(long, value_name = "KEY")]
+    pub(super) unique: Option<String>,
+    /// For how long it keeps others with its key out: until it starts or ends, or so long at the least
+    #[arg(long = "unique-until", value_name = "started|finished|TIME", value_parser = scope,
+        requires = "unique")]
+    pub(super) unique_until: Option<UniqueScope>,
+    /// What becomes of it while another with its key is there: that one is told instead, or it takes its
+    /// place, or it is refused [default: existing]
+    #[arg(long = "if-exists", value_name = "existing|replace|refuse", value_parser = policy,
+        requires = "unique")]
+    pub(super) if_exists: Option<UniquePolicy>,
     /// Never start it twice, whatever happens
     #[arg(long = "at-most-once", conflicts_with_all = ["attempts", "backoff_list"])]
     pub(super) at_most_once: bool,
@@ -94,6 +106,9 @@ impl Settings {
             backoff_max: self.backoff_max.or(others.backoff_max),
             backoff_list: self.backoff_list.or(others.backoff_list),
             crashes: self.crashes.or(others.crashes),
+            unique: self.unique.or(others.unique),
+            unique_until: self.unique_until.or(others.unique_until),
+            if_exists: self.if_exists.or(others.if_exists),
             at_most_once: self.at_most_once || others.at_most_once,
         }
     }
@@ -116,12 +131,36 @@ impl Settings {
         let list = self.backoff_list.as_ref();
         options.backoff_list = list.map(|list| list.iter().copied().map(span_of).collect());
         options.crashes_max = self.crashes;
+        options.unique_scope = self.unique_until;
+        options.unique_policy = self.if_exists;
         options.at_most_once = self.at_most_once.then_some(true);
         template
     }
 
     /// What is said of the task alone.
     pub(super) fn particulars(&self) -> Option<Box<Particulars>> {
-        Particulars { not_before: self.at }.boxed()
+        let unique_key = self.unique.as_deref().map(Into::into);
+        Particulars { not_before: self.at, unique_key }.boxed()
+    }
+}
+
+/// Reads `started`, `finished` or a length of time.
+pub(super) fn scope(text: &str) -> Result<UniqueScope, String> {
+    match text {
+        "started" => Ok(UniqueScope::UntilStarted),
+        "finished" => Ok(UniqueScope::UntilFinished),
+        time => parse_some(time)
+            .map(|time| UniqueScope::For(span_of(time)))
+            .map_err(|why| format!("say started, finished or a length of time; {why}")),
+    }
+}
+
+/// Reads `existing`, `replace` or `refuse`.
+pub(super) fn policy(text: &str) -> Result<UniquePolicy, String> {
+    match text {
+        "existing" => Ok(UniquePolicy::Existing),
+        "replace" => Ok(UniquePolicy::Replace),
+        "refuse" => Ok(UniquePolicy::Refuse),
+        _ => Err("say existing, replace or refuse".to_owned()),
     }
 }

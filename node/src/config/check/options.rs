@@ -7,7 +7,7 @@ use umbel_protocol::limits::{
     ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
     CRASHES_ALLOWED_MAX, DELAY_MAX,
 };
-use umbel_protocol::task::{Options, Template};
+use umbel_protocol::task::{Options, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Span;
 
 use super::super::Queue;
@@ -16,7 +16,7 @@ use super::super::raw::{RawOptions, Text};
 use super::super::report::Problems;
 use super::super::suggest::nearest;
 use super::super::task::{Task, Work};
-use super::{PRIORITY, SPAN_MIN, optional, span};
+use super::{PRIORITY, SPAN_MIN, choice, optional, span};
 
 /// What holds for what is not said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,13 @@ impl Treatment {
         let crashes = 1..=i64::from(CRASHES_ALLOWED_MAX);
         let (backoff_first, backoff_max) = backoff(&raw, unsaid, problems);
         conflicts(&raw, problems);
+        let unique_scope = raw.unique_until.as_ref().and_then(|text| scope(text, problems));
+        let policies = [
+            ("existing", UniquePolicy::Existing),
+            ("replace", UniquePolicy::Replace),
+            ("refuse", UniquePolicy::Refuse),
+        ];
+        let unique_policy = choice("if_exists", raw.if_exists.as_ref(), &policies, problems);
         let mut length = |name, raw: Option<&Text>| span(name, raw, SPAN_MIN..=DELAY_MAX, problems);
         let options = Options {
             backoff_first,
@@ -57,6 +64,8 @@ impl Treatment {
             backoff_list: raw.backoff_list.as_ref().map(|list| pauses(list, problems)),
             attempts_max: optional("attempts", raw.attempts.as_ref(), attempts, problems),
             crashes_max: optional("crashes", raw.crashes.as_ref(), crashes, problems),
+            unique_scope,
+            unique_policy,
             at_most_once: raw.at_most_once.as_ref().map(|said| *said.get_ref()),
             priority: optional("priority", raw.priority.as_ref(), PRIORITY, problems),
             ..Options::default()
@@ -79,6 +88,21 @@ impl Treatment {
         let queue = self.queue.clone().unwrap_or_default();
         Template { queue, options: self.options.clone(), ..Template::new(name) }
     }
+}
+
+/// How long a task keeps others with its unique key out.
+fn scope(text: &Text, problems: &mut Problems<'_>) -> Option<UniqueScope> {
+    match text.get_ref().as_str() {
+        "started" => return Some(UniqueScope::UntilStarted),
+        "finished" => return Some(UniqueScope::UntilFinished),
+        time if quantity::span(time).is_some() => {}
+        other => {
+            let problem = format!("`unique_until` cannot be {other:?}");
+            problems.add(text.span(), problem, "use \"started\", \"finished\" or a length of time");
+            return None;
+        }
+    }
+    span("unique_until", Some(text), SPAN_MIN..=DELAY_MAX, problems).map(UniqueScope::For)
 }
 
 /// The pauses of `list`, each of which may be none at all.

@@ -1,7 +1,7 @@
 //! What ends the second stage for tasks: neither command nor webhook, or one that cannot run. Each
 //! case is a whole file and the whole report on it.
 
-use umbel_protocol::task::Options;
+use umbel_protocol::task::{Options, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Span;
 
 use super::{parse, refused};
@@ -408,7 +408,9 @@ deadline = "1h"
 crashes = 1
 [tasks.b]
 webhook = "http://[::1]:80/b"
-at_most_once = true"#,
+at_most_once = true
+unique_until = "10m"
+if_exists = "replace""#,
     );
     let millis = Span::from_millis;
     let expected = Options {
@@ -423,6 +425,8 @@ at_most_once = true"#,
     assert_eq!(config.tasks["a"].options, expected);
     let options = &config.tasks["b"].options;
     assert!(options.is_at_most_once() && options.time_limit == Some(millis(30_000)));
+    assert_eq!(options.unique_scope(), UniqueScope::For(millis(600_000)));
+    assert_eq!(options.unique_policy(), UniquePolicy::Replace);
 }
 
 #[test]
@@ -479,7 +483,9 @@ error: `backoff_list` has 0 pauses
             r#"[tasks.a]
 webhook = "http://[::1]:80/a"
 soft_limit = "1s"
-crashes = 17"#,
+crashes = 17
+unique_until = "noon"
+if_exists = "ignore""#,
             r#"
 error: `soft_limit` means nothing for a webhook
  --> cluster.toml:3:1
@@ -495,7 +501,21 @@ error: `crashes` cannot be 17
   |           ^^
   = help: use 1 to 16
 
-2 problems in cluster.toml"#,
+error: `unique_until` cannot be "noon"
+ --> cluster.toml:5:16
+  |
+5 | unique_until = "noon"
+  |                ^^^^^^
+  = help: use "started", "finished" or a length of time
+
+error: `if_exists` cannot be "ignore"
+ --> cluster.toml:6:13
+  |
+6 | if_exists = "ignore"
+  |             ^^^^^^^^
+  = help: use "existing" or "replace" or "refuse"
+
+4 problems in cluster.toml"#,
         ),
     ]);
 }
