@@ -74,6 +74,9 @@ pub const RUNS_KEPT_MAX: usize = 16;
 pub const RUNS_KEPT_CROWDED: usize = 1;
 /// Attempts of a task unless its policy says otherwise.
 pub const ATTEMPTS_DEFAULT: u16 = 3;
+/// After so long a task that waits counts as if its priority were one higher, and so on: of two that are
+/// one step apart the lesser one waits a minute longer, at the most.
+pub const AGING: Span = Span::from_millis(60_000);
 /// Most attempts that a policy may ask for.
 pub const ATTEMPTS_MAX: u16 = 1000;
 /// Most pauses that a policy may list one by one: more than anybody writes by hand.

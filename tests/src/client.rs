@@ -154,6 +154,8 @@ impl World {
                 let options = &batch.templates[usize::from(template)].options;
                 let is_timed = options.delay.is_zero() && self.flip(0.05);
                 let at = is_timed.then(|| wall + Span::from_millis(self.between(0, 8_000)));
+                let fairness_key =
+                    self.flip(0.1).then(|| format!("tenant {}", self.between(0, 2)).into());
                 let name = &batch.templates[usize::from(template)].name;
                 let is_unique = options.unique_scope.is_some();
                 let key = is_unique.then(|| self.key_of(name, partition));
@@ -162,7 +164,8 @@ impl World {
                 log.expires = may_be_given_up(options) || is_unique;
                 log.not_before = at.map(true_time);
                 log.drops = script.manner == Manner::Drops || is_unique;
-                let particulars = Particulars { not_before: at, unique_key: key }.boxed();
+                let particulars =
+                    Particulars { not_before: at, unique_key: key, fairness_key }.boxed();
                 batch.rows.push(Row { particulars, ..Row::new(id, template, script.to_args()) });
                 marks.push(script.mark);
             }

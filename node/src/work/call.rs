@@ -171,6 +171,13 @@ impl<R> Call<R> {
         self
     }
 
+    /// On whose behalf it is, 1 to 256 bytes: of tasks of one name, queue and priority those of different
+    /// keys are served in turn, whatever each has waiting.
+    pub fn fairness_key(mut self, key: impl Into<Box<str>>) -> Self {
+        self.particulars.fairness_key = Some(key.into());
+        self
+    }
+
     /// The id, which is also the idempotency key. The client draws one if none is set.
     pub fn id(mut self, id: TaskId) -> Self {
         self.id = Some(id);

@@ -143,14 +143,12 @@ impl Scheduler {
         let replica = self.replicas.get(&GroupId::of(task.partition()));
         let record = replica.and_then(|r| r.partition()).and_then(|p| p.record(task));
         if let Some(record) = record {
-            let template = std::sync::Arc::clone(&record.template);
             let target = replica.and_then(|r| r.partition()).and_then(|p| p.target(task));
             let target = target.cloned().unwrap_or_default();
             if let Some(at) = record.given_up_at() {
                 self.timers.insert(at, task, Due::Expire);
             }
-            let waits_again = record.waits_again();
-            self.ready.push(&template, &target, task, waits_again);
+            self.ready.push(record, &target, task);
         }
     }
 

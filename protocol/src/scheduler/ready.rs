@@ -1,15 +1,24 @@
 //! Tasks that wait for a slot: an index over records, rebuilt at each takeover.
 //!
 //! Tasks of one queue, one name and one target form a *class*: whatever executor may run one of them may
-//! run all. The order is priority, then first come first served, within a class and between classes
-//! that take the same slots: a long line of one name must not keep another from its turn.
+//! run all. The order is priority, then, within a class, those on whose behalf they are [in turn](line), then
+//! first come first served; and between classes that take the same slots priority and first come first
+//! served: a long line of one name must not keep another from its turn.
+//!
+//! **Priority grows with waiting**: by one for each [`AGING`], so that what is never urgent comes to its turn
+//! whatever else there is.
+
+mod line;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
+use self::line::Line;
 use crate::id::{PartitionId, TaskId};
 use crate::job::Target;
-use crate::task::Template;
+use crate::limits::AGING;
+use crate::task::{Record, Template};
+use crate::time::Wall;
 
 /// 0 to 9.
 const PRIORITIES: usize = 10;
@@ -26,8 +35,6 @@ pub(super) struct Ready {
     /// Classes in which anybody waits: there may be one for each job and host, most of them empty.
     waited_for: BTreeSet<usize>,
     len: usize,
-    /// Numbers those who join a line.
-    last: u64,
     /// How many were left when tasks that do not wait any more were last swept out.
     swept: usize,
 }
@@ -35,9 +42,18 @@ pub(super) struct Ready {
 /// The first in line of a class; the greatest of several is to be served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Head {
-    priority: usize,
-    came: Reverse<u64>,
-    pub(super) class: usize,
+    /// Its own, and what has been added for waiting.
+    priority: u64,
+    came: Reverse<Wall>,
+    /// Of those that came in the same moment whichever class was there first.
+    class: Reverse<usize>,
+    line: usize,
+}
+
+impl Head {
+    pub(super) const fn class(self) -> usize {
+        self.class.0
+    }
 }
 
 /// Waiting tasks that the same executors may run.
@@ -46,7 +62,7 @@ pub(super) struct Class {
     pub(super) queue: String,
     pub(super) name: String,
     pub(super) target: Target,
-    lines: [VecDeque<(u64, TaskId)>; PRIORITIES],
+    lines: [Line; PRIORITIES],
     len: usize,
 }
 
@@ -78,31 +94,28 @@ impl Ready {
         place
     }
 
-    /// Puts a task into its line: at the end, or if it waits `again`, having been started before, at
-    /// the front. It came before those that wait, and whoever waits for it has waited longest.
-    pub(super) fn push(&mut self, template: &Template, target: &Target, task: TaskId, again: bool) {
-        let place = self.class(template, target);
-        let priority = usize::from(template.options.priority()).min(PRIORITIES - 1);
-        self.last += 1;
-        let came = self.last;
+    /// Puts a task into its line: at the end, or if it was started before, and that run is over, at the
+    /// front. It came before those that wait, and whoever waits for it has waited longest.
+    pub(super) fn push(&mut self, record: &Record, target: &Target, task: TaskId) {
+        let place = self.class(&record.template, target);
+        let priority = usize::from(record.template.options.priority()).min(PRIORITIES - 1);
+        let key = record.particulars.as_ref().and_then(|said| said.fairness_key.as_deref());
         let class = self.classes.get_mut(place);
         if let Some(line) = class.and_then(|class| {
             class.len += 1;
             class.lines.get_mut(priority)
         }) {
-            match line.front().copied().filter(|_| again) {
-                Some((first, _)) => line.push_front((first, task)),
-                None => line.push_back((came, task)),
-            }
+            line.push(key, record.waits_since(), task, record.waits_again());
             self.len += 1;
             self.waited_for.insert(place);
         }
     }
 
-    /// The first waiting task of a class.
-    pub(super) fn pop(&mut self, place: usize) -> Option<TaskId> {
+    /// Takes out the first in line of a class at `now`.
+    pub(super) fn pop(&mut self, place: usize, now: Wall) -> Option<TaskId> {
+        let line = self.head(place, now)?.line;
         let class = self.classes.get_mut(place)?;
-        let (_, task) = class.lines.iter_mut().rev().find_map(VecDeque::pop_front)?;
+        let task = class.lines.get_mut(line)?.pop()?;
         class.len -= 1;
         self.len -= 1;
         if class.len == 0 {
@@ -111,18 +124,21 @@ impl Ready {
         Some(task)
     }
 
-    /// The first in line of a class.
-    pub(super) fn head(&self, class: usize) -> Option<Head> {
-        let mut lines = self.classes.get(class)?.lines.iter().enumerate().rev();
-        lines.find_map(|(priority, line)| {
-            let (came, _) = line.front()?;
-            Some(Head { priority, came: Reverse(*came), class })
-        })
+    /// The first in line of a class at `now`.
+    pub(super) fn head(&self, class: usize, now: Wall) -> Option<Head> {
+        let lines = self.classes.get(class)?.lines.iter().enumerate();
+        let heads = lines.filter_map(|(line, waiting)| {
+            let came = waiting.front()?;
+            let aged = now.since(came).as_micros() / AGING.as_micros();
+            let class = Reverse(class);
+            Some(Head { priority: line as u64 + aged, came: Reverse(came), class, line })
+        });
+        heads.max()
     }
 
-    /// The first in line of each class in which anybody waits.
-    pub(super) fn heads(&self) -> impl Iterator<Item = Head> {
-        self.waited_for.iter().filter_map(|class| self.head(*class))
+    /// The first in line of each class in which anybody waits, at `now`.
+    pub(super) fn heads(&self, now: Wall) -> impl Iterator<Item = Head> {
+        self.waited_for.iter().filter_map(move |class| self.head(*class, now))
     }
 
     /// How many tasks of a class wait.
@@ -180,9 +196,9 @@ impl Ready {
     fn retain(&mut self, keep: impl Fn(TaskId) -> bool) {
         for (place, class) in self.classes.iter_mut().enumerate() {
             for line in &mut class.lines {
-                line.retain(|(_, task)| keep(*task));
+                line.retain(&keep);
             }
-            class.len = class.lines.iter().map(VecDeque::len).sum();
+            class.len = class.lines.iter().map(Line::len).sum();
             if class.len == 0 {
                 self.waited_for.remove(&place);
             }
@@ -192,46 +208,4 @@ impl Ready {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::NodeId;
-    use crate::time::Wall;
-
-    #[test]
-    fn classes_in_which_nobody_waits_any_more_are_dropped() {
-        let task = |n| TaskId::new(Wall::from_millis(1), PartitionId(0), n);
-        let (template, mut ready) = (Template::new("add"), Ready::default());
-        ready.push(&template, &Target::Anywhere, task(1), false);
-        for round in 0..10_u128 {
-            for n in 0..1_000 {
-                let target = Target::Node(NodeId(round * 1_000 + n));
-                ready.push(&template, &target, task(2), false);
-                let class = ready.class(&template, &target);
-                assert_eq!(ready.pop(class), Some(task(2)));
-            }
-            ready.sweep(|_| true);
-        }
-        assert!(ready.classes.len() < 3 * SLACK, "{} classes", ready.classes.len());
-        let class = ready.class(&template, &Target::Anywhere);
-        assert_eq!((ready.len(), ready.pop(class)), (1, Some(task(1))));
-    }
-
-    #[test]
-    fn who_waits_again_is_first_among_its_like() {
-        let task = |n| TaskId::new(Wall::from_millis(1), PartitionId(0), n);
-        let (template, mut ready) = (Template::new("add"), Ready::default());
-        ready.push(&template, &Target::Anywhere, task(1), true);
-        for n in 2..4 {
-            ready.push(&template, &Target::Anywhere, task(n), false);
-        }
-        let urgent = {
-            let mut urgent = template.clone();
-            urgent.options.priority = Some(9);
-            urgent
-        };
-        ready.push(&urgent, &Target::Anywhere, task(5), false);
-        ready.push(&template, &Target::Anywhere, task(4), true);
-        let served: Vec<_> = std::iter::from_fn(|| ready.pop(0)).collect();
-        assert_eq!(served, [5, 4, 1, 2, 3].map(task));
-    }
-}
+mod tests;

@@ -18,11 +18,14 @@ pub struct Particulars {
     /// [scope](super::Options::unique_scope) and its [policy](super::Options::unique_policy) say. All of
     /// them live in [one partition](Particulars::partition). 1 to [`KEY_BYTES_MAX`] bytes.
     pub unique_key: Option<Box<str>>,
+    /// On whose behalf it is: of tasks of one name, queue and priority those of different keys are served in
+    /// turn, whatever each has waiting. 1 to [`KEY_BYTES_MAX`] bytes.
+    pub fairness_key: Option<Box<str>>,
 }
 
 impl Particulars {
     /// Nothing at all.
-    pub const NONE: Self = Self { not_before: None, unique_key: None };
+    pub const NONE: Self = Self { not_before: None, unique_key: None, fairness_key: None };
 
     /// The same in a box, unless there is nothing in it.
     #[must_use]
@@ -55,13 +58,12 @@ impl Particulars {
                 "both say when it may start; give one of them",
             ));
         }
-        if let Some(key) = &self.unique_key
-            && !(1..=KEY_BYTES_MAX).contains(&key.len())
-        {
-            return Err(InvalidBatch::Option {
-                what: "unique_key".to_owned(),
-                range: format!("1 to {KEY_BYTES_MAX} bytes long"),
-            });
+        let keys = [("unique_key", &self.unique_key), ("fairness_key", &self.fairness_key)];
+        for (what, key) in keys {
+            if key.as_ref().is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len())) {
+                let (what, range) = (what.to_owned(), format!("1 to {KEY_BYTES_MAX} bytes long"));
+                return Err(InvalidBatch::Option { what, range });
+            }
         }
         Ok(())
     }
@@ -72,7 +74,8 @@ impl Particulars {
     pub fn weight(&self) -> usize {
         // A key is also in the index of those.
         let unique = self.unique_key.as_ref().map_or(0, |key| 2 * key.len() + UNIQUE_WEIGHT);
-        PARTICULARS_WEIGHT + unique
+        let fairness = self.fairness_key.as_ref().map_or(0, |key| key.len());
+        PARTICULARS_WEIGHT + unique + fairness
     }
 }
 

@@ -200,6 +200,20 @@ impl Record {
         self.history.as_ref().is_some_and(|history| history.starts > 0)
     }
 
+    /// Since when it could have been given to an executor, if it waits for one.
+    #[must_use]
+    pub fn waits_since(&self) -> Wall {
+        match &self.phase {
+            Phase::Scheduled { not_before } => *not_before,
+            Phase::Ready
+            | Phase::Leased(_)
+            | Phase::Succeeded(_)
+            | Phase::Dead(_)
+            | Phase::Cancelled
+            | Phase::Expired => self.due_at(),
+        }
+    }
+
     /// Whether an executor has begun it. What one was to run and never had was no beginning.
     #[must_use]
     pub fn has_started(&self) -> bool {

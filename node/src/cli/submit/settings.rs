@@ -67,6 +67,9 @@ pub(super) struct Settings {
     #[arg(long = "if-exists", value_name = "existing|replace|refuse", value_parser = policy,
         requires = "unique")]
     pub(super) if_exists: Option<UniquePolicy>,
+    /// On whose behalf it is: tasks of different keys are served in turn
+    #[arg(long = "fairness-key", value_name = "KEY")]
+    pub(super) fairness_key: Option<String>,
     /// Never start it twice, whatever happens
     #[arg(long = "at-most-once", conflicts_with_all = ["attempts", "backoff_list"])]
     pub(super) at_most_once: bool,
@@ -106,6 +109,7 @@ impl Settings {
             backoff_max: self.backoff_max.or(others.backoff_max),
             backoff_list: self.backoff_list.or(others.backoff_list),
             crashes: self.crashes.or(others.crashes),
+            fairness_key: self.fairness_key.or(others.fairness_key),
             unique: self.unique.or(others.unique),
             unique_until: self.unique_until.or(others.unique_until),
             if_exists: self.if_exists.or(others.if_exists),
@@ -139,8 +143,13 @@ impl Settings {
 
     /// What is said of the task alone.
     pub(super) fn particulars(&self) -> Option<Box<Particulars>> {
-        let unique_key = self.unique.as_deref().map(Into::into);
-        Particulars { not_before: self.at, unique_key }.boxed()
+        let key = |key: &Option<String>| key.as_deref().map(Into::into);
+        Particulars {
+            not_before: self.at,
+            unique_key: key(&self.unique),
+            fairness_key: key(&self.fairness_key),
+        }
+        .boxed()
     }
 }
 

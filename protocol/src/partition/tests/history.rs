@@ -260,6 +260,7 @@ fn particulars(kind: u8, task: TaskId) -> Particulars {
     Particulars {
         not_before: (kind == 7).then(|| task.made_at() + ms(9_000)),
         unique_key: (10..13).contains(&kind).then(|| key.into()),
+        fairness_key: (kind == 8).then(|| key.into()),
     }
 }
 

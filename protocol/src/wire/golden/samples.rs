@@ -56,8 +56,12 @@ pub(super) fn template() -> Template {
 }
 
 pub(super) fn batch() -> Arc<Batch> {
-    let particulars =
-        Particulars { not_before: Some(AT), unique_key: Some("user 7".into()) }.boxed();
+    let particulars = Particulars {
+        not_before: Some(AT),
+        unique_key: Some("user 7".into()),
+        fairness_key: Some("tenant 3".into()),
+    }
+    .boxed();
     let rows = vec![Row { particulars, ..Row::new(task(1), 0, Bytes::from_static(b"[1,2]")) }];
     Arc::new(Batch { templates: vec![template()], rows })
 }

@@ -1,0 +1,104 @@
+//! Who is next.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::id::NodeId;
+use crate::task::{Particulars, Phase};
+use crate::time::Span;
+
+const NOW: Wall = Wall::from_millis(1_800_000_000_000);
+
+fn task(n: u64) -> TaskId {
+    TaskId::new(Wall::from_millis(1), PartitionId(0), n)
+}
+
+/// A task that waits since `came`.
+fn record(priority: u8, came: Wall) -> Record {
+    let mut template = Template::new("add");
+    template.options.priority = Some(priority);
+    Record::new(Arc::new(template), Bytes::new(), came, 0, Phase::Ready)
+}
+
+fn again(priority: u8) -> Record {
+    let mut record = record(priority, NOW);
+    record.history_mut().starts = 1;
+    record
+}
+
+fn served(ready: &mut Ready, now: Wall) -> Vec<TaskId> {
+    std::iter::from_fn(|| ready.pop(0, now)).collect()
+}
+
+#[test]
+fn classes_in_which_nobody_waits_any_more_are_dropped() {
+    let mut ready = Ready::default();
+    let waits = record(0, NOW);
+    ready.push(&waits, &Target::Anywhere, task(1));
+    for round in 0..10_u128 {
+        for n in 0..1_000 {
+            let target = Target::Node(NodeId(round * 1_000 + n));
+            ready.push(&waits, &target, task(2));
+            let class = ready.class(&waits.template, &target);
+            assert_eq!(ready.pop(class, NOW), Some(task(2)));
+        }
+        ready.sweep(|_| true);
+    }
+    assert!(ready.classes.len() < 3 * SLACK, "{} classes", ready.classes.len());
+    let class = ready.class(&waits.template, &Target::Anywhere);
+    assert_eq!((ready.len(), ready.pop(class, NOW)), (1, Some(task(1))));
+}
+
+#[test]
+fn who_waits_again_is_first_among_its_like() {
+    let mut ready = Ready::default();
+    ready.push(&again(0), &Target::Anywhere, task(1));
+    for n in 2..4 {
+        ready.push(&record(0, NOW), &Target::Anywhere, task(n));
+    }
+    ready.push(&record(9, NOW), &Target::Anywhere, task(5));
+    ready.push(&again(0), &Target::Anywhere, task(4));
+    assert_eq!(served(&mut ready, NOW), [5, 4, 1, 2, 3].map(task));
+}
+
+#[test]
+fn what_is_never_urgent_comes_to_its_turn() {
+    let later = |steps: u64| NOW + AGING.times(steps);
+    let mut ready = Ready::default();
+    ready.push(&record(0, NOW), &Target::Anywhere, task(1));
+    ready.push(&record(3, later(2)), &Target::Anywhere, task(2));
+    ready.push(&record(3, later(3)), &Target::Anywhere, task(3));
+    // It has waited two steps when the first of the others comes, and three when the second does.
+    assert_eq!(ready.pop(0, later(2)), Some(task(2)));
+    assert_eq!(ready.pop(0, later(3)), Some(task(1)), "as urgent by now, and it was there before");
+    assert_eq!(ready.pop(0, later(3)), Some(task(3)));
+    // A clock that was put back ages nobody.
+    ready.push(&record(0, NOW), &Target::Anywhere, task(4));
+    ready.push(&record(1, NOW), &Target::Anywhere, task(5));
+    assert_eq!(served(&mut ready, NOW - AGING.times(9)), [5, 4].map(task));
+}
+
+#[test]
+fn classes_have_their_turns_by_how_long_they_wait() {
+    let mut ready = Ready::default();
+    ready.push(&record(0, NOW + Span::from_millis(5)), &Target::Anywhere, task(1));
+    ready.push(&record(0, NOW), &Target::Node(NodeId(1)), task(2));
+    let first = ready.heads(NOW).max().map(Head::class);
+    assert_eq!(first, Some(1));
+}
+
+#[test]
+fn tasks_on_behalf_of_many_are_served_in_turn() {
+    let mut ready = Ready::default();
+    let of = |key: &str| {
+        let fairness_key = Some(key.into());
+        record(0, NOW).with_particulars(Particulars { fairness_key, ..Particulars::NONE }.boxed())
+    };
+    for n in 0..3 {
+        ready.push(&of("a"), &Target::Anywhere, task(n));
+    }
+    ready.push(&of("b"), &Target::Anywhere, task(3));
+    assert_eq!(served(&mut ready, NOW), [0, 3, 1, 2].map(task));
+}
