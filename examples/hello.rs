@@ -15,12 +15,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = node.client();
 
     // On disk, run, its result on disk, and back: one round trip.
-    let sum = client.run(add::call(1, 2)).await?;
+    let sum = add::run(&client, 1, 2).await?;
     println!("1 + 2 = {sum}");
 
     // Or submit now and ask later, from any program and at any node, by the id.
-    let call = add::call(20, 22).attempts(5).priority(9);
-    let handle = client.submit(call).await?;
+    let handle = add::submit(&client, 20, 22).attempts(5).priority(9).await?;
     println!("task {} returned {}", handle.id(), handle.result().await?);
 
     node.stop().await;

@@ -30,6 +30,7 @@ mod jobs;
 mod link;
 pub mod local;
 mod session;
+mod submit;
 #[cfg(test)]
 mod tests;
 
@@ -56,6 +57,7 @@ pub use self::handle::Handle;
 pub use self::jobs::JobListing;
 use self::link::Link;
 use self::local::LocalRequest;
+pub use self::submit::{Run, Running, Submit, Submitting};
 use crate::work::{Call, Submission};
 
 /// A handle to a cluster; see the [module](self). Its link ends with the last clone.
@@ -146,6 +148,16 @@ impl Client {
 
     /// Submits a task. When this returns, the task is on the disks of a majority; or another one is that
     /// has the same [unique key](Call::unique), and whose handle this is.
+    /// `add::submit(&client, 1, 2).await` does the same in one sentence, see [`Submit`].
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use umbel::{Call, Client, ClientError};
+    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// let call = Call::<u64>::named("add", &[1, 2]).delay(Duration::from_secs(5));
+    /// let handle = client.submit(call).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The task was not taken in, or, with [`ClientError::NoAnswer`], that is not known.
@@ -154,6 +166,18 @@ impl Client {
     }
 
     /// Submits a task by its name, with arguments and options that this program knows nothing of.
+    ///
+    /// ```no_run
+    /// # use umbel::{Client, TaskFailed};
+    /// # async fn example(client: Client) -> Result<(), TaskFailed> {
+    /// use serde_json::json;
+    /// use umbel::Options;
+    ///
+    /// let options = Options { priority: Some(9), ..Options::default() };
+    /// let handle = client.submit_named("sha256", &json!({ "path": "/etc/hosts" }), options).await?;
+    /// println!("{}", handle.result().await?["stdout"]);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Client::submit`].
@@ -168,6 +192,14 @@ impl Client {
     }
 
     /// Submits a task, waits for its end and returns what it returned, in one round trip.
+    /// `add::run(&client, 1, 2).await` does the same in one sentence, see [`Run`].
+    ///
+    /// ```no_run
+    /// # use umbel::{Call, Client, TaskFailed};
+    /// # async fn example(client: Client) -> Result<(), TaskFailed> {
+    /// let sum = client.run(Call::<u64>::named("add", &[1, 2])).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The task was not taken in, or it failed.
@@ -193,6 +225,19 @@ impl Client {
 
     /// Submits many tasks, with few requests. The answers are in the order of the calls, each its
     /// own: some may be refused while others are taken in.
+    ///
+    /// ```no_run
+    /// # use umbel::{Call, Client, TaskFailed};
+    /// # async fn example(client: Client) -> Result<(), TaskFailed> {
+    /// let calls = (0..10_000).map(|n| Call::<u64>::named("square", &n));
+    /// for (n, taken) in client.submit_batch(calls).await.into_iter().enumerate() {
+    ///     match taken {
+    ///         Ok(handle) => println!("{n} squared is {}", handle.result().await?),
+    ///         Err(why) => println!("{n} was not taken in: {why}"),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn submit_batch<R>(
         &self,
         calls: impl IntoIterator<Item = Call<R>>,
@@ -218,6 +263,19 @@ impl Client {
 
     /// Gives ids to those of `submissions` that have none: with them whoever submits can find out
     /// what became of tasks whose acknowledgement was lost.
+    ///
+    /// ```no_run
+    /// # use umbel::{Call, Client, TaskError};
+    /// # async fn example(client: Client) -> Result<(), TaskError> {
+    /// let mut submissions = vec![Call::<u64>::named("add", &[1, 2]).into_submission()?];
+    /// client.number(&mut submissions).await?;
+    /// let id = submissions[0].id.expect("it has one now");
+    /// // Submitted once more under the same id, a task is still taken in only once.
+    /// for taken in client.submit_all(submissions).await {
+    ///     assert_eq!(taken?, id);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Nothing is known of the cluster yet.
@@ -287,6 +345,15 @@ impl Client {
 
     /// Waits until a task has ended; without `timeout`, however long that takes.
     ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use umbel::{Client, ClientError, TaskId};
+    /// # async fn example(client: Client, id: TaskId) -> Result<(), ClientError> {
+    /// let view = client.wait(id, Some(Duration::from_secs(30))).await?;
+    /// println!("{} is {} after {} attempts", view.task, view.state.as_str(), view.attempts);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// It has not ended in time (it goes on), there is none, or nobody answers for it.
     pub async fn wait(&self, task: TaskId, timeout: Option<Duration>) -> Result<View, ClientError> {
@@ -303,6 +370,18 @@ impl Client {
     }
 
     /// Lists tasks, newest first.
+    ///
+    /// ```no_run
+    /// # use umbel::{Client, ClientError, TaskState};
+    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// use umbel::client::Filter;
+    ///
+    /// let dead = Filter { state: Some(TaskState::Dead), limit: 20, ..Filter::default() };
+    /// for view in client.list(dead).await?.tasks {
+    ///     println!("{} {}: {:?}", view.id, view.task, view.error);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Nobody answers.

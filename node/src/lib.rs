@@ -14,11 +14,54 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let node = Node::builder().name("hello").start().await?;
 //! node.joined().await?;
-//! let sum = node.client().run(add::call(1, 2)).await?;
+//! let client = node.client();
+//! let sum = add::run(&client, 1, 2).await?;
 //! println!("1 + 2 = {sum}");
 //! node.stop().await;
 //! # Ok(()) }
 //! ```
+//!
+//! # Submitting
+//!
+//! [`#[umbel::task]`](macro@task) makes of a function a task that reads like a call of it: whom to ask,
+//! the arguments, what is said of this task alone, and `.await`.
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # use umbel::{Client, TaskFailed};
+//! # #[derive(Debug, serde::Serialize, serde::Deserialize)]
+//! # struct Receipt;
+//! # #[derive(Debug, thiserror::Error)]
+//! # #[error("the mail server is away")]
+//! # struct MailError;
+//! #[umbel::task(queue = "mail", attempts = 5, time_limit = "30s")]
+//! async fn send_mail(user_id: u64) -> Result<Receipt, MailError> {
+//!     // ...
+//! #   Ok(Receipt)
+//! }
+//!
+//! # async fn example(client: Client) -> Result<(), TaskFailed> {
+//! // On the disks of a majority when this returns; what it returns is asked for now, later, or never.
+//! let sent = send_mail::submit(&client, 7).delay(Duration::from_secs(60)).priority(9).await?;
+//! let receipt: Receipt = sent.result().await?;
+//!
+//! // Both in one round trip.
+//! let receipt = send_mail::run(&client, 7).await?;
+//!
+//! // Many, with few requests.
+//! let taken = client.submit_batch((1..=1000).map(send_mail::call)).await;
+//! # Ok(()) }
+//! ```
+//!
+//! | write | to have |
+//! |---|---|
+//! | `task::submit(&client, args..).await` | it taken in: a [`Handle`], which knows the type of its result |
+//! | `task::run(&client, args..).await` | what it returned |
+//! | `task::call(args..)` | a [`Call`], for [`Client::submit_batch`] or a variable |
+//! | [`Call::named`], [`Client::submit_named`] | a task that this program does not know, by its name |
+//!
+//! Before the `.await` stands what is said of it, as `.queue(..)`, `.at(..)`, `.attempts(..)`: all that
+//! [`Call`] has. What is not said is as the function's attribute has it.
 //!
 //! # Where to begin
 //!

@@ -67,3 +67,4 @@ pub use self::registry::{RegisterError, Registry};
 pub use self::run::{RunRequest, Runner, Started};
 pub use self::state::{Needs, NotGiven, State};
 pub use self::webhook::WebhookSpec;
+pub(crate) use self::webhook::reach;

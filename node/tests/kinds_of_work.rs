@@ -106,8 +106,8 @@ const BAD: &str = "HTTP/1.1 503 Busy\r\ncontent-length: 4\r\nconnection: close\r
 async fn a_webhook_is_posted_again_until_it_is_taken() {
     let (url, sent) = server(vec![BAD, GOOD]);
     let tasks = format!(
-        "[tasks.notify]\nwebhook = {url:?}\nbackoff_first = \"100ms\"\nheaders = {{ x-team = \
-         \"billing\" }}\n"
+        "[tasks.notify]\nwebhook = {url:?}\nallow_private = true\n\
+         backoff_first = \"100ms\"\nheaders = {{ x-team = \"billing\" }}\n"
     );
     let alone = Alone::start(&tasks).await;
     let args = json!({ "invoice": 7 });

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
+use umbel::config::Config;
 use umbel::work::{Ledger, NotGiven, RegisterError, RunRequest, Runner, Submission};
-use umbel::{Call, Context, FromContext, Needs, Registry, State, Task, TaskError};
+use umbel::{
+    Call, Context, FromContext, Handle, Needs, Node, Registry, State, Task, TaskError, TaskFailed,
+};
 use umbel_protocol::id::{PartitionId, TaskId, Token};
 use umbel_protocol::limits::BACKOFF_MAX_DEFAULT;
 use umbel_protocol::task::{FailureKind, Options, Outcome, Template};
@@ -78,6 +81,13 @@ async fn rated(
 #[umbel::task(blocking)]
 fn rated_slowly(_: State<Rate>, #[from_context] rate: Doubled) -> Result<u64, TaskError> {
     Ok(rate.0)
+}
+
+/// An argument may be called as what `submit` takes besides.
+#[umbel::task(queue = "letters", attempts = 1)]
+async fn address(client: String, street: Option<String>) -> Result<String, TaskError> {
+    let street = street.ok_or_else(|| TaskError::permanent(format!("{client} has no home")))?;
+    Ok(format!("{client}, {street}"))
 }
 
 mod inner {
@@ -183,6 +193,43 @@ async fn declared_tasks_fail_as_they_say() {
         assert_eq!(failure.kind, kind, "{name}");
         assert!(failure.message.contains(message), "{name}: {}", failure.message);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_submitted_in_one_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let letters = "[queues.letters]\n[queues.slow]\n";
+    let node = Node::builder()
+        .config(Config::parse("cluster.toml", letters).unwrap())
+        .name("a")
+        .data(dir.path().join("a"))
+        .listen(([127, 0, 0, 1], 0).into())
+        .state(Rate(10))
+        .start();
+    let node = node.await.unwrap();
+    node.joined().await.unwrap();
+    let client = node.client();
+
+    let later = Duration::from_millis(50);
+    let sum: Handle<u64> = add::submit(&client, 1, 2).delay(later).priority(3).await.unwrap();
+    let view = sum.wait().await.unwrap();
+    assert!(view.runs[0].started_at.since(view.submitted_at) >= Span::from_millis(50), "{view:?}");
+    assert_eq!(sum.result().await.unwrap(), 3);
+
+    // Blocking ones, those without arguments, and those that take something of the node.
+    assert_eq!(crunch::run(&client, 4).queue("slow").await.unwrap(), 8);
+    assert_eq!(nothing::submit(&client).await.unwrap().result().await.unwrap(), ());
+    assert_eq!(rated::run(&client, 2, 1).await.unwrap(), 52);
+    assert_eq!(rated_slowly::submit(&client).await.unwrap().result().await.unwrap(), 20);
+    let text = inner::concat::run(&client, "x".to_owned(), Some(3)).await.unwrap();
+    assert_eq!(text, "xxx");
+
+    let to = address::submit(&client, "you".to_owned(), Some("here".to_owned())).await.unwrap();
+    assert_eq!(to.wait().await.unwrap().queue, "letters");
+    assert_eq!(to.result().await.unwrap(), "you, here");
+    let lost = address::run(&client, "you".to_owned(), None).await.unwrap_err();
+    assert!(matches!(lost, TaskFailed::Dead { .. }), "{lost}");
+    node.stop().await;
 }
 
 #[test]

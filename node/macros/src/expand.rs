@@ -49,6 +49,8 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
     let takes = signature.taken.iter().map(|kind| {
         quote_spanned! { kind.span() => const _: () = #work::declare::taken::<#kind>(); }
     });
+    // As written here, so that an argument may have the same name.
+    let client = Ident::new("client", Span::mixed_site());
     let Travel { item, kind, value, take } = travel(&names, &kinds);
     let template = template(options, &work);
     let handler = handler(function, signature, &kind, &take);
@@ -68,6 +70,24 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
                 #[allow(dead_code, clippy::too_many_arguments)]
                 #vis fn call(#(#names: #kinds),*) -> #work::Call<#output> {
                     #work::Call::of::<Self>(&#value)
+                }
+
+                /// This task, submitted by the client when it is awaited.
+                #[allow(dead_code, clippy::too_many_arguments)]
+                #vis fn submit<'client>(
+                    #client: &'client ::umbel::Client,
+                    #(#names: #kinds),*
+                ) -> ::umbel::client::Submit<'client, #output> {
+                    ::umbel::client::Submit::new(#client, Self::call(#(#names),*))
+                }
+
+                /// This task, submitted by the client and waited for when it is awaited.
+                #[allow(dead_code, clippy::too_many_arguments)]
+                #vis fn run<'client>(
+                    #client: &'client ::umbel::Client,
+                    #(#names: #kinds),*
+                ) -> ::umbel::client::Run<'client, #output> {
+                    ::umbel::client::Run::new(#client, Self::call(#(#names),*))
                 }
             }
 

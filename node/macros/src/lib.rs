@@ -12,8 +12,13 @@ use proc_macro::TokenStream;
 /// Makes a task of a function.
 ///
 /// The function stays what it is, so tests call it as ever. Beside it stands a type of the same name
-/// that is the task: `add::call(..)` makes a [`Call`] for a client to submit, and
-/// `registry.task::<add>()` registers it where the linker might miss it.
+/// that is the task:
+///
+/// - `add::submit(&client, ..)` is a [`Submit`]: awaited, the task is submitted, and its [`Handle`] is
+///   there, which knows the type that it returns;
+/// - `add::run(&client, ..)` is a [`Run`]: awaited, it comes to what the task returned;
+/// - `add::call(..)` is a [`Call`], for a client to submit, alone or with others;
+/// - `registry.task::<add>()` registers it where the linker might miss it.
 ///
 /// ```text
 /// #[umbel::task(queue = "sums", attempts = 5, backoff = "2s", time_limit = "30s")]
@@ -22,7 +27,8 @@ use proc_macro::TokenStream;
 /// }
 ///
 /// assert_eq!(add(1, 2).await?, 3); // the function, here and now
-/// let call = add::call(1, 2).priority(7); // the task, somewhere, some time
+/// let sum = add::submit(&client, 1, 2).priority(7).await?; // the task, somewhere, some time
+/// assert_eq!(sum.result().await?, 3);
 /// ```
 ///
 /// # Arguments
@@ -32,7 +38,7 @@ use proc_macro::TokenStream;
 ///
 /// # What does not travel
 /// Before its arguments a function may take up to six others, in any order, that are found where it
-/// runs and that `call` does not ask for:
+/// runs and that `submit`, `run` and `call` do not ask for:
 ///
 /// - a type called `Context`: the [`Context`] of the run;
 /// - a type called `State`: a [`State`] that the node was given;
@@ -42,7 +48,7 @@ use proc_macro::TokenStream;
 /// #[umbel::task]
 /// async fn send(ctx: Context, smtp: State<Smtp>, #[from_context] who: Tenant, to: String) -> Result<..>
 ///
-/// let call = send::call("you@example.net".to_owned());
+/// send::submit(&client, "you@example.net".to_owned()).await?;
 /// ```
 ///
 /// A type of yours that is called `State` or `Context` and is to travel has to be named otherwise, by
@@ -53,7 +59,7 @@ use proc_macro::TokenStream;
 /// |---|---|---|
 /// | `name = "..."` | the task name | the name of the function |
 /// | `queue = "..."` | the queue of calls that name none | `default` |
-/// | `attempts = n` | how often it may fail before it is dead, 1 to 1000 | 3 |
+/// | `attempts = n` | how often it may fail before it is dead, 1 to 1000; the first one counts, too | 3 |
 /// | `backoff = "1s"` | pause before the first retry; doubles with each failure | 1 s |
 /// | `backoff_list = ["1s", "5m"]` | the pauses before its retries one by one; the last holds for all that follow | |
 /// | `time_limit = "30s"` | how long one run may take | no limit |
@@ -70,7 +76,10 @@ use proc_macro::TokenStream;
 /// [`Call`]: https://docs.rs/umbel/latest/umbel/struct.Call.html
 /// [`Context`]: https://docs.rs/umbel/latest/umbel/struct.Context.html
 /// [`FromContext`]: https://docs.rs/umbel/latest/umbel/trait.FromContext.html
+/// [`Handle`]: https://docs.rs/umbel/latest/umbel/struct.Handle.html
+/// [`Run`]: https://docs.rs/umbel/latest/umbel/client/type.Run.html
 /// [`State`]: https://docs.rs/umbel/latest/umbel/struct.State.html
+/// [`Submit`]: https://docs.rs/umbel/latest/umbel/client/type.Submit.html
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, function: TokenStream) -> TokenStream {
     expand::task(options.into(), function.into())

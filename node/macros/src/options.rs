@@ -69,6 +69,7 @@ impl Options {
             "at_most_once" => self.at_most_once = true,
             "priority" => self.priority = Some(number(meta, 0, PRIORITY_MAX)?),
             "blocking" => self.blocking = true,
+            "retries" | "max_retries" => return Err(retries(option, meta)),
             _ => return Err(meta.error(EXPECTED)),
         }
         Ok(())
@@ -94,6 +95,18 @@ impl Options {
             _ => None,
         }
     }
+}
+
+/// What is said of the name that others have for it, which counts one less.
+fn retries(option: &str, meta: &ParseNestedMeta<'_>) -> Error {
+    let number = meta.value().and_then(|value| value.parse::<LitInt>());
+    let attempts = number.and_then(|number| number.base10_parse::<u16>()).ok();
+    let attempts = attempts.and_then(|retries| retries.checked_add(1));
+    let instead = attempts.map_or_else(
+        || "write `attempts = n`".to_owned(),
+        |attempts| format!("write `attempts = {attempts}`"),
+    );
+    meta.error(format!("there is no `{option}`: {instead}; `attempts` counts the first one, too"))
 }
 
 const EXPECTED: &str = "unknown option; there are `name`, `queue`, `attempts`, `backoff`, \

@@ -14,6 +14,21 @@ use crate::config::HostPort;
 use crate::tls::{Role, TlsFiles};
 
 /// Sets up a [`Client`].
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use umbel::{Client, ClientError};
+/// # async fn example() -> Result<Client, ClientError> {
+/// Client::builder()
+///     .address("a.example.net:7400")
+///     .address("b.example.net:7400")
+///     .tls("/etc/umbel/tls")
+///     .name("shop")
+///     .patience(Duration::from_secs(3))
+///     .connect()
+///     .await
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing is connected before `connect`"]
 pub struct ClientBuilder {

@@ -140,6 +140,21 @@ impl fmt::Display for Trials<'_> {
 }
 
 /// There is no result: the task ended otherwise, or its end could not be learned.
+///
+/// ```
+/// # use umbel::TaskFailed;
+/// #[derive(serde::Deserialize)]
+/// struct Printed {
+///     exit_code: Option<i32>,
+///     stderr: String,
+/// }
+///
+/// /// What a command said before it failed for the last time.
+/// fn last_words(failed: &TaskFailed) -> Option<String> {
+///     let printed: Printed = failed.detail()?;
+///     Some(format!("{:?}: {}", printed.exit_code, printed.stderr))
+/// }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TaskFailed {
     /// It was stopped by request.

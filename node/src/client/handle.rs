@@ -13,6 +13,20 @@ use umbel_protocol::task::{Failure, FailureKind, State, View};
 use super::{Client, ClientError, TaskFailed};
 
 /// A submitted task that returns an `R`. Dropping it changes nothing: the task goes on.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use umbel::{ClientError, Handle, TaskFailed};
+/// # async fn example(report: Handle<String>) -> Result<(), TaskFailed> {
+/// println!("umbel task show {}", report.id());
+/// match report.result().await {
+///     Ok(text) => println!("{text}"),
+///     Err(TaskFailed::Dead { failure, .. }) => println!("there is no report: {failure:?}"),
+///     // Cancelled, expired, or nobody answers: the error says which.
+///     Err(other) => return Err(other),
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Handle<R> {
     client: Client,
     id: TaskId,

@@ -89,6 +89,7 @@ pub(super) const TASKS: Section = Section {
         key("headers", "{ x-team = \"billing\" }"),
         key("secret_env", "\"HOOK_SECRET\""),
         key("secret_file", "\"/etc/umbel/hook.secret\""),
+        key("allow_private", "true"),
     ],
 };
 
@@ -154,7 +155,8 @@ pub(super) const ALERT: Section = Section {
 /// Those keys of a task, or of a job with `run`, that only a command has.
 pub(super) const COMMAND_ONLY: [&str; 4] = ["shell", "env", "cwd", "capture_bytes"];
 /// Those keys of a task that only a webhook has.
-pub(super) const WEBHOOK_ONLY: [&str; 3] = ["headers", "secret_env", "secret_file"];
+pub(super) const WEBHOOK_ONLY: [&str; 4] =
+    ["headers", "secret_env", "secret_file", "allow_private"];
 
 /// Every key by its whole path, such as `cluster.seeds` and `queues.NAME.slots`.
 pub(super) fn all() -> impl Iterator<Item = String> {

@@ -79,6 +79,7 @@ pub(super) struct RawTask {
     pub(super) headers: Vec<(Text, Text)>,
     pub(super) secret_env: Option<Text>,
     pub(super) secret_file: Option<Text>,
+    pub(super) allow_private: Option<Spanned<bool>>,
 }
 
 /// What a table holds, whatever can be read of it.
@@ -212,6 +213,7 @@ impl RawTask {
             headers: reader.named_texts("headers"),
             secret_env: reader.text("secret_env"),
             secret_file: reader.text("secret_file"),
+            allow_private: reader.boolean("allow_private"),
         }
     }
 }

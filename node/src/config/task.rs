@@ -123,6 +123,8 @@ pub struct Webhook {
     pub headers: BTreeMap<String, String>,
     /// What the signature is made with; nothing means that there is none.
     pub secret: Option<Secret>,
+    /// Whether it may be at an address that is none of the internet.
+    pub allow_private: bool,
 }
 
 /// Where the secret of a webhook is; it is never in the file itself.

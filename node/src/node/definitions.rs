@@ -42,7 +42,9 @@ pub(super) fn add_configured(registry: &mut Registry, config: &Config) -> Result
                 let secret = secret(&name, webhook.secret.as_ref())?;
                 let url = webhook.url.to_string();
                 let headers = webhook.headers.clone();
-                Definition::webhook(name.as_str(), WebhookSpec { url, headers, secret })?
+                let allow_private = webhook.allow_private;
+                let spec = WebhookSpec { url, headers, secret, allow_private };
+                Definition::webhook(name.as_str(), spec)?
             }
         };
         registry.add(definition.with_template(task.template(&name)))?;

@@ -13,16 +13,28 @@ use umbel_protocol::time::Wall;
 use super::declare::Task;
 use super::definition::{set_backoff, set_backoff_list, span};
 
-/// A task that is about to be submitted. `R` is what it returns.
+/// A task that is about to be submitted. `R` is what it returns; `By` is the client that submits it as
+/// soon as it is awaited, if it has one: then it is a [`Submit`] or a [`Run`].
 ///
 /// `#[umbel::task]` makes one with `add::call(1, 2)`; [`Call::named`] makes one for a task that this
 /// program does not know. Nothing happens before a client submits it.
-#[must_use = "a call does nothing until a client submits it"]
-pub struct Call<R> {
+///
+/// ```
+/// use std::time::Duration;
+/// use umbel::Call;
+///
+/// let call = Call::<u64>::named("add", &[1, 2]).queue("sums").delay(Duration::from_secs(5));
+/// ```
+///
+/// [`Submit`]: crate::client::Submit
+/// [`Run`]: crate::client::Run
+#[must_use = "nothing happens until a client submits it: give it to one, or await it if it has one"]
+pub struct Call<R, By = ()> {
     template: Template,
     args: Result<Bytes, serde_json::Error>,
     particulars: Particulars,
     id: Option<TaskId>,
+    by: By,
     output: PhantomData<fn() -> R>,
 }
 
@@ -52,10 +64,35 @@ impl<R> Call<R> {
 
     /// A task with these options.
     pub fn with_template(template: Template, args: &impl Serialize) -> Self {
-        let args = serde_json::to_vec(args).map(Bytes::from);
-        Self { template, args, particulars: Particulars::default(), id: None, output: PhantomData }
+        Self {
+            template,
+            args: serde_json::to_vec(args).map(Bytes::from),
+            particulars: Particulars::default(),
+            id: None,
+            by: (),
+            output: PhantomData,
+        }
     }
 
+    /// What a client submits.
+    ///
+    /// # Errors
+    /// When the arguments could not be written as JSON. Submitting it again cannot help.
+    pub fn into_submission(self) -> Result<Submission, InvalidCall> {
+        match self.args {
+            Ok(args) => Ok(Submission {
+                template: self.template,
+                args,
+                particulars: self.particulars.boxed(),
+                id: self.id,
+            }),
+            Err(source) => Err(InvalidCall { name: self.template.name, source }),
+        }
+    }
+}
+
+/// What can be said of it, whoever submits it.
+impl<R, By> Call<R, By> {
     /// Sends it to another queue.
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         self.template.queue = queue.into();
@@ -184,20 +221,10 @@ impl<R> Call<R> {
         self
     }
 
-    /// What a client submits.
-    ///
-    /// # Errors
-    /// When the arguments could not be written as JSON. Submitting it again cannot help.
-    pub fn into_submission(self) -> Result<Submission, InvalidCall> {
-        match self.args {
-            Ok(args) => Ok(Submission {
-                template: self.template,
-                args,
-                particulars: self.particulars.boxed(),
-                id: self.id,
-            }),
-            Err(source) => Err(InvalidCall { name: self.template.name, source }),
-        }
+    /// The same, submitted by `by`; and by whom it was to be submitted before.
+    pub(crate) fn by<Other>(self, by: Other) -> (Call<R, Other>, By) {
+        let Self { template, args, particulars, id, by: before, output } = self;
+        (Call { template, args, particulars, id, by, output }, before)
     }
 }
 
@@ -207,7 +234,7 @@ fn wall(time: SystemTime) -> Wall {
     Wall::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-impl<R> fmt::Debug for Call<R> {
+impl<R, By> fmt::Debug for Call<R, By> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
             .field("template", &self.template)

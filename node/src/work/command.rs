@@ -62,6 +62,16 @@ pub enum Program {
 /// than the 128 KiB that Linux allows, in `UMBEL_ARGS`; otherwise `UMBEL_ARGS_TOO_LARGE` is `1`.
 /// `UMBEL_TASK`, `UMBEL_TASK_ID`, `UMBEL_ATTEMPT` and `UMBEL_TOKEN` say which run it is. The rest of
 /// the environment is the node's own, without anything else called `UMBEL_`.
+///
+/// ```
+/// use umbel::work::{Argument, CommandSpec, Program};
+///
+/// let argv = Program::Argv(Box::new(|args| match args.get("path") {
+///     Some(Argument::String(path)) => Ok(vec!["sha256sum".to_owned(), "--".to_owned(), path]),
+///     Some(_) | None => Err("it has no path".to_owned()),
+/// }));
+/// let spec = CommandSpec { cwd: Some("/srv".into()), ..CommandSpec::new(argv) };
+/// ```
 pub struct CommandSpec {
     /// What is run.
     pub program: Program,

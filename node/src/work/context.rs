@@ -14,7 +14,23 @@ use super::host::Host;
 use super::run::reached;
 use super::state::State;
 
-/// The run that a handler is part of.
+/// The run that a handler is part of. A handler takes it before its arguments:
+///
+/// ```
+/// use umbel::{Context, TaskError};
+///
+/// #[umbel::task(name = "example/index", blocking)]
+/// fn index(ctx: Context, pages: Vec<String>) -> Result<usize, TaskError> {
+///     for (done, page) in pages.iter().enumerate() {
+///         // Nothing stops a thread from outside.
+///         if ctx.is_cancelled() {
+///             return Err(TaskError::new(format!("{} ended after {done} pages", ctx.id())));
+///         }
+///         println!("attempt {}: {page}", ctx.attempt());
+///     }
+///     Ok(pages.len())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Context {
     pub(super) id: TaskId,

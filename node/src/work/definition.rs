@@ -41,7 +41,30 @@ impl Kind {
     }
 }
 
-/// A task name, the code behind it, and the options of submissions that name none.
+/// A task name, the code behind it, and the options of submissions that name none. What
+/// `#[umbel::task]` says of a function is said so of a closure, a program, or a web hook:
+///
+/// ```
+/// use std::time::Duration;
+/// use umbel::work::{CommandSpec, Program, RegisterError, WebhookSpec};
+/// use umbel::{Definition, Node, Registry};
+///
+/// let square = Definition::from_async("square", |n: u64| async move {
+///     n.checked_mul(n).ok_or("the square is too large")
+/// });
+/// let backup = CommandSpec::new(Program::Shell("tar --create /srv | zstd > /backup/srv".to_owned()));
+/// let notify =
+///     WebhookSpec { url: "https://example.net/hook".to_owned(), ..WebhookSpec::default() };
+///
+/// let mut registry = Registry::new();
+/// registry
+///     .add(square.queue("sums").attempts(5).time_limit(Duration::from_secs(30)))?
+///     .add(Definition::command("backup", backup))?
+///     .add(Definition::webhook("notify", notify)?)?;
+/// # Ok::<_, RegisterError>(())
+/// ```
+///
+/// A node is given one with [`NodeBuilder::define`](crate::NodeBuilder::define).
 pub struct Definition {
     template: Template,
     pub(super) body: Body,

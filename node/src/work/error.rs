@@ -25,7 +25,30 @@ use super::definition::span;
 /// | [`snoozed`](Self::snoozed) | is tried again after this pause, and this was no attempt |
 ///
 /// Handlers need not use this type: whatever converts into a boxed error (an error enum,
-/// `anyhow::Error`, a `String`) will do. It does not implement [`Error`] itself, because only so can all
+/// `anyhow::Error`, a `String`) will do.
+///
+/// ```
+/// use std::time::Duration;
+/// use umbel::TaskError;
+///
+/// # #[derive(Debug, thiserror::Error)]
+/// # #[error("the bank is away")]
+/// # struct BankError;
+/// # enum Answer { Paid(u64), Busy { pause: Duration }, NoSuchAccount, AlreadyPaid, NotDue }
+/// # async fn ask(_: u64) -> Result<Answer, BankError> { Ok(Answer::Paid(0)) }
+/// #[umbel::task(name = "example/collect")]
+/// async fn collect(invoice: u64) -> Result<u64, TaskError> {
+///     match ask(invoice).await? {
+///         Answer::Paid(receipt) => Ok(receipt),
+///         Answer::Busy { pause } => Err(TaskError::retry_after(pause, "the bank is busy")),
+///         Answer::NoSuchAccount => Err(TaskError::permanent("there is no such account")),
+///         Answer::AlreadyPaid => Err(TaskError::dropped("it is paid")),
+///         Answer::NotDue => Err(TaskError::snoozed(Duration::from_secs(3600))),
+///     }
+/// }
+/// ```
+///
+/// It does not implement [`Error`] itself, because only so can all
 /// errors convert into it.
 pub struct TaskError {
     reason: Reason,

@@ -13,7 +13,18 @@ use super::declare::{Declared, Task};
 use super::definition::Definition;
 use super::handler::{AsyncHandler, BlockingHandler};
 
-/// The task names that this program can run.
+/// The task names that this program can run. A node makes one itself of what its
+/// [builder](crate::NodeBuilder) is told; alone it serves to ask what there is:
+///
+/// ```
+/// use umbel::Registry;
+///
+/// let mut registry = Registry::new();
+/// registry.register("double", |n: u64| async move { Ok::<_, String>(n * 2) })?;
+/// let names: Vec<_> = registry.iter().map(|definition| definition.name()).collect();
+/// assert_eq!(names, ["double", Registry::NOOP]);
+/// # Ok::<_, umbel::work::RegisterError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Registry {
     definitions: BTreeMap<String, Arc<Definition>>,

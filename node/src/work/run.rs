@@ -6,7 +6,7 @@
 use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -30,16 +30,17 @@ use super::limit::Limit;
 use super::middleware::Middleware;
 use super::registry::Registry;
 use super::state::NotGiven;
+use super::webhook::Clients;
 
 /// How long a run may go on after it was told to end.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 
-/// Runs tasks. Cheap to clone; clones share the ledger and the HTTP client.
+/// Runs tasks. Cheap to clone; clones share the ledger and the HTTP clients.
 #[derive(Clone, Debug)]
 pub struct Runner {
     pub(super) host: Arc<Host>,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) http: Arc<OnceLock<reqwest::Client>>,
+    pub(super) http: Arc<Clients>,
     pub(super) grace: Duration,
 }
 

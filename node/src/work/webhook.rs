@@ -4,8 +4,11 @@
 //! `X-Umbel-Signature` is the hexadecimal HMAC-SHA256 of `X-Umbel-Timestamp`, a dot and the body.
 //! A receiver that checks both, and refuses old timestamps and tokens lower than it has seen for an
 //! id, acts on each task once.
+//!
+//! Only addresses of the internet are posted to, unless the task says otherwise: see [`reach`].
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,12 +22,15 @@ use serde_json::json;
 use umbel_protocol::limits::{CAPTURE_BYTES_MAX, DETAIL_BYTES_MAX, RESULT_BYTES_MAX};
 use umbel_protocol::task::{Failure, FailureKind, Outcome};
 
+use self::reach::{Closed, OpenOnly};
 use super::context::Context;
 use super::definition::{Body, span};
 use super::error::chain;
 use super::excerpt::{Excerpt, fit};
 use super::handler::Work;
 use super::registry::RegisterError;
+
+pub(crate) mod reach;
 
 /// How long a server may take to accept a connection: well below any sensible time limit, so that
 /// an unreachable one is told apart from a slow one.
@@ -33,6 +39,20 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const QUOTED_BYTES_MAX: usize = 1024;
 
 /// A task that is an HTTP request.
+///
+/// ```
+/// use umbel::work::{RegisterError, WebhookSpec};
+/// use umbel::{Definition, Node};
+///
+/// let spec = WebhookSpec {
+///     url: "http://crm.internal:8080/tasks".to_owned(),
+///     secret: Some(b"what both sides know".to_vec()),
+///     allow_private: true,
+///     ..WebhookSpec::default()
+/// };
+/// let node = Node::builder().define(Definition::webhook("notify-crm", spec)?);
+/// # Ok::<_, RegisterError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct WebhookSpec {
     /// Where it is posted: `http://` or `https://`.
@@ -41,6 +61,11 @@ pub struct WebhookSpec {
     pub headers: BTreeMap<String, String>,
     /// What the request is signed with; nothing means not at all.
     pub secret: Option<Vec<u8>>,
+    /// Whether it may be posted to addresses that are none of the internet: those of the host itself and
+    /// of private networks. Otherwise a run whose URL has, or whose name means, only such addresses
+    /// fails, and the proxies that the environment of the node names are not used: they would look names
+    /// up themselves.
+    pub allow_private: bool,
 }
 
 impl WebhookSpec {
@@ -60,6 +85,15 @@ pub(super) struct Webhook {
     url: Url,
     headers: HeaderMap,
     key: Option<hmac::Key>,
+    allow_private: bool,
+}
+
+/// The clients that all webhooks of a node share, each made when it is first needed. They share no
+/// connections: one to an address that is closed to others must not be used for them.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    guarded: OnceLock<Client>,
+    unguarded: OnceLock<Client>,
 }
 
 impl Webhook {
@@ -80,17 +114,12 @@ impl Webhook {
             headers.insert(key, value);
         }
         let key = spec.secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, &secret));
-        Ok(Self { url, headers, key })
+        Ok(Self { url, headers, key, allow_private: spec.allow_private })
     }
 
     /// Posts the task; a cancelled one is given up at once, as nobody could be told.
-    pub(super) fn post(
-        &self,
-        client: &Arc<OnceLock<Client>>,
-        context: Context,
-        args: Bytes,
-    ) -> Work {
-        let client = Arc::clone(client);
+    pub(super) fn post(&self, clients: &Arc<Clients>, context: Context, args: Bytes) -> Work {
+        let clients = Arc::clone(clients);
         Box::pin(async move {
             let definition = Arc::clone(&context.definition);
             let Body::Webhook(webhook) = &definition.body else {
@@ -102,21 +131,25 @@ impl Webhook {
                     let failure = Failure::new(FailureKind::Error, "the request was given up");
                     Outcome::Failed(failure)
                 }
-                ended = webhook.exchange(&client, &context, &args) => ended.unwrap_or_else(|why| why),
+                ended = webhook.exchange(&clients, &context, &args) => ended.unwrap_or_else(|why| why),
             }
         })
     }
 
     async fn exchange(
         &self,
-        client: &OnceLock<Client>,
+        clients: &Clients,
         context: &Context,
         args: &[u8],
     ) -> Result<Outcome, Outcome> {
         let body = body(context, args).map_err(Outcome::Failed)?;
+        if let Some(closed) = reach::written(&self.url).filter(|_| !self.allow_private) {
+            return Err(refused(context, &closed));
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let timestamp = now.as_secs().to_string();
-        let mut request = shared(client)
+        let mut request = clients
+            .client(self.allow_private)
             .map_err(Outcome::Failed)?
             .post(self.url.clone())
             .headers(self.headers.clone())
@@ -127,7 +160,10 @@ impl Webhook {
             request = request.header("X-Umbel-Signature", signature(key, &timestamp, &body));
         }
         let request = request.header("X-Umbel-Timestamp", timestamp).body(body);
-        let mut response = request.send().await.map_err(unanswered)?;
+        let mut response = request.send().await.map_err(|error| match closed_in(&error) {
+            Some(closed) => refused(context, closed),
+            None => unanswered(error),
+        })?;
         let status = response.status();
         if !status.is_success() {
             return Err(refusal(&mut response).await);
@@ -240,26 +276,54 @@ fn unanswered(error: reqwest::Error) -> Outcome {
     Outcome::Failed(Failure::new(kind, chain(&error.without_url())))
 }
 
-/// The client that all webhooks of a node share, made when the first of them runs.
-fn shared(client: &OnceLock<Client>) -> Result<&Client, Failure> {
-    if let Some(client) = client.get() {
-        return Ok(client);
+/// A request to a host that is closed to it. No other attempt helps before somebody allows it.
+fn refused(context: &Context, closed: &Closed) -> Outcome {
+    let name = context.name();
+    Outcome::Failed(Failure::new(
+        FailureKind::Permanent,
+        format!("{closed}; to have it reached set `allow_private = true` in [tasks.{name}]"),
+    ))
+}
+
+/// Whether it was a closed host that made the request fail.
+fn closed_in(error: &reqwest::Error) -> Option<&Closed> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(closed) = error.downcast_ref() {
+            return Some(closed);
+        }
+        source = error.source();
     }
+    None
+}
+
+impl Clients {
+    fn client(&self, allow_private: bool) -> Result<&Client, Failure> {
+        let client = if allow_private { &self.unguarded } else { &self.guarded };
+        match client.get() {
+            Some(client) => Ok(client),
+            None => made(allow_private).map(|made| client.get_or_init(|| made)),
+        }
+    }
+}
+
+fn made(allow_private: bool) -> Result<Client, Failure> {
     // Whoever was first may have installed another provider; that one will do as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
-        Client::builder()
+        let builder = Client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("umbel/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("umbel/", env!("CARGO_PKG_VERSION")));
+        // A proxy would look names up once more, and elsewhere.
+        if allow_private { builder } else { builder.no_proxy().dns_resolver(OpenOnly) }
     };
     let made = builder().build().or_else(|error| {
         // Without the system's certificates nothing can be trusted, but `http://` needs none.
         tracing::warn!(error = chain(&error), "webhooks cannot reach https:// addresses");
         builder().tls_certs_only([]).build()
     });
-    let made = made.map_err(|error| Failure::new(FailureKind::Error, chain(&error)))?;
-    Ok(client.get_or_init(|| made))
+    made.map_err(|error| Failure::new(FailureKind::Error, chain(&error)))
 }
 
 #[cfg(test)]

@@ -62,8 +62,8 @@ impl Sink {
     #[must_use]
     pub fn declaration(&self, name: &str) -> String {
         format!(
-            "[tasks.{name}]\nwebhook = \"http://{}/{name}\"\nattempts = 1000\nbackoff_max = \"5s\"\n\
-             time_limit = \"10s\"\n",
+            "[tasks.{name}]\nwebhook = \"http://{}/{name}\"\nallow_private = true\n\
+             attempts = 1000\nbackoff_max = \"5s\"\ntime_limit = \"10s\"\n",
             self.address
         )
     }

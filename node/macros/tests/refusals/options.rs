@@ -35,8 +35,18 @@ async fn twice() -> Result<(), String> {
     Ok(())
 }
 
-#[umbel_macros::task(retries = 3)]
+#[umbel_macros::task(colour = "red")]
 async fn unknown() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(retries = 3)]
+async fn retries() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(queue = "a", max_retries)]
+async fn max_retries() -> Result<(), String> {
     Ok(())
 }
 

@@ -46,6 +46,26 @@ async fn running_takes_one_request() {
 }
 
 #[tokio::test]
+async fn a_call_that_knows_its_client_is_submitted_when_it_is_awaited() {
+    let (client, mut node) = pair(PATIENCE);
+    drop(Submit::new(&client, add()));
+    let asking = tokio::spawn(async move {
+        let handle = Submit::new(&client, add()).queue("sums").priority(7).await.unwrap();
+        let sum = Run::new(&client, add()).attempts(9).await.unwrap();
+        (handle.id(), sum)
+    });
+    // What was dropped has sent nothing: the first to come is this one.
+    let batch = node.accept().await;
+    let Template { queue, options, .. } = &batch.templates[0];
+    assert_eq!((queue.as_str(), options.priority), ("sums", Some(7)));
+    let (second, wait, answers) = node.submission().await;
+    assert!(wait && second.templates[0].options.attempts_max == Some(9), "{second:?}");
+    answers.send(receipt()).await.unwrap();
+    answers.send(Answer::Finished(vec![ending(second.rows[0].id, "3")])).await.unwrap();
+    assert_eq!(asking.await.unwrap(), (batch.rows[0].id, 3));
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_asked_for_again_under_the_same_id() {
     let (client, mut node) = pair(PATIENCE);
     let asking = tokio::spawn(async move { client.run(add()).await });

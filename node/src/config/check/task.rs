@@ -13,6 +13,7 @@ use super::super::task::{Secret, Task, Webhook, Work};
 use super::command::command;
 use super::options::{Treatment, Unsaid};
 use super::{VARIABLE_HELP, is_variable, path};
+use crate::work::reach;
 
 /// The task that `raw` stands for; nothing if it is not even clear what it does.
 pub(super) fn task(
@@ -66,7 +67,15 @@ fn refuse(raw: &RawTask, keys: &[&str], this: &str, others: &str, problems: &mut
 }
 
 fn webhook(raw: RawTask, problems: &mut Problems<'_>) -> Option<Webhook> {
-    let url = raw.webhook.and_then(|text| address(&text, problems));
+    let allow_private = raw.allow_private.is_some_and(|allowed| *allowed.get_ref());
+    let url = raw.webhook.and_then(|text| {
+        let url = address(&text, problems)?;
+        if let Some(closed) = reach::foreseen(&url).filter(|_| !allow_private) {
+            let problem = format!("{closed}: this webhook always fails");
+            problems.warn(text.span(), problem, "to have it reached write allow_private = true");
+        }
+        Some(url)
+    });
     let mut headers = BTreeMap::new();
     for (name, value) in raw.headers {
         let lower = name.get_ref().to_ascii_lowercase();
@@ -96,7 +105,7 @@ fn webhook(raw: RawTask, problems: &mut Problems<'_>) -> Option<Webhook> {
         }
         (None, file) => file.and_then(|file| path("secret_file", file, problems)).map(Secret::File),
     };
-    Some(Webhook { url: url?, headers, secret })
+    Some(Webhook { url: url?, headers, secret, allow_private })
 }
 
 fn address(text: &Text, problems: &mut Problems<'_>) -> Option<Url> {

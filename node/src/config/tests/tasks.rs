@@ -4,7 +4,7 @@
 use umbel_protocol::task::{Options, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Span;
 
-use super::{parse, refused};
+use super::{Work, parse, refused};
 
 #[test]
 fn a_task_is_one_thing() {
@@ -36,7 +36,8 @@ error: task `a` is both a command and a webhook
             r#"[tasks.a]
 command = ["a"]
 headers = {}
-secret_env = "A""#,
+secret_env = "A"
+allow_private = true"#,
             r#"
 error: `headers` means nothing for a command
  --> cluster.toml:3:1
@@ -52,7 +53,14 @@ error: `secret_env` means nothing for a command
   | ^^^^^^^^^^
   = help: only webhooks have it, remove it
 
-2 problems in cluster.toml"#,
+error: `allow_private` means nothing for a command
+ --> cluster.toml:5:1
+  |
+5 | allow_private = true
+  | ^^^^^^^^^^^^^
+  = help: only webhooks have it, remove it
+
+3 problems in cluster.toml"#,
         ),
         (
             r#"[tasks.a]
@@ -393,6 +401,43 @@ error: header `b` cannot have this value
 5 problems in cluster.toml"#,
         ),
     ]);
+}
+
+#[test]
+fn webhooks_at_private_addresses_are_told_unless_they_are_meant() {
+    let config = parse(
+        r#"[tasks.metadata]
+webhook = "http://169.254.169.254/latest"
+[tasks.local]
+webhook = "http://localhost:8080/"
+allow_private = false"#,
+    );
+    assert_eq!(
+        config.warnings.unwrap().to_string(),
+        r#"warning: 169.254.169.254 is a link-local address: this webhook always fails
+ --> cluster.toml:2:11
+  |
+2 | webhook = "http://169.254.169.254/latest"
+  |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  = help: to have it reached write allow_private = true
+
+warning: localhost is 127.0.0.1, a loopback address: this webhook always fails
+ --> cluster.toml:4:11
+  |
+4 | webhook = "http://localhost:8080/"
+  |           ^^^^^^^^^^^^^^^^^^^^^^^^
+  = help: to have it reached write allow_private = true
+
+2 warnings in cluster.toml"#
+    );
+    for name in ["metadata", "local"] {
+        let Work::Webhook(webhook) = &config.tasks[name].work else { panic!("not a webhook") };
+        assert!(!webhook.allow_private, "{name}");
+    }
+    let meant = "[tasks.a]\nwebhook = \"http://[::1]:80/\"\nallow_private = true";
+    let config = parse(meant);
+    let Work::Webhook(webhook) = &config.tasks["a"].work else { panic!("not a webhook") };
+    assert!(webhook.allow_private && config.warnings.is_none());
 }
 
 #[test]

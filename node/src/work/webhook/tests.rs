@@ -61,11 +61,21 @@ fn answer(status: &str, body: &str) -> Vec<u8> {
 }
 
 fn spec(url: &str) -> WebhookSpec {
-    WebhookSpec { url: url.to_owned(), ..WebhookSpec::default() }
+    WebhookSpec { url: url.to_owned(), allow_private: true, ..WebhookSpec::default() }
 }
 
 async fn run(spec: WebhookSpec, args: &str, cancel: CancellationToken) -> Outcome {
     let dir = tempfile::tempdir().unwrap();
+    let runner = Runner::new("here", Ledger::open(dir.path()).unwrap());
+    run_by(&runner, spec, args, cancel).await
+}
+
+async fn run_by(
+    runner: &Runner,
+    spec: WebhookSpec,
+    args: &str,
+    cancel: CancellationToken,
+) -> Outcome {
     let request = RunRequest {
         id: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
         token: Token { term: 1, index: 2, position: 3 },
@@ -76,7 +86,6 @@ async fn run(spec: WebhookSpec, args: &str, cancel: CancellationToken) -> Outcom
         time_left: None,
     };
     let definition = Arc::new(Definition::webhook("hook", spec).unwrap());
-    let runner = Runner::new("here", Ledger::open(dir.path()).unwrap());
     runner.run(&definition, request, cancel).await
 }
 
@@ -224,6 +233,59 @@ async fn a_cancelled_request_is_given_up() {
     };
     let (outcome, _stream) = tokio::join!(run(spec(&url), "{}", cancel.clone()), silent);
     assert_eq!(outcome, Outcome::Cancelled);
+}
+
+#[tokio::test]
+async fn what_is_no_address_of_the_internet_is_not_connected_to() {
+    let (listener, url) = listener().await;
+    let port = listener.local_addr().unwrap().port();
+    for (host, told) in [
+        ("127.0.0.1", "127.0.0.1 is a loopback address"),
+        ("0x7f000001", "127.0.0.1 is a loopback address"),
+        ("[::ffff:127.0.0.1]", "::ffff:127.0.0.1 is a loopback address"),
+        ("0.0.0.0", "0.0.0.0 is an unspecified address"),
+        ("169.254.169.254", "169.254.169.254 is a link-local address"),
+        // This one has to be looked up.
+        ("localhost", ", a loopback address"),
+    ] {
+        let url = format!("http://{host}:{port}/hook");
+        let spec = WebhookSpec { allow_private: false, ..spec(&url) };
+        let (kind, message) = failure(run(spec, "{}", CancellationToken::new()).await);
+        let next = "; to have it reached set `allow_private = true` in [tasks.hook]";
+        assert!(message.contains(&format!("{told}{next}")), "{host}: {message}");
+        assert_eq!(kind, FailureKind::Permanent, "{host}");
+    }
+    // Had anybody connected, that would be answered first.
+    let run = run(spec(&url), "{}", CancellationToken::new());
+    let good = answer("200 OK", "1");
+    let (outcome, request) = tokio::join!(run, serve(&listener, &good));
+    assert_eq!(outcome, Outcome::Succeeded("1".into()));
+    assert!(request.head.contains("host: 127.0.0.1"), "{}", request.head);
+}
+
+#[tokio::test]
+async fn a_connection_that_one_task_may_have_is_not_lent_to_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let runner = Runner::new("here", Ledger::open(dir.path()).unwrap());
+    let (listener, url) = listener().await;
+    let url = url.replace("127.0.0.1", "localhost");
+    let cancel = CancellationToken::new();
+    // It would go on to serve on the same connection.
+    let serving = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\"args\":{}}") {
+            assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1").await.unwrap();
+        stream
+    };
+    let run = run_by(&runner, spec(&url), "{}", cancel.clone());
+    let (outcome, _stream) = tokio::join!(run, serving);
+    assert_eq!(outcome, Outcome::Succeeded("1".into()));
+    let closed = WebhookSpec { allow_private: false, ..spec(&url) };
+    let (kind, message) = failure(run_by(&runner, closed, "{}", cancel).await);
+    assert_eq!(kind, FailureKind::Permanent, "{message}");
 }
 
 #[tokio::test]
