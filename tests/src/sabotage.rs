@@ -33,8 +33,9 @@ pub enum Sabotage {
 
 /// Invariants that seldom speak first, as another finds the same a moment before, and defects that each of
 /// them finds where it is the only one that is heard.
-pub const ALONE: [(&str, Sabotage); 10] = [
+pub const ALONE: [(&str, Sabotage); 11] = [
     ("acknowledged_is_kept", Sabotage::Inside(Defect::ForgetUnfinished)),
+    ("each_host_has_its_run", Sabotage::Inside(Defect::DropHost)),
     ("finished_never_runs", Sabotage::Inside(Defect::LocalTime)),
     ("jobs_are_fired", Sabotage::Inside(Defect::FireAgain)),
     ("jobs_are_kept", Sabotage::Inside(Defect::ForgetJobs)),

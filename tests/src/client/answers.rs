@@ -86,6 +86,10 @@ impl World {
                     if let Some(told) = linearizable_tasks::of_row(refusal) {
                         histories.told(task, call, now, told);
                     }
+                    if let Some(Refusal::Exists { .. } | Refusal::NotUnique { .. }) = refusal {
+                        // The node that passed it on may repeat it when its key is free.
+                        histories.may_come_again(task, call);
+                    }
                 }
             }
             (Kind::Submit(_), Answer::Finished(endings)) => {

@@ -54,6 +54,12 @@ impl Histories {
         self.open.remove(&(op, attempt)).map(|(_, tasks, _)| tasks)
     }
 
+    /// A submission that was made at `call` and refused may yet be taken in.
+    pub fn may_come_again(&mut self, task: TaskId, call: u64) {
+        let lost = &mut self.tasks.entry(task).or_default().submit_lost;
+        *lost = Some(lost.map_or(call, |earliest| earliest.min(call)));
+    }
+
     /// A client that asked at `call` is told so now.
     pub fn told(&mut self, task: TaskId, call: u64, back: u64, told: Told) {
         let history = self.tasks.entry(task).or_default();
