@@ -32,6 +32,8 @@ mod reload;
 mod service;
 #[path = "cli/strangers.rs"]
 mod strangers;
+#[path = "cli/webhook.rs"]
+mod webhook;
 
 use std::fs;
 
