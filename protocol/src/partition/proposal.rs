@@ -51,7 +51,8 @@ impl Proposal {
         self.version = self.version.max(needed.unwrap_or(0));
         let bytes = self.to_bytes();
         if self.version < Versions::OWN.max {
-            *self = Self::from_bytes(&bytes).expect("just written");
+            // Whether it is too long for an entry is for whoever proposes it to find.
+            *self = Self::read(&bytes, bytes.len()).expect("just written");
         }
         bytes
     }
@@ -61,11 +62,15 @@ impl Proposal {
     /// # Errors
     /// When they are not those of one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::read(bytes, ENTRY_BYTES_MAX)
+    }
+
+    fn read(bytes: &[u8], bytes_max: usize) -> Result<Self, DecodeError> {
         let (version, bytes) = match bytes {
             [MARK, low, high, rest @ ..] => (u16::from_le_bytes([*low, *high]), rest),
             _ => (MARKED_SINCE - 1, bytes),
         };
-        let (term, at, commands) = decode_from(version, bytes, ENTRY_BYTES_MAX)?;
+        let (term, at, commands) = decode_from(version, bytes, bytes_max)?;
         Ok(Self { version, term, at, commands })
     }
 }
@@ -79,6 +84,7 @@ const MARKED_SINCE: u16 = 3;
 mod tests {
     use super::*;
     use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
+    use crate::limits::ARGS_BYTES_MAX;
     use crate::partition::Report;
     use crate::task::{Batch, Outcome, Template};
     use crate::time::Span;
@@ -109,6 +115,18 @@ mod tests {
             matches!(reports[0].outcome, Outcome::Failed(_)),
             "that is what it is called there"
         );
+    }
+
+    #[test]
+    fn one_that_is_too_long_for_an_entry_is_written_for_its_owner_to_see_that() {
+        let id = TaskId::new(Wall::from_millis(5), PartitionId(0), 1);
+        let args = bytes::Bytes::from(vec![0; ARGS_BYTES_MAX]);
+        let batch = std::sync::Arc::new(Batch::one(id, Template::new("add"), args));
+        let accept = Command::Accept { batch, grants: Vec::new() };
+        let mut older = proposal(2, vec![accept; ENTRY_BYTES_MAX / ARGS_BYTES_MAX + 1]);
+        let bytes = older.write();
+        assert!(bytes.len() > ENTRY_BYTES_MAX);
+        assert!(Proposal::from_bytes(&bytes).is_err(), "nobody else has to read that");
     }
 
     #[test]
