@@ -47,9 +47,8 @@ impl Scheduler {
                 continue;
             }
             let is_serving = self.condition_of(lessee.node).is_serving();
-            let now = self.now.wall;
             let mut lines: BTreeMap<usize, BinaryHeap<Head>> = BTreeMap::new();
-            for head in self.ready.heads(now) {
+            for head in self.ready.heads() {
                 let class = self.ready.classes().get(head.class());
                 let class = class.filter(|class| self.may_run(lessee.node, class));
                 let pool = class.and_then(|class| profile.pool(&class.queue, &class.name));
@@ -77,7 +76,7 @@ impl Scheduler {
             let Some(task) = self.next_of(head.class()) else {
                 continue;
             };
-            heads.extend(self.ready.head(head.class(), self.now.wall));
+            heads.extend(self.ready.head(head.class()));
             self.slots.take(lessee, pool, 1);
             if let Some(line) = self.line(task.partition()) {
                 line.leases.entry(lessee).or_default().push(task);
@@ -111,14 +110,14 @@ impl Scheduler {
 
     /// Classes in which anybody waits, the most urgent first.
     pub(super) fn classes_by_priority(&self) -> Vec<usize> {
-        let heads: BinaryHeap<Head> = self.ready.heads(self.now.wall).collect();
+        let heads: BinaryHeap<Head> = self.ready.heads().collect();
         heads.into_sorted_vec().into_iter().rev().map(|head| head.class()).collect()
     }
 
     /// The next task of a class that may really be leased: the line is not cleaned when a task is
     /// cancelled or leased otherwise.
     fn next_of(&mut self, class: usize) -> Option<TaskId> {
-        while let Some(task) = self.ready.pop(class, self.now.wall) {
+        while let Some(task) = self.ready.pop(class) {
             let record = self.owned(task.partition()).and_then(|p| p.record(task));
             // One that is scheduled got here because its time had come. If partition time says
             // otherwise the lease has no effect, and it goes back to the timers.

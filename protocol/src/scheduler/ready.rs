@@ -6,7 +6,8 @@
 //! served: a long line of one name must not keep another from its turn.
 //!
 //! **Priority grows with waiting**: by one for each [`AGING`], so that what is never urgent comes to its turn
-//! whatever else there is.
+//! whatever else there is. All that wait age alike, so who is first of two does not change while they wait:
+//! it is whoever has come first, if each step of priority counts as [`AGING`]. No clock is asked.
 
 mod line;
 
@@ -20,8 +21,8 @@ use crate::limits::AGING;
 use crate::task::{Record, Template};
 use crate::time::Wall;
 
-/// 0 to 9.
-const PRIORITIES: usize = 10;
+/// The most urgent.
+const PRIORITY_MAX: u8 = 9;
 
 /// So few are not worth a sweep.
 const SLACK: usize = 1_024;
@@ -42,12 +43,12 @@ pub(super) struct Ready {
 /// The first in line of a class; the greatest of several is to be served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Head {
-    /// Its own, and what has been added for waiting.
-    priority: u64,
+    /// When one of the highest priority must have come to be as urgent.
+    urgent_at: Reverse<Wall>,
     came: Reverse<Wall>,
     /// Of those that came in the same moment whichever class was there first.
     class: Reverse<usize>,
-    line: usize,
+    priority: u8,
 }
 
 impl Head {
@@ -62,7 +63,8 @@ pub(super) struct Class {
     pub(super) queue: String,
     pub(super) name: String,
     pub(super) target: Target,
-    lines: [Line; PRIORITIES],
+    /// By priority; none of them is empty.
+    lines: BTreeMap<u8, Line>,
     len: usize,
 }
 
@@ -78,7 +80,7 @@ impl Ready {
             queue: template.queue.clone(),
             name: template.name.clone(),
             target: target.clone(),
-            lines: Default::default(),
+            lines: BTreeMap::new(),
             len: 0,
         };
         let place = match self.free.pop() {
@@ -98,24 +100,27 @@ impl Ready {
     /// front. It came before those that wait, and whoever waits for it has waited longest.
     pub(super) fn push(&mut self, record: &Record, target: &Target, task: TaskId) {
         let place = self.class(&record.template, target);
-        let priority = usize::from(record.template.options.priority()).min(PRIORITIES - 1);
+        let Some(class) = self.classes.get_mut(place) else {
+            return;
+        };
+        let priority = record.template.options.priority().min(PRIORITY_MAX);
         let key = record.particulars.as_ref().and_then(|said| said.fairness_key.as_deref());
-        let class = self.classes.get_mut(place);
-        if let Some(line) = class.and_then(|class| {
-            class.len += 1;
-            class.lines.get_mut(priority)
-        }) {
-            line.push(key, record.waits_since(), task, record.waits_again());
-            self.len += 1;
-            self.waited_for.insert(place);
-        }
+        let line = class.lines.entry(priority).or_default();
+        line.push(key, record.waits_since(), task, record.waits_again());
+        class.len += 1;
+        self.len += 1;
+        self.waited_for.insert(place);
     }
 
-    /// Takes out the first in line of a class at `now`.
-    pub(super) fn pop(&mut self, place: usize, now: Wall) -> Option<TaskId> {
-        let line = self.head(place, now)?.line;
+    /// Takes out the first in line of a class.
+    pub(super) fn pop(&mut self, place: usize) -> Option<TaskId> {
+        let priority = self.head(place)?.priority;
         let class = self.classes.get_mut(place)?;
-        let task = class.lines.get_mut(line)?.pop()?;
+        let line = class.lines.get_mut(&priority)?;
+        let task = line.pop()?;
+        if line.is_empty() {
+            class.lines.remove(&priority);
+        }
         class.len -= 1;
         self.len -= 1;
         if class.len == 0 {
@@ -124,21 +129,20 @@ impl Ready {
         Some(task)
     }
 
-    /// The first in line of a class at `now`.
-    pub(super) fn head(&self, class: usize, now: Wall) -> Option<Head> {
-        let lines = self.classes.get(class)?.lines.iter().enumerate();
-        let heads = lines.filter_map(|(line, waiting)| {
-            let came = waiting.front()?;
-            let aged = now.since(came).as_micros() / AGING.as_micros();
-            let class = Reverse(class);
-            Some(Head { priority: line as u64 + aged, came: Reverse(came), class, line })
+    /// The first in line of a class.
+    pub(super) fn head(&self, class: usize) -> Option<Head> {
+        let heads = self.classes.get(class)?.lines.iter().filter_map(|(priority, line)| {
+            let came = line.front()?;
+            let urgent_at = came + AGING.times((PRIORITY_MAX - priority).into());
+            let (urgent_at, came, class) = (Reverse(urgent_at), Reverse(came), Reverse(class));
+            Some(Head { urgent_at, came, class, priority: *priority })
         });
         heads.max()
     }
 
-    /// The first in line of each class in which anybody waits, at `now`.
-    pub(super) fn heads(&self, now: Wall) -> impl Iterator<Item = Head> {
-        self.waited_for.iter().filter_map(move |class| self.head(*class, now))
+    /// The first in line of each class in which anybody waits.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Head> {
+        self.waited_for.iter().filter_map(|class| self.head(*class))
     }
 
     /// How many tasks of a class wait.
@@ -195,10 +199,11 @@ impl Ready {
 
     fn retain(&mut self, keep: impl Fn(TaskId) -> bool) {
         for (place, class) in self.classes.iter_mut().enumerate() {
-            for line in &mut class.lines {
+            class.lines.retain(|_, line| {
                 line.retain(&keep);
-            }
-            class.len = class.lines.iter().map(Line::len).sum();
+                !line.is_empty()
+            });
+            class.len = class.lines.values().map(Line::len).sum();
             if class.len == 0 {
                 self.waited_for.remove(&place);
             }

@@ -102,6 +102,10 @@ impl Line {
         (!is_plain).then_some(key)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.plain.tasks.is_empty() && self.tenants.is_empty()
+    }
+
     pub(super) fn len(&self) -> usize {
         let tenants = self.tenants.values().map(|tenant| tenant.tasks.len());
         self.plain.tasks.len() + tenants.sum::<usize>()
@@ -155,7 +159,7 @@ mod tests {
         }
         line.push(None, CAME, task(4), true);
         assert_eq!((line.len(), served(&mut line, 9)), (4, vec![4, 1, 2, 3]));
-        assert_eq!((line.len(), line.front()), (0, None));
+        assert_eq!((line.len(), line.front(), line.is_empty()), (0, None, true));
     }
 
     #[test]
@@ -185,6 +189,7 @@ mod tests {
         }
         line.retain(|kept| kept != task(2));
         assert_eq!((line.len(), line.turns.len(), line.tenants.len()), (2, 1, 1));
+        assert!(!line.is_empty());
         assert_eq!(served(&mut line, 9), [1, 3]);
         assert_eq!((line.turns.len(), line.tenants.len()), (0, 0));
     }
