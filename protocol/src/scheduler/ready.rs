@@ -1,7 +1,7 @@
 //! Tasks that wait for a slot: an index over records, rebuilt at each takeover.
 //!
 //! Tasks of one queue, one name and one target form a *class*: whatever executor may run one of them may
-//! run all. The order is priority, then, within a class, those on whose behalf they are [in turn](line), then
+//! run all. The order is priority, then, within a class, those on whose behalf they are [in turn](mod@line), then
 //! first come first served; and between classes that take the same slots priority and first come first
 //! served: a long line of one name must not keep another from its turn.
 //!
