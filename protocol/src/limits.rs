@@ -46,7 +46,7 @@ pub const NAME_BYTES_MAX: usize = 128;
 /// Longest key of a task in bytes: as much as anybody can still compare by eye.
 pub const KEY_BYTES_MAX: usize = 256;
 /// Unique keys that a partition keeps for a time, whatever becomes of their tasks; beyond it tasks that ask
-/// for that are `Overloaded`.
+/// for that are refused.
 pub const UNIQUES_KEPT_MAX: usize = 16_384;
 /// Longest cron expression in bytes: no schedule that somebody can still read needs more, and what is
 /// wrong with one is shown below it.
@@ -183,7 +183,7 @@ const JOBS_IMAGE_BYTES_MAX: usize = JOBS_BYTES_MAX
 /// Most bytes of the unique keys that a partition keeps, in its snapshot: a name, a key, an id and a time
 /// each.
 const UNIQUES_IMAGE_BYTES_MAX: usize =
-    (UNIQUES_KEPT_MAX + BATCH_TASKS_MAX) * (NAME_BYTES_MAX + 1 + KEY_BYTES_MAX + 3 + 17 + 9);
+    UNIQUES_KEPT_MAX * (NAME_BYTES_MAX + 1 + KEY_BYTES_MAX + 3 + 17 + 9);
 /// Bytes of all records of all partitions on one node, unless it is told otherwise; beyond it
 /// submissions are `Overloaded`. A small host has so much to spare beside the service that the node
 /// is part of, and it holds three million small tasks that wait. Partitions may not all be at their
@@ -202,7 +202,8 @@ pub const KEPT: Shelves<Room> = Shelves {
 pub const FINISHED_BYTES_MAX: usize = KEPT.total().bytes;
 /// How long a finished record is kept with its result.
 pub const RETENTION: Span = Span::from_millis(3_600_000);
-/// Stubs of forgotten tasks that a partition keeps to recognise a second submission.
+/// Stubs of forgotten tasks that a partition keeps to recognise a second submission; one that was turned
+/// away because of its unique key counts as two.
 pub const STUBS_MAX: usize = 16_384;
 /// How long a submission is recognised as the same.
 pub const DEDUP_WINDOW: Span = Span::from_millis(3_600_000);

@@ -26,6 +26,7 @@ mod release;
 mod report;
 mod shelf;
 mod snapshot;
+mod stubs;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use self::jobs::{AlertTask, Fire, JobChange, JobRefusal, Nodes, Precondition
 pub use self::proposal::Proposal;
 pub use self::shelf::{Room, Shelf, Shelves};
 pub use self::snapshot::CorruptSnapshot;
+use self::stubs::Stubs;
 use self::tally::Tally;
 use self::uniques::Uniques;
 use crate::id::{PartitionId, TaskId};
@@ -63,8 +65,7 @@ pub struct Partition {
     /// Place in the line of the task that was accepted last.
     order_next: u64,
     records: BTreeMap<TaskId, Record>,
-    /// What is left of forgotten tasks: how they ended.
-    stubs: BTreeMap<TaskId, State>,
+    stubs: Stubs,
     jobs: Jobs,
     uniques: Uniques,
 
@@ -80,7 +81,7 @@ pub struct Fill {
     pub open: usize,
     /// Finished tasks whose results are kept.
     pub finished: Shelves<Room>,
-    /// Forgotten tasks that are still recognised.
+    /// Forgotten tasks that are still recognised, and twice as many as were turned away.
     pub stubs: usize,
     /// Bytes of all records, and of what they share.
     pub bytes: usize,
@@ -110,7 +111,7 @@ impl Partition {
             dedup_floor: Wall::EPOCH,
             order_next: 0,
             records: BTreeMap::new(),
-            stubs: BTreeMap::new(),
+            stubs: Stubs::default(),
             jobs: Jobs::default(),
             uniques: Uniques::default(),
             tally: Tally::default(),
@@ -145,7 +146,13 @@ impl Partition {
     /// How a forgotten task ended.
     #[must_use]
     pub fn stub(&self, task: TaskId) -> Option<State> {
-        self.stubs.get(&task).copied()
+        self.stubs.ended(task)
+    }
+
+    /// Why a task was never taken in, if that is decided for good: because of its unique key.
+    #[must_use]
+    pub fn turned_away(&self, task: TaskId) -> Option<Refusal> {
+        self.stubs.turned_away(task)
     }
 
     /// All records, by id.

@@ -59,6 +59,8 @@ pub enum Defect {
     /// An executor does not remember what it said it never had: `leased_runs_only`,
     /// `second_run_after_loss`.
     ForgetRefusals,
+    /// A partition does not remember what it has turned away because of its key: `linearizable_tasks`.
+    ForgetTurnedAway,
     /// Retention takes a task that has not ended: `acknowledged_is_kept`, `every_task_ends`,
     /// `leased_runs_only`.
     ForgetUnfinished,
@@ -125,7 +127,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -144,6 +146,7 @@ impl Defect {
         Self::ForgetJobs,
         Self::ForgetLeases,
         Self::ForgetRefusals,
+        Self::ForgetTurnedAway,
         Self::ForgetUnfinished,
         Self::ForgetVote,
         Self::FreeKey,

@@ -138,6 +138,7 @@ impl Sabotage {
                 Defect::ForgetLeases => {
                     &["every_task_ends", "majority_serves", "taken_over_in_time"]
                 }
+                Defect::ForgetTurnedAway => &["linearizable_tasks"],
                 Defect::ForgetUnfinished => {
                     &["acknowledged_is_kept", "every_task_ends", "leased_runs_only"]
                 }
@@ -281,6 +282,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         | Defect::ApplyUncommitted
         | Defect::DispatchUncommitted
         | Defect::DoubleStart
+        | Defect::ForgetTurnedAway
         | Defect::ForgetUnfinished
         | Defect::ForgetVote
         | Defect::FreeKey

@@ -175,8 +175,9 @@ pub enum TaskFailed {
         /// Why.
         failure: Failure,
     },
-    /// A run of it found that there is nothing to be done:
-    /// [`TaskError::dropped`](crate::TaskError::dropped).
+    /// It was given up: a run of it found that there is nothing to be done
+    /// ([`TaskError::dropped`](crate::TaskError::dropped)), or a later task with its unique key took its
+    /// place before it started.
     #[error("task {task} was dropped: {}", reason.message)]
     Dropped {
         /// The task.

@@ -12,7 +12,7 @@ use super::tally::Tally;
 use super::uniques::Uniques;
 use super::{Change, Grant, Partition, Refusal};
 use crate::id::Lessee;
-use crate::limits::{BATCH_TASKS_MAX, DELAY_MAX, ID_AHEAD_MAX, UNIQUES_KEPT_MAX};
+use crate::limits::{BATCH_TASKS_MAX, DELAY_MAX, ID_AHEAD_MAX};
 use crate::task::{Batch, Lease, Phase, Record, Row, State, Template, UniquePolicy, UniqueScope};
 
 impl Partition {
@@ -74,10 +74,11 @@ impl Partition {
                 return if same { Ok(Taken::Before) } else { Err(Refusal::Conflict) };
             }
         };
-        // Ids grow with time, so that of a new task is nearly always behind all that are left.
-        let may_be_left = self.stubs.last_key_value().is_some_and(|(last, _)| *last >= id);
-        if may_be_left && self.stubs.contains_key(&id) {
+        if self.stubs.ended(id).is_some() {
             return Ok(Taken::Before);
+        }
+        if let Some(refusal) = self.stubs.turned_away(id) {
+            return Err(refusal);
         }
         if id.made_at() <= self.dedup_floor {
             return Err(Refusal::TooOld);
@@ -94,7 +95,9 @@ impl Partition {
         }
         let has_key = row.particulars.as_ref().is_some_and(|said| said.unique_key.is_some());
         let place = if has_key {
-            self.claim_key(row, template.said, changes)?;
+            self.claim_key(row, template.said, changes).inspect_err(|refusal| {
+                self.turn_away(id, *refusal);
+            })?;
             match self.records.entry(id) {
                 Entry::Vacant(place) => place,
                 Entry::Occupied(_) => unreachable!("nothing is taken in meanwhile"),
@@ -146,27 +149,26 @@ impl Partition {
         let Some(key) = Uniques::key(&template.name, row.particulars.as_deref()) else {
             return Ok(());
         };
+        let holder = self.uniques.holder(&key, self.now);
+        let state = holder.and_then(|task| self.records.get(&task)).map(Record::state);
+        match (holder, template.options.unique_policy()) {
+            (Some(task), UniquePolicy::Existing) => return Err(Refusal::Exists { task }),
+            (Some(task), UniquePolicy::Refuse) => return Err(Refusal::NotUnique { task }),
+            (Some(task), UniquePolicy::Replace) if state == Some(State::Leased) => {
+                return Err(Refusal::NotUnique { task });
+            }
+            (Some(_), UniquePolicy::Replace) | (None, _) => {}
+        }
         let is_kept = matches!(template.options.unique_scope(), UniqueScope::For(_));
-        if is_kept && self.uniques.kept() >= UNIQUES_KEPT_MAX {
-            return Err(Refusal::Overloaded);
+        if is_kept && self.uniques.has_no_room_for(&key) {
+            return Err(Refusal::TooManyKeys);
         }
-        let Some(task) = self.uniques.holder(&key, self.now) else {
-            return Ok(());
-        };
-        let state = self.records.get(&task).map(Record::state);
-        match template.options.unique_policy() {
-            UniquePolicy::Existing => Err(Refusal::Exists { task }),
-            UniquePolicy::Refuse => Err(Refusal::NotUnique { task }),
-            UniquePolicy::Replace if state == Some(State::Leased) => {
-                Err(Refusal::NotUnique { task })
-            }
-            UniquePolicy::Replace => {
-                if matches!(state, Some(State::Scheduled | State::Ready)) {
-                    self.take(task, changes, |hand| hand.replace(row.id));
-                }
-                Ok(())
-            }
+        if let Some(task) = holder
+            && matches!(state, Some(State::Scheduled | State::Ready))
+        {
+            self.take(task, changes, |hand| hand.replace(row.id));
         }
+        Ok(())
     }
 }
 

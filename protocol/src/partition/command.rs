@@ -9,6 +9,7 @@ use crate::id::{Lessee, TaskId, Token};
 use crate::job::JobName;
 use crate::limits::{
     DEDUP_WINDOW, DELAY_MAX, ID_AHEAD_MAX, PARTITION_BYTES_MAX, PARTITION_TASKS_MAX,
+    UNIQUES_KEPT_MAX,
 };
 use crate::task::{Batch, Outcome};
 use crate::time::{Span, Wall};
@@ -191,11 +192,20 @@ pub enum Refusal {
         task: TaskId,
     },
     /// A task with its unique key is there, and stays. Since version 3.
-    #[error("a task with this unique key is there already, and is not replaced: {task}")]
+    #[error(
+        "a task with this unique key is there already, and is not replaced: {task}; submit this one \
+         under a new id when that has ended"
+    )]
     NotUnique {
         /// That one.
         task: TaskId,
     },
+    /// Its unique key is to be kept for a time, and so many are already. Since version 3.
+    #[error(
+        "the partition of this task keeps {UNIQUES_KEPT_MAX} unique keys for a time already; try again \
+         later, with keys that are kept for less time, or until their tasks have ended"
+    )]
+    TooManyKeys,
 }
 
 /// What came of a command.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Partition, Shelf, Shelves};
-use crate::id::{PartitionId, TaskId};
+use super::{Partition, Refusal, Shelf, Shelves};
+use crate::id::TaskId;
 use crate::sabotage::{self, Defect};
 use crate::task::Template;
-use crate::time::{Span, Wall};
+use crate::time::Wall;
 
 impl Partition {
     /// Moves the floor up to `floor`: stubs of ids made at or before it go, from then on such an id
@@ -57,10 +57,19 @@ impl Partition {
             self.tally.subtract(&record);
             self.give_back(&record.template);
             if task.made_at() > self.dedup_floor && !sabotage::has(Defect::SkipStub) {
-                self.stubs.insert(task, record.state());
+                self.stubs.end(task, record.state());
             }
         }
         true
+    }
+
+    /// Remembers why `task` was not taken in, so that it is not taken in later either.
+    pub(super) fn turn_away(&mut self, task: TaskId, refusal: Refusal) {
+        let is_final = matches!(refusal, Refusal::Exists { .. } | Refusal::NotUnique { .. });
+        if is_final && !sabotage::has(Defect::ForgetTurnedAway) {
+            self.stubs.turn_away(task, refusal);
+            self.cut_stubs();
+        }
     }
 
     /// Moves the floor up if there are too many stubs.
@@ -73,8 +82,7 @@ impl Partition {
     fn raise_floor(&mut self, floor: Wall) {
         if floor > self.dedup_floor || sabotage::has(Defect::FloorGoesBack) {
             self.dedup_floor = floor;
-            let first_kept = TaskId::new(floor + Span::from_millis(1), PartitionId(0), 0);
-            self.stubs = self.stubs.split_off(&first_kept);
+            self.stubs.cut(floor);
         }
     }
 
@@ -107,12 +115,12 @@ impl Partition {
         let excess = self.stubs.len().checked_sub(stubs)?;
         // A quarter more than needed, so that it is not needed again at once.
         let excess = (excess > 0).then_some(excess + stubs / 4)?;
-        self.stubs.keys().nth(excess - 1).map(|task| task.made_at())
+        self.stubs.made_at(excess)
     }
 
     /// Whether a floor at `floor` would drop any stub.
     #[must_use]
     pub fn has_stubs_before(&self, floor: Wall) -> bool {
-        self.stubs.first_key_value().is_some_and(|(task, _)| task.made_at() <= floor)
+        self.stubs.has_before(floor)
     }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Partition;
 use super::jobs::{Jobs, JobsImage};
+use super::stubs::Stubs;
 use super::uniques::{KeptImage, Uniques};
+use super::{Partition, Refusal};
 use crate::id::{PartitionId, TaskId};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::sabotage::{self, Defect};
@@ -29,10 +30,11 @@ struct Image {
     records: Vec<RecordImage>,
     stubs: Vec<(TaskId, State)>,
     uniques: Vec<KeptImage>,
+    turned_away: Vec<(TaskId, Refusal)>,
 }
 
 grown!(Image { id, now, dedup_floor, order_next, finish_next, templates, records, stubs }
-    since 3 { uniques = Vec::new() });
+    since 3 { uniques = Vec::new(), turned_away = Vec::new() });
 
 struct RecordImage {
     id: TaskId,
@@ -79,8 +81,9 @@ impl Partition {
             finish_next: self.tally.finish_next,
             templates,
             records,
-            stubs: self.stubs.iter().map(|(id, state)| (*id, *state)).collect(),
+            stubs: self.stubs.all_ended().collect(),
             uniques: self.uniques.to_image(),
+            turned_away: self.stubs.all_turned_away().collect(),
         };
         let jobs = (!self.jobs.is_empty() && !sabotage::has(Defect::ForgetJobs))
             .then(|| self.jobs.to_image());
@@ -123,7 +126,7 @@ impl Partition {
         partition.order_next = image.order_next;
         partition.tally.finish_next = image.finish_next;
         partition.uniques = Uniques::from_image(image.uniques);
-        partition.stubs = image.stubs.into_iter().collect();
+        partition.stubs = Stubs::from_image(image.stubs, image.turned_away);
         let mut finished = BTreeMap::new();
         for image in image.records {
             let template = templates

@@ -264,9 +264,14 @@ fn assert_counted(partition: &Partition) {
         partition.uniques.held().map(|(key, task)| (key.to_owned(), task)).collect();
     held.sort_by_key(|(_, task)| *task);
     assert_eq!(held, holds, "each key is held by one task");
-    for (stub, state) in &partition.stubs {
+    for (stub, state) in partition.stubs.all_ended() {
         assert!(state.is_final(), "{stub} was forgotten before its end");
-        assert!(partition.record(*stub).is_none(), "{stub} is there and forgotten");
+        assert!(partition.record(stub).is_none(), "{stub} is there and forgotten");
+        assert!(stub.made_at() > partition.dedup_floor, "{stub} is too old to be needed");
+    }
+    for (stub, refusal) in partition.stubs.all_turned_away() {
+        assert!(partition.record(stub).is_none(), "{stub} is there, but was refused: {refusal}");
+        assert!(partition.stub(stub).is_none(), "{stub} was there, but was refused: {refusal}");
         assert!(stub.made_at() > partition.dedup_floor, "{stub} is too old to be needed");
     }
 }

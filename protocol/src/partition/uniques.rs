@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::TaskId;
+use crate::limits::UNIQUES_KEPT_MAX;
 use crate::sabotage::{self, Defect};
 use crate::task::{Particulars, Record, State, UniqueScope};
 use crate::time::Wall;
@@ -106,9 +107,9 @@ impl Uniques {
         }
     }
 
-    /// How many keys are kept for a time.
-    pub(super) fn kept(&self) -> usize {
-        self.kept.len()
+    /// Whether no more keys can be kept for a time, and `key` is none of those that are.
+    pub(super) fn has_no_room_for(&self, key: &str) -> bool {
+        self.kept.len() >= UNIQUES_KEPT_MAX && !self.kept.contains_key(key)
     }
 
     /// What the memory of those is counted as.

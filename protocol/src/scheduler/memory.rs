@@ -60,7 +60,9 @@ impl Scheduler {
         // A retry takes nothing, and must find out what became of the first try.
         let is_known = |task: TaskId| {
             self.owned(partition).is_some_and(|partition| {
-                partition.record(task).is_some() || partition.stub(task).is_some()
+                partition.record(task).is_some()
+                    || partition.stub(task).is_some()
+                    || partition.turned_away(task).is_some()
             })
         };
         if batch.rows.iter().all(|row| is_known(row.id)) {

@@ -19,12 +19,13 @@ pub struct Options {
     /// How often it may fail before it is dead, at least 1; [`ATTEMPTS_DEFAULT`] unless said, or one more
     /// than there are pauses in [`Options::backoff_list`].
     pub attempts_max: Option<u16>,
-    /// Pause before the first retry; it doubles with each failure.
+    /// Pause before the first retry, at most [`DELAY_MAX`]; it doubles with each failure.
     /// [`BACKOFF_FIRST_DEFAULT`] unless said.
     pub backoff_first: Option<Span>,
-    /// Longest pause before a retry; [`BACKOFF_MAX_DEFAULT`] unless said.
+    /// Longest pause before a retry, at most [`DELAY_MAX`]; [`BACKOFF_MAX_DEFAULT`], or the first if that is
+    /// longer, unless said.
     pub backoff_max: Option<Span>,
-    /// How long one run may take; what the executor's declaration says unless said.
+    /// How long one run may take, 1 ms to [`DELAY_MAX`]; what the executor's declaration says unless said.
     pub time_limit: Option<Span>,
     /// When it is given up: no run of it begins at that time or later.
     pub expires_at: Option<Wall>,
@@ -198,11 +199,18 @@ impl Options {
             ("expires", self.expires),
             ("deadline", self.deadline),
             ("soft_limit", self.soft_limit),
+            ("time_limit", self.time_limit),
         ];
         for (what, span) in spans {
             let shortest = Span::from_millis(1);
             let span = span.unwrap_or(shortest);
             in_range(what, &(shortest..=DELAY_MAX), span, "1 ms to 366 days")?;
+        }
+        for (what, pause) in
+            [("backoff_first", self.backoff_first), ("backoff_max", self.backoff_max)]
+        {
+            let pause = pause.unwrap_or(Span::ZERO);
+            in_range(what, &(Span::ZERO..=DELAY_MAX), pause, "at most 366 days")?;
         }
         if let UniqueScope::For(span) = self.unique_scope() {
             let shortest = Span::from_millis(1);
@@ -231,6 +239,14 @@ impl Options {
             return Err(InvalidBatch::conflicting(
                 "`backoff_list` and `backoff_first` or `backoff_max`",
                 "they say the pauses in two ways; give one of them",
+            ));
+        }
+        if let (Some(first), Some(longest)) = (self.backoff_first, self.backoff_max)
+            && first > longest
+        {
+            return Err(InvalidBatch::conflicting(
+                "`backoff_first` and `backoff_max`",
+                "the first pause is longer than the longest may be; make it shorter",
             ));
         }
         if self.is_at_most_once()

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{InvalidBatch, Options};
 use crate::limits::NAME_BYTES_MAX;
+use crate::time::Span;
 use crate::wire::grown;
 
 /// What tasks of one kind have in common.
@@ -182,6 +183,22 @@ impl Options {
         }
         if said.attempts_max.unwrap_or(1) > 1 || said.backoff_list.is_some() {
             declared.at_most_once = None;
+        }
+        let contradicts = |smaller: Option<Span>, larger: Option<Span>| match (smaller, larger) {
+            (Some(smaller), Some(larger)) => smaller >= larger,
+            _ => false,
+        };
+        if contradicts(declared.backoff_first, said.backoff_max) {
+            declared.backoff_first = said.backoff_max;
+        }
+        if contradicts(said.backoff_first, declared.backoff_max) {
+            declared.backoff_max = None;
+        }
+        if contradicts(declared.soft_limit, said.time_limit) {
+            declared.soft_limit = None;
+        }
+        if contradicts(said.soft_limit, declared.time_limit) {
+            declared.time_limit = None;
         }
         declared
     }

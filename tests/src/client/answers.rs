@@ -86,10 +86,6 @@ impl World {
                     if let Some(told) = linearizable_tasks::of_row(refusal) {
                         histories.told(task, call, now, told);
                     }
-                    if let Some(Refusal::Exists { .. } | Refusal::NotUnique { .. }) = refusal {
-                        // The node that passed it on may repeat it when its key is free.
-                        histories.may_come_again(task, call);
-                    }
                 }
             }
             (Kind::Submit(_), Answer::Finished(endings)) => {
@@ -183,7 +179,10 @@ impl World {
                     let right = unique_keys::on_refused(self, task, *other, template);
                     self.must("unique_keys", right);
                 }
-                Refusal::Overloaded | Refusal::TooFar | Refusal::WrongPartition => {}
+                Refusal::Overloaded
+                | Refusal::TooFar
+                | Refusal::TooManyKeys
+                | Refusal::WrongPartition => {}
             }
             let right = submitted_once::on_refused(self, task, *refusal, impostor, early);
             self.must("submitted_once", right);

@@ -54,12 +54,6 @@ impl Histories {
         self.open.remove(&(op, attempt)).map(|(_, tasks, _)| tasks)
     }
 
-    /// A submission that was made at `call` and refused may yet be taken in.
-    pub fn may_come_again(&mut self, task: TaskId, call: u64) {
-        let lost = &mut self.tasks.entry(task).or_default().submit_lost;
-        *lost = Some(lost.map_or(call, |earliest| earliest.min(call)));
-    }
-
     /// A client that asked at `call` is told so now.
     pub fn told(&mut self, task: TaskId, call: u64, back: u64, told: Told) {
         let history = self.tasks.entry(task).or_default();
@@ -86,12 +80,12 @@ pub const fn of_row(refusal: Option<Refusal>) -> Option<Told> {
         None => Some(Told::In),
         Some(Refusal::Conflict) => Some(Told::Conflict),
         Some(Refusal::TooOld) => Some(Told::TooOld),
+        Some(Refusal::Exists { .. } | Refusal::NotUnique { .. }) => Some(Told::TurnedAway),
         Some(
-            Refusal::Exists { .. }
-            | Refusal::NotUnique { .. }
-            | Refusal::Overloaded
+            Refusal::Overloaded
             | Refusal::TooEarly
             | Refusal::TooFar
+            | Refusal::TooManyKeys
             | Refusal::WrongPartition,
         ) => None,
     }
@@ -121,6 +115,10 @@ pub fn at_end(world: &World) -> Result<(), String> {
                 history.cancel_lost = Some(0);
             }
         }
+        let turned_away = |request: &Request| request.told == Told::TurnedAway;
+        if history.answered.iter().any(turned_away) && leases(world, task).next().is_some() {
+            return Err(format!("{task} was turned away, and is run"));
+        }
         history.may_end = may_end(world, task, &history);
         if world.ledger.log_of(task).is_some_and(|log| log.drops) {
             // It may end as if somebody had asked for that.
@@ -142,15 +140,22 @@ fn may_end(world: &World, task: TaskId, history: &History) -> u64 {
     if log.expires {
         return 0;
     }
-    let first = Token { term: 0, index: 0, position: 0 };
-    let runs = world.ledger.leased.range((task, first)..).take_while(|((of, _), _)| *of == task);
+    let runs = leases(world, task);
     // Or lost with its owner before it was sent, again and again.
     let lost = log.crashes + 1 >= CRASHES_MAX;
-    let started = runs.map(|(_, at)| *at).min().or_else(|| lost.then_some(0));
+    let started = runs.min().or_else(|| lost.then_some(0));
     let stops = |request: &&Request| {
         matches!(request.told, Told::Stopping { .. } | Told::StopEnded(_) | Told::StopNothing)
     };
     let stopped = history.answered.iter().filter(stops).map(|request| request.call).min();
     let all = [started, stopped, history.cancel_lost];
     all.into_iter().flatten().min().unwrap_or(u64::MAX)
+}
+
+/// When runs of it were leased.
+fn leases(world: &World, task: TaskId) -> impl Iterator<Item = u64> {
+    let first = Token { term: 0, index: 0, position: 0 };
+    let runs =
+        world.ledger.leased.range((task, first)..).take_while(move |((of, _), _)| *of == task);
+    runs.map(|(_, at)| *at)
 }

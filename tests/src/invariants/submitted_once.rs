@@ -35,7 +35,9 @@ pub fn on_refused(
         Refusal::TooEarly => early || may_be_behind(world),
         Refusal::TooOld => was_forgotten(world, task),
         Refusal::Exists { .. } | Refusal::NotUnique { .. } => true,
-        Refusal::Overloaded | Refusal::TooFar | Refusal::WrongPartition => false,
+        Refusal::Overloaded | Refusal::TooFar | Refusal::TooManyKeys | Refusal::WrongPartition => {
+            false
+        }
     };
     if right { Ok(()) } else { Err(format!("{task} is refused: {refusal}")) }
 }

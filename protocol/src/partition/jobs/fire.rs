@@ -280,7 +280,7 @@ impl Partition {
     /// run it, and never ran, was missed, as long as so much is known of it.
     fn end_of_known(&self, task: TaskId) -> Option<TickEnd> {
         let Some(record) = self.records.get(&task) else {
-            return TickEnd::of_state(*self.stubs.get(&task)?);
+            return TickEnd::of_state(self.stubs.ended(task)?);
         };
         match TickEnd::of(record) {
             Some(TickEnd::Cancelled) if !record.has_started() => Some(TickEnd::Missed),

@@ -52,7 +52,7 @@ impl Partition {
 
     /// Whether a task of this id is or was here, as far as that is remembered.
     pub(super) fn is_known(&self, id: TaskId) -> bool {
-        self.records.contains_key(&id) || self.stubs.contains_key(&id)
+        self.records.contains_key(&id) || self.stubs.ended(id).is_some()
     }
 
     /// Creates a task, unless it was created before; whether it was not.

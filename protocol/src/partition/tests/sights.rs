@@ -202,6 +202,7 @@ impl Sights {
             self.see(match refusal {
                 Refusal::Conflict => "a conflict",
                 Refusal::Overloaded => "an overload",
+                Refusal::TooManyKeys => "too many keys",
                 Refusal::TooOld if is_past => "a task too old to be known",
                 Refusal::TooOld => "an id too old",
                 Refusal::TooEarly => "an id too early",

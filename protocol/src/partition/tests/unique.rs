@@ -163,8 +163,68 @@ fn keys_that_are_kept_are_limited() {
         let key = n.to_string();
         owner.partition.uniques.fill_in_test(&key, owner.clock + ms(1_000));
     }
-    assert_eq!(owner.one(&Said { scope: hour, ..said("x") }), Err(Refusal::Overloaded));
-    assert!(owner.one(&said("x")).is_ok(), "others are not in the way");
+    assert_eq!(owner.one(&Said { scope: hour, ..said("x") }), Err(Refusal::TooManyKeys));
+    let task = owner.one(&said("x")).expect("others are not in the way");
+    let replacing = Said { scope: hour, policy: UniquePolicy::Replace, ..said("x") };
+    assert_eq!(owner.one(&replacing), Err(Refusal::TooManyKeys));
+    assert_eq!(owner.state(task), State::Ready, "what is refused replaces nothing");
+    assert_eq!(owner.one(&Said { scope: hour, ..said("x") }), Err(Refusal::Exists { task }));
     owner.wait(ms(1_000));
     assert!(owner.one(&Said { scope: hour, ..said("y") }).is_ok());
+}
+
+#[test]
+fn what_was_turned_away_stays_away() {
+    let mut owner = Owner::new();
+    let first = owner.one(&said("a")).unwrap();
+    let batch = owner.batch_of_one("a");
+    let id = batch.rows[0].id;
+    let refusal = Refusal::Exists { task: first };
+    assert_eq!(owner.again(&batch), Some(refusal));
+    owner.ends_well(first);
+    // Whoever passed it on repeats it, long after its key became free.
+    assert_eq!(owner.again(&batch), Some(refusal));
+    owner.partition = Partition::from_bytes(&owner.partition.to_bytes()).unwrap();
+    assert_eq!(owner.again(&batch), Some(refusal), "though the state was read anew");
+    assert_eq!(owner.partition.turned_away(id), Some(refusal));
+    assert_eq!(owner.partition.fill().stubs, 2);
+    owner.order(Command::Forget { finished: Shelves::default(), floor: id.made_at() });
+    assert_eq!(owner.partition.fill().stubs, 0);
+    assert_eq!(owner.again(&batch), Some(Refusal::TooOld), "and never runs after that either");
+}
+
+#[test]
+fn what_was_turned_away_is_limited() {
+    let mut owner = Owner::new();
+    owner.partition.limits.stubs = 9;
+    owner.one(&said("a")).unwrap();
+    let batches: Vec<Batch> = (0..9)
+        .map(|_| {
+            owner.clock = owner.clock + ms(10);
+            let batch = owner.batch_of_one("a");
+            assert!(matches!(owner.again(&batch), Some(Refusal::Exists { .. })));
+            assert!(owner.partition.fill().stubs <= 9);
+            batch
+        })
+        .collect();
+    assert_eq!(owner.again(&batches[0]), Some(Refusal::TooOld));
+    assert!(matches!(owner.again(&batches[8]), Some(Refusal::Exists { .. })));
+}
+
+impl Owner {
+    /// A batch of one task with `key`, which was not handed in yet.
+    fn batch_of_one(&mut self, key: &str) -> Batch {
+        let template = Template { name: "shop.send".to_owned(), ..tried(3) };
+        let particulars = Particulars { unique_key: Some(key.into()), ..Particulars::NONE };
+        let row = Row { particulars: particulars.boxed(), ..Row::new(self.id(), 0, args()) };
+        Batch { templates: vec![template], rows: vec![row] }
+    }
+
+    /// Hands in a batch of one task, perhaps not for the first time; why it was refused.
+    fn again(&mut self, batch: &Batch) -> Option<Refusal> {
+        let batch = Arc::new(batch.clone());
+        let changes = self.order(Command::Accept { batch, grants: Vec::new() });
+        let Some(Change::Accepted { refused, .. }) = changes.last() else { panic!("{changes:?}") };
+        refused.first().map(|(_, refusal)| *refusal)
+    }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::lone_owner::{LoneOwner, START, batch, made, task, template};
-use crate::limits::{BATCH_BYTES_MAX, BATCH_TASKS_MAX, ENTRY_BYTES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_TASKS_MAX, DELAY_MAX, ENTRY_BYTES_MAX};
 use crate::partition::Command;
 use crate::task::{Batch, FilledIn, InvalidBatch, Options, Row, Template};
 use crate::time::{Span, Wall};
@@ -17,9 +17,9 @@ fn diverse(first: u64, tasks: u64) -> Batch {
         options: Options {
             delay: Span::from_millis(3_600_000 + n),
             expires_at: Some(Wall::from_millis(u64::MAX - n)),
-            backoff_first: Some(Span::from_micros(u64::MAX)),
-            backoff_max: Some(Span::from_micros(u64::MAX)),
-            time_limit: Some(Span::from_micros(u64::MAX)),
+            backoff_first: Some(DELAY_MAX),
+            backoff_max: Some(DELAY_MAX),
+            time_limit: Some(DELAY_MAX),
             attempts_max: Some(1_000),
             priority: Some(9),
             ..Options::default()

@@ -27,6 +27,19 @@ fn each_option_has_its_range_and_says_its_name() {
         (Options { expires: Some(Span::ZERO), ..none() }, "expires must be 1 ms to 366 days"),
         (Options { deadline: Some(ms(367 * day)), ..none() }, "deadline must be 1 ms to 366 days"),
         (Options { soft_limit: Some(Span::ZERO), ..none() }, "soft_limit must be 1 ms to 366 days"),
+        (Options { time_limit: Some(Span::ZERO), ..none() }, "time_limit must be 1 ms to 366 days"),
+        (
+            Options { time_limit: Some(ms(367 * day)), ..none() },
+            "time_limit must be 1 ms to 366 days",
+        ),
+        (
+            Options { backoff_first: Some(ms(367 * day)), ..none() },
+            "backoff_first must be at most 366 days",
+        ),
+        (
+            Options { backoff_max: Some(ms(367 * day)), ..none() },
+            "backoff_max must be at most 366 days",
+        ),
         (
             Options { backoff_list: Some(Vec::new()), ..none() },
             "backoff_list must be 1 to 32 pauses of at most 366 days",
@@ -64,6 +77,13 @@ fn options_that_contradict_each_other_are_refused() {
     };
     assert!(refused(limits(5, 5)).starts_with("`soft_limit` and `time_limit`: "));
     assert_eq!(limits(4, 5).check(), Ok(()));
+    let pauses = |first, longest| Options {
+        backoff_first: Some(ms(first)),
+        backoff_max: Some(ms(longest)),
+        ..Options::default()
+    };
+    assert!(refused(pauses(6, 5)).starts_with("`backoff_first` and `backoff_max`: "));
+    assert_eq!(pauses(5, 5).check(), Ok(()));
 }
 
 #[test]
@@ -106,4 +126,22 @@ fn what_is_declared_in_another_way_gives_way() {
     let whole = Template { options, ..template.clone() }.completed("mail", &declared);
     assert_eq!((whole.check(), whole.options.is_at_most_once()), (Ok(()), false));
     assert!(template.completed("mail", &declared).options.is_at_most_once());
+    let declared = Options {
+        backoff_first: Some(ms(10)),
+        backoff_max: Some(ms(20)),
+        soft_limit: Some(ms(10)),
+        time_limit: Some(ms(20)),
+        ..Options::default()
+    };
+    let completed = |options| {
+        let whole = Template { options, ..Template::new("add") }.completed("mail", &declared);
+        assert_eq!(whole.check(), Ok(()));
+        let options = whole.options;
+        [options.backoff_first, options.backoff_max, options.soft_limit, options.time_limit]
+    };
+    let short = Options { backoff_max: Some(ms(5)), time_limit: Some(ms(5)), ..Options::default() };
+    assert_eq!(completed(short), [Some(ms(5)), Some(ms(5)), None, Some(ms(5))]);
+    let long =
+        Options { backoff_first: Some(ms(30)), soft_limit: Some(ms(30)), ..Options::default() };
+    assert_eq!(completed(long), [Some(ms(30)), None, Some(ms(30)), None]);
 }

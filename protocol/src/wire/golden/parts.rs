@@ -35,7 +35,7 @@ golden! {
         Alert, NoteUnreported,
     }
     Loss { Restarted, Unheard }
-    Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition, TooFar, Exists, NotUnique }
+    Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition, TooFar, Exists, NotUnique, TooManyKeys }
     MetaCommand { Join, Drain, Forget, Raise, Label, File }
     JoinRefusal { OtherCluster, NameTaken, Full, Forgotten }
     PartingRefusal { NoMember, LastOne, InUse }
@@ -119,6 +119,7 @@ fn in_the_log_of_a_partition() {
         Refusal::TooFar,
         Refusal::Exists { task: task(1) },
         Refusal::NotUnique { task: task(1) },
+        Refusal::TooManyKeys,
     ]);
 }
 

@@ -7,6 +7,8 @@ use umbel_protocol::task::State;
 pub enum Life {
     /// It was never taken in.
     Absent,
+    /// It was refused for good: nothing becomes of it.
+    TurnedAway,
     /// It was taken in.
     Open {
         /// Whether it is to be stopped: then it succeeds or ends as cancelled, and not otherwise.
@@ -34,6 +36,8 @@ pub enum Told {
     Conflict,
     /// A submission is too old to be new.
     TooOld,
+    /// A submission is refused because another task has its unique key, now and whenever it comes again.
+    TurnedAway,
     /// It has not ended.
     Open {
         /// So many of its runs have.
@@ -71,6 +75,7 @@ impl Told {
             Self::In
             | Self::Conflict
             | Self::TooOld
+            | Self::TurnedAway
             | Self::Open { .. }
             | Self::Ended(_)
             | Self::Nothing
@@ -88,17 +93,20 @@ impl Life {
         match told {
             Told::In => match self {
                 Self::Absent => Some(Self::Open { stopping: false, over: 0 }),
-                Self::Barred { .. } => None,
+                Self::Barred { .. } | Self::TurnedAway => None,
                 Self::Open { .. } | Self::Ended(_) | Self::Forgotten(_) => Some(self),
             },
             Told::LostSubmit => match self {
                 Self::Absent => Some(Self::Open { stopping: false, over: 0 }),
                 other => Some(other),
             },
+            Told::TurnedAway => {
+                matches!(self, Self::Absent | Self::TurnedAway).then_some(Self::TurnedAway)
+            }
             Told::Conflict => matches!(self, Self::Open { .. } | Self::Ended(_)).then_some(self),
             Told::TooOld => match self {
                 Self::Open { .. } => may_end.then_some(Self::Barred { was_in: true }),
-                Self::Absent => Some(Self::Barred { was_in: false }),
+                Self::Absent | Self::TurnedAway => Some(Self::Barred { was_in: false }),
                 Self::Ended(_) | Self::Forgotten(_) => Some(Self::Barred { was_in: true }),
                 Self::Barred { .. } => Some(self),
             },
@@ -114,7 +122,7 @@ impl Life {
                     fits.then_some(Self::Forgotten(Some(state)))
                 }
                 Self::Barred { was_in } => was_in.then_some(self),
-                Self::Absent | Self::Open { .. } | Self::Ended(_) => {
+                Self::Absent | Self::TurnedAway | Self::Open { .. } | Self::Ended(_) => {
                     self.ended(state, may_end).map(|()| Self::Ended(state))
                 }
             },
@@ -125,7 +133,9 @@ impl Life {
             }
             Told::StopNothing if matches!(self, Self::Open { .. }) => Some(Self::Forgotten(None)),
             Told::Nothing | Told::StopNothing => match self {
-                Self::Absent | Self::Barred { .. } | Self::Forgotten(_) => Some(self),
+                Self::Absent | Self::TurnedAway | Self::Barred { .. } | Self::Forgotten(_) => {
+                    Some(self)
+                }
                 Self::Ended(state) => Some(Self::Forgotten(Some(state))),
                 Self::Open { .. } => may_end.then_some(Self::Forgotten(None)),
             },
@@ -140,6 +150,7 @@ impl Life {
             }
             Self::Open { .. }
             | Self::Absent
+            | Self::TurnedAway
             | Self::Ended(_)
             | Self::Forgotten(_)
             | Self::Barred { .. } => None,
@@ -159,7 +170,7 @@ impl Life {
                 fits && may_end
             }
             Self::Ended(known) => known == state,
-            Self::Absent | Self::Forgotten(_) | Self::Barred { .. } => false,
+            Self::Absent | Self::TurnedAway | Self::Forgotten(_) | Self::Barred { .. } => false,
         };
         fits.then_some(())
     }
