@@ -48,6 +48,15 @@ pub const KEY_BYTES_MAX: usize = 256;
 /// Unique keys that a partition keeps for a time, whatever becomes of their tasks; beyond it tasks that ask
 /// for that are refused.
 pub const UNIQUES_KEPT_MAX: usize = 16_384;
+/// Limit keys whose rates a partition keeps to at a time; beyond it tasks of others wait until what has begun
+/// of one of them is made up for.
+pub const RATED_KEYS_MAX: usize = 16_384;
+/// Most runs of a key at a time that a task can ask for. What is to be limited to more needs no limit.
+pub const CONCURRENCY_MAX: u16 = 10_000;
+/// Most runs that a rate can ask for: a partition begins hardly more in a second.
+pub const RATE_COUNT_MAX: u32 = 10_000;
+/// Longest time of a rate.
+pub const RATE_PER_MAX: Span = DELAY_MAX;
 /// Longest cron expression in bytes: no schedule that somebody can still read needs more, and what is
 /// wrong with one is shown below it.
 pub const CRON_BYTES_MAX: usize = 256;
@@ -115,6 +124,7 @@ pub const ENTRY_BYTES_MAX: usize = FRAME_BYTES_MAX - 64 * 1024;
 pub const SNAPSHOT_BYTES_MAX: usize = PartitionLimits::REAL.image_bytes_max(ENTRY_BYTES_MAX)
     + JOBS_IMAGE_BYTES_MAX
     + UNIQUES_IMAGE_BYTES_MAX
+    + LIMITED_IMAGE_BYTES_MAX
     + 64 * 1024;
 /// One gossip datagram: what every QUIC path carries.
 pub const DATAGRAM_BYTES_MAX: usize = 1_150;
@@ -183,7 +193,9 @@ const JOBS_IMAGE_BYTES_MAX: usize = JOBS_BYTES_MAX
 /// Most bytes of the unique keys that a partition keeps, in its snapshot: a name, a key, an id and a time
 /// each.
 const UNIQUES_IMAGE_BYTES_MAX: usize =
-    UNIQUES_KEPT_MAX * (NAME_BYTES_MAX + 1 + KEY_BYTES_MAX + 3 + 17 + 9);
+    UNIQUES_KEPT_MAX * (NAME_BYTES_MAX + 5 + 2 * KEY_BYTES_MAX + 3 + 17 + 9);
+/// Most bytes of what a partition remembers of limit keys, in its snapshot: a key and a time each.
+const LIMITED_IMAGE_BYTES_MAX: usize = RATED_KEYS_MAX * (KEY_BYTES_MAX + 3 + 9);
 /// Bytes of all records of all partitions on one node, unless it is told otherwise; beyond it
 /// submissions are `Overloaded`. A small host has so much to spare beside the service that the node
 /// is part of, and it holds three million small tasks that wait. Partitions may not all be at their

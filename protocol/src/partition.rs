@@ -20,6 +20,7 @@ mod forget;
 mod hand;
 mod jobs;
 mod lease;
+mod limited;
 mod lose;
 mod proposal;
 mod release;
@@ -38,6 +39,8 @@ use std::sync::Arc;
 pub use self::command::{Change, Command, Grant, Loss, Refusal, Report};
 use self::jobs::Jobs;
 pub use self::jobs::{AlertTask, Fire, JobChange, JobRefusal, Nodes, Precondition, RunNow};
+pub use self::limited::KeyRoom;
+use self::limited::Limited;
 pub use self::proposal::Proposal;
 pub use self::shelf::{Room, Shelf, Shelves};
 pub use self::snapshot::CorruptSnapshot;
@@ -68,6 +71,7 @@ pub struct Partition {
     stubs: Stubs,
     jobs: Jobs,
     uniques: Uniques,
+    limited: Limited,
 
     tally: Tally,
     /// How many records share each. Derived from them and rebuilt with them.
@@ -87,15 +91,15 @@ pub struct Fill {
     pub bytes: usize,
     /// Bytes of all jobs.
     pub job_bytes: usize,
-    /// Bytes of unique keys that outlive their tasks.
-    pub unique_bytes: usize,
+    /// Bytes of unique keys that outlive their tasks, and of what is remembered of limit keys.
+    pub key_bytes: usize,
 }
 
 impl Fill {
     /// What all of it takes in memory, about.
     #[must_use]
     pub const fn weight(&self) -> usize {
-        self.bytes + self.job_bytes + self.unique_bytes + self.stubs * STUB_WEIGHT
+        self.bytes + self.job_bytes + self.key_bytes + self.stubs * STUB_WEIGHT
     }
 }
 
@@ -114,6 +118,7 @@ impl Partition {
             stubs: Stubs::default(),
             jobs: Jobs::default(),
             uniques: Uniques::default(),
+            limited: Limited::default(),
             tally: Tally::default(),
             templates: BTreeMap::new(),
         }
@@ -164,6 +169,6 @@ impl Partition {
     #[must_use]
     pub fn fill(&self) -> Fill {
         let fill = self.tally.fill(self.stubs.len(), self.jobs.bytes());
-        Fill { unique_bytes: self.uniques.bytes(), ..fill }
+        Fill { key_bytes: self.uniques.bytes() + self.limited.bytes(), ..fill }
     }
 }

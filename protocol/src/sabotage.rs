@@ -73,6 +73,8 @@ pub enum Defect {
     /// An executor starts what an owner dispatches whose time is over: `leased_runs_only`,
     /// `second_run_after_loss`.
     IgnoreFence,
+    /// A partition leases more tasks of a limit key than it allows: `limited_by_key`.
+    IgnoreLimits,
     /// A job fires though its run before goes on, and must not: `jobs_are_fired`.
     IgnoreOverlap,
     /// A copy that was removed stays: `replicas_converge`.
@@ -127,7 +129,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -152,6 +154,7 @@ impl Defect {
         Self::FreeKey,
         Self::HoldOn,
         Self::IgnoreFence,
+        Self::IgnoreLimits,
         Self::IgnoreOverlap,
         Self::KeepRemoved,
         Self::KeepUnwanted,

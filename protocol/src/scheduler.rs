@@ -69,6 +69,7 @@ mod sweep;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod throttled;
 mod timers;
 mod upgrade;
 mod upkeep;
@@ -100,6 +101,7 @@ use self::slots::Slots;
 use self::states::States;
 use self::submit::OnTheWay;
 use self::survey::Survey;
+use self::throttled::Throttled;
 use self::timers::Timers;
 use self::waits::Waits;
 use crate::durable::StoredGroup;
@@ -175,6 +177,7 @@ pub struct Scheduler {
 
     // Indexes over the records of the partitions that it owns.
     ready: Ready,
+    throttled: Throttled,
     timers: Timers,
     plans: Plans,
     slots: Slots,
@@ -233,6 +236,7 @@ impl Scheduler {
             clocks: Clocks::default(),
             lessees: Lessees::default(),
             ready: Ready::default(),
+            throttled: Throttled::default(),
             timers: Timers::default(),
             plans: Plans::default(),
             slots: Slots::default(),
@@ -275,7 +279,8 @@ impl Scheduler {
     #[must_use]
     pub fn next_deadline(&self) -> Tick {
         // While the disk is busy nothing is leased: what is due waits for it, not for a deadline.
-        let due = self.timers.next(self.now).min(self.plans.next(self.now));
+        let due =
+            self.timers.next(self.now).min(self.plans.next(self.now)).min(self.throttled.next());
         let timer = if self.disk.is_free() { due } else { Tick::NEVER };
         self.tick_at.min(timer.max(self.now.tick)).min(self.asks.next_deadline())
     }

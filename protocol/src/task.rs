@@ -5,6 +5,7 @@ mod options;
 mod outcome;
 mod particulars;
 mod phase;
+mod rate;
 mod record;
 mod spec;
 mod template;
@@ -16,6 +17,7 @@ pub use self::options::Options;
 pub use self::outcome::{Failure, FailureKind, Outcome};
 pub use self::particulars::Particulars;
 pub use self::phase::{IllegalTransition, Lease, Phase, State, Transition};
+pub use self::rate::{InvalidRate, Rate, Steady};
 pub(crate) use self::record::{
     FAILURE_WEIGHT, HISTORY_WEIGHT, LEASE_WEIGHT, RECORD_WEIGHT, RUN_ERROR_WEIGHT, RUN_WEIGHT,
     STUB_WEIGHT, TEMPLATE_WEIGHT,

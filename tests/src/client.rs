@@ -158,14 +158,16 @@ impl World {
                     self.flip(0.1).then(|| format!("tenant {}", self.between(0, 2)).into());
                 let name = &batch.templates[usize::from(template)].name;
                 let is_unique = options.unique_scope.is_some();
-                let key = is_unique.then(|| self.key_of(name, partition));
+                let key = is_unique.then(|| self.unique_key_in(name, partition));
+                let limit_key = options.is_limited().then(|| self.limit_key_in(partition));
                 let log = self.ledger.tasks.entry(script.mark).or_default();
                 // One with a key may be replaced while it waits.
                 log.expires = may_be_given_up(options) || is_unique;
                 log.not_before = at.map(true_time);
                 log.drops = script.manner == Manner::Drops || is_unique;
                 let particulars =
-                    Particulars { not_before: at, unique_key: key, fairness_key }.boxed();
+                    Particulars { not_before: at, unique_key: key, fairness_key, limit_key }
+                        .boxed();
                 batch.rows.push(Row { particulars, ..Row::new(id, template, script.to_args()) });
                 marks.push(script.mark);
             }
@@ -175,14 +177,30 @@ impl World {
         }
     }
 
-    /// One of two keys whose tasks live in `partition`.
-    fn key_of(&mut self, name: &str, partition: PartitionId) -> Box<str> {
+    /// One of two unique keys whose tasks live in `partition`.
+    fn unique_key_in(&mut self, name: &str, partition: PartitionId) -> Box<str> {
+        self.key_in(partition, name, |key| Particulars {
+            unique_key: Some(key.into()),
+            ..Particulars::NONE
+        })
+    }
+
+    /// The same with limit keys.
+    fn limit_key_in(&mut self, partition: PartitionId) -> Box<str> {
+        self.key_in(partition, "", |key| Particulars {
+            limit_key: Some(key.into()),
+            ..Particulars::NONE
+        })
+    }
+
+    fn key_in(
+        &mut self,
+        partition: PartitionId,
+        name: &str,
+        with: impl Fn(&str) -> Particulars,
+    ) -> Box<str> {
         let partitions = self.plan.partitions;
-        let lives_there = |key: &String| {
-            let unique_key = Some(key.as_str().into());
-            let particulars = Particulars { unique_key, ..Particulars::NONE };
-            particulars.partition(name, partitions) == Some(partition)
-        };
+        let lives_there = |key: &String| with(key).partition(name, partitions) == Some(partition);
         let which = usize::from(self.flip(0.3));
         let mut keys = (0..).map(|n: u32| format!("key {n}")).filter(lives_there);
         keys.nth(which).expect("there are keys without end").into()

@@ -11,6 +11,7 @@ pub mod finished_stays;
 pub mod jobs_are_fired;
 pub mod jobs_are_kept;
 pub mod leased_runs_only;
+pub mod limited_by_key;
 pub mod linearizable_tasks;
 pub mod majority_serves;
 pub mod memory_is_counted;
@@ -171,6 +172,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
                     ledger.meets(task, expires, jobs.may_stop(task, *now));
                 }
                 named.by("unique_keys", unique_keys::check(partition, plan.partitions))?;
+                let limited = limited_by_key::check(partition, plan.partitions);
+                named.by("limited_by_key", limited)?;
                 let fresh = finished_stays::check_copy(ledger, &copy, partition);
                 for (task, record) in partition.records() {
                     ledger.counts(task, record.crashes());

@@ -151,6 +151,7 @@ impl Sabotage {
                     &["leased_runs_only", "second_run_after_loss"]
                 }
                 Defect::FreeKey => &["unique_keys"],
+                Defect::IgnoreLimits => &["limited_by_key"],
                 Defect::HoldOn => &["unfit_part_with_all"],
                 Defect::LostHolds => {
                     &["every_task_ends", "leased_runs_only", "second_run_after_loss"]
@@ -286,6 +287,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         | Defect::ForgetUnfinished
         | Defect::ForgetVote
         | Defect::FreeKey
+        | Defect::IgnoreLimits
         | Defect::LeakSlot
         | Defect::LocalTime
         | Defect::NoPause

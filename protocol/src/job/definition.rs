@@ -193,6 +193,10 @@ impl Job {
                 let follow = "left out: they follow from the tick";
                 return option("delay, expires_at and expires", follow);
             }
+            if template.options.is_limited() {
+                let follow = "left out: how many ticks run at once is for `overlap` to say";
+                return option("concurrency, rate and exclusive", follow);
+            }
         }
         if self.expires.is_some_and(|span| span.as_millis() == 0) {
             return option("expires", "at least \"1ms\"");

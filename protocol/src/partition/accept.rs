@@ -118,8 +118,8 @@ impl Partition {
             changes.push(Change::Scheduled { task: id, not_before });
         } else {
             // What comes too late to start waits for its owner to give it up.
-            let in_time = !record.is_overdue(self.now);
-            match in_time.then(|| slots.next()).flatten() {
+            let may_start = !record.is_overdue(self.now) && self.limited.has_room(record, self.now);
+            match may_start.then(|| slots.next()).flatten() {
                 Some(lessee) => {
                     let token = tokens.take();
                     let lease = Lease { lessee, token, since: self.now, cancelling: false };
@@ -127,6 +127,7 @@ impl Partition {
                     let task = id;
                     Hand { task, record, now, limits, version, tally, uniques, changes }
                         .grant(lease);
+                    self.limited.begins(record, now);
                 }
                 None => changes.push(Change::Ready { task: id }),
             }

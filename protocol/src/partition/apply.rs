@@ -17,6 +17,7 @@ impl Partition {
         self.now = self.now.max(proposal.at);
         self.cut_finished();
         self.uniques.pass(self.now);
+        self.limited.pass(self.now);
         let mut tokens = Tokens { next: Token { term, index, position: 0 } };
         let mut accepts = 0;
         for command in proposal.commands {

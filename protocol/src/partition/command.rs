@@ -227,6 +227,11 @@ pub enum Change {
         /// The task.
         task: TaskId,
     },
+    /// A run of a limit key is over: others of it may start.
+    KeyFreed {
+        /// Which.
+        key: Arc<str>,
+    },
     /// A task waits for its time.
     Scheduled {
         /// The task.

@@ -35,15 +35,23 @@ impl Partition {
         changes: &mut Vec<Change>,
         act: impl FnOnce(&mut Hand<'_>) -> R,
     ) -> Option<R> {
-        let Self { now, limits, version, ref mut records, ref mut tally, ref mut uniques, .. } =
-            *self;
+        let Self { now, limits, version, .. } = *self;
+        let Self { records, tally, uniques, limited, .. } = self;
         let record = records.get_mut(&task)?;
         tally.subtract(record);
+        let ran = record.state() == State::Leased;
         let mut hand = Hand { task, record, now, limits, version, tally, uniques, changes };
         let result = act(&mut hand);
-        let Hand { record, tally, uniques, .. } = hand;
+        let Hand { record, tally, uniques, changes, .. } = hand;
         tally.add(record);
         uniques.look_again(task, record);
+        match (ran, record.state() == State::Leased) {
+            (false, true) => limited.begins(record, now),
+            (true, false) => {
+                changes.extend(limited.ends(record).map(|key| Change::KeyFreed { key }));
+            }
+            (true, true) | (false, false) => {}
+        }
         Some(result)
     }
 }

@@ -16,6 +16,11 @@ impl Partition {
     ) {
         for task in tasks {
             let token = tokens.take();
+            if !self.records.get(task).is_none_or(|record| self.limited.has_room(record, self.now))
+            {
+                changes.push(Change::NotLeased { task: *task, lessee });
+                continue;
+            }
             let granted = self.take(*task, changes, |hand| {
                 if !is_due(hand.record, hand.now) {
                     return false;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::jobs::{Jobs, JobsImage};
+use super::limited::{BegunImage, Limited};
 use super::stubs::Stubs;
 use super::uniques::{KeptImage, Uniques};
 use super::{Partition, Refusal};
@@ -31,10 +32,11 @@ struct Image {
     stubs: Vec<(TaskId, State)>,
     uniques: Vec<KeptImage>,
     turned_away: Vec<(TaskId, Refusal)>,
+    begun: Vec<BegunImage>,
 }
 
 grown!(Image { id, now, dedup_floor, order_next, finish_next, templates, records, stubs }
-    since 3 { uniques = Vec::new(), turned_away = Vec::new() });
+    since 3 { uniques = Vec::new(), turned_away = Vec::new(), begun = Vec::new() });
 
 struct RecordImage {
     id: TaskId,
@@ -84,6 +86,7 @@ impl Partition {
             stubs: self.stubs.all_ended().collect(),
             uniques: self.uniques.to_image(),
             turned_away: self.stubs.all_turned_away().collect(),
+            begun: self.limited.to_image(),
         };
         let jobs = (!self.jobs.is_empty() && !sabotage::has(Defect::ForgetJobs))
             .then(|| self.jobs.to_image());
@@ -126,6 +129,7 @@ impl Partition {
         partition.order_next = image.order_next;
         partition.tally.finish_next = image.finish_next;
         partition.uniques = Uniques::from_image(image.uniques);
+        partition.limited = Limited::from_image(image.begun);
         partition.stubs = Stubs::from_image(image.stubs, image.turned_away);
         let mut finished = BTreeMap::new();
         for image in image.records {
@@ -154,6 +158,7 @@ impl Partition {
                 finished.insert(order, image.id);
             }
             partition.uniques.restore(image.id, &record);
+            partition.limited.restore(&record);
             partition.records.insert(image.id, record);
         }
         for task in finished.into_values() {

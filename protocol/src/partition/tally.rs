@@ -40,7 +40,7 @@ impl Tally {
             stubs,
             bytes: self.bytes,
             job_bytes,
-            unique_bytes: 0,
+            key_bytes: 0,
         }
     }
 

@@ -26,11 +26,13 @@ mod snapshot;
 mod unique;
 mod years;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::limited::Limited;
+use super::uniques::Uniques;
 use super::{Change, Command, Loss, Partition, Proposal, Refusal, Report, Room, Shelf, Shelves};
 use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::limits::{CRASH_HOLD, CRASH_SPREAD, CRASHES_MAX, RUNS_KEPT_MAX};
@@ -251,19 +253,29 @@ fn assert_counted(partition: &Partition) {
         }
     }
     let holds = partition.records().filter_map(|(id, record)| {
-        let key = record.particulars.as_ref()?.unique_key.as_ref()?;
+        let key = Uniques::key(&record.template.name, record.particulars.as_deref())?;
         let waits = matches!(record.state(), State::Scheduled | State::Ready);
         let is_held = match record.template.options.unique_scope() {
             UniqueScope::UntilStarted => waits && !record.waits_again(),
             UniqueScope::UntilFinished | UniqueScope::For(_) => !is_final(&record),
         };
-        is_held.then(|| (format!("{}\0{key}", record.template.name), id))
+        is_held.then(|| (key.to_string(), id))
     });
     let holds: Vec<(String, TaskId)> = holds.collect();
     let mut held: Vec<_> =
         partition.uniques.held().map(|(key, task)| (key.to_owned(), task)).collect();
     held.sort_by_key(|(_, task)| *task);
     assert_eq!(held, holds, "each key is held by one task");
+    let mut running: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    for record in records().filter(|record| record.state() == State::Leased) {
+        if let Some(key) = Limited::key(record) {
+            let (all, exclusive) = running.entry(key).or_default();
+            *all += 1;
+            *exclusive += u32::from(record.template.options.is_exclusive());
+        }
+    }
+    let counted = partition.limited.running().map(|(key, all, alone)| (key, (all, alone)));
+    assert_eq!(counted.collect::<BTreeMap<_, _>>(), running, "runs by limit key");
     for (stub, state) in partition.stubs.all_ended() {
         assert!(state.is_final(), "{stub} was forgotten before its end");
         assert!(partition.record(stub).is_none(), "{stub} is there and forgotten");

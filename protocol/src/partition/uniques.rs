@@ -35,9 +35,13 @@ pub(super) type KeptImage = (String, TaskId, Wall);
 impl Uniques {
     /// The key of a task called `name`, if it has one.
     pub(super) fn key(name: &str, particulars: Option<&Particulars>) -> Option<Key> {
-        let key = particulars?.unique_key.as_ref()?;
-        // No name has a zero in it, so no two of them are the same.
-        Some(format!("{name}\0{key}").into())
+        let particulars = particulars?;
+        let key = particulars.unique_key.as_ref()?;
+        // No name has a zero in it, and no number begins with a dash, so no two of them are the same.
+        Some(match &particulars.limit_key {
+            Some(limit) => format!("{name}\0{}:{limit}{key}", limit.len()).into(),
+            None => format!("{name}\0-{key}").into(),
+        })
     }
 
     fn key_of(record: &Record) -> Option<Key> {

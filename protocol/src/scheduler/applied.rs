@@ -15,6 +15,7 @@ use super::timers::Due;
 use super::{Effect, Scheduler};
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, PartitionId, TaskId, Token};
+use crate::job::Target;
 use crate::membership::Liveness;
 use crate::partition::{Change, Partition, Proposal};
 use crate::sabotage::{self, Defect};
@@ -114,14 +115,24 @@ impl Scheduler {
                 }
                 Change::Ready { task } => self.index_ready(task),
                 Change::Scheduled { task, not_before } => self.index_scheduled(task, not_before),
-                Change::Leased { task, token, lessee } => self.leased(task, token, lessee),
-                Change::NotLeased { task, lessee: _ } => self.not_leased(task),
+                Change::KeyFreed { key } => self.free_key(&key),
+                Change::Leased { task, token, lessee } => {
+                    self.settle_throttled(task, true);
+                    self.leased(task, token, lessee);
+                }
+                Change::NotLeased { task, lessee: _ } => {
+                    self.settle_throttled(task, false);
+                    self.not_leased(task);
+                }
                 Change::Closed { task, token, lessee } => self.closed(task, token, lessee),
                 Change::Lost { task, token, lessee } => self.lessees.closed(lessee, task, token),
                 Change::Stop { task, token, lessee } => {
                     self.outbox.stop(lessee.node, task, token);
                 }
-                Change::Finished { task } => self.tell_waiters(task),
+                Change::Finished { task } => {
+                    self.settle_throttled(task, false);
+                    self.tell_waiters(task);
+                }
                 Change::JobChanged { job: _, result } => {
                     if let Some((origin, _)) = asked.next() {
                         let done = |()| Answer::Done;
@@ -148,7 +159,16 @@ impl Scheduler {
             if let Some(at) = record.given_up_at() {
                 self.timers.insert(at, task, Due::Expire);
             }
-            self.ready.push(record, &target, task);
+            if record.particulars.is_none() || !self.throttle(task) {
+                self.join_line(task, &target);
+            }
+        }
+    }
+
+    fn join_line(&mut self, task: TaskId, target: &Target) {
+        let replica = self.replicas.get(&GroupId::of(task.partition()));
+        if let Some(record) = replica.and_then(|r| r.partition()).and_then(|p| p.record(task)) {
+            self.ready.push(record, target, task);
         }
     }
 
@@ -231,6 +251,7 @@ impl Scheduler {
             Change::NotLeased { .. } => true,
             Change::Accepted { unused, .. } => !unused.is_empty(),
             Change::Ready { .. }
+            | Change::KeyFreed { .. }
             | Change::Scheduled { .. }
             | Change::Leased { .. }
             | Change::Closed { .. }

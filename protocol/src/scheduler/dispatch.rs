@@ -22,6 +22,7 @@ impl Scheduler {
     pub(super) fn assign(&mut self) {
         self.fire_timers();
         self.fire_jobs();
+        self.free_rated();
         if !self.ready.is_empty() {
             self.assign_ready();
         }
@@ -129,7 +130,8 @@ impl Scheduler {
                 | State::Cancelled
                 | State::Expired => false,
             });
-            if waits {
+            let may_have_key = record.is_some_and(|record| record.particulars.is_some());
+            if waits && (!may_have_key || self.may_be_leased(task)) {
                 return Some(task);
             }
         }

@@ -118,6 +118,12 @@ impl Scheduler {
         self.ready.len()
     }
 
+    /// Tasks of partitions owned here that wait for a limit of theirs.
+    #[must_use]
+    pub const fn throttled(&self) -> usize {
+        self.throttled.len()
+    }
+
     /// Tasks whose end somebody waits for here, once for each.
     #[must_use]
     pub const fn awaited(&self) -> usize {

@@ -99,6 +99,16 @@ impl Ready {
     /// Puts a task into its line: at the end, or if it was started before, and that run is over, at the
     /// front. It came before those that wait, and whoever waits for it has waited longest.
     pub(super) fn push(&mut self, record: &Record, target: &Target, task: TaskId) {
+        self.join(record, target, task, record.waits_again());
+    }
+
+    /// Puts a task that waited elsewhere at the front of its line: it came before those that stand there. Tasks
+    /// that have a limit key may run anywhere.
+    pub(super) fn push_first(&mut self, record: &Record, task: TaskId) {
+        self.join(record, &Target::Anywhere, task, true);
+    }
+
+    fn join(&mut self, record: &Record, target: &Target, task: TaskId, is_first: bool) {
         let place = self.class(&record.template, target);
         let Some(class) = self.classes.get_mut(place) else {
             return;
@@ -106,7 +116,7 @@ impl Ready {
         let priority = record.template.options.priority().min(PRIORITY_MAX);
         let key = record.particulars.as_ref().and_then(|said| said.fairness_key.as_deref());
         let line = class.lines.entry(priority).or_default();
-        line.push(key, record.waits_since(), task, record.waits_again());
+        line.push(key, record.waits_since(), task, is_first);
         class.len += 1;
         self.len += 1;
         self.waited_for.insert(place);

@@ -8,7 +8,7 @@ use crate::id::{GroupId, NodeId, PartitionId};
 use crate::limits::FORWARDS_MAX;
 use crate::membership::Liveness;
 use crate::partition::JobChange;
-use crate::task::InvalidBatch;
+use crate::task::{Batch, InvalidBatch};
 use crate::time::Span;
 use crate::wire::{Answer, Ask, PeerMessage, Reloaded, Request, RequestError};
 
@@ -175,6 +175,10 @@ impl Scheduler {
             batch.check_places(meta.partitions)?;
         }
         let templates = self.complete(batch)?;
+        if templates.iter().any(|template| template.options.is_limited()) {
+            // Whether its tasks are limited may be for their declarations to say.
+            Batch { templates: templates.clone(), rows: batch.rows.clone() }.check()?;
+        }
         if let Some(Open { ask: Ask::Submit { batch, .. }, .. }) = self.asks.open.get_mut(&id)
             && batch.templates != templates
         {

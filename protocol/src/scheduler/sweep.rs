@@ -24,6 +24,8 @@ impl Scheduler {
             )
             | None => false,
         });
-        self.ready.sweep(|task| matches!(state(task), Some(State::Scheduled | State::Ready)));
+        let waits = |task: TaskId| matches!(state(task), Some(State::Scheduled | State::Ready));
+        self.ready.sweep(waits);
+        self.throttled.sweep(waits);
     }
 }

@@ -150,6 +150,7 @@ impl Scheduler {
             .chain(confirmed.into_iter().map(|(_, reads)| (self.now.tick, reads)));
         origins.extend(waiting.flat_map(|(_, reads)| reads).map(|read| read.origin));
         self.ready.forget(partition);
+        self.throttled.forget(partition);
         self.timers.forget(partition);
         self.plans.forget(partition);
         self.lessees.forget(partition);

@@ -33,6 +33,7 @@ mod submitting;
 mod surveying;
 mod sweeping;
 mod taking_over;
+mod throttling;
 mod unheard;
 mod upgrading;
 mod waiting;

@@ -1,9 +1,9 @@
 //! How a task is treated: all that can be asked for, with its limits.
 
-use super::{InvalidBatch, UniquePolicy, UniqueScope};
+use super::{InvalidBatch, Rate, UniquePolicy, UniqueScope};
 use crate::limits::{
     ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
-    CRASHES_ALLOWED_MAX, CRASHES_MAX, DELAY_MAX,
+    CONCURRENCY_MAX, CRASHES_ALLOWED_MAX, CRASHES_MAX, DELAY_MAX, RATE_COUNT_MAX,
 };
 use crate::time::{Span, Wall};
 use crate::wire::grown;
@@ -52,6 +52,14 @@ pub struct Options {
     pub unique_scope: Option<UniqueScope>,
     /// What becomes of it while another with its key is there; [`UniquePolicy::Existing`] unless said.
     pub unique_policy: Option<UniquePolicy>,
+    /// How many tasks with its [limit key](super::Particulars::limit_key) may run at once when it starts, 1 to
+    /// [`CONCURRENCY_MAX`]; any number unless said.
+    pub concurrency: Option<u16>,
+    /// How many tasks with its limit key may start in how long; any number unless said. Those start by it that
+    /// say one themselves.
+    pub rate: Option<Rate>,
+    /// Whether no other task with its limit key runs while it does.
+    pub exclusive: Option<bool>,
 }
 
 grown!(Options {
@@ -65,6 +73,9 @@ grown!(Options {
     at_most_once = None,
     unique_scope = None,
     unique_policy = None,
+    concurrency = None,
+    rate = None,
+    exclusive = None,
 });
 
 impl Options {
@@ -108,6 +119,24 @@ impl Options {
     #[must_use]
     pub fn unique_policy(&self) -> UniquePolicy {
         self.unique_policy.unwrap_or_default()
+    }
+
+    /// Whether no other task with its limit key runs while it does.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.exclusive.unwrap_or(false)
+    }
+
+    /// How many tasks with its limit key may run at once, it included.
+    #[must_use]
+    pub fn concurrency(&self) -> Option<u16> {
+        if self.is_exclusive() { Some(1) } else { self.concurrency }
+    }
+
+    /// Whether anything is said that needs a limit key.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.concurrency.is_some() || self.rate.is_some() || self.is_exclusive()
     }
 
     /// Pause before the first retry.
@@ -160,7 +189,7 @@ impl Options {
     /// No fewer bytes than they take on the wire and in the log, with every integer at its longest.
     #[must_use]
     pub const fn weight(&self) -> usize {
-        let mut late = 8;
+        let mut late = 11;
         late += if self.expires.is_some() { 9 } else { 0 };
         late += if self.deadline.is_some() { 9 } else { 0 };
         late += if self.soft_limit.is_some() { 9 } else { 0 };
@@ -168,6 +197,9 @@ impl Options {
         late += if self.at_most_once.is_some() { 1 } else { 0 };
         late += if self.unique_scope.is_some() { 1 + 9 } else { 0 };
         late += if self.unique_policy.is_some() { 1 } else { 0 };
+        late += if self.concurrency.is_some() { 3 } else { 0 };
+        late += if self.rate.is_some() { 5 + 9 } else { 0 };
+        late += if self.exclusive.is_some() { 1 } else { 0 };
         (2 + 9 + 4 + 3 * 10 + 10) + late + self.list_weight()
     }
 
@@ -216,6 +248,13 @@ impl Options {
             let shortest = Span::from_millis(1);
             in_range("unique_for", &(shortest..=DELAY_MAX), span, "1 ms to 366 days")?;
         }
+        let concurrency = self.concurrency.unwrap_or(1);
+        let range = format!("1 to {CONCURRENCY_MAX}");
+        in_range("concurrency", &(1..=CONCURRENCY_MAX), concurrency, range)?;
+        if self.rate.is_some_and(|rate| !rate.is_sane()) {
+            let range = format!("1 to {RATE_COUNT_MAX} in 1 s to 366 days");
+            return Err(InvalidBatch::Option { what: "rate".to_owned(), range });
+        }
         self.check_backoff_list()?;
         self.check_conflicts()
     }
@@ -255,6 +294,12 @@ impl Options {
             return Err(InvalidBatch::conflicting(
                 "`at_most_once` and more than one attempt",
                 "what is never started twice cannot be tried again; give one of them",
+            ));
+        }
+        if self.is_exclusive() && self.concurrency.unwrap_or(1) > 1 {
+            return Err(InvalidBatch::conflicting(
+                "`exclusive` and `concurrency`",
+                "an exclusive task runs alone; give one of them",
             ));
         }
         if let (Some(soft), Some(hard)) = (self.soft_limit, self.time_limit)

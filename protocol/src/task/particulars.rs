@@ -21,11 +21,18 @@ pub struct Particulars {
     /// On whose behalf it is: of tasks of one name, queue and priority those of different keys are served in
     /// turn, whatever each has waiting. 1 to [`KEY_BYTES_MAX`] bytes.
     pub fairness_key: Option<Box<str>>,
+    /// Tasks with this key, whatever their names, are limited together, as their
+    /// [concurrency](super::Options::concurrency), their [rate](super::Options::rate) and whether they are
+    /// [exclusive](super::Options::exclusive) say. All of them live in
+    /// [one partition](Particulars::partition); those with a unique key, too, are only compared with each
+    /// other. 1 to [`KEY_BYTES_MAX`] bytes.
+    pub limit_key: Option<Box<str>>,
 }
 
 impl Particulars {
     /// Nothing at all.
-    pub const NONE: Self = Self { not_before: None, unique_key: None, fairness_key: None };
+    pub const NONE: Self =
+        Self { not_before: None, unique_key: None, fairness_key: None, limit_key: None };
 
     /// The same in a box, unless there is nothing in it.
     #[must_use]
@@ -33,17 +40,24 @@ impl Particulars {
         (self != Self::NONE).then(|| Box::new(self))
     }
 
-    /// The partition in which a task called `name` must live, of so many, if it has a key: who decides
-    /// about a key must know all tasks that have it.
+    /// The partition in which a task called `name` must live, of so many, if it has a limit key or a unique
+    /// key: who decides about a key must know all tasks that have it.
     #[must_use]
     pub fn partition(&self, name: &str, partitions: u16) -> Option<PartitionId> {
+        if let Some(key) = &self.limit_key {
+            return Self::place(key.as_bytes(), partitions);
+        }
         let key = self.unique_key.as_ref()?;
         let mut bytes = Vec::with_capacity(name.len() + 1 + key.len());
         bytes.extend_from_slice(name.as_bytes());
         // No name has a zero in it.
         bytes.push(0);
         bytes.extend_from_slice(key.as_bytes());
-        let place = xxh3_64(&bytes) % u64::from(partitions.max(1));
+        Self::place(&bytes, partitions)
+    }
+
+    fn place(key: &[u8], partitions: u16) -> Option<PartitionId> {
+        let place = xxh3_64(key) % u64::from(partitions.max(1));
         u16::try_from(place).ok().map(PartitionId)
     }
 
@@ -58,7 +72,26 @@ impl Particulars {
                 "both say when it may start; give one of them",
             ));
         }
-        let keys = [("unique_key", &self.unique_key), ("fairness_key", &self.fairness_key)];
+        match (&self.limit_key, template.options.is_limited()) {
+            (Some(_), false) => {
+                return Err(InvalidBatch::conflicting(
+                    "`limit_key` without a limit",
+                    "say what it limits: `concurrency`, `rate` or `exclusive`",
+                ));
+            }
+            (None, true) => {
+                return Err(InvalidBatch::conflicting(
+                    "`concurrency`, `rate` or `exclusive` without `limit_key`",
+                    "say which tasks are limited together: those with the same `limit_key`",
+                ));
+            }
+            (Some(_), true) | (None, false) => {}
+        }
+        let keys = [
+            ("unique_key", &self.unique_key),
+            ("fairness_key", &self.fairness_key),
+            ("limit_key", &self.limit_key),
+        ];
         for (what, key) in keys {
             if key.as_ref().is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len())) {
                 let (what, range) = (what.to_owned(), format!("1 to {KEY_BYTES_MAX} bytes long"));
@@ -75,7 +108,8 @@ impl Particulars {
         // A key is also in the index of those.
         let unique = self.unique_key.as_ref().map_or(0, |key| 2 * key.len() + UNIQUE_WEIGHT);
         let fairness = self.fairness_key.as_ref().map_or(0, |key| key.len());
-        PARTICULARS_WEIGHT + unique + fairness
+        let limit = self.limit_key.as_ref().map_or(0, |key| 2 * key.len() + UNIQUE_WEIGHT);
+        PARTICULARS_WEIGHT + unique + fairness + limit
     }
 }
 

@@ -60,9 +60,7 @@ impl Batch {
             if row.args.len() > ARGS_BYTES_MAX {
                 return Err(InvalidBatch::ArgsTooLarge { row: row.id, bytes: row.args.len() });
             }
-            if let Some(particulars) = &row.particulars {
-                particulars.check(template)?;
-            }
+            row.particulars.as_deref().unwrap_or(&Particulars::NONE).check(template)?;
         }
         let bytes = self.weight();
         if bytes > BATCH_BYTES_MAX {

@@ -50,6 +50,12 @@ pub struct FilledIn {
     pub unique_scope: bool,
     /// See [`Options::unique_policy`].
     pub unique_policy: bool,
+    /// See [`Options::concurrency`].
+    pub concurrency: bool,
+    /// See [`Options::rate`].
+    pub rate: bool,
+    /// See [`Options::exclusive`].
+    pub exclusive: bool,
 }
 
 grown!(FilledIn { queue, priority, attempts_max, backoff_first, backoff_max } since 3 {
@@ -60,6 +66,9 @@ grown!(FilledIn { queue, priority, attempts_max, backoff_first, backoff_max } si
     at_most_once = false,
     unique_scope = false,
     unique_policy = false,
+    concurrency = false,
+    rate = false,
+    exclusive = false,
 });
 
 /// Does something for each option that a declaration may fill in.
@@ -76,6 +85,9 @@ macro_rules! each_option {
         $do!(at_most_once);
         $do!(unique_scope);
         $do!(unique_policy);
+        $do!(concurrency);
+        $do!(rate);
+        $do!(exclusive);
     };
 }
 
@@ -84,7 +96,7 @@ impl Template {
     pub const QUEUE_DEFAULT: &'static str = "default";
 
     /// Beyond its names and options: two lengths, and which options were filled in.
-    const FIXED: usize = 2 * 3 + 5 + 7;
+    const FIXED: usize = 2 * 3 + 5 + 10;
 
     /// Tasks called `name`, in the queue and with the options that they are declared with.
     #[must_use]
@@ -180,6 +192,12 @@ impl Options {
         }
         if said.is_at_most_once() {
             declared.attempts_max = None;
+        }
+        if said.is_exclusive() {
+            declared.concurrency = None;
+        }
+        if said.concurrency.is_some() {
+            declared.exclusive = None;
         }
         if said.attempts_max.unwrap_or(1) > 1 || said.backoff_list.is_some() {
             declared.at_most_once = None;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::job::Target;
 use umbel_protocol::membership::Liveness;
-use umbel_protocol::partition::Partition;
+use umbel_protocol::partition::{KeyRoom, Partition};
 use umbel_protocol::task::{Record, State};
 
 use super::{owner, partitions};
@@ -87,7 +87,7 @@ fn look(world: &World, idle: &mut Idle) -> Result<(), String> {
         let Some((owner, partition)) = owner(world, id) else {
             continue;
         };
-        let ready = partition.records().filter(|(_, record)| is_ready(partition, record));
+        let ready = partition.records().filter(|(task, record)| is_ready(partition, *task, record));
         for (task, record) in ready {
             let known = idle.waits.get(&task).filter(|(by, _)| *by == owner);
             let since = known.map_or(now, |(_, since)| *since);
@@ -187,6 +187,9 @@ fn may_run(world: &World, owner: usize, host: usize, target: Option<&Target>) ->
     target.is_none_or(|target| meta.is_some_and(|meta| target.includes(node, meta.labels(node))))
 }
 
-fn is_ready(partition: &Partition, record: &Record) -> bool {
-    record.state() == State::Ready && !record.is_overdue(partition.now())
+fn is_ready(partition: &Partition, task: TaskId, record: &Record) -> bool {
+    let now = partition.now();
+    // Others with its key run, or have begun a moment ago.
+    let is_throttled = || !matches!(partition.key_room(task, now), None | Some(KeyRoom::For(_)));
+    record.state() == State::Ready && !record.is_overdue(now) && !is_throttled()
 }

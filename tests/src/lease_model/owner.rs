@@ -246,6 +246,7 @@ impl Act {
                     stops.entry(place_of(lessee.node)).or_default().push((task, token));
                 }
                 Change::Accepted { .. }
+                | Change::KeyFreed { .. }
                 | Change::Ready { .. }
                 | Change::Scheduled { .. }
                 | Change::NotLeased { .. }

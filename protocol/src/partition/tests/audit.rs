@@ -119,6 +119,7 @@ impl Audit {
             }
             Change::Finished { task } => self.life(*task).told(Told::Finished),
             Change::Accepted { .. }
+            | Change::KeyFreed { .. }
             | Change::NotLeased { .. }
             | Change::JobChanged { .. }
             | Change::JobDue { .. }

@@ -10,7 +10,7 @@ use super::*;
 use crate::limits::{
     BACKOFF_LIST_MAX, CRASHES_ALLOWED_MAX, NAME_BYTES_MAX, PartitionLimits, RUNS_KEPT_CROWDED,
 };
-use crate::task::FilledIn;
+use crate::task::{FilledIn, Rate};
 
 /// What an entry holds at most.
 const ENTRY: usize = 8 * 1024;
@@ -105,6 +105,9 @@ fn apart(count: usize) -> Template {
         at_most_once: Some(false),
         unique_scope: Some(UniqueScope::For(Span::from_micros(u64::MAX / 8))),
         unique_policy: Some(UniquePolicy::Refuse),
+        concurrency: Some(u16::MAX),
+        rate: Some(Rate { count: u32::MAX, per: Span::from_micros(u64::MAX) }),
+        exclusive: Some(false),
     };
     Template { name: name("n"), queue: name("q"), options, filled_in: FilledIn::default() }
 }

@@ -221,7 +221,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-const KINDS: u8 = 14;
+const KINDS: u8 = 17;
 
 /// The specification of kind `kind` of a task made at `made_at`.
 fn template(kind: u8, made_at: Wall) -> Template {
@@ -244,6 +244,9 @@ fn template(kind: u8, made_at: Wall) -> Template {
         10 => unique(UniqueScope::UntilFinished, UniquePolicy::Existing),
         11 => unique(UniqueScope::UntilStarted, UniquePolicy::Refuse),
         12 => unique(UniqueScope::For(ms(30_000)), UniquePolicy::Replace),
+        13 => with(Options { concurrency: Some(2), ..tried(4).options }),
+        14 => with(Options { rate: "1/3s".parse().ok(), ..tried(4).options }),
+        15 => with(Options { exclusive: Some(true), ..tried(4).options }),
         _ => Template { queue: "mail".to_owned(), ..tried(9) },
     }
 }
@@ -261,6 +264,7 @@ fn particulars(kind: u8, task: TaskId) -> Particulars {
         not_before: (kind == 7).then(|| task.made_at() + ms(9_000)),
         unique_key: (10..13).contains(&kind).then(|| key.into()),
         fairness_key: (kind == 8).then(|| key.into()),
+        limit_key: (13..16).contains(&kind).then(|| key.into()),
     }
 }
 

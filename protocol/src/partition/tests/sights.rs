@@ -7,7 +7,7 @@ use super::*;
 use crate::job::{Source, Verdict};
 
 /// All that generated logs must bring about for what they prove to mean anything.
-pub(super) const WANTED: [&str; 56] = [
+pub(super) const WANTED: [&str; 57] = [
     "a cancelled task",
     "a clock that goes back",
     "a conflict",
@@ -23,6 +23,7 @@ pub(super) const WANTED: [&str; 56] = [
     "a job that has something to tell",
     "a job that is kept from firing",
     "a lease in vain",
+    "a limit with room again",
     "a pardon from the hold",
     "a proposal of another term",
     "a refusal about a job",
@@ -140,6 +141,7 @@ impl Sights {
                         self.see("a slot on acceptance");
                     }
                 }
+                Change::KeyFreed { .. } => self.see("a limit with room again"),
                 Change::NotLeased { .. } => self.see("a lease in vain"),
                 Change::Closed { task, token, .. } | Change::Lost { task, token, .. } => {
                     self.look_at_run(partition, *task, *token);

@@ -110,10 +110,10 @@ fn a_key_may_be_kept_for_a_time_whatever_becomes_of_its_task() {
     assert_eq!(owner.one(&kept), Err(Refusal::Exists { task }), "not before it has ended");
     owner.ends_well(task);
     assert!(owner.one(&kept).is_ok());
-    assert!(owner.partition.fill().unique_bytes > 0);
+    assert!(owner.partition.fill().key_bytes > 0);
     owner.wait(ms(5_000));
     owner.order(Command::Expire { tasks: Vec::new() });
-    assert_eq!(owner.partition.fill().unique_bytes, 0, "what is over takes no room");
+    assert_eq!(owner.partition.fill().key_bytes, 0, "what is over takes no room");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::job::Labels;
 use crate::membership::{Condition, Liveness};
 use crate::meta::{JobsFile, Join, Member, Meta};
 use crate::task::{
-    Batch, Failure, FailureKind, FilledIn, Options, Particulars, Row, RunEnd, RunView, State,
+    Batch, Failure, FailureKind, FilledIn, Options, Particulars, Rate, Row, RunEnd, RunView, State,
     Template, UniquePolicy, UniqueScope, View,
 };
 use crate::time::{Span, Wall};
@@ -50,6 +50,9 @@ pub(super) fn template() -> Template {
             at_most_once: Some(true),
             unique_scope: Some(UniqueScope::For(Span::from_millis(16))),
             unique_policy: Some(UniquePolicy::Replace),
+            concurrency: Some(17),
+            rate: Some(Rate { count: 18, per: Span::from_millis(19_000) }),
+            exclusive: Some(true),
         },
         filled_in: FilledIn { priority: true, backoff_max: true, ..FilledIn::default() },
     }
@@ -60,6 +63,7 @@ pub(super) fn batch() -> Arc<Batch> {
         not_before: Some(AT),
         unique_key: Some("user 7".into()),
         fairness_key: Some("tenant 3".into()),
+        limit_key: Some("account 5".into()),
     }
     .boxed();
     let rows = vec![Row { particulars, ..Row::new(task(1), 0, Bytes::from_static(b"[1,2]")) }];

@@ -1,0 +1,360 @@
+//! Tasks that wait for a limit of theirs: an index over records, rebuilt at each takeover.
+//!
+//! They stand apart from those that wait for a slot, so they take none and keep nobody from one. When there
+//! is room for a task of their key the first of each name join the line: which of them can be run anywhere is
+//! not known here, and none that cannot may keep the others waiting. Only what is about to be leased counts
+//! against the room; who comes to the head of the line and finds none is set aside again, where it stood.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Scheduler;
+use crate::id::{GroupId, PartitionId, TaskId};
+use crate::limits::AGING;
+use crate::partition::KeyRoom;
+use crate::task::{Record, State};
+use crate::time::{Span, Tick, Wall};
+
+/// Partition time that is behind this node's clock may catch up at once: it is looked again so soon.
+const LOOK_AGAIN: Span = Span::from_millis(5_000);
+/// It is not looked again sooner.
+const SOON: Span = Span::from_millis(1);
+/// So few are not worth a sweep.
+const SLACK: usize = 1_024;
+
+/// Tasks that wait for a limit, by limit key.
+#[derive(Debug, Default)]
+pub(super) struct Throttled {
+    keys: BTreeMap<Arc<str>, Key>,
+    /// When it is looked again at those that a rate holds back.
+    due: BTreeSet<(Tick, Arc<str>)>,
+    len: usize,
+    /// How many were left when those that do not wait any more were last swept out.
+    swept: usize,
+}
+
+#[derive(Debug)]
+struct Key {
+    partition: PartitionId,
+    names: BTreeMap<String, Name>,
+    /// About to be leased.
+    promised: BTreeSet<TaskId>,
+    due: Option<Tick>,
+}
+
+/// Tasks of one key and one name.
+#[derive(Debug, Default)]
+struct Name {
+    aside: BTreeMap<Place, TaskId>,
+    /// Those that were let go and are in line.
+    released: BTreeSet<TaskId>,
+}
+
+/// In which order they go: as [those that wait for a slot](super::ready) are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    urgent_at: Wall,
+    came: Wall,
+    order: u64,
+}
+
+impl Place {
+    fn of(record: &Record) -> Self {
+        let steps = 9_u8.saturating_sub(record.template.options.priority());
+        let came = record.waits_since();
+        Self { urgent_at: came + AGING.times(steps.into()), came, order: record.order }
+    }
+}
+
+fn key_of(record: &Record) -> Option<&str> {
+    record.particulars.as_ref()?.limit_key.as_deref()
+}
+
+impl Throttled {
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.due.is_empty()
+    }
+
+    /// When it is to be looked again at one of them.
+    pub(super) fn next(&self) -> Tick {
+        self.due.first().map_or(Tick::NEVER, |(at, _)| *at)
+    }
+
+    fn key(&mut self, key: &str, partition: PartitionId) -> &mut Key {
+        if !self.keys.contains_key(key) {
+            let empty =
+                Key { partition, names: BTreeMap::new(), promised: BTreeSet::new(), due: None };
+            self.keys.insert(key.into(), empty);
+        }
+        self.keys.get_mut(key).expect("it was just put there")
+    }
+
+    /// Whether a task of this key and name is set aside, so that another must not go before it.
+    fn has_any(&self, key: &str, name: &str) -> bool {
+        let names = self.keys.get(key).map(|key| &key.names);
+        names.and_then(|names| names.get(name)).is_some_and(|name| !name.aside.is_empty())
+    }
+
+    fn promised(&self, key: &str) -> u32 {
+        let promised = self.keys.get(key).map_or(0, |key| key.promised.len());
+        u32::try_from(promised).unwrap_or(u32::MAX)
+    }
+
+    fn set_aside(&mut self, key: &str, record: &Record, task: TaskId) {
+        let name = self.key(key, task.partition()).names.entry(record.template.name.clone());
+        let name = name.or_default();
+        name.released.remove(&task);
+        if name.aside.insert(Place::of(record), task).is_none() {
+            self.len += 1;
+        }
+    }
+
+    fn promise(&mut self, key: &str, record: &Record, task: TaskId) {
+        let key = self.key(key, task.partition());
+        if let Some(name) = key.names.get_mut(&record.template.name) {
+            name.released.remove(&task);
+        }
+        key.promised.insert(task);
+    }
+
+    /// A task is in line or about to be leased no more; whether it was.
+    fn settle(&mut self, key: &str, name: &str, task: TaskId) -> bool {
+        let Some(at) = self.keys.get_mut(key) else {
+            return false;
+        };
+        let was_released = at.names.get_mut(name).is_some_and(|name| name.released.remove(&task));
+        let was_known = at.promised.remove(&task) || was_released;
+        self.tidy(key);
+        was_known
+    }
+
+    /// Drops what is empty.
+    fn tidy(&mut self, key: &str) {
+        let Some(at) = self.keys.get_mut(key) else {
+            return;
+        };
+        at.names.retain(|_, name| !(name.aside.is_empty() && name.released.is_empty()));
+        if at.names.is_empty() && at.promised.is_empty() {
+            if let Some(due) = at.due {
+                self.due.remove(&(due, key.into()));
+            }
+            self.keys.remove(key);
+        }
+    }
+
+    /// It is to be looked again at a key at `at`, in place of what was said before.
+    fn look_again(&mut self, key: &str, at: Option<Tick>) {
+        let Some((name, _)) = self.keys.get_key_value(key) else {
+            return;
+        };
+        let name = Arc::clone(name);
+        let Some(waiting) = self.keys.get_mut(key) else {
+            return;
+        };
+        let before = std::mem::replace(&mut waiting.due, at);
+        if let Some(before) = before {
+            self.due.remove(&(before, Arc::clone(&name)));
+        }
+        self.due.extend(at.map(|at| (at, name)));
+    }
+
+    fn pop_due(&mut self, now: Tick) -> Option<Arc<str>> {
+        let (at, _) = self.due.first()?;
+        if *at > now {
+            return None;
+        }
+        let (_, key) = self.due.pop_first()?;
+        if let Some(waiting) = self.keys.get_mut(&key) {
+            waiting.due = None;
+        }
+        Some(key)
+    }
+
+    /// Takes out the first of each name that are set aside and still wait, as long as fewer than `room` of its name
+    /// are in line.
+    fn release(&mut self, key: &str, room: u32, waits: impl Fn(TaskId) -> bool) -> Vec<TaskId> {
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let mut released = Vec::new();
+        let Some(key) = self.keys.get_mut(key) else {
+            return released;
+        };
+        for name in key.names.values_mut() {
+            while name.released.len() < room
+                && let Some((_, task)) = name.aside.pop_first()
+            {
+                self.len -= 1;
+                if waits(task) {
+                    name.released.insert(task);
+                    released.push(task);
+                }
+            }
+        }
+        released
+    }
+
+    /// One of those that are set aside and still wait.
+    fn any(&mut self, key: &str, waits: impl Fn(TaskId) -> bool) -> Option<TaskId> {
+        for name in self.keys.get_mut(key)?.names.values_mut() {
+            while let Some(first) = name.aside.first_entry() {
+                if waits(*first.get()) {
+                    return Some(*first.get());
+                }
+                first.remove();
+                self.len -= 1;
+            }
+        }
+        None
+    }
+
+    pub(super) fn forget(&mut self, partition: PartitionId) {
+        self.keys.retain(|_, key| key.partition != partition);
+        let keys = &self.keys;
+        self.due.retain(|(_, key)| keys.contains_key(key));
+        self.count();
+    }
+
+    /// Drops those that do not wait any more, if they may be more than half of all.
+    pub(super) fn sweep(&mut self, waits: impl Fn(TaskId) -> bool) {
+        if self.len <= self.swept * 2 + SLACK {
+            return;
+        }
+        for key in self.keys.values_mut() {
+            for name in key.names.values_mut() {
+                name.aside.retain(|_, task| waits(*task));
+            }
+        }
+        self.count();
+        self.swept = self.len;
+    }
+
+    fn count(&mut self) {
+        let names = self.keys.values().flat_map(|key| key.names.values());
+        self.len = names.map(|name| name.aside.len()).sum();
+    }
+}
+
+impl Scheduler {
+    /// Whether a task that has come to the head of its line may be leased, as far as its limit key says. If so
+    /// it is about to be; otherwise it is set aside.
+    pub(super) fn may_be_leased(&mut self, task: TaskId) -> bool {
+        let Some((key, room)) = self.room_for(task) else {
+            return true;
+        };
+        let replica = self.replicas.get(&GroupId::of(task.partition()));
+        let Some(record) = replica.and_then(|r| r.partition()).and_then(|p| p.record(task)) else {
+            return true;
+        };
+        if matches!(room, KeyRoom::For(room) if room > self.throttled.promised(&key)) {
+            self.throttled.promise(&key, record, task);
+            return true;
+        }
+        self.throttled.set_aside(&key, record, task);
+        self.await_room(&key, task, room);
+        false
+    }
+
+    /// Sets a task aside that would join the line, if there is no room for it or others are before it; whether
+    /// it does.
+    pub(super) fn throttle(&mut self, task: TaskId) -> bool {
+        let Some((key, room)) = self.room_for(task) else {
+            return false;
+        };
+        let replica = self.replicas.get(&GroupId::of(task.partition()));
+        let Some(record) = replica.and_then(|r| r.partition()).and_then(|p| p.record(task)) else {
+            return false;
+        };
+        let name = &record.template.name;
+        self.throttled.settle(&key, name, task);
+        let has_room = matches!(room, KeyRoom::For(room) if room > self.throttled.promised(&key));
+        if has_room && !self.throttled.has_any(&key, name) {
+            return false;
+        }
+        self.throttled.set_aside(&key, record, task);
+        self.free_key(&key);
+        true
+    }
+
+    /// The limit key of a task, and what room there is for such tasks.
+    fn room_for(&self, task: TaskId) -> Option<(Arc<str>, KeyRoom)> {
+        let now = self.time_in(task.partition())?;
+        let partition = self.owned(task.partition())?;
+        let room = partition.key_room(task, now)?;
+        Some((key_of(partition.record(task)?)?.into(), room))
+    }
+
+    fn time_in(&self, partition: PartitionId) -> Option<Wall> {
+        let known = self.owned(partition)?.now();
+        Some(known.max(self.partition_time(GroupId::of(partition))))
+    }
+
+    /// A task was leased, or was not, or has ended: it is no longer about to be leased. If nothing came of
+    /// that there is room for others.
+    pub(super) fn settle_throttled(&mut self, task: TaskId, was_leased: bool) {
+        let replica = self.replicas.get(&GroupId::of(task.partition()));
+        let record = replica.and_then(|r| r.partition()).and_then(|p| p.record(task));
+        let Some((key, record)) = record.and_then(|record| Some((key_of(record)?, record))) else {
+            return;
+        };
+        let key: Arc<str> = key.into();
+        if self.throttled.settle(&key, &record.template.name, task) && !was_leased {
+            self.free_key(&key);
+        }
+    }
+
+    /// Lets those go for whom there is room.
+    pub(super) fn free_key(&mut self, key: &str) {
+        let replicas = &self.replicas;
+        let record = |task: TaskId| {
+            let replica = replicas.get(&GroupId::of(task.partition()));
+            replica.and_then(|replica| replica.partition()?.record(task))
+        };
+        let waits = |task| {
+            let state = record(task).map(Record::state);
+            matches!(state, Some(State::Ready | State::Scheduled))
+        };
+        let first = self.throttled.any(key, waits);
+        let room = first.and_then(|first| self.room_for(first)).map(|(_, room)| room);
+        if let Some(KeyRoom::For(room)) = room {
+            let room = room.saturating_sub(self.throttled.promised(key));
+            // The first of them is to be the first in line.
+            for task in self.throttled.release(key, room, waits).into_iter().rev() {
+                if let Some(record) = record(task) {
+                    self.ready.push_first(record, task);
+                }
+            }
+        }
+        let left = self.throttled.any(key, waits);
+        if let (Some(task), Some(room)) = (left, room) {
+            self.await_room(key, task, room);
+        }
+        self.throttled.tidy(key);
+    }
+
+    /// When it is to be looked again at tasks of a key that wait because of `room`: when what runs has ended
+    /// that is told, but nobody tells when a rate has room again.
+    fn await_room(&mut self, key: &str, task: TaskId, room: KeyRoom) {
+        let now = self.now.tick;
+        let partition = self.owned(task.partition());
+        let rate = partition.and_then(|p| p.record(task)).and_then(|r| r.template.options.rate);
+        let pause = match (room, rate) {
+            (KeyRoom::At(at), _) => {
+                self.time_in(task.partition()).map(|time| at.since(time).min(LOOK_AGAIN))
+            }
+            (KeyRoom::For(room), Some(rate)) => Some(rate.time_of(room.clamp(1, 1_000))),
+            (KeyRoom::For(_), None) | (KeyRoom::AfterAnother, _) => None,
+        };
+        self.throttled.look_again(key, pause.map(|pause| now + pause.max(SOON)));
+    }
+
+    /// Looks again at tasks that a rate holds back.
+    pub(super) fn free_rated(&mut self) {
+        while let Some(key) = self.throttled.pop_due(self.now.tick) {
+            self.free_key(&key);
+        }
+    }
+}
