@@ -7,6 +7,7 @@
 //! that a task submitted here starts without asking. Who holds a slot dispatches to it or gives it
 //! back; slots of other nodes that are not used come back by themselves.
 
+mod guard;
 mod inspect;
 mod retire;
 mod runs;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
+use self::guard::Questions;
 pub use self::inspect::HeldRun;
 use self::retire::Retirement;
 use self::runs::Run;
@@ -46,6 +48,9 @@ pub struct Executor {
     /// out of order since.
     crossed_at: BTreeMap<NodeId, Tick>,
     retirement: Retirement,
+    questions: Questions,
+    /// When the first run ends whose owner does not say that it may go on.
+    guard_at: Tick,
     /// Until its node is known to be a member: whoever was reached meanwhile, and hears of it then.
     awaiting: Option<BTreeSet<NodeId>>,
     beat_at: Tick,
@@ -104,6 +109,14 @@ pub enum Effect {
     Retired,
     /// Start a run.
     Start(Start),
+    /// End a run at once, whatever it does: it must not overlap with others, and its owner may give it to
+    /// another soon.
+    Kill {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+    },
     /// Ask a run to stop.
     Stop {
         /// The task.
@@ -145,6 +158,8 @@ impl Executor {
             refused_set: BTreeSet::new(),
             crossed_at: BTreeMap::new(),
             retirement: Retirement::default(),
+            questions: Questions::default(),
+            guard_at: Tick::NEVER,
             awaiting: Some(BTreeSet::new()),
             beat_at: now + BEAT,
         }
@@ -174,8 +189,8 @@ impl Executor {
 
     /// When [`Event::Due`] is to be given.
     #[must_use]
-    pub const fn next_deadline(&self) -> Tick {
-        self.beat_at
+    pub fn next_deadline(&self) -> Tick {
+        self.beat_at.min(self.guard_at)
     }
 
     /// Takes an event and appends what is to be done to `effects`.
@@ -218,6 +233,10 @@ impl Executor {
                 }
             }
             Event::Due => {
+                self.end_unguarded(now, effects);
+                if now < self.beat_at {
+                    return;
+                }
                 self.beat_at = now + BEAT;
                 self.beat(now, effects);
                 self.slots.reclaim(now);
@@ -233,6 +252,7 @@ impl Executor {
             OwnerSays::Ask { lessee, .. }
             | OwnerSays::Demand { lessee, .. }
             | OwnerSays::Dispatch { lessee, .. }
+            | OwnerSays::GoOn { lessee, .. }
             | OwnerSays::Return { lessee, .. }
                 if lessee != self.me =>
             {
@@ -243,6 +263,9 @@ impl Executor {
                 self.asked(now, from, partition, term, effects);
             }
             OwnerSays::Closed { runs } => self.closed(now, from, &runs),
+            OwnerSays::GoOn { lessee: _, number, runs } => {
+                self.may_go_on(now, number, &runs, effects);
+            }
             OwnerSays::Demand { lessee: _, wanted } => {
                 self.slots.demand(now, from, &wanted);
                 self.slots.allocate(self.me, effects);
@@ -255,7 +278,7 @@ impl Executor {
                 self.slots.returned(from, &slots);
                 self.slots.allocate(self.me, effects);
             }
-            OwnerSays::Stop { runs } => self.stop(&runs, effects),
+            OwnerSays::Stop { runs } => self.stop(now, &runs, effects),
         }
     }
 

@@ -51,6 +51,15 @@ pub const UNIQUES_KEPT_MAX: usize = 16_384;
 /// Limit keys whose rates a partition keeps to at a time; beyond it tasks of others wait until what has begun
 /// of one of them is made up for.
 pub const RATED_KEYS_MAX: usize = 16_384;
+/// The least that a task can ask to be waited for when its executor is not heard of: a few beats of that.
+pub const LOST_AFTER_MIN: Span = Span::from_millis(5_000);
+/// The most.
+pub const LOST_AFTER_MAX: Span = Span::from_millis(24 * 3_600_000);
+/// After so long an executor ends a run that must not overlap with others if its owner is silent, unless its
+/// task says otherwise: some beats may be lost, and a takeover takes less.
+pub const EXCLUSIVE_LOST_AFTER: Span = Span::from_millis(15_000);
+/// How long it may take to end a run from then on: its processes are killed, its code is dropped.
+pub const GUARD_GRACE: Span = Span::from_millis(2_000);
 /// Most runs of a key at a time that a task can ask for. What is to be limited to more needs no limit.
 pub const CONCURRENCY_MAX: u16 = 10_000;
 /// Most runs that a rate can ask for: a partition begins hardly more in a second.

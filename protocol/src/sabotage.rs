@@ -68,6 +68,8 @@ pub enum Defect {
     ForgetVote,
     /// A unique key is free as soon as its task has started: `unique_keys`.
     FreeKey,
+    /// An owner says that runs may go on without asking whether it still is one: `exclusive`.
+    GoOnUnconfirmed,
     /// A node that cannot do its part goes on owning: `unfit_part_with_all`.
     HoldOn,
     /// An executor starts what an owner dispatches whose time is over: `leased_runs_only`,
@@ -95,6 +97,9 @@ pub enum Defect {
     LocalTime,
     /// What is to be told of a job is taken off its list, and no task tells it: `alerts_are_told`.
     LoseAlert,
+    /// A run that must not overlap with others is given up as soon as its node is taken to be down:
+    /// `exclusive`.
+    LoseExclusive,
     /// What has happened to a job is counted, and not to be told: `alerts_are_told`.
     LoseNotice,
     /// A tick is neither fired nor missed: `jobs_are_fired`.
@@ -129,7 +134,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -152,6 +157,7 @@ impl Defect {
         Self::ForgetUnfinished,
         Self::ForgetVote,
         Self::FreeKey,
+        Self::GoOnUnconfirmed,
         Self::HoldOn,
         Self::IgnoreFence,
         Self::IgnoreLimits,
@@ -164,6 +170,7 @@ impl Defect {
         Self::LearnerVotes,
         Self::LocalTime,
         Self::LoseAlert,
+        Self::LoseExclusive,
         Self::LoseNotice,
         Self::LoseTick,
         Self::LostHolds,

@@ -41,6 +41,7 @@ mod facts;
 mod fitness;
 mod founding;
 mod gather;
+mod guards;
 mod inspect;
 mod jobs;
 mod leave;
@@ -88,6 +89,7 @@ pub use self::effect::{Effect, Loss};
 pub use self::event::{Caller, Event, Found, Now};
 use self::fitness::Fitness;
 use self::gather::Gatherings;
+use self::guards::Guards;
 pub use self::inspect::CopyView;
 use self::jobs::{JobListing, Plans};
 use self::lessees::Lessees;
@@ -174,6 +176,7 @@ pub struct Scheduler {
     keeper_of_facts: Option<NodeId>,
     clocks: Clocks,
     lessees: Lessees,
+    guards: Guards,
 
     // Indexes over the records of the partitions that it owns.
     ready: Ready,
@@ -235,6 +238,7 @@ impl Scheduler {
             keeper_of_facts: None,
             clocks: Clocks::default(),
             lessees: Lessees::default(),
+            guards: Guards::default(),
             ready: Ready::default(),
             throttled: Throttled::default(),
             timers: Timers::default(),

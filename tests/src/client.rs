@@ -158,12 +158,14 @@ impl World {
                     self.flip(0.1).then(|| format!("tenant {}", self.between(0, 2)).into());
                 let name = &batch.templates[usize::from(template)].name;
                 let is_unique = options.unique_scope.is_some();
+                let is_exclusive = options.is_exclusive();
                 let key = is_unique.then(|| self.unique_key_in(name, partition));
                 let limit_key = options.is_limited().then(|| self.limit_key_in(partition));
                 let log = self.ledger.tasks.entry(script.mark).or_default();
                 // One with a key may be replaced while it waits.
                 log.expires = may_be_given_up(options) || is_unique;
                 log.not_before = at.map(true_time);
+                log.limit_key = limit_key.clone().map(|key| (key, is_exclusive));
                 log.drops = script.manner == Manner::Drops || is_unique;
                 let particulars =
                     Particulars { not_before: at, unique_key: key, fairness_key, limit_key }

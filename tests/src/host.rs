@@ -257,9 +257,14 @@ impl Process {
         self.scheduler.copies().next().is_none() && self.executor.held() == 0
     }
 
+    /// Runs that go on.
+    pub fn runs(&self) -> impl Iterator<Item = (TaskId, Token)> {
+        self.runs.keys().copied()
+    }
+
     /// Tasks that run.
     pub fn running_tasks(&self) -> impl Iterator<Item = TaskId> {
-        self.runs.keys().map(|(task, _)| *task)
+        self.runs().map(|(task, _)| task)
     }
 
     /// How many tasks run in `pool`.

@@ -6,6 +6,7 @@ pub mod at_most_once;
 pub mod each_host_has_its_run;
 pub mod every_task_ends;
 pub mod exactly_one_run;
+pub mod exclusive;
 pub mod finished_never_runs;
 pub mod finished_stays;
 pub mod jobs_are_fired;
@@ -99,6 +100,7 @@ pub fn on_start(world: &mut World, mark: u64, start: &Start, lessee: Lessee) {
     world.must("submitted_once", submitted_once::on_start(world, mark));
     world.must("exactly_one_run", exactly_one_run::on_start(world, mark));
     world.must("at_most_once", at_most_once::on_start(world, mark, start));
+    world.must("exclusive", exclusive::on_start(world, task, token));
     let after_loss = second_run_after_loss::on_start(world, mark, task, token, lessee);
     world.must("second_run_after_loss", after_loss);
     taken_over_in_time::on_start(world, task);

@@ -48,6 +48,8 @@ pub struct TaskLog {
     pub expires: bool,
     /// Whether a run of it may end it as cancelled, as there is nothing to be done.
     pub drops: bool,
+    /// Its limit key, and whether it is to run alone of those that have it.
+    pub limit_key: Option<(Box<str>, bool)>,
     /// When it may start at the earliest, if that was said.
     pub not_before: Option<u64>,
     /// When a client was last shown it: whether it had ended, and how many of its runs.

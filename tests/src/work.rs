@@ -208,7 +208,10 @@ fn draw_rarer(options: &mut Options, rng: &mut ChaCha8Rng) {
         7 => options.concurrency = Some(rng.random_range(1..4)),
         // No more than a tenth of a second has room for: one after the other.
         8 => options.rate = "10/s".parse().ok(),
-        9 => options.exclusive = Some(true),
+        9 => {
+            options.exclusive = Some(true);
+            options.lost_after = Some(Span::from_millis(5_000));
+        }
         _ => {}
     }
 }

@@ -43,7 +43,7 @@ pub struct Executor {
     registry: Arc<Registry>,
     runner: Runner,
     handles: Handles,
-    running: HashMap<(TaskId, Token), CancellationToken>,
+    running: HashMap<(TaskId, Token), Control>,
     /// What the scheduler of this node had no room for.
     for_scheduler: Vec<scheduler::Event>,
     effects: Vec<Effect>,
@@ -163,9 +163,15 @@ impl Executor {
                 }
                 Effect::Retired => self.for_scheduler.push(scheduler::Event::Retired),
                 Effect::Start(start) => starts.push(start),
+                Effect::Kill { task, token } => {
+                    if let Some(kill) = self.running.get(&(task, token)).and_then(|run| run.kill())
+                    {
+                        kill.cancel();
+                    }
+                }
                 Effect::Stop { task, token } => {
-                    if let Some(cancel) = self.running.get(&(task, token)) {
-                        cancel.cancel();
+                    if let Some(control) = self.running.get(&(task, token)) {
+                        control.cancel.cancel();
                     }
                 }
             }
@@ -181,12 +187,12 @@ impl Executor {
         if starts.is_empty() {
             return;
         }
-        let waiting: Vec<(Start, CancellationToken)> = starts
+        let waiting: Vec<(Start, Control)> = starts
             .into_iter()
             .map(|start| {
-                let cancel = CancellationToken::new();
-                self.running.insert((start.task, start.token), cancel.clone());
-                (start, cancel)
+                let control = Control::of(&start);
+                self.running.insert((start.task, start.token), control.clone());
+                (start, control)
             })
             .collect();
         let threads = self.handles.threads.min(waiting.len());
@@ -227,10 +233,46 @@ impl Driven for Executor {
     }
 }
 
+/// How a run is told to end.
+#[derive(Clone, Debug)]
+struct Control {
+    /// It is asked to, and gets its grace.
+    cancel: CancellationToken,
+    /// It is dropped at once. Only of one that must not overlap with others.
+    kill: Option<CancellationToken>,
+}
+
+impl Control {
+    fn of(start: &Start) -> Self {
+        let kill = start.template.options.is_exclusive().then(CancellationToken::new);
+        Self { cancel: CancellationToken::new(), kill }
+    }
+
+    const fn kill(&self) -> Option<&CancellationToken> {
+        self.kill.as_ref()
+    }
+
+    /// How `run` ends. Of one that is killed nothing goes on, but for a blocking handler that does not look
+    /// whether it is cancelled: its thread cannot be stopped.
+    async fn until_killed(&self, run: impl Future<Output = Outcome>) -> Outcome {
+        let Some(kill) = &self.kill else {
+            return run.await;
+        };
+        tokio::select! {
+            biased;
+            outcome = run => outcome,
+            () = kill.cancelled() => {
+                self.cancel.cancel();
+                Outcome::Cancelled
+            }
+        }
+    }
+}
+
 /// Runs that are to be started, by any thread that is free: one that computes before it first waits
 /// holds up its own thread and none of the others in line.
 struct Line {
-    waiting: Vec<(Start, CancellationToken)>,
+    waiting: Vec<(Start, Control)>,
     /// The first that nobody has taken.
     next: AtomicUsize,
     /// Those that ended at once and are not told yet. Whoever comes to the end of the line tells of
@@ -260,12 +302,12 @@ async fn run(
     tie: Tie,
 ) {
     while !tie.is_cut() {
-        let Some((start, cancel)) = line.waiting.get(line.next.fetch_add(1, Ordering::Relaxed))
+        let Some((start, control)) = line.waiting.get(line.next.fetch_add(1, Ordering::Relaxed))
         else {
             break;
         };
         let (task, token) = (start.task, start.token);
-        match begin(start, &registry, &runner, cancel.clone()) {
+        match begin(start, &registry, &runner, control.cancel.clone()) {
             Started::Ready(outcome) => {
                 if let Some(ended) = line.keep((task, token, outcome)) {
                     report(&to, ended).await;
@@ -273,10 +315,10 @@ async fn run(
                 }
             }
             Started::Running(run) => {
-                let (to, tie) = (to.clone(), tie.clone());
+                let (to, tie, control) = (to.clone(), tie.clone(), control.clone());
                 tokio::spawn(async move {
                     let held = tie.clone();
-                    if let Some(outcome) = tie.hold(run).await {
+                    if let Some(outcome) = tie.hold(control.until_killed(run)).await {
                         report(&to, vec![(task, token, outcome)]).await;
                     }
                     drop(held);
@@ -359,7 +401,7 @@ impl Drop for Executor {
         // Nobody hears any more how they end; what does not do so soon is ended by the supervisor,
         // before it builds a successor.
         for cancel in self.running.values() {
-            cancel.cancel();
+            cancel.cancel.cancel();
         }
         if !self.running.is_empty() {
             warn!(runs = self.running.len(), "runs are given up with their executor");

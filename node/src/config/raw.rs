@@ -116,9 +116,12 @@ pub(super) struct RawOptions {
     pub(super) deadline: Option<Text>,
     pub(super) crashes: Option<Spanned<i64>>,
     pub(super) at_most_once: Option<Spanned<bool>>,
-    /// This and the next only of a task.
+    /// This and what follows only of a task, but for the last.
     pub(super) unique_until: Option<Text>,
     pub(super) if_exists: Option<Text>,
+    pub(super) concurrency: Option<Spanned<i64>>,
+    pub(super) rate: Option<Text>,
+    pub(super) exclusive: Option<Spanned<bool>>,
     pub(super) priority: Option<Spanned<i64>>,
 }
 
@@ -208,6 +211,9 @@ impl RawTask {
                 expires: reader.text("expires"),
                 unique_until: reader.text("unique_until"),
                 if_exists: reader.text("if_exists"),
+                concurrency: reader.integer("concurrency"),
+                rate: reader.text("rate"),
+                exclusive: reader.boolean("exclusive"),
                 ..RawOptions::read_all(&mut reader)
             },
             headers: reader.named_texts("headers"),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde::Serialize;
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::{Particulars, Template, UniquePolicy, UniqueScope};
+use umbel_protocol::task::{Particulars, Rate, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Wall;
 
 use super::declare::Task;
@@ -212,6 +212,44 @@ impl<R, By> Call<R, By> {
     /// keys are served in turn, whatever each has waiting.
     pub fn fairness_key(mut self, key: impl Into<Box<str>>) -> Self {
         self.particulars.fairness_key = Some(key.into());
+        self
+    }
+
+    /// Tasks with this key, 1 to 256 bytes, are limited together, whatever their names: see
+    /// [`concurrency`](Self::concurrency), [`rate`](Self::rate) and [`exclusive`](Self::exclusive), of which
+    /// one must be said. While a task waits for its limit it takes no slot, and keeps no other from one.
+    ///
+    /// ```
+    /// # use umbel::Call;
+    /// // No more than two imports of one account at a time, and no more than ten in a minute.
+    /// let call = Call::<()>::named("import", &"march.csv")
+    ///     .limit_key("account 7")
+    ///     .concurrency(2)
+    ///     .rate("10/min".parse()?);
+    /// # Ok::<(), umbel::InvalidRate>(())
+    /// ```
+    pub fn limit_key(mut self, key: impl Into<Box<str>>) -> Self {
+        self.particulars.limit_key = Some(key.into());
+        self
+    }
+
+    /// How many tasks with its limit key may run at once when it starts, 1 to 10,000, it included. When the
+    /// node that ran one is taken to be lost it does not count any more.
+    pub fn concurrency(mut self, most: u16) -> Self {
+        self.template.options.concurrency = Some(most);
+        self
+    }
+
+    /// How many tasks with its limit key that say a rate may start in how long: evenly spread, but for what a
+    /// tenth of a second has room for. Each start counts, also of one that failed before.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.template.options.rate = Some(rate);
+        self
+    }
+
+    /// No other task with its limit key runs while it does.
+    pub fn exclusive(mut self) -> Self {
+        self.template.options.exclusive = Some(true);
         self
     }
 

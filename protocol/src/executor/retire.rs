@@ -49,6 +49,7 @@ impl Executor {
         self.retirement.since.get_or_insert(now);
         // The next beat looks whether it is over.
         self.beat_at = now + LEASES_LAST;
+        self.drop_waiting(now, |_| true, effects);
         self.slots.close();
         self.slots.recall(self.me, effects);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use super::guard::Guard;
 use super::{BEAT, Effect, Executor, Start};
 use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::limits::{CROSSING_MAX, GATHERED_BYTES_MAX};
@@ -26,6 +27,8 @@ pub(super) struct Run {
     /// Who dispatched it, and may do so once more as long as it does not know better.
     pub(super) dispatcher: NodeId,
     pool: usize,
+    /// What it goes on by, if it must not overlap with others.
+    pub(super) guard: Option<Box<Guard>>,
     /// How often its end was repeated in vain.
     pub(super) repeats: u32,
     /// How it ended, once it has, and when that was last told.
@@ -46,7 +49,7 @@ impl Executor {
             .map(|template| self.profile.pool(&template.queue, &template.name))
             .collect();
         let templates: Vec<Arc<Template>> = templates.into_iter().map(Arc::new).collect();
-        let mut never = Vec::new();
+        let (mut never, mut guarded) = (Vec::new(), Vec::new());
         for dispatch in dispatches {
             let Dispatch { task, token, attempt, template, args, term, time_left } = dispatch;
             let key = (task, token);
@@ -83,13 +86,24 @@ impl Executor {
                 never.push(key);
                 continue;
             }
-            entry.insert(Run { owner: from, dispatcher: from, pool: *pool, repeats: 0, end: None });
             let template = Arc::clone(template);
-            let start = Effect::Start(Start { task, token, attempt, template, args, time_left });
+            let lasts = template.options.lost_after().filter(|_| template.options.is_exclusive());
+            let start = Start { task, token, attempt, template, args, time_left };
+            let guard = lasts.map(|lasts| Box::new(Guard::new(lasts, start.clone())));
+            let run =
+                Run { owner: from, dispatcher: from, pool: *pool, guard, repeats: 0, end: None };
+            if entry.insert(run).guard.is_some() {
+                guarded.push(key);
+                continue;
+            }
+            let start = Effect::Start(start);
             if sabotage::has(Defect::DoubleStart) {
                 effects.push(start.clone());
             }
             effects.push(start);
+        }
+        if !guarded.is_empty() {
+            self.ask_to_go_on(now, BTreeMap::from([(from, guarded)]), effects);
         }
         if !never.is_empty() {
             self.refuse(&never);
@@ -116,6 +130,7 @@ impl Executor {
             }
             self.slots.free(run.pool);
             run.end = Some((outcome.clone(), now));
+            run.guard = None;
             by_owner.entry(run.owner).or_default().push((task, token, outcome));
         }
         // Slots first: the owner then reports the ends and leases anew in one entry.
@@ -193,7 +208,8 @@ impl Executor {
         }
     }
 
-    pub(super) fn stop(&self, runs: &[(TaskId, Token)], effects: &mut Vec<Effect>) {
+    pub(super) fn stop(&mut self, now: Tick, runs: &[(TaskId, Token)], effects: &mut Vec<Effect>) {
+        self.drop_waiting(now, |key| runs.contains(key), effects);
         for (task, token) in runs {
             if self.runs.get(&(*task, *token)).is_some_and(|run| run.end.is_none()) {
                 effects.push(Effect::Stop { task: *task, token: *token });
@@ -227,6 +243,7 @@ impl Executor {
         for (to, outcomes) in unconfirmed {
             tell_outcomes(lessee, to, outcomes, effects);
         }
+        self.ask_to_go_on(now, self.guarded(), effects);
     }
 
     fn refuse(&mut self, runs: &[(TaskId, Token)]) {

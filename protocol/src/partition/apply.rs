@@ -33,6 +33,9 @@ impl Partition {
                 Command::Report { lessee, reports } => self.report(lessee, reports, changes),
                 Command::Release { runs } => self.release(&runs, changes),
                 Command::Lose { lessee, loss, hold } => self.lose(lessee, loss, hold, changes),
+                Command::GiveUp { lessee, runs, hold } => {
+                    self.give_up(lessee, &runs, hold, changes);
+                }
                 Command::Pardon { lessee } => self.pardon(lessee, changes),
                 Command::Cancel { task } => self.cancel(task, changes),
                 Command::Expire { tasks } => self.expire(&tasks, changes),

@@ -45,7 +45,8 @@ pub enum Command {
         /// Which runs.
         runs: Vec<(TaskId, Token)>,
     },
-    /// Close all runs of an executor that is gone.
+    /// Close all runs of an executor that is gone; if it is only not heard of, but for those that
+    /// [wait longer](crate::task::Options::lost_after).
     Lose {
         /// Who.
         lessee: Lessee,
@@ -97,6 +98,15 @@ pub enum Command {
         /// The tick.
         tick: Wall,
     },
+    /// Close these runs of an executor that has not been heard of for as long as they wait. Since version 3.
+    GiveUp {
+        /// Who has them.
+        lessee: Lessee,
+        /// Which.
+        runs: Vec<(TaskId, Token)>,
+        /// How long a task is held whose crashes are used up by a doubtful one.
+        hold: Span,
+    },
 }
 
 impl Command {
@@ -106,6 +116,7 @@ impl Command {
         match self {
             Self::Accept { batch, .. } => batch.needs_version(),
             Self::ChangeJob { change, .. } => change.needs_version(),
+            Self::GiveUp { .. } => 3,
             Self::Lease { .. }
             | Self::Report { .. }
             | Self::Release { .. }

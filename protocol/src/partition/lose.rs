@@ -6,8 +6,9 @@ use super::hand::Hand;
 use super::lease::poison;
 use super::report::lost;
 use super::{Change, Loss, Partition};
-use crate::id::{Lessee, TaskId};
+use crate::id::{Lessee, TaskId, Token};
 use crate::limits::CRASH_SPREAD;
+use crate::sabotage::{self, Defect};
 use crate::task::{History, Lease, Phase, Record, RunEnd, State, Transition};
 use crate::time::Span;
 
@@ -26,7 +27,11 @@ impl Partition {
         hold: Span,
         changes: &mut Vec<Change>,
     ) {
-        let holds = |record: &Record| matches!(record.phase(), Phase::Leased(lease) if lease.lessee == lessee);
+        let holds = |record: &Record| {
+            let waits = loss == Loss::Unheard && record.template.options.lost_after().is_some();
+            matches!(record.phase(), Phase::Leased(lease) if lease.lessee == lessee)
+                && (!waits || sabotage::has(Defect::LoseExclusive))
+        };
         for task in self.tasks_where(holds) {
             self.take(task, changes, |hand| {
                 if let Some(lease) = hand.lease() {
@@ -36,6 +41,24 @@ impl Partition {
         }
         if loss == Loss::Restarted {
             self.explain(lessee, changes);
+        }
+    }
+
+    /// Closes runs that were waited for long enough.
+    pub(super) fn give_up(
+        &mut self,
+        lessee: Lessee,
+        runs: &[(TaskId, Token)],
+        hold: Span,
+        changes: &mut Vec<Change>,
+    ) {
+        for (task, token) in runs {
+            self.take(*task, changes, |hand| match hand.lease() {
+                Some(lease) if lease.token == *token && lease.lessee == lessee => {
+                    lose_one(hand, &lease, Loss::Unheard, hold);
+                }
+                Some(_) | None => {}
+            });
         }
     }
 

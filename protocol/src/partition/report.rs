@@ -77,6 +77,11 @@ fn conclude_late(hand: &mut Hand<'_>, token: Token, present: Option<Lease>, outc
     if hand.record.state().is_final() || !ran {
         return;
     }
+    if present.is_some() && hand.record.template.options.is_exclusive() {
+        // The run that goes on is no more in vain than that one was, and while it stops no other of its key
+        // may begin.
+        return;
+    }
     if let Some(lease) = &present {
         hand.close(lease, RunEnd::Cancelled);
         hand.tell_stop(lease);

@@ -125,7 +125,10 @@ impl Scheduler {
                     self.not_leased(task);
                 }
                 Change::Closed { task, token, lessee } => self.closed(task, token, lessee),
-                Change::Lost { task, token, lessee } => self.lessees.closed(lessee, task, token),
+                Change::Lost { task, token, lessee } => {
+                    self.guards.closed(task, token);
+                    self.lessees.closed(lessee, task, token);
+                }
                 Change::Stop { task, token, lessee } => {
                     self.outbox.stop(lessee.node, task, token);
                 }
@@ -184,6 +187,7 @@ impl Scheduler {
         let partition = task.partition();
         if self.may_start(lessee) && !self.is_losing(partition, lessee) {
             self.lessees.leased(lessee, task, token, self.now.tick);
+            self.guard(lessee, task, token);
             return self.dispatch(task, token, lessee);
         }
         // It went while the lease was on its way into the log, and may be back; but if its loss is on its
@@ -306,7 +310,15 @@ impl Scheduler {
         }
     }
 
+    fn guard(&mut self, lessee: Lessee, task: TaskId, token: Token) {
+        let replica = self.replicas.get(&GroupId::of(task.partition()));
+        if let Some(record) = replica.and_then(|r| r.partition()).and_then(|p| p.record(task)) {
+            self.guards.leased(lessee, task, token, record, self.now.tick);
+        }
+    }
+
     fn closed(&mut self, task: TaskId, token: Token, lessee: Lessee) {
+        self.guards.closed(task, token);
         self.lessees.closed(lessee, task, token);
         self.outbox.closed(lessee.node, task, token);
     }

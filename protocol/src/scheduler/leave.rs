@@ -57,6 +57,7 @@ impl Scheduler {
             Command::Lease { lessee, .. } => is_own(lessee),
             Command::Release { .. } => true,
             Command::Report { .. }
+            | Command::GiveUp { .. }
             | Command::Lose { .. }
             | Command::Pardon { .. }
             | Command::Cancel { .. }

@@ -136,6 +136,9 @@ impl Scheduler {
             }
             ExecutorSays::Recall { lessee, wanted } => self.recalled(lessee, &wanted),
             ExecutorSays::Beat { lessee, runs } => self.beat(lessee, &runs),
+            ExecutorSays::MayGoOn { lessee, number, runs } => {
+                self.asked_to_go_on(lessee, number, &runs);
+            }
             ExecutorSays::Outcomes { lessee, outcomes } => self.outcomes(lessee, outcomes),
             ExecutorSays::NeverHad { lessee: _, runs } => self.never_had(runs),
             ExecutorSays::Holds { lessee, partition, term, runs } => {
@@ -162,6 +165,7 @@ impl Scheduler {
 
     fn beat(&mut self, lessee: Lessee, held: &[(TaskId, Token)]) {
         let now = self.now.tick;
+        self.guards.heard(held, now);
         if let Some(leases) = self.lessees.leases.get_mut(&lessee) {
             for (task, token) in held {
                 if let Some((leased, seen_at)) = leases.get_mut(task)
@@ -347,10 +351,14 @@ impl Scheduler {
                 .get(&lessee)
                 .into_iter()
                 .flat_map(BTreeMap::keys)
+                .filter(|task| loss == Loss::Restarted || !self.guards.has(**task))
                 .map(|task| task.partition())
                 .collect();
             for partition in partitions {
                 self.lose(lessee, loss, partition);
+            }
+            if loss == Loss::Unheard {
+                self.give_up_guarded(lessee);
             }
         }
         let hold = self.settings.limits.crash_hold;

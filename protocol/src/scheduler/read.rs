@@ -5,6 +5,7 @@
 
 use super::Scheduler;
 use super::asks::Origin;
+use super::guards::Question;
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::job::JobName;
 use crate::sabotage::{self, Defect};
@@ -15,13 +16,25 @@ use crate::wire::{Answer, RequestError};
 const REPEAT_AFTER: Span = Span::from_millis(500);
 
 /// A read that waits for its confirmation.
-pub(super) struct Read {
-    pub(super) origin: Origin,
-    what: What,
+pub(super) enum Read {
+    /// Somebody asks for what is on record.
+    Asked { origin: Origin, what: What },
+    /// An executor asks whether runs may go on.
+    GoOn(Question),
+}
+
+impl Read {
+    /// Who waits for an answer.
+    pub(super) const fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::Asked { origin, .. } => Some(*origin),
+            Self::GoOn(_) => None,
+        }
+    }
 }
 
 /// What is read.
-enum What {
+pub(super) enum What {
     Job(JobName),
     /// A job that is to run, and was not there.
     Run {
@@ -47,22 +60,27 @@ impl Scheduler {
         }
         self.read_confirmed(
             task.partition(),
-            Read { origin, what: What::Task { task, waits: wait } },
+            Read::Asked { origin, what: What::Task { task, waits: wait } },
         );
     }
 
     /// Shows a job.
     pub(super) fn read_job(&mut self, origin: Origin, job: JobName) {
         if let Some(partition) = self.partition_of_job(&job) {
-            self.read_confirmed(partition, Read { origin, what: What::Job(job) });
+            self.read_confirmed(partition, Read::Asked { origin, what: What::Job(job) });
         }
     }
 
     /// A job is to run that is not there: so somebody else may own its partition, and know it.
     pub(super) fn read_job_to_run(&mut self, origin: Origin, job: JobName, at: Wall) {
         if let Some(partition) = self.partition_of_job(&job) {
-            self.read_confirmed(partition, Read { origin, what: What::Run { job, at } });
+            self.read_confirmed(partition, Read::Asked { origin, what: What::Run { job, at } });
         }
+    }
+
+    /// Runs may go on, if this node still owns their partition.
+    pub(super) fn confirm_owner(&mut self, partition: PartitionId, question: Question) {
+        self.read_confirmed(partition, Read::GoOn(question));
     }
 
     fn read_confirmed(&mut self, partition: PartitionId, read: Read) {
@@ -123,17 +141,24 @@ impl Scheduler {
                 later.push((index, reads));
                 continue;
             }
-            for Read { origin, what } in reads {
-                match what {
-                    What::Job(job) => self.show_job(origin, &job),
-                    What::Run { job, at } => self.run_job_if_there(origin, job, at),
-                    What::Task { task, waits: true } => self.wait_for(origin, task),
-                    What::Task { task, waits: false } => self.show(origin, task),
+            for read in reads {
+                match read {
+                    Read::Asked { origin, what } => self.serve_read(origin, what),
+                    Read::GoOn(question) => self.let_go_on(question),
                 }
             }
         }
         if !later.is_empty() {
             self.confirmed.insert(id, later);
+        }
+    }
+
+    fn serve_read(&mut self, origin: Origin, what: What) {
+        match what {
+            What::Job(job) => self.show_job(origin, &job),
+            What::Run { job, at } => self.run_job_if_there(origin, job, at),
+            What::Task { task, waits: true } => self.wait_for(origin, task),
+            What::Task { task, waits: false } => self.show(origin, task),
         }
     }
 

@@ -161,6 +161,7 @@ impl Owner {
                 | Command::Report { .. }
                 | Command::Release { .. }
                 | Command::Pardon { .. }
+                | Command::GiveUp { .. }
                 | Command::Cancel { .. }
                 | Command::Expire { .. }
                 | Command::ChangeJob { .. }

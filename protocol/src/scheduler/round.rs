@@ -293,6 +293,7 @@ fn propose_singly(
             }
             Command::Report { .. }
             | Command::Release { .. }
+            | Command::GiveUp { .. }
             | Command::Lose { .. }
             | Command::Pardon { .. }
             | Command::Expire { .. }

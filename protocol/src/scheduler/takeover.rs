@@ -43,6 +43,7 @@ impl Scheduler {
                 Phase::Leased(_) if sabotage::has(Defect::ForgetLeases) => {}
                 Phase::Leased(lease) => {
                     self.lessees.leased(lease.lessee, task, lease.token, now);
+                    self.guards.leased(lease.lessee, task, lease.token, record, now);
                     owner.asked.insert(lease.lessee, crate::time::Tick::START);
                 }
                 Phase::Succeeded(_) | Phase::Dead(_) | Phase::Cancelled | Phase::Expired => {}
@@ -148,12 +149,13 @@ impl Scheduler {
         let waiting = reads
             .into_values()
             .chain(confirmed.into_iter().map(|(_, reads)| (self.now.tick, reads)));
-        origins.extend(waiting.flat_map(|(_, reads)| reads).map(|read| read.origin));
+        origins.extend(waiting.flat_map(|(_, reads)| reads).filter_map(|read| read.origin()));
         self.ready.forget(partition);
         self.throttled.forget(partition);
         self.timers.forget(partition);
         self.plans.forget(partition);
         self.lessees.forget(partition);
+        self.guards.forget(partition);
         for origin in mem::take(&mut origins) {
             let error = RequestError::NotOwner { partition, owner: None };
             self.answer(origin, Answer::Failed(error));

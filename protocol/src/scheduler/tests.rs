@@ -10,6 +10,7 @@ mod ending;
 mod entries;
 mod firing;
 mod founding;
+mod guarding;
 mod jobs;
 mod leasing;
 mod leaving;

@@ -1,8 +1,9 @@
 //! Tasks that wait for a limit of theirs: an index over records, rebuilt at each takeover.
 //!
 //! They stand apart from those that wait for a slot, so they take none and keep nobody from one. When there
-//! is room for a task of their key the first of each name join the line: which of them can be run anywhere is
-//! not known here, and none that cannot may keep the others waiting. Only what is about to be leased counts
+//! is room for a task of their key the first of each *kind* join the line, those of one name that ask for the
+//! same limits: which of them can be run anywhere is not known here, and none that cannot may keep the others
+//! waiting. Only what is about to be leased counts
 //! against the room; who comes to the head of the line and finds none is set aside again, where it stood.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,7 @@ use super::Scheduler;
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::limits::AGING;
 use crate::partition::KeyRoom;
-use crate::task::{Record, State};
+use crate::task::{Rate, Record, State};
 use crate::time::{Span, Tick, Wall};
 
 /// Partition time that is behind this node's clock may catch up at once: it is looked again so soon.
@@ -36,15 +37,32 @@ pub(super) struct Throttled {
 #[derive(Debug)]
 struct Key {
     partition: PartitionId,
-    names: BTreeMap<String, Name>,
+    kinds: BTreeMap<Kind, Line>,
     /// About to be leased.
     promised: BTreeSet<TaskId>,
     due: Option<Tick>,
 }
 
-/// Tasks of one key and one name.
+/// What tasks have in common of which one may start as soon as another, as far as their key says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    name: String,
+    concurrency: Option<u16>,
+    rate: Option<Rate>,
+}
+
+impl Kind {
+    fn of(record: &Record) -> Self {
+        let options = &record.template.options;
+        // One that runs alone asks for a concurrency of one.
+        let (concurrency, rate) = (options.concurrency(), options.rate);
+        Self { name: record.template.name.clone(), concurrency, rate }
+    }
+}
+
+/// Tasks of one key and one kind.
 #[derive(Debug, Default)]
-struct Name {
+struct Line {
     aside: BTreeMap<Place, TaskId>,
     /// Those that were let go and are in line.
     released: BTreeSet<TaskId>,
@@ -88,16 +106,21 @@ impl Throttled {
     fn key(&mut self, key: &str, partition: PartitionId) -> &mut Key {
         if !self.keys.contains_key(key) {
             let empty =
-                Key { partition, names: BTreeMap::new(), promised: BTreeSet::new(), due: None };
+                Key { partition, kinds: BTreeMap::new(), promised: BTreeSet::new(), due: None };
             self.keys.insert(key.into(), empty);
         }
         self.keys.get_mut(key).expect("it was just put there")
     }
 
-    /// Whether a task of this key and name is set aside, so that another must not go before it.
-    fn has_any(&self, key: &str, name: &str) -> bool {
-        let names = self.keys.get(key).map(|key| &key.names);
-        names.and_then(|names| names.get(name)).is_some_and(|name| !name.aside.is_empty())
+    /// Whether a task of this key and kind is set aside, so that another must not go before it.
+    fn has_any(&self, key: &str, kind: &Kind) -> bool {
+        let kinds = self.keys.get(key).map(|key| &key.kinds);
+        kinds.and_then(|kinds| kinds.get(kind)).is_some_and(|line| !line.aside.is_empty())
+    }
+
+    fn kinds(&self, key: &str) -> Vec<Kind> {
+        let kinds = self.keys.get(key).into_iter().flat_map(|key| key.kinds.keys());
+        kinds.cloned().collect()
     }
 
     fn promised(&self, key: &str) -> u32 {
@@ -106,28 +129,27 @@ impl Throttled {
     }
 
     fn set_aside(&mut self, key: &str, record: &Record, task: TaskId) {
-        let name = self.key(key, task.partition()).names.entry(record.template.name.clone());
-        let name = name.or_default();
-        name.released.remove(&task);
-        if name.aside.insert(Place::of(record), task).is_none() {
+        let line = self.key(key, task.partition()).kinds.entry(Kind::of(record)).or_default();
+        line.released.remove(&task);
+        if line.aside.insert(Place::of(record), task).is_none() {
             self.len += 1;
         }
     }
 
     fn promise(&mut self, key: &str, record: &Record, task: TaskId) {
         let key = self.key(key, task.partition());
-        if let Some(name) = key.names.get_mut(&record.template.name) {
-            name.released.remove(&task);
+        if let Some(line) = key.kinds.get_mut(&Kind::of(record)) {
+            line.released.remove(&task);
         }
         key.promised.insert(task);
     }
 
     /// A task is in line or about to be leased no more; whether it was.
-    fn settle(&mut self, key: &str, name: &str, task: TaskId) -> bool {
+    fn settle(&mut self, key: &str, kind: &Kind, task: TaskId) -> bool {
         let Some(at) = self.keys.get_mut(key) else {
             return false;
         };
-        let was_released = at.names.get_mut(name).is_some_and(|name| name.released.remove(&task));
+        let was_released = at.kinds.get_mut(kind).is_some_and(|line| line.released.remove(&task));
         let was_known = at.promised.remove(&task) || was_released;
         self.tidy(key);
         was_known
@@ -138,8 +160,8 @@ impl Throttled {
         let Some(at) = self.keys.get_mut(key) else {
             return;
         };
-        at.names.retain(|_, name| !(name.aside.is_empty() && name.released.is_empty()));
-        if at.names.is_empty() && at.promised.is_empty() {
+        at.kinds.retain(|_, line| !(line.aside.is_empty() && line.released.is_empty()));
+        if at.kinds.is_empty() && at.promised.is_empty() {
             if let Some(due) = at.due {
                 self.due.remove(&(due, key.into()));
             }
@@ -147,20 +169,22 @@ impl Throttled {
         }
     }
 
-    /// It is to be looked again at a key at `at`, in place of what was said before.
-    fn look_again(&mut self, key: &str, at: Option<Tick>) {
-        let Some((name, _)) = self.keys.get_key_value(key) else {
+    /// It is to be looked again at a key after `pause`, if not sooner.
+    fn look_again_within(&mut self, key: &str, now: Tick, pause: Option<Span>) {
+        let (Some(pause), Some((name, _))) = (pause, self.keys.get_key_value(key)) else {
             return;
         };
-        let name = Arc::clone(name);
+        let (at, name) = (now + pause.max(SOON), Arc::clone(name));
         let Some(waiting) = self.keys.get_mut(key) else {
             return;
         };
-        let before = std::mem::replace(&mut waiting.due, at);
-        if let Some(before) = before {
+        if waiting.due.is_some_and(|due| due <= at) {
+            return;
+        }
+        if let Some(before) = waiting.due.replace(at) {
             self.due.remove(&(before, Arc::clone(&name)));
         }
-        self.due.extend(at.map(|at| (at, name)));
+        self.due.insert((at, name));
     }
 
     fn pop_due(&mut self, now: Tick) -> Option<Arc<str>> {
@@ -175,38 +199,41 @@ impl Throttled {
         Some(key)
     }
 
-    /// Takes out the first of each name that are set aside and still wait, as long as fewer than `room` of its name
-    /// are in line.
-    fn release(&mut self, key: &str, room: u32, waits: impl Fn(TaskId) -> bool) -> Vec<TaskId> {
+    /// Takes out the first of a kind that are set aside and still wait, as long as fewer than `room` of it are in
+    /// line.
+    fn release(
+        &mut self,
+        key: &str,
+        kind: &Kind,
+        room: u32,
+        waits: impl Fn(TaskId) -> bool,
+    ) -> Vec<TaskId> {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let mut released = Vec::new();
-        let Some(key) = self.keys.get_mut(key) else {
+        let Some(line) = self.keys.get_mut(key).and_then(|key| key.kinds.get_mut(kind)) else {
             return released;
         };
-        for name in key.names.values_mut() {
-            while name.released.len() < room
-                && let Some((_, task)) = name.aside.pop_first()
-            {
-                self.len -= 1;
-                if waits(task) {
-                    name.released.insert(task);
-                    released.push(task);
-                }
+        while line.released.len() < room
+            && let Some((_, task)) = line.aside.pop_first()
+        {
+            self.len -= 1;
+            if waits(task) {
+                line.released.insert(task);
+                released.push(task);
             }
         }
         released
     }
 
-    /// One of those that are set aside and still wait.
-    fn any(&mut self, key: &str, waits: impl Fn(TaskId) -> bool) -> Option<TaskId> {
-        for name in self.keys.get_mut(key)?.names.values_mut() {
-            while let Some(first) = name.aside.first_entry() {
-                if waits(*first.get()) {
-                    return Some(*first.get());
-                }
-                first.remove();
-                self.len -= 1;
+    /// The first of a kind that is set aside and still waits.
+    fn first(&mut self, key: &str, kind: &Kind, waits: impl Fn(TaskId) -> bool) -> Option<TaskId> {
+        let line = self.keys.get_mut(key)?.kinds.get_mut(kind)?;
+        while let Some(first) = line.aside.first_entry() {
+            if waits(*first.get()) {
+                return Some(*first.get());
             }
+            first.remove();
+            self.len -= 1;
         }
         None
     }
@@ -223,18 +250,16 @@ impl Throttled {
         if self.len <= self.swept * 2 + SLACK {
             return;
         }
-        for key in self.keys.values_mut() {
-            for name in key.names.values_mut() {
-                name.aside.retain(|_, task| waits(*task));
-            }
+        for line in self.keys.values_mut().flat_map(|key| key.kinds.values_mut()) {
+            line.aside.retain(|_, task| waits(*task));
         }
         self.count();
         self.swept = self.len;
     }
 
     fn count(&mut self) {
-        let names = self.keys.values().flat_map(|key| key.names.values());
-        self.len = names.map(|name| name.aside.len()).sum();
+        let lines = self.keys.values().flat_map(|key| key.kinds.values());
+        self.len = lines.map(|line| line.aside.len()).sum();
     }
 }
 
@@ -254,7 +279,8 @@ impl Scheduler {
             return true;
         }
         self.throttled.set_aside(&key, record, task);
-        self.await_room(&key, task, room);
+        let pause = self.pause(task, room);
+        self.throttled.look_again_within(&key, self.now.tick, pause);
         false
     }
 
@@ -268,10 +294,10 @@ impl Scheduler {
         let Some(record) = replica.and_then(|r| r.partition()).and_then(|p| p.record(task)) else {
             return false;
         };
-        let name = &record.template.name;
-        self.throttled.settle(&key, name, task);
+        let kind = Kind::of(record);
+        self.throttled.settle(&key, &kind, task);
         let has_room = matches!(room, KeyRoom::For(room) if room > self.throttled.promised(&key));
-        if has_room && !self.throttled.has_any(&key, name) {
+        if has_room && !self.throttled.has_any(&key, &kind) {
             return false;
         }
         self.throttled.set_aside(&key, record, task);
@@ -301,13 +327,20 @@ impl Scheduler {
             return;
         };
         let key: Arc<str> = key.into();
-        if self.throttled.settle(&key, &record.template.name, task) && !was_leased {
+        if self.throttled.settle(&key, &Kind::of(record), task) && !was_leased {
             self.free_key(&key);
         }
     }
 
     /// Lets those go for whom there is room.
     pub(super) fn free_key(&mut self, key: &str) {
+        for kind in self.throttled.kinds(key) {
+            self.free_kind(key, &kind);
+        }
+        self.throttled.tidy(key);
+    }
+
+    fn free_kind(&mut self, key: &str, kind: &Kind) {
         let replicas = &self.replicas;
         let record = |task: TaskId| {
             let replica = replicas.get(&GroupId::of(task.partition()));
@@ -317,38 +350,37 @@ impl Scheduler {
             let state = record(task).map(Record::state);
             matches!(state, Some(State::Ready | State::Scheduled))
         };
-        let first = self.throttled.any(key, waits);
-        let room = first.and_then(|first| self.room_for(first)).map(|(_, room)| room);
-        if let Some(KeyRoom::For(room)) = room {
+        let first = self.throttled.first(key, kind, waits);
+        let Some((_, room)) = first.and_then(|first| self.room_for(first)) else {
+            return;
+        };
+        if let KeyRoom::For(room) = room {
             let room = room.saturating_sub(self.throttled.promised(key));
             // The first of them is to be the first in line.
-            for task in self.throttled.release(key, room, waits).into_iter().rev() {
+            for task in self.throttled.release(key, kind, room, waits).into_iter().rev() {
                 if let Some(record) = record(task) {
                     self.ready.push_first(record, task);
                 }
             }
         }
-        let left = self.throttled.any(key, waits);
-        if let (Some(task), Some(room)) = (left, room) {
-            self.await_room(key, task, room);
+        if let Some(left) = self.throttled.first(key, kind, waits) {
+            let pause = self.pause(left, room);
+            self.throttled.look_again_within(key, self.now.tick, pause);
         }
-        self.throttled.tidy(key);
     }
 
-    /// When it is to be looked again at tasks of a key that wait because of `room`: when what runs has ended
-    /// that is told, but nobody tells when a rate has room again.
-    fn await_room(&mut self, key: &str, task: TaskId, room: KeyRoom) {
-        let now = self.now.tick;
+    /// After which time there may be room again for a task that waits because of `room`: when what runs has
+    /// ended that is told, but nobody tells when a rate has room.
+    fn pause(&self, task: TaskId, room: KeyRoom) -> Option<Span> {
         let partition = self.owned(task.partition());
         let rate = partition.and_then(|p| p.record(task)).and_then(|r| r.template.options.rate);
-        let pause = match (room, rate) {
+        match (room, rate) {
             (KeyRoom::At(at), _) => {
                 self.time_in(task.partition()).map(|time| at.since(time).min(LOOK_AGAIN))
             }
             (KeyRoom::For(room), Some(rate)) => Some(rate.time_of(room.clamp(1, 1_000))),
             (KeyRoom::For(_), None) | (KeyRoom::AfterAnother, _) => None,
-        };
-        self.throttled.look_again(key, pause.map(|pause| now + pause.max(SOON)));
+        }
     }
 
     /// Looks again at tasks that a rate holds back.

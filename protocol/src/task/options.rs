@@ -3,7 +3,8 @@
 use super::{InvalidBatch, Rate, UniquePolicy, UniqueScope};
 use crate::limits::{
     ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
-    CONCURRENCY_MAX, CRASHES_ALLOWED_MAX, CRASHES_MAX, DELAY_MAX, RATE_COUNT_MAX,
+    CONCURRENCY_MAX, CRASHES_ALLOWED_MAX, CRASHES_MAX, DELAY_MAX, EXCLUSIVE_LOST_AFTER,
+    LOST_AFTER_MAX, LOST_AFTER_MIN, RATE_COUNT_MAX,
 };
 use crate::time::{Span, Wall};
 use crate::wire::grown;
@@ -60,6 +61,11 @@ pub struct Options {
     pub rate: Option<Rate>,
     /// Whether no other task with its limit key runs while it does.
     pub exclusive: Option<bool>,
+    /// How long its executor must not have been heard of before its run is taken to be lost, [`LOST_AFTER_MIN`]
+    /// to [`LOST_AFTER_MAX`]; as soon as its node is taken to be down unless said. A run of an
+    /// [exclusive](Options::exclusive) task is ended by its executor when it has not been heard for so long,
+    /// [`EXCLUSIVE_LOST_AFTER`] unless said, and no other of its key begins before that.
+    pub lost_after: Option<Span>,
 }
 
 grown!(Options {
@@ -76,6 +82,7 @@ grown!(Options {
     concurrency = None,
     rate = None,
     exclusive = None,
+    lost_after = None,
 });
 
 impl Options {
@@ -125,6 +132,13 @@ impl Options {
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.exclusive.unwrap_or(false)
+    }
+
+    /// How long its executor must not have been heard of before its run is taken to be lost, if that is for it
+    /// to say.
+    #[must_use]
+    pub fn lost_after(&self) -> Option<Span> {
+        self.lost_after.or_else(|| self.is_exclusive().then_some(EXCLUSIVE_LOST_AFTER))
     }
 
     /// How many tasks with its limit key may run at once, it included.
@@ -189,7 +203,7 @@ impl Options {
     /// No fewer bytes than they take on the wire and in the log, with every integer at its longest.
     #[must_use]
     pub const fn weight(&self) -> usize {
-        let mut late = 11;
+        let mut late = 12;
         late += if self.expires.is_some() { 9 } else { 0 };
         late += if self.deadline.is_some() { 9 } else { 0 };
         late += if self.soft_limit.is_some() { 9 } else { 0 };
@@ -200,6 +214,7 @@ impl Options {
         late += if self.concurrency.is_some() { 3 } else { 0 };
         late += if self.rate.is_some() { 5 + 9 } else { 0 };
         late += if self.exclusive.is_some() { 1 } else { 0 };
+        late += if self.lost_after.is_some() { 9 } else { 0 };
         (2 + 9 + 4 + 3 * 10 + 10) + late + self.list_weight()
     }
 
@@ -255,6 +270,8 @@ impl Options {
             let range = format!("1 to {RATE_COUNT_MAX} in 1 s to 366 days");
             return Err(InvalidBatch::Option { what: "rate".to_owned(), range });
         }
+        let lost_after = self.lost_after.unwrap_or(LOST_AFTER_MIN);
+        in_range("lost_after", &(LOST_AFTER_MIN..=LOST_AFTER_MAX), lost_after, "5 s to 1 day")?;
         self.check_backoff_list()?;
         self.check_conflicts()
     }

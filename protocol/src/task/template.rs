@@ -56,6 +56,8 @@ pub struct FilledIn {
     pub rate: bool,
     /// See [`Options::exclusive`].
     pub exclusive: bool,
+    /// See [`Options::lost_after`].
+    pub lost_after: bool,
 }
 
 grown!(FilledIn { queue, priority, attempts_max, backoff_first, backoff_max } since 3 {
@@ -69,6 +71,7 @@ grown!(FilledIn { queue, priority, attempts_max, backoff_first, backoff_max } si
     concurrency = false,
     rate = false,
     exclusive = false,
+    lost_after = false,
 });
 
 /// Does something for each option that a declaration may fill in.
@@ -88,6 +91,7 @@ macro_rules! each_option {
         $do!(concurrency);
         $do!(rate);
         $do!(exclusive);
+        $do!(lost_after);
     };
 }
 
@@ -96,7 +100,7 @@ impl Template {
     pub const QUEUE_DEFAULT: &'static str = "default";
 
     /// Beyond its names and options: two lengths, and which options were filled in.
-    const FIXED: usize = 2 * 3 + 5 + 10;
+    const FIXED: usize = 2 * 3 + 5 + 11;
 
     /// Tasks called `name`, in the queue and with the options that they are declared with.
     #[must_use]

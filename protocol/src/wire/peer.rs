@@ -142,6 +142,15 @@ pub enum OwnerSays {
         /// The runs.
         runs: Vec<(TaskId, Token)>,
     },
+    /// The answer to [`ExecutorSays::MayGoOn`]: these may. Since version 3.
+    GoOn {
+        /// The executor that is meant.
+        lessee: Lessee,
+        /// As asked.
+        number: u64,
+        /// The runs.
+        runs: Vec<(TaskId, Token)>,
+    },
 }
 
 /// One run to be started.
@@ -221,6 +230,17 @@ pub enum ExecutorSays {
         /// Slots wanted, by pool.
         wanted: Vec<u32>,
     },
+    /// May these runs begin, or go on, which must not overlap with others? Asked again and again, and
+    /// answered with [`OwnerSays::GoOn`] as long as they may; after some time without that they are ended.
+    /// Since version 3.
+    MayGoOn {
+        /// Who says it.
+        lessee: Lessee,
+        /// To be repeated in the answer.
+        number: u64,
+        /// The runs.
+        runs: Vec<(TaskId, Token)>,
+    },
 }
 
 /// What an executor can run.
@@ -294,6 +314,7 @@ impl ExecutorSays {
             | Self::Introduce { lessee, .. }
             | Self::NeverHad { lessee, .. }
             | Self::Outcomes { lessee, .. }
+            | Self::MayGoOn { lessee, .. }
             | Self::Recall { lessee, .. } => *lessee,
         }
     }

@@ -46,6 +46,11 @@ impl World {
                     self.local(host, Local::Scheduler(scheduler::Event::Retired));
                 }
                 executor::Effect::Start(start) => self.run_starts(host, &start),
+                executor::Effect::Kill { task, token } => {
+                    self.saw("exclusive run ended by its executor");
+                    let ended = Local::Ended(task, token, Script::plain(0), Ending::Stopped);
+                    self.push_inside(host, self.now, ended);
+                }
                 executor::Effect::Stop { task, token } => {
                     if self.flip(0.8) {
                         let at = self.now + self.between(MS, 50 * MS);

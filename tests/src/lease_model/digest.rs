@@ -175,6 +175,7 @@ impl Writer<'_> {
             | Command::Forget { .. }
             | Command::ChangeJob { .. }
             | Command::Fire(_)
+            | Command::GiveUp { .. }
             | Command::RunNow(_)
             | Command::Alert(_)
             | Command::NoteUnreported { .. } => {
@@ -301,7 +302,7 @@ impl Writer<'_> {
                 self.bytes.push(5);
                 self.node(*owner);
             }
-            OwnerSays::Return { .. } => self.bytes.push(6),
+            OwnerSays::GoOn { .. } | OwnerSays::Return { .. } => self.bytes.push(6),
             OwnerSays::Stop { runs } => {
                 self.bytes.push(7);
                 self.runs(runs);
@@ -314,6 +315,7 @@ impl Writer<'_> {
         match says {
             ExecutorSays::Beat { .. }
             | ExecutorSays::Grant { .. }
+            | ExecutorSays::MayGoOn { .. }
             | ExecutorSays::Recall { .. } => {
                 self.bytes.push(1);
             }

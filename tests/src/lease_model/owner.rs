@@ -50,6 +50,7 @@ impl Act {
             // Slots are taken for granted, lists of runs are not sent.
             ExecutorSays::Beat { .. }
             | ExecutorSays::Grant { .. }
+            | ExecutorSays::MayGoOn { .. }
             | ExecutorSays::Recall { .. } => {}
         }
         self.tend(at);

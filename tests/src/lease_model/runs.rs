@@ -102,6 +102,7 @@ impl Act {
                         says,
                         ExecutorSays::Beat { .. }
                             | ExecutorSays::Grant { .. }
+                            | ExecutorSays::MayGoOn { .. }
                             | ExecutorSays::Recall { .. }
                     ) {
                         continue;
@@ -124,6 +125,7 @@ impl Act {
                     }
                 }
                 Effect::Retired => unreachable!("nobody told it to retire"),
+                Effect::Kill { .. } => unreachable!("no run must be alone here"),
                 Effect::Start(start) => self.run_starts(at, &start),
                 Effect::Stop { task, token } => {
                     self.state.nodes[at].stopping.insert((task, token));

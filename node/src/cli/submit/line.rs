@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use umbel_protocol::id::TaskId;
+use umbel_protocol::task::Rate;
 
 use super::settings::{self, Settings};
 use crate::cli::json_text;
@@ -40,6 +41,11 @@ struct Line<'a> {
     unique: Option<String>,
     unique_until: Option<String>,
     if_exists: Option<String>,
+    limit_key: Option<String>,
+    concurrency: Option<u16>,
+    rate: Option<String>,
+    #[serde(default)]
+    exclusive: bool,
     #[serde(default)]
     at_most_once: bool,
 }
@@ -72,6 +78,8 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
     let scope = scope.map(|text| settings::scope(&text).map_err(|why| bad("unique_until", why)));
     let policy = line.if_exists;
     let policy = policy.map(|text| settings::policy(&text).map_err(|why| bad("if_exists", why)));
+    let rate =
+        line.rate.map(|text| text.parse::<Rate>().map_err(|why| bad("rate", why.to_string())));
     let at = line.at.map(|text| time::parse_stamp(&text).map_err(|why| bad("at", why)));
     let id = match &line.id {
         Some(id) => Some(id.parse::<TaskId>().map_err(|error| bad("id", error.to_string()))?),
@@ -95,6 +103,10 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         unique: line.unique,
         unique_until: scope.transpose()?,
         if_exists: policy.transpose()?,
+        limit_key: line.limit_key,
+        concurrency: line.concurrency,
+        rate: rate.transpose()?,
+        exclusive: line.exclusive,
         at_most_once: line.at_most_once,
     };
     let settings = own.or(settings);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use umbel_protocol::task::{Particulars, Template, UniquePolicy, UniqueScope};
+use umbel_protocol::task::{Particulars, Rate, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Wall;
 
 use crate::cli::time::{parse, parse_some, parse_stamp, span_of};
@@ -70,6 +70,18 @@ pub(super) struct Settings {
     /// On whose behalf it is: tasks of different keys are served in turn
     #[arg(long = "fairness-key", value_name = "KEY")]
     pub(super) fairness_key: Option<String>,
+    /// Tasks with this key are limited together, whatever their names
+    #[arg(long = "limit-key", value_name = "KEY")]
+    pub(super) limit_key: Option<String>,
+    /// How many tasks with its limit key may run at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) concurrency: Option<u16>,
+    /// How many tasks with its limit key may start in how long
+    #[arg(long, value_name = "N/TIME")]
+    pub(super) rate: Option<Rate>,
+    /// Run no other task with its limit key beside it
+    #[arg(long, conflicts_with = "concurrency")]
+    pub(super) exclusive: bool,
     /// Never start it twice, whatever happens
     #[arg(long = "at-most-once", conflicts_with_all = ["attempts", "backoff_list"])]
     pub(super) at_most_once: bool,
@@ -95,6 +107,12 @@ impl Settings {
         if self.attempts.is_some() || self.backoff_list.is_some() {
             others.at_most_once = false;
         }
+        if self.exclusive {
+            others.concurrency = None;
+        }
+        if self.concurrency.is_some() {
+            others.exclusive = false;
+        }
         Self {
             queue: self.queue.or(others.queue),
             priority: self.priority.or(others.priority),
@@ -113,6 +131,10 @@ impl Settings {
             unique: self.unique.or(others.unique),
             unique_until: self.unique_until.or(others.unique_until),
             if_exists: self.if_exists.or(others.if_exists),
+            limit_key: self.limit_key.or(others.limit_key),
+            concurrency: self.concurrency.or(others.concurrency),
+            rate: self.rate.or(others.rate),
+            exclusive: self.exclusive || others.exclusive,
             at_most_once: self.at_most_once || others.at_most_once,
         }
     }
@@ -137,6 +159,9 @@ impl Settings {
         options.crashes_max = self.crashes;
         options.unique_scope = self.unique_until;
         options.unique_policy = self.if_exists;
+        options.concurrency = self.concurrency;
+        options.rate = self.rate;
+        options.exclusive = self.exclusive.then_some(true);
         options.at_most_once = self.at_most_once.then_some(true);
         template
     }
@@ -148,6 +173,7 @@ impl Settings {
             not_before: self.at,
             unique_key: key(&self.unique),
             fairness_key: key(&self.fairness_key),
+            limit_key: key(&self.limit_key),
         }
         .boxed()
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 use umbel_protocol::limits::{
-    ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
-    CRASHES_ALLOWED_MAX, DELAY_MAX,
+    ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT, CONCURRENCY_MAX,
+    CRASHES_ALLOWED_MAX, DELAY_MAX, RATE_COUNT_MAX,
 };
-use umbel_protocol::task::{Options, Template, UniquePolicy, UniqueScope};
+use umbel_protocol::task::{InvalidRate, Options, Rate, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Span;
 
 use super::super::Queue;
@@ -53,6 +53,8 @@ impl Treatment {
             ("refuse", UniquePolicy::Refuse),
         ];
         let unique_policy = choice("if_exists", raw.if_exists.as_ref(), &policies, problems);
+        let concurrency = 1..=i64::from(CONCURRENCY_MAX);
+        let rate = raw.rate.as_ref().and_then(|text| rate(text, problems));
         let mut length = |name, raw: Option<&Text>| span(name, raw, SPAN_MIN..=DELAY_MAX, problems);
         let options = Options {
             backoff_first,
@@ -66,6 +68,9 @@ impl Treatment {
             crashes_max: optional("crashes", raw.crashes.as_ref(), crashes, problems),
             unique_scope,
             unique_policy,
+            concurrency: optional("concurrency", raw.concurrency.as_ref(), concurrency, problems),
+            rate,
+            exclusive: raw.exclusive.as_ref().map(|said| *said.get_ref()),
             at_most_once: raw.at_most_once.as_ref().map(|said| *said.get_ref()),
             priority: optional("priority", raw.priority.as_ref(), PRIORITY, problems),
             ..Options::default()
@@ -87,6 +92,19 @@ impl Treatment {
     pub(super) fn template(&self, name: impl Into<String>) -> Template {
         let queue = self.queue.clone().unwrap_or_default();
         Template { queue, options: self.options.clone(), ..Template::new(name) }
+    }
+}
+
+/// How many tasks of a limit key may start in how long.
+fn rate(text: &Text, problems: &mut Problems<'_>) -> Option<Rate> {
+    match text.get_ref().parse() {
+        Ok(rate) => Some(rate),
+        Err(InvalidRate { text: read }) => {
+            let help =
+                format!("say how many in how long, up to {RATE_COUNT_MAX}: \"100/s\", \"20/min\"");
+            problems.add(text.span(), format!("`{read}` is no rate"), help);
+            None
+        }
     }
 }
 
@@ -129,6 +147,12 @@ fn conflicts(raw: &RawOptions, problems: &mut Problems<'_>) {
     {
         let problem = "what is never started twice cannot be tried again";
         problems.add(once.span(), problem, "keep it, or more than one attempt");
+    }
+    if let Some(alone) = raw.exclusive.as_ref().filter(|alone| *alone.get_ref())
+        && raw.concurrency.as_ref().is_some_and(|most| *most.get_ref() > 1)
+    {
+        let problem = "an exclusive task runs alone";
+        problems.add(alone.span(), problem, "keep it, or a concurrency");
     }
     let limit = |raw: &Option<Text>| raw.as_ref().and_then(|text| quantity::span(text.get_ref()));
     if let (Some(soft), Some(hard)) = (limit(&raw.soft_limit), limit(&raw.time_limit))

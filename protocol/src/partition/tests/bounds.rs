@@ -108,6 +108,7 @@ fn apart(count: usize) -> Template {
         concurrency: Some(u16::MAX),
         rate: Some(Rate { count: u32::MAX, per: Span::from_micros(u64::MAX) }),
         exclusive: Some(false),
+        lost_after: Some(Span::from_micros(u64::MAX)),
     };
     Template { name: name("n"), queue: name("q"), options, filled_in: FilledIn::default() }
 }

@@ -32,7 +32,7 @@ golden! {
     EntryKind { Commands, Membership }
     Command {
         Accept, Lease, Report, Release, Lose, Pardon, Cancel, Expire, Forget, ChangeJob, Fire, RunNow,
-        Alert, NoteUnreported,
+        Alert, NoteUnreported, GiveUp,
     }
     Loss { Restarted, Unheard }
     Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition, TooFar, Exists, NotUnique, TooManyKeys }
@@ -101,7 +101,9 @@ fn in_the_log_of_a_partition() {
         Command::Expire { tasks: vec![task(1)] },
         Command::Forget { finished, floor: AT },
     ];
-    let commands: Vec<Command> = tasks.into_iter().chain(jobs::commands()).collect();
+    let hold = Span::from_millis(600_000);
+    let late = [Command::GiveUp { lessee: LESSEE, runs: vec![(task(1), TOKEN)], hold }];
+    let commands: Vec<Command> = tasks.into_iter().chain(jobs::commands()).chain(late).collect();
     check(&commands);
     let proposal = Proposal::new(3, AT, commands);
     check_bytes(&BTreeMap::from([("Proposal".to_owned(), proposal.to_bytes())]));

@@ -25,8 +25,8 @@ golden! {
         Answer, Ask, FromExecutor, Group, Join, Joined, Meta, MetaVersion, NoWay, Relay, ToExecutor,
     }
     Said { FromExecutor, ToExecutor }
-    OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop }
-    ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall }
+    OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop, GoOn }
+    ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall, MayGoOn }
     Ask {
         Cancel, List, Show, Status, Submit, Wait, Welcome, Drain, Forget, ChangeJob, RunJob, ShowJob,
         ListJobs, OfferFile, Reload,
@@ -155,7 +155,8 @@ fn from_owners_to_executors() {
         dispatch(),
         OwnerSays::Moved { partition: PARTITION, owner: LESSEE.node },
         OwnerSays::Return { lessee: LESSEE, slots: vec![1, 0] },
-        OwnerSays::Stop { runs },
+        OwnerSays::Stop { runs: runs.clone() },
+        OwnerSays::GoOn { lessee: LESSEE, number: 7, runs },
     ]);
 }
 
@@ -176,9 +177,10 @@ fn from_executors_to_owners() {
         ExecutorSays::Grant { lessee: LESSEE, slots: vec![4, 0] },
         ExecutorSays::Holds { lessee: LESSEE, partition: PARTITION, term: 3, runs: runs.clone() },
         ExecutorSays::Introduce { lessee: LESSEE, profile },
-        ExecutorSays::NeverHad { lessee: LESSEE, runs },
+        ExecutorSays::NeverHad { lessee: LESSEE, runs: runs.clone() },
         outcomes(),
         ExecutorSays::Recall { lessee: LESSEE, wanted: vec![0, 9] },
+        ExecutorSays::MayGoOn { lessee: LESSEE, number: 7, runs },
     ]);
 }
 

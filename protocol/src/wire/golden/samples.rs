@@ -53,6 +53,7 @@ pub(super) fn template() -> Template {
             concurrency: Some(17),
             rate: Some(Rate { count: 18, per: Span::from_millis(19_000) }),
             exclusive: Some(true),
+            lost_after: Some(Span::from_millis(20)),
         },
         filled_in: FilledIn { priority: true, backoff_max: true, ..FilledIn::default() },
     }

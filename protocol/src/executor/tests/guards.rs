@@ -1,0 +1,109 @@
+//! Runs that must not overlap with others: begun, and gone on with, only as long as their owner says so.
+
+use super::*;
+use crate::limits::EXCLUSIVE_LOST_AFTER;
+
+const fn ms(millis: u64) -> Span {
+    Span::from_millis(millis)
+}
+
+fn alone() -> Template {
+    let options = Options { exclusive: Some(true), ..Options::default() };
+    Template { options, ..template() }
+}
+
+fn begins(n: u64) -> Effect {
+    let Effect::Start(start) = start(&run(n)) else { unreachable!("that is a start") };
+    Effect::Start(Start { template: alone().into(), ..start })
+}
+
+fn may_go_on(to: NodeId, number: u64, runs: &[u64]) -> Effect {
+    let runs = runs.iter().map(|n| key(*n)).collect();
+    Effect::Send { to, says: ExecutorSays::MayGoOn { lessee: ME, number, runs } }
+}
+
+fn cancelled(to: NodeId, n: u64) -> Effect {
+    let outcomes = vec![(task(n), token(n), Outcome::Cancelled)];
+    Effect::Send { to, says: ExecutorSays::Outcomes { lessee: ME, outcomes } }
+}
+
+fn kill(n: u64) -> Effect {
+    Effect::Kill { task: task(n), token: token(n) }
+}
+
+impl Host {
+    fn dispatch_alone(&mut self, from: NodeId, runs: &[u64]) -> Vec<Effect> {
+        let runs = runs.iter().map(|n| run(*n)).collect();
+        self.hear(from, OwnerSays::Dispatch { lessee: ME, templates: vec![alone()], runs })
+    }
+
+    fn go_on(&mut self, from: NodeId, number: u64, runs: &[u64]) -> Vec<Effect> {
+        let runs = runs.iter().map(|n| key(*n)).collect();
+        self.hear(from, OwnerSays::GoOn { lessee: ME, number, runs })
+    }
+}
+
+#[test]
+fn nothing_begins_before_its_owner_says_so() {
+    let mut host = Host::new(2);
+    assert_eq!(host.dispatch_alone(HOME, &[1, 2]), [may_go_on(HOME, 1, &[1, 2])]);
+    assert_eq!(host.go_on(HOME, 7, &[1]), [], "it never asked that");
+    assert_eq!(host.go_on(HOME, 1, &[1]), [begins(1)]);
+    assert_eq!(host.go_on(HOME, 1, &[1]), [], "it has begun");
+    let asked = host.pass(ms(1_000));
+    assert_eq!(asked, [beat(HOME, &[1, 2]), may_go_on(HOME, 2, &[1, 2])]);
+    assert_eq!(host.go_on(HOME, 2, &[1, 2]), [begins(2)]);
+}
+
+#[test]
+fn an_answer_that_comes_too_late_begins_nothing() {
+    let mut host = Host::new(1);
+    host.dispatch_alone(HOME, &[1]);
+    host.pass(EXCLUSIVE_LOST_AFTER);
+    assert_eq!(host.go_on(HOME, 1, &[1]), []);
+    assert_eq!(host.go_on(HOME, 2, &[1]), [begins(1)], "the next question is younger");
+}
+
+#[test]
+fn a_run_goes_on_from_answer_to_answer_and_is_ended_without() {
+    let mut host = Host::new(1);
+    host.dispatch_alone(HOME, &[1]);
+    host.go_on(HOME, 1, &[1]);
+    host.pass(ms(3_000));
+    // It counts from when it asked, not from when it is answered.
+    assert_eq!(host.go_on(HOME, 2, &[1]), []);
+    let until = 1_000 + EXCLUSIVE_LOST_AFTER.as_millis();
+    let rest = host.pass(ms(until - 3_000 - 1));
+    assert!(!rest.contains(&kill(1)), "{rest:?}");
+    assert_eq!(host.pass(ms(1)), [kill(1), beat(HOME, &[1])]);
+    let asked = host.pass(ms(1_000));
+    assert_eq!(asked, [beat(HOME, &[1])], "it is not killed twice, nor asked about");
+    assert_eq!(host.go_on(HOME, 5, &[1]), []);
+    let ended = host.step(Event::Finished(vec![(task(1), token(1), Outcome::Cancelled)]));
+    assert!(ended.contains(&cancelled(HOME, 1)), "{ended:?}");
+}
+
+#[test]
+fn one_that_has_ended_is_asked_about_no_more() {
+    let mut host = Host::new(1);
+    host.dispatch_alone(HOME, &[1]);
+    host.go_on(HOME, 1, &[1]);
+    host.finish(&[1]);
+    let told = host.pass(ms(60_000));
+    let asks = |effect: &Effect| {
+        matches!(effect, Effect::Kill { .. })
+            || matches!(effect, Effect::Send { says: ExecutorSays::MayGoOn { .. }, .. })
+    };
+    assert!(!told.iter().any(asks), "{told:?}");
+}
+
+#[test]
+fn what_has_not_begun_ends_when_it_is_to_stop() {
+    let mut host = Host::new(2);
+    host.dispatch_alone(HOME, &[1, 2]);
+    let stopped = host.hear(HOME, OwnerSays::Stop { runs: vec![key(1)] });
+    assert!(stopped.contains(&cancelled(HOME, 1)), "{stopped:?}");
+    assert_eq!(host.go_on(HOME, 1, &[1]), []);
+    let retired = host.step(Event::Retire);
+    assert!(retired.contains(&cancelled(HOME, 2)), "{retired:?}");
+}
