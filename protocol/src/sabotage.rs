@@ -68,8 +68,6 @@ pub enum Defect {
     ForgetVote,
     /// A unique key is free as soon as its task has started: `unique_keys`.
     FreeKey,
-    /// An owner says that runs may go on without asking whether it still is one: `exclusive`.
-    GoOnUnconfirmed,
     /// A node that cannot do its part goes on owning: `unfit_part_with_all`.
     HoldOn,
     /// An executor starts what an owner dispatches whose time is over: `leased_runs_only`,
@@ -134,7 +132,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 48] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -157,7 +155,6 @@ impl Defect {
         Self::ForgetUnfinished,
         Self::ForgetVote,
         Self::FreeKey,
-        Self::GoOnUnconfirmed,
         Self::HoldOn,
         Self::IgnoreFence,
         Self::IgnoreLimits,

@@ -67,6 +67,8 @@ pub struct Plan {
 pub enum Work {
     /// Most are brief, some take seconds, some fail.
     Usual,
+    /// Many must not overlap with others of their key, and take some seconds.
+    Alone,
     /// All are for one queue, and most of one partition.
     Hot,
     /// Some take minutes: longer than anything waits.

@@ -152,7 +152,7 @@ impl Sabotage {
                 }
                 Defect::FreeKey => &["unique_keys"],
                 Defect::IgnoreLimits => &["limited_by_key"],
-                Defect::GoOnUnconfirmed | Defect::LoseExclusive => &["exclusive"],
+                Defect::LoseExclusive => &["exclusive"],
                 Defect::HoldOn => &["unfit_part_with_all"],
                 Defect::LostHolds => {
                     &["every_task_ends", "leased_runs_only", "second_run_after_loss"]
@@ -210,9 +210,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
             let plan = nth(number, of_kind(&["partitions"]));
             Plan { submissions: 6 * plan.submissions, batch_max: 1, is_curious: true, ..plan }
         }
-        Defect::GoOnUnconfirmed | Defect::LoseExclusive => {
-            nth(number, of_kind(&["partitions", "everything"]))
-        }
+        Defect::LoseExclusive => nth(number, of_kind(&["alone beside cuts"])),
         Defect::CloseUncommitted | Defect::ForgetLeases | Defect::LostHolds => {
             nth(number, of_kind(&["crashes", "blackouts", "everything"]))
         }

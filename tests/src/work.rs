@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use umbel_protocol::id::{TaskId, Token};
+use umbel_protocol::limits::LOST_AFTER_MIN;
 use umbel_protocol::task::{
     Failure, FailureKind, Options, Outcome, Template, UniquePolicy, UniqueScope,
 };
@@ -63,6 +64,7 @@ impl Script {
         let takes = match (work, rng.random_range(0..20)) {
             (Work::Long, 0) => rng.random_range(120 * SECOND..LONGEST),
             (Work::Overload, _) => rng.random_range(MS..400 * MS),
+            (Work::Alone, 0..6) => rng.random_range(2 * SECOND..8 * SECOND),
             (_, 0) => rng.random_range(5 * SECOND..15 * SECOND),
             (_, 1..4) => rng.random_range(SECOND / 2..3 * SECOND),
             _ => rng.random_range(MS..200 * MS),
@@ -173,7 +175,11 @@ pub fn draw_template(now: Wall, work: Work, rng: &mut ChaCha8Rng) -> Template {
         expires_at: expires.then(|| now + Span::from_millis(rng.random_range(1_000..20_000))),
         ..Options::default()
     };
-    draw_rarer(&mut template.options, rng);
+    if work == Work::Alone && rng.random_bool(0.4) {
+        make_exclusive(&mut template.options);
+    } else {
+        draw_rarer(&mut template.options, rng);
+    }
     template
 }
 
@@ -208,12 +214,14 @@ fn draw_rarer(options: &mut Options, rng: &mut ChaCha8Rng) {
         7 => options.concurrency = Some(rng.random_range(1..4)),
         // No more than a tenth of a second has room for: one after the other.
         8 => options.rate = "10/s".parse().ok(),
-        9 => {
-            options.exclusive = Some(true);
-            options.lost_after = Some(Span::from_millis(5_000));
-        }
+        9 => make_exclusive(options),
         _ => {}
     }
+}
+
+const fn make_exclusive(options: &mut Options) {
+    options.exclusive = Some(true);
+    options.lost_after = Some(LOST_AFTER_MIN);
 }
 
 /// What a host can run: `rare` tasks only on the even ones.

@@ -327,7 +327,7 @@ impl World {
     const fn patience(&self) -> u64 {
         match self.plan.work {
             Work::Long => STALLED + work::LONGEST,
-            Work::Hot | Work::Overload | Work::Poison | Work::Usual => STALLED,
+            Work::Alone | Work::Hot | Work::Overload | Work::Poison | Work::Usual => STALLED,
         }
     }
 

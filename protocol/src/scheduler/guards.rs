@@ -11,7 +11,6 @@ use super::Scheduler;
 use crate::id::{Lessee, PartitionId, TaskId, Token};
 use crate::limits::{BATCH_TASKS_MAX, GUARD_GRACE};
 use crate::partition::Command;
-use crate::sabotage::{self, Defect};
 use crate::task::Record;
 use crate::time::{Span, Tick};
 use crate::wire::OwnerSays;
@@ -131,11 +130,7 @@ impl Scheduler {
         }
         for (partition, runs) in by_partition {
             let question = Question { lessee, number, runs, asked_at };
-            if sabotage::has(Defect::GoOnUnconfirmed) {
-                self.let_go_on(question);
-            } else {
-                self.confirm_owner(partition, question);
-            }
+            self.confirm_owner(partition, question);
         }
     }
 

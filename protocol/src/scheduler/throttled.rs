@@ -1,10 +1,10 @@
 //! Tasks that wait for a limit of theirs: an index over records, rebuilt at each takeover.
 //!
 //! They stand apart from those that wait for a slot, so they take none and keep nobody from one. When there
-//! is room for a task of their key the first of each *kind* join the line, those of one name that ask for the
-//! same limits: which of them can be run anywhere is not known here, and none that cannot may keep the others
-//! waiting. Only what is about to be leased counts
-//! against the room; who comes to the head of the line and finds none is set aside again, where it stood.
+//! is room for a task of their key the first of each *kind* join the line, those of one name and queue that ask
+//! for the same limits: which of them can be run anywhere is not known here, and none that cannot may keep the
+//! others waiting. Only what is about to be leased counts against the room; who comes to the head of the line
+//! and finds none is set aside again, where it stood.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,6 +46,7 @@ struct Key {
 /// What tasks have in common of which one may start as soon as another, as far as their key says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
+    queue: String,
     name: String,
     concurrency: Option<u16>,
     rate: Option<Rate>,
@@ -56,7 +57,8 @@ impl Kind {
         let options = &record.template.options;
         // One that runs alone asks for a concurrency of one.
         let (concurrency, rate) = (options.concurrency(), options.rate);
-        Self { name: record.template.name.clone(), concurrency, rate }
+        let (queue, name) = (record.template.queue.clone(), record.template.name.clone());
+        Self { queue, name, concurrency, rate }
     }
 }
 

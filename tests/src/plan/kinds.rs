@@ -200,7 +200,7 @@ pub(super) const UPGRADES: Kind = Kind {
 };
 
 /// All kinds. The mix of all is there more than once: most of what is rare needs two faults to meet.
-pub const KINDS: [Kind; 43] = [
+pub const KINDS: [Kind; 44] = [
     Kind { shape: at_length, ..CALM },
     Kind { name: "crashes", troubles: &[(Trouble::Crash, 1)], ..CALM },
     Kind { name: "partitions", troubles: &[(Trouble::Cut, 1)], ..CALM },
@@ -311,6 +311,14 @@ pub const KINDS: [Kind; 43] = [
         ..CALM
     },
     Kind { name: "overload", work: Work::Overload, shape: overloaded, ..CALM },
+    Kind {
+        name: "alone beside cuts",
+        work: Work::Alone,
+        troubles: &[(Trouble::Cut, 4), (Trouble::Crash, 1), (Trouble::Pause, 1)],
+        every: (4_000, 12_000),
+        drift: 5_000,
+        ..CALM
+    },
     Kind { name: "hot queue", work: Work::Hot, ..CALM },
     Kind {
         name: "parts fall beside cuts",
