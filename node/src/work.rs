@@ -48,6 +48,7 @@ mod process_group;
 mod registry;
 mod run;
 mod state;
+mod unique_key;
 mod webhook;
 
 pub use self::arguments::{Argument, Arguments};

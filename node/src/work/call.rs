@@ -74,6 +74,12 @@ impl<R> Call<R> {
         }
     }
 
+    /// A call that nobody can submit.
+    pub(super) fn spoilt(mut self, why: serde_json::Error) -> Self {
+        self.args = Err(why);
+        self
+    }
+
     /// What a client submits.
     ///
     /// # Errors
