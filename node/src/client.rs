@@ -58,6 +58,7 @@ pub use self::jobs::JobListing;
 use self::link::Link;
 use self::local::LocalRequest;
 pub use self::submit::{Run, Running, Submit, Submitting};
+use crate::clock::Clock;
 use crate::work::{Call, Submission};
 
 /// A handle to a cluster; see the [module](self). Its link ends with the last clone.
@@ -125,7 +126,12 @@ impl Client {
     /// called within a tokio runtime.
     #[must_use]
     pub fn local(requests: mpsc::Sender<LocalRequest>) -> Self {
-        let directory = Arc::new(Directory::default());
+        Self::local_by(requests, Clock::start())
+    }
+
+    /// The same with the clock that the node goes by.
+    pub(crate) fn local_by(requests: mpsc::Sender<LocalRequest>, clock: Clock) -> Self {
+        let directory = Arc::new(Directory::new(clock));
         let ended = CancellationToken::new();
         tokio::spawn(ended.clone().run_until_cancelled_owned(local::keep_informed(
             requests.clone(),

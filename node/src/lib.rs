@@ -104,6 +104,8 @@ pub mod node;
 mod router;
 mod seeker;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timezones;
 pub mod tls;
 pub mod transport;

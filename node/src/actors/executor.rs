@@ -132,7 +132,7 @@ impl Executor {
     ) -> Self {
         Self {
             machine,
-            clock,
+            clock: clock.clone(),
             registry,
             runner,
             handles,

@@ -63,6 +63,7 @@ pub struct NodeBuilder {
     host: Host,
     replace_after: Span,
     stop_patience: Option<Span>,
+    clock: Option<Clock>,
 }
 
 impl Default for NodeBuilder {
@@ -80,6 +81,7 @@ impl Default for NodeBuilder {
             host: Host::default(),
             replace_after: REPLACE_AFTER,
             stop_patience: None,
+            clock: None,
         }
     }
 }
@@ -158,6 +160,13 @@ impl NodeBuilder {
     pub fn stop_patience(mut self, span: std::time::Duration) -> Self {
         let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         self.stop_patience = Some(Span::from_micros(micros));
+        self
+    }
+
+    /// Has it go by `clock`, which has just been made.
+    #[cfg(feature = "testing")]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -241,6 +250,7 @@ impl NodeBuilder {
             mut host,
             replace_after,
             stop_patience,
+            clock,
         } = self;
         let as_read = config.clone();
         if let Some((seeds, data)) = local {
@@ -269,6 +279,8 @@ impl NodeBuilder {
             return Err(StartError::Name { name });
         }
         host.name(&name);
+        let clock = clock.unwrap_or_else(Clock::start);
+        host.clock(clock.clone());
         let apart = data.clone();
         let data = data.unwrap_or_else(|| config.node.data.join(&name));
         let cluster_name = config.cluster.name.clone();
@@ -290,8 +302,10 @@ impl NodeBuilder {
         };
         let runtime = OwnRuntime::start().map_err(StartError::Thread)?;
         let bind = config.node.listen;
-        let (transport, inbox) =
-            Transport::bind(transport::Config { bind, own, tls, runtime: runtime.handle() })?;
+        let (transport, inbox) = Transport::bind_with(
+            transport::Config { bind, own, tls, runtime: runtime.handle() },
+            clock.clone(),
+        )?;
         let address = transport.local_addr().map_err(StartError::Thread)?;
         let advertised = advertise(&config, &name, address).await?;
         let mut own = transport.own();
@@ -310,10 +324,9 @@ impl NodeBuilder {
             tracing::warn!(swept, "processes that the last start left behind were ended");
         }
 
-        let clock = Clock::start();
         let (reloads, reload_requests) = mpsc::channel(RELOADS_MAX);
         let handles = Handles {
-            ways: Ways::new(data_dir.node(), clock, transport.clone()),
+            ways: Ways::new(data_dir.node(), clock.clone(), transport.clone()),
             transport,
             threads: tasks_on.metrics().num_workers().max(1),
             runtime: runtime.handle(),
@@ -363,7 +376,7 @@ impl NodeBuilder {
             store: data_dir.store_path(),
             sizes: Sizes::of(config.node.disk_log),
             runner: Runner::of(host, ledger),
-            clock,
+            clock: clock.clone(),
             stop_patience: std::time::Duration::from_micros(config.node.stop_patience.as_micros()),
             handles: handles.clone(),
         };
@@ -372,7 +385,7 @@ impl NodeBuilder {
         let me = data_dir.node();
         let node = Node::start(setup, name, tls_dir, address, data_dir, runtime)?;
         let (data, reserve) = (stored_in, config.node.disk_reserve);
-        let watch = Watch { clock, data, reserve, handles: handles.clone() };
+        let watch = Watch { clock: clock.clone(), data, reserve, handles: handles.clone() };
         handles.spawn(watch.run());
         let reloader = Reloader {
             file,
