@@ -322,12 +322,12 @@ async fn hours_pass_at_once_on_one_node_and_on_three() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_fires_when_its_time_has_come() {
-    let text = "[jobs.report]\nevery = \"1h\"\ntask = \"report\"\nmisfire = \"skip\"\n";
+    let text = "[jobs.report]\nevery = \"1h\"\ntask = \"report\"\n";
     let config = Config::parse("cluster.toml", text).expect("it is valid");
     let (fired, mut seen) = watch::channel(0);
     let cluster = Cluster::builder().config(config).each(move |_, node| {
         let fired = fired.clone();
-        node.register("report", move |(): ()| {
+        node.state(Mail::default()).register("report", move |(): ()| {
             fired.send_modify(|ticks| *ticks += 1);
             async { Ok::<_, String>(()) }
         })

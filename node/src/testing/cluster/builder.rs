@@ -71,7 +71,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// What each node is given besides: states, middleware, tasks. It is told its place, and is called
+    /// What each node is given besides: states, middleware, tasks. As in production a node needs the states
+    /// of all tasks that this program declares, and does not start without. It is told its place, and is called
     /// again whenever a node is restarted. Given twice, the second is called after the first.
     pub fn each(
         mut self,
