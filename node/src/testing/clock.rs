@@ -37,6 +37,13 @@ impl<'a> Clock<'a> {
         *self.cluster.ahead().borrow()
     }
 
+    /// [Advances](Self::advance) to `at`: the next tick of a job, say. Does nothing if that has passed.
+    pub async fn advance_to(self, at: SystemTime) {
+        if let Ok(by) = at.duration_since(self.now()) {
+            self.advance(by).await;
+        }
+    }
+
     /// Puts it forward. When this returns all nodes know: what is due by now is about to start, without
     /// further waiting. As on hosts whose clocks are put forward, nothing happens at the times between:
     /// of a job's ticks that were passed over its `misfire` decides, and who wants to see each advances
