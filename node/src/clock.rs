@@ -101,20 +101,33 @@ pub(crate) fn wall() -> Wall {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_goes_ahead_brings_an_end_nearer() {
-        let (ahead, behind) = watch::channel(Duration::ZERO);
-        let clock = Clock::start().ahead_by(behind);
         let hour = Duration::from_secs(3_600);
+        let (ahead, goes_by) = watch::channel(hour);
+        let clock = Clock::start().ahead_by(goes_by);
         let end = clock.instant() + hour;
-        let mut reached = std::pin::pin!(clock.reached(Some(end)));
-        let is_reached = tokio::time::timeout(hour / 2, &mut reached).await.is_ok();
-        assert!(!is_reached, "half of it is left");
-        ahead.send_replace(hour / 4);
-        let before = tokio::time::Instant::now();
-        reached.await;
-        let took = before.elapsed();
-        assert!(took >= hour / 4 && took < hour / 3, "{took:?}");
-        assert!(clock.wall().since(wall()).as_millis() + 1_000 >= hour.as_millis() as u64 / 4);
+        let mut reached = polled(clock.reached(Some(end)));
+        assert!(!reached().await, "an hour is left");
+        ahead.send_replace(hour + hour / 2);
+        assert!(!reached().await, "half of it is left");
+        assert!(clock.by_others(end) > Instant::now() + hour / 3);
+        ahead.send_replace(hour * 2);
+        assert!(reached().await, "nothing is left");
+        assert!(clock.instant() >= end);
+        let (system, shown) = (wall(), clock.wall());
+        assert!(shown.since(system).as_millis() >= 7_200_000, "{system:?} {shown:?}");
+        assert!(clock.tick() < Tick::from_micros(3_600_000_000), "nothing of that was measured");
+    }
+
+    /// Whether it has ended by now, again and again.
+    fn polled<F: Future<Output = ()>>(future: F) -> impl AsyncFnMut() -> bool {
+        let mut future = Box::pin(future);
+        async move || {
+            let turn = std::future::poll_fn(|cx| {
+                std::task::Poll::Ready(future.as_mut().poll(cx).is_ready())
+            });
+            turn.await
+        }
     }
 }

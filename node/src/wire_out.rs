@@ -158,6 +158,7 @@ mod tests {
     use umbel_protocol::wire::{Ending, decode, encode};
 
     use super::*;
+    use crate::clock::wall;
 
     /// The ends of so many tasks that no frame holds them.
     fn long() -> Answer {

@@ -5,23 +5,24 @@
 //! runs a task on its own thread: runs are futures of the runtime, and a panic in one is its
 //! outcome.
 
+mod line;
+
 use std::collections::HashMap;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 use umbel_protocol::executor::{self, Effect, Event, Start};
 use umbel_protocol::id::{NodeId, TaskId, Token};
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::scheduler;
-use umbel_protocol::task::{Failure, FailureKind, Outcome};
+use umbel_protocol::task::Outcome;
 use umbel_protocol::time::Tick;
 use umbel_protocol::wire::{OwnerSays, PeerMessage, Profile};
 
+use self::line::{Line, run};
 use super::Handles;
 use super::Happened;
 use super::alarm::{Alarm, Driven};
@@ -30,11 +31,7 @@ use super::gossip::Free;
 use super::runs::Tie;
 use crate::clock::Clock;
 use crate::transport::Room;
-use crate::work::{Registry, RunRequest, Runner, Started, duration, panicked};
-
-/// Runs that ended at once and are told together; also how many are started before other tasks of
-/// the thread have their turn.
-const TOGETHER_MAX: usize = 64;
+use crate::work::{Registry, Runner};
 
 /// Runs tasks in slots. See the [module](self).
 pub struct Executor {
@@ -190,7 +187,7 @@ impl Executor {
             })
             .collect();
         let threads = self.handles.threads.min(waiting.len());
-        let line = Arc::new(Line { waiting, next: AtomicUsize::new(0), ended: Mutex::default() });
+        let line = Arc::new(Line::new(waiting));
         for _ in 0..threads {
             let (registry, runner) = (Arc::clone(&self.registry), self.runner.clone());
             let (line, to, tie) = (Arc::clone(&line), ctx.address(), self.tie.clone());
@@ -224,119 +221,6 @@ impl Driven for Executor {
             self.for_scheduler = events;
         }
         self.for_scheduler.is_empty()
-    }
-}
-
-/// Runs that are to be started, by any thread that is free: one that computes before it first waits
-/// holds up its own thread and none of the others in line.
-struct Line {
-    waiting: Vec<(Start, CancellationToken)>,
-    /// The first that nobody has taken.
-    next: AtomicUsize,
-    /// Those that ended at once and are not told yet. Whoever comes to the end of the line tells of
-    /// all, because others may be held up.
-    ended: Mutex<Vec<(TaskId, Token, Outcome)>>,
-}
-
-impl Line {
-    /// Keeps an end; all of them, when there are enough to be told.
-    fn keep(&self, end: (TaskId, Token, Outcome)) -> Option<Vec<(TaskId, Token, Outcome)>> {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.push(end);
-        (ended.len() >= TOGETHER_MAX).then(|| mem::take(&mut *ended))
-    }
-
-    fn rest(&self) -> Vec<(TaskId, Token, Outcome)> {
-        mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Starts runs. Those that end at once are told together, the others each by itself.
-async fn run(
-    line: Arc<Line>,
-    registry: Arc<Registry>,
-    runner: Runner,
-    to: actix::Addr<Executor>,
-    tie: Tie,
-) {
-    while !tie.is_cut() {
-        let Some((start, cancel)) = line.waiting.get(line.next.fetch_add(1, Ordering::Relaxed))
-        else {
-            break;
-        };
-        let (task, token) = (start.task, start.token);
-        match begin(start, &registry, &runner, cancel.clone()) {
-            Started::Ready(outcome) => {
-                if let Some(ended) = line.keep((task, token, outcome)) {
-                    report(&to, ended).await;
-                    tokio::task::yield_now().await;
-                }
-            }
-            Started::Running(run) => {
-                let (to, tie) = (to.clone(), tie.clone());
-                tokio::spawn(async move {
-                    let held = tie.clone();
-                    if let Some(outcome) = tie.hold(run).await {
-                        report(&to, vec![(task, token, outcome)]).await;
-                    }
-                    drop(held);
-                });
-                // What was spawned last cannot be taken over by another thread: it goes first, in
-                // case that the next run computes for long.
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-    let ended = line.rest();
-    if !ended.is_empty() {
-        report(&to, ended).await;
-    }
-}
-
-/// Starts one run. Whatever goes wrong is its outcome: a run that is never told of is held for ever.
-fn begin(
-    start: &Start,
-    registry: &Registry,
-    runner: &Runner,
-    cancel: CancellationToken,
-) -> Started {
-    catch_unwind(AssertUnwindSafe(|| try_begin(start, registry, runner, cancel)))
-        .unwrap_or_else(|payload| Started::Ready(Outcome::Failed(panicked(&*payload))))
-}
-
-fn try_begin(
-    start: &Start,
-    registry: &Registry,
-    runner: &Runner,
-    cancel: CancellationToken,
-) -> Started {
-    let Some(definition) = registry.get(&start.template.name) else {
-        let message = format!("this node does not know the task {:?}", start.template.name);
-        let failure = Failure::new(FailureKind::Permanent, message);
-        return Started::Ready(Outcome::Failed(failure));
-    };
-    let options = &start.template.options;
-    let request = RunRequest {
-        id: start.task,
-        token: start.token,
-        attempt: start.attempt,
-        args: start.args.clone(),
-        time_limit: options.time_limit.map(duration),
-        soft_limit: options.soft_limit.map(duration),
-        time_left: start.time_left.map(duration),
-    };
-    runner.start(definition, request, cancel)
-}
-
-async fn report(to: &actix::Addr<Executor>, ended: Vec<(TaskId, Token, Outcome)>) {
-    // Nobody need wait until it was handled, unless there is no room.
-    let told = match to.try_send(RunnersEnded(ended)) {
-        Err(actix::prelude::SendError::Full(message)) => to.send(message).await.is_ok(),
-        told => told.is_ok(),
-    };
-    if !told {
-        // The executor that started them is gone, and its leases with it.
-        debug!("runs ended after their executor");
     }
 }
 
@@ -486,33 +370,5 @@ impl Handler<Panic> for Executor {
 
     fn handle(&mut self, _: Panic, _: &mut Self::Context) {
         panic!("a bug in the executor");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use umbel_protocol::task::Template;
-
-    use super::*;
-    use crate::work::Ledger;
-
-    #[test]
-    fn a_run_that_cannot_be_begun_has_failed() {
-        let dir = tempfile::tempdir().unwrap();
-        let runner = Runner::new("a", Ledger::open(dir.path()).unwrap());
-        let mut registry = Registry::declared().unwrap();
-        registry.register_blocking("block", |(): ()| Ok::<_, std::io::Error>(())).unwrap();
-        let start = Start {
-            task: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
-            token: Token { term: 1, index: 2, position: 3 },
-            attempt: 1,
-            template: Arc::new(Template::new("block")),
-            args: "null".into(),
-            time_left: None,
-        };
-        // There is no runtime that could have a thread for it.
-        let started = begin(&start, &registry, &runner, CancellationToken::new());
-        let Started::Ready(Outcome::Failed(failure)) = started else { panic!("{started:?}") };
-        assert_eq!(failure.kind, FailureKind::Panicked);
     }
 }

@@ -50,8 +50,10 @@ impl<'a> Clock<'a> {
     /// from one to the next.
     ///
     /// Runs that go on have so much less of their time limits left. What a handler measures itself, with
-    /// `tokio::time::sleep` say, is not changed.
+    /// `tokio::time::sleep` say, is not changed. What is kept for so long is not kept any more: a result
+    /// for an hour, say. All in all it goes no further than a century.
     pub async fn advance(self, by: Duration) {
+        let by = by.min(CENTURY.saturating_sub(self.advanced()));
         let nodes: Vec<&Node> = self.cluster.running().collect();
         // Nobody believes a clock, be it its own, against those of most others. So each hears first what
         // those of the others show.
@@ -71,6 +73,9 @@ impl<'a> Clock<'a> {
         }
     }
 }
+
+/// So far a clock can be put forward: all that is reckoned with times goes well beyond.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Has the scheduler of `node` take `events`.
 async fn tell(node: &Node, events: Vec<Event>) {

@@ -119,7 +119,7 @@ impl ClusterBuilder {
             member.start(place, &plan).await?;
         }
         let running = || members.iter().filter_map(|member| member.node.as_ref());
-        ready::all_joined(running()).await?;
+        ready::all_joined(running().enumerate()).await?;
         ready::work_is_shared(running()).await?;
         let client = client(&members, goes_by).await?;
         Ok(Cluster { members, plan, client, ahead, cuts: BTreeSet::new(), dir })

@@ -36,7 +36,7 @@ impl Cluster {
                 self.part(one, other);
             }
         }
-        ready::all_joined([self.node(place)].into_iter()).await
+        ready::all_joined([(place, self.node(place))].into_iter()).await
     }
 
     /// Cuts the nodes at two places from each other, in both directions, until it is

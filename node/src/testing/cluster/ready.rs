@@ -16,8 +16,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Waits until each is a member.
-pub(super) async fn all_joined(nodes: impl Iterator<Item = &Node>) -> Result<(), ClusterError> {
-    for (place, node) in nodes.enumerate() {
+pub(super) async fn all_joined(
+    nodes: impl Iterator<Item = (usize, &Node)>,
+) -> Result<(), ClusterError> {
+    for (place, node) in nodes {
         match timeout(PATIENCE, node.joined()).await {
             Ok(joined) => joined.map_err(|source| ClusterError::Node { place, source })?,
             Err(_) => {
