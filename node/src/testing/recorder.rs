@@ -125,9 +125,9 @@ impl Recorder {
         is_meant: impl Fn(A) -> bool,
     ) -> Recorded {
         let all = self.all();
-        let found = all.iter().find(|recorded| {
-            recorded.name() == name && recorded.args::<A>().is_ok_and(|args| is_meant(args))
-        });
+        let found = all
+            .iter()
+            .find(|recorded| recorded.name() == name && recorded.args::<A>().is_ok_and(&is_meant));
         match found {
             Some(recorded) => recorded.clone(),
             None => panic!("no {name:?} with such arguments was submitted\n{}", list(&all)),
