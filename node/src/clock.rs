@@ -79,6 +79,10 @@ impl Clock {
         };
         loop {
             let left = instant - *ahead.borrow_and_update();
+            // At once: a timer would round up.
+            if left <= tokio::time::Instant::now() {
+                return;
+            }
             tokio::select! {
                 () = tokio::time::sleep_until(left) => return,
                 Ok(()) = ahead.changed() => {}

@@ -19,7 +19,7 @@
 //!
 //! # What was submitted
 //!
-//! ```
+//! ```standalone_crate
 //! use std::time::Duration;
 //! use umbel::testing::Recorder;
 //! use umbel::{Client, ClientError};
@@ -47,7 +47,7 @@
 //!
 //! # What a task does
 //!
-//! ```
+//! ```standalone_crate
 //! use std::sync::atomic::{AtomicU32, Ordering};
 //! use umbel::State;
 //! use umbel::testing::Inline;
@@ -74,7 +74,7 @@
 //!
 //! # An hour later, on three nodes
 //!
-//! ```
+//! ```standalone_crate
 //! use std::time::Duration;
 //! use umbel::testing::Cluster;
 //!

@@ -19,7 +19,7 @@ use crate::work::{Call, Submission};
 impl Client {
     /// Submits a task. When this returns, the task is on the disks of a majority; or another one is that
     /// has the same [unique key](Call::unique), and whose handle this is.
-    /// `add::submit(&client, 1, 2).await` does the same in one sentence, see [`Submit`].
+    /// `add::submit(&client, 1, 2).await` does the same in one sentence, see [`Submit`](super::Submit).
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// Submits a task, waits for its end and returns what it returned, in one round trip.
-    /// `add::run(&client, 1, 2).await` does the same in one sentence, see [`Run`].
+    /// `add::run(&client, 1, 2).await` does the same in one sentence, see [`Run`](super::Run).
     ///
     /// ```no_run
     /// # use umbel::{Call, Client, TaskFailed};

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Nodes are named by their place, from zero. They can be lost and come back, be cut from each other, and
 /// have a [clock](Self::clock) of their own.
 ///
-/// ```
+/// ```standalone_crate
 /// use umbel::testing::Cluster;
 ///
 /// # #[umbel::task]

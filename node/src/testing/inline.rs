@@ -18,7 +18,7 @@ use crate::work::{
 /// attempt, or to when a delayed task may start. Whatever else is decided about a task is decided as in
 /// production: what is tried again, what is dead, given up, unique.
 ///
-/// ```
+/// ```standalone_crate
 /// use std::time::Duration;
 /// use umbel::testing::Inline;
 /// use umbel::{Client, State, TaskError, TaskFailed};
@@ -113,7 +113,7 @@ impl Inline {
 
     /// How much time all pauses and delays would have taken so far that were not waited for.
     ///
-    /// ```
+    /// ```standalone_crate
     /// # use std::time::Duration;
     /// # use umbel::testing::Inline;
     /// #[umbel::task(backoff_list = ["1m", "1h"])]

@@ -16,10 +16,11 @@ use crate::work::Call;
 /// clone; clones are the same.
 ///
 /// What is not legal is refused as in production, and so is a second task of a
-/// [unique key](Call::unique). Nothing runs: whoever waits for a task is told that it has failed, and why;
-/// [`Inline`](super::Inline) is for tests that need results.
+/// [unique key](Call::unique). Names and queues that no node here would know are taken all the same: they
+/// may be those of another program. Nothing runs: whoever waits for a task is told that it has failed, and
+/// why; [`Inline`](super::Inline) is for tests that need results.
 ///
-/// ```
+/// ```standalone_crate
 /// # use umbel::testing::Recorder;
 /// # use umbel::{Client, ClientError, Task};
 /// #[umbel::task(unique_by = "order")]

@@ -21,7 +21,7 @@ const PARTITIONS: u16 = 8;
 /// Sets a [`Cluster`] up; made by [`Cluster::builder`]. Without any setting it is one node, with all
 /// tasks that `#[umbel::task]` declares in this program.
 ///
-/// ```
+/// ```standalone_crate
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 /// use umbel::testing::Cluster;
