@@ -64,18 +64,25 @@ async fn serve(followers: u32) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(dir)?;
     let database = Database::open(&dir.join("posts.sqlite"))?;
     database.follow(1, 1..=followers)?;
-    let service = Service::start(database, &dir.join("node"), ADDRESS).await?;
+    let node = service::node(database.clone(), &dir.join("node")).await?;
+    let service = Service::start(database, node.client(), ADDRESS)?;
     println!("author 1 has {followers} followers; post to http://{}/posts", service.address());
     tokio::signal::ctrl_c().await?;
-    service.stop().await
+    service.stop().await?;
+    // Last: what was asked of the service may still be a task of it.
+    node.stop().await;
+    Ok(())
 }
 
 async fn measured(plan: &Plan) -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
     let database = Database::open(&dir.path().join("posts.sqlite"))?;
-    let service = Service::start(database, &dir.path().join("node"), "127.0.0.1:0").await?;
+    let node = service::node(database.clone(), &dir.path().join("node")).await?;
+    let service = Service::start(database, node.client(), "127.0.0.1:0")?;
     println!("{}", measure::measure(&service, plan).await?);
-    service.stop().await
+    service.stop().await?;
+    node.stop().await;
+    Ok(())
 }
 
 #[tokio::main]

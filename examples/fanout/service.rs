@@ -1,6 +1,7 @@
-//! The web service, the node inside of it, and the task that it leaves the work to.
+//! The web service, the node beside it, and the task that it leaves the work to.
 //!
-//! This node is a cluster of its own. Given a `cluster.toml` with `NodeBuilder::config`, and a database that
+//! The service is given a client and need not know what is behind that: here it is a node in the same
+//! process, in tests often none. This node is a cluster of its own. Given a `cluster.toml` with `NodeBuilder::config`, and a database that
 //! all can reach, every instance of the service is a node of the same cluster, and tasks outlive the instance
 //! that took the request.
 
@@ -88,40 +89,45 @@ impl ResponseError for Problem {
     }
 }
 
+/// A node that runs the task, whose data is in `dir`.
+pub(crate) async fn node(database: Database, dir: &Path) -> Result<Node, Box<dyn Error>> {
+    let node = Node::builder()
+        .name("fanout")
+        .data(dir)
+        .listen(([127, 0, 0, 1], 0).into())
+        .state(database)
+        .start()
+        .await?;
+    node.joined().await?;
+    Ok(node)
+}
+
 /// The service while it runs.
 pub(crate) struct Service {
     database: Database,
-    node: Node,
+    client: Client,
     address: SocketAddr,
     server: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
 }
 
 impl Service {
-    /// Serves `database` at `address`, with a node whose data is in `dir`.
-    pub(crate) async fn start(
+    /// Serves `database` at `address`, and leaves what takes long to `client`.
+    pub(crate) fn start(
         database: Database,
-        dir: &Path,
+        client: Client,
         address: &str,
     ) -> Result<Self, Box<dyn Error>> {
-        let node = Node::builder()
-            .name("fanout")
-            .data(dir)
-            .listen(([127, 0, 0, 1], 0).into())
-            .state(database.clone())
-            .start()
-            .await?;
-        node.joined().await?;
-        let (client, db) = (Data::new(node.client()), Data::new(database.clone()));
+        let (by, db) = (Data::new(client.clone()), Data::new(database.clone()));
         let app = move || {
-            let app = App::new().app_data(client.clone()).app_data(db.clone());
+            let app = App::new().app_data(by.clone()).app_data(db.clone());
             app.service(publish).service(timeline)
         };
         let server = HttpServer::new(app).workers(2).disable_signals().bind(address)?;
         let address = *server.addrs().first().ok_or("it listens nowhere")?;
         let serving = server.run();
         let server = serving.handle();
-        Ok(Self { database, node, address, server, serving: tokio::spawn(serving) })
+        Ok(Self { database, client, address, server, serving: tokio::spawn(serving) })
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -132,15 +138,14 @@ impl Service {
         &self.database
     }
 
-    pub(crate) fn client(&self) -> Client {
-        self.node.client()
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
     }
 
-    /// Answers what was asked, then has the node end its runs.
+    /// Answers what was asked, and takes nothing any more.
     pub(crate) async fn stop(self) -> Result<(), Box<dyn Error>> {
         self.server.stop(true).await;
         self.serving.await??;
-        self.node.stop().await;
         Ok(())
     }
 }

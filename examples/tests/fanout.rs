@@ -1,5 +1,5 @@
-//! The fan-out example, with the service in this process: both ways to post lead to the same rows, and to
-//! deliver once more changes nothing.
+//! The fan-out example, with the service in this process: what it leaves to a task, both ways to post lead
+//! to the same rows, and to deliver once more changes nothing. Only one of the tests needs a node.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, also outside of test functions")]
 
@@ -18,6 +18,7 @@ use measure::Plan;
 use serde_json::{Value, json};
 use service::Service;
 use umbel::TaskId;
+use umbel::testing::{Inline, Recorder};
 
 /// More than two chunks, and not a whole number of them.
 const FOLLOWERS: u32 = 250;
@@ -47,19 +48,41 @@ fn get(address: SocketAddr, path: &str) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_leaves_the_rows_to_a_task() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(&dir.path().join("posts.sqlite")).unwrap();
+    let recorder = Recorder::new();
+    let service = Service::start(database, recorder.client(), "127.0.0.1:0").unwrap();
+    let (address, new) = (service.address(), json!({ "author": 7, "text": "hello" }));
+
+    assert_eq!(post(address, "/posts?queue=no", &new).0, 201);
+    recorder.assert_nothing_submitted();
+    let (status, answer) = post(address, "/posts", &new);
+    assert_eq!(status, 202, "{answer}");
+    let task = recorder.assert_submitted_where("fan_out", |post: Post| {
+        (post.author, post.text.as_str()) == (7, "hello")
+    });
+    // The id of the post, too: whoever sends the request again with it posts once.
+    assert_eq!(answer["id"], task.id().to_string());
+    assert_eq!(task.options().attempts_max(), 10);
+    recorder.assert_count("fan_out", 1);
+    service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_post_reaches_every_follower_by_a_task_or_within_the_request() {
     let dir = tempfile::tempdir().unwrap();
     let database = Database::open(&dir.path().join("posts.sqlite")).unwrap();
     database.follow(7, 1..=FOLLOWERS).unwrap();
     database.follow(8, [1]).unwrap();
-    let service =
-        Service::start(database.clone(), &dir.path().join("node"), "127.0.0.1:0").await.unwrap();
+    let tasks = Inline::builder().state(database.clone()).build().unwrap();
+    let service = Service::start(database.clone(), tasks.client(), "127.0.0.1:0").unwrap();
     let address = service.address();
 
     let (status, answer) = post(address, "/posts", &json!({ "author": 7, "text": "by a task" }));
     assert_eq!(status, 202, "{answer}");
     let id: TaskId = serde_json::from_value(answer["id"].clone()).unwrap();
-    let view = service.client().wait(id, None).await.unwrap();
+    let view = service.client().show(id).await.unwrap();
     assert_eq!(view.result.as_deref(), Some(&b"250"[..]), "{view:?}");
 
     let waited = json!({ "author": 7, "text": "while you wait" });
@@ -99,10 +122,12 @@ fn what_was_cut_off_is_finished_by_the_next_attempt() {
 async fn it_measures_itself() {
     let dir = tempfile::tempdir().unwrap();
     let database = Database::open(&dir.path().join("posts.sqlite")).unwrap();
-    let service = Service::start(database, &dir.path().join("node"), "127.0.0.1:0").await.unwrap();
+    let node = service::node(database.clone(), &dir.path().join("node")).await.unwrap();
+    let service = Service::start(database, node.client(), "127.0.0.1:0").unwrap();
     let plan = Plan { followers: FOLLOWERS, posts: 3 };
     let report = measure::measure(&service, &plan).await.unwrap().to_string();
     assert!(report.starts_with("3 posts to 250 followers each way\n"), "{report}");
     assert!(report.ends_with("every follower has every post"), "{report}");
     service.stop().await.unwrap();
+    node.stop().await;
 }

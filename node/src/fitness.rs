@@ -65,7 +65,7 @@ impl Watch {
 
     /// When a task that does nothing had its last turn among those of the user.
     fn beat(&self) -> Arc<AtomicU64> {
-        let (clock, stopping) = (self.clock, self.handles.stopping.clone());
+        let (clock, stopping) = (self.clock.clone(), self.handles.stopping.clone());
         let beat = Arc::new(AtomicU64::new(clock.tick().as_micros()));
         let beats = Arc::clone(&beat);
         self.handles.tasks.spawn(async move {

@@ -76,6 +76,8 @@
 //! - Programs and web hooks are tasks without any code: [`config`] reads the `cluster.toml` that
 //!   declares them.
 //! - To talk to a node's actors, see [`actors`].
+//! - Tests have what they need in `umbel::testing`, with the feature of that name: a client that records,
+//!   tasks that are run at once, and a cluster with a clock inside of the test.
 //!
 //! # Words
 //!
@@ -104,6 +106,8 @@ pub mod node;
 mod router;
 mod seeker;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timezones;
 pub mod tls;
 pub mod transport;

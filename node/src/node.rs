@@ -298,6 +298,19 @@ impl Node {
         info!(name, "stopped");
     }
 
+    /// Ends it as its process being killed would: nobody is told. Its directory and its port are free soon
+    /// after.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn crash(mut self) {
+        let (address, runtime) = (self.address, self.runtime.take());
+        // Without a node nothing is said any more, not even that it goes.
+        drop(self);
+        if let Some(runtime) = runtime {
+            runtime.end().await;
+        }
+        free(address).await;
+    }
+
     /// A client of this very node, without a network.
     #[must_use]
     pub fn client(&self) -> Client {
@@ -314,10 +327,10 @@ impl Node {
             // Cancelled or done, there is nothing to tell.
             let _ = stopping.run_until_cancelled(pump).await;
         });
-        Client::local(requests)
+        Client::local_by(requests, self.handles.transport.clock().clone())
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn handles(&self) -> &Handles {
         &self.handles
     }

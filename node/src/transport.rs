@@ -54,6 +54,7 @@ pub use self::inbox::{Inbound, Inbox};
 use self::inbox::{Outlet, channels};
 pub use self::room::Room;
 pub(crate) use self::throttle::Throttle;
+use crate::clock::Clock;
 use crate::tls::TlsFiles;
 use crate::work::panicked;
 
@@ -88,8 +89,9 @@ struct Inner {
     sessions: clients::Sessions,
     outlet: Outlet,
     warnings: Throttle,
+    clock: Clock,
     /// Nodes that tests cut this one from.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     cut: dashmap::DashSet<NodeId>,
     runtime: Handle,
     closing: CancellationToken,
@@ -101,6 +103,11 @@ impl Transport {
     /// # Errors
     /// When the port is taken or the certificates cannot be used.
     pub fn bind(config: Config) -> Result<(Self, Inbox), TransportError> {
+        Self::bind_with(config, Clock::start())
+    }
+
+    /// The same with the clock that its node goes by.
+    pub(crate) fn bind_with(config: Config, clock: Clock) -> Result<(Self, Inbox), TransportError> {
         let Config { bind: addr, mut own, tls, runtime } = config;
         let socket = UdpSocket::bind(addr).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => TransportError::PortTaken { addr },
@@ -129,7 +136,8 @@ impl Transport {
             sessions: clients::Sessions::default(),
             outlet,
             warnings: Throttle::default(),
-            #[cfg(test)]
+            clock,
+            #[cfg(any(test, feature = "testing"))]
             cut: dashmap::DashSet::new(),
             runtime,
             closing: closing.clone(),
@@ -343,12 +351,27 @@ impl Transport {
         Some((link.hello.clone(), link.connection.rtt()))
     }
 
+    /// The clock of its node.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
     /// Ends the connection with `node` and takes no other.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn cut(&self, node: NodeId) {
         self.inner.cut.insert(node);
         if let Some(link) = self.inner.peers.link(node) {
             close(&link.connection, Code::Refused, "a test cuts the two");
+        }
+    }
+
+    /// Is no longer cut from `node`, and calls it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn heal(&self, node: NodeId) {
+        if self.inner.cut.remove(&node).is_some()
+            && let Some(peer) = self.inner.peers.get(node)
+        {
+            peer.changed.notify_one();
         }
     }
 

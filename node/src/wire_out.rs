@@ -7,7 +7,6 @@ use umbel_protocol::id::NodeId;
 use umbel_protocol::limits::FRAME_BYTES_MAX;
 use umbel_protocol::wire::{Answer, Envelope, PeerMessage, RequestError, ServerFrame, encode_for};
 
-use crate::clock::wall;
 use crate::transport::{Lane, Transport};
 
 /// A state larger than this travels alone, so that votes need not wait behind it.
@@ -39,7 +38,8 @@ fn send(
     lane: Lane,
     messages: Vec<PeerMessage>,
 ) {
-    let envelope = Envelope { clock: wall(), synced: transport.synced(), messages };
+    let envelope =
+        Envelope { clock: transport.clock().wall(), synced: transport.synced(), messages };
     let frame = encode_for(version, &envelope);
     if frame.len() > FRAME_BYTES_MAX && lane != Lane::Bulk {
         for part in parts(envelope.messages, frame.len()) {
@@ -158,6 +158,7 @@ mod tests {
     use umbel_protocol::wire::{Ending, decode, encode};
 
     use super::*;
+    use crate::clock::wall;
 
     /// The ends of so many tasks that no frame holds them.
     fn long() -> Answer {

@@ -48,6 +48,7 @@ mod process_group;
 mod registry;
 mod run;
 mod state;
+mod unique_key;
 mod webhook;
 
 pub use self::arguments::{Argument, Arguments};
@@ -56,6 +57,8 @@ pub use self::command::{CommandSpec, Environment, Expand, Program};
 pub use self::context::Context;
 pub use self::declare::{Task, TaskReturn};
 pub(crate) use self::definition::duration;
+#[cfg(feature = "testing")]
+pub(crate) use self::definition::span;
 pub use self::definition::{Definition, Kind};
 pub use self::error::TaskError;
 pub(crate) use self::error::{chain, panicked};

@@ -100,6 +100,8 @@ fn answer_one(mut stream: TcpStream, answer: &str) -> (String, String) {
 }
 
 const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\ndone";
+const BUSY: &str = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 4\r\n\
+                    connection: close\r\n\r\nbusy";
 const BAD: &str = "HTTP/1.1 503 Busy\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,6 +126,36 @@ async fn a_webhook_is_posted_again_until_it_is_taken() {
         assert_eq!((&body["args"], &body["attempt"]), (&args, &attempt.into()), "{body}");
         assert_eq!((&body["task"], &body["id"]), (&"notify".into(), &view.id.to_string().into()));
     }
+    alone.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_busy_is_left_alone_for_as_long_as_it_says() {
+    let (url, sent) = server(vec![BUSY, GOOD]);
+    // By its own policy it would be tried again in a day.
+    let tasks = format!(
+        "[tasks.notify]\nwebhook = {url:?}\nallow_private = true\n\
+         backoff_first = \"1d\"\nbackoff_max = \"1d\"\n"
+    );
+    let alone = Alone::start(&tasks).await;
+    let view = alone.end_of("notify", json!(null), Options::default()).await;
+    assert_eq!((view.state, view.attempts), (State::Succeeded, 2), "{view:?}");
+    let ends: Vec<_> = view.runs.iter().filter_map(|run| run.end).collect();
+    assert_eq!(ends, [RunEnd::Failed(FailureKind::Error), RunEnd::Succeeded]);
+    let why = view.runs[0].error.as_deref().expect("it says why");
+    assert!(why.contains("429") && why.contains("busy"), "{why}");
+    let pauses = pauses(&view);
+    assert!(pauses[0] >= Span::from_millis(1_000), "not before: {pauses:?}");
+    for attempt in 1..=2 {
+        let (head, body) = sent.recv_timeout(PATIENCE).expect("it was called twice");
+        assert!(
+            head.to_ascii_lowercase().contains(&format!("x-umbel-attempt: {attempt}")),
+            "{head}"
+        );
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(body["attempt"], attempt, "{body}");
+    }
+    assert!(sent.recv().is_err(), "and not a third time: the server is gone");
     alone.node.stop().await;
 }
 

@@ -15,7 +15,7 @@ use umbel::{
 };
 use umbel_protocol::id::{PartitionId, TaskId, Token};
 use umbel_protocol::limits::BACKOFF_MAX_DEFAULT;
-use umbel_protocol::task::{FailureKind, Options, Outcome, Template};
+use umbel_protocol::task::{FailureKind, Options, Outcome, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::{Span, Wall};
 
 /// Adds.
@@ -100,6 +100,17 @@ mod inner {
     }
 }
 
+#[umbel::task(unique_by = "r#type", unique_until = "started", if_exists = "replace")]
+async fn rebuild(r#type: String, _full: bool) -> Result<String, TaskError> {
+    Ok(r#type)
+}
+
+#[umbel::task(unique_by = "user, key", unique_until = "1h")]
+async fn remind(_ctx: Context, key: Option<String>, user: u64, call: u8) -> Result<u8, TaskError> {
+    drop((key, user));
+    Ok(call)
+}
+
 fn submission<R>(call: Call<R>) -> Submission {
     call.into_submission().expect("its arguments fit JSON")
 }
@@ -168,6 +179,34 @@ fn a_call_carries_arguments_and_defaults() {
     assert_eq!(submission(crunch::call(3).delay(Duration::from_secs(1))).args, "3");
 }
 
+#[test]
+fn a_call_has_the_key_that_its_arguments_make() {
+    let key = |submission: &Submission| {
+        let particulars = submission.particulars.as_ref().expect("it has a key");
+        particulars.unique_key.as_deref().map(str::to_owned)
+    };
+    let products = submission(rebuild::call("products".to_owned(), true));
+    assert_eq!(key(&products).as_deref(), Some("products"));
+    assert_eq!(
+        products.template.options,
+        Options {
+            unique_scope: Some(UniqueScope::UntilStarted),
+            unique_policy: Some(UniquePolicy::Replace),
+            ..Options::default()
+        }
+    );
+    assert_eq!(products.args, r#"{"type":"products","_full":true}"#);
+    let remind_of = |key: &str| remind::call(Some(key.to_owned()), 7, 1);
+    let reminder = submission(remind_of("invoice"));
+    assert_eq!(key(&reminder).as_deref(), Some(r#"[7,"invoice"]"#), "in the order of `unique_by`");
+    let hour = UniqueScope::For(Span::from_millis(3_600_000));
+    assert_eq!(reminder.template.options.unique_scope, Some(hour));
+    let said = submission(remind_of("invoice").unique("another"));
+    assert_eq!(key(&said).as_deref(), Some("another"), "what a call says itself counts");
+    let long = key(&submission(remind_of(&"x".repeat(1_000)))).unwrap();
+    assert!(long.starts_with("sha256:") && long.len() == 71, "{long}");
+}
+
 #[tokio::test]
 async fn declared_tasks_run() {
     assert_eq!(run("add", r#"{"a":1,"b":2}"#).await, succeeded("3"));
@@ -227,6 +266,13 @@ async fn a_task_is_submitted_in_one_sentence() {
     let to = address::submit(&client, "you".to_owned(), Some("here".to_owned())).await.unwrap();
     assert_eq!(to.wait().await.unwrap().queue, "letters");
     assert_eq!(to.result().await.unwrap(), "you, here");
+    let hour = Duration::from_secs(3_600);
+    let reminder = || remind::submit(&client, None, 7, 1).delay(hour);
+    let first = reminder().await.unwrap();
+    assert_eq!(reminder().await.unwrap().id(), first.id(), "there is one at a time");
+    assert_ne!(reminder().unique("mine").await.unwrap().id(), first.id());
+    assert_ne!(remind::submit(&client, None, 8, 1).delay(hour).await.unwrap().id(), first.id());
+
     let lost = address::run(&client, "you".to_owned(), None).await.unwrap_err();
     assert!(matches!(lost, TaskFailed::Dead { .. }), "{lost}");
     node.stop().await;

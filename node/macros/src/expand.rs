@@ -6,7 +6,7 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Ident, ItemFn, Result, Type};
 
 use crate::options::Options;
-use crate::signature::{Signature, strip};
+use crate::signature::{Signature, strip, unraw};
 
 /// The function in `item`, without the attributes that are for us, and the task of the same name
 /// beside it.
@@ -18,12 +18,13 @@ pub(crate) fn task(options: TokenStream, item: TokenStream) -> Result<TokenStrea
     })?;
     let read = Options::parse(options).and_then(|options| {
         let signature = Signature::read(&function, options.blocking)?;
-        Ok((options, signature))
+        let key = options.unique.key(&signature)?;
+        Ok((options, signature, key))
     });
     strip(&mut function);
     Ok(match read {
-        Ok((options, signature)) => {
-            let declaration = declare(&function, &options, &signature);
+        Ok((options, signature, key)) => {
+            let declaration = declare(&function, &options, &signature, &key);
             quote! { #function #declaration }
         }
         // A method is no item of its own: written out it would only add to the errors.
@@ -35,7 +36,12 @@ pub(crate) fn task(options: TokenStream, item: TokenStream) -> Result<TokenStrea
     })
 }
 
-fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> TokenStream {
+fn declare(
+    function: &ItemFn,
+    options: &Options,
+    signature: &Signature,
+    key: &[Ident],
+) -> TokenStream {
     let work = quote! { ::umbel::work };
     let ident = &function.sig.ident;
     let vis = &function.vis;
@@ -52,6 +58,7 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
     // As written here, so that an argument may have the same name.
     let client = Ident::new("client", Span::mixed_site());
     let Travel { item, kind, value, take } = travel(&names, &kinds);
+    let call = call(key, &value, &work);
     let template = template(options, &work);
     let handler = handler(function, signature, &kind, &take);
     let from = if options.blocking { "from_blocking" } else { "from_async" };
@@ -69,7 +76,7 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
                 /// A call of this task, for a client to submit.
                 #[allow(dead_code, clippy::too_many_arguments)]
                 #vis fn call(#(#names: #kinds),*) -> #work::Call<#output> {
-                    #work::Call::of::<Self>(&#value)
+                    #call
                 }
 
                 /// This task, submitted by the client when it is awaited.
@@ -152,6 +159,21 @@ fn travel(names: &[&Ident], kinds: &[&Type]) -> Travel {
     }
 }
 
+/// A call with these arguments.
+fn call(key: &[Ident], value: &TokenStream, work: &TokenStream) -> TokenStream {
+    let key_of = match key {
+        [] => return quote! { #work::Call::of::<Self>(&#value) },
+        [arg] => quote! { &#arg },
+        args => quote! { &(#(&#args),*) },
+    };
+    // Made before the arguments are moved. As written here, so that one may have the same name.
+    let key = Ident::new("key", Span::mixed_site());
+    quote! {
+        let #key = #work::declare::Key::of(#key_of);
+        #key.put(#work::Call::of::<Self>(&#value))
+    }
+}
+
 fn template(options: &Options, work: &TokenStream) -> TokenStream {
     let queue = given(options.queue.as_ref());
     let attempts = given(options.attempts);
@@ -165,6 +187,8 @@ fn template(options: &Options, work: &TokenStream) -> TokenStream {
     let crashes = given(options.crashes);
     let at_most_once = options.at_most_once;
     let priority = given(options.priority);
+    let unique_scope = given(options.unique.until(work));
+    let unique_policy = given(options.unique.if_exists(work));
     quote! {
         #work::declare::Settings {
             queue: #queue,
@@ -178,6 +202,8 @@ fn template(options: &Options, work: &TokenStream) -> TokenStream {
             crashes: #crashes,
             at_most_once: #at_most_once,
             priority: #priority,
+            unique_scope: #unique_scope,
+            unique_policy: #unique_policy,
         }
         .template(<Self as #work::Task>::NAME)
     }
@@ -203,9 +229,4 @@ fn handler(
     let taken: Vec<_> = (0..kinds.len()).map(|at| format_ident!("taken_{at}")).collect();
     // The future of an async function is passed on as it is: no second one around it.
     quote! { |#(#taken: #kinds,)* #args: #kind| #ident(#(#taken,)* #take) }
-}
-
-fn unraw(ident: &Ident) -> String {
-    let text = ident.to_string();
-    text.strip_prefix("r#").map_or_else(|| text.clone(), str::to_owned)
 }

@@ -6,6 +6,7 @@
 mod expand;
 mod options;
 mod signature;
+mod unique;
 
 use proc_macro::TokenStream;
 
@@ -69,9 +70,33 @@ use proc_macro::TokenStream;
 /// | `crashes = n` | how often it may take its node with it before it is dead, 1 to 16 | 3 |
 /// | `at_most_once` | it is never started twice, whatever happens | |
 /// | `priority = n` | 0 to 9, higher first | 0 |
+/// | `unique_by = "..."` | the arguments, separated by commas, of which its [key](#one-task-at-a-time) is made | it has none |
+/// | `unique_until = "..."` | how long it keeps others with its key out: until it is `started` or `finished`, or a duration at the least | `finished` |
+/// | `if_exists = "..."` | what becomes of another one meanwhile: its caller gets the `existing` one, it takes the place of that (`replace`), or it is refused (`refuse`) | `existing` |
 /// | `blocking` | the function is not async and runs on a thread of its own | |
 ///
 /// Durations are numbers with units, as in `500ms`, `30s`, `1h30m`, `2d`.
+///
+/// # One task at a time
+/// Of all tasks of a name with the same key there is one at a time. `unique_by` names the arguments that
+/// make the key, so that all of this program that submit it agree:
+///
+/// ```text
+/// #[umbel::task(queue = "mail", unique_by = "user_id, month", unique_until = "1h")]
+/// async fn send_statement(user_id: u64, month: String, copies: u8) -> Result<..>
+///
+/// let first = send_statement::submit(&client, 7, "2030-01".to_owned(), 1).await?;
+/// let second = send_statement::submit(&client, 7, "2030-01".to_owned(), 2).await?;
+/// assert_eq!(first.id(), second.id()); // the second was not made
+/// ```
+///
+/// A call that says [`unique`] itself has that key instead. What is submitted by its name alone, by another
+/// program say, has the key that is said there, or none.
+///
+/// The key is the value of the argument: a string as it is, anything else as JSON, `7` say. Of several
+/// arguments it is their list in JSON, `[7,"2030-01"]`. A string is written in quotation marks, as in JSON,
+/// where it could be taken for something else: if it is empty, `null`, or begins with a quotation mark. A
+/// key of more than 256 bytes is its digest instead, `sha256:` and 64 hexadecimal digits.
 ///
 /// [`Call`]: https://docs.rs/umbel/latest/umbel/struct.Call.html
 /// [`Context`]: https://docs.rs/umbel/latest/umbel/struct.Context.html
@@ -79,6 +104,7 @@ use proc_macro::TokenStream;
 /// [`Handle`]: https://docs.rs/umbel/latest/umbel/struct.Handle.html
 /// [`Run`]: https://docs.rs/umbel/latest/umbel/client/type.Run.html
 /// [`State`]: https://docs.rs/umbel/latest/umbel/struct.State.html
+/// [`unique`]: https://docs.rs/umbel/latest/umbel/struct.Call.html#method.unique
 /// [`Submit`]: https://docs.rs/umbel/latest/umbel/client/type.Submit.html
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, function: TokenStream) -> TokenStream {

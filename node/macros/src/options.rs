@@ -11,6 +11,8 @@ use syn::parse::Parser as _;
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprArray, ExprLit, Lit, LitInt, LitStr, Result};
 
+use crate::unique::{self, Unique};
+
 const ATTEMPTS_MAX: u16 = 1000;
 const BACKOFF_LIST_MAX: usize = 32;
 const CRASHES_MAX: u16 = 16;
@@ -32,6 +34,7 @@ pub(crate) struct Options {
     pub(crate) crashes: Option<u16>,
     pub(crate) at_most_once: bool,
     pub(crate) priority: Option<u8>,
+    pub(crate) unique: Unique,
     pub(crate) blocking: bool,
 }
 
@@ -68,6 +71,9 @@ impl Options {
             "crashes" => self.crashes = Some(number(meta, 1, CRASHES_MAX)?),
             "at_most_once" => self.at_most_once = true,
             "priority" => self.priority = Some(number(meta, 0, PRIORITY_MAX)?),
+            "unique_by" => self.unique.by = Some(unique::by(meta)?),
+            "unique_until" => self.unique.until = Some(unique::until(meta)?),
+            "if_exists" => self.unique.if_exists = Some(unique::if_exists(meta)?),
             "blocking" => self.blocking = true,
             "retries" | "max_retries" => return Err(retries(option, meta)),
             _ => return Err(meta.error(EXPECTED)),
@@ -77,6 +83,12 @@ impl Options {
 
     /// What is wrong with options each of which is right by itself.
     fn contradiction(&self) -> Option<&'static str> {
+        if self.unique.lacks_key() {
+            return Some(
+                "`unique_until` and `if_exists` are about tasks that have a key; say of which \
+                 arguments it is made, as in `unique_by = \"user_id\"`",
+            );
+        }
         if self.backoff_ms.is_some() && self.backoff_list_ms.is_some() {
             return Some(
                 "`backoff` and `backoff_list` say the pauses in two ways; give one of them",
@@ -111,7 +123,7 @@ fn retries(option: &str, meta: &ParseNestedMeta<'_>) -> Error {
 
 const EXPECTED: &str = "unknown option; there are `name`, `queue`, `attempts`, `backoff`, \
                         `backoff_list`, `time_limit`, `soft_limit`, `expires`, `deadline`, `crashes`, \
-                        `at_most_once`, `priority` and `blocking`";
+                        `at_most_once`, `priority`, `unique_by`, `unique_until`, `if_exists` and `blocking`";
 
 fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
     let literal: LitStr = meta.value()?.parse()?;
@@ -161,7 +173,8 @@ fn durations(meta: &ParseNestedMeta<'_>) -> Result<Vec<u64>> {
     list.elems.iter().map(read).collect()
 }
 
-fn read(literal: &Lit) -> Result<u64> {
+/// The milliseconds that `literal` says.
+pub(crate) fn read(literal: &Lit) -> Result<u64> {
     let millis = match literal {
         Lit::Str(text) => millis(&text.value()),
         _ => None,

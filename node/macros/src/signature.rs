@@ -11,6 +11,8 @@ const TAKEN_MAX: usize = 6;
 pub(crate) struct Signature {
     /// The types of what it takes of the context of the run, before the arguments.
     pub(crate) taken: Vec<Type>,
+    /// What those are called here, as far as they have a name.
+    pub(crate) taken_names: Vec<Ident>,
     /// The arguments that travel.
     pub(crate) args: Vec<(Ident, Type)>,
     /// What it returns.
@@ -54,7 +56,7 @@ impl Signature {
         } else if let Some(clause) = &signature.generics.where_clause {
             errors.add(Error::new_spanned(clause, "a task cannot have a `where` clause"));
         }
-        let (mut taken, mut args) = (Vec::new(), Vec::new());
+        let (mut taken, mut taken_names, mut args) = (Vec::new(), Vec::new(), Vec::new());
         let mut travels = false;
         for input in &signature.inputs {
             match read_parameter(input) {
@@ -70,7 +72,10 @@ impl Signature {
                          that implements `umbel::FromContext`"
                     ),
                 )),
-                Ok(Parameter::Taken(kind)) => taken.push(kind.clone()),
+                Ok(Parameter::Taken(kind)) => {
+                    taken.push(kind.clone());
+                    taken_names.extend(name_of(input));
+                }
                 Ok(Parameter::Travels(name, kind)) => {
                     travels = true;
                     args.push((name.clone(), kind.clone()));
@@ -89,10 +94,10 @@ impl Signature {
                 None
             }
         };
-        match (errors.0, output) {
-            (None, Some(output)) => Ok(Self { taken, args, output }),
-            (Some(error), _) => Err(error),
-            (None, None) => unreachable!("a missing return type is an error"),
+        errors.none()?;
+        match output {
+            Some(output) => Ok(Self { taken, taken_names, args, output }),
+            None => unreachable!("a missing return type is an error"),
         }
     }
 }
@@ -156,6 +161,23 @@ fn read_parameter(input: &FnArg) -> Result<Parameter<'_>> {
     }
 }
 
+/// What a parameter is called, if it has a plain name.
+fn name_of(input: &FnArg) -> Option<Ident> {
+    match input {
+        FnArg::Typed(input) => match &*input.pat {
+            Pat::Ident(pat) => Some(pat.ident.clone()),
+            _ => None,
+        },
+        FnArg::Receiver(_) => None,
+    }
+}
+
+/// The name that people mean by `ident`.
+pub(crate) fn unraw(ident: &Ident) -> String {
+    let text = ident.to_string();
+    text.strip_prefix("r#").map_or_else(|| text.clone(), str::to_owned)
+}
+
 /// Whether it comes from the context: by its attribute, or by the name of its type.
 fn is_taken(input: &PatType) -> Result<bool> {
     let Some(attribute) = input.attrs.iter().find(|attribute| is_from_context(attribute)) else {
@@ -194,13 +216,18 @@ pub(crate) fn strip(function: &mut ItemFn) {
 
 /// Errors that are reported together.
 #[derive(Default)]
-struct Errors(Option<Error>);
+pub(crate) struct Errors(Option<Error>);
 
 impl Errors {
-    fn add(&mut self, error: Error) {
+    pub(crate) fn add(&mut self, error: Error) {
         match &mut self.0 {
             Some(errors) => errors.combine(error),
             None => self.0 = Some(error),
         }
+    }
+
+    /// All of them, unless there are none.
+    pub(crate) fn none(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
     }
 }

@@ -60,7 +60,7 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    pub(super) const fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         Self { clock, rings: None, handled: 0 }
     }
 

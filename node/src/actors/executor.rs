@@ -5,23 +5,25 @@
 //! runs a task on its own thread: runs are futures of the runtime, and a panic in one is its
 //! outcome.
 
+mod control;
+mod line;
+
 use std::collections::HashMap;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 use umbel_protocol::executor::{self, Effect, Event, Start};
 use umbel_protocol::id::{NodeId, TaskId, Token};
 use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::scheduler;
-use umbel_protocol::task::{Failure, FailureKind, Outcome};
+use umbel_protocol::task::Outcome;
 use umbel_protocol::time::Tick;
 use umbel_protocol::wire::{OwnerSays, PeerMessage, Profile};
 
+use self::control::Control;
+use self::line::{Line, run};
 use super::Handles;
 use super::Happened;
 use super::alarm::{Alarm, Driven};
@@ -30,11 +32,7 @@ use super::gossip::Free;
 use super::runs::Tie;
 use crate::clock::Clock;
 use crate::transport::Room;
-use crate::work::{Registry, RunRequest, Runner, Started, duration, panicked};
-
-/// Runs that ended at once and are told together; also how many are started before other tasks of
-/// the thread have their turn.
-const TOGETHER_MAX: usize = 64;
+use crate::work::{Registry, Runner};
 
 /// Runs tasks in slots. See the [module](self).
 pub struct Executor {
@@ -132,7 +130,7 @@ impl Executor {
     ) -> Self {
         Self {
             machine,
-            clock,
+            clock: clock.clone(),
             registry,
             runner,
             handles,
@@ -164,9 +162,8 @@ impl Executor {
                 Effect::Retired => self.for_scheduler.push(scheduler::Event::Retired),
                 Effect::Start(start) => starts.push(start),
                 Effect::Kill { task, token } => {
-                    if let Some(kill) = self.running.get(&(task, token)).and_then(|run| run.kill())
-                    {
-                        kill.cancel();
+                    if let Some(control) = self.running.get(&(task, token)) {
+                        control.kill();
                     }
                 }
                 Effect::Stop { task, token } => {
@@ -196,7 +193,7 @@ impl Executor {
             })
             .collect();
         let threads = self.handles.threads.min(waiting.len());
-        let line = Arc::new(Line { waiting, next: AtomicUsize::new(0), ended: Mutex::default() });
+        let line = Arc::new(Line::new(waiting));
         for _ in 0..threads {
             let (registry, runner) = (Arc::clone(&self.registry), self.runner.clone());
             let (line, to, tie) = (Arc::clone(&line), ctx.address(), self.tie.clone());
@@ -233,155 +230,6 @@ impl Driven for Executor {
     }
 }
 
-/// How a run is told to end.
-#[derive(Clone, Debug)]
-struct Control {
-    /// It is asked to, and gets its grace.
-    cancel: CancellationToken,
-    /// It is dropped at once. Only of one that must not overlap with others.
-    kill: Option<CancellationToken>,
-}
-
-impl Control {
-    fn of(start: &Start) -> Self {
-        let kill = start.template.options.is_exclusive().then(CancellationToken::new);
-        Self { cancel: CancellationToken::new(), kill }
-    }
-
-    const fn kill(&self) -> Option<&CancellationToken> {
-        self.kill.as_ref()
-    }
-
-    /// How `run` ends. Of one that is killed nothing goes on, but for a blocking handler that does not look
-    /// whether it is cancelled: its thread cannot be stopped.
-    async fn until_killed(&self, run: impl Future<Output = Outcome>) -> Outcome {
-        let Some(kill) = &self.kill else {
-            return run.await;
-        };
-        tokio::select! {
-            biased;
-            outcome = run => outcome,
-            () = kill.cancelled() => {
-                self.cancel.cancel();
-                Outcome::Cancelled
-            }
-        }
-    }
-}
-
-/// Runs that are to be started, by any thread that is free: one that computes before it first waits
-/// holds up its own thread and none of the others in line.
-struct Line {
-    waiting: Vec<(Start, Control)>,
-    /// The first that nobody has taken.
-    next: AtomicUsize,
-    /// Those that ended at once and are not told yet. Whoever comes to the end of the line tells of
-    /// all, because others may be held up.
-    ended: Mutex<Vec<(TaskId, Token, Outcome)>>,
-}
-
-impl Line {
-    /// Keeps an end; all of them, when there are enough to be told.
-    fn keep(&self, end: (TaskId, Token, Outcome)) -> Option<Vec<(TaskId, Token, Outcome)>> {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.push(end);
-        (ended.len() >= TOGETHER_MAX).then(|| mem::take(&mut *ended))
-    }
-
-    fn rest(&self) -> Vec<(TaskId, Token, Outcome)> {
-        mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Starts runs. Those that end at once are told together, the others each by itself.
-async fn run(
-    line: Arc<Line>,
-    registry: Arc<Registry>,
-    runner: Runner,
-    to: actix::Addr<Executor>,
-    tie: Tie,
-) {
-    while !tie.is_cut() {
-        let Some((start, control)) = line.waiting.get(line.next.fetch_add(1, Ordering::Relaxed))
-        else {
-            break;
-        };
-        let (task, token) = (start.task, start.token);
-        match begin(start, &registry, &runner, control.cancel.clone()) {
-            Started::Ready(outcome) => {
-                if let Some(ended) = line.keep((task, token, outcome)) {
-                    report(&to, ended).await;
-                    tokio::task::yield_now().await;
-                }
-            }
-            Started::Running(run) => {
-                let (to, tie, control) = (to.clone(), tie.clone(), control.clone());
-                tokio::spawn(async move {
-                    let held = tie.clone();
-                    if let Some(outcome) = tie.hold(control.until_killed(run)).await {
-                        report(&to, vec![(task, token, outcome)]).await;
-                    }
-                    drop(held);
-                });
-                // What was spawned last cannot be taken over by another thread: it goes first, in
-                // case that the next run computes for long.
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-    let ended = line.rest();
-    if !ended.is_empty() {
-        report(&to, ended).await;
-    }
-}
-
-/// Starts one run. Whatever goes wrong is its outcome: a run that is never told of is held for ever.
-fn begin(
-    start: &Start,
-    registry: &Registry,
-    runner: &Runner,
-    cancel: CancellationToken,
-) -> Started {
-    catch_unwind(AssertUnwindSafe(|| try_begin(start, registry, runner, cancel)))
-        .unwrap_or_else(|payload| Started::Ready(Outcome::Failed(panicked(&*payload))))
-}
-
-fn try_begin(
-    start: &Start,
-    registry: &Registry,
-    runner: &Runner,
-    cancel: CancellationToken,
-) -> Started {
-    let Some(definition) = registry.get(&start.template.name) else {
-        let message = format!("this node does not know the task {:?}", start.template.name);
-        let failure = Failure::new(FailureKind::Permanent, message);
-        return Started::Ready(Outcome::Failed(failure));
-    };
-    let options = &start.template.options;
-    let request = RunRequest {
-        id: start.task,
-        token: start.token,
-        attempt: start.attempt,
-        args: start.args.clone(),
-        time_limit: options.time_limit.map(duration),
-        soft_limit: options.soft_limit.map(duration),
-        time_left: start.time_left.map(duration),
-    };
-    runner.start(definition, request, cancel)
-}
-
-async fn report(to: &actix::Addr<Executor>, ended: Vec<(TaskId, Token, Outcome)>) {
-    // Nobody need wait until it was handled, unless there is no room.
-    let told = match to.try_send(RunnersEnded(ended)) {
-        Err(actix::prelude::SendError::Full(message)) => to.send(message).await.is_ok(),
-        told => told.is_ok(),
-    };
-    if !told {
-        // The executor that started them is gone, and its leases with it.
-        debug!("runs ended after their executor");
-    }
-}
-
 impl Actor for Executor {
     type Context = Context<Self>;
 
@@ -400,8 +248,8 @@ impl Drop for Executor {
     fn drop(&mut self) {
         // Nobody hears any more how they end; what does not do so soon is ended by the supervisor,
         // before it builds a successor.
-        for cancel in self.running.values() {
-            cancel.cancel.cancel();
+        for control in self.running.values() {
+            control.cancel.cancel();
         }
         if !self.running.is_empty() {
             warn!(runs = self.running.len(), "runs are given up with their executor");
@@ -528,33 +376,5 @@ impl Handler<Panic> for Executor {
 
     fn handle(&mut self, _: Panic, _: &mut Self::Context) {
         panic!("a bug in the executor");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use umbel_protocol::task::Template;
-
-    use super::*;
-    use crate::work::Ledger;
-
-    #[test]
-    fn a_run_that_cannot_be_begun_has_failed() {
-        let dir = tempfile::tempdir().unwrap();
-        let runner = Runner::new("a", Ledger::open(dir.path()).unwrap());
-        let mut registry = Registry::declared().unwrap();
-        registry.register_blocking("block", |(): ()| Ok::<_, std::io::Error>(())).unwrap();
-        let start = Start {
-            task: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
-            token: Token { term: 1, index: 2, position: 3 },
-            attempt: 1,
-            template: Arc::new(Template::new("block")),
-            args: "null".into(),
-            time_left: None,
-        };
-        // There is no runtime that could have a thread for it.
-        let started = begin(&start, &registry, &runner, CancellationToken::new());
-        let Started::Ready(Outcome::Failed(failure)) = started else { panic!("{started:?}") };
-        assert_eq!(failure.kind, FailureKind::Panicked);
     }
 }

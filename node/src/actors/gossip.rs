@@ -71,7 +71,7 @@ impl Gossip {
     pub(crate) fn new(machine: Membership, clock: Clock, handles: Handles, bell: Bell) -> Self {
         Self {
             machine,
-            clock,
+            clock: clock.clone(),
             handles,
             load: Load::default(),
             for_scheduler: Vec::new(),

@@ -91,7 +91,7 @@ impl Scheduler {
     ) -> Self {
         Self {
             machine,
-            clock,
+            clock: clock.clone(),
             writer,
             handles,
             for_executor: VecDeque::new(),

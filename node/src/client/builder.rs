@@ -10,6 +10,7 @@ use super::courier::{Courier, dial};
 use super::directory::Directory;
 use super::link::Link;
 use super::{Client, ClientError, PATIENCE};
+use crate::clock::Clock;
 use crate::config::HostPort;
 use crate::tls::{Role, TlsFiles};
 
@@ -37,6 +38,7 @@ pub struct ClientBuilder {
     certificate: Option<String>,
     name: Option<String>,
     patience: Option<Duration>,
+    clock: Clock,
 }
 
 impl ClientBuilder {
@@ -73,6 +75,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Makes ids by `clock`.
+    #[cfg(feature = "testing")]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Connects to the first node that answers. Must be called within a tokio runtime.
     ///
     /// # Errors
@@ -92,7 +101,7 @@ impl ClientBuilder {
         let first = dial(self.addresses.clone(), &tls, &name)
             .await
             .map_err(|tried| ClientError::NoNode { tried })?;
-        let directory = Arc::new(Directory::default());
+        let directory = Arc::new(Directory::new(self.clock));
         let (courier, link) = Courier::new(self.addresses, tls, name, Arc::clone(&directory));
         let ended = CancellationToken::new();
         tokio::spawn(ended.clone().run_until_cancelled_owned(courier.run(first)));

@@ -10,7 +10,7 @@ use umbel_protocol::partition::Refusal;
 use umbel_protocol::task::{Batch, InvalidBatch, Row, Template};
 use umbel_protocol::wire::RequestError;
 
-use super::directory::{Directory, now};
+use super::directory::Directory;
 use super::{Client, ClientError};
 use crate::work::Submission;
 
@@ -48,7 +48,7 @@ pub(super) async fn number(
             Some(_) | None => (directory.next_partition(deadline).await?, share),
         };
         turn = Some((partition, left - 1));
-        submission.id = Some(TaskId::new(now(), partition, rand::random()));
+        submission.id = Some(TaskId::new(directory.now(), partition, rand::random()));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
@@ -14,10 +14,12 @@ use umbel_protocol::time::Wall;
 use umbel_protocol::wire::{Answer, RequestError, Welcome};
 
 use super::ClientError;
+use crate::clock::Clock;
 use crate::work::Submission;
 
 /// What is known of the cluster.
 pub(super) struct Directory {
+    clock: Clock,
     known: watch::Sender<Option<Known>>,
     /// Why nothing is known yet.
     refusal: Mutex<Option<RequestError>>,
@@ -43,7 +45,15 @@ struct Known {
 
 impl Default for Directory {
     fn default() -> Self {
+        Self::new(Clock::start())
+    }
+}
+
+impl Directory {
+    /// One that knows nothing yet, and makes ids by `clock`.
+    pub(super) fn new(clock: Clock) -> Self {
         Self {
+            clock,
             known: watch::Sender::new(None),
             refusal: Mutex::default(),
             // Clients begin at different partitions.
@@ -53,9 +63,7 @@ impl Default for Directory {
             outdated: Notify::new(),
         }
     }
-}
 
-impl Directory {
     /// Takes note of what a node said when it was asked.
     pub(super) fn hear(&self, answer: Answer) {
         match answer {
@@ -121,7 +129,7 @@ impl Directory {
     pub(super) async fn new_id(&self, deadline: Instant) -> Result<TaskId, ClientError> {
         self.wait_known(deadline).await?;
         let count = self.singles.fetch_add(1, Ordering::Relaxed);
-        Ok(TaskId::new(now(), self.pick(|len| spread(count, len)), rand::random()))
+        Ok(TaskId::new(self.now(), self.pick(|len| spread(count, len)), rand::random()))
     }
 
     /// An id where the key of the task lives, if it has one.
@@ -136,7 +144,7 @@ impl Directory {
         self.wait_known(deadline).await?;
         let count = self.known.borrow().as_ref().map_or(1, |known| known.count);
         let partition = particulars.partition(&submission.template.name, count);
-        Ok(partition.map(|partition| TaskId::new(now(), partition, rand::random())))
+        Ok(partition.map(|partition| TaskId::new(self.now(), partition, rand::random())))
     }
 
     /// Ids for tasks that are submitted together: in one partition.
@@ -146,7 +154,7 @@ impl Directory {
         deadline: Instant,
     ) -> Result<Vec<TaskId>, ClientError> {
         let partition = self.next_partition(deadline).await?;
-        let now = now();
+        let now = self.now();
         Ok((0..count).map(|_| TaskId::new(now, partition, rand::random())).collect())
     }
 
@@ -158,6 +166,11 @@ impl Directory {
         self.wait_known(deadline).await?;
         let count = self.groups.fetch_add(1, Ordering::Relaxed);
         Ok(self.pick(|len| usize::try_from(count).unwrap_or_default() % len))
+    }
+
+    /// What time it is, by the clock of this client.
+    pub(super) fn now(&self) -> Wall {
+        self.clock.wall()
     }
 
     fn pick(&self, index: impl FnOnce(usize) -> usize) -> PartitionId {
@@ -198,12 +211,6 @@ impl Known {
             .collect();
         Self { node, partitions: owned, count: partitions.max(1), addresses }
     }
-}
-
-/// The system's clock.
-pub(super) fn now() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Wall::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Which of `len` partitions the task number `count` goes to: a few at a time, others after a while.

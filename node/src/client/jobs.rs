@@ -20,7 +20,6 @@ use umbel_protocol::time::Wall;
 use umbel_protocol::wire::{Answer, Ask, RequestError};
 
 use super::{Client, ClientError};
-use crate::clock::wall;
 
 /// Jobs that were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,7 +98,7 @@ impl Client {
     /// There is none, there is no room for its tasks, or nobody answers for it.
     pub async fn run_job(&self, name: &JobName) -> Result<Wall, ClientError> {
         // Made once, so that a try whose answer was lost is recognised.
-        let at = wall();
+        let at = self.inner.directory.now();
         let ask = Ask::RunJob { job: name.clone(), at };
         let mut tries = RUN_TRIES;
         loop {

@@ -11,12 +11,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use umbel_protocol::id::{ClusterId, NodeId, PartitionId, TaskId};
 use umbel_protocol::membership::Liveness;
-use umbel_protocol::task::{Batch, State, View};
+use umbel_protocol::task::{Batch, State, Template, View};
 use umbel_protocol::time::Wall;
 use umbel_protocol::wire::{Answer, Ask, Ending, MemberStatus, Request, Welcome};
 
 use super::local::LocalRequest;
 use super::*;
+use crate::work::Call;
 
 /// Far more than anything here takes, also on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use futures_util::future::maybe_done;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use umbel_protocol::limits::ERROR_BYTES_MAX;
 use umbel_protocol::task::{Failure, Outcome};
 
@@ -25,7 +24,7 @@ use super::context::Context;
 use super::handler::Work;
 use super::limit::Limit;
 use super::middleware::Next;
-use super::run::{Guarded, alongside, ended, reached};
+use super::run::{Guarded, alongside, ended};
 
 /// The run of `context`, with the middleware of its node around what `work` makes: that ends by
 /// itself soon after its time is over or the token of its own context is cancelled.
@@ -51,7 +50,7 @@ pub(super) fn around(
             () = &mut middleware => None,
             asked = &mut asked => asked.ok(),
             () = cancel.cancelled() => None,
-            () = reached(context.deadline) => {
+            () = context.time_over() => {
                 cancel.cancel();
                 return Outcome::Failed(limit.exceeded());
             }
@@ -74,7 +73,7 @@ pub(super) fn around(
                 }
             })
             .await;
-            is_late = !cancel.is_cancelled() && is_over(context.deadline);
+            is_late = !cancel.is_cancelled() && context.is_time_over();
             if is_late {
                 cancel.cancel();
             }
@@ -85,7 +84,7 @@ pub(super) fn around(
             biased;
             () = &mut middleware => {}
             () = cancel.cancelled() => drop(tokio::time::timeout(grace, &mut middleware).await),
-            () = reached(context.deadline) => {
+            () = context.time_over() => {
                 is_late = true;
                 cancel.cancel();
                 drop(tokio::time::timeout(grace, &mut middleware).await);
@@ -100,10 +99,6 @@ pub(super) fn around(
             None => Outcome::Cancelled,
         }
     })
-}
-
-fn is_over(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
 /// `outcome` as one that a handler could have had: middleware may have made it of anything.

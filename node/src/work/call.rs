@@ -74,6 +74,12 @@ impl<R> Call<R> {
         }
     }
 
+    /// A call that nobody can submit.
+    pub(super) fn spoilt(mut self, why: serde_json::Error) -> Self {
+        self.args = Err(why);
+        self
+    }
+
     /// What a client submits.
     ///
     /// # Errors
@@ -184,7 +190,8 @@ impl<R, By> Call<R, By> {
 
     /// Of all tasks of its name with this key, 1 to 256 bytes, there is one at a time: while one has not
     /// ended, whoever submits another gets the handle of that one. See [`unique_scope`](Self::unique_scope)
-    /// and [`unique_policy`](Self::unique_policy) for other ways.
+    /// and [`unique_policy`](Self::unique_policy) for other ways. `#[umbel::task(unique_by = "...")]` makes
+    /// one of arguments for all calls that say none.
     ///
     /// ```
     /// # use umbel::Call;

@@ -30,7 +30,7 @@ use super::excerpt::{Excerpt, fit};
 use super::ledger::{Entry, Ledger, marks};
 use super::limit::Limit;
 use super::process_group;
-use super::run::{alongside, reached};
+use super::run::alongside;
 
 /// The longest `NAME=value` that Linux passes to a program, its final zero included.
 const ENV_BYTES_MAX: usize = 128 * 1024;
@@ -194,7 +194,7 @@ async fn until_ended(child: &mut Child, group: Pid, context: &Context) -> std::i
         tokio::select! {
             biased;
             status = child.wait() => status.map(End::Exited),
-            () = reached(context.deadline) => Ok(End::TimedOut),
+            () = context.time_over() => Ok(End::TimedOut),
             () = context.cancel.cancelled() => Ok(End::Cancelled),
         }
     };

@@ -11,7 +11,6 @@ use umbel_protocol::id::{TaskId, Token};
 
 use super::definition::Definition;
 use super::host::Host;
-use super::run::reached;
 use super::state::State;
 
 /// The run that a handler is part of. A handler takes it before its arguments:
@@ -92,13 +91,13 @@ impl Context {
     /// When its time is over, if it has a limit.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline.map(tokio::time::Instant::into_std)
+        self.deadline.map(|at| self.host.clock.by_others(at))
     }
 
     /// When its soft limit is reached, if it has one: from then on it had better come to its end.
     #[must_use]
     pub fn warned_at(&self) -> Option<Instant> {
-        self.warning.map(tokio::time::Instant::into_std)
+        self.warning.map(|at| self.host.clock.by_others(at))
     }
 
     /// Ends when the soft limit is reached; never, if there is none. A handler that wants to end in good
@@ -124,13 +123,13 @@ impl Context {
     /// }
     /// ```
     pub async fn warned(&self) {
-        reached(self.warning).await;
+        self.host.clock.reached(self.warning).await;
     }
 
     /// Whether the soft limit is reached. Blocking handlers ask this between steps.
     #[must_use]
     pub fn is_warned(&self) -> bool {
-        self.warning.is_some_and(|at| at <= tokio::time::Instant::now())
+        self.warning.is_some_and(|at| at <= self.host.clock.instant())
     }
 
     /// Ends when the run should: it was cancelled, its time is over, or it is no longer waited for.
@@ -143,6 +142,16 @@ impl Context {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
+    }
+
+    /// Ends when the time of the run is over.
+    pub(super) async fn time_over(&self) {
+        self.host.clock.reached(self.deadline).await;
+    }
+
+    /// Whether the time of the run is over.
+    pub(super) fn is_time_over(&self) -> bool {
+        self.deadline.is_some_and(|at| at <= self.host.clock.instant())
     }
 
     /// The same for what is inside of this run: told to end with it, or alone.

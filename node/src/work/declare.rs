@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use umbel_protocol::task::Template;
-use umbel_protocol::time::Span;
 
 use super::definition::{Definition, set_backoff, set_backoff_list};
 use super::from_context::FromContext;
@@ -15,7 +14,12 @@ pub use inventory;
 #[doc(hidden)]
 pub use serde;
 #[doc(hidden)]
-pub use umbel_protocol::task::Template as TaskTemplate;
+pub use umbel_protocol::task::{Template as TaskTemplate, UniquePolicy, UniqueScope};
+#[doc(hidden)]
+pub use umbel_protocol::time::Span;
+
+#[doc(hidden)]
+pub use super::unique_key::Key;
 
 /// A function that `#[umbel::task]` made a task of. The macro implements it for a type that has the
 /// function's name.
@@ -62,6 +66,8 @@ pub struct Settings {
     pub crashes: Option<u16>,
     pub at_most_once: bool,
     pub priority: Option<u8>,
+    pub unique_scope: Option<UniqueScope>,
+    pub unique_policy: Option<UniquePolicy>,
 }
 
 impl Settings {
@@ -86,6 +92,8 @@ impl Settings {
         options.deadline = self.deadline_ms.map(Span::from_millis);
         options.soft_limit = self.soft_limit_ms.map(Span::from_millis);
         options.priority = self.priority;
+        options.unique_scope = self.unique_scope;
+        options.unique_policy = self.unique_policy;
         options.time_limit = self.time_limit_ms.map(Span::from_millis);
         template
     }

@@ -274,7 +274,7 @@ impl fmt::Debug for Definition {
 }
 
 /// `duration` as the protocol counts it, as long as can be told.
-pub(super) fn span(duration: Duration) -> Span {
+pub(crate) fn span(duration: Duration) -> Span {
     Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 

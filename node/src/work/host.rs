@@ -1,5 +1,5 @@
-//! What a node has for all of its runs: its name, the values that they share and the middleware
-//! around them.
+//! What a node has for all of its runs: its name, its clock, the values that they share and the
+//! middleware around them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,13 @@ use std::sync::Arc;
 use super::middleware::{Layer, Middleware};
 use super::registry::Registry;
 use super::state::{Needs, NotGiven, States};
+use crate::clock::Clock;
 
 /// What a node has for all of its runs. Nothing of it changes once the first has begun.
 #[derive(Clone, Default)]
 pub(crate) struct Host {
     pub(super) node: String,
+    pub(super) clock: Clock,
     pub(super) states: States,
     /// The outermost first.
     pub(super) middleware: Vec<Arc<dyn Layer>>,
@@ -21,6 +23,11 @@ impl Host {
     /// Calls the node `name`.
     pub(crate) fn name(&mut self, name: &str) {
         name.clone_into(&mut self.node);
+    }
+
+    /// Has it take the time from `clock`.
+    pub(crate) fn clock(&mut self, clock: Clock) {
+        self.clock = clock;
     }
 
     /// Gives it a value.

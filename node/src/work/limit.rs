@@ -34,14 +34,14 @@ impl Limit {
         Self { hard, soft }
     }
 
-    /// When a run is ended that begins now. A limit beyond what the clock can tell is none.
-    pub(super) fn end(&self) -> Option<Instant> {
-        self.hard.and_then(|(span, _)| Instant::now().checked_add(span))
+    /// When a run is ended that begins `now`. A limit beyond what the clock can tell is none.
+    pub(super) fn end(&self, now: Instant) -> Option<Instant> {
+        self.hard.and_then(|(span, _)| now.checked_add(span))
     }
 
-    /// When a run is told that begins now.
-    pub(super) fn warning(&self) -> Option<Instant> {
-        self.soft.and_then(|soft| Instant::now().checked_add(soft))
+    /// When a run is told that begins `now`.
+    pub(super) fn warning(&self, now: Instant) -> Option<Instant> {
+        self.soft.and_then(|soft| now.checked_add(soft))
     }
 
     /// The failure of a run that was ended by it.
@@ -72,7 +72,9 @@ mod tests {
         assert_eq!(ended_by(Some(short), Some(long)), FailureKind::TimedOut);
         assert_eq!(ended_by(Some(long), Some(short)), FailureKind::Deadline);
         assert_eq!(ended_by(None, Some(short)), FailureKind::Deadline);
-        assert_eq!(Limit::default().end(), None);
-        assert_eq!(Limit::new(Some(Duration::MAX), None, Some(Duration::MAX)).end(), None);
+        let now = Instant::now();
+        assert_eq!(Limit::default().end(now), None);
+        let endless = Limit::new(Some(Duration::MAX), None, Some(Duration::MAX));
+        assert_eq!((endless.end(now), endless.warning(now)), (None, None));
     }
 }

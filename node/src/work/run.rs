@@ -13,7 +13,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, CatchUnwind};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::{TaskId, Token};
 use umbel_protocol::task::{Failure, FailureKind, Outcome};
@@ -153,14 +152,15 @@ impl Runner {
             request.time_left,
             request.soft_limit.or_else(|| definition.default_soft_limit()),
         );
+        let now = self.host.clock.instant();
         let context = Context {
             id: request.id,
             token: request.token,
             attempt: request.attempt,
             definition: Arc::clone(definition),
             host: Arc::clone(&self.host),
-            deadline: limit.end(),
-            warning: limit.warning(),
+            deadline: limit.end(now),
+            warning: limit.warning(now),
             cancel,
         };
         let args = if request.args.is_empty() { Bytes::from_static(b"null") } else { request.args };
@@ -300,7 +300,7 @@ fn supervise(
         let outcome = tokio::select! {
             biased;
             outcome = &mut work => ended(outcome, &context.cancel),
-            () = reached(context.deadline) => {
+            () = context.time_over() => {
                 context.cancel.cancel();
                 Outcome::Failed(limit.exceeded())
             }
@@ -329,14 +329,6 @@ pub(super) fn ended(outcome: Outcome, cancel: &CancellationToken) -> Outcome {
         | Outcome::Failed(_)
         | Outcome::Snoozed { .. }
         | Outcome::Succeeded(_) => outcome,
-    }
-}
-
-/// Ends at `deadline`, if there is one.
-pub(super) async fn reached(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }
 

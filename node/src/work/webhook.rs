@@ -146,7 +146,8 @@ impl Webhook {
         if let Some(closed) = reach::written(&self.url).filter(|_| !self.allow_private) {
             return Err(refused(context, &closed));
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = context.host.clock.system_time();
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let timestamp = now.as_secs().to_string();
         let mut request = clients
             .client(self.allow_private)
@@ -166,7 +167,7 @@ impl Webhook {
         })?;
         let status = response.status();
         if !status.is_success() {
-            return Err(refusal(&mut response).await);
+            return Err(refusal(&mut response, context.host.clock.system_time()).await);
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
@@ -235,9 +236,9 @@ fn kind(status: StatusCode) -> FailureKind {
 
 /// What an answer that is no success amounts to: its message quotes the beginning of what the server
 /// said, its detail has as much of it as may be kept.
-async fn refusal(response: &mut reqwest::Response) -> Outcome {
+async fn refusal(response: &mut reqwest::Response, now: SystemTime) -> Outcome {
     let status = response.status();
-    let pause = retry_after(response.headers(), SystemTime::now());
+    let pause = retry_after(response.headers(), now);
     let mut said = Vec::new();
     while said.len() < DETAIL_BYTES_MAX
         && let Ok(Some(chunk)) = response.chunk().await
