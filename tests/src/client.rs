@@ -165,7 +165,8 @@ impl World {
                 log.not_before = at.map(true_time);
                 log.drops = script.manner == Manner::Drops || is_unique;
                 let particulars =
-                    Particulars { not_before: at, unique_key: key, fairness_key }.boxed();
+                    Particulars { not_before: at, unique_key: key, fairness_key, metadata: None }
+                        .boxed();
                 batch.rows.push(Row { particulars, ..Row::new(id, template, script.to_args()) });
                 marks.push(script.mark);
             }
@@ -245,7 +246,7 @@ impl World {
                 Ask::Cancel { task }
             }
             Kind::Job(ask) => *ask,
-            Kind::List => Ask::List { state: None, queue: None, limit: 100 },
+            Kind::List => Ask::List { state: None, queue: None, limit: 100, labels: Labels::NONE },
             Kind::Show(task) => Ask::Show { task },
             Kind::Submit(Submission { batch, marks, wait, .. }) => {
                 for mark in marks {

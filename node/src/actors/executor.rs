@@ -509,6 +509,7 @@ mod tests {
             template: Arc::new(Template::new("block")),
             args: "null".into(),
             time_left: None,
+            metadata: None,
         };
         // There is no runtime that could have a thread for it.
         let started = begin(&start, &registry, &runner, CancellationToken::new());

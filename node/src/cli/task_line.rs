@@ -277,6 +277,8 @@ mod tests {
             submitted_at: at(1_700_000_000_001),
             not_before: None,
             left_out: false,
+            metadata: None,
+            args: None,
             finished_at: Some(at(1_700_000_001_005)),
         }
     }

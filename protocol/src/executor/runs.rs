@@ -48,7 +48,8 @@ impl Executor {
         let templates: Vec<Arc<Template>> = templates.into_iter().map(Arc::new).collect();
         let mut never = Vec::new();
         for dispatch in dispatches {
-            let Dispatch { task, token, attempt, template, args, term, time_left } = dispatch;
+            let Dispatch { task, token, attempt, template, args, term, time_left, metadata } =
+                dispatch;
             let key = (task, token);
             let fence = self.fences.get(&task.partition()).copied().unwrap_or(0);
             let entry = match self.runs.entry(key) {
@@ -85,7 +86,8 @@ impl Executor {
             }
             entry.insert(Run { owner: from, dispatcher: from, pool: *pool, repeats: 0, end: None });
             let template = Arc::clone(template);
-            let start = Effect::Start(Start { task, token, attempt, template, args, time_left });
+            let start = Start { task, token, attempt, template, args, time_left, metadata };
+            let start = Effect::Start(start);
             if sabotage::has(Defect::DoubleStart) {
                 effects.push(start.clone());
             }

@@ -1,6 +1,6 @@
 //! How a task is treated: all that can be asked for, with its limits.
 
-use super::{InvalidBatch, UniquePolicy, UniqueScope};
+use super::{InvalidBatch, UniquePolicy, UniqueScope, redact};
 use crate::limits::{
     ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
     CRASHES_ALLOWED_MAX, CRASHES_MAX, DELAY_MAX,
@@ -51,6 +51,13 @@ pub struct Options {
     pub unique_scope: Option<UniqueScope>,
     /// What becomes of it while another with its key is there; [`UniquePolicy::Existing`] unless said.
     pub unique_policy: Option<UniquePolicy>,
+    /// The names of arguments that are [never shown](super::redacted); 1 to [`REDACT_MAX`] of at most
+    /// [`REDACT_NAME_BYTES_MAX`] bytes. What the task's declaration hides is hidden as well, whatever is
+    /// said here. They reach the handler as they are.
+    ///
+    /// [`REDACT_MAX`]: crate::limits::REDACT_MAX
+    /// [`REDACT_NAME_BYTES_MAX`]: crate::limits::REDACT_NAME_BYTES_MAX
+    pub redact: Option<Vec<Box<str>>>,
 }
 
 grown!(Options {
@@ -64,6 +71,7 @@ grown!(Options {
     at_most_once = None,
     unique_scope = None,
     unique_policy = None,
+    redact = None,
 });
 
 impl Options {
@@ -107,6 +115,12 @@ impl Options {
     #[must_use]
     pub fn unique_policy(&self) -> UniquePolicy {
         self.unique_policy.unwrap_or_default()
+    }
+
+    /// The names of arguments that are never shown.
+    #[must_use]
+    pub fn redact(&self) -> &[Box<str>] {
+        self.redact.as_deref().unwrap_or_default()
     }
 
     /// Pause before the first retry.
@@ -158,8 +172,8 @@ impl Options {
 
     /// No fewer bytes than they take on the wire and in the log, with every integer at its longest.
     #[must_use]
-    pub const fn weight(&self) -> usize {
-        let mut late = 8;
+    pub fn weight(&self) -> usize {
+        let mut late = 9;
         late += if self.expires.is_some() { 9 } else { 0 };
         late += if self.deadline.is_some() { 9 } else { 0 };
         late += if self.soft_limit.is_some() { 9 } else { 0 };
@@ -171,11 +185,12 @@ impl Options {
     }
 
     /// What of them takes memory of its own.
-    pub(super) const fn list_weight(&self) -> usize {
-        match &self.backoff_list {
-            Some(list) => 9 * (1 + list.len()),
-            None => 0,
-        }
+    pub(super) fn list_weight(&self) -> usize {
+        let pauses = self.backoff_list.as_ref().map_or(0, |list| 9 * (1 + list.len()));
+        let redact = self.redact.as_ref().map_or(0, |names| {
+            9 + names.iter().map(|name| REDACT_NAME_WEIGHT + name.len()).sum::<usize>()
+        });
+        pauses + redact
     }
 
     /// Refuses what no task can be treated by.
@@ -208,6 +223,7 @@ impl Options {
             let shortest = Span::from_millis(1);
             in_range("unique_for", &(shortest..=DELAY_MAX), span, "1 ms to 366 days")?;
         }
+        self.redact.as_deref().map_or(Ok(()), redact::check)?;
         self.check_backoff_list()?;
         self.check_conflicts()
     }
@@ -252,6 +268,10 @@ impl Options {
         Ok(())
     }
 }
+
+/// A name of an argument that is not shown, without its text: what points to it, and its length. Part of
+/// the log's meaning, as [`limits`](crate::limits) explains.
+const REDACT_NAME_WEIGHT: usize = 32;
 
 fn in_range<T: PartialOrd>(
     what: &str,

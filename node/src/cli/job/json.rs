@@ -394,6 +394,7 @@ mod tests {
             counts: JobCounts { fired: 1, ..JobCounts::default() },
             history: TickHistory::default(),
             last_alert: None,
+            redact: Vec::new(),
         };
         assert_eq!(
             serde_json::to_string(&JobJson::of_view(&view, &Names::default(), &places)).unwrap(),

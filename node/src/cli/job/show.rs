@@ -219,6 +219,7 @@ mod tests {
             counts: JobCounts { failed: 1_200, failures_in_row: 3, ..JobCounts::default() },
             history: TickHistory::default(),
             last_alert: None,
+            redact: Vec::new(),
         };
         let shown = for_people(&view, now, &Names::default());
         for line in [
