@@ -26,6 +26,7 @@ mod directory;
 mod error;
 mod exchange;
 mod handle;
+mod inherit;
 mod jobs;
 mod link;
 pub mod local;
@@ -44,9 +45,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use umbel_protocol::id::{NodeId, TaskId};
+use umbel_protocol::job::Labels;
 use umbel_protocol::limits::LIST_MAX;
 use umbel_protocol::partition::Refusal;
-use umbel_protocol::task::{Batch, Options, State, Template, View};
+use umbel_protocol::task::{Batch, Metadata, Options, State, Template, View};
 use umbel_protocol::wire::{Answer, Ask, Ending, MemberStatus, Reloaded, Status, Welcome};
 
 pub use self::builder::ClientBuilder;
@@ -64,6 +66,8 @@ use crate::work::{Call, Submission};
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// What tasks take over that do not say it themselves.
+    passed_on: Option<Arc<Metadata>>,
 }
 
 struct Inner {
@@ -81,6 +85,8 @@ pub struct Filter {
     pub state: Option<State>,
     /// Only those of this queue.
     pub queue: Option<String>,
+    /// Only those that have all of these labels.
+    pub labels: Labels,
     /// At most so many, the newest.
     pub limit: u32,
 }
@@ -99,7 +105,7 @@ pub struct Listing {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { state: None, queue: None, limit: LIST_DEFAULT }
+        Self { state: None, queue: None, labels: Labels::NONE, limit: LIST_DEFAULT }
     }
 }
 
@@ -143,6 +149,7 @@ impl Client {
                 limits: Limits::default(),
                 _guard: guard,
             }),
+            passed_on: None,
         }
     }
 
@@ -286,8 +293,9 @@ impl Client {
     /// As [`Client::submit_batch`], for tasks whose results have no type here.
     pub async fn submit_all(
         &self,
-        submissions: Vec<Submission>,
+        mut submissions: Vec<Submission>,
     ) -> Vec<Result<TaskId, ClientError>> {
+        submissions.iter_mut().for_each(|submission| self.pass_on(submission));
         let mut answers: Vec<_> = submissions.iter().map(|_| Err(ClientError::Closed)).collect();
         let cuts = match bulk::cut(&self.inner.directory, submissions, self.deadline()).await {
             Ok(cuts) => cuts,
@@ -387,9 +395,12 @@ impl Client {
     /// Nobody answers.
     pub async fn list(&self, filter: Filter) -> Result<Listing, ClientError> {
         let limit = filter.limit.min(u32::try_from(LIST_MAX).unwrap_or(u32::MAX));
-        let ask = Ask::List { state: filter.state, queue: filter.queue, limit };
+        let Filter { state, queue, labels, .. } = filter;
+        let ask = Ask::List { state, queue, limit, labels: labels.clone() };
         match self.exchange().one(&ask, self.within()).await? {
-            Answer::Tasks { tasks, partitions_missing } => {
+            Answer::Tasks { mut tasks, partitions_missing } => {
+                // A node of an older version does not know that labels were asked for.
+                tasks.retain(|view| view.has_labels(&labels));
                 Ok(Listing { tasks, partitions_missing })
             }
             other => Err(ClientError::unexpected(&other)),
@@ -478,7 +489,11 @@ impl Client {
         }
     }
 
-    async fn batch_of_one(&self, submission: Submission) -> Result<(TaskId, Batch), ClientError> {
+    async fn batch_of_one(
+        &self,
+        mut submission: Submission,
+    ) -> Result<(TaskId, Batch), ClientError> {
+        self.pass_on(&mut submission);
         let id = match submission.id {
             Some(id) => id,
             None => {

@@ -52,7 +52,8 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
     // As written here, so that an argument may have the same name.
     let client = Ident::new("client", Span::mixed_site());
     let Travel { item, kind, value, take } = travel(&names, &kinds);
-    let template = template(options, &work);
+    let redact: Vec<_> = options.redact.iter().chain(&signature.redact).collect();
+    let template = template(options, &redact, &work);
     let handler = handler(function, signature, &kind, &take);
     let from = if options.blocking { "from_blocking" } else { "from_async" };
     let from = Ident::new(from, Span::call_site());
@@ -75,7 +76,7 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
                 /// This task, submitted by the client when it is awaited.
                 #[allow(dead_code, clippy::too_many_arguments)]
                 #vis fn submit<'client>(
-                    #client: &'client ::umbel::Client,
+                    #client: &'client (impl ::core::convert::AsRef<::umbel::Client> + ?Sized),
                     #(#names: #kinds),*
                 ) -> ::umbel::client::Submit<'client, #output> {
                     ::umbel::client::Submit::new(#client, Self::call(#(#names),*))
@@ -84,7 +85,7 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
                 /// This task, submitted by the client and waited for when it is awaited.
                 #[allow(dead_code, clippy::too_many_arguments)]
                 #vis fn run<'client>(
-                    #client: &'client ::umbel::Client,
+                    #client: &'client (impl ::core::convert::AsRef<::umbel::Client> + ?Sized),
                     #(#names: #kinds),*
                 ) -> ::umbel::client::Run<'client, #output> {
                     ::umbel::client::Run::new(#client, Self::call(#(#names),*))
@@ -152,7 +153,7 @@ fn travel(names: &[&Ident], kinds: &[&Type]) -> Travel {
     }
 }
 
-fn template(options: &Options, work: &TokenStream) -> TokenStream {
+fn template(options: &Options, redact: &[&String], work: &TokenStream) -> TokenStream {
     let queue = given(options.queue.as_ref());
     let attempts = given(options.attempts);
     let backoff_ms = given(options.backoff_ms);
@@ -178,6 +179,7 @@ fn template(options: &Options, work: &TokenStream) -> TokenStream {
             crashes: #crashes,
             at_most_once: #at_most_once,
             priority: #priority,
+            redact: &[#(#redact),*],
         }
         .template(<Self as #work::Task>::NAME)
     }

@@ -324,6 +324,8 @@ fn try_begin(
         time_limit: options.time_limit.map(duration),
         soft_limit: options.soft_limit.map(duration),
         time_left: start.time_left.map(duration),
+        metadata: start.metadata.clone(),
+        redacts: options.redact.is_some(),
     };
     runner.start(definition, request, cancel)
 }

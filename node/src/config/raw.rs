@@ -120,6 +120,8 @@ pub(super) struct RawOptions {
     pub(super) unique_until: Option<Text>,
     pub(super) if_exists: Option<Text>,
     pub(super) priority: Option<Spanned<i64>>,
+    /// Only of a task and a job.
+    pub(super) redact: Option<Spanned<Vec<Text>>>,
 }
 
 #[derive(Debug)]
@@ -277,6 +279,7 @@ impl RawOptions {
             deadline: reader.text("deadline"),
             crashes: reader.integer("crashes"),
             at_most_once: reader.boolean("at_most_once"),
+            redact: reader.texts("redact"),
             ..Self::read(reader)
         }
     }

@@ -21,7 +21,7 @@ use super::definitions::add_configured;
 use super::profile::profile;
 use super::reload::Reloader;
 use super::runtime::OwnRuntime;
-use super::{Node, StartError};
+use super::{Node, StartError, connector};
 use crate::actors::{Handles, Post, RELOADS_MAX, Repertoire, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, HostPort};
@@ -333,6 +333,8 @@ impl NodeBuilder {
             }),
             reloads,
         };
+        // Runs submit their children to the node that runs them.
+        host.connect(connector(&handles));
         let own_seed = advertised.to_string();
         let join_as = Join {
             node: data_dir.node(),

@@ -62,6 +62,7 @@ pub struct Settings {
     pub crashes: Option<u16>,
     pub at_most_once: bool,
     pub priority: Option<u8>,
+    pub redact: &'static [&'static str],
 }
 
 impl Settings {
@@ -86,6 +87,9 @@ impl Settings {
         options.deadline = self.deadline_ms.map(Span::from_millis);
         options.soft_limit = self.soft_limit_ms.map(Span::from_millis);
         options.priority = self.priority;
+        if !self.redact.is_empty() {
+            options.redact = Some(self.redact.iter().map(|name| (*name).into()).collect());
+        }
         options.time_limit = self.time_limit_ms.map(Span::from_millis);
         template
     }

@@ -60,6 +60,8 @@ fn request(args: &str) -> RunRequest {
         time_limit: None,
         soft_limit: None,
         time_left: None,
+        metadata: None,
+        redacts: false,
     }
 }
 

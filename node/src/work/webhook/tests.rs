@@ -84,6 +84,8 @@ async fn run_by(
         time_limit: None,
         soft_limit: None,
         time_left: None,
+        metadata: None,
+        redacts: false,
     };
     let definition = Arc::new(Definition::webhook("hook", spec).unwrap());
     runner.run(&definition, request, cancel).await

@@ -1,0 +1,42 @@
+//! Clients of running handlers: what they submit takes over what is said of the task that runs.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use umbel_protocol::task::{Metadata, Particulars};
+
+use super::directory::Directory;
+use super::link::Link;
+use super::{Client, PATIENCE};
+use crate::work::Submission;
+
+impl Client {
+    /// The same, whose submissions take over what `passed_on` says and they do not.
+    pub(crate) fn passing_on(&self, passed_on: Metadata) -> Self {
+        Self { inner: Arc::clone(&self.inner), passed_on: Some(Arc::new(passed_on)) }
+    }
+
+    /// A client of a node that has stopped: there is none.
+    pub(crate) fn of_nobody() -> Self {
+        let (requests, _) = mpsc::channel(1);
+        let guard = CancellationToken::new().drop_guard();
+        Self::new(Link::Local(requests), Arc::new(Directory::default()), PATIENCE, guard)
+    }
+
+    /// Adds to `submission` what it takes over.
+    pub(super) fn pass_on(&self, submission: &mut Submission) {
+        let Some(passed_on) = &self.passed_on else {
+            return;
+        };
+        let particulars = submission.particulars.take().map_or(Particulars::NONE, |said| *said);
+        let own = particulars.metadata.as_deref().cloned().unwrap_or_default();
+        submission.particulars = particulars.with_metadata(own.or(passed_on)).boxed();
+    }
+}
+
+impl AsRef<Self> for Client {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
