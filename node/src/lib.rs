@@ -115,7 +115,9 @@ pub use umbel_macros::task;
 /// What nodes decide, and the types that programs and nodes tell each other.
 pub use umbel_protocol as protocol;
 pub use umbel_protocol::id::TaskId;
-pub use umbel_protocol::task::{Options, State as TaskState, UniquePolicy, UniqueScope, View};
+pub use umbel_protocol::task::{
+    Options, State as TaskState, Trace, UniquePolicy, UniqueScope, View,
+};
 
 pub use self::client::{Client, ClientError, Handle, TaskFailed};
 pub use self::node::{Node, NodeBuilder};

@@ -301,7 +301,9 @@ impl<R, By> Call<R, By> {
     }
 
     fn note(&mut self, said: Result<(), InvalidBatch>) {
-        self.invalid = self.invalid.take().or(said.err());
+        if let (None, Err(invalid)) = (&self.invalid, said) {
+            self.invalid = Some(invalid);
+        }
     }
 
     /// The id, which is also the idempotency key. The client draws one if none is set.

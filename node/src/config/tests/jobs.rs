@@ -123,6 +123,7 @@ fn every_key_is_heard() {
             on_recovery: true,
             on_missed: true,
         }),
+        metadata: None,
     };
     let job = only(text);
     assert_eq!(job.job, expected);
