@@ -48,6 +48,8 @@ pub struct TaskLog {
     pub expires: bool,
     /// Whether a run of it may end it as cancelled, as there is nothing to be done.
     pub drops: bool,
+    /// Whether it was submitted with a label that carries its mark.
+    pub is_labelled: bool,
     /// When it may start at the earliest, if that was said.
     pub not_before: Option<u64>,
     /// When a client was last shown it: whether it had ended, and how many of its runs.

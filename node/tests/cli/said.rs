@@ -6,7 +6,7 @@ use crate::cluster::{Node, pipe};
 use crate::program::{Program, Ran};
 
 const SECRET: &str = "hunter2-never-printed";
-const TASKS: &str = "[tasks.login]\ncommand = [\"sh\", \"-c\", \"echo ${#1}\", \"-\", \"{password}\"]\n\
+const TASKS: &str = "[tasks.login]\ncommand = [\"sh\", \"-c\", \"echo ${{#1}}\", \"-\", \"{password}\"]\n\
                      redact = [\"password\"]\n\
                      [tasks.said]\nshell = true\n\
                      command = 'echo \"$UMBEL_DISPLAY_NAME $UMBEL_TASK_LABELS $UMBEL_HEADER_LOCALE\"'\n\
