@@ -56,6 +56,7 @@ use self::directory::Directory;
 pub use self::error::{ClientError, TaskFailed, Tried};
 use self::exchange::{Exchange, Limits, Until};
 pub use self::handle::Handle;
+pub use self::inherit::AsClient;
 pub use self::jobs::JobListing;
 use self::link::Link;
 use self::local::LocalRequest;

@@ -103,8 +103,11 @@ async fn node(tasks: &str) -> (Node, TempDir) {
     (node, dir)
 }
 
-/// A web service that takes `count` requests; the head and the body of each.
-fn service(count: usize) -> (String, Receiver<(BTreeMap<String, String>, Value)>) {
+/// The head and the body of a request.
+type Posted = (BTreeMap<String, String>, Value);
+
+/// A web service that takes `count` requests, and what it was sent.
+fn service(count: usize) -> (String, Receiver<Posted>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/hook", listener.local_addr().expect("it is bound"));
     let (told, sent) = channel();

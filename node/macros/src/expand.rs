@@ -76,7 +76,7 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
                 /// This task, submitted by the client when it is awaited.
                 #[allow(dead_code, clippy::too_many_arguments)]
                 #vis fn submit<'client>(
-                    #client: &'client (impl ::core::convert::AsRef<::umbel::Client> + ?Sized),
+                    #client: &'client (impl ::umbel::client::AsClient + ?Sized),
                     #(#names: #kinds),*
                 ) -> ::umbel::client::Submit<'client, #output> {
                     ::umbel::client::Submit::new(#client, Self::call(#(#names),*))
@@ -85,7 +85,7 @@ fn declare(function: &ItemFn, options: &Options, signature: &Signature) -> Token
                 /// This task, submitted by the client and waited for when it is awaited.
                 #[allow(dead_code, clippy::too_many_arguments)]
                 #vis fn run<'client>(
-                    #client: &'client (impl ::core::convert::AsRef<::umbel::Client> + ?Sized),
+                    #client: &'client (impl ::umbel::client::AsClient + ?Sized),
                     #(#names: #kinds),*
                 ) -> ::umbel::client::Run<'client, #output> {
                     ::umbel::client::Run::new(#client, Self::call(#(#names),*))

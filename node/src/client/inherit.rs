@@ -1,5 +1,6 @@
-//! Clients of running handlers: what they submit takes over what is said of the task that runs.
+//! Who submits tasks, and what those take over that are submitted from within a run.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -11,7 +12,7 @@ use umbel_protocol::wire::{Answer, Welcome};
 use super::directory::Directory;
 use super::link::Link;
 use super::{Client, PATIENCE};
-use crate::work::Submission;
+use crate::work::{Context, Submission};
 
 impl Client {
     /// The same, whose submissions take over what `passed_on` says and they do not.
@@ -46,8 +47,31 @@ impl Client {
     }
 }
 
-impl AsRef<Self> for Client {
-    fn as_ref(&self) -> &Self {
+/// Who can submit tasks: a [`Client`], the [`Context`] of a run, whose children they are then, and whatever
+/// points to either, as an `Arc` or the state of a web framework does.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot submit tasks",
+    note = "a task is submitted by a `Client`, by the `Context` of a run, or by what points to either"
+)]
+pub trait AsClient {
+    /// The client that submits them.
+    fn as_client(&self) -> &Client;
+}
+
+impl AsClient for Client {
+    fn as_client(&self) -> &Client {
         self
+    }
+}
+
+impl AsClient for Context {
+    fn as_client(&self) -> &Client {
+        self.client()
+    }
+}
+
+impl<T: Deref<Target: AsClient> + ?Sized> AsClient for T {
+    fn as_client(&self) -> &Client {
+        (**self).as_client()
     }
 }

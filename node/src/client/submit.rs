@@ -10,7 +10,7 @@
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
-use super::{Client, ClientError, Handle, TaskFailed};
+use super::{AsClient, Client, ClientError, Handle, TaskFailed};
 use crate::work::Call;
 
 /// A task that is submitted by the client it was made with, once it is awaited: then it is on the disks
@@ -66,16 +66,16 @@ pub struct Running<'a>(&'a Client);
 impl<'a, R> Submit<'a, R> {
     /// `call`, to be submitted by `client`: a [`Client`], or the [`Context`](crate::Context) of a run, whose
     /// child it is then.
-    pub fn new(client: &'a (impl AsRef<Client> + ?Sized), call: Call<R>) -> Self {
-        call.by(Submitting(client.as_ref())).0
+    pub fn new(client: &'a (impl AsClient + ?Sized), call: Call<R>) -> Self {
+        call.by(Submitting(client.as_client())).0
     }
 }
 
 impl<'a, R> Run<'a, R> {
     /// `call`, to be submitted by `client` and waited for: a [`Client`], or the
     /// [`Context`](crate::Context) of a run, whose child it is then.
-    pub fn new(client: &'a (impl AsRef<Client> + ?Sized), call: Call<R>) -> Self {
-        call.by(Running(client.as_ref())).0
+    pub fn new(client: &'a (impl AsClient + ?Sized), call: Call<R>) -> Self {
+        call.by(Running(client.as_client())).0
     }
 }
 

@@ -65,12 +65,6 @@ impl<T> Deref for State<T> {
     }
 }
 
-impl<T> AsRef<T> for State<T> {
-    fn as_ref(&self) -> &T {
-        &self.0
-    }
-}
-
 impl<T> Clone for State<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))

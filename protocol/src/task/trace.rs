@@ -286,7 +286,7 @@ mod tests {
             Trace { span_id: 0, ..trace.clone() },
             Trace { state: Some("a".into()), ..trace.clone() },
             Trace { state: Some("".into()), ..trace.clone() },
-            Trace { state: Some(" a=1".into()), ..trace.clone() },
+            Trace { state: Some(" a=1".into()), ..trace },
         ] {
             assert!(wrong.check().is_err(), "{wrong:?}");
         }

@@ -112,9 +112,3 @@ impl Context {
         self.said.as_ref().map(|said| &*said.metadata)
     }
 }
-
-impl AsRef<Client> for Context {
-    fn as_ref(&self) -> &Client {
-        self.client()
-    }
-}
