@@ -10,6 +10,7 @@ use super::super::{ConfiguredJob, jobs_hash};
 use super::{Config, Program, Work, parse};
 
 mod refusals;
+mod said;
 mod values;
 mod warnings;
 
