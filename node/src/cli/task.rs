@@ -25,7 +25,7 @@ use crate::client::{Client, Filter, Listing};
 pub(super) enum TaskCommand {
     /// Show all that is known of a task
     ///
-    /// Arguments that are not to be shown are told as "[redacted]".
+    /// In place of arguments that are never to be shown it says so.
     ///
     /// With --json, "result" is what it returned. Of a task that is dead it is what the failure left:
     /// of a command exit_code (or signal), stdout and stderr, of a webhook status and body.
