@@ -93,6 +93,8 @@ pub enum Defect {
     LoseAlert,
     /// What has happened to a job is counted, and not to be told: `alerts_are_told`.
     LoseNotice,
+    /// An executor is not told what is said of a task: `said_as_it_was`.
+    LoseSaid,
     /// A tick is neither fired nor missed: `jobs_are_fired`.
     LoseTick,
     /// Executors that are asked what they hold say: nothing. `every_task_ends`, `leased_runs_only`,
@@ -125,7 +127,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -159,6 +161,7 @@ impl Defect {
         Self::LocalTime,
         Self::LoseAlert,
         Self::LoseNotice,
+        Self::LoseSaid,
         Self::LoseTick,
         Self::LostHolds,
         Self::MuteRelays,

@@ -219,7 +219,7 @@ impl Scheduler {
             args: record.args.clone(),
             term,
             time_left,
-            metadata: record.metadata().cloned(),
+            metadata: record.metadata().filter(|_| !sabotage::has(Defect::LoseSaid)).cloned(),
         };
         let template = std::sync::Arc::clone(&record.template);
         self.outbox.dispatch(lessee, &template, dispatch);
