@@ -26,6 +26,7 @@ mod directory;
 mod error;
 mod exchange;
 mod handle;
+mod inherit;
 mod jobs;
 mod link;
 pub mod local;
@@ -43,6 +44,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use umbel_protocol::task::Metadata;
 use umbel_protocol::wire::{Answer, Ask};
 
 pub use self::builder::ClientBuilder;
@@ -50,6 +52,7 @@ use self::directory::Directory;
 pub use self::error::{ClientError, TaskFailed, Tried};
 use self::exchange::{Exchange, Limits, Until};
 pub use self::handle::Handle;
+pub use self::inherit::AsClient;
 pub use self::jobs::JobListing;
 use self::link::Link;
 use self::local::LocalRequest;
@@ -61,6 +64,8 @@ use crate::clock::Clock;
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// What tasks take over that do not say it themselves.
+    passed_on: Option<Arc<Metadata>>,
 }
 
 struct Inner {
@@ -116,6 +121,7 @@ impl Client {
                 limits: Limits::default(),
                 _guard: guard,
             }),
+            passed_on: None,
         }
     }
 

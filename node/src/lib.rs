@@ -63,6 +63,14 @@
 //! Before the `.await` stands what is said of it, as `.queue(..)`, `.at(..)`, `.attempts(..)`: all that
 //! [`Call`] has. What is not said is as the function's attribute has it.
 //!
+//! # What is said of a task
+//!
+//! Besides how it is treated: [labels](Call::label), by which people find it, [headers](Call::header), which
+//! its handler is handed, a [display name](Call::display_name), and the [trace](Call::traceparent) that it is
+//! part of. Its [`Context`] tells them. A handler that submits with that context in place of a client makes the
+//! task its child, which takes over labels, headers and trace: see [`Context::client`]. Arguments that nobody
+//! is to see are marked with `#[redact]`, or named by [`Call::redact`].
+//!
 //! # Where to begin
 //!
 //! - A service that does the work, or some of it, embeds a [`Node`]: [`Node::builder`] sets it up,
@@ -120,7 +128,7 @@ pub use umbel_macros::task;
 pub use umbel_protocol as protocol;
 pub use umbel_protocol::id::TaskId;
 pub use umbel_protocol::task::{
-    InvalidRate, Options, Rate, State as TaskState, UniquePolicy, UniqueScope, View,
+    InvalidRate, Options, Rate, State as TaskState, Trace, UniquePolicy, UniqueScope, View,
 };
 
 pub use self::client::{Client, ClientError, Handle, TaskFailed};

@@ -314,20 +314,7 @@ impl Node {
     /// A client of this very node, without a network.
     #[must_use]
     pub fn client(&self) -> Client {
-        let (requests, mut inbox) = mpsc::channel::<LocalRequest>(LOCAL_REQUESTS_MAX);
-        let scheduler = self.handles.scheduler.clone();
-        let stopping = self.handles.stopping.clone();
-        // Beside the caller: what it asks goes from its thread to the scheduler's.
-        self.handles.tasks.spawn(async move {
-            let pump = async {
-                while let Some(LocalRequest { request, answers }) = inbox.recv().await {
-                    scheduler.deliver(Ask { request, answers }).await;
-                }
-            };
-            // Cancelled or done, there is nothing to tell.
-            let _ = stopping.run_until_cancelled(pump).await;
-        });
-        Client::local_by(requests, self.handles.transport.clock().clone())
+        connector(&self.handles)()
     }
 
     #[cfg(any(test, feature = "testing"))]
@@ -420,6 +407,28 @@ impl Node {
             // Nobody is left to whom anything could be delivered.
             handles.stopping.cancel();
         });
+    }
+}
+
+/// Makes clients of the node that has these `handles`, without a network. It keeps no more of the node
+/// than they need: runs may keep it for longer than the node lives.
+fn connector(handles: &Handles) -> impl Fn() -> Client + Send + Sync + 'static {
+    let (scheduler, stopping) = (handles.scheduler.clone(), handles.stopping.clone());
+    let (tasks, clock) = (handles.tasks.clone(), handles.transport.clock().clone());
+    move || {
+        let (requests, mut inbox) = mpsc::channel::<LocalRequest>(LOCAL_REQUESTS_MAX);
+        let (scheduler, stopping) = (scheduler.clone(), stopping.clone());
+        // Beside the caller: what it asks goes from its thread to the scheduler's.
+        tasks.spawn(async move {
+            let pump = async {
+                while let Some(LocalRequest { request, answers }) = inbox.recv().await {
+                    scheduler.deliver(Ask { request, answers }).await;
+                }
+            };
+            // Cancelled or done, there is nothing to tell.
+            let _ = stopping.run_until_cancelled(pump).await;
+        });
+        Client::local_by(requests, clock.clone())
     }
 }
 

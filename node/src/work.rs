@@ -27,6 +27,10 @@
 //! # Ok::<_, umbel::work::RegisterError>(())
 //! ```
 //!
+//! Each run is in a [span](tracing::Span) of its own, `run` of the target `umbel::run`, at the level of
+//! information: with its `task`, `name` and `attempt`, and if the task is part of a trace the `trace_id`
+//! and `span_id` that whatever it calls is told. So all that a handler logs can be told apart.
+//!
 //! Nothing here decides whether a task is tried again, or talks to other nodes.
 
 mod arguments;
@@ -67,6 +71,8 @@ pub use self::handler::{AsyncHandler, BlockingHandler, NoArgs};
 pub(crate) use self::host::Host;
 pub use self::ledger::{Ledger, LedgerError};
 pub use self::registry::{RegisterError, Registry};
+#[cfg(feature = "cli")]
+pub(crate) use self::run::SPAN_TARGET;
 pub use self::run::{RunRequest, Runner, Started};
 pub use self::state::{Needs, NotGiven, State};
 pub use self::webhook::WebhookSpec;

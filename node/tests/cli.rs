@@ -28,6 +28,8 @@ mod processes;
 mod program;
 #[path = "cli/reload.rs"]
 mod reload;
+#[path = "cli/said.rs"]
+mod said;
 #[path = "cli/service.rs"]
 mod service;
 #[path = "cli/strangers.rs"]

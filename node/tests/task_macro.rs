@@ -127,6 +127,8 @@ async fn run(name: &str, args: &str) -> Outcome {
         time_limit: None,
         soft_limit: None,
         time_left: None,
+        metadata: None,
+        redacts: false,
     };
     let definition = registry.get(name).expect("the name is declared above");
     let runner = Runner::new("here", ledger).with_state(Rate(10));

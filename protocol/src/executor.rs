@@ -25,7 +25,7 @@ use self::retire::Retirement;
 use self::runs::Run;
 use self::slots::Slots;
 use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
-use crate::task::{Outcome, Template};
+use crate::task::{Metadata, Outcome, Template};
 use crate::time::{Span, Tick};
 use crate::wire::{ExecutorSays, OwnerSays, Profile};
 
@@ -141,6 +141,8 @@ pub struct Start {
     pub args: Bytes,
     /// What is left until the task must have ended.
     pub time_left: Option<Span>,
+    /// What is said of it besides how it is treated.
+    pub metadata: Option<std::sync::Arc<Metadata>>,
 }
 
 impl Executor {

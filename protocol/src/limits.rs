@@ -45,6 +45,27 @@ pub const FORGOTTEN_MAX: usize = MEMBERS_MAX;
 pub const NAME_BYTES_MAX: usize = 128;
 /// Longest key of a task in bytes: as much as anybody can still compare by eye.
 pub const KEY_BYTES_MAX: usize = 256;
+/// Most labels of a node or a task, or of a selection among them: more than anybody tells apart.
+pub const LABELS_MAX: usize = 32;
+/// Longest key or value of a label in bytes: it fits a column, a metric and a file name.
+pub const LABEL_BYTES_MAX: usize = 64;
+/// Most headers of a task.
+pub const HEADERS_MAX: usize = 32;
+/// Longest name of a header in bytes: its prefix and it still fit one of HTTP, and a variable.
+pub const HEADER_NAME_BYTES_MAX: usize = 64;
+/// Bytes of the names and values of all headers of a task: with those of a web service's own they stay
+/// below the 8 KiB that most servers take.
+pub const HEADERS_BYTES_MAX: usize = 4 * 1024;
+/// Longest display name of a task in bytes: as much as a line of a list has room for.
+pub const DISPLAY_NAME_BYTES_MAX: usize = 128;
+/// Longest `tracestate` in bytes: what all who pass one on have to keep.
+pub const TRACESTATE_BYTES_MAX: usize = 512;
+/// Most members of a `tracestate`, as its specification says.
+pub const TRACESTATE_MEMBERS_MAX: usize = 32;
+/// Most names of arguments that are not shown; whoever has more hides all of them.
+pub const REDACT_MAX: usize = 16;
+/// Longest of those names in bytes: that of a field, which people write.
+pub const REDACT_NAME_BYTES_MAX: usize = 64;
 /// Unique keys that a partition keeps for a time, whatever becomes of their tasks; beyond it tasks that ask
 /// for that are refused.
 pub const UNIQUES_KEPT_MAX: usize = 16_384;
@@ -349,7 +370,10 @@ const GROWTH: usize = HISTORY_WEIGHT + RUN_WEIGHT * RUNS_KEPT_CROWDED + LEASE_WE
 /// history and particulars.
 const SPARE: usize = RECORD_WEIGHT - (17 + 5 + 9 + 2 * 9 + 20 + 2);
 /// What a task that is taken in brings besides its bytes.
-const OVERSHOOT: usize = RECORD_WEIGHT + TEMPLATE_WEIGHT + 2 * NAME_BYTES_MAX + GROWTH;
+const OVERSHOOT: usize =
+    RECORD_WEIGHT + TEMPLATE_WEIGHT + 2 * NAME_BYTES_MAX + GROWTH + METADATA_OVERSHOOT;
+/// What labels and headers are counted as beyond their bytes.
+const METADATA_OVERSHOOT: usize = (LABELS_MAX + HEADERS_MAX) * 64 + 1024;
 /// A written stub: an id and a state.
 const STUB_BYTES: usize = 18;
 /// What is written of a partition besides records, templates and stubs: eight numbers.
@@ -407,9 +431,10 @@ impl Default for Limits {
 const _: () = {
     // The last tick of a job on each of all members is remembered.
     assert!(MEMBERS_MAX <= TICK_RUNS_KEPT_MAX);
-    // Of a job in a list: six names, an expression, a selection, what a run printed, and numbers.
+    // Of a job in a list: six names, an expression, a selection, what a run printed, names of arguments
+    // that are not shown, and numbers.
     assert!(
-        JOBS_LISTED_MAX * (6 * NAME_BYTES_MAX + CRON_BYTES_MAX + TICK_OUTPUT_BYTES_MAX + 5 * 1024)
+        JOBS_LISTED_MAX * (6 * NAME_BYTES_MAX + CRON_BYTES_MAX + TICK_OUTPUT_BYTES_MAX + 8 * 1024)
             < FRAME_BYTES_MAX
     );
     assert!(LISTED_BYTES_MAX + LISTED_TEXT_BYTES_MAX + LIST_MAX * 400 < FRAME_BYTES_MAX);

@@ -100,6 +100,8 @@ pub enum Defect {
     LoseExclusive,
     /// What has happened to a job is counted, and not to be told: `alerts_are_told`.
     LoseNotice,
+    /// An executor is not told what is said of a task: `said_as_it_was`.
+    LoseSaid,
     /// A tick is neither fired nor missed: `jobs_are_fired`.
     LoseTick,
     /// Executors that are asked what they hold say: nothing. `every_task_ends`, `leased_runs_only`,
@@ -132,7 +134,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -169,6 +171,7 @@ impl Defect {
         Self::LoseAlert,
         Self::LoseExclusive,
         Self::LoseNotice,
+        Self::LoseSaid,
         Self::LoseTick,
         Self::LostHolds,
         Self::MuteRelays,

@@ -1,18 +1,24 @@
 //! What a task is: its immutable [`Spec`](spec), the [`Record`] of its life, and how it may change.
 
+mod headers;
 mod invalid;
+mod metadata;
 mod options;
 mod outcome;
 mod particulars;
 mod phase;
 mod rate;
 mod record;
+mod redact;
 mod spec;
 mod template;
+mod trace;
 mod unique;
 mod view;
 
+pub use self::headers::Headers;
 pub use self::invalid::InvalidBatch;
+pub use self::metadata::Metadata;
 pub use self::options::Options;
 pub use self::outcome::{Failure, FailureKind, Outcome};
 pub use self::particulars::Particulars;
@@ -23,7 +29,9 @@ pub(crate) use self::record::{
     STUB_WEIGHT, TEMPLATE_WEIGHT,
 };
 pub use self::record::{History, Record, Run, RunEnd};
+pub use self::redact::{REDACT_ALL, REDACTED, redacted};
 pub use self::spec::{Batch, Row};
 pub use self::template::{FilledIn, Template};
+pub use self::trace::Trace;
 pub use self::unique::{UniquePolicy, UniqueScope};
 pub use self::view::{RunView, View};

@@ -18,5 +18,5 @@ pub use self::request::{
     Answer, Ask, Claim, Claims, ClientFrame, Drain, Ending, MemberStatus, Reloaded, Request,
     RequestError, ServerFrame, Share, Status, Welcome,
 };
-pub(crate) use self::spoken::{Since, grown, grown_enum, spoken};
+pub(crate) use self::spoken::{Since, grown, grown_enum, since_3, spoken};
 pub use self::spoken::{decode_from, encode_for};

@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use umbel_protocol::id::{PartitionId, TaskId};
+use umbel_protocol::job::Labels;
 use umbel_protocol::scheduler::{Caller, Event};
-use umbel_protocol::task::{Batch, Particulars, Row};
+use umbel_protocol::task::{Batch, Metadata, Particulars, Row};
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Ask, Request};
 
 use crate::host::{Local, true_time, true_wall};
-use crate::invariants::jobs_are_kept;
 use crate::invariants::linearizable_tasks::Told;
+use crate::invariants::{jobs_are_kept, said_as_it_was};
 use crate::ledger::may_be_given_up;
 use crate::plan::{MS, SECOND, Work};
 use crate::work::{Manner, Script, draw_template};
@@ -120,6 +121,13 @@ impl Clients {
     }
 }
 
+/// What is said of the task `mark` besides how it is treated.
+fn labelled(mark: u64) -> Metadata {
+    let mut said = Metadata::default();
+    said.labels.insert(said_as_it_was::LABEL, &mark.to_string()).expect("it is a label");
+    said
+}
+
 impl World {
     /// Spreads the workload over the storm and a little after.
     pub fn plan_work(&mut self) {
@@ -167,9 +175,20 @@ impl World {
                 log.not_before = at.map(true_time);
                 log.limit_key = limit_key.clone().map(|key| (key, is_exclusive));
                 log.drops = script.manner == Manner::Drops || is_unique;
-                let particulars =
-                    Particulars { not_before: at, unique_key: key, fairness_key, limit_key }
-                        .boxed();
+                let metadata = None;
+                let mut particulars = Particulars {
+                    not_before: at,
+                    unique_key: key,
+                    fairness_key,
+                    limit_key,
+                    metadata,
+                };
+                // Of what is plain nothing is said: all versions of the protocol are to understand it.
+                log.is_labelled = particulars != Particulars::NONE;
+                if log.is_labelled {
+                    particulars = particulars.with_metadata(labelled(script.mark));
+                }
+                let particulars = particulars.boxed();
                 batch.rows.push(Row { particulars, ..Row::new(id, template, script.to_args()) });
                 marks.push(script.mark);
             }
@@ -265,7 +284,7 @@ impl World {
                 Ask::Cancel { task }
             }
             Kind::Job(ask) => *ask,
-            Kind::List => Ask::List { state: None, queue: None, limit: 100 },
+            Kind::List => Ask::List { state: None, queue: None, limit: 100, labels: Labels::NONE },
             Kind::Show(task) => Ask::Show { task },
             Kind::Submit(Submission { batch, marks, wait, .. }) => {
                 for mark in marks {

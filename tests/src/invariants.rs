@@ -26,6 +26,7 @@ pub mod one_vote;
 pub mod orderly_end;
 pub mod relayed_in_time;
 pub mod replicas_converge;
+pub mod said_as_it_was;
 pub mod second_run_after_loss;
 pub mod starts_in_place;
 pub mod states_take_turns;
@@ -101,6 +102,7 @@ pub fn on_start(world: &mut World, mark: u64, start: &Start, lessee: Lessee) {
     world.must("exactly_one_run", exactly_one_run::on_start(world, mark));
     world.must("at_most_once", at_most_once::on_start(world, mark, start));
     world.must("exclusive", exclusive::on_start(world, task, token));
+    world.must("said_as_it_was", said_as_it_was::on_start(world, mark, start));
     let after_loss = second_run_after_loss::on_start(world, mark, task, token, lessee);
     world.must("second_run_after_loss", after_loss);
     taken_over_in_time::on_start(world, task);

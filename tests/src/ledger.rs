@@ -50,6 +50,8 @@ pub struct TaskLog {
     pub drops: bool,
     /// Its limit key, and whether it is to run alone of those that have it.
     pub limit_key: Option<(Box<str>, bool)>,
+    /// Whether it was submitted with a label that carries its mark.
+    pub is_labelled: bool,
     /// When it may start at the earliest, if that was said.
     pub not_before: Option<u64>,
     /// When a client was last shown it: whether it had ended, and how many of its runs.

@@ -163,6 +163,7 @@ impl Sabotage {
                 Defect::LeaseTwice => &["at_most_once"],
                 Defect::LocalTime => &["replicas_converge", "finished_never_runs"],
                 Defect::LearnerVotes => &["voters_are_odd", "replicas_converge"],
+                Defect::LoseSaid => &["said_as_it_was"],
                 Defect::MuteRelays => &["relayed_in_time"],
                 Defect::NoCheckpoint => &["nothing_is_unbounded"],
                 Defect::NoPause => &["starts_in_place"],
@@ -292,6 +293,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         | Defect::IgnoreLimits
         | Defect::LeakSlot
         | Defect::LocalTime
+        | Defect::LoseSaid
         | Defect::NoPause
         | Defect::SkipStub => Plan::of(number),
         Defect::NoCheckpoint => {

@@ -164,7 +164,9 @@ impl Lone {
                     let outcome = Outcome::Succeeded(Bytes::from_static(b"null"));
                     ended.push((start.task, start.token, outcome));
                 }
-                executor::Effect::Retired | executor::Effect::Stop { .. } => {}
+                executor::Effect::Kill { .. }
+                | executor::Effect::Retired
+                | executor::Effect::Stop { .. } => {}
             }
         }
         if !ended.is_empty() {

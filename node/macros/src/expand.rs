@@ -59,7 +59,8 @@ fn declare(
     let client = Ident::new("client", Span::mixed_site());
     let Travel { item, kind, value, take } = travel(&names, &kinds);
     let call = call(key, &value, &work);
-    let template = template(options, &work);
+    let redact: Vec<_> = options.redact.iter().chain(&signature.redact).collect();
+    let template = template(options, &redact, &work);
     let handler = handler(function, signature, &kind, &take);
     let from = if options.blocking { "from_blocking" } else { "from_async" };
     let from = Ident::new(from, Span::call_site());
@@ -82,7 +83,7 @@ fn declare(
                 /// This task, submitted by the client when it is awaited.
                 #[allow(dead_code, clippy::too_many_arguments)]
                 #vis fn submit<'client>(
-                    #client: &'client ::umbel::Client,
+                    #client: &'client (impl ::umbel::client::AsClient + ?Sized),
                     #(#names: #kinds),*
                 ) -> ::umbel::client::Submit<'client, #output> {
                     ::umbel::client::Submit::new(#client, Self::call(#(#names),*))
@@ -91,7 +92,7 @@ fn declare(
                 /// This task, submitted by the client and waited for when it is awaited.
                 #[allow(dead_code, clippy::too_many_arguments)]
                 #vis fn run<'client>(
-                    #client: &'client ::umbel::Client,
+                    #client: &'client (impl ::umbel::client::AsClient + ?Sized),
                     #(#names: #kinds),*
                 ) -> ::umbel::client::Run<'client, #output> {
                     ::umbel::client::Run::new(#client, Self::call(#(#names),*))
@@ -174,7 +175,7 @@ fn call(key: &[Ident], value: &TokenStream, work: &TokenStream) -> TokenStream {
     }
 }
 
-fn template(options: &Options, work: &TokenStream) -> TokenStream {
+fn template(options: &Options, redact: &[&String], work: &TokenStream) -> TokenStream {
     let queue = given(options.queue.as_ref());
     let attempts = given(options.attempts);
     let backoff_ms = given(options.backoff_ms);
@@ -204,6 +205,7 @@ fn template(options: &Options, work: &TokenStream) -> TokenStream {
             priority: #priority,
             unique_scope: #unique_scope,
             unique_policy: #unique_policy,
+            redact: &[#(#redact),*],
         }
         .template(<Self as #work::Task>::NAME)
     }

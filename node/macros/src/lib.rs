@@ -55,6 +55,21 @@ use proc_macro::TokenStream;
 /// A type of yours that is called `State` or `Context` and is to travel has to be named otherwise, by
 /// an alias say.
 ///
+/// # What is never shown
+/// An argument with the attribute `#[redact]` reaches the handler as it is, and is shown nowhere else: not
+/// by `umbel task show`, nor in what is said of arguments that do not fit. `redact = [...]` does the same
+/// for fields of arguments by their names, however deep they lie. This is about what people see: arguments
+/// are not encrypted in logs or on disks.
+///
+/// ```text
+/// #[umbel::task]
+/// async fn login(user: String, #[redact] password: String) -> Result<..>
+/// ```
+///
+/// # Submitting from within a task
+/// `submit` and `run` take the [`Context`] of a run as well as a client: then the task is a child of the one
+/// that runs, and takes over its labels, its headers and its trace.
+///
 /// # Options
 /// | option | meaning | unless given |
 /// |---|---|---|
@@ -73,6 +88,7 @@ use proc_macro::TokenStream;
 /// | `unique_by = "..."` | the arguments, separated by commas, of which its [key](#one-task-at-a-time) is made | it has none |
 /// | `unique_until = "..."` | how long it keeps others with its key out: until it is `started` or `finished`, or a duration at the least | `finished` |
 /// | `if_exists = "..."` | what becomes of another one meanwhile: its caller gets the `existing` one, it takes the place of that (`replace`), or it is refused (`refuse`) | `existing` |
+/// | `redact = ["password"]` | names of arguments, and of fields of them, that are never shown | |
 /// | `blocking` | the function is not async and runs on a thread of its own | |
 ///
 /// Durations are numbers with units, as in `500ms`, `30s`, `1h30m`, `2d`.

@@ -18,6 +18,8 @@ const BACKOFF_LIST_MAX: usize = 32;
 const CRASHES_MAX: u16 = 16;
 const PRIORITY_MAX: u8 = 9;
 const NAME_BYTES_MAX: usize = 128;
+pub(crate) const REDACT_MAX: usize = 16;
+pub(crate) const REDACT_NAME_BYTES_MAX: usize = 64;
 
 /// The options that were given.
 #[derive(Default)]
@@ -36,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) priority: Option<u8>,
     pub(crate) unique: Unique,
     pub(crate) blocking: bool,
+    pub(crate) redact: Vec<String>,
 }
 
 impl Options {
@@ -75,6 +78,7 @@ impl Options {
             "unique_until" => self.unique.until = Some(unique::until(meta)?),
             "if_exists" => self.unique.if_exists = Some(unique::if_exists(meta)?),
             "blocking" => self.blocking = true,
+            "redact" => self.redact = names(meta)?,
             "retries" | "max_retries" => return Err(retries(option, meta)),
             _ => return Err(meta.error(EXPECTED)),
         }
@@ -123,7 +127,7 @@ fn retries(option: &str, meta: &ParseNestedMeta<'_>) -> Error {
 
 const EXPECTED: &str = "unknown option; there are `name`, `queue`, `attempts`, `backoff`, \
                         `backoff_list`, `time_limit`, `soft_limit`, `expires`, `deadline`, `crashes`, \
-                        `at_most_once`, `priority`, `unique_by`, `unique_until`, `if_exists` and `blocking`";
+                        `at_most_once`, `priority`, `unique_by`, `unique_until`, `if_exists`, `redact` and `blocking`";
 
 fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
     let literal: LitStr = meta.value()?.parse()?;
@@ -169,6 +173,31 @@ fn durations(meta: &ParseNestedMeta<'_>) -> Result<Vec<u64>> {
     let read = |element: &Expr| match element {
         Expr::Lit(ExprLit { lit, .. }) => read(lit),
         other => Err(Error::new(other.span(), "not a duration in quotes, as \"30s\"")),
+    };
+    list.elems.iter().map(read).collect()
+}
+
+/// The names of arguments, in brackets.
+fn names(meta: &ParseNestedMeta<'_>) -> Result<Vec<String>> {
+    let list: ExprArray = meta.value()?.parse()?;
+    if !(1..=REDACT_MAX).contains(&list.elems.len()) {
+        let message = format!("must be 1 to {REDACT_MAX} names of arguments");
+        return Err(Error::new(list.span(), message));
+    }
+    let read = |element: &Expr| match element {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. })
+            if (1..=REDACT_NAME_BYTES_MAX).contains(&text.value().len())
+                && !text.value().chars().any(char::is_control) =>
+        {
+            Ok(text.value())
+        }
+        other => Err(Error::new(
+            other.span(),
+            format!(
+                "not the name of an argument in quotes, of 1 to {REDACT_NAME_BYTES_MAX} bytes, or \"*\" \
+                 for all"
+            ),
+        )),
     };
     list.elems.iter().map(read).collect()
 }

@@ -1,6 +1,7 @@
 //! Which functions can be tasks, and what is said of those that cannot.
 
 use proc_macro2::Ident;
+use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, FnArg, ItemFn, Meta, Pat, PatType, Result, ReturnType, Type};
 
@@ -15,6 +16,8 @@ pub(crate) struct Signature {
     pub(crate) taken_names: Vec<Ident>,
     /// The arguments that travel.
     pub(crate) args: Vec<(Ident, Type)>,
+    /// The names of those that are never shown, or the one that stands for all.
+    pub(crate) redact: Vec<String>,
     /// What it returns.
     pub(crate) output: Type,
 }
@@ -56,7 +59,8 @@ impl Signature {
         } else if let Some(clause) = &signature.generics.where_clause {
             errors.add(Error::new_spanned(clause, "a task cannot have a `where` clause"));
         }
-        let (mut taken, mut taken_names, mut args) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut taken, mut taken_names) = (Vec::new(), Vec::new());
+        let (mut args, mut redact) = (Vec::new(), Vec::new());
         let mut travels = false;
         for input in &signature.inputs {
             match read_parameter(input) {
@@ -76,9 +80,12 @@ impl Signature {
                     taken.push(kind.clone());
                     taken_names.extend(name_of(input));
                 }
-                Ok(Parameter::Travels(name, kind)) => {
+                Ok(Parameter::Travels { name, kind, is_hidden }) => {
                     travels = true;
                     args.push((name.clone(), kind.clone()));
+                    if is_hidden {
+                        redact.push(name.unraw().to_string());
+                    }
                 }
                 Err(error) => errors.add(error),
             }
@@ -96,7 +103,13 @@ impl Signature {
         };
         errors.none()?;
         match output {
-            Some(output) => Ok(Self { taken, taken_names, args, output }),
+            Some(output) => {
+                // One that travels alone has no name there.
+                if args.len() == 1 && !redact.is_empty() {
+                    redact = vec!["*".to_owned()];
+                }
+                Ok(Self { taken, taken_names, args, redact, output })
+            }
             None => unreachable!("a missing return type is an error"),
         }
     }
@@ -107,7 +120,12 @@ enum Parameter<'a> {
     /// It comes from the context of the run.
     Taken(&'a Type),
     /// It is an argument of each call.
-    Travels(&'a Ident, &'a Type),
+    Travels {
+        name: &'a Ident,
+        kind: &'a Type,
+        /// Whether it is never shown.
+        is_hidden: bool,
+    },
 }
 
 fn read_parameter(input: &FnArg) -> Result<Parameter<'_>> {
@@ -122,7 +140,15 @@ fn read_parameter(input: &FnArg) -> Result<Parameter<'_>> {
         }
     };
     let kind = &*input.ty;
+    let is_hidden = is_hidden(input)?;
     if is_taken(input)? {
+        if is_hidden {
+            return Err(Error::new_spanned(
+                input,
+                "what is taken of the context does not travel, and is shown nowhere: leave out \
+                 `#[redact]`",
+            ));
+        }
         return match kind {
             Type::Reference(_) => {
                 Err(Error::new_spanned(kind, "what is taken of the context is taken by value"))
@@ -151,7 +177,7 @@ fn read_parameter(input: &FnArg) -> Result<Parameter<'_>> {
     }
     match &*input.pat {
         Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
-            Ok(Parameter::Travels(&pat.ident, kind))
+            Ok(Parameter::Travels { name: &pat.ident, kind, is_hidden })
         }
         other => Err(Error::new_spanned(
             other,
@@ -189,6 +215,22 @@ fn is_taken(input: &PatType) -> Result<bool> {
     }
 }
 
+/// Whether it has the attribute that says that it is never shown.
+fn is_hidden(input: &PatType) -> Result<bool> {
+    let Some(attribute) = input.attrs.iter().find(|attribute| is_redact(attribute)) else {
+        return Ok(false);
+    };
+    match &attribute.meta {
+        Meta::Path(_) => Ok(true),
+        other => Err(Error::new_spanned(other, "`#[redact]` takes nothing")),
+    }
+}
+
+/// Whether it is the other attribute that only means something to `#[task]`.
+fn is_redact(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("redact")
+}
+
 /// Whether it is the attribute that only means something to `#[task]`.
 fn is_from_context(attribute: &Attribute) -> bool {
     attribute.path().is_ident("from_context")
@@ -209,7 +251,7 @@ fn is_of_context(kind: &Type) -> bool {
 pub(crate) fn strip(function: &mut ItemFn) {
     for input in &mut function.sig.inputs {
         if let FnArg::Typed(input) = input {
-            input.attrs.retain(|attribute| !is_from_context(attribute));
+            input.attrs.retain(|attribute| !is_from_context(attribute) && !is_redact(attribute));
         }
     }
 }

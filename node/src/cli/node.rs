@@ -17,6 +17,7 @@ use super::interrupt::Interrupts;
 use super::{Done, interrupt, out, service};
 use crate::config::{Config, HostPort};
 use crate::local::{self, Announced, Local};
+use crate::work::SPAN_TARGET;
 use crate::{Node, NodeBuilder};
 
 #[derive(Debug, Args)]
@@ -240,7 +241,9 @@ async fn untethered() {
 /// Writes the log to stderr.
 fn log() {
     let filter = std::env::var("UMBEL_LOG").or_else(|_| std::env::var("RUST_LOG"));
-    let filter = EnvFilter::builder().parse_lossy(filter.as_deref().unwrap_or("info"));
+    // Runs of programs and web services log nothing themselves, and a span costs as much as a short run.
+    let filter = filter.unwrap_or_else(|_| format!("info,{SPAN_TARGET}=warn"));
+    let filter = EnvFilter::builder().parse_lossy(filter);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

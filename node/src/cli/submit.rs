@@ -4,6 +4,7 @@ mod book;
 mod file;
 mod line;
 mod read;
+pub(super) mod said;
 mod settings;
 mod tally;
 
@@ -43,7 +44,8 @@ pub(super) struct SubmitArgs {
     ///
     /// A line is {"task": NAME, "args": JSON} and, as wished, "id", which makes it harmless to submit it
     /// again, and what may be said of how it is treated, by the names below with "_" in place of "-":
-    /// "delay", "time_limit" and so on; "backoff_list" is a list, "at_most_once" true or false.
+    /// "delay", "time_limit" and so on; "backoff_list" and "redact" are lists, "at_most_once" true or
+    /// false. "labels" and "headers" are objects.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Wait until it has ended; fails if it did not succeed
@@ -62,7 +64,9 @@ pub(super) struct SubmitArgs {
 }
 
 pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
-    let SubmitArgs { name, args: json_args, from, wait, json, id, settings, connect } = &args;
+    let SubmitArgs { name, args: json_args, from, wait, json, id, settings, connect } = args;
+    let (name, from, wait, json, id) = (&name, &from, &wait, &json, &id);
+    let settings = settings.checked().map_err(|why| anyhow!(why))?;
     // What is typed wrong is told before anybody is called.
     let json_args = typed_args(json_args.as_deref().unwrap_or("null"))?;
     let target = connect.target()?;

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use umbel_protocol::id::TaskId;
+use umbel_protocol::job::Labels;
 use umbel_protocol::limits::LIST_MAX;
 use umbel_protocol::task::{State, View};
 
 use super::connect::ConnectArgs;
 use super::interrupt::Interrupts;
 use super::names::Names;
+use super::submit::said::labels;
 use super::submit::{count_tasks, goes_on};
 use super::table::{brief, table};
 use super::task_line::{TaskLine, details};
@@ -22,6 +24,8 @@ use crate::client::{Client, Filter, Listing};
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskCommand {
     /// Show all that is known of a task
+    ///
+    /// In place of arguments that are never to be shown it says so.
     ///
     /// With --json, "result" is what it returned. Of a task that is dead it is what the failure left:
     /// of a command exit_code (or signal), stdout and stderr, of a webhook status and body.
@@ -66,6 +70,9 @@ pub(super) struct ListArgs {
     /// Only those of this queue
     #[arg(long)]
     queue: Option<String>,
+    /// Only those with all of these labels; can be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE,...", value_parser = labels)]
+    labels: Vec<Labels>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..=LIST_MAX as i64))]
@@ -131,10 +138,20 @@ async fn print(client: &Client, view: &View, json: bool) -> anyhow::Result<()> {
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Done> {
-    let ListArgs { state, queue, limit, json, connect } = args;
+    let ListArgs { state, queue, labels, limit, json, connect } = args;
+    let mut wanted = Labels::NONE;
+    for (key, value) in labels.iter().flat_map(Labels::iter) {
+        if wanted.get(key).is_some_and(|other| other != value) {
+            bail!("no task has two values of the label {key:?}; ask for one of them");
+        }
+        wanted.insert(key, value)?;
+    }
     let state = state.and_then(|word| State::ALL.into_iter().find(|state| state.as_str() == word));
     let client = connect.client().await?;
-    let listing = client.list(Filter { state, queue, limit }).await.context("cannot list tasks")?;
+    let listing = client
+        .list(Filter { state, queue, labels: wanted, limit })
+        .await
+        .context("cannot list tasks")?;
     let Listing { tasks, partitions_missing } = listing;
     let names = Names::ask(&client).await;
     let mut results = out::Results::new();
@@ -144,7 +161,9 @@ async fn list(args: ListArgs) -> anyhow::Result<Done> {
         }
     } else {
         let rows: Vec<_> = tasks.iter().map(|view| row(view, &names)).collect();
-        for line in table(["ID", "STATE", "TASK", "QUEUE", "RUNS", "NODE", "SUBMITTED"], &rows) {
+        for line in
+            table(["ID", "STATE", "TASK", "QUEUE", "RUNS", "NODE", "SUBMITTED", "LABELS"], &rows)
+        {
             results.line(line)?;
         }
     }
@@ -170,14 +189,24 @@ async fn list(args: ListArgs) -> anyhow::Result<Done> {
     Ok(Done::Well)
 }
 
-fn row(view: &View, names: &Names) -> [String; 7] {
+/// What people call a task, and what it is.
+fn called(view: &View) -> String {
+    match view.metadata.as_ref().and_then(|said| said.display_name.as_deref()) {
+        Some(name) => format!("{} ({})", brief(name, 40), brief(&view.task, 32)),
+        None => brief(&view.task, 32),
+    }
+}
+
+fn row(view: &View, names: &Names) -> [String; 8] {
+    let labels = view.metadata.as_ref().map(|said| said.labels.to_string());
     [
         view.id.to_string(),
         view.state.as_str().to_owned(),
-        brief(&view.task, 32),
+        called(view),
         brief(&view.queue, 20),
         view.runs.len().to_string(),
         view.node.map(|node| names.name(node)).unwrap_or_default(),
         stamp(view.submitted_at),
+        brief(&labels.unwrap_or_default(), 80),
     ]
 }

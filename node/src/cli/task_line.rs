@@ -1,12 +1,13 @@
 //! A task as it is printed: as one line of JSON, or for people.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::{FailureKind, RunEnd, RunView, State, View};
+use umbel_protocol::task::{FailureKind, RunEnd, RunView, State, Trace, View};
 
 use super::names::Names;
 use super::table::{brief, facts, printable};
@@ -31,6 +32,23 @@ pub(super) struct TaskLine<'a> {
     submitted_at: String,
     not_before: Option<String>,
     finished_at: Option<String>,
+    /// This and all that follows only if there is such a thing; the arguments only of one task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    args: Option<Shown<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<&'a str>,
 }
 
 /// One start of a task in JSON.
@@ -46,6 +64,8 @@ struct RunLine {
 
 impl<'a> TaskLine<'a> {
     pub(super) fn of(view: &'a View, names: &Names) -> Self {
+        let said = view.metadata.as_deref();
+        let trace = said.and_then(|said| said.trace.as_ref());
         Self {
             id: view.id.to_string(),
             task: view.task.clone(),
@@ -61,6 +81,14 @@ impl<'a> TaskLine<'a> {
             submitted_at: stamp(view.submitted_at),
             not_before: view.not_before.map(stamp),
             finished_at: view.finished_at.map(stamp),
+            args: view.args.as_deref().map(result),
+            display_name: said.and_then(|said| said.display_name.as_deref()),
+            labels: said.map(|said| said.labels.iter().collect()).unwrap_or_default(),
+            headers: said.map(|said| said.headers.iter().collect()).unwrap_or_default(),
+            parent_id: said.and_then(|said| said.parent).map(|id| id.to_string()),
+            root_id: said.and_then(|said| said.root).map(|id| id.to_string()),
+            traceparent: trace.map(Trace::traceparent),
+            tracestate: trace.and_then(Trace::tracestate),
         }
     }
 }
@@ -88,6 +116,8 @@ fn left(view: &View) -> Option<&[u8]> {
 #[serde(untagged)]
 pub(super) enum Shown<'a> {
     Json(&'a RawValue),
+    /// What is not what is kept.
+    Made(Box<RawValue>),
     /// JSON of several lines, which is to be one.
     Lines(Value),
     Text(Cow<'a, str>),
@@ -98,6 +128,20 @@ pub(super) fn result(json: &[u8]) -> Shown<'_> {
         Ok(json) if !RawValue::get(json).contains(['\n', '\r']) => Shown::Json(json),
         Ok(json) => serde_json::from_str(json.get()).map_or(Shown::Json(json), Shown::Lines),
         Err(_) => Shown::Text(String::from_utf8_lossy(json)),
+    }
+}
+
+/// What was made of `json` to be shown.
+pub(super) fn made(json: &[u8]) -> Shown<'static> {
+    let text = String::from_utf8_lossy(json).into_owned();
+    if text.contains(['\n', '\r'])
+        && let Ok(lines) = serde_json::from_str(&text)
+    {
+        return Shown::Lines(lines);
+    }
+    match RawValue::from_string(text) {
+        Ok(json) => Shown::Made(json),
+        Err(_) => Shown::Text(String::from_utf8_lossy(json).into_owned().into()),
     }
 }
 
@@ -154,6 +198,7 @@ pub(super) fn details(view: &View, names: &Names) -> Vec<String> {
         ("attempts", view.attempts.to_string()),
         ("submitted", stamp(view.submitted_at)),
     ];
+    told.extend(said(view));
     if let Some(at) = view.not_before {
         told.push(("starts", format!("{} at the earliest", stamp(at))));
     }
@@ -187,6 +232,36 @@ pub(super) fn details(view: &View, names: &Names) -> Vec<String> {
     }
     facts(&told)
 }
+
+/// What is said of a task besides how it is treated, and its arguments.
+fn said(view: &View) -> Vec<(&'static str, String)> {
+    let mut told = Vec::new();
+    if let Some(said) = view.metadata.as_deref() {
+        let pairs = |pairs: Vec<(&str, &str)>| {
+            let lines: Vec<_> =
+                pairs.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+            (!lines.is_empty()).then(|| lines.join("\n"))
+        };
+        let id = |id: Option<TaskId>| id.map(|id| id.to_string());
+        let facts = [
+            ("called", said.display_name.as_deref().map(printable)),
+            ("labels", pairs(said.labels.iter().collect())),
+            ("headers", pairs(said.headers.iter().collect())),
+            ("parent", id(said.parent)),
+            ("root", id(said.root)),
+            ("trace", said.trace.as_ref().map(Trace::traceparent)),
+        ];
+        told.extend(facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))));
+    }
+    if let Some(args) = view.args.as_deref().filter(|args| !args.is_empty()) {
+        let args = String::from_utf8_lossy(args);
+        told.push(("args", brief(&printable(&args), ARGS_SHOWN)));
+    }
+    told
+}
+
+/// So many characters of arguments are shown to people; with `--json` all are.
+const ARGS_SHOWN: usize = 1_000;
 
 /// The parts of what a command or a webhook left, line by line as they came; nothing if it is of
 /// another shape.
@@ -242,7 +317,7 @@ fn ended(view: &View) -> Option<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use umbel_protocol::id::{NodeId, PartitionId};
-    use umbel_protocol::task::Failure;
+    use umbel_protocol::task::{Failure, Metadata};
     use umbel_protocol::time::Wall;
 
     use super::*;
@@ -277,6 +352,8 @@ mod tests {
             submitted_at: at(1_700_000_000_001),
             not_before: None,
             left_out: false,
+            metadata: None,
+            args: None,
             finished_at: Some(at(1_700_000_001_005)),
         }
     }
@@ -300,6 +377,44 @@ mod tests {
                 r#""not_before":null,"finished_at":"2023-11-14T22:13:21.005Z"}"#,
             )
         );
+    }
+
+    #[test]
+    fn what_is_said_of_a_task_is_shown() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let root = TaskId::new(Wall::from_millis(1), PartitionId(3), 7);
+        let mut said = Metadata {
+            labels: "step=1,tenant=acme".parse().unwrap(),
+            display_name: Some("Invoice 7".into()),
+            parent: Some(root),
+            root: Some(root),
+            trace: Some(Trace::parse(parent, Some("a=1")).unwrap()),
+            ..Metadata::default()
+        };
+        said.headers.insert("request-id", "7").unwrap();
+        let args = Some(r#"{"user":"x","password":"[redacted]"}"#.into());
+        let view = View { metadata: Some(said.into()), args, ..view() };
+        let line = serde_json::to_value(TaskLine::of(&view, &Names::default())).unwrap();
+        assert_eq!(
+            (&line["labels"]["tenant"], &line["headers"]["request-id"]),
+            (&"acme".into(), &"7".into())
+        );
+        assert_eq!(
+            (&line["display_name"], &line["args"]["user"]),
+            (&"Invoice 7".into(), &"x".into())
+        );
+        assert_eq!((&line["traceparent"], &line["tracestate"]), (&parent.into(), &"a=1".into()));
+        assert_eq!(
+            (&line["parent_id"], &line["root_id"]),
+            (&root.to_string().into(), &root.to_string().into())
+        );
+        let shown = details(&view, &Names::default()).join("\n");
+        let told = format!(
+            "called     Invoice 7\nlabels     step=1\n           tenant=acme\nheaders    request-id=7\n\
+             parent     {root}\nroot       {root}\ntrace      {parent}\n\
+             args       {{\"user\":\"x\",\"password\":\"[redacted]\"}}\n"
+        );
+        assert!(shown.contains(&told), "{shown}");
     }
 
     #[test]

@@ -101,7 +101,11 @@ impl ClientError {
 
 impl From<InvalidCall> for ClientError {
     fn from(error: InvalidCall) -> Self {
-        Self::Call(Arc::new(error))
+        match error {
+            // The cluster would answer the same.
+            InvalidCall::Said(invalid) => Self::Request(invalid.into()),
+            error @ InvalidCall::Args { .. } => Self::Call(Arc::new(error)),
+        }
     }
 }
 

@@ -157,8 +157,9 @@ impl Client {
     /// As [`Client::submit_batch`], for tasks whose results have no type here.
     pub async fn submit_all(
         &self,
-        submissions: Vec<Submission>,
+        mut submissions: Vec<Submission>,
     ) -> Vec<Result<TaskId, ClientError>> {
+        submissions.iter_mut().for_each(|submission| self.pass_on(submission));
         let mut answers: Vec<_> = submissions.iter().map(|_| Err(ClientError::Closed)).collect();
         let cuts = match bulk::cut(&self.inner.directory, submissions, self.deadline()).await {
             Ok(cuts) => cuts,
@@ -216,7 +217,11 @@ impl Client {
         }
     }
 
-    async fn batch_of_one(&self, submission: Submission) -> Result<(TaskId, Batch), ClientError> {
+    async fn batch_of_one(
+        &self,
+        mut submission: Submission,
+    ) -> Result<(TaskId, Batch), ClientError> {
+        self.pass_on(&mut submission);
         let id = match submission.id {
             Some(id) => id,
             None => {

@@ -1,13 +1,16 @@
 //! Submitting as one sentence: a task, what is said of it, and the client, which submits it when it is
 //! awaited.
 //!
+//! A handler submits with its [`Context`](crate::Context) in place of a client: see
+//! [`Context::client`](crate::Context::client).
+//!
 //! What can be said is what can be said of any [`Call`]: a [`Submit`] and a [`Run`] are calls that know
 //! their client.
 
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
-use super::{Client, ClientError, Handle, TaskFailed};
+use super::{AsClient, Client, ClientError, Handle, TaskFailed};
 use crate::work::Call;
 
 /// A task that is submitted by the client it was made with, once it is awaited: then it is on the disks
@@ -61,16 +64,18 @@ pub struct Submitting<'a>(&'a Client);
 pub struct Running<'a>(&'a Client);
 
 impl<'a, R> Submit<'a, R> {
-    /// `call`, to be submitted by `client`.
-    pub fn new(client: &'a Client, call: Call<R>) -> Self {
-        call.by(Submitting(client)).0
+    /// `call`, to be submitted by `client`: a [`Client`], or the [`Context`](crate::Context) of a run, whose
+    /// child it is then.
+    pub fn new(client: &'a (impl AsClient + ?Sized), call: Call<R>) -> Self {
+        call.by(Submitting(client.as_client())).0
     }
 }
 
 impl<'a, R> Run<'a, R> {
-    /// `call`, to be submitted by `client` and waited for.
-    pub fn new(client: &'a Client, call: Call<R>) -> Self {
-        call.by(Running(client)).0
+    /// `call`, to be submitted by `client` and waited for: a [`Client`], or the
+    /// [`Context`](crate::Context) of a run, whose child it is then.
+    pub fn new(client: &'a (impl AsClient + ?Sized), call: Call<R>) -> Self {
+        call.by(Running(client.as_client())).0
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use umbel_protocol::id::TaskId;
+use umbel_protocol::job::Labels;
 use umbel_protocol::limits::LIST_MAX;
 use umbel_protocol::task::{State, View};
 use umbel_protocol::wire::{Answer, Ask};
@@ -17,6 +18,8 @@ pub struct Filter {
     pub state: Option<State>,
     /// Only those of this queue.
     pub queue: Option<String>,
+    /// Only those that have all of these labels.
+    pub labels: Labels,
     /// At most so many, the newest.
     pub limit: u32,
 }
@@ -35,7 +38,7 @@ pub struct Listing {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { state: None, queue: None, limit: LIST_DEFAULT }
+        Self { state: None, queue: None, labels: Labels::NONE, limit: LIST_DEFAULT }
     }
 }
 
@@ -92,9 +95,12 @@ impl Client {
     /// Nobody answers.
     pub async fn list(&self, filter: Filter) -> Result<Listing, ClientError> {
         let limit = filter.limit.min(u32::try_from(LIST_MAX).unwrap_or(u32::MAX));
-        let ask = Ask::List { state: filter.state, queue: filter.queue, limit };
+        let Filter { state, queue, labels, .. } = filter;
+        let ask = Ask::List { state, queue, limit, labels: labels.clone() };
         match self.exchange().one(&ask, self.within()).await? {
-            Answer::Tasks { tasks, partitions_missing } => {
+            Answer::Tasks { mut tasks, partitions_missing } => {
+                // A node of an older version does not know that labels were asked for.
+                tasks.retain(|view| view.has_labels(&labels));
                 Ok(Listing { tasks, partitions_missing })
             }
             other => Err(ClientError::unexpected(&other)),

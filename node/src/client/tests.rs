@@ -107,6 +107,8 @@ fn view(id: TaskId, result: &'static str) -> Answer {
         submitted_at: Wall::from_millis(1),
         not_before: None,
         left_out: false,
+        metadata: None,
+        args: None,
         finished_at: Some(Wall::from_millis(2)),
     }))
 }

@@ -85,6 +85,7 @@ pub(super) const TASKS: Section = Section {
         key("rate", "\"100/s\""),
         key("exclusive", "true"),
         key("priority", "5"),
+        key("redact", "[\"password\"]"),
         key("shell", "true"),
         key("env", "{ LANG = \"C\" }"),
         key("cwd", "\"/srv\""),
@@ -136,6 +137,10 @@ pub(super) const JOBS: Section = Section {
         key("max_runs", "10"),
         key("report_within", "\"1h\""),
         key("alert", "{ task = \"page\", on = [\"failure\"] }"),
+        key("redact", "[\"password\"]"),
+        key("labels", "{ tenant = \"acme\" }"),
+        key("headers", "{ locale = \"de\" }"),
+        key("display_name", "\"Nightly backup\""),
     ],
 };
 
@@ -175,7 +180,7 @@ pub(super) fn home_of(name: &str) -> Option<&'static Section> {
 }
 
 /// What is written by those who know it from elsewhere, and the key that they mean.
-const MEANT: [(&str, &str); 16] = [
+const MEANT: [(&str, &str); 18] = [
     ("command", "run"),
     ("cmd", "run"),
     ("cmd", "command"),
@@ -190,7 +195,9 @@ const MEANT: [(&str, &str); 16] = [
     ("retries", "attempts"),
     ("max_retries", "attempts"),
     ("url", "webhook"),
-    ("labels", "select"),
+    ("tags", "labels"),
+    ("meta", "labels"),
+    ("title", "display_name"),
     ("nodes", "select"),
 ];
 

@@ -123,6 +123,8 @@ pub(super) struct RawOptions {
     pub(super) rate: Option<Text>,
     pub(super) exclusive: Option<Spanned<bool>>,
     pub(super) priority: Option<Spanned<i64>>,
+    /// Only of a task and a job.
+    pub(super) redact: Option<Spanned<Vec<Text>>>,
 }
 
 #[derive(Debug)]
@@ -283,6 +285,7 @@ impl RawOptions {
             deadline: reader.text("deadline"),
             crashes: reader.integer("crashes"),
             at_most_once: reader.boolean("at_most_once"),
+            redact: reader.texts("redact"),
             ..Self::read(reader)
         }
     }

@@ -11,7 +11,7 @@ mod book;
 mod run;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,13 @@ impl FakeNode {
         Self::with(Some(kitchen))
     }
 
+    /// Says how the runs of one that is yet to be made come to clients of it, which do not keep it.
+    pub(super) fn connector() -> (Connection, impl Fn() -> Client + Send + Sync + 'static) {
+        let connection = Connection::default();
+        let node = Arc::clone(&connection.0);
+        (connection, move || client_of(node.get().cloned().unwrap_or_default()))
+    }
+
     fn with(kitchen: Option<Kitchen>) -> Self {
         Self(Arc::new(Inner { state: Mutex::default(), kitchen, ended: watch::Sender::new(0) }))
     }
@@ -75,6 +82,11 @@ impl FakeNode {
         Client::local(requests)
     }
 
+    /// Runs come to this one from now on.
+    pub(super) fn connect(&self, connection: &Connection) {
+        let _ = connection.0.set(Arc::downgrade(&self.0));
+    }
+
     /// What was taken in, in that order.
     pub(super) fn recorded(&self) -> Vec<Recorded> {
         self.state().recorded.clone()
@@ -88,4 +100,20 @@ impl FakeNode {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where those who are to come to a node find it, once it is there.
+#[derive(Default)]
+pub(super) struct Connection(Arc<OnceLock<Weak<Inner>>>);
+
+/// A client of a node as long as somebody else keeps it.
+fn client_of(node: Weak<Inner>) -> Client {
+    let (requests, mut taken) = mpsc::channel::<LocalRequest>(REQUESTS_MAX);
+    tokio::spawn(async move {
+        while let Some(LocalRequest { request, answers }) = taken.recv().await {
+            let Some(node) = node.upgrade().map(FakeNode) else { break };
+            tokio::spawn(async move { node.serve(request.ask, answers).await });
+        }
+    });
+    Client::local(requests)
 }

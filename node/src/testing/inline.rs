@@ -186,8 +186,11 @@ impl InlineBuilder {
         host.name("inline");
         let dir = tempfile::tempdir()?;
         let ledger = Ledger::open(dir.path())?;
+        let (connection, connect) = FakeNode::connector();
+        host.connect(connect);
         let runner = Runner::of(host, ledger);
         let node = FakeNode::running(Kitchen { registry, runner, _dir: dir });
+        node.connect(&connection);
         Ok(Inline { recorder: Recorder::of(node.clone()), node })
     }
 

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde::Serialize;
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::{Particulars, Rate, Template, UniquePolicy, UniqueScope};
+use umbel_protocol::task::{
+    InvalidBatch, Metadata, Particulars, Rate, Template, Trace, UniquePolicy, UniqueScope, redacted,
+};
 use umbel_protocol::time::Wall;
 
 use super::declare::Task;
@@ -33,13 +35,18 @@ pub struct Call<R, By = ()> {
     template: Template,
     args: Result<Bytes, serde_json::Error>,
     particulars: Particulars,
+    metadata: Metadata,
+    traceparent: Option<Box<str>>,
+    tracestate: Option<Box<str>>,
+    /// The first thing that was wrong with what was said.
+    invalid: Option<InvalidBatch>,
     id: Option<TaskId>,
     by: By,
     output: PhantomData<fn() -> R>,
 }
 
 /// What is left of a [`Call`] when it is submitted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Submission {
     /// Name, queue and options.
     pub template: Template,
@@ -68,6 +75,10 @@ impl<R> Call<R> {
             template,
             args: serde_json::to_vec(args).map(Bytes::from),
             particulars: Particulars::default(),
+            metadata: Metadata::default(),
+            traceparent: None,
+            tracestate: None,
+            invalid: None,
             id: None,
             by: (),
             output: PhantomData,
@@ -83,16 +94,21 @@ impl<R> Call<R> {
     /// What a client submits.
     ///
     /// # Errors
-    /// When the arguments could not be written as JSON. Submitting it again cannot help.
+    /// When the arguments could not be written as JSON, or a label, a header or the trace is none.
+    /// Submitting it again cannot help.
     pub fn into_submission(self) -> Result<Submission, InvalidCall> {
-        match self.args {
-            Ok(args) => Ok(Submission {
-                template: self.template,
-                args,
-                particulars: self.particulars.boxed(),
-                id: self.id,
-            }),
-            Err(source) => Err(InvalidCall { name: self.template.name, source }),
+        let Self { template, args, particulars, mut metadata, id, .. } = self;
+        if let Some(invalid) = self.invalid {
+            return Err(InvalidCall::Said(invalid));
+        }
+        let (parent, state) = (self.traceparent.as_deref(), self.tracestate.as_deref());
+        metadata.trace = Trace::parse_some(parent, state).map_err(InvalidCall::Said)?;
+        match args {
+            Ok(args) => {
+                let particulars = particulars.with_metadata(metadata).boxed();
+                Ok(Submission { template, args, particulars, id })
+            }
+            Err(source) => Err(InvalidCall::Args { name: template.name, source }),
         }
     }
 }
@@ -260,6 +276,81 @@ impl<R, By> Call<R, By> {
         self
     }
 
+    /// Adds a label: a key and a value by which people find it, each 1 to
+    /// [64](umbel_protocol::limits::LABEL_BYTES_MAX) of `A-Z a-z 0-9 _ - . : /`, and at most
+    /// [32](umbel_protocol::limits::LABELS_MAX) of them. They are shown in lists, and
+    /// [passed on](super::Context::client).
+    ///
+    /// ```
+    /// # use umbel::Call;
+    /// let call = Call::<()>::named("bill", &7)
+    ///     .label("tenant", "acme")
+    ///     .header("request-id", "8f14e45f")
+    ///     .display_name("Invoice 2031-7")
+    ///     .redact(["iban"]);
+    /// ```
+    pub fn label(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        let said = self.metadata.labels.insert(key.as_ref(), value.as_ref());
+        self.note(said.map_err(InvalidBatch::from));
+        self
+    }
+
+    /// Adds a header: a value that its handler is handed besides the arguments. A name is 1 to
+    /// [64](umbel_protocol::limits::HEADER_NAME_BYTES_MAX) of `a-z 0-9 -`, a value printable ASCII; there
+    /// are at most [32](umbel_protocol::limits::HEADERS_MAX), which take at most
+    /// [4 KiB](umbel_protocol::limits::HEADERS_BYTES_MAX) together. No list shows them; they are
+    /// [passed on](super::Context::client).
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        let said = self.metadata.headers.insert(name.as_ref(), value.as_ref());
+        self.note(said);
+        self
+    }
+
+    /// What people call it, in place of the name of the task: 1 to
+    /// [128](umbel_protocol::limits::DISPLAY_NAME_BYTES_MAX) bytes in one line.
+    pub fn display_name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.metadata.display_name = Some(name.into());
+        self
+    }
+
+    /// The trace that it is part of, and the span from within which it is submitted, as the `traceparent` of
+    /// [W3C Trace Context](https://www.w3.org/TR/trace-context-2/) has it.
+    ///
+    /// ```
+    /// # use umbel::Call;
+    /// let call = Call::<()>::named("bill", &7)
+    ///     .traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    ///     .tracestate("rojo=00f067aa0ba902b7");
+    /// ```
+    pub fn traceparent(mut self, parent: impl Into<Box<str>>) -> Self {
+        self.traceparent = Some(parent.into());
+        self
+    }
+
+    /// What the `tracestate` of that has, at most
+    /// [512 bytes](umbel_protocol::limits::TRACESTATE_BYTES_MAX). It means nothing without a
+    /// [`traceparent`](Self::traceparent).
+    pub fn tracestate(mut self, state: impl Into<Box<str>>) -> Self {
+        self.tracestate = Some(state.into());
+        self
+    }
+
+    /// Never shows the arguments of these names, be they fields of others: not when the task is shown, nor
+    /// in errors. `"*"` stands for all. They reach the handler as they are, and lie so in logs and on disks.
+    /// What the task's declaration hides is hidden as well. At most
+    /// [16](umbel_protocol::limits::REDACT_MAX) names.
+    pub fn redact<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let all = self.template.options.redact.get_or_insert_default();
+        all.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    fn note(&mut self, said: Result<(), InvalidBatch>) {
+        if let (None, Err(invalid)) = (&self.invalid, said) {
+            self.invalid = Some(invalid);
+        }
+    }
+
     /// The id, which is also the idempotency key. The client draws one if none is set.
     pub fn id(mut self, id: TaskId) -> Self {
         self.id = Some(id);
@@ -268,8 +359,31 @@ impl<R, By> Call<R, By> {
 
     /// The same, submitted by `by`; and by whom it was to be submitted before.
     pub(crate) fn by<Other>(self, by: Other) -> (Call<R, Other>, By) {
-        let Self { template, args, particulars, id, by: before, output } = self;
-        (Call { template, args, particulars, id, by, output }, before)
+        let Self {
+            template,
+            args,
+            particulars,
+            metadata,
+            traceparent,
+            tracestate,
+            invalid,
+            id,
+            by: before,
+            output,
+        } = self;
+        let call = Call {
+            template,
+            args,
+            particulars,
+            metadata,
+            traceparent,
+            tracestate,
+            invalid,
+            id,
+            by,
+            output,
+        };
+        (call, before)
     }
 }
 
@@ -281,22 +395,43 @@ fn wall(time: SystemTime) -> Wall {
 
 impl<R, By> fmt::Debug for Call<R, By> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.template.options.redact();
         f.debug_struct("Call")
             .field("template", &self.template)
-            .field("args", &self.args)
+            .field("args", &self.args.as_ref().map(|args| redacted(args, names)))
+            .field("particulars", &self.particulars)
+            .field("metadata", &self.metadata)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Submission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submission")
+            .field("template", &self.template)
+            .field("args", &redacted(&self.args, self.template.options.redact()))
             .field("particulars", &self.particulars)
             .field("id", &self.id)
             .finish()
     }
 }
 
-/// Arguments that cannot be written as JSON. Nothing was submitted.
+/// A call that nobody can submit; the program has to change. Nothing was submitted.
 #[derive(Debug, thiserror::Error)]
-#[error("the arguments of {name:?} do not fit JSON")]
-pub struct InvalidCall {
-    name: String,
-    #[source]
-    source: serde_json::Error,
+pub enum InvalidCall {
+    /// Its arguments cannot be written as JSON.
+    #[error("the arguments of {name:?} do not fit JSON")]
+    Args {
+        /// The name of the task.
+        name: String,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A label, a header or the trace is none.
+    #[error(transparent)]
+    Said(#[from] InvalidBatch),
 }
 
 #[cfg(test)]
@@ -331,6 +466,39 @@ mod tests {
         assert_eq!((options.priority(), options.attempts_max()), (7, 9));
         assert_eq!(options.delay, span(Duration::from_secs(5)));
         assert_eq!(options.backoff_max(), options.backoff_first());
+    }
+
+    #[test]
+    fn what_is_said_of_it_is_checked_before_anybody_is_asked() {
+        let call = || Call::<u64>::named("add", &[1, 2]);
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let whole = call().label("a", "b").header("c", "d").display_name("e").traceparent(parent);
+        let said = whole.tracestate("f=g").into_submission().unwrap().particulars.unwrap();
+        let said = said.metadata.unwrap();
+        assert_eq!((said.labels.get("a"), said.headers.get("c")), (Some("b"), Some("d")));
+        assert_eq!(said.display_name.as_deref(), Some("e"));
+        let trace = said.trace.as_ref().unwrap();
+        assert_eq!((trace.traceparent().as_str(), trace.tracestate()), (parent, Some("f=g")));
+        for (call, told) in [
+            (call().label("a b", "c").label("d", "e"), "each key and value of `labels`"),
+            (call().header("A", "b"), "the name \"A\" of one of `headers`"),
+            (call().traceparent("00-1"), "traceparent must be"),
+            (call().traceparent(parent).tracestate("x"), "tracestate must be"),
+            (call().tracestate("x=y"), "`tracestate` without `traceparent`"),
+        ] {
+            let error = call.into_submission().unwrap_err().to_string();
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_never_shown_is_not_in_what_is_written_for_debugging() {
+        let args = std::collections::BTreeMap::from([("user", "x"), ("password", "hunter2")]);
+        let call = Call::<()>::named("login", &args).redact(["password"]);
+        assert!(!format!("{call:?}").contains("hunter2"), "{call:?}");
+        let submission = call.into_submission().unwrap();
+        assert!(!format!("{submission:?}").contains("hunter2"), "{submission:?}");
+        assert_eq!(submission.args, r#"{"password":"hunter2","user":"x"}"#);
     }
 
     #[test]

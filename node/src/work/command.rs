@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use umbel_protocol::limits::{CAPTURE_BYTES_MAX, DETAIL_BYTES_MAX, RESULT_BYTES_MAX};
-use umbel_protocol::task::{Failure, FailureKind, Outcome};
+use umbel_protocol::task::{Failure, FailureKind, Outcome, Trace};
 
 use super::arguments::Arguments;
 use super::context::Context;
@@ -60,8 +60,12 @@ pub enum Program {
 ///
 /// The program gets the task's arguments as JSON on its standard input and, unless they are longer
 /// than the 128 KiB that Linux allows, in `UMBEL_ARGS`; otherwise `UMBEL_ARGS_TOO_LARGE` is `1`.
-/// `UMBEL_TASK`, `UMBEL_TASK_ID`, `UMBEL_ATTEMPT` and `UMBEL_TOKEN` say which run it is. The rest of
-/// the environment is the node's own, without anything else called `UMBEL_`.
+/// `UMBEL_TASK`, `UMBEL_TASK_ID`, `UMBEL_ATTEMPT` and `UMBEL_TOKEN` say which run it is. If it is said of
+/// the task, `UMBEL_DISPLAY_NAME` is what people call it, `UMBEL_TASK_LABELS` its labels as
+/// `key=value,key=value`, `UMBEL_HEADER_REQUEST_ID` its header `request-id`, `UMBEL_PARENT_ID` and
+/// `UMBEL_ROOT_ID` from within which tasks it was submitted, and `TRACEPARENT` and `TRACESTATE` the span
+/// that this run is of a trace. The rest of the environment is the node's own, without anything else
+/// called so, or `UMBEL_`.
 ///
 /// ```
 /// use umbel::work::{Argument, CommandSpec, Program};
@@ -246,7 +250,9 @@ fn start(
 
     let remembered = |error| Failure::new(FailureKind::Error, chain(&error));
     let entry = ledger.enter(context.id, context.token).map_err(remembered)?;
-    let spawned = command.spawn().map_err(|error| not_started(&error, program, spec));
+    // The program may be named by an argument.
+    let named = if context.redacts { "its program".to_owned() } else { format!("{program:?}") };
+    let spawned = command.spawn().map_err(|error| not_started(&error, &named, spec));
     // A child that was not waited for has a number, and Linux has none beyond 2^22.
     let leader = |child: &Child| child.id().and_then(|pid| i32::try_from(pid).ok());
     match spawned.map(|child| (leader(&child), child)) {
@@ -272,11 +278,15 @@ fn set_environment(
 ) {
     // The node's own settings, secrets among them, are not the program's business.
     for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"UMBEL_") {
+        let is_traced = name == "TRACEPARENT" || name == "TRACESTATE";
+        if is_traced || name.as_encoded_bytes().starts_with(b"UMBEL_") {
             command.env_remove(name);
         }
     }
     command.envs(added);
+    for (name, value) in said(context) {
+        command.env(name, value);
+    }
     for mark in marks(context.id, context.token) {
         if let Some((name, value)) = mark.split_once('=') {
             command.env(name, value);
@@ -291,6 +301,26 @@ fn set_environment(
             command.env("UMBEL_ARGS_TOO_LARGE", "1");
         }
     }
+}
+
+/// Variables that tell what is said of the task besides how it is treated.
+fn said(context: &Context) -> Vec<(String, String)> {
+    let Some(metadata) = context.metadata() else { return Vec::new() };
+    let mut said = Vec::new();
+    let mut add = |name: &str, value: Option<String>| {
+        said.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    add("UMBEL_DISPLAY_NAME", context.display_name().map(str::to_owned));
+    add("UMBEL_TASK_LABELS", (!metadata.labels.is_empty()).then(|| metadata.labels.to_string()));
+    add("UMBEL_PARENT_ID", metadata.parent.map(|id| id.to_string()));
+    add("UMBEL_ROOT_ID", metadata.root.map(|id| id.to_string()));
+    add("TRACEPARENT", context.trace().map(Trace::traceparent));
+    add("TRACESTATE", context.trace().and_then(Trace::tracestate).map(str::to_owned));
+    for (name, value) in context.headers() {
+        let name = name.to_ascii_uppercase().replace('-', "_");
+        add(&format!("UMBEL_HEADER_{name}"), Some(value.to_owned()));
+    }
+    said
 }
 
 /// Why `program` could not be started. What only another configuration can mend is permanent.
@@ -318,7 +348,7 @@ fn not_started(error: &std::io::Error, program: &str, spec: &CommandSpec) -> Fai
         }
         _ => (FailureKind::Error, error.to_string()),
     };
-    Failure::new(kind, format!("cannot start {program:?}: {why}"))
+    Failure::new(kind, format!("cannot start {program}: {why}"))
 }
 
 /// How a program ended that did not end well, in words.

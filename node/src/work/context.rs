@@ -3,15 +3,19 @@
 //! A [`Context`] is cheap to clone and may outlive the run; it never keeps the run alive.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::{TaskId, Token};
 
+use self::metadata::Said;
 use super::definition::Definition;
 use super::host::Host;
 use super::state::State;
+use crate::client::Client;
+
+pub(super) mod metadata;
 
 /// The run that a handler is part of. A handler takes it before its arguments:
 ///
@@ -40,6 +44,12 @@ pub struct Context {
     pub(super) deadline: Option<tokio::time::Instant>,
     pub(super) warning: Option<tokio::time::Instant>,
     pub(super) cancel: CancellationToken,
+    /// What is said of the task, if anything.
+    pub(super) said: Option<Arc<Said>>,
+    /// Whether arguments of it are never shown.
+    pub(super) redacts: bool,
+    /// The client that its children are submitted by, once there is one.
+    pub(super) client: OnceLock<Client>,
 }
 
 impl Context {

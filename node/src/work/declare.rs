@@ -68,6 +68,7 @@ pub struct Settings {
     pub priority: Option<u8>,
     pub unique_scope: Option<UniqueScope>,
     pub unique_policy: Option<UniquePolicy>,
+    pub redact: &'static [&'static str],
 }
 
 impl Settings {
@@ -94,6 +95,9 @@ impl Settings {
         options.priority = self.priority;
         options.unique_scope = self.unique_scope;
         options.unique_policy = self.unique_policy;
+        if !self.redact.is_empty() {
+            options.redact = Some(self.redact.iter().map(|name| (*name).into()).collect());
+        }
         options.time_limit = self.time_limit_ms.map(Span::from_millis);
         template
     }

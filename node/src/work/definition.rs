@@ -201,6 +201,14 @@ impl Definition {
         self
     }
 
+    /// Never shows the arguments of these names; see [`Call::redact`](super::Call::redact).
+    #[must_use]
+    pub fn redact<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let all = self.template.options.redact.get_or_insert_default();
+        all.extend(names.into_iter().map(Into::into));
+        self
+    }
+
     /// How long one run may take.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {

@@ -77,7 +77,7 @@ macro_rules! handlers {
             E: Into<Box<dyn Error + Send + Sync>> + 'static,
         {
             fn start(&self, context: &Context, args: &[u8]) -> Result<Work, Outcome> {
-                let args = decode(args)?;
+                let args = decode(context, args)?;
                 Ok(Box::pin(self($(take::<$taken>(context)?,)* args).map(outcome)))
             }
 
@@ -97,7 +97,7 @@ macro_rules! handlers {
         {
             fn run(&self, context: &Context, args: &[u8]) -> Outcome {
                 let run = || {
-                    let args = decode(args)?;
+                    let args = decode(context, args)?;
                     Ok(outcome(self($(take::<$taken>(context)?,)* args)))
                 };
                 run().unwrap_or_else(|why| why)
@@ -167,9 +167,21 @@ impl<'de> Visitor<'de> for NothingVisitor {
     }
 }
 
-fn decode<T: DeserializeOwned>(args: &[u8]) -> Result<T, Outcome> {
+fn decode<T: DeserializeOwned>(context: &Context, args: &[u8]) -> Result<T, Outcome> {
+    read(context.redacts, args)
+}
+
+fn read<T: DeserializeOwned>(redacts: bool, args: &[u8]) -> Result<T, Outcome> {
     serde_json::from_slice(args).map_err(|error| {
-        let message = format!("the arguments do not fit: {error}");
+        // What is wrong with a value is told with the value.
+        let message = if redacts {
+            let (line, column) = (error.line(), error.column());
+            format!(
+                "the arguments do not fit, at line {line} column {column}; what they are is not shown"
+            )
+        } else {
+            format!("the arguments do not fit: {error}")
+        };
         Outcome::Failed(Failure::new(FailureKind::BadArguments, message))
     })
 }
@@ -202,16 +214,24 @@ mod tests {
     #[test]
     fn no_arguments_are_null_or_an_empty_collection() {
         for text in ["null", "{}", "[]", " { } "] {
-            assert_eq!(decode::<NoArgs>(text.as_bytes()), Ok(NoArgs), "{text}");
+            assert_eq!(read::<NoArgs>(false, text.as_bytes()), Ok(NoArgs), "{text}");
         }
         for text in ["1", "[1]", r#"{"a":1}"#, "", "{"] {
-            let told = decode::<NoArgs>(text.as_bytes()).unwrap_err();
+            let told = read::<NoArgs>(false, text.as_bytes()).unwrap_err();
             assert!(
                 matches!(&told, Outcome::Failed(why) if why.kind == FailureKind::BadArguments),
                 "{text}: {told:?}"
             );
         }
         assert_eq!(serde_json::to_string(&NoArgs).unwrap(), "null");
+    }
+
+    #[test]
+    fn what_is_never_shown_does_not_show_in_errors_either() {
+        let told = |redacts| format!("{:?}", read::<u64>(redacts, br#" "hunter2""#).unwrap_err());
+        assert!(told(false).contains("hunter2"), "{}", told(false));
+        assert!(!told(true).contains("hunter2"), "{}", told(true));
+        assert!(told(true).contains("at line 1 column 10"), "{}", told(true));
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! middleware around them.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::middleware::{Layer, Middleware};
 use super::registry::Registry;
 use super::state::{Needs, NotGiven, States};
+use crate::client::Client;
 use crate::clock::Clock;
 
 /// What a node has for all of its runs. Nothing of it changes once the first has begun.
@@ -17,6 +18,9 @@ pub(crate) struct Host {
     pub(super) states: States,
     /// The outermost first.
     pub(super) middleware: Vec<Arc<dyn Layer>>,
+    /// Makes a client of the node, when the first run wants one.
+    connect: Option<Arc<dyn Fn() -> Client + Send + Sync>>,
+    client: OnceLock<Client>,
 }
 
 impl Host {
@@ -38,6 +42,19 @@ impl Host {
     /// Puts `middleware` inside of what is there already.
     pub(crate) fn middleware(&mut self, middleware: impl Middleware) {
         self.middleware.push(Arc::new(middleware));
+    }
+
+    /// Says how its runs come to a client of it.
+    pub(crate) fn connect(&mut self, connect: impl Fn() -> Client + Send + Sync + 'static) {
+        self.connect = Some(Arc::new(connect));
+    }
+
+    /// A client of the node. Must be called within a tokio runtime.
+    pub(super) fn client(&self) -> &Client {
+        self.client.get_or_init(|| match &self.connect {
+            Some(connect) => connect(),
+            None => Client::of_nobody(),
+        })
     }
 
     /// Whether all is there that the tasks of `registry` and the middleware take.
@@ -64,6 +81,6 @@ impl fmt::Debug for Host {
             .field("node", &self.node)
             .field("states", &self.states)
             .field("middleware", &self.middleware.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

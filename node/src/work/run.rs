@@ -6,7 +6,7 @@
 use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -14,12 +14,15 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, CatchUnwind};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, info_span};
 use umbel_protocol::id::{TaskId, Token};
-use umbel_protocol::task::{Failure, FailureKind, Outcome};
+use umbel_protocol::task::{Failure, FailureKind, Metadata, Outcome};
 
 use super::around::around;
 use super::command;
 use super::context::Context;
+use super::context::metadata::Said;
 use super::definition::{Body, Definition, Kind, Start};
 use super::error::panicked;
 use super::handler::Work;
@@ -31,6 +34,8 @@ use super::registry::Registry;
 use super::state::NotGiven;
 use super::webhook::Clients;
 
+/// The target of the spans of runs.
+pub(crate) const SPAN_TARGET: &str = "umbel::run";
 /// How long a run may go on after it was told to end.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 
@@ -44,7 +49,7 @@ pub struct Runner {
 }
 
 /// One run, as it was dispatched.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RunRequest {
     /// The task.
     pub id: TaskId,
@@ -60,6 +65,11 @@ pub struct RunRequest {
     pub soft_limit: Option<Duration>,
     /// How much is left until its task must have ended.
     pub time_left: Option<Duration>,
+    /// What is said of the task besides how it is treated.
+    pub metadata: Option<Arc<Metadata>>,
+    /// Whether its submission names arguments that are never shown; those that the definition names are
+    /// not in any case.
+    pub redacts: bool,
 }
 
 /// A run that was started.
@@ -162,11 +172,26 @@ impl Runner {
             deadline: limit.end(now),
             warning: limit.warning(now),
             cancel,
+            said: request.metadata.map(|metadata| Arc::new(Said::new(metadata))),
+            redacts: request.redacts || definition.template().options.redact.is_some(),
+            client: OnceLock::new(),
         };
         let args = if request.args.is_empty() { Bytes::from_static(b"null") } else { request.args };
+        let span = span(&context);
+        if span.is_disabled() {
+            return self.begin(context, args, limit);
+        }
+        match span.in_scope(|| self.begin(context, args, limit)) {
+            Started::Running(run) => Started::Running(Box::pin(run.instrument(span))),
+            ready @ Started::Ready(_) => ready,
+        }
+    }
+
+    fn begin(&self, context: Context, args: Bytes, limit: Limit) -> Started {
         if !self.host.middleware.is_empty() {
             return self.start_inside(context, args, limit);
         }
+        let definition = Arc::clone(&context.definition);
         match &definition.body {
             Body::Async(start) => match begun(start, &context, &args) {
                 Ok(work) => poll_once(work, context, limit, self.grace),
@@ -227,6 +252,17 @@ impl Runner {
     }
 }
 
+impl std::fmt::Debug for RunRequest {
+    /// Without its arguments, which may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunRequest")
+            .field("id", &self.id)
+            .field("token", &self.token)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Started {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -234,6 +270,23 @@ impl std::fmt::Debug for Started {
             Self::Running(_) => f.write_str("Running"),
         }
     }
+}
+
+/// The span that a run is in logs: all that its handler logs is part of it.
+fn span(context: &Context) -> Span {
+    let span = info_span!(
+        target: SPAN_TARGET,
+        "run",
+        task = %context.id,
+        name = context.name(),
+        attempt = context.attempt,
+        trace_id = Empty,
+        span_id = Empty,
+    );
+    if let Some(trace) = context.trace().filter(|_| !span.is_disabled()) {
+        span.record("trace_id", trace.trace_id()).record("span_id", trace.span_id());
+    }
+    span
 }
 
 /// The future of an async handler.
@@ -257,7 +310,9 @@ const fn poller() -> std::task::Context<'static> {
 
 /// Runs a blocking handler on a thread of its own. Dropped before that has begun, it never begins.
 fn blocking(context: Context, args: Bytes) -> Work {
+    let span = Span::current();
     let handle = AbortOnDrop(tokio::task::spawn_blocking(move || {
+        let _within = span.enter();
         let definition = Arc::clone(&context.definition);
         match &definition.body {
             Body::Blocking(run) => run(&context, &args),

@@ -5,6 +5,12 @@
 //! A receiver that checks both, and refuses old timestamps and tokens lower than it has seen for an
 //! id, acts on each task once.
 //!
+//! What is said of the task besides goes along. The body has `"labels"`, `"headers"`, `"display_name"`,
+//! `"parent_id"` and `"root_id"`, each if there is such a thing; all of them are signed. For what stands
+//! between, headers say it as well: `X-Umbel-Parent-Id`, `X-Umbel-Root-Id`, and `X-Umbel-Header-NAME` for
+//! each header of the task. A task that is part of a trace is posted with `traceparent` and `tracestate`;
+//! each attempt is a span of its own.
+//!
 //! Only addresses of the internet are posted to, unless the task says otherwise: see [`reach`].
 
 use std::collections::BTreeMap;
@@ -136,6 +142,34 @@ impl Webhook {
         })
     }
 
+    /// The headers of its own, and what is said of the task: that wins.
+    fn headers_of(&self, context: &Context) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if context.metadata().is_none() {
+            return headers;
+        }
+        let mut add = |name: &str, value: &str| {
+            // They were checked when the task was submitted.
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value.parse()) {
+                headers.insert(name, value);
+            }
+        };
+        if let Some(parent) = context.parent() {
+            add("x-umbel-parent-id", &parent.to_string());
+            add("x-umbel-root-id", &context.root().to_string());
+        }
+        if let Some(trace) = context.trace() {
+            add("traceparent", &trace.traceparent());
+            if let Some(state) = trace.tracestate() {
+                add("tracestate", state);
+            }
+        }
+        for (name, value) in context.headers() {
+            add(&format!("x-umbel-header-{name}"), value);
+        }
+        headers
+    }
+
     async fn exchange(
         &self,
         clients: &Clients,
@@ -153,7 +187,7 @@ impl Webhook {
             .client(self.allow_private)
             .map_err(Outcome::Failed)?
             .post(self.url.clone())
-            .headers(self.headers.clone())
+            .headers(self.headers_of(context))
             .header("X-Umbel-Task-Id", context.id.to_string())
             .header("X-Umbel-Attempt", context.attempt)
             .header("X-Umbel-Token", context.token.to_string());
@@ -200,12 +234,27 @@ fn body(context: &Context, args: &[u8]) -> Result<Bytes, Failure> {
         let message = format!("the arguments are not JSON: {error}");
         Failure::new(FailureKind::BadArguments, message)
     })?;
-    let head = json!({
+    let mut head = json!({
         "id": context.id.to_string(),
         "task": context.name(),
         "attempt": context.attempt,
         "token": context.token.to_string(),
     });
+    if let Some(parent) = context.parent() {
+        head["parent_id"] = parent.to_string().into();
+        head["root_id"] = context.root().to_string().into();
+    }
+    if let Some(name) = context.display_name() {
+        head["display_name"] = name.into();
+    }
+    let labels: BTreeMap<_, _> = context.labels().collect();
+    if !labels.is_empty() {
+        head["labels"] = json!(labels);
+    }
+    let headers: BTreeMap<_, _> = context.headers().collect();
+    if !headers.is_empty() {
+        head["headers"] = json!(headers);
+    }
     // The arguments go as they came: read and written again, long numbers would lose digits.
     let mut body = head.to_string().into_bytes();
     body.pop();

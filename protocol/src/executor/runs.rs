@@ -51,7 +51,8 @@ impl Executor {
         let templates: Vec<Arc<Template>> = templates.into_iter().map(Arc::new).collect();
         let (mut never, mut guarded) = (Vec::new(), Vec::new());
         for dispatch in dispatches {
-            let Dispatch { task, token, attempt, template, args, term, time_left } = dispatch;
+            let Dispatch { task, token, attempt, template, args, term, time_left, metadata } =
+                dispatch;
             let key = (task, token);
             let fence = self.fences.get(&task.partition()).copied().unwrap_or(0);
             let entry = match self.runs.entry(key) {
@@ -88,7 +89,7 @@ impl Executor {
             }
             let template = Arc::clone(template);
             let lasts = template.options.lost_after().filter(|_| template.options.is_exclusive());
-            let start = Start { task, token, attempt, template, args, time_left };
+            let start = Start { task, token, attempt, template, args, time_left, metadata };
             let guard = lasts.map(|lasts| Box::new(Guard::new(lasts, start.clone())));
             let run =
                 Run { owner: from, dispatcher: from, pool: *pool, guard, repeats: 0, end: None };

@@ -10,11 +10,13 @@ mod slots;
 mod turns;
 mod wishes;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Effect, Event, Executor, Start};
 use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
-use crate::task::{Options, Outcome, Template};
+use crate::task::{Metadata, Options, Outcome, Template};
 use crate::time::{Span, Tick, Wall};
 use crate::wire::{Declaration, Dispatch, ExecutorSays, OwnerSays, Profile, Queue};
 
@@ -157,6 +159,11 @@ fn result(n: u64) -> Outcome {
     Outcome::Succeeded(n.to_string().into())
 }
 
+/// What is said of each task, which whoever runs it is to know.
+fn said() -> Metadata {
+    Metadata { display_name: Some("Invoice 7".into()), ..Metadata::default() }
+}
+
 fn run(n: u64) -> Dispatch {
     Dispatch {
         task: task(n),
@@ -166,6 +173,7 @@ fn run(n: u64) -> Dispatch {
         args: Bytes::from(format!("[{n}]")),
         term: TERM,
         time_left: None,
+        metadata: Some(Arc::new(said())),
     }
 }
 
@@ -177,6 +185,7 @@ fn start(run: &Dispatch) -> Effect {
         template: template().into(),
         args: run.args.clone(),
         time_left: run.time_left,
+        metadata: run.metadata.clone(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! What a job is: when it fires, what it then runs, and how it is treated.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +10,9 @@ use super::labels::{InvalidLabel, Labels};
 use super::plan::Plan;
 use super::zone::{UnknownZone, Zones};
 use crate::limits::{DELAY_MAX, JOB_ARGS_BYTES_MAX, JOB_COMMAND_BYTES_MAX, MISFIRES_MAX};
-use crate::task::{InvalidBatch, Options, Template};
+use crate::task::{InvalidBatch, Metadata, Options, Template};
 use crate::time::{Span, Wall};
+use crate::wire::since_3;
 
 /// The definition of a job. It never changes by itself; whoever edits a job replaces it as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +57,10 @@ pub struct Job {
     pub report_within: Option<Span>,
     /// Whom to tell when it fails, recovers or is missed.
     pub alert: Option<Alert>,
+    /// What is said of each of its tasks besides how it is treated; neither parents nor a trace, which
+    /// would be the same for all of them. Since version 3.
+    #[serde(with = "since_3")]
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 /// When ticks are.
@@ -157,6 +164,7 @@ impl Job {
             max_runs: None,
             report_within: None,
             alert: None,
+            metadata: None,
         }
     }
 
@@ -234,6 +242,12 @@ impl Job {
         {
             return option("alert", "on one of failure, recovery and missed at the least");
         }
+        if let Some(metadata) = &self.metadata {
+            metadata.check()?;
+            if metadata.trace.is_some() || metadata.parent.is_some() {
+                return option("trace and parent", "left out: a job is part of no other task");
+            }
+        }
         Ok(())
     }
 
@@ -242,13 +256,15 @@ impl Job {
     pub fn needs_version(&self) -> u16 {
         let alert = self.alert.as_ref().map(|alert| &alert.template);
         let mut templates = [Some(&self.template), alert].into_iter().flatten();
-        if templates.any(|template| template.options.is_since_3()) { 3 } else { 2 }
+        let is_since_3 = templates.any(|template| template.options.is_since_3());
+        if is_since_3 || self.metadata.is_some() { 3 } else { 2 }
     }
 
-    /// As it stands in a list of many: without its command and its arguments, which may be long.
+    /// As it stands in a list of many: without its command, its arguments and what is said of its tasks,
+    /// which may be long.
     #[must_use]
     pub fn listed(&self) -> Self {
-        Self { command: None, args: Bytes::new(), ..self.clone() }
+        Self { command: None, args: Bytes::new(), metadata: None, ..self.clone() }
     }
 
     /// What its memory is counted as.
@@ -267,6 +283,7 @@ impl Job {
             + self.args.len()
             + self.select.weight()
             + alert
+            + self.metadata.as_ref().map_or(0, |metadata| metadata.weight())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Labels of nodes, and what selects among nodes by them.
+//! Labels of nodes and of tasks, and what selects among them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,12 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Most labels of a node, or of a selection.
-pub(super) const LABELS_MAX: usize = 32;
-/// Longest key or value of a label, in bytes.
-pub(super) const LABEL_BYTES_MAX: usize = 64;
+use crate::limits::{LABEL_BYTES_MAX, LABELS_MAX};
 
-/// Labels by key: what is said of a node (`role = "db"`), or what a node must have to be selected.
+/// Labels by key: what is said of a node (`role = "db"`) or of a task, or what it must have to be selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Labels(BTreeMap<String, String>);
 
@@ -38,10 +35,25 @@ impl Labels {
         Ok(())
     }
 
-    /// Whether a node with these labels has all that `selection` wants.
+    /// Whether what has these labels has all that `selection` wants.
     #[must_use]
     pub fn match_all(&self, selection: &Self) -> bool {
         selection.0.iter().all(|(key, value)| self.0.get(key) == Some(value))
+    }
+
+    /// The value of the label `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    /// Adds those of `others` whose keys are not here. They may be too many then.
+    pub(crate) fn fill_in(&mut self, others: &Self) {
+        for (key, value) in &others.0 {
+            if !self.0.contains_key(key) {
+                self.0.insert(key.clone(), value.clone());
+            }
+        }
     }
 
     /// Whether there are none.

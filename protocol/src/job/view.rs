@@ -1,12 +1,15 @@
 //! A job as it is shown to whoever asks.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::definition::Job;
 use super::history::{JobCounts, TickHistory, TickRecord};
 use super::name::JobName;
 use super::state::{JobState, SentAlert, Source};
+use crate::task::redacted;
 use crate::time::Wall;
+use crate::wire::since_3;
 
 /// Of which tasks of a job there is a node that declares them and serves their queues: others wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +50,11 @@ pub struct JobView {
     pub history: TickHistory,
     /// What was told last of it.
     pub last_alert: Option<SentAlert>,
+    /// The names of its arguments that are [never shown](crate::task::redacted), those among them that the
+    /// declaration of its task says. Its definition has them all, so that it can be edited: whoever shows
+    /// them leaves these out. Since version 3.
+    #[serde(with = "since_3")]
+    pub redact: Vec<Box<str>>,
 }
 
 /// A job in a list of many.
@@ -86,7 +94,14 @@ impl JobView {
             counts: state.counts,
             history: state.history.clone(),
             last_alert: state.last_alert,
+            redact: state.job.template.options.redact().to_vec(),
         }
+    }
+
+    /// Its arguments, as they may be shown.
+    #[must_use]
+    pub fn args_shown(&self) -> Bytes {
+        redacted(&self.job.args, &self.redact)
     }
 }
 

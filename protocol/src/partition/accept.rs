@@ -13,7 +13,9 @@ use super::uniques::Uniques;
 use super::{Change, Grant, Partition, Refusal};
 use crate::id::Lessee;
 use crate::limits::{BATCH_TASKS_MAX, DELAY_MAX, ID_AHEAD_MAX};
-use crate::task::{Batch, Lease, Phase, Record, Row, State, Template, UniquePolicy, UniqueScope};
+use crate::task::{
+    Batch, Lease, Particulars, Phase, Record, Row, State, Template, UniquePolicy, UniqueScope,
+};
 
 impl Partition {
     pub(super) fn accept(
@@ -69,7 +71,7 @@ impl Partition {
             Entry::Occupied(known) => {
                 let known = known.get();
                 let same = known.args == row.args
-                    && known.particulars == row.particulars
+                    && Particulars::say_the_same(&known.particulars, &row.particulars)
                     && known.template.says_the_same(template.said);
                 return if same { Ok(Taken::Before) } else { Err(Refusal::Conflict) };
             }

@@ -37,8 +37,8 @@ use super::{Change, Command, Loss, Partition, Proposal, Refusal, Report, Room, S
 use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::limits::{CRASH_HOLD, CRASH_SPREAD, CRASHES_MAX, RUNS_KEPT_MAX};
 use crate::task::{
-    Batch, Failure, FailureKind, History, Lease, Options, Outcome, Particulars, Phase, Record, Row,
-    RunEnd, State, Template, UniquePolicy, UniqueScope,
+    Batch, Failure, FailureKind, History, Lease, Metadata, Options, Outcome, Particulars, Phase,
+    Record, Row, RunEnd, State, Template, UniquePolicy, UniqueScope,
 };
 use crate::time::{Span, Wall};
 

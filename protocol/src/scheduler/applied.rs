@@ -19,7 +19,7 @@ use crate::job::Target;
 use crate::membership::Liveness;
 use crate::partition::{Change, Partition, Proposal};
 use crate::sabotage::{self, Defect};
-use crate::task::{Phase, Record, State};
+use crate::task::{Phase, Record, State, View};
 use crate::time::Wall;
 use crate::wire::{Answer, Dispatch};
 
@@ -243,6 +243,7 @@ impl Scheduler {
             args: record.args.clone(),
             term,
             time_left,
+            metadata: record.metadata().filter(|_| !sabotage::has(Defect::LoseSaid)).cloned(),
         };
         let template = std::sync::Arc::clone(&record.template);
         self.outbox.dispatch(lessee, &template, dispatch);
@@ -342,6 +343,12 @@ impl Scheduler {
     /// The answer for a task that is on record here.
     pub(super) fn view_of(partition: &Partition, task: TaskId) -> Option<Answer> {
         let record = partition.record(task)?;
-        Some(Answer::View(Box::new(crate::task::View::of(task, record))))
+        Some(Answer::View(Box::new(View::of(task, record))))
+    }
+
+    /// The same with the arguments of the task, for whoever asks for all that is known of it.
+    pub(super) fn whole_view_of(partition: &Partition, task: TaskId) -> Option<Answer> {
+        let record = partition.record(task)?;
+        Some(Answer::View(Box::new(View::of(task, record).with_args(record))))
     }
 }

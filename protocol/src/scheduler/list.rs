@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::iter;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -10,6 +11,7 @@ use super::asks::Origin;
 use super::gather::Gather;
 use super::replica::Replica;
 use crate::id::{NodeId, TaskId};
+use crate::job::Labels;
 use crate::limits::{LIST_MAX, LISTED_BYTES_MAX, LISTED_TEXT_BYTES_MAX};
 use crate::partition::{Partition, Shelf};
 use crate::task::{Failure, Record, State, View};
@@ -19,43 +21,43 @@ use crate::wire::{Answer, Ask};
 /// How long a listing waits for a member before it goes without it.
 pub(super) const WAIT_MAX: Span = Span::from_millis(2_000);
 
+/// Which tasks are to be listed.
+pub(super) struct Wanted {
+    /// Only those in this state.
+    pub(super) state: Option<State>,
+    /// Only those of this queue.
+    pub(super) queue: Option<String>,
+    /// Only those that have all of these.
+    pub(super) labels: Labels,
+}
+
 /// A listing to which other nodes still contribute.
 pub(super) struct Listing {
     tasks: Vec<View>,
     /// Partitions that nobody has told of yet.
     partitions_missing: u16,
     limit: usize,
+    labels: Labels,
 }
 
 impl Scheduler {
     /// Lists tasks of all owners.
-    pub(super) fn list_everywhere(
-        &mut self,
-        origin: Origin,
-        state: Option<State>,
-        queue: Option<String>,
-        limit: u32,
-    ) {
+    pub(super) fn list_everywhere(&mut self, origin: Origin, wanted: Wanted, limit: u32) {
         let Origin::Here(id) = origin else {
             return;
         };
         let shown = limit_of(limit);
-        let tasks = self.list_owned(state, &queue, shown);
+        let tasks = self.list_owned(&wanted, shown);
         let partitions_missing = self.partitions_missing();
-        let listing = Listing { tasks, partitions_missing, limit: shown };
-        let ask = Ask::List { state, queue, limit };
+        let Wanted { state, queue, labels } = wanted;
+        let listing = Listing { tasks, partitions_missing, limit: shown, labels: labels.clone() };
+        let ask = Ask::List { state, queue, limit, labels };
         self.gather(id, &ask, listing, |scheduler| &mut scheduler.listings);
     }
 
     /// Lists tasks of the partitions that this node owns.
-    pub(super) fn list_here(
-        &mut self,
-        origin: Origin,
-        state: Option<State>,
-        queue: &Option<String>,
-        limit: u32,
-    ) {
-        let tasks = self.list_owned(state, queue, limit_of(limit));
+    pub(super) fn list_here(&mut self, origin: Origin, wanted: &Wanted, limit: u32) {
+        let tasks = self.list_owned(wanted, limit_of(limit));
         let partitions_missing = self.partitions_missing();
         self.answer(origin, Answer::Tasks { tasks, partitions_missing });
     }
@@ -74,13 +76,13 @@ impl Scheduler {
 
     /// The newest tasks of the partitions that this node owns. No more records are looked at than
     /// it takes to find them.
-    fn list_owned(&self, state: Option<State>, queue: &Option<String>, limit: usize) -> Vec<View> {
+    fn list_owned(&self, wanted: &Wanted, limit: usize) -> Vec<View> {
         let owned = self.replicas.values().filter(|replica| replica.is_settled());
         // Of each partition the newest that was not taken yet, and those before it.
         let mut newest: BTreeMap<TaskId, _> = owned
             .filter_map(Replica::partition)
             .filter_map(|partition| {
-                let mut older = wanted(partition, state, queue);
+                let mut older = wanted.among(partition);
                 older.next().map(|(id, record)| (id, (record, older)))
             })
             .collect();
@@ -94,7 +96,8 @@ impl Scheduler {
         let mut room = Room::new(LISTED_BYTES_MAX);
         let shown = found.take(limit).map(|(id, record)| {
             let mut view = View::of(id, record);
-            view.left_out = !room.fit(&mut view.result, view.error.as_mut());
+            view.metadata = view.metadata.and_then(|said| said.listed()).map(Arc::new);
+            view.left_out = !room.fit_view(&mut view);
             view
         });
         shown.collect()
@@ -111,7 +114,9 @@ impl Scheduler {
         let Some(listing) = self.listings.told(from, id) else {
             return;
         };
-        listing.tasks.extend(tasks);
+        // A member of an older version does not know that labels were asked for.
+        let labels = &listing.labels;
+        listing.tasks.extend(tasks.into_iter().filter(|view| view.has_labels(labels)));
         listing.partitions_missing = listing.partitions_missing.saturating_sub(told);
         if let Some(answer) = self.listings.if_complete(id) {
             self.answer(Origin::Here(id), answer);
@@ -119,31 +124,33 @@ impl Scheduler {
     }
 }
 
-/// The tasks of a partition that are to be listed, newest first.
-fn wanted<'a>(
-    partition: &'a Partition,
-    state: Option<State>,
-    queue: &'a Option<String>,
-) -> impl Iterator<Item = (TaskId, &'a Record)> {
-    // Once as many have come as have ended that way, or have not ended, nothing is further back.
-    let fill = partition.fill();
-    let left = match state.map(Shelf::of) {
-        Some(Some(shelf)) => fill.finished[shelf].tasks,
-        Some(None) => fill.open,
-        None => usize::MAX,
-    };
-    let may_be = move |record: &Record| {
-        state.is_none_or(|state| Shelf::of(record.state()) == Shelf::of(state))
-    };
-    let is_wanted = move |record: &Record| {
+impl Wanted {
+    /// The tasks of a partition that are to be listed, newest first.
+    fn among<'a>(&'a self, partition: &'a Partition) -> impl Iterator<Item = (TaskId, &'a Record)> {
+        // Once as many have come as have ended that way, or have not ended, nothing is further back.
+        let fill = partition.fill();
+        let left = match self.state.map(Shelf::of) {
+            Some(Some(shelf)) => fill.finished[shelf].tasks,
+            Some(None) => fill.open,
+            None => usize::MAX,
+        };
+        let may_be = |record: &Record| {
+            self.state.is_none_or(|state| Shelf::of(record.state()) == Shelf::of(state))
+        };
+        let newest_first = partition.records().rev();
+        newest_first
+            .filter(move |(_, record)| may_be(record))
+            .take(left)
+            .filter(move |(_, record)| self.includes(record))
+    }
+
+    fn includes(&self, record: &Record) -> bool {
+        let Self { state, queue, labels } = self;
         state.is_none_or(|state| record.state() == state)
             && queue.as_ref().is_none_or(|queue| record.template.queue == *queue)
-    };
-    let newest_first = partition.records().rev();
-    newest_first
-        .filter(move |(_, record)| may_be(record))
-        .take(left)
-        .filter(move |(_, record)| is_wanted(record))
+            && (labels.is_empty()
+                || record.metadata().is_some_and(|said| said.labels.match_all(labels)))
+    }
 }
 
 /// How many tasks a listing may have, of which `asked` are wanted.
@@ -159,7 +166,7 @@ impl Gather for Listing {
         // Each node has kept to what fits, all together may not.
         let mut room = Room::new(LISTED_BYTES_MAX);
         for view in &mut self.tasks {
-            view.left_out |= !room.fit(&mut view.result, view.error.as_mut());
+            view.left_out |= !room.fit_view(view);
         }
         Answer::Tasks { tasks: self.tasks, partitions_missing: self.partitions_missing }
     }
@@ -175,6 +182,18 @@ impl Room {
     /// Room for so much of results and details of failures, and for what else a listing says.
     pub(super) const fn new(data: usize) -> Self {
         Self { data, texts: LISTED_TEXT_BYTES_MAX }
+    }
+
+    /// As [`fit`](Self::fit), and leaves out what is said of the task besides how it is treated as well if
+    /// there is no room for it.
+    fn fit_view(&mut self, view: &mut View) -> bool {
+        let all = self.fit(&mut view.result, view.error.as_mut());
+        let said = view.metadata.as_ref().map_or(0, |said| said.weight());
+        if said > 0 && !take(&mut self.texts, said) {
+            view.metadata = None;
+            return false;
+        }
+        all
     }
 
     /// Leaves a result, or the detail of a failure, out once the room for them is used up, and the

@@ -62,7 +62,8 @@ impl Outbox {
         let Some(dispatches) = messages.last_mut() else {
             return;
         };
-        dispatches.bytes += dispatch.args.len();
+        let metadata = dispatch.metadata.as_ref().map_or(0, |metadata| metadata.weight());
+        dispatches.bytes += dispatch.args.len() + metadata;
         let known = dispatches.templates.iter().rposition(|known| Arc::ptr_eq(known, template));
         let place = known.unwrap_or_else(|| {
             dispatches.templates.push(Arc::clone(template));

@@ -8,6 +8,7 @@ use super::asks::Origin;
 use super::guards::Question;
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::job::JobName;
+use crate::partition::Partition;
 use crate::sabotage::{self, Defect};
 use crate::time::{Span, Wall};
 use crate::wire::{Answer, RequestError};
@@ -53,10 +54,10 @@ impl Scheduler {
     /// Shows a task, or waits until it has ended.
     pub(super) fn read(&mut self, origin: Origin, task: TaskId, wait: bool) {
         if self.has_ended(task) {
-            return self.show(origin, task);
+            return if wait { self.show(origin, task) } else { self.show_whole(origin, task) };
         }
         if sabotage::has(Defect::UnconfirmedReads) && !wait {
-            return self.show(origin, task);
+            return self.show_whole(origin, task);
         }
         self.read_confirmed(
             task.partition(),
@@ -158,7 +159,7 @@ impl Scheduler {
             What::Job(job) => self.show_job(origin, &job),
             What::Run { job, at } => self.run_job_if_there(origin, job, at),
             What::Task { task, waits: true } => self.wait_for(origin, task),
-            What::Task { task, waits: false } => self.show(origin, task),
+            What::Task { task, waits: false } => self.show_whole(origin, task),
         }
     }
 
@@ -185,14 +186,29 @@ impl Scheduler {
 
     /// Answers with what is on record now.
     pub(super) fn show(&mut self, origin: Origin, task: TaskId) {
+        self.show_as(origin, task, Self::view_of);
+    }
+
+    /// The same with the arguments of the task.
+    fn show_whole(&mut self, origin: Origin, task: TaskId) {
+        self.show_as(origin, task, Self::whole_view_of);
+    }
+
+    fn show_as(
+        &mut self,
+        origin: Origin,
+        task: TaskId,
+        view: fn(&Partition, TaskId) -> Option<Answer>,
+    ) {
         let partition = task.partition();
         let answer = match self.owned(partition) {
             None => {
                 let owner = self.owner_of(partition);
                 Answer::Failed(RequestError::NotOwner { partition, owner })
             }
-            Some(partition) => Self::view_of(partition, task)
-                .unwrap_or(Answer::Failed(RequestError::NotFound { task })),
+            Some(partition) => {
+                view(partition, task).unwrap_or(Answer::Failed(RequestError::NotFound { task }))
+            }
         };
         self.answer(origin, answer);
     }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::asks::{Open, Origin, Place};
+use super::list::Wanted;
 use super::{Caller, Effect, Scheduler};
 use crate::id::{GroupId, NodeId, PartitionId};
-use crate::limits::FORWARDS_MAX;
+use crate::limits::{BATCH_BYTES_MAX, FORWARDS_MAX};
 use crate::membership::Liveness;
 use crate::partition::JobChange;
 use crate::task::{Batch, InvalidBatch};
@@ -91,9 +92,10 @@ impl Scheduler {
             return;
         };
         match &open.ask {
-            Ask::List { state, queue, limit } => {
-                let (state, queue, limit) = (*state, queue.clone(), *limit);
-                return self.list_everywhere(origin, state, queue, limit);
+            Ask::List { state, queue, limit, labels } => {
+                let (state, queue, labels) = (*state, queue.clone(), labels.clone());
+                let limit = *limit;
+                return self.list_everywhere(origin, Wanted { state, queue, labels }, limit);
             }
             Ask::ListJobs { .. } => {
                 let ask = open.ask.clone();
@@ -183,6 +185,11 @@ impl Scheduler {
             && batch.templates != templates
         {
             Arc::make_mut(batch).templates = templates;
+            // Its owner would not take it from here, and no entry has room for whatever is filled in.
+            let bytes = batch.weight();
+            if bytes > BATCH_BYTES_MAX {
+                return Err(InvalidBatch::TooManyBytes { bytes }.into());
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::Scheduler;
 use super::asks::Origin;
+use super::list::Wanted;
 use crate::id::TaskId;
 use crate::meta::MetaCommand;
 use crate::wire::{Answer, Ask, RequestError};
@@ -39,7 +40,9 @@ impl Scheduler {
             Ask::Show { task } => self.read(origin, task, false),
             Ask::Submit { batch, wait } => self.submit(origin, batch, wait),
             Ask::Wait { task } => self.read(origin, task, true),
-            Ask::List { state, queue, limit } => self.list_here(origin, state, &queue, limit),
+            Ask::List { state, queue, limit, labels } => {
+                self.list_here(origin, &Wanted { state, queue, labels }, limit);
+            }
             Ask::Status => self.claim(origin),
             Ask::Welcome => self.welcome(origin),
             Ask::Drain { node, draining } => {

@@ -94,6 +94,11 @@ pub enum InvalidBatch {
 }
 
 impl InvalidBatch {
+    /// An option that is not what it must be.
+    pub(super) fn option(what: &str, range: impl Into<String>) -> Self {
+        Self::Option { what: what.to_owned(), range: range.into() }
+    }
+
     /// Two options that contradict each other.
     pub(super) fn conflicting(what: &str, why: &str) -> Self {
         Self::Conflicting { what: what.to_owned(), why: why.to_owned() }

@@ -1,6 +1,6 @@
 //! How a task is treated: all that can be asked for, with its limits.
 
-use super::{InvalidBatch, Rate, UniquePolicy, UniqueScope};
+use super::{InvalidBatch, Rate, UniquePolicy, UniqueScope, redact};
 use crate::limits::{
     ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
     CONCURRENCY_MAX, CRASHES_ALLOWED_MAX, CRASHES_MAX, DELAY_MAX, EXCLUSIVE_LOST_AFTER,
@@ -66,6 +66,13 @@ pub struct Options {
     /// [exclusive](Options::exclusive) task is ended by its executor when it has not been heard for so long,
     /// [`EXCLUSIVE_LOST_AFTER`] unless said, and no other of its key begins before that.
     pub lost_after: Option<Span>,
+    /// The names of arguments that are [never shown](super::redacted); 1 to [`REDACT_MAX`] of at most
+    /// [`REDACT_NAME_BYTES_MAX`] bytes. What the task's declaration hides is hidden as well, whatever is
+    /// said here. They reach the handler as they are.
+    ///
+    /// [`REDACT_MAX`]: crate::limits::REDACT_MAX
+    /// [`REDACT_NAME_BYTES_MAX`]: crate::limits::REDACT_NAME_BYTES_MAX
+    pub redact: Option<Vec<Box<str>>>,
 }
 
 grown!(Options {
@@ -83,6 +90,7 @@ grown!(Options {
     rate = None,
     exclusive = None,
     lost_after = None,
+    redact = None,
 });
 
 impl Options {
@@ -153,6 +161,12 @@ impl Options {
         self.concurrency.is_some() || self.rate.is_some() || self.is_exclusive()
     }
 
+    /// The names of arguments that are never shown.
+    #[must_use]
+    pub fn redact(&self) -> &[Box<str>] {
+        self.redact.as_deref().unwrap_or_default()
+    }
+
     /// Pause before the first retry.
     #[must_use]
     pub fn backoff_first(&self) -> Span {
@@ -202,8 +216,8 @@ impl Options {
 
     /// No fewer bytes than they take on the wire and in the log, with every integer at its longest.
     #[must_use]
-    pub const fn weight(&self) -> usize {
-        let mut late = 12;
+    pub fn weight(&self) -> usize {
+        let mut late = 13;
         late += if self.expires.is_some() { 9 } else { 0 };
         late += if self.deadline.is_some() { 9 } else { 0 };
         late += if self.soft_limit.is_some() { 9 } else { 0 };
@@ -219,11 +233,12 @@ impl Options {
     }
 
     /// What of them takes memory of its own.
-    pub(super) const fn list_weight(&self) -> usize {
-        match &self.backoff_list {
-            Some(list) => 9 * (1 + list.len()),
-            None => 0,
-        }
+    pub(super) fn list_weight(&self) -> usize {
+        let pauses = self.backoff_list.as_ref().map_or(0, |list| 9 * (1 + list.len()));
+        let redact = self.redact.as_ref().map_or(0, |names| {
+            9 + names.iter().map(|name| REDACT_NAME_WEIGHT + name.len()).sum::<usize>()
+        });
+        pauses + redact
     }
 
     /// Refuses what no task can be treated by.
@@ -272,6 +287,7 @@ impl Options {
         }
         let lost_after = self.lost_after.unwrap_or(LOST_AFTER_MIN);
         in_range("lost_after", &(LOST_AFTER_MIN..=LOST_AFTER_MAX), lost_after, "5 s to 1 day")?;
+        self.redact.as_deref().map_or(Ok(()), redact::check)?;
         self.check_backoff_list()?;
         self.check_conflicts()
     }
@@ -330,6 +346,10 @@ impl Options {
         Ok(())
     }
 }
+
+/// A name of an argument that is not shown, without its text: what points to it, and its length. Part of
+/// the log's meaning, as [`limits`](crate::limits) explains.
+const REDACT_NAME_WEIGHT: usize = 32;
 
 fn in_range<T: PartialOrd>(
     what: &str,

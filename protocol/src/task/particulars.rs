@@ -1,9 +1,11 @@
 //! What is said of one task alone, and would be of no use in a template that many share.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{InvalidBatch, Template};
+use super::{InvalidBatch, Metadata, Template};
 use crate::id::PartitionId;
 use crate::limits::KEY_BYTES_MAX;
 use crate::time::Wall;
@@ -27,17 +29,48 @@ pub struct Particulars {
     /// [one partition](Particulars::partition); those with a unique key, too, are only compared with each
     /// other. 1 to [`KEY_BYTES_MAX`] bytes.
     pub limit_key: Option<Box<str>>,
+    /// What is said of it besides how it is treated: labels, headers, a trace.
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 impl Particulars {
     /// Nothing at all.
-    pub const NONE: Self =
-        Self { not_before: None, unique_key: None, fairness_key: None, limit_key: None };
+    pub const NONE: Self = Self {
+        not_before: None,
+        unique_key: None,
+        fairness_key: None,
+        limit_key: None,
+        metadata: None,
+    };
 
     /// The same in a box, unless there is nothing in it.
     #[must_use]
     pub fn boxed(self) -> Option<Box<Self>> {
         (self != Self::NONE).then(|| Box::new(self))
+    }
+
+    /// The same with `metadata`, if there is anything in it.
+    #[must_use]
+    pub fn with_metadata(self, metadata: Metadata) -> Self {
+        Self { metadata: (!metadata.is_empty()).then(|| Arc::new(metadata)), ..self }
+    }
+
+    /// Whether the callers of both said the same of a task.
+    #[must_use]
+    pub fn say_the_same(one: &Option<Box<Self>>, other: &Option<Box<Self>>) -> bool {
+        if one == other {
+            return true;
+        }
+        let (nothing, unsaid) = (Self::NONE, Metadata::default());
+        let (one, other) =
+            (one.as_deref().unwrap_or(&nothing), other.as_deref().unwrap_or(&nothing));
+        let Self { not_before, unique_key, fairness_key, limit_key, metadata } = one;
+        let (own, others) = (metadata.as_deref(), other.metadata.as_deref());
+        *not_before == other.not_before
+            && *unique_key == other.unique_key
+            && *fairness_key == other.fairness_key
+            && *limit_key == other.limit_key
+            && own.unwrap_or(&unsaid).says_the_same(others.unwrap_or(&unsaid))
     }
 
     /// The partition in which a task called `name` must live, of so many, if it has a limit key or a unique
@@ -98,7 +131,7 @@ impl Particulars {
                 return Err(InvalidBatch::Option { what, range });
             }
         }
-        Ok(())
+        self.metadata.as_ref().map_or(Ok(()), |metadata| metadata.check())
     }
 
     /// No fewer bytes than they take on the wire, in the log and in a snapshot, and about what they take
@@ -109,7 +142,8 @@ impl Particulars {
         let unique = self.unique_key.as_ref().map_or(0, |key| 2 * key.len() + UNIQUE_WEIGHT);
         let fairness = self.fairness_key.as_ref().map_or(0, |key| key.len());
         let limit = self.limit_key.as_ref().map_or(0, |key| 2 * key.len() + UNIQUE_WEIGHT);
-        PARTICULARS_WEIGHT + unique + fairness + limit
+        let metadata = self.metadata.as_ref().map_or(0, |metadata| metadata.weight());
+        PARTICULARS_WEIGHT + unique + fairness + limit + metadata
     }
 }
 

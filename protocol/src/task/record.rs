@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Failure, FailureKind, IllegalTransition, Particulars, Phase, State, Template, Transition,
+    Failure, FailureKind, IllegalTransition, Metadata, Particulars, Phase, State, Template,
+    Transition,
 };
 use crate::id::{Lessee, Token};
 use crate::time::Wall;
@@ -262,6 +263,12 @@ impl Record {
         self.history.get_or_insert_default()
     }
 
+    /// What is said of it besides how it is treated, if anything.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Arc<Metadata>> {
+        self.particulars.as_ref()?.metadata.as_ref()
+    }
+
     /// What its memory is counted as, without its template, which it shares.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -292,7 +299,7 @@ impl History {
 impl Template {
     /// What its memory is counted as while a partition keeps it, however many records share it.
     #[must_use]
-    pub const fn weight_kept(&self) -> usize {
+    pub fn weight_kept(&self) -> usize {
         TEMPLATE_WEIGHT + self.name.len() + self.queue.len() + self.options.list_weight()
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidBatch, Options};
+use super::{InvalidBatch, Options, redact};
 use crate::limits::NAME_BYTES_MAX;
 use crate::time::Span;
 use crate::wire::grown;
@@ -58,6 +58,8 @@ pub struct FilledIn {
     pub exclusive: bool,
     /// See [`Options::lost_after`].
     pub lost_after: bool,
+    /// How many of the last of [`Options::redact`]: a declaration adds to what the caller says.
+    pub redact: u8,
 }
 
 grown!(FilledIn { queue, priority, attempts_max, backoff_first, backoff_max } since 3 {
@@ -72,6 +74,7 @@ grown!(FilledIn { queue, priority, attempts_max, backoff_first, backoff_max } si
     rate = false,
     exclusive = false,
     lost_after = false,
+    redact = 0,
 });
 
 /// Does something for each option that a declaration may fill in.
@@ -100,7 +103,7 @@ impl Template {
     pub const QUEUE_DEFAULT: &'static str = "default";
 
     /// Beyond its names and options: two lengths, and which options were filled in.
-    const FIXED: usize = 2 * 3 + 5 + 11;
+    const FIXED: usize = 2 * 3 + 5 + 12;
 
     /// Tasks called `name`, in the queue and with the options that they are declared with.
     #[must_use]
@@ -134,6 +137,7 @@ impl Template {
             };
         }
         each_option!(fill_in);
+        filled_in.redact = redact::add(&mut options.redact, declared.redact());
         whole
     }
 
@@ -151,6 +155,7 @@ impl Template {
             };
         }
         each_option!(take_out);
+        redact::take_out(&mut said.options.redact, filled_in.redact);
         said
     }
 
@@ -162,7 +167,7 @@ impl Template {
 
     /// No fewer bytes than it takes on the wire and in the log, whatever queue is filled in.
     #[must_use]
-    pub const fn weight(&self) -> usize {
+    pub fn weight(&self) -> usize {
         let queue = if self.queue.is_empty() { NAME_BYTES_MAX } else { self.queue.len() };
         Self::FIXED + self.options.weight() + self.name.len() + queue
     }

@@ -1,15 +1,17 @@
 //! A task as it is shown to whoever asks.
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-use super::{Failure, History, Phase, Record, RunEnd, State};
+use bytes::Bytes;
+
+use super::{Failure, History, Metadata, Phase, REDACTED, Record, RunEnd, State, redacted};
 use crate::id::{NodeId, TaskId};
+use crate::job::Labels;
 use crate::time::Wall;
 use crate::wire::grown;
 
 /// All that is known of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// Its id.
     pub id: TaskId,
@@ -39,7 +41,22 @@ pub struct View {
     /// Whether its result, or the text or the detail of its error, was left out of a listing that has
     /// no room for it. Asked for by itself, the task has them.
     pub left_out: bool,
+    /// What is said of it besides how it is treated; in a listing only what is [meant for
+    /// it](Metadata::listed). Headers whose names are [redacted](super::Options::redact) are shown without
+    /// their values. Since version 3, as all that follows.
+    pub metadata: Option<Arc<Metadata>>,
+    /// Its arguments, JSON, without those that are [never shown](super::redacted); only of a task that is
+    /// shown by itself.
+    pub args: Option<Bytes>,
 }
+
+grown!(View {
+    id, task, queue, state, attempts, runs, node, result, error, submitted_at, not_before, finished_at,
+    left_out,
+} since 3 {
+    metadata = None,
+    args = None,
+});
 
 /// One start of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +107,8 @@ impl View {
             not_before: None,
             finished_at: history.and_then(|history| history.finished_at),
             left_out: false,
+            metadata: record.metadata().map(|said| shown(said, record.template.options.redact())),
+            args: None,
         };
         match record.phase() {
             Phase::Scheduled { not_before } => view.not_before = Some(*not_before),
@@ -113,6 +132,30 @@ impl View {
         view.runs = runs;
         view
     }
+
+    /// Whether it has all of these labels.
+    #[must_use]
+    pub fn has_labels(&self, labels: &Labels) -> bool {
+        labels.is_empty()
+            || self.metadata.as_ref().is_some_and(|said| said.labels.match_all(labels))
+    }
+
+    /// The same with the arguments of `record`, as far as they may be shown.
+    #[must_use]
+    pub fn with_args(self, record: &Record) -> Self {
+        Self { args: Some(redacted(&record.args, record.template.options.redact())), ..self }
+    }
+}
+
+/// What is said of a task as it may be shown.
+fn shown(said: &Arc<Metadata>, names: &[Box<str>]) -> Arc<Metadata> {
+    let is_hidden = |header: &str| names.iter().any(|name| **name == *header);
+    if !said.headers.iter().any(|(name, _)| is_hidden(name)) {
+        return Arc::clone(said);
+    }
+    let mut shown = Metadata::clone(said);
+    shown.headers.hide(is_hidden, REDACTED);
+    Arc::new(shown)
 }
 
 /// The number of the attempt that it is at, or was at when it ended.

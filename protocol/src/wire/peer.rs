@@ -1,5 +1,7 @@
 //! What nodes say to each other over streams.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,7 @@ use super::request::{Answer, Ask};
 use crate::group::GroupMessage;
 use crate::id::{ClusterId, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::meta::{Join, JoinRefusal, Meta};
-use crate::task::{Options, Outcome, Template};
+use crate::task::{Metadata, Options, Outcome, Template};
 use crate::time::{Span, Wall};
 use crate::wire::grown;
 
@@ -170,9 +172,14 @@ pub struct Dispatch {
     pub term: u64,
     /// What is left until the task's [deadline](crate::task::Options::deadline). Since version 3.
     pub time_left: Option<Span>,
+    /// What is said of it besides how it is treated.
+    pub metadata: Option<Arc<Metadata>>,
 }
 
-grown!(Dispatch { task, token, attempt, template, args, term } since 3 { time_left = None });
+grown!(Dispatch { task, token, attempt, template, args, term } since 3 {
+    time_left = None,
+    metadata = None,
+});
 
 /// What an executor says to an owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClusterId, NodeId, PartitionId, TaskId};
-use crate::job::{InvalidJob, JobLine, JobName, JobView};
+use crate::job::{InvalidJob, JobLine, JobName, JobView, Labels};
 use crate::meta::{FileVerdict, Meta, PartingRefusal};
 use crate::partition::{JobChange, JobRefusal, Refusal};
 use crate::task::{Batch, Failure, InvalidBatch, State, View};
 use crate::time::{Span, Wall};
+use crate::wire::since_3;
 
 /// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +42,11 @@ pub enum Ask {
         queue: Option<String>,
         /// At most so many.
         limit: u32,
+        /// Only those that have all of these labels. Since version 3.
+        #[serde(with = "since_3")]
+        labels: Labels,
     },
-    /// Show a task. Answered with its [`View`].
+    /// Show a task. Answered with its [`View`], which has its arguments then.
     Show {
         /// The task.
         task: TaskId,

@@ -87,6 +87,28 @@ impl<'de, const V: u16, T: Deserialize<'de>> Deserialize<'de> for Since<V, T> {
     }
 }
 
+/// Writes and reads one field that came with version 3, at the end of what derives the rest of its form:
+/// whoever speaks an earlier version neither gets nor gives it, and what is read without it has the
+/// default. For what `grown` has too few places for, and for variants.
+pub(crate) mod since_3 {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Since;
+
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(
+        value: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        Since::<3, _>(Some(value)).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<T, D::Error> {
+        Since::<3, T>::deserialize(from).map(|Since(value)| value.unwrap_or_default())
+    }
+}
+
 /// Writes and reads a struct that has grown: fields that came with a later version stand behind those
 /// that were there before, and whoever speaks an earlier one neither gets nor gives them. What is read
 /// without them has the value that is named here.

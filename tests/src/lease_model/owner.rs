@@ -326,6 +326,7 @@ impl Act {
             args: record.args.clone(),
             term: owner.term,
             time_left: None,
+            metadata: None,
         };
         let (templates, runs) = (vec![template()], vec![run]);
         let to = place_of(lessee.node);

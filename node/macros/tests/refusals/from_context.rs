@@ -33,6 +33,16 @@ async fn with_options(#[from_context(tenant)] tenant: Tenant) -> Result<(), Stri
 }
 
 #[umbel_macros::task]
+async fn hidden(#[redact] _ctx: Context) -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task]
+async fn hidden_in_part(#[redact(half)] _name: String) -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task]
 async fn many(
     _a: Context,
     _b: Context,

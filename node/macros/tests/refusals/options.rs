@@ -50,4 +50,14 @@ async fn max_retries() -> Result<(), String> {
     Ok(())
 }
 
+#[umbel_macros::task(redact = [])]
+async fn nothing_hidden() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(redact = ["a", ""])]
+async fn nameless() -> Result<(), String> {
+    Ok(())
+}
+
 fn main() {}

@@ -123,6 +123,8 @@ fn try_begin(
         time_limit: options.time_limit.map(duration),
         soft_limit: options.soft_limit.map(duration),
         time_left: start.time_left.map(duration),
+        metadata: start.metadata.clone(),
+        redacts: options.redact.is_some(),
     };
     runner.start(definition, request, cancel)
 }
@@ -159,6 +161,7 @@ mod tests {
             template: Arc::new(Template::new("block")),
             args: "null".into(),
             time_left: None,
+            metadata: None,
         };
         // There is no runtime that could have a thread for it.
         let started = begin(&start, &registry, &runner, CancellationToken::new());

@@ -280,6 +280,8 @@ mod tests {
             submitted_at: Wall::from_millis(1),
             not_before: None,
             left_out: false,
+            metadata: None,
+            args: None,
             finished_at: Some(Wall::from_millis(3)),
         }
     }

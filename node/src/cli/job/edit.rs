@@ -1,9 +1,12 @@
 //! `umbel job edit`: a job is changed, but for what is not said.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use umbel_protocol::job::{Alert, Job, JobName, Labels, MISFIRE_GRACE_DEFAULT, Source};
 use umbel_protocol::partition::{JobRefusal, Precondition};
+use umbel_protocol::task::{Headers, Metadata};
 use umbel_protocol::time::Span;
 
 use super::settings::Settings;
@@ -42,13 +45,17 @@ enum Unset {
     Attempts,
     BackoffFirst,
     BackoffMax,
+    DisplayName,
     End,
     Expires,
+    Headers,
     Jitter,
+    Labels,
     MaxRuns,
     MisfireGrace,
     Priority,
     Queue,
+    Redact,
     ReportWithin,
     Select,
     Start,
@@ -113,18 +120,31 @@ impl Unset {
             Self::Attempts => options.attempts_max = None,
             Self::BackoffFirst => options.backoff_first = None,
             Self::BackoffMax => options.backoff_max = None,
+            Self::DisplayName => unsay(job, |said| said.display_name = None),
             Self::End => job.end = None,
             Self::Expires => job.expires = None,
+            Self::Headers => unsay(job, |said| said.headers = Headers::NONE),
             Self::Jitter => job.jitter = Span::ZERO,
+            Self::Labels => unsay(job, |said| said.labels = Labels::NONE),
             Self::MaxRuns => job.max_runs = None,
             Self::MisfireGrace => job.misfire_grace = MISFIRE_GRACE_DEFAULT,
             Self::Priority => options.priority = None,
             Self::Queue => job.template.queue.clear(),
+            Self::Redact => options.redact = None,
             Self::ReportWithin => job.report_within = None,
             Self::Select => job.select = Labels::NONE,
             Self::Start => job.start = None,
             Self::TimeLimit => options.time_limit = None,
         }
+    }
+}
+
+/// Takes back something of what is said of the tasks of `job`.
+fn unsay(job: &mut Job, unsay: impl FnOnce(&mut Metadata)) {
+    if let Some(said) = job.metadata.take() {
+        let mut said = Metadata::clone(&said);
+        unsay(&mut said);
+        job.metadata = (!said.is_empty()).then(|| Arc::new(said));
     }
 }
 
@@ -147,6 +167,7 @@ mod tests {
             backoff_first: some,
             backoff_max: some,
             time_limit: some,
+            redact: Some(vec!["a".into()]),
             ..Options::default()
         };
         job.template = Template { queue: "q".to_owned(), options, ..Template::new("a") };
@@ -157,6 +178,11 @@ mod tests {
             on_missed: true,
         });
         job.args = "[1]".into();
+        let display_name = Some("b".into());
+        let mut said = Metadata { display_name, ..Metadata::default() };
+        said.labels.insert("c", "d").unwrap();
+        said.headers.insert("e", "f").unwrap();
+        job.metadata = Some(Arc::new(said));
         (job.start, job.end) = (Some(Wall::from_millis(1)), Some(Wall::from_millis(2)));
         (job.expires, job.report_within, job.max_runs) = (some, some, Some(3));
         (job.jitter, job.misfire_grace) = (Span::from_millis(7), Span::ZERO);

@@ -136,6 +136,7 @@ mod tests {
             counts: JobCounts::default(),
             history: history(records),
             last_alert: None,
+            redact: Vec::new(),
         }
     }
 

@@ -11,13 +11,13 @@ use umbel_protocol::job::{
     Alert, Declared, Job, JobCounts, JobLine, JobName, JobView, Misfire, Schedule, SentAlert,
     Source, TickEnd, TickEnds, TickRecord, TickRun,
 };
-use umbel_protocol::task::Template;
+use umbel_protocol::task::{REDACTED, Template};
 use umbel_protocol::time::{Span, Wall};
 
 use super::nobody::Places;
 use super::words;
 use crate::cli::names::Names;
-use crate::cli::task_line::{Shown, result};
+use crate::cli::task_line::{Shown, made};
 use crate::cli::time::stamp;
 use crate::config::quantity::spelled;
 
@@ -37,6 +37,15 @@ pub(super) struct JobJson<'a> {
     command: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Shown<'a>>,
+    /// This and the next three only if there is such a thing.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    redact: &'a [Box<str>],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'a str>,
     #[serde(flatten)]
     treatment: TreatmentJson<'a>,
     expires: Option<String>,
@@ -217,9 +226,16 @@ impl<'a> JobJson<'a> {
             last: history.last(),
         };
         let delay = words::delay(name, job);
+        let said = job.metadata.as_deref();
+        let is_hidden = |name: &str| view.redact.iter().any(|hidden| **hidden == *name);
+        let shown = |(name, value)| if is_hidden(name) { (name, REDACTED) } else { (name, value) };
         Self {
             command: job.command.as_deref(),
-            args: Some(result(&job.args)),
+            args: Some(made(&view.args_shown())),
+            redact: &view.redact,
+            labels: said.map(|said| said.labels.iter().collect()).unwrap_or_default(),
+            headers: said.map(|said| said.headers.iter().map(shown).collect()).unwrap_or_default(),
+            display_name: said.and_then(|said| said.display_name.as_deref()),
             last_alert: view.last_alert.as_ref().map(SentAlertJson::of),
             since: Some(stamp(*since)),
             history: Some(
@@ -246,6 +262,10 @@ impl<'a> JobJson<'a> {
             task: &job.template.name,
             command: None,
             args: None,
+            redact: &[],
+            labels: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            display_name: None,
             treatment: TreatmentJson::of(&job.template),
             expires: job.expires.map(spelled),
             on: words::on(job.on),
@@ -394,6 +414,7 @@ mod tests {
             counts: JobCounts { fired: 1, ..JobCounts::default() },
             history: TickHistory::default(),
             last_alert: None,
+            redact: Vec::new(),
         };
         assert_eq!(
             serde_json::to_string(&JobJson::of_view(&view, &Names::default(), &places)).unwrap(),

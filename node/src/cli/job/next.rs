@@ -142,6 +142,7 @@ mod tests {
             counts: JobCounts { fired: 1, ..JobCounts::default() },
             history: TickHistory::default(),
             last_alert: None,
+            redact: Vec::new(),
         };
         let ticks = |view: &JobView, after, count| ticks_of(view, after, at(125), count).unwrap();
         assert_eq!(ticks(&view, None, 2), [at(120), at(130)], "also if it is late");

@@ -84,7 +84,7 @@ impl Settings {
         now: Wall,
     ) -> anyhow::Result<()> {
         self.when.apply(job, now)?;
-        self.what.apply(job, args);
+        self.what.apply(job, args)?;
         set(&mut job.on, self.on.map(OnWord::meaning));
         set(&mut job.select, self.select.clone());
         self.what_if.apply(job)?;

@@ -1,7 +1,7 @@
 //! `umbel job show`: all that is known of a job.
 
 use anyhow::Context;
-use umbel_protocol::job::{Alert, JobCounts, JobView, Misfire, SentAlert, Source};
+use umbel_protocol::job::{Alert, Job, JobCounts, JobView, Misfire, SentAlert, Source};
 use umbel_protocol::task::Template;
 use umbel_protocol::time::{Span, Wall};
 
@@ -77,7 +77,7 @@ fn when(view: &JobView, at: Wall, now: Wall) -> String {
 
 fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
     let JobView { name, job, source, enabled, since, next, counts, history, .. } = view;
-    let args = printable(&String::from_utf8_lossy(&job.args));
+    let args = printable(&String::from_utf8_lossy(&view.args_shown()));
     let delay = words::delay(name, job);
     let state = match source {
         Source::File { .. } => format!("{}; defined in cluster.toml", words::enabled(*enabled)),
@@ -117,7 +117,7 @@ fn for_people(view: &JobView, now: Wall, names: &Names) -> Vec<String> {
         ("alert", job.alert.as_ref().map(alert)),
         ("told last", view.last_alert.as_ref().map(|sent| told_last(sent, now))),
     ];
-    let said = said.into_iter().chain(treatment(&job.template));
+    let said = said.into_iter().chain(treatment(&job.template)).chain(besides(job));
     let said = said.chain([("since", Some(stamp(*since)))]);
     told.extend(said.filter_map(|(name, text)| Some((name, text?))));
     let mut lines = facts(&told);
@@ -150,6 +150,19 @@ fn treatment(template: &Template) -> [(&'static str, Option<String>); 12] {
         ("crashes", options.crashes_max.map(|crashes| crashes.to_string())),
         ("started", options.is_at_most_once().then(|| "once at the most".to_owned())),
     ]
+}
+
+/// What is said of its tasks besides how they are treated, and what of them is not shown.
+fn besides(job: &Job) -> Vec<(&'static str, Option<String>)> {
+    let redact = job.template.options.redact();
+    let mut told = vec![("hidden", (!redact.is_empty()).then(|| redact.join(", ")))];
+    if let Some(said) = &job.metadata {
+        let headers: Vec<_> = said.headers.iter().map(|(name, _)| name).collect();
+        told.push(("called", said.display_name.as_deref().map(printable)));
+        told.push(("labels", (!said.labels.is_empty()).then(|| said.labels.to_string())));
+        told.push(("headers", (!headers.is_empty()).then(|| headers.join(", "))));
+    }
+    told
 }
 
 fn listed(pauses: &[Span]) -> String {
@@ -192,7 +205,7 @@ const TICKS_SHOWN: usize = 5;
 
 #[cfg(test)]
 mod tests {
-    use umbel_protocol::job::{Job, Schedule, TickHistory};
+    use umbel_protocol::job::{Schedule, TickHistory};
     use umbel_protocol::time::Span;
 
     use super::*;
@@ -219,6 +232,7 @@ mod tests {
             counts: JobCounts { failed: 1_200, failures_in_row: 3, ..JobCounts::default() },
             history: TickHistory::default(),
             last_alert: None,
+            redact: Vec::new(),
         };
         let shown = for_people(&view, now, &Names::default());
         for line in [

@@ -1,5 +1,6 @@
 //! One line of a file of tasks.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use serde_json::value::RawValue;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::task::Rate;
 
+use super::said::{Said, Traced};
 use super::settings::{self, Settings};
 use crate::cli::json_text;
 use crate::cli::time;
@@ -48,6 +50,15 @@ struct Line<'a> {
     exclusive: bool,
     #[serde(default)]
     at_most_once: bool,
+    #[serde(default)]
+    redact: Vec<Box<str>>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    display_name: Option<String>,
+    traceparent: Option<String>,
+    tracestate: Option<String>,
 }
 
 /// The task that a line asks for; where it says nothing, `settings` do.
@@ -57,9 +68,16 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         let what = r#"a line is an object: {"task": NAME, "args": JSON}"#.to_owned();
         return Err(BadLine { column: 1, what });
     }
-    let line: Line<'_> = json_text::parse(text).map_err(|error| BadLine {
-        column: error.column(),
-        what: format!("{}\n{}", error.what(), error.excerpt()),
+    let line: Line<'_> = json_text::parse(text).map_err(|error| {
+        // What is never shown may be just there.
+        let may_be_shown = settings.redact.is_empty() && !text.contains("\"redact\"");
+        let what = if may_be_shown {
+            format!("{}\n{}", error.what(), error.excerpt())
+        } else {
+            "this is no line of a task; it is not shown, since some arguments are not to be"
+                .to_owned()
+        };
+        BadLine { column: error.column(), what }
     })?;
     let bad = |key: &str, why: String| BadLine {
         column: text.find(&format!("\"{key}\"")).map_or(1, |at| text[..at].chars().count() + 1),
@@ -85,6 +103,18 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         Some(id) => Some(id.parse::<TaskId>().map_err(|error| bad("id", error.to_string()))?),
         None => None,
     };
+    let said = Said {
+        labels: Vec::new(),
+        headers: line.headers.into_iter().collect(),
+        display_name: line.display_name,
+    };
+    let mut metadata = said.metadata().map_err(|why| bad(key_of(&why, &HEADERS_KEYS), why))?;
+    for (key, value) in &line.labels {
+        let added = metadata.labels.insert(key, value);
+        added.map_err(|error| bad("labels", error.to_string()))?;
+    }
+    let traced = Traced { traceparent: line.traceparent, tracestate: line.tracestate };
+    metadata.trace = traced.trace().map_err(|why| bad(key_of(&why, &TRACE_KEYS), why))?;
     let own = Settings {
         queue: line.queue,
         priority: line.priority,
@@ -108,6 +138,9 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         rate: rate.transpose()?,
         exclusive: line.exclusive,
         at_most_once: line.at_most_once,
+        redact: line.redact,
+        metadata,
+        ..Settings::default()
     };
     let settings = own.or(settings);
     let args = line.args.map_or("null", RawValue::get);
@@ -119,6 +152,15 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         id,
     })
 }
+
+/// The one of `keys` that is to blame, as `why` tells.
+fn key_of<'k>(why: &str, keys: &[&'k str; 2]) -> &'k str {
+    let [first, second] = keys;
+    if why.contains(second) { second } else { first }
+}
+
+const HEADERS_KEYS: [&str; 2] = ["headers", "display_name"];
+const TRACE_KEYS: [&str; 2] = ["traceparent", "tracestate"];
 
 /// A line that is not the task it should be.
 #[derive(Debug, PartialEq, Eq)]
@@ -209,6 +251,47 @@ mod tests {
         assert!(error.what.starts_with("a line is an object"), "{error:?}");
         let error = read(r#"{"task":"a","time_limit":"0s"}"#).unwrap_err();
         assert!(error.what.starts_with("time_limit: it must be longer"), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_said_of_a_task_is_said_of_it_or_of_all() {
+        let said = Said {
+            labels: vec!["tenant=acme,step=1".parse().unwrap()],
+            headers: vec![("locale".to_owned(), "de".to_owned())],
+            display_name: Some("all".to_owned()),
+        };
+        let redact = vec!["token".into()];
+        let typed = Settings { said, redact, ..Settings::default() }.checked().unwrap();
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let line = format!(
+            r#"{{"task":"a","labels":{{"step":"2"}},"headers":{{"request-id":"7"}},"display_name":"one",
+                "traceparent":"{parent}","redact":["password"]}}"#
+        );
+        let submission = parse(&line, &typed).unwrap();
+        let said = submission.particulars.unwrap().metadata.unwrap();
+        assert_eq!(said.labels.to_string(), "step=2,tenant=acme");
+        assert_eq!(
+            (said.headers.get("locale"), said.headers.get("request-id")),
+            (Some("de"), Some("7"))
+        );
+        assert_eq!(said.display_name.as_deref(), Some("one"));
+        assert_eq!(said.trace.as_ref().unwrap().traceparent(), parent);
+        let names = ["password", "token"].map(Box::from);
+        assert_eq!(submission.template.options.redact(), names);
+        for (text, key) in [
+            (r#"{"task":"a","labels":{"a b":"c"}}"#, "labels"),
+            (r#"{"task":"a","headers":{"A":"c"}}"#, "headers"),
+            (r#"{"task":"a","display_name":""}"#, "display_name"),
+            (r#"{"task":"a","traceparent":"00-1"}"#, "traceparent"),
+            (r#"{"task":"a","tracestate":"a=1"}"#, "tracestate"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert_eq!((error.column, error.what.starts_with(key)), (13, true), "{error:?}");
+        }
+        let broken = r#"{"task":"a","redact":["p"],"args":{"p":"hunter2"},"x":1}"#;
+        assert!(!read(broken).unwrap_err().what.contains("hunter2"));
+        let broken = broken.replace(r#""redact":["p"],"#, "");
+        assert!(read(&broken).unwrap_err().what.contains("hunter2"));
     }
 
     #[test]

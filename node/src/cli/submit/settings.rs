@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use umbel_protocol::task::{Particulars, Rate, Template, UniquePolicy, UniqueScope};
+use umbel_protocol::task::{Metadata, Particulars, Rate, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Wall;
 
+use super::said::{Said, Traced};
 use crate::cli::time::{parse, parse_some, parse_stamp, span_of};
 
 /// How a task is to be treated, as far as the submission says so.
@@ -85,9 +86,29 @@ pub(super) struct Settings {
     /// Never start it twice, whatever happens
     #[arg(long = "at-most-once", conflicts_with_all = ["attempts", "backoff_list"])]
     pub(super) at_most_once: bool,
+    /// Never show arguments, or fields of them, of these names; "*" stands for all
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub(super) redact: Vec<Box<str>>,
+    #[command(flatten)]
+    pub(super) said: Said,
+    #[command(flatten)]
+    pub(super) traced: Traced,
+    /// What of that was found to be legal.
+    #[arg(skip)]
+    pub(super) metadata: Metadata,
 }
 
 impl Settings {
+    /// The same, with what is said of the task besides how it is treated.
+    ///
+    /// # Errors
+    /// A label, a header, a name or the trace is none.
+    pub(super) fn checked(mut self) -> Result<Self, String> {
+        self.metadata = self.said.metadata()?;
+        self.metadata.trace = self.traced.trace()?;
+        Ok(self)
+    }
+
     /// The same, where `others` say what these do not. What is said here in one way is not said there in
     /// another.
     pub(super) fn or(self, others: &Self) -> Self {
@@ -136,6 +157,11 @@ impl Settings {
             rate: self.rate.or(others.rate),
             exclusive: self.exclusive || others.exclusive,
             at_most_once: self.at_most_once || others.at_most_once,
+            // What is hidden in all is hidden in each.
+            redact: hidden(self.redact, others.redact),
+            metadata: self.metadata.or(&others.metadata),
+            said: self.said,
+            traced: self.traced,
         }
     }
 
@@ -163,6 +189,7 @@ impl Settings {
         options.rate = self.rate;
         options.exclusive = self.exclusive.then_some(true);
         options.at_most_once = self.at_most_once.then_some(true);
+        options.redact = (!self.redact.is_empty()).then(|| self.redact.clone());
         template
     }
 
@@ -174,9 +201,21 @@ impl Settings {
             unique_key: key(&self.unique),
             fairness_key: key(&self.fairness_key),
             limit_key: key(&self.limit_key),
+            metadata: None,
         }
+        .with_metadata(self.metadata.clone())
         .boxed()
     }
+}
+
+/// All names of both.
+fn hidden(mut names: Vec<Box<str>>, others: Vec<Box<str>>) -> Vec<Box<str>> {
+    for name in others {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// Reads `started`, `finished` or a length of time.

@@ -19,6 +19,7 @@ use crate::timezones;
 
 mod alert;
 mod doubt;
+mod said;
 mod what;
 mod when;
 
@@ -82,6 +83,7 @@ fn job(
     });
     let rules = Rules::of(&raw, problems);
     let select = labels(std::mem::take(&mut raw.select), problems);
+    let metadata = said::said(&mut raw, problems);
     let start = times.time("start", raw.start.as_ref(), problems);
     let end = times.time("end", raw.end.as_ref(), problems);
     if problems.errors() > before {
@@ -105,6 +107,7 @@ fn job(
         max_runs: rules.max_runs,
         report_within: rules.report_within,
         alert,
+        metadata,
         ..Job::new(when.schedule.clone(), what.template.clone())
     };
     if let Err(error) = job.check(&around.zones) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use umbel_protocol::limits::{
     ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT, CONCURRENCY_MAX,
-    CRASHES_ALLOWED_MAX, DELAY_MAX, RATE_COUNT_MAX,
+    CRASHES_ALLOWED_MAX, DELAY_MAX, RATE_COUNT_MAX, REDACT_MAX, REDACT_NAME_BYTES_MAX,
 };
 use umbel_protocol::task::{InvalidRate, Options, Rate, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Span;
@@ -71,6 +71,7 @@ impl Treatment {
             concurrency: optional("concurrency", raw.concurrency.as_ref(), concurrency, problems),
             rate,
             exclusive: raw.exclusive.as_ref().map(|said| *said.get_ref()),
+            redact: raw.redact.as_ref().map(|names| hidden(names, problems)),
             at_most_once: raw.at_most_once.as_ref().map(|said| *said.get_ref()),
             priority: optional("priority", raw.priority.as_ref(), PRIORITY, problems),
             ..Options::default()
@@ -121,6 +122,23 @@ fn scope(text: &Text, problems: &mut Problems<'_>) -> Option<UniqueScope> {
         }
     }
     span("unique_until", Some(text), SPAN_MIN..=DELAY_MAX, problems).map(UniqueScope::For)
+}
+
+/// The names of arguments that are never shown.
+fn hidden(names: &Spanned<Vec<Text>>, problems: &mut Problems<'_>) -> Vec<Box<str>> {
+    let fits = |name: &Text| {
+        (1..=REDACT_NAME_BYTES_MAX).contains(&name.get_ref().len())
+            && !name.get_ref().chars().any(char::is_control)
+    };
+    if !(1..=REDACT_MAX).contains(&names.get_ref().len()) {
+        let problem = format!("`redact` has {} names", names.get_ref().len());
+        problems.add(names.span(), problem, format!("use 1 to {REDACT_MAX}, or [\"*\"] for all"));
+    }
+    for name in names.get_ref().iter().filter(|name| !fits(name)) {
+        let problem = format!("no argument is called {:?}", name.get_ref());
+        problems.add(name.span(), problem, format!("use 1 to {REDACT_NAME_BYTES_MAX} bytes"));
+    }
+    names.get_ref().iter().map(|name| name.get_ref().as_str().into()).collect()
 }
 
 /// The pauses of `list`, each of which may be none at all.

@@ -146,7 +146,14 @@ fn header_problem(name: &str) -> Option<(String, &'static str)> {
     None
 }
 
-const HEADERS_OF_OURS: [&str; 5] =
-    ["connection", "content-length", "content-type", "host", "transfer-encoding"];
+const HEADERS_OF_OURS: [&str; 7] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "traceparent",
+    "tracestate",
+    "transfer-encoding",
+];
 const HEADER_PREFIX_OF_OURS: &str = "x-umbel-";
 const URL_HELP: &str = "write https://HOST/PATH";

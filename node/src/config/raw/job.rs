@@ -32,6 +32,9 @@ pub(in super::super) struct RawJob {
     pub(in super::super) max_runs: Option<Spanned<i64>>,
     pub(in super::super) report_within: Option<Text>,
     pub(in super::super) alert: Option<RawAlert>,
+    pub(in super::super) labels: Vec<(Text, Text)>,
+    pub(in super::super) headers: Vec<(Text, Text)>,
+    pub(in super::super) display_name: Option<Text>,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +71,9 @@ impl RawJob {
             max_runs: reader.integer("max_runs"),
             report_within: reader.text("report_within"),
             alert: RawAlert::read_in(&mut reader),
+            labels: reader.named_texts("labels"),
+            headers: reader.named_texts("headers"),
+            display_name: reader.text("display_name"),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::super::{ConfiguredJob, jobs_hash};
 use super::{Config, Program, Work, parse};
 
 mod refusals;
+mod said;
 mod values;
 mod warnings;
 
@@ -123,6 +124,7 @@ fn every_key_is_heard() {
             on_recovery: true,
             on_missed: true,
         }),
+        metadata: None,
     };
     let job = only(text);
     assert_eq!(job.job, expected);

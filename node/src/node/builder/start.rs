@@ -29,7 +29,7 @@ use crate::node::definitions::add_configured;
 use crate::node::profile::profile;
 use crate::node::reload::Reloader;
 use crate::node::runtime::OwnRuntime;
-use crate::node::{Node, StartError};
+use crate::node::{Node, StartError, connector};
 use crate::router::route;
 use crate::seeker::seek;
 use crate::store::Sizes;
@@ -158,6 +158,8 @@ impl NodeBuilder {
             }),
             reloads,
         };
+        // Runs submit their children to the node that runs them.
+        host.connect(connector(&handles));
         let own_seed = advertised.to_string();
         let join_as = Join {
             node: data_dir.node(),

@@ -42,10 +42,11 @@ impl FakeNode {
                 drop(state);
                 self.shown(task)
             }
-            Ask::List { state, queue, limit } => {
+            Ask::List { state, queue, limit, labels } => {
                 let is_meant = |view: &View| {
                     state.is_none_or(|state| view.state == state)
                         && queue.as_ref().is_none_or(|queue| view.queue == *queue)
+                        && view.has_labels(&labels)
                 };
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 let tasks = self.state().book.views().filter(is_meant).take(limit).collect();

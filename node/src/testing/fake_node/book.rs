@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use umbel_protocol::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
-use umbel_protocol::partition::{Change, Command, Partition, Proposal, Refusal, Report};
+use umbel_protocol::partition::{Change, Command, KeyRoom, Partition, Proposal, Refusal, Report};
 use umbel_protocol::task::{Batch, Outcome, Record, View};
 use umbel_protocol::time::Wall;
 
@@ -58,6 +58,11 @@ impl Book {
             Change::Leased { token, .. } => Some(*token),
             _ => None,
         })
+    }
+
+    /// Whether a task may start, as far as its limit key says.
+    pub(super) fn key_room(&self, task: TaskId) -> Option<KeyRoom> {
+        self.partition.key_room(task, self.now())
     }
 
     /// Ends a run.

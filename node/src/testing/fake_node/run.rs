@@ -6,6 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::{TaskId, Token};
+use umbel_protocol::partition::KeyRoom;
 use umbel_protocol::task::{Failure, FailureKind, Outcome, Phase, State};
 use umbel_protocol::time::Wall;
 
@@ -86,6 +87,11 @@ impl FakeNode {
         if let Some(due) = due {
             state.book.skip_to(given_up_at.map_or(due, |at| at.min(due)));
         }
+        match state.book.key_room(task) {
+            Some(KeyRoom::At(at)) => state.book.skip_to(at),
+            Some(KeyRoom::AfterAnother) => return Step::Wait,
+            Some(KeyRoom::For(_)) | None => {}
+        }
         let Some(token) = state.book.lease(task) else {
             // Only what comes too late is not given out.
             state.book.expire(task);
@@ -105,6 +111,8 @@ impl FakeNode {
             time_limit: options.time_limit.map(duration),
             soft_limit: options.soft_limit.map(duration),
             time_left: record.deadline().map(|deadline| duration(deadline.since(now))),
+            metadata: record.metadata().cloned(),
+            redacts: options.redact.is_some(),
         };
         let definition = kitchen.registry.get(&record.template.name);
         let definition = Arc::clone(definition.expect("others are refused"));

@@ -40,6 +40,8 @@ impl Bench {
             time_limit: None,
             soft_limit: None,
             time_left: None,
+            metadata: None,
+            redacts: false,
         };
         let outcome = self.runner.run(&Arc::new(definition), request, self.cancel.clone()).await;
         // Whatever happened, nothing is left to be killed by a next start.

@@ -5,8 +5,10 @@ use std::sync::mpsc;
 
 use tokio::sync::oneshot;
 use umbel_protocol::limits::RESULT_BYTES_MAX;
+use umbel_protocol::task::Trace;
 
 use super::*;
+use crate::log_capture::LogCapture;
 use crate::work::TaskError;
 use crate::work::definition::Kind;
 
@@ -60,6 +62,8 @@ fn request(args: &str) -> RunRequest {
         time_limit: None,
         soft_limit: None,
         time_left: None,
+        metadata: None,
+        redacts: false,
     }
 }
 
@@ -340,4 +344,65 @@ async fn what_a_thread_says_of_its_task_is_passed_on() {
     });
     let reason = Failure::new(FailureKind::Dropped, "the account is gone");
     assert_eq!(bench.run(gone, "null").await, Outcome::Dropped(reason));
+}
+
+#[tokio::test]
+async fn all_that_a_handler_logs_says_of_which_run_it_is() {
+    let log = LogCapture::begin();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace = Trace::parse(parent, None).ok();
+    let said = Metadata { trace, ..Metadata::default() };
+    let bench = Bench::new();
+    let handler = |context: Context, (): ()| async move {
+        tracing::info!("before it waits");
+        tokio::task::yield_now().await;
+        tracing::info!("after it has waited");
+        Ok::<_, TaskError>(context.trace().map(Trace::span_id))
+    };
+    let request = RunRequest { metadata: Some(said.into()), ..request("null") };
+    let definition = Arc::new(Definition::from_async("logs", handler));
+    let outcome = bench.runner.run(&definition, request, CancellationToken::new()).await;
+    let Outcome::Succeeded(span) = outcome else { panic!("it did not succeed: {outcome:?}") };
+    let span: String = serde_json::from_slice(&span).unwrap();
+    assert_ne!(span, "00f067aa0ba902b7");
+    for line in ["before it waits", "after it has waited"] {
+        let [line] = &log.lines(line)[..] else { panic!("it is logged once: {line}") };
+        for field in [
+            "run{task=018bcfe5-687b-7003-8000-000000000001 name=\"logs\" attempt=2",
+            "trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"",
+            &format!("span_id=\"{span}\""),
+        ] {
+            assert!(line.contains(field), "{field}: {line}");
+        }
+    }
+    // What is part of no trace says nothing of one.
+    bench
+        .run(
+            Definition::from_async("logs", |(): ()| async {
+                tracing::info!("without a trace");
+                Ok::<_, TaskError>(())
+            }),
+            "null",
+        )
+        .await;
+    let [line] = &log.lines("without a trace")[..] else { panic!("it is logged once") };
+    assert!(line.contains("name=\"logs\"") && !line.contains("trace_id"), "{line}");
+}
+
+#[test]
+fn a_run_is_written_for_debugging_without_its_arguments() {
+    assert!(!format!("{:?}", request("\"hunter2\"")).contains("hunter2"));
+}
+
+#[tokio::test]
+async fn without_a_node_there_is_nobody_to_submit_to() {
+    let handler = |context: Context, (): ()| async move {
+        let call = crate::Call::<u8>::named("child", &());
+        match context.client().submit(call).await {
+            Err(crate::ClientError::Closed) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let outcome = Bench::new().run(Definition::from_async("alone", handler), "null").await;
+    assert_eq!(outcome, Outcome::Succeeded(Bytes::from_static(b"null")));
 }

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::Token;
-use umbel_protocol::task::Outcome;
+use umbel_protocol::task::{Metadata, Outcome, Trace};
 
 use super::*;
 use crate::work::definition::Definition;
@@ -76,7 +76,12 @@ async fn run_by(
     args: &str,
     cancel: CancellationToken,
 ) -> Outcome {
-    let request = RunRequest {
+    let definition = Arc::new(Definition::webhook("hook", spec).unwrap());
+    runner.run(&definition, request(args), cancel).await
+}
+
+fn request(args: &str) -> RunRequest {
+    RunRequest {
         id: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
         token: Token { term: 1, index: 2, position: 3 },
         attempt: 2,
@@ -84,9 +89,9 @@ async fn run_by(
         time_limit: None,
         soft_limit: None,
         time_left: None,
-    };
-    let definition = Arc::new(Definition::webhook("hook", spec).unwrap());
-    runner.run(&definition, request, cancel).await
+        metadata: None,
+        redacts: false,
+    }
 }
 
 async fn answered(answer: &[u8]) -> Outcome {
@@ -104,6 +109,33 @@ fn detail(outcome: &Outcome) -> serde_json::Value {
 fn failure(outcome: Outcome) -> (FailureKind, String) {
     let Outcome::Failed(failure) = outcome else { panic!("it did not fail: {outcome:?}") };
     (failure.kind, failure.message)
+}
+
+#[tokio::test]
+async fn what_is_said_of_the_task_wins_over_headers_of_the_same_name() {
+    let (listener, url) = listener().await;
+    let headers = ["traceparent", "x-umbel-header-locale", "x-team"];
+    let headers = headers.map(|name| (name.to_owned(), "fixed".to_owned())).into();
+    let spec = WebhookSpec { headers, ..spec(&url) };
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut said = Metadata { trace: Trace::parse(parent, None).ok(), ..Metadata::default() };
+    said.headers.insert("locale", "de").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let runner = Runner::new("here", Ledger::open(dir.path()).unwrap());
+    let request = RunRequest { metadata: Some(said.into()), ..request("{}") };
+    let definition = Arc::new(Definition::webhook("hook", spec).unwrap());
+    let run = runner.run(&definition, request, CancellationToken::new());
+    let response = answer("200 OK", "1");
+    let (_, request) = tokio::join!(run, serve(&listener, &response));
+    let of = |name: &str| {
+        let names = request.head.lines().filter_map(|line| line.split_once(": "));
+        let values = names.filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        values.map(|(_, value)| value).collect::<Vec<_>>()
+    };
+    assert_eq!((of("x-umbel-header-locale"), of("x-team")), (vec!["de"], vec!["fixed"]));
+    let [traceparent] = of("traceparent")[..] else { panic!("it is said once") };
+    assert!(traceparent.starts_with(&parent[..36]) && traceparent != parent, "{traceparent}");
+    assert!(of("x-umbel-parent-id").is_empty() && of("tracestate").is_empty());
 }
 
 #[tokio::test]

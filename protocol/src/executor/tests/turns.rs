@@ -55,6 +55,7 @@ fn dispatch(executor: &mut Executor, from: NodeId, n: u64) {
         args: Bytes::new(),
         term: 2,
         time_left: None,
+        metadata: None,
     };
     let says = OwnerSays::Dispatch { lessee: ME, templates: vec![template], runs: vec![run] };
     let effects = hear(executor, from, says);

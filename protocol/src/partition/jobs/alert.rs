@@ -43,11 +43,11 @@ impl Partition {
             return self.tell_notices(job, changes);
         }
         let task = self.job_task(job, notice.at, Purpose::Alert(*number));
-        if !self.has_room_for(1, args) {
+        if !self.has_room_for(1, args, None) {
             changes.push(Change::JobFull { job: job.clone() });
             return;
         }
-        if !sabotage::has(Defect::LoseAlert) && self.create(task, template, args, changes) {
+        if !sabotage::has(Defect::LoseAlert) && self.create(task, template, args, None, changes) {
             self.jobs.begin_telling(job, task);
         }
         self.jobs.take(job, |state| {

@@ -13,7 +13,7 @@ use crate::job::{
 use crate::limits::{EXPIRES_ON_NODE, ID_AHEAD_MAX, JOB_OPEN_MAX, NOTICE_NODES_MAX};
 use crate::partition::{Change, Partition};
 use crate::sabotage::{self, Defect};
-use crate::task::{Phase, Record, Template};
+use crate::task::{Particulars, Phase, Record, Template};
 use crate::time::Wall;
 
 /// What the owner of a job has found to be due.
@@ -185,9 +185,12 @@ impl Partition {
         let select = Target::Labels(state.job.select.clone());
         let select = if state.job.select.is_empty() { Target::Anywhere } else { select };
         let args = state.job.args.clone();
+        let metadata = state.job.metadata.clone();
+        let said = Particulars { metadata, ..Particulars::NONE };
+        let said = Some(&said).filter(|said| said.metadata.is_some());
         // All of a tick or nothing.
         let tasks = nodes.places().count();
-        if !self.jobs.has_room_for(tasks, &select) || !self.has_room_for(tasks, &args) {
+        if !self.jobs.has_room_for(tasks, &select) || !self.has_room_for(tasks, &args, said) {
             return Err(Full);
         }
         let mut open = self.open_by_place(job, overlap, nodes);
@@ -213,7 +216,7 @@ impl Partition {
             let mut template = template.clone();
             let expires = expires.or_else(|| place.map(|_| EXPIRES_ON_NODE));
             template.options.expires_at = expires.map(|span| self.now + span);
-            if self.create(task, &template, &args, changes) {
+            if self.create(task, &template, &args, said, changes) {
                 let job = job.clone();
                 self.jobs.open(task, OpenTask { job, born, tick, by_hand, target });
                 record.add(Some(task), place, None);

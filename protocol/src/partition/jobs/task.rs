@@ -9,7 +9,7 @@ use crate::id::{NodeId, TaskId};
 use crate::job::JobName;
 use crate::partition::{Change, Partition};
 use crate::sabotage::{self, Defect};
-use crate::task::{Phase, RECORD_WEIGHT, Record, Template};
+use crate::task::{Particulars, Phase, RECORD_WEIGHT, Record, Template};
 use crate::time::Wall;
 
 /// What a task of a job is for.
@@ -43,9 +43,15 @@ impl Partition {
         TaskId::derived(tick, self.id, xxh3_64(&key))
     }
 
-    /// Whether there is room for so many tasks with `args`.
-    pub(super) fn has_room_for(&self, tasks: usize, args: &Bytes) -> bool {
-        let bytes = tasks * (RECORD_WEIGHT + args.len());
+    /// Whether there is room for so many tasks with `args`, of each of which `said` is said.
+    pub(super) fn has_room_for(
+        &self,
+        tasks: usize,
+        args: &Bytes,
+        said: Option<&Particulars>,
+    ) -> bool {
+        let said = said.map_or(0, Particulars::weight);
+        let bytes = tasks * (RECORD_WEIGHT + args.len() + said);
         self.tally.open + tasks <= self.limits.tasks
             && self.tally.bytes + bytes <= self.limits.bytes
     }
@@ -61,6 +67,7 @@ impl Partition {
         id: TaskId,
         template: &Template,
         args: &Bytes,
+        said: Option<&Particulars>,
         changes: &mut Vec<Change>,
     ) -> bool {
         if self.is_known(id) {
@@ -75,7 +82,8 @@ impl Partition {
         };
         *self.templates.entry(Arc::clone(&shared)).or_insert(0) += 1;
         self.order_next += 1;
-        let record = Record::new(shared, args.clone(), self.now, self.order_next, Phase::Ready);
+        let record = Record::new(shared, args.clone(), self.now, self.order_next, Phase::Ready)
+            .with_particulars(said.cloned().map(Box::new));
         self.tally.add(&record);
         self.records.insert(id, record);
         changes.push(Change::Ready { task: id });

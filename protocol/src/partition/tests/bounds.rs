@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use super::history::logs;
 use super::*;
 use crate::limits::{
-    BACKOFF_LIST_MAX, CRASHES_ALLOWED_MAX, NAME_BYTES_MAX, PartitionLimits, RUNS_KEPT_CROWDED,
+    BACKOFF_LIST_MAX, CRASHES_ALLOWED_MAX, DISPLAY_NAME_BYTES_MAX, HEADERS_MAX, LABEL_BYTES_MAX,
+    NAME_BYTES_MAX, PartitionLimits, REDACT_MAX, RUNS_KEPT_CROWDED,
 };
 use crate::task::{FilledIn, Rate};
 
@@ -40,11 +41,22 @@ impl Owner {
 
     /// Takes in tasks until none is taken any more; how many were.
     fn fill(&mut self, args: usize, template: impl Fn(usize) -> Template) -> usize {
+        self.fill_with(args, template, &Particulars::NONE)
+    }
+
+    /// The same with tasks of which this is said.
+    fn fill_with(
+        &mut self,
+        args: usize,
+        template: impl Fn(usize) -> Template,
+        said: &Particulars,
+    ) -> usize {
         for count in 0.. {
             // What is made in one millisecond is dropped together.
             self.wait(ms(1));
             let mut batch = batch(&[(self.id(), &template(count))]);
             batch.rows[0].args = vec![b'1'; args].into();
+            batch.rows[0].particulars = said.clone().boxed();
             let before = self.partition.fill().open;
             self.try_hard(vec![Command::Accept { batch: Arc::new(batch), grants: Vec::new() }]);
             if self.partition.fill().open == before {
@@ -109,6 +121,7 @@ fn apart(count: usize) -> Template {
         rate: Some(Rate { count: u32::MAX, per: Span::from_micros(u64::MAX) }),
         exclusive: Some(false),
         lost_after: Some(Span::from_micros(u64::MAX)),
+        redact: None,
     };
     Template { name: name("n"), queue: name("q"), options, filled_in: FilledIn::default() }
 }
@@ -124,6 +137,41 @@ fn tasks_of_which_each_is_another_are_counted_with_all_that_they_say() {
     assert!((50..70).contains(&count), "{count}");
     let bytes = owner.partition.to_bytes().len();
     assert!(bytes * 3 < SMALL.bytes * 2, "{bytes} bytes where {} are counted", SMALL.bytes);
+}
+
+#[test]
+fn what_is_said_of_tasks_is_counted() {
+    let mut full = Metadata {
+        display_name: Some("x".repeat(DISPLAY_NAME_BYTES_MAX).into()),
+        parent: Some(TaskId::new(START, PARTITION, u64::MAX)),
+        root: Some(TaskId::new(START, PARTITION, u64::MAX)),
+        ..Metadata::default()
+    };
+    let mut few = Metadata::default();
+    few.labels.insert("a", "b").unwrap();
+    for n in 0..HEADERS_MAX {
+        let value = "v".repeat(LABEL_BYTES_MAX);
+        full.labels.insert(&format!("{n:064}"), &value).unwrap();
+        full.headers.insert(&format!("h{n}"), &value).unwrap();
+    }
+    let names = (0..REDACT_MAX).map(|n| format!("{n:064}").into()).collect();
+    let hiding = with(Options { redact: Some(names), ..often().options });
+    for said in [few, full] {
+        let said = Particulars::NONE.with_metadata(said);
+        let mut owner = Owner::small();
+        let count = owner.fill_with(0, |_| hiding.clone(), &said);
+        let bytes = owner.partition.to_bytes().len();
+        assert!(bytes < owner.partition.fill().bytes, "{count} tasks are {bytes} bytes");
+        owner.lease_all();
+        assert_fits(&owner.partition);
+    }
+    let mut owner = Owner::small();
+    let name = |n: usize, count: usize| format!("{n}{count:063}").into();
+    let count = owner.fill(0, |count| {
+        let names = (0..REDACT_MAX).map(|n| name(n, count)).collect();
+        with(Options { redact: Some(names), ..often().options })
+    });
+    assert!((10..30).contains(&count), "{count}");
 }
 
 #[test]

@@ -240,7 +240,11 @@ fn template(kind: u8, made_at: Wall) -> Template {
         6 => with(Options { deadline: Some(ms(25_000)), ..tried(5).options }),
         7 => with(Options { expires: Some(ms(30_000)), ..Options::default() }),
         8 => with(Options { backoff_list: Some(vec![ms(0), ms(3_000)]), ..Options::default() }),
-        9 => with(Options { crashes_max: Some(2), ..tried(4).options }),
+        9 => with(Options {
+            crashes_max: Some(2),
+            redact: Some(vec!["password".into()]),
+            ..tried(4).options
+        }),
         10 => unique(UniqueScope::UntilFinished, UniquePolicy::Existing),
         11 => unique(UniqueScope::UntilStarted, UniquePolicy::Refuse),
         12 => unique(UniqueScope::For(ms(30_000)), UniquePolicy::Replace),
@@ -265,7 +269,16 @@ fn particulars(kind: u8, task: TaskId) -> Particulars {
         unique_key: (10..13).contains(&kind).then(|| key.into()),
         fairness_key: (kind == 8).then(|| key.into()),
         limit_key: (13..16).contains(&kind).then(|| key.into()),
+        metadata: (kind == 9).then(|| Arc::new(metadata(key))),
     }
+}
+
+/// What is said of a task besides how it is treated.
+fn metadata(word: &str) -> Metadata {
+    let mut said = Metadata { display_name: Some(word.into()), ..Metadata::default() };
+    said.labels.insert("word", word).expect("it is a label");
+    said.headers.insert("word", word).expect("it is a header");
+    said
 }
 
 /// One of two.
@@ -293,6 +306,7 @@ fn change_of(said: Said, revision: u64) -> JobChange {
             job.overlap =
                 [Overlap::Allow, Overlap::Forbid, Overlap::Replace][usize::from(kind % 3)];
             job.expires = (kind % 2 == 0).then_some(ms(30_000));
+            job.metadata = (kind % 3 == 1).then(|| Arc::new(metadata("job")));
             job.report_within = (kind % 2 == 1).then_some(ms(20_000));
             job.alert = (kind > 1).then(|| Alert {
                 template: plain(),

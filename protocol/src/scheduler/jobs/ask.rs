@@ -149,7 +149,11 @@ impl Scheduler {
             Some(Some(state)) => {
                 let next = self.next_tick_of(job, state);
                 let declared = self.declared_of(&state.job);
-                Answer::Job(Box::new(JobView::of(job, state, declared, next)))
+                let mut view = JobView::of(job, state, declared, next);
+                if let Ok(whole) = self.declared(&state.job.template) {
+                    view.redact = whole.options.redact().to_vec();
+                }
+                Answer::Job(Box::new(view))
             }
         };
         self.answer(origin, answer);

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::id::{PartitionId, TaskId};
+use crate::job::Labels;
 use crate::partition::Refusal;
 use crate::scheduler::Effect::Execute;
-use crate::task::{Batch, Phase, RunView, State, Template, View};
+use crate::task::{Batch, Metadata, Particulars, Phase, Row, RunView, State, Template, View};
 use crate::wire::{Answer, Ask, ExecutorSays, Request, RequestError, Share};
 
 fn show(n: u64) -> Ask {
@@ -32,10 +33,11 @@ fn a_task_is_shown_as_it_is_on_record() {
     let mut node = Node::alone(1);
     node.ask_and_settle(1, submit(&[1, 2]));
     let run = RunView { node: id(0), started_at: START, finished_at: None, end: None, error: None };
+    let shown = |n| View { args: Some(args(n)), ..view(n) };
     let running =
-        View { state: State::Leased, attempts: 1, node: Some(id(0)), runs: vec![run], ..view(1) };
+        View { state: State::Leased, attempts: 1, node: Some(id(0)), runs: vec![run], ..shown(1) };
     assert_eq!(node.ask(2, show(1)).said, [answer(2, Answer::View(Box::new(running)))]);
-    assert_eq!(node.ask(3, show(2)).said, [answer(3, Answer::View(Box::new(view(2))))]);
+    assert_eq!(node.ask(3, show(2)).said, [answer(3, Answer::View(Box::new(shown(2))))]);
 }
 
 #[test]
@@ -188,7 +190,7 @@ fn tasks_are_listed_newest_first() {
     node.ask_and_settle(2, Ask::Submit { batch: batch_of(mail.clone(), &[4]), wait: false });
     node.ask_and_settle(3, Ask::Submit { batch: batch_of(mail, &[101]), wait: false });
     let mut listed = |state, queue: Option<&str>, limit| -> Vec<u64> {
-        let ask = Ask::List { state, queue: queue.map(str::to_owned), limit };
+        let ask = Ask::List { state, queue: queue.map(str::to_owned), limit, labels: Labels::NONE };
         let said = node.ask(9, ask).said;
         let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
             panic!("no list: {said:?}");
@@ -202,6 +204,59 @@ fn tasks_are_listed_newest_first() {
     assert_eq!(listed(Some(State::Ready), Some("default"), 99), [3, 2]);
     assert_eq!(listed(None, Some("mail"), 99), [101, 4]);
     assert_eq!(listed(Some(State::Dead), None, 99), Vec::<u64>::new());
+}
+
+#[test]
+fn tasks_are_found_by_their_labels_and_shown_without_what_is_hidden() {
+    let mut node = Node::alone(1);
+    let mut hiding = template();
+    hiding.options.redact = Some(vec!["password".into(), "token".into()]);
+    let mut said =
+        Metadata { labels: "tenant=acme,step=1".parse().unwrap(), ..Metadata::default() };
+    said.headers.insert("token", "t-1").unwrap();
+    said.headers.insert("locale", "de").unwrap();
+    let row = |n, args: &'static str, said: &Metadata| Row {
+        particulars: Particulars::NONE.with_metadata(said.clone()).boxed(),
+        ..Row::new(task(n), 0, args.into())
+    };
+    let args = r#"{"user":"x","password":"p"}"#;
+    let other = Metadata { labels: "tenant=other".parse().unwrap(), ..Metadata::default() };
+    let rows = vec![row(1, args, &said), row(2, args, &other), row(3, args, &Metadata::default())];
+    let batch = Batch { templates: vec![hiding], rows }.into();
+    node.ask_and_settle(1, Ask::Submit { batch, wait: false });
+
+    let mut listed = |labels: &str| -> Vec<View> {
+        let labels = labels.parse().unwrap();
+        let said = node.ask(9, Ask::List { state: None, queue: None, limit: 99, labels }).said;
+        let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
+            panic!("no list: {said:?}");
+        };
+        views.clone()
+    };
+    let ids = |views: Vec<View>| views.into_iter().map(|view| view.id).collect::<Vec<_>>();
+    assert_eq!(ids(listed("tenant=acme")), [task(1)]);
+    assert_eq!(ids(listed("tenant=acme,step=1")), [task(1)]);
+    assert_eq!(ids(listed("tenant=acme,step=2")), []);
+    assert_eq!(ids(listed("")), [task(3), task(2), task(1)]);
+    let [view] = &listed("step=1")[..] else { panic!("it is one") };
+    let meant = view.metadata.as_ref().expect("it has labels");
+    assert_eq!(meant.labels, said.labels);
+    assert!(meant.headers.is_empty() && view.args.is_none() && !view.left_out);
+
+    let shown = node.ask(9, show(1)).said;
+    let [Effect::Answer { answer: Answer::View(view), .. }] = &shown[..] else {
+        panic!("no task: {shown:?}");
+    };
+    let hidden = r#"{"user":"x","password":"[redacted]"}"#;
+    assert_eq!(view.args.as_deref(), Some(hidden.as_bytes()));
+    let headers = &view.metadata.as_ref().unwrap().headers;
+    assert_eq!((headers.get("token"), headers.get("locale")), (Some("[redacted]"), Some("de")));
+    // They reach the executor as they are.
+    let record = node.record(task(1)).unwrap();
+    assert_eq!(
+        (&record.args[..], record.metadata().unwrap().headers.get("token")),
+        (args.as_bytes(), Some("t-1"))
+    );
 }
 
 #[test]
@@ -223,7 +278,7 @@ fn partitions_are_listed_as_one_and_what_has_ended_is_found_behind_what_is_open(
         node.settle();
     }
     let mut listed = |state, limit| -> Vec<TaskId> {
-        let said = node.ask(9, Ask::List { state, queue: None, limit }).said;
+        let said = node.ask(9, Ask::List { state, queue: None, limit, labels: Labels::NONE }).said;
         let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
             panic!("no list: {said:?}");
         };

@@ -169,6 +169,7 @@ pub(super) fn run(n: u64, token: Token) -> Dispatch {
         args: args(n),
         term: token.term,
         time_left: None,
+        metadata: None,
     }
 }
 
@@ -220,6 +221,8 @@ pub(super) fn view(n: u64) -> View {
         submitted_at: START,
         not_before: None,
         left_out: false,
+        metadata: None,
+        args: None,
         finished_at: None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::samples::{AT, NODE, PARTITION, labels, template};
+use super::samples::{AT, NODE, PARTITION, labels, metadata, template};
 use super::{check, check_bytes, check_struct, golden, vectors};
 use crate::id::{Lessee, NodeId, TaskId};
 use crate::job::{
@@ -62,6 +62,7 @@ pub(super) fn job() -> Job {
         max_runs: Some(9),
         report_within: Some(Span::from_millis(5)),
         command: Some("pg_dump --all".into()),
+        metadata: Some(metadata()),
         alert: Some(Alert {
             template: Template::new("page"),
             on_failure: true,

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::samples::{
-    AT, CLUSTER, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join,
-    member_status, meta, raft_message, task, template, view,
+    AT, CLUSTER, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join, labels,
+    member_status, meta, metadata, raft_message, task, template, view,
 };
 use super::{check, check_struct, golden, jobs};
 use crate::group::Body;
@@ -51,6 +51,7 @@ fn dispatch() -> OwnerSays {
         args,
         term: 3,
         time_left: Some(Span::from_millis(4)),
+        metadata: Some(metadata()),
     };
     OwnerSays::Dispatch { lessee: LESSEE, templates: vec![template()], runs: vec![run] }
 }
@@ -188,7 +189,12 @@ fn from_executors_to_owners() {
 fn asked_by_callers() {
     check(&[
         Ask::Cancel { task: task(1) },
-        Ask::List { state: Some(State::Dead), queue: Some("reports".into()), limit: 50 },
+        Ask::List {
+            state: Some(State::Dead),
+            queue: Some("reports".into()),
+            limit: 50,
+            labels: labels(),
+        },
         Ask::Show { task: task(2) },
         Ask::Status,
         Ask::Submit { batch: batch(), wait: true },

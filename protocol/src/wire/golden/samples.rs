@@ -13,8 +13,8 @@ use crate::job::Labels;
 use crate::membership::{Condition, Liveness};
 use crate::meta::{JobsFile, Join, Member, Meta};
 use crate::task::{
-    Batch, Failure, FailureKind, FilledIn, Options, Particulars, Rate, Row, RunEnd, RunView, State,
-    Template, UniquePolicy, UniqueScope, View,
+    Batch, Failure, FailureKind, FilledIn, Headers, Metadata, Options, Particulars, Rate, Row,
+    RunEnd, RunView, State, Template, Trace, UniquePolicy, UniqueScope, View,
 };
 use crate::time::{Span, Wall};
 use crate::wire::MemberStatus;
@@ -54,8 +54,9 @@ pub(super) fn template() -> Template {
             rate: Some(Rate { count: 18, per: Span::from_millis(19_000) }),
             exclusive: Some(true),
             lost_after: Some(Span::from_millis(20)),
+            redact: Some(vec!["password".into(), "token".into()]),
         },
-        filled_in: FilledIn { priority: true, backoff_max: true, ..FilledIn::default() },
+        filled_in: FilledIn { priority: true, backoff_max: true, redact: 1, ..FilledIn::default() },
     }
 }
 
@@ -65,10 +66,26 @@ pub(super) fn batch() -> Arc<Batch> {
         unique_key: Some("user 7".into()),
         fairness_key: Some("tenant 3".into()),
         limit_key: Some("account 5".into()),
+        metadata: Some(metadata()),
     }
     .boxed();
     let rows = vec![Row { particulars, ..Row::new(task(1), 0, Bytes::from_static(b"[1,2]")) }];
     Arc::new(Batch { templates: vec![template()], rows })
+}
+
+pub(super) fn metadata() -> Arc<Metadata> {
+    let mut headers = Headers::NONE;
+    headers.insert("request-id", "r7").expect("it is a header");
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace = Trace::parse(traceparent, Some("rojo=1,congo=2")).expect("it is one");
+    Arc::new(Metadata {
+        labels: labels(),
+        headers,
+        display_name: Some("Invoice 7".into()),
+        parent: Some(task(8)),
+        root: Some(task(9)),
+        trace: Some(trace),
+    })
 }
 
 pub(super) fn failure() -> Failure {
@@ -139,6 +156,8 @@ pub(super) fn view() -> View {
         not_before: Some(AT),
         left_out: true,
         finished_at: Some(AT),
+        metadata: Some(metadata()),
+        args: Some(Bytes::from_static(b"[1,2]")),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a job runs, as it is said on the command line.
 
-use anyhow::bail;
+use std::sync::Arc;
+
+use anyhow::{anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
 use umbel_protocol::job::Job;
@@ -8,6 +10,7 @@ use umbel_protocol::task::Template;
 use umbel_protocol::time::Span;
 
 use super::{set, set_some};
+use crate::cli::submit::said::Said;
 use crate::cli::submit::typed_args;
 use crate::cli::time::{parse_some_span, parse_span};
 
@@ -57,6 +60,11 @@ pub(super) struct What {
     /// A run that has not started so long after its tick was fired is given up
     #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
     expires: Option<Span>,
+    /// Never show arguments, or fields of them, of these names; "*" stands for all
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    redact: Option<Vec<Box<str>>>,
+    #[command(flatten)]
+    said: Said,
 }
 
 impl What {
@@ -71,7 +79,7 @@ impl What {
         Ok(Template::new(task))
     }
 
-    pub(super) fn apply(&self, job: &mut Job, args: Option<Bytes>) {
+    pub(super) fn apply(&self, job: &mut Job, args: Option<Bytes>) -> anyhow::Result<()> {
         let template = &mut job.template;
         set(&mut template.name, self.task.clone());
         set(&mut template.queue, self.queue.clone());
@@ -94,5 +102,12 @@ impl What {
         set_some(&mut options.at_most_once, self.at_most_once);
         set(&mut job.args, args);
         set_some(&mut job.expires, self.expires);
+        set_some(&mut job.template.options.redact, self.redact.clone());
+        let said = self.said.metadata().map_err(|why| anyhow!(why))?;
+        if !said.is_empty() {
+            let before = job.metadata.as_deref().cloned().unwrap_or_default();
+            job.metadata = Some(Arc::new(said.or(&before)));
+        }
+        Ok(())
     }
 }
