@@ -84,6 +84,7 @@ pub(super) const TASKS: Section = Section {
         key("concurrency", "2"),
         key("rate", "\"100/s\""),
         key("exclusive", "true"),
+        key("lost_after", "\"30s\""),
         key("priority", "5"),
         key("redact", "[\"password\"]"),
         key("shell", "true"),

@@ -122,6 +122,7 @@ pub(super) struct RawOptions {
     pub(super) concurrency: Option<Spanned<i64>>,
     pub(super) rate: Option<Text>,
     pub(super) exclusive: Option<Spanned<bool>>,
+    pub(super) lost_after: Option<Text>,
     pub(super) priority: Option<Spanned<i64>>,
     /// Only of a task and a job.
     pub(super) redact: Option<Spanned<Vec<Text>>>,
@@ -216,6 +217,7 @@ impl RawTask {
                 concurrency: reader.integer("concurrency"),
                 rate: reader.text("rate"),
                 exclusive: reader.boolean("exclusive"),
+                lost_after: reader.text("lost_after"),
                 ..RawOptions::read_all(&mut reader)
             },
             headers: reader.named_texts("headers"),

@@ -270,9 +270,22 @@ impl<R, By> Call<R, By> {
         self
     }
 
-    /// No other task with its limit key runs while it does.
+    /// No other task with its limit key is started while it runs. Of several that say so one runs at a time
+    /// even if nodes are cut off from each other: a node that cannot reach the owner of its task for 15
+    /// seconds, or for as long as [`lost_after`](Self::lost_after) says, ends the run itself (a command's
+    /// processes are killed, an async handler is dropped where it waits), and the next one begins some time
+    /// after that. A blocking handler must look at [`Context::cancelled`](super::Context::cancelled), and a
+    /// process that is stopped as a whole cannot end anything: let whatever it writes to compare
+    /// [tokens](super::Context::token).
     pub fn exclusive(mut self) -> Self {
         self.template.options.exclusive = Some(true);
+        self
+    }
+
+    /// How long the node that runs it must not have been heard of before the run is taken to be lost, 5
+    /// seconds to a day; as soon as the node is taken to be down unless said.
+    pub fn lost_after(mut self, silence: Duration) -> Self {
+        self.template.options.lost_after = Some(span(silence));
         self
     }
 

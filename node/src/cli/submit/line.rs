@@ -48,6 +48,7 @@ struct Line<'a> {
     rate: Option<String>,
     #[serde(default)]
     exclusive: bool,
+    lost_after: Option<String>,
     #[serde(default)]
     at_most_once: bool,
     #[serde(default)]
@@ -137,6 +138,7 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         concurrency: line.concurrency,
         rate: rate.transpose()?,
         exclusive: line.exclusive,
+        lost_after: some_length("lost_after", line.lost_after)?,
         at_most_once: line.at_most_once,
         redact: line.redact,
         metadata,

@@ -83,6 +83,9 @@ pub(super) struct Settings {
     /// Run no other task with its limit key beside it
     #[arg(long, conflicts_with = "concurrency")]
     pub(super) exclusive: bool,
+    /// How long the node that runs it must be silent before the run is taken to be lost
+    #[arg(long = "lost-after", value_name = "TIME", value_parser = parse_some)]
+    pub(super) lost_after: Option<Duration>,
     /// Never start it twice, whatever happens
     #[arg(long = "at-most-once", conflicts_with_all = ["attempts", "backoff_list"])]
     pub(super) at_most_once: bool,
@@ -156,6 +159,7 @@ impl Settings {
             concurrency: self.concurrency.or(others.concurrency),
             rate: self.rate.or(others.rate),
             exclusive: self.exclusive || others.exclusive,
+            lost_after: self.lost_after.or(others.lost_after),
             at_most_once: self.at_most_once || others.at_most_once,
             // What is hidden in all is hidden in each.
             redact: hidden(self.redact, others.redact),
@@ -188,6 +192,7 @@ impl Settings {
         options.concurrency = self.concurrency;
         options.rate = self.rate;
         options.exclusive = self.exclusive.then_some(true);
+        options.lost_after = self.lost_after.map(span_of);
         options.at_most_once = self.at_most_once.then_some(true);
         options.redact = (!self.redact.is_empty()).then(|| self.redact.clone());
         template

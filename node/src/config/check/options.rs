@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use umbel_protocol::limits::{
     ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT, CONCURRENCY_MAX,
-    CRASHES_ALLOWED_MAX, DELAY_MAX, RATE_COUNT_MAX, REDACT_MAX, REDACT_NAME_BYTES_MAX,
+    CRASHES_ALLOWED_MAX, DELAY_MAX, LOST_AFTER_MAX, LOST_AFTER_MIN, RATE_COUNT_MAX, REDACT_MAX,
+    REDACT_NAME_BYTES_MAX,
 };
 use umbel_protocol::task::{InvalidRate, Options, Rate, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Span;
@@ -55,6 +56,8 @@ impl Treatment {
         let unique_policy = choice("if_exists", raw.if_exists.as_ref(), &policies, problems);
         let concurrency = 1..=i64::from(CONCURRENCY_MAX);
         let rate = raw.rate.as_ref().and_then(|text| rate(text, problems));
+        let patience = LOST_AFTER_MIN..=LOST_AFTER_MAX;
+        let lost_after = span("lost_after", raw.lost_after.as_ref(), patience, problems);
         let mut length = |name, raw: Option<&Text>| span(name, raw, SPAN_MIN..=DELAY_MAX, problems);
         let options = Options {
             backoff_first,
@@ -71,6 +74,7 @@ impl Treatment {
             concurrency: optional("concurrency", raw.concurrency.as_ref(), concurrency, problems),
             rate,
             exclusive: raw.exclusive.as_ref().map(|said| *said.get_ref()),
+            lost_after,
             redact: raw.redact.as_ref().map(|names| hidden(names, problems)),
             at_most_once: raw.at_most_once.as_ref().map(|said| *said.get_ref()),
             priority: optional("priority", raw.priority.as_ref(), PRIORITY, problems),

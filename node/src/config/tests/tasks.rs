@@ -1,7 +1,7 @@
 //! What ends the second stage for tasks: neither command nor webhook, or one that cannot run. Each
 //! case is a whole file and the whole report on it.
 
-use umbel_protocol::task::{Options, UniquePolicy, UniqueScope};
+use umbel_protocol::task::{Options, Rate, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Span;
 
 use super::{Work, parse, refused};
@@ -455,7 +455,15 @@ crashes = 1
 webhook = "http://[::1]:80/b"
 at_most_once = true
 unique_until = "10m"
-if_exists = "replace""#,
+if_exists = "replace"
+[tasks.c]
+command = ["c"]
+concurrency = 2
+rate = "20/min"
+lost_after = "30s"
+[tasks.d]
+command = ["d"]
+exclusive = true"#,
     );
     let millis = Span::from_millis;
     let expected = Options {
@@ -472,6 +480,11 @@ if_exists = "replace""#,
     assert!(options.is_at_most_once() && options.time_limit == Some(millis(30_000)));
     assert_eq!(options.unique_scope(), UniqueScope::For(millis(600_000)));
     assert_eq!(options.unique_policy(), UniquePolicy::Replace);
+    let limits = &config.tasks["c"].options;
+    let rate = Rate { count: 20, per: millis(60_000) };
+    assert_eq!((limits.concurrency, limits.rate), (Some(2), Some(rate)));
+    assert_eq!(limits.lost_after, Some(millis(30_000)));
+    assert!(config.tasks["d"].options.is_exclusive());
 }
 
 #[test]
