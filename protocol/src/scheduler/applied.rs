@@ -187,7 +187,6 @@ impl Scheduler {
         let partition = task.partition();
         if self.may_start(lessee) && !self.is_losing(partition, lessee) {
             self.lessees.leased(lessee, task, token, self.now.tick);
-            self.guard(lessee, task, token);
             return self.dispatch(task, token, lessee);
         }
         // It went while the lease was on its way into the log, and may be back; but if its loss is on its
@@ -246,6 +245,7 @@ impl Scheduler {
             metadata: record.metadata().filter(|_| !sabotage::has(Defect::LoseSaid)).cloned(),
         };
         let template = std::sync::Arc::clone(&record.template);
+        self.guards.leased(lessee, (task, token), &template.options, self.now.tick);
         self.outbox.dispatch(lessee, &template, dispatch);
     }
 
@@ -308,13 +308,6 @@ impl Scheduler {
                 self.timers.insert_again(self.now.tick, task, Due::Expire);
             }
             State::Leased | State::Succeeded | State::Dead | State::Cancelled | State::Expired => {}
-        }
-    }
-
-    fn guard(&mut self, lessee: Lessee, task: TaskId, token: Token) {
-        let replica = self.replicas.get(&GroupId::of(task.partition()));
-        if let Some(record) = replica.and_then(|r| r.partition()).and_then(|p| p.record(task)) {
-            self.guards.leased(lessee, task, token, record, self.now.tick);
         }
     }
 

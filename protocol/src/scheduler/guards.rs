@@ -11,7 +11,7 @@ use super::Scheduler;
 use crate::id::{Lessee, PartitionId, TaskId, Token};
 use crate::limits::{BATCH_TASKS_MAX, GUARD_GRACE};
 use crate::partition::Command;
-use crate::task::Record;
+use crate::task::Options;
 use crate::time::{Span, Tick};
 use crate::wire::OwnerSays;
 
@@ -55,16 +55,18 @@ pub(super) struct Question {
 }
 
 impl Guards {
+    /// A run is leased, or dispatched once more, which changes nothing.
     pub(super) fn leased(
         &mut self,
         lessee: Lessee,
-        task: TaskId,
-        token: Token,
-        record: &Record,
+        (task, token): (TaskId, Token),
+        options: &Options,
         now: Tick,
     ) {
-        let options = &record.template.options;
-        if let Some(patience) = options.lost_after() {
+        let Some(patience) = options.lost_after() else {
+            return;
+        };
+        if self.runs.get(&task).is_none_or(|guard| guard.token != token) {
             let (is_exclusive, is_given_up) = (options.is_exclusive(), false);
             let guard = Guard { lessee, token, patience, is_exclusive, since: now, is_given_up };
             self.runs.insert(task, guard);

@@ -43,7 +43,8 @@ impl Scheduler {
                 Phase::Leased(_) if sabotage::has(Defect::ForgetLeases) => {}
                 Phase::Leased(lease) => {
                     self.lessees.leased(lease.lessee, task, lease.token, now);
-                    self.guards.leased(lease.lessee, task, lease.token, record, now);
+                    let options = &record.template.options;
+                    self.guards.leased(lease.lessee, (task, lease.token), options, now);
                     owner.asked.insert(lease.lessee, crate::time::Tick::START);
                 }
                 Phase::Succeeded(_) | Phase::Dead(_) | Phase::Cancelled | Phase::Expired => {}

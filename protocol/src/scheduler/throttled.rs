@@ -95,9 +95,8 @@ impl Throttled {
         self.len
     }
 
-    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.due.is_empty()
+        self.keys.is_empty()
     }
 
     /// When it is to be looked again at one of them.
@@ -323,6 +322,10 @@ impl Scheduler {
     /// A task was leased, or was not, or has ended: it is no longer about to be leased. If nothing came of
     /// that there is room for others.
     pub(super) fn settle_throttled(&mut self, task: TaskId, was_leased: bool) {
+        // Most of the time there is none, and this is asked of every task.
+        if self.throttled.is_empty() {
+            return;
+        }
         let replica = self.replicas.get(&GroupId::of(task.partition()));
         let record = replica.and_then(|r| r.partition()).and_then(|p| p.record(task));
         let Some((key, record)) = record.and_then(|record| Some((key_of(record)?, record))) else {
