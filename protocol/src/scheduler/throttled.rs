@@ -254,6 +254,13 @@ impl Throttled {
         for line in self.keys.values_mut().flat_map(|key| key.kinds.values_mut()) {
             line.aside.retain(|_, task| waits(*task));
         }
+        let is_empty = |line: &Line| line.aside.is_empty() && line.released.is_empty();
+        self.keys.retain(|_, key| {
+            key.kinds.retain(|_, line| !is_empty(line));
+            !(key.kinds.is_empty() && key.promised.is_empty())
+        });
+        let keys = &self.keys;
+        self.due.retain(|(_, key)| keys.contains_key(key));
         self.count();
         self.swept = self.len;
     }
