@@ -74,6 +74,8 @@ impl Limited {
         if begun.is_none()
             && self.begun.len() >= RATED_KEYS_MAX
             && let Some((first, _)) = self.made_up.first()
+            // What is made up for goes before the next entry is carried out.
+            && first.made_up_at() > now
         {
             return KeyRoom::At(first.made_up_at());
         }
@@ -198,3 +200,27 @@ impl Partition {
 /// What the past of a key is counted as, without its text. Part of the log's meaning, as
 /// [`limits`](crate::limits) explains.
 const BEGUN_WEIGHT: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Span;
+
+    #[test]
+    fn keys_whose_rates_are_kept_to_are_limited_until_one_is_made_up_for() {
+        let now = Wall::from_millis(1_700_000_000_000);
+        let rate = Rate { count: 1, per: Span::from_millis(1_000) };
+        let mut limited = Limited::default();
+        for n in 0..RATED_KEYS_MAX {
+            limited.spend(n.to_string().into(), &rate, now);
+        }
+        let options = Options { rate: Some(rate), ..Options::default() };
+        let later = now + rate.per;
+        assert_eq!(limited.room("another", &options, now), KeyRoom::At(later));
+        assert_eq!(limited.room("0", &options, now), KeyRoom::At(later), "it has begun itself");
+        // Whoever waits need not wait for an entry that makes room.
+        assert_eq!(limited.room("another", &options, later), KeyRoom::For(1));
+        limited.pass(later);
+        assert_eq!((limited.bytes(), limited.to_image()), (0, Vec::new()));
+    }
+}
