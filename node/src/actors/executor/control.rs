@@ -41,3 +41,53 @@ impl Control {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use umbel_protocol::id::Token;
+    use umbel_protocol::task::{Options, Template};
+
+    use super::*;
+
+    fn control(exclusive: bool) -> Control {
+        let options = Options { exclusive: Some(exclusive), ..Options::default() };
+        Control::of(&Start {
+            task: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
+            token: Token { term: 1, index: 2, position: 3 },
+            attempt: 1,
+            template: Arc::new(Template { options, ..Template::new("bill") }),
+            args: "null".into(),
+            time_left: None,
+            metadata: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_killed_is_dropped_at_once() {
+        let control = control(true);
+        let held = Arc::new(());
+        let inside = Arc::clone(&held);
+        let run = async move {
+            std::future::pending::<()>().await;
+            drop(inside);
+            Outcome::Succeeded("1".into())
+        };
+        control.kill();
+        assert_eq!(control.until_killed(run).await, Outcome::Cancelled);
+        assert_eq!(Arc::strong_count(&held), 1, "nothing of it goes on");
+        assert!(control.cancel.is_cancelled(), "what cannot be dropped can see it");
+    }
+
+    #[tokio::test]
+    async fn what_ended_before_or_may_overlap_is_not_killed() {
+        let done = Outcome::Succeeded("1".into());
+        for exclusive in [true, false] {
+            let control = control(exclusive);
+            control.kill();
+            let ended = control.until_killed(std::future::ready(done.clone())).await;
+            assert_eq!(ended, done);
+        }
+    }
+}
