@@ -53,7 +53,16 @@ impl Scheduler {
         [Some(&job.template), alert]
             .into_iter()
             .flatten()
-            .try_for_each(|template| self.completed(template).map(|_| ()))
+            .try_for_each(|template| {
+                // Its ticks have no limit key, so what it is declared with would be ignored.
+                if self.completed(template)?.options.is_limited() {
+                    let what = format!("the task {:?} of a job", template.name);
+                    let range = "one that is declared without `concurrency`, `rate` and `exclusive`: how \
+                                 many ticks run at once is for `overlap` to say";
+                    return Err(InvalidJob::Option { what, range: range.to_owned() }.into());
+                }
+                Ok(())
+            })
     }
 
     /// Puts what is said of a job in line.
