@@ -26,7 +26,7 @@ pub fn on_start(world: &World, host: usize, mark: u64, start: &Start) -> Result<
     let Some(log) = world.ledger.tasks.get(&mark) else {
         return Ok(());
     };
-    let early = earliest(log, start).filter(|earliest| {
+    let early = earliest(log, start, world.plan.older > 0).filter(|earliest| {
         // Partition time is that of clocks which may be off, each against each, and are known as they
         // were when a message left, which a node that stands still reads late. What a minority's
         // clocks show when they are wild does not count.
@@ -62,20 +62,24 @@ pub fn on_start_of_job(world: &mut World, host: usize, start: &Start) -> Result<
     Err(format!("host {host} runs {} of {job}, which is for {what:?} of {lasting:?}", start.task))
 }
 
-/// Before when the run cannot start, if clocks were right.
-fn earliest(log: &TaskLog, start: &Start) -> Option<u64> {
+/// Before when the run cannot start, if clocks were right. An owner of an older version takes a run that says when
+/// to try again for one that failed.
+fn earliest(log: &TaskLog, start: &Start, has_older: bool) -> Option<u64> {
     let options = &start.template.options;
     let delayed = log.first_try.map(|at| at + options.delay.as_micros()).max(log.not_before);
     // How an attempt ended that is made once more, as its node was lost, nobody heard.
     let before = log.starts.iter().filter(|before| before.attempt < start.attempt);
-    let retried = before.filter_map(|before| match &before.end {
-        Some((at, Outcome::Failed(_))) => {
-            // At least half of what doubles.
-            let doubled = Span::from_micros(options.backoff(1).as_micros() / 2);
-            Some(*at + options.listed_backoff(before.attempt).unwrap_or(doubled).as_micros())
-        }
-        Some((at, Outcome::Deferred { pause, .. })) => Some(*at + pause.as_micros()),
-        _ => None,
+    let retried = before.filter_map(|before| {
+        // At least half of what doubles.
+        let doubled = Span::from_micros(options.backoff(1).as_micros() / 2);
+        let of_policy = options.listed_backoff(before.attempt).unwrap_or(doubled);
+        let (at, pause) = match &before.end {
+            Some((at, Outcome::Failed(_))) => (at, of_policy),
+            Some((at, Outcome::Deferred { pause, .. })) if has_older => (at, of_policy.min(*pause)),
+            Some((at, Outcome::Deferred { pause, .. })) => (at, *pause),
+            _ => return None,
+        };
+        Some(*at + pause.as_micros())
     });
     // Walls count in milliseconds.
     delayed.max(retried.max()).map(|at| at.saturating_sub(2_000))
