@@ -85,6 +85,17 @@ pub const GUARD_GRACE: Span = Span::from_millis(2_000);
 pub const CONCURRENCY_MAX: u16 = 10_000;
 /// Most runs that a rate can ask for: a partition begins hardly more in a second.
 pub const RATE_COUNT_MAX: u32 = 10_000;
+/// Most runs at a time that a rule can allow a queue, or tasks of a name: more than a cluster has slots.
+pub const PERMITS_MAX: u32 = 1_000_000;
+/// Largest weight of a queue or a tenant: of two that are further apart the lesser one would hardly be seen.
+pub const WEIGHT_MAX: u16 = 1_000;
+/// Most queues, and tasks by name, of which people say something, and as many of which the file does: all of
+/// it goes to every member whenever any of it changes.
+pub const RULES_MAX: usize = 1_024;
+/// Bytes of all rules of one of the two sources: those of both, and all members, fit into a frame.
+pub const RULES_BYTES_MAX: usize = 512 * 1024;
+/// Most queues that a listing has: all of them fit into a frame.
+pub const QUEUES_LISTED_MAX: usize = 4_096;
 /// Longest time of a rate.
 pub const RATE_PER_MAX: Span = DELAY_MAX;
 /// Longest cron expression in bytes: no schedule that somebody can still read needs more, and what is
@@ -439,6 +450,13 @@ const _: () = {
     );
     assert!(LISTED_BYTES_MAX + LISTED_TEXT_BYTES_MAX + LIST_MAX * 400 < FRAME_BYTES_MAX);
     assert!(BATCH_BYTES_MAX + LISTED_TEXT_BYTES_MAX + BATCH_TASKS_MAX * 64 < FRAME_BYTES_MAX);
+    assert!(QUEUES_LISTED_MAX * (NAME_BYTES_MAX + 100) < FRAME_BYTES_MAX);
+    // All of the cluster's facts in one frame: members with their labels, and rules of both sources.
+    assert!(
+        MEMBERS_MAX * (NAME_BYTES_MAX + 2 * LABELS_MAX * (LABEL_BYTES_MAX + 5) + 128)
+            + 2 * RULES_BYTES_MAX
+            < FRAME_BYTES_MAX
+    );
     // Whatever carries a result can carry a failure.
     assert!(ERROR_BYTES_MAX + DETAIL_BYTES_MAX <= RESULT_BYTES_MAX);
     // The longest failure is kept whole while there are few.

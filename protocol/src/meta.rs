@@ -4,6 +4,7 @@
 
 mod jobs_file;
 mod parting;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,13 +13,14 @@ use serde::{Deserialize, Serialize};
 
 pub use self::jobs_file::{FileVerdict, JobsFile};
 pub use self::parting::PartingRefusal;
+pub use self::rules::{InvalidRule, Rule, RuleChange, Rules, Subject};
 use crate::durable::LogEntry;
 use crate::id::{ClusterId, NodeId};
 use crate::job::Labels;
 use crate::limits::{FRAME_BYTES_MAX, MEMBERS_MAX};
 use crate::time::Wall;
 use crate::wire::hello::Versions;
-use crate::wire::{DecodeError, decode, decode_from, encode_for, grown};
+use crate::wire::{DecodeError, decode, decode_from, encode_for, grown, since_3};
 
 /// What the cluster is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +45,9 @@ pub struct Meta {
     pub spoken: u16,
     /// Which version of the cluster's file its jobs are of.
     pub jobs_file: JobsFile,
+    /// What is said of queues, and of tasks by name. Since version 3.
+    #[serde(with = "since_3")]
+    pub rules: Rules,
 }
 
 /// A member.
@@ -147,6 +152,31 @@ pub enum MetaCommand {
         /// Whether somebody has asked for it, so that it may be a former one.
         deliberate: bool,
     },
+    /// People say something of a queue, or of tasks by name.
+    Rule {
+        /// What it is about.
+        subject: Subject,
+        /// What.
+        change: RuleChange,
+    },
+    /// A version of the cluster's file says this of queues and tasks.
+    FileRules {
+        /// Which version.
+        number: u64,
+        /// What it says.
+        rules: BTreeMap<Subject, Rule>,
+    },
+}
+
+/// Why a command of the meta group has no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FactsRefusal {
+    /// A member is neither drained nor forgotten.
+    #[error(transparent)]
+    Parting(#[from] PartingRefusal),
+    /// A rule cannot be meant.
+    #[error(transparent)]
+    Rule(#[from] InvalidRule),
 }
 
 impl MetaCommand {
@@ -183,6 +213,7 @@ impl Meta {
             forgotten,
             spoken: Versions::OWN.max,
             jobs_file: JobsFile::default(),
+            rules: Rules::default(),
         }
     }
 
@@ -193,8 +224,9 @@ impl Meta {
     pub fn apply(
         &mut self,
         entry: &LogEntry,
-    ) -> Result<Result<Option<FileVerdict>, PartingRefusal>, DecodeError> {
-        let done = |result: Result<(), PartingRefusal>| result.map(|()| None);
+    ) -> Result<Result<Option<FileVerdict>, FactsRefusal>, DecodeError> {
+        let parted = |result: Result<(), PartingRefusal>| Ok(result.map(|()| None)?);
+        let ruled = |result: Result<(), InvalidRule>| Ok(result.map(|()| None)?);
         Ok(match decode_from(LOG_VERSION, &entry.data, FRAME_BYTES_MAX)? {
             MetaCommand::Join { join, at } => {
                 // A refusal was told to the node before; two that race for a name meet here.
@@ -203,8 +235,8 @@ impl Meta {
                 }
                 Ok(None)
             }
-            MetaCommand::Drain { node, draining } => done(self.drain(node, draining)),
-            MetaCommand::Forget { node } => done(self.forget(node)),
+            MetaCommand::Drain { node, draining } => parted(self.drain(node, draining)),
+            MetaCommand::Forget { node } => parted(self.forget(node)),
             MetaCommand::Raise { version } => {
                 self.raise(version);
                 Ok(None)
@@ -214,6 +246,10 @@ impl Meta {
                 Ok(None)
             }
             MetaCommand::File { hash, deliberate } => Ok(Some(self.take_file(hash, deliberate))),
+            MetaCommand::Rule { subject, change } => ruled(self.change_rule(subject, change)),
+            MetaCommand::FileRules { number, rules } => {
+                ruled(self.take_file_rules(number, rules))
+            }
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Log entries hold [`Command`]s; [`Partition::apply`] carries them out, the same way on every
 //! replica, one file per verb: [`accept`], [`lease`], [`report`], [`release`], [`lose`],
-//! [`cancel`], [`expire`], [`forget`], and those of [`jobs`]; all of them change a record by taking it
+//! [`cancel`], [`expire`], [`forget`], [`steer`], and those of [`jobs`]; all of them change a record by taking it
 //! in [`hand`]. What came of them is told as [`Change`]s, which only the owner listens to.
 //!
 //! **It never outgrows a snapshot.** What is taken in has limits, and what becomes of it is bounded
@@ -14,6 +14,7 @@
 mod accept;
 mod apply;
 mod cancel;
+mod census;
 mod command;
 mod expire;
 mod forget;
@@ -27,6 +28,7 @@ mod release;
 mod report;
 mod shelf;
 mod snapshot;
+mod steer;
 mod stubs;
 mod tally;
 #[cfg(test)]
@@ -36,6 +38,7 @@ mod uniques;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::census::Counts;
 pub use self::command::{Change, Command, Grant, Loss, Refusal, Report};
 use self::jobs::Jobs;
 pub use self::jobs::{AlertTask, Fire, JobChange, JobRefusal, Nodes, Precondition, RunNow};
@@ -44,6 +47,7 @@ use self::limited::Limited;
 pub use self::proposal::Proposal;
 pub use self::shelf::{Room, Shelf, Shelves};
 pub use self::snapshot::CorruptSnapshot;
+pub use self::steer::SteerRefusal;
 use self::stubs::Stubs;
 use self::tally::Tally;
 use self::uniques::Uniques;
@@ -163,6 +167,11 @@ impl Partition {
     /// All records, by id.
     pub fn records(&self) -> impl DoubleEndedIterator<Item = (TaskId, &Record)> {
         self.records.iter().map(|(id, record)| (*id, record))
+    }
+
+    /// Queues, names of tasks, and how many of them there are in each state.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, &str, Counts)> {
+        self.tally.census.iter()
     }
 
     /// How full it is.

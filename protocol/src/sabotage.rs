@@ -61,6 +61,10 @@ pub enum Defect {
     ForgetRefusals,
     /// A partition does not remember what it has turned away because of its key: `linearizable_tasks`.
     ForgetTurnedAway,
+    /// A task that is tried again does not say of which it is a retry: `steered_as_asked`.
+    ForgetOrigin,
+    /// The home of a limit gives to each owner what is there for all: `limited_by_rule`.
+    ForgetPermits,
     /// Retention takes a task that has not ended: `acknowledged_is_kept`, `every_task_ends`,
     /// `leased_runs_only`.
     ForgetUnfinished,
@@ -77,6 +81,8 @@ pub enum Defect {
     IgnoreLimits,
     /// A job fires though its run before goes on, and must not: `jobs_are_fired`.
     IgnoreOverlap,
+    /// Tasks of a queue that is paused start: `paused_waits`.
+    IgnorePause,
     /// A copy that was removed stays: `replicas_converge`.
     KeepRemoved,
     /// What waits for a job that was removed, or runs something else, stays: `jobs_are_kept`.
@@ -134,7 +140,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 52] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -152,6 +158,8 @@ impl Defect {
         Self::FloorGoesBack,
         Self::ForgetJobs,
         Self::ForgetLeases,
+        Self::ForgetOrigin,
+        Self::ForgetPermits,
         Self::ForgetRefusals,
         Self::ForgetTurnedAway,
         Self::ForgetUnfinished,
@@ -161,6 +169,7 @@ impl Defect {
         Self::IgnoreFence,
         Self::IgnoreLimits,
         Self::IgnoreOverlap,
+        Self::IgnorePause,
         Self::KeepRemoved,
         Self::KeepUnwanted,
         Self::KeepWeight,

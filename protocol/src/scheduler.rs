@@ -20,8 +20,12 @@
 //! 11. [`jobs`] has what is due put into the log, and does what people want of jobs;
 //! 12. [`fitness`] knows which nodes can do their part, and [`leave`] hands all over in order.
 //!
-//! What every member has a part of, it tells when it is asked: [`list`] and [`survey`] put together
-//! what [`gather`] brings.
+//! What the cluster's rules say of queues and tasks is heeded in [`gates`], on the way from the lines to the
+//! slots; how many may run or begin in the whole cluster is shared out by [`permits`], and [`turns`] weighs
+//! queues against each other.
+//!
+//! What every member has a part of, it tells when it is asked: [`list`], [`queues`] and [`survey`] put
+//! together what [`gather`] brings.
 //!
 //! **Contract.** [`Scheduler::step`] is called with times that never go back and one event (or
 //! [`step_all`](Scheduler::step_all) with those that came together); all effects are to be carried
@@ -39,7 +43,9 @@ mod effect;
 mod event;
 mod facts;
 mod fitness;
+mod flow;
 mod founding;
+mod gates;
 mod gather;
 mod guards;
 mod inspect;
@@ -53,6 +59,8 @@ mod memory;
 mod meta;
 mod names;
 mod outbox;
+mod permits;
+mod queues;
 mod quorum;
 mod read;
 mod ready;
@@ -72,6 +80,7 @@ mod takeover;
 mod tests;
 mod throttled;
 mod timers;
+mod turns;
 mod upgrade;
 mod upkeep;
 mod waits;
@@ -88,6 +97,7 @@ use self::disk::Disk;
 pub use self::effect::{Effect, Loss};
 pub use self::event::{Caller, Event, Found, Now};
 use self::fitness::Fitness;
+use self::flow::Flow;
 use self::gather::Gatherings;
 use self::guards::Guards;
 pub use self::inspect::CopyView;
@@ -96,6 +106,9 @@ use self::lessees::Lessees;
 use self::list::Listing;
 use self::loads::Loads;
 use self::outbox::Outbox;
+use self::permits::Permits;
+use self::permits::home::Homes;
+use self::queues::QueueListing;
 use self::read::Read;
 use self::ready::Ready;
 use self::replica::Replica;
@@ -105,6 +118,7 @@ use self::submit::OnTheWay;
 use self::survey::Survey;
 use self::throttled::Throttled;
 use self::timers::Timers;
+use self::turns::Turns;
 use self::waits::Waits;
 use crate::durable::StoredGroup;
 use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId};
@@ -180,7 +194,11 @@ pub struct Scheduler {
 
     // Indexes over the records of the partitions that it owns.
     ready: Ready,
+    turns: Turns,
     throttled: Throttled,
+    permits: Permits,
+    homes: Homes,
+    flow: Flow,
     timers: Timers,
     plans: Plans,
     slots: Slots,
@@ -199,6 +217,7 @@ pub struct Scheduler {
     listings: Gatherings<Listing>,
     job_listings: Gatherings<JobListing>,
     surveys: Gatherings<Survey>,
+    queue_listings: Gatherings<QueueListing>,
     joins: BTreeMap<NodeId, Join>,
 
     outbox: Outbox,
@@ -240,7 +259,11 @@ impl Scheduler {
             lessees: Lessees::default(),
             guards: Guards::default(),
             ready: Ready::default(),
+            turns: Turns::default(),
             throttled: Throttled::default(),
+            permits: Permits::default(),
+            homes: Homes::default(),
+            flow: Flow::default(),
             timers: Timers::default(),
             plans: Plans::default(),
             slots: Slots::default(),
@@ -254,6 +277,7 @@ impl Scheduler {
             listings: Gatherings::new(list::WAIT_MAX),
             job_listings: Gatherings::new(list::WAIT_MAX),
             surveys: Gatherings::new(survey::WAIT_MAX),
+            queue_listings: Gatherings::new(list::WAIT_MAX),
             joins: BTreeMap::new(),
             outbox: Outbox::default(),
             tick_at: now.tick + crate::group::TICK,
@@ -285,6 +309,7 @@ impl Scheduler {
         // While the disk is busy nothing is leased: what is due waits for it, not for a deadline.
         let due =
             self.timers.next(self.now).min(self.plans.next(self.now)).min(self.throttled.next());
+        let due = due.min(self.permits.next());
         let timer = if self.disk.is_free() { due } else { Tick::NEVER };
         self.tick_at.min(timer.max(self.now.tick)).min(self.asks.next_deadline())
     }

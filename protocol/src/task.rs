@@ -31,6 +31,7 @@ pub(crate) use self::record::{
 pub use self::record::{History, Record, Run, RunEnd};
 pub use self::redact::{REDACT_ALL, REDACTED, redacted};
 pub use self::spec::{Batch, Row};
+pub(crate) use self::template::is_name;
 pub use self::template::{FilledIn, Template};
 pub use self::trace::Trace;
 pub use self::unique::{UniquePolicy, UniqueScope};

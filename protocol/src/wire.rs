@@ -11,11 +11,11 @@ mod spoken;
 
 pub use self::codec::{DecodeError, decode, encode};
 pub use self::peer::{
-    Declaration, Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage, Profile, Queue, Relayed,
-    Said,
+    AskPermits, Declaration, Dispatch, Envelope, ExecutorSays, OwnerSays, PeerMessage, Permits,
+    Profile, Queue, Relayed, Said,
 };
 pub use self::request::{
-    Answer, Ask, Claim, Claims, ClientFrame, Drain, Ending, MemberStatus, Reloaded, Request,
+    Answer, Ask, Claim, Claims, ClientFrame, Drain, Ending, MemberStatus, QueueLine, Reloaded, Request,
     RequestError, ServerFrame, Share, Status, Welcome,
 };
 pub(crate) use self::spoken::{Since, grown, grown_enum, since_3, spoken};

@@ -131,6 +131,7 @@ fn profile(slots: u32) -> Profile {
         tasks: vec![declaration("add"), declaration("zip")],
         queues: vec![queue("default", None), queue("own", Some(1))],
         pid: 77,
+        serves_all: false,
     }
 }
 

@@ -40,6 +40,8 @@ impl Partition {
                 Command::Cancel { task } => self.cancel(task, changes),
                 Command::Expire { tasks } => self.expire(&tasks, changes),
                 Command::Forget { finished, floor } => self.forget(finished, floor),
+                Command::Retry { task, id } => self.retry(task, id, changes),
+                Command::Delete { task } => self.delete(task, changes),
                 Command::ChangeJob { job, change } => self.change_job(index, &job, change, changes),
                 Command::Fire(fire) => self.fire(*fire, changes),
                 Command::RunNow(run) => self.run_now(&run, changes),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AlertTask, Fire, JobChange, JobRefusal, RunNow, Shelves};
+use super::{AlertTask, Fire, JobChange, JobRefusal, RunNow, Shelves, SteerRefusal};
 use crate::id::{Lessee, TaskId, Token};
 use crate::job::JobName;
 use crate::limits::{
@@ -107,6 +107,18 @@ pub enum Command {
         /// How long a task is held whose crashes are used up by a doubtful one.
         hold: Span,
     },
+    /// Begin a task anew that has ended and not well. Since version 3.
+    Retry {
+        /// Which.
+        task: TaskId,
+        /// What the new one is called.
+        id: TaskId,
+    },
+    /// Drop the record of a task that has ended. Since version 3.
+    Delete {
+        /// Which.
+        task: TaskId,
+    },
 }
 
 impl Command {
@@ -116,7 +128,7 @@ impl Command {
         match self {
             Self::Accept { batch, .. } => batch.needs_version(),
             Self::ChangeJob { change, .. } => change.needs_version(),
-            Self::GiveUp { .. } => 3,
+            Self::GiveUp { .. } | Self::Retry { .. } | Self::Delete { .. } => 3,
             Self::Lease { .. }
             | Self::Report { .. }
             | Self::Release { .. }
@@ -298,6 +310,13 @@ pub enum Change {
     Finished {
         /// The task.
         task: TaskId,
+    },
+    /// The next [`Command::Retry`] or [`Command::Delete`] of the entry was carried out, or refused.
+    Steered {
+        /// The task that was named.
+        task: TaskId,
+        /// Whether it was.
+        result: Result<(), SteerRefusal>,
     },
     /// The next [`Command::ChangeJob`] or [`Command::RunNow`] of the entry was carried out, or refused.
     JobChanged {

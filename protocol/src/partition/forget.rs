@@ -53,6 +53,12 @@ impl Partition {
         let Some(task) = self.tally.finished[shelf].tasks.pop_front() else {
             return false;
         };
+        self.leave_stub(task);
+        true
+    }
+
+    /// Turns the record of a task that has ended, and is on no shelf any more, into a stub.
+    pub(super) fn leave_stub(&mut self, task: TaskId) {
         if let Some(record) = self.records.remove(&task) {
             self.tally.subtract(&record);
             self.give_back(&record.template);
@@ -60,7 +66,6 @@ impl Partition {
                 self.stubs.end(task, record.state());
             }
         }
-        true
     }
 
     /// Remembers why `task` was not taken in, so that it is not taken in later either.
@@ -73,7 +78,7 @@ impl Partition {
     }
 
     /// Moves the floor up if there are too many stubs.
-    fn cut_stubs(&mut self) {
+    pub(super) fn cut_stubs(&mut self) {
         if let Some(floor) = self.stub_floor(self.limits.stubs) {
             self.raise_floor(floor);
         }

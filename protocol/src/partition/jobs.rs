@@ -208,12 +208,15 @@ impl Partition {
         found.take_while(move |(name, _)| name.as_str().starts_with(prefix))
     }
 
-    /// Where a task may run.
+    /// Where a task may run, if not anywhere.
     #[must_use]
     pub fn target(&self, task: TaskId) -> Option<&Target> {
         // Nearly all tasks are of no job, and their ids say so.
-        let open = task.is_derived().then(|| self.jobs.open.get(&task)).flatten()?;
-        Some(&open.target)
+        if task.is_derived() {
+            return self.jobs.open.get(&task).map(|open| &open.target);
+        }
+        let said = self.records.get(&task)?.particulars.as_ref()?;
+        (said.target != Target::Anywhere).then_some(&said.target)
     }
 
     /// Tasks of jobs that have not ended: their job, their tick and themselves.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::census::Census;
 use super::{Fill, Room, Shelf, Shelves};
 use crate::id::TaskId;
 use crate::task::Record;
@@ -18,6 +19,8 @@ pub(super) struct Tally {
     /// Bytes of why open tasks failed last.
     pub(super) failures_bytes: usize,
     pub(super) bytes: usize,
+    /// How many tasks of each queue and name are in which state.
+    pub(super) census: Census,
 }
 
 /// The finished records of one shelf.
@@ -59,6 +62,7 @@ impl Tally {
     pub(super) fn add(&mut self, record: &Record) {
         let weight = record.weight();
         self.bytes += weight;
+        self.census.add(record);
         match Shelf::of(record.state()) {
             Some(shelf) => self.finished[shelf].bytes += weight,
             None => {
@@ -72,6 +76,7 @@ impl Tally {
     pub(super) fn subtract(&mut self, record: &Record) {
         let weight = record.weight();
         self.bytes -= weight;
+        self.census.subtract(record);
         match Shelf::of(record.state()) {
             Some(shelf) => self.finished[shelf].bytes -= weight,
             None => {

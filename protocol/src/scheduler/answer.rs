@@ -4,7 +4,7 @@ use super::asks::{Origin, Place};
 use super::jobs::Page;
 use super::{Effect, Scheduler};
 use crate::id::NodeId;
-use crate::partition::JobRefusal;
+use crate::partition::{JobRefusal, SteerRefusal};
 use crate::wire::{Answer, Ask, PeerMessage, RequestError};
 
 impl Scheduler {
@@ -45,6 +45,12 @@ impl Scheduler {
             {
                 return self.answer(origin, Answer::Done);
             }
+            // The first try may have done it, and what was asked for is so in any case.
+            Answer::Failed(RequestError::Steer(SteerRefusal::NotFound { .. }))
+                if open.repeated && matches!(open.ask, Ask::Delete { .. }) =>
+            {
+                return self.answer(origin, Answer::Done);
+            }
             Answer::Waiting => {
                 open.acknowledged = true;
                 return;
@@ -67,6 +73,7 @@ impl Scheduler {
             | Answer::Finished(_)
             | Answer::Job(_)
             | Answer::Jobs { .. }
+            | Answer::Queues { .. }
             | Answer::Reloaded(_)
             | Answer::Status(_)
             | Answer::Tasks { .. }
@@ -85,6 +92,9 @@ impl Scheduler {
             Answer::Claims(claims) => return self.claimed(from, id, *claims),
             Answer::Tasks { tasks, partitions_missing } => {
                 return self.listed(from, id, tasks, partitions_missing);
+            }
+            Answer::Queues { queues, rules: _, partitions_missing } => {
+                return self.queues_listed(from, id, queues, partitions_missing);
             }
             Answer::Jobs { jobs, has_more, partitions_missing } => {
                 return self.jobs_listed(from, id, Page { jobs, has_more }, partitions_missing);

@@ -118,14 +118,17 @@ impl Scheduler {
                 Change::KeyFreed { key } => self.free_key(&key),
                 Change::Leased { task, token, lessee } => {
                     self.settle_throttled(task, true);
+                    self.flow.begun(self.replicas.get(&id).and_then(Replica::partition), task, self.now.tick);
                     self.leased(task, token, lessee);
                 }
                 Change::NotLeased { task, lessee: _ } => {
+                    self.permits.release(task);
                     self.settle_throttled(task, false);
                     self.not_leased(task);
                 }
                 Change::Closed { task, token, lessee } => self.closed(task, token, lessee),
                 Change::Lost { task, token, lessee } => {
+                    self.permits.release(task);
                     self.guards.closed(task, token);
                     self.lessees.closed(lessee, task, token);
                 }
@@ -134,7 +137,16 @@ impl Scheduler {
                 }
                 Change::Finished { task } => {
                     self.settle_throttled(task, false);
+                    self.permits.release(task);
+                    self.flow.ended(self.replicas.get(&id).and_then(Replica::partition), task, self.now.tick);
                     self.tell_waiters(task);
+                }
+                Change::Steered { task: _, result } => {
+                    if let Some((origin, _)) = asked.next() {
+                        let done = |()| Answer::Done;
+                        let answer = result.map_or_else(|why| Answer::Failed(why.into()), done);
+                        self.answer(origin, answer);
+                    }
                 }
                 Change::JobChanged { job: _, result } => {
                     if let Some((origin, _)) = asked.next() {
@@ -263,6 +275,7 @@ impl Scheduler {
             | Change::Lost { .. }
             | Change::Stop { .. }
             | Change::Finished { .. }
+            | Change::Steered { .. }
             | Change::JobChanged { .. }
             | Change::JobDue { .. }
             | Change::JobFull { .. }
@@ -314,6 +327,7 @@ impl Scheduler {
     fn closed(&mut self, task: TaskId, token: Token, lessee: Lessee) {
         self.guards.closed(task, token);
         self.lessees.closed(lessee, task, token);
+        self.permits.release(task);
         self.outbox.closed(lessee.node, task, token);
     }
 

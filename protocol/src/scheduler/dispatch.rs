@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::mem;
 
 use super::Scheduler;
-use super::ready::{Class, Head};
+use super::ready::Head;
 use super::replica::{Machine, Replica};
 use super::slots::{Choice, take_slots};
 use super::submit::Submission;
-use crate::id::{GroupId, Lessee, NodeId, TaskId};
-use crate::job::{Labels, Target};
+use crate::id::{GroupId, Lessee, TaskId};
+use crate::job::Target;
 use crate::partition::Change;
-use crate::task::{State, Template};
+use crate::task::{Row, State};
 
 impl Scheduler {
     /// Leases what waits to slots that are held, and grants slots to submissions in line.
@@ -23,6 +23,7 @@ impl Scheduler {
         self.fire_timers();
         self.fire_jobs();
         self.free_rated();
+        self.ask_for_permits();
         if !self.ready.is_empty() {
             self.assign_ready();
         }
@@ -49,7 +50,7 @@ impl Scheduler {
             }
             let is_serving = self.condition_of(lessee.node).is_serving();
             let mut lines: BTreeMap<usize, BinaryHeap<Head>> = BTreeMap::new();
-            for head in self.ready.heads() {
+            for head in self.open_heads() {
                 let class = self.ready.classes().get(head.class());
                 let class = class.filter(|class| self.may_run(lessee.node, class));
                 let pool = class.and_then(|class| profile.pool(&class.queue, &class.name));
@@ -74,10 +75,21 @@ impl Scheduler {
             let Some(head) = heads.pop() else {
                 return;
             };
+            let now = self.in_turn(head);
+            if now < head {
+                // Another class of its queue was served meanwhile.
+                heads.push(now);
+                continue;
+            }
+            let class = self.ready.classes().get(head.class());
+            if class.is_none_or(|class| self.gate_room(class) == 0) {
+                continue;
+            }
             let Some(task) = self.next_of(head.class()) else {
                 continue;
             };
-            heads.extend(self.ready.head(head.class()));
+            self.pass_gate(head.class(), task);
+            heads.extend(self.ready.head(head.class()).map(|head| self.in_turn(head)));
             self.slots.take(lessee, pool, 1);
             if let Some(line) = self.line(task.partition()) {
                 line.leases.entry(lessee).or_default().push(task);
@@ -109,9 +121,9 @@ impl Scheduler {
         }
     }
 
-    /// Classes in which anybody waits, the most urgent first.
+    /// Classes in which anybody waits who may start, the most urgent first.
     pub(super) fn classes_by_priority(&self) -> Vec<usize> {
-        let heads: BinaryHeap<Head> = self.ready.heads().collect();
+        let heads: BinaryHeap<Head> = self.open_heads().collect();
         heads.into_sorted_vec().into_iter().rev().map(|head| head.class()).collect()
     }
 
@@ -161,16 +173,6 @@ impl Scheduler {
         found
     }
 
-    /// Whether tasks of a class may run on a node, as far as its labels say.
-    fn may_run(&self, node: NodeId, class: &Class) -> bool {
-        if class.target == Target::Anywhere {
-            return true;
-        }
-        let none = Labels::NONE;
-        let labels = self.meta.as_ref().map_or(&none, |meta| meta.labels(node));
-        class.target.includes(node, labels)
-    }
-
     /// Submissions of one kind that find slots free are leased in the entry that accepts them.
     fn grant_submissions(&mut self) {
         let groups: Vec<GroupId> = self.staged.iter().copied().collect();
@@ -195,8 +197,19 @@ impl Scheduler {
         if !submission.slots.is_empty() || !template.options.delay.is_zero() {
             return;
         }
+        let has_target = |row: &Row| {
+            row.particulars.as_ref().is_some_and(|said| said.target != Target::Anywhere)
+        };
+        if submission.batch.rows.iter().any(has_target) {
+            return;
+        }
+        let class = self.ready.class(template, &Target::Anywhere);
+        let gate = self.ready.classes().get(class).and_then(|class| class.gate.as_ref());
+        if gate.is_some_and(|gate| !gate.is_open()) {
+            return;
+        }
         let mut rows = u32::try_from(submission.batch.rows.len()).unwrap_or(u32::MAX);
-        for (lessee, pool) in self.executors_of(template) {
+        for (lessee, pool) in self.executors_for(class) {
             let count = self.slots.free(lessee, pool).min(rows);
             if count > 0 {
                 self.slots.take(lessee, pool, count);
@@ -204,10 +217,5 @@ impl Scheduler {
                 rows -= count;
             }
         }
-    }
-
-    fn executors_of(&mut self, template: &Template) -> Vec<Choice> {
-        let class = self.ready.class(template, &Target::Anywhere);
-        self.executors_for(class)
     }
 }

@@ -78,6 +78,14 @@ impl Scheduler {
         self.change_facts(origin, MetaCommand::Forget { node });
     }
 
+    /// Says something of queues or tasks, if this node decides that and all members would understand it.
+    pub(super) fn change_rules(&mut self, origin: Origin, command: MetaCommand) {
+        if self.meta.is_some() && !self.all_understand(RULES_SINCE) {
+            return self.answer(origin, Answer::Failed(RequestError::NotUpgraded));
+        }
+        self.change_facts(origin, command);
+    }
+
     /// Puts a command for the meta group in line, if it is led here.
     pub(super) fn change_facts(&mut self, origin: Origin, command: MetaCommand) {
         let replica = self.replicas.get_mut(&GroupId::META);
@@ -95,3 +103,6 @@ impl Scheduler {
         }
     }
 }
+
+/// The version of the protocol in which facts have rules.
+const RULES_SINCE: u16 = 3;

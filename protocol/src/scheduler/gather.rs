@@ -102,6 +102,7 @@ impl Scheduler {
         if self.listings.open.is_empty()
             && self.job_listings.open.is_empty()
             && self.surveys.open.is_empty()
+            && self.queue_listings.open.is_empty()
         {
             return;
         }
@@ -110,6 +111,7 @@ impl Scheduler {
         let mut over = self.listings.overdue(now, &alive);
         over.append(&mut self.job_listings.overdue(now, &alive));
         over.append(&mut self.surveys.overdue(now, &alive));
+        over.append(&mut self.queue_listings.overdue(now, &alive));
         for (id, answer) in over {
             self.answer(Origin::Here(id), answer);
         }

@@ -58,6 +58,8 @@ impl Scheduler {
             Command::Release { .. } => true,
             Command::Report { .. }
             | Command::GiveUp { .. }
+            | Command::Retry { .. }
+            | Command::Delete { .. }
             | Command::Lose { .. }
             | Command::Pardon { .. }
             | Command::Cancel { .. }

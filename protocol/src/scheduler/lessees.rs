@@ -96,6 +96,11 @@ impl Lessees {
         self.present.get(&lessee.node).is_some_and(|(present, _)| *present > lessee)
     }
 
+    /// Tasks that are leased in partitions of this owner.
+    pub(super) fn leased_tasks(&self) -> Vec<TaskId> {
+        self.leases.values().flat_map(|leases| leases.keys().copied()).collect()
+    }
+
     /// How many runs each node has of ours.
     pub(super) fn runs(&self) -> Vec<(NodeId, u64)> {
         let mut runs: BTreeMap<NodeId, u64> = BTreeMap::new();

@@ -29,6 +29,8 @@ pub(super) struct Wanted {
     pub(super) queue: Option<String>,
     /// Only those that have all of these.
     pub(super) labels: Labels,
+    /// Only those that are called so.
+    pub(super) name: Option<String>,
 }
 
 /// A listing to which other nodes still contribute.
@@ -38,6 +40,7 @@ pub(super) struct Listing {
     partitions_missing: u16,
     limit: usize,
     labels: Labels,
+    name: Option<String>,
 }
 
 impl Scheduler {
@@ -49,9 +52,11 @@ impl Scheduler {
         let shown = limit_of(limit);
         let tasks = self.list_owned(&wanted, shown);
         let partitions_missing = self.partitions_missing();
-        let Wanted { state, queue, labels } = wanted;
-        let listing = Listing { tasks, partitions_missing, limit: shown, labels: labels.clone() };
-        let ask = Ask::List { state, queue, limit, labels };
+        let Wanted { state, queue, labels, name } = wanted;
+        let (with, called) = (labels.clone(), name.clone());
+        let listing =
+            Listing { tasks, partitions_missing, limit: shown, labels: with, name: called };
+        let ask = Ask::List { state, queue, limit, labels, name };
         self.gather(id, &ask, listing, |scheduler| &mut scheduler.listings);
     }
 
@@ -114,9 +119,12 @@ impl Scheduler {
         let Some(listing) = self.listings.told(from, id) else {
             return;
         };
-        // A member of an older version does not know that labels were asked for.
-        let labels = &listing.labels;
-        listing.tasks.extend(tasks.into_iter().filter(|view| view.has_labels(labels)));
+        // A member of an older version does not know that labels, or a name, were asked for.
+        let (labels, name) = (&listing.labels, &listing.name);
+        let meant = tasks.into_iter().filter(|view| {
+            view.has_labels(labels) && name.as_ref().is_none_or(|name| view.task == *name)
+        });
+        listing.tasks.extend(meant);
         listing.partitions_missing = listing.partitions_missing.saturating_sub(told);
         if let Some(answer) = self.listings.if_complete(id) {
             self.answer(Origin::Here(id), answer);
@@ -145,9 +153,10 @@ impl Wanted {
     }
 
     fn includes(&self, record: &Record) -> bool {
-        let Self { state, queue, labels } = self;
+        let Self { state, queue, labels, name } = self;
         state.is_none_or(|state| record.state() == state)
             && queue.as_ref().is_none_or(|queue| record.template.queue == *queue)
+            && name.as_ref().is_none_or(|name| record.template.name == *name)
             && (labels.is_empty()
                 || record.metadata().is_some_and(|said| said.labels.match_all(labels)))
     }

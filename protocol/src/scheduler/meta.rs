@@ -48,6 +48,7 @@ impl Scheduler {
             self.forget_node(node);
         }
         self.set_reluctance();
+        self.learn_rules();
         if self.leads_meta() {
             self.announce_meta();
         }

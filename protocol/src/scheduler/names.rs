@@ -38,10 +38,16 @@ impl Scheduler {
         let Template { name, queue, .. } = &template.said();
         let declared = self.profiles().find_map(|profile| profile.declaration(name));
         let declared = declared.ok_or_else(|| Unknown::Task(name.clone()))?;
-        let queue = if queue.is_empty() { &declared.queue } else { queue };
+        let rules = self.meta.as_ref().map(|meta| &meta.rules).filter(|rules| !rules.is_empty());
+        let (routed, urgency) = rules.map(|rules| rules.routed(name)).unwrap_or_default();
+        let declared_queue = routed.as_ref().unwrap_or(&declared.queue);
+        let queue = if queue.is_empty() { declared_queue } else { queue };
         let served = self.profiles().find_map(|profile| profile.queue(queue));
-        let served = served.ok_or_else(|| Unknown::Queue(queue.clone()))?;
-        let priority = declared.options.priority.or(served.priority);
+        if served.is_none() && !self.profiles().any(|profile| profile.serves(queue)) {
+            return Err(Unknown::Queue(queue.clone()));
+        }
+        let of_queue = served.and_then(|queue| queue.priority);
+        let priority = urgency.or(declared.options.priority).or(of_queue);
         let mut options = Options { priority, ..declared.options.clone() };
         if !self.all_understand(OPTIONS_SINCE) {
             options = options.before_3();

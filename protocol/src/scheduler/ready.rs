@@ -15,9 +15,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::line::Line;
+use super::gates::{Gate, Gates};
 use crate::id::{PartitionId, TaskId};
 use crate::job::Target;
 use crate::limits::AGING;
+use crate::meta::Rules;
 use crate::task::{Record, Template};
 use crate::time::Wall;
 
@@ -29,6 +31,7 @@ const SLACK: usize = 1_024;
 
 #[derive(Debug, Default)]
 pub(super) struct Ready {
+    gates: Gates,
     classes: Vec<Class>,
     /// Places of classes that are none any more.
     free: Vec<usize>,
@@ -43,6 +46,8 @@ pub(super) struct Ready {
 /// The first in line of a class; the greatest of several is to be served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Head {
+    /// The [turn](super::turns) of its queue, if queues have weights.
+    turn: Reverse<u64>,
     /// When one of the highest priority must have come to be as urgent.
     urgent_at: Reverse<Wall>,
     came: Reverse<Wall>,
@@ -55,6 +60,16 @@ impl Head {
     pub(super) const fn class(self) -> usize {
         self.class.0
     }
+
+    /// The same at this turn of its queue.
+    pub(super) const fn at(self, turn: u64) -> Self {
+        Self { turn: Reverse(turn), ..self }
+    }
+
+    /// Since when it has waited.
+    pub(super) const fn came(self) -> Wall {
+        self.came.0
+    }
 }
 
 /// Waiting tasks that the same executors may run.
@@ -63,12 +78,29 @@ pub(super) struct Class {
     pub(super) queue: String,
     pub(super) name: String,
     pub(super) target: Target,
+    /// What rules mean for them, if any concerns them.
+    pub(super) gate: Option<Gate>,
     /// By priority; none of them is empty.
     lines: BTreeMap<u8, Line>,
     len: usize,
 }
 
 impl Ready {
+    /// Takes over what the rules are now; whether that is news.
+    pub(super) fn learn_rules(&mut self, rules: &Rules) -> bool {
+        let is_news = self.gates.learn(rules);
+        if is_news {
+            for class in &mut self.classes {
+                class.gate = self.gates.of(&class.queue, &class.name);
+            }
+        }
+        is_news
+    }
+
+    pub(super) const fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
     /// The class of `template` where `target` may run it.
     pub(super) fn class(&mut self, template: &Template, target: &Target) -> usize {
         let names = self.places.get(&template.queue);
@@ -80,6 +112,7 @@ impl Ready {
             queue: template.queue.clone(),
             name: template.name.clone(),
             target: target.clone(),
+            gate: self.gates.of(&template.queue, &template.name),
             lines: BTreeMap::new(),
             len: 0,
         };
@@ -102,10 +135,10 @@ impl Ready {
         self.join(record, target, task, record.waits_again());
     }
 
-    /// Puts a task that waited elsewhere at the front of its line: it came before those that stand there. Tasks
-    /// that have a limit key may run anywhere.
+    /// Puts a task that waited elsewhere at the front of its line: it came before those that stand there.
     pub(super) fn push_first(&mut self, record: &Record, task: TaskId) {
-        self.join(record, &Target::Anywhere, task, true);
+        let target = record.particulars.as_ref().map_or(&Target::Anywhere, |said| &said.target);
+        self.join(record, target, task, true);
     }
 
     fn join(&mut self, record: &Record, target: &Target, task: TaskId, is_first: bool) {
@@ -115,8 +148,9 @@ impl Ready {
         };
         let priority = record.template.options.priority().min(PRIORITY_MAX);
         let key = record.particulars.as_ref().and_then(|said| said.fairness_key.as_deref());
+        let weight = record.particulars.as_ref().and_then(|said| said.fairness_weight);
         let line = class.lines.entry(priority).or_default();
-        line.push(key, record.waits_since(), task, is_first);
+        line.push(key.map(|key| (key, weight.unwrap_or(1))), record.waits_since(), task, is_first);
         class.len += 1;
         self.len += 1;
         self.waited_for.insert(place);
@@ -145,9 +179,14 @@ impl Ready {
             let came = line.front()?;
             let urgent_at = came + AGING.times((PRIORITY_MAX - priority).into());
             let (urgent_at, came, class) = (Reverse(urgent_at), Reverse(came), Reverse(class));
-            Some(Head { urgent_at, came, class, priority: *priority })
+            Some(Head { turn: Reverse(0), urgent_at, came, class, priority: *priority })
         });
         heads.max()
+    }
+
+    /// The classes in which anybody waits.
+    pub(super) fn waited_for(&self) -> impl Iterator<Item = usize> {
+        self.waited_for.iter().copied()
     }
 
     /// The first in line of each class in which anybody waits.

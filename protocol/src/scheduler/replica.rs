@@ -79,7 +79,7 @@ pub(super) struct Line {
     pub(super) slots: Vec<SlotCount>,
     pub(super) submissions: Vec<Submission>,
     pub(super) cancels: Vec<(Origin, TaskId)>,
-    /// What people want of jobs.
+    /// What people want of jobs, and of tasks that have ended.
     pub(super) asked: Vec<(Origin, Command)>,
     pub(super) meta: Vec<FactsCommand>,
 }
@@ -162,6 +162,8 @@ impl Owner {
                 | Command::Release { .. }
                 | Command::Pardon { .. }
                 | Command::GiveUp { .. }
+                | Command::Retry { .. }
+                | Command::Delete { .. }
                 | Command::Cancel { .. }
                 | Command::Expire { .. }
                 | Command::ChangeJob { .. }

@@ -287,7 +287,10 @@ fn propose_singly(
         match &command {
             Command::Accept { .. } => next.submissions.extend(submissions.next()),
             Command::Cancel { .. } => next.cancels.extend(cancels.next()),
-            Command::ChangeJob { .. } | Command::RunNow(_) => next.asked.extend(asked.next()),
+            Command::ChangeJob { .. }
+            | Command::RunNow(_)
+            | Command::Retry { .. }
+            | Command::Delete { .. } => next.asked.extend(asked.next()),
             Command::Lease { lessee, .. } => {
                 next.slots = slots.extract_if(.., |(holder, ..)| holder == lessee).collect();
             }
@@ -357,5 +360,7 @@ const fn is_own(command: &Command) -> bool {
             | Command::Cancel { .. }
             | Command::ChangeJob { .. }
             | Command::RunNow(_)
+            | Command::Retry { .. }
+            | Command::Delete { .. }
     )
 }

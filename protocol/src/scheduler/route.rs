@@ -92,10 +92,10 @@ impl Scheduler {
             return;
         };
         match &open.ask {
-            Ask::List { state, queue, limit, labels } => {
+            Ask::List { state, queue, limit, labels, name } => {
                 let (state, queue, labels) = (*state, queue.clone(), labels.clone());
-                let limit = *limit;
-                return self.list_everywhere(origin, Wanted { state, queue, labels }, limit);
+                let (limit, name) = (*limit, name.clone());
+                return self.list_everywhere(origin, Wanted { state, queue, labels, name }, limit);
             }
             Ask::ListJobs { .. } => {
                 let ask = open.ask.clone();
@@ -104,9 +104,12 @@ impl Scheduler {
             Ask::Reload => return self.not_yours(origin),
             Ask::Status => return self.survey(origin),
             Ask::Welcome => return self.welcome(origin),
-            Ask::Drain { .. } | Ask::Forget { .. } | Ask::OfferFile { .. } => {
-                return self.route_to_facts(id);
-            }
+            Ask::Queues => return self.list_queues_everywhere(origin),
+            Ask::Drain { .. }
+            | Ask::Forget { .. }
+            | Ask::OfferFile { .. }
+            | Ask::ChangeRule { .. }
+            | Ask::FileRules { .. } => return self.route_to_facts(id),
             Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => {
                 // Where a job lives depends on how many partitions there are.
                 if self.meta.is_none() {
@@ -114,6 +117,7 @@ impl Scheduler {
                 }
             }
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {}
+            Ask::Retry { .. } | Ask::Delete { .. } => {}
         }
         let Some(partition) = open.ask.partition(self.partitions()) else {
             // A submission of nothing.
@@ -256,24 +260,37 @@ impl Scheduler {
             | Ask::Cancel { .. }
             | Ask::ChangeJob { .. }
             | Ask::RunJob { .. }
+            | Ask::Retry { .. }
+            | Ask::Delete { .. }
                 if open.tried =>
             {
                 RequestError::Unknown
             }
-            Ask::Drain { .. } | Ask::Forget { .. } | Ask::OfferFile { .. } => RequestError::NoFacts,
+            Ask::Drain { .. }
+            | Ask::Forget { .. }
+            | Ask::OfferFile { .. }
+            | Ask::ChangeRule { .. }
+            | Ask::FileRules { .. } => RequestError::NoFacts,
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {
                 RequestError::NoQuorum { partition }
             }
             Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => {
                 RequestError::NoQuorum { partition }
             }
-            Ask::List { .. } | Ask::ListJobs { .. } | Ask::Reload | Ask::Status | Ask::Welcome => {
+            Ask::Retry { .. } | Ask::Delete { .. } => RequestError::NoQuorum { partition },
+            Ask::List { .. }
+            | Ask::ListJobs { .. }
+            | Ask::Queues
+            | Ask::Reload
+            | Ask::Status
+            | Ask::Welcome => {
                 RequestError::Forming { missing: "this node is not a member yet".to_owned() }
             }
         };
         // What was to be gathered from many is told as far as it is here.
         let gathered = self.listings.as_it_is(id).or_else(|| self.job_listings.as_it_is(id));
         let gathered = gathered.or_else(|| self.surveys.as_it_is(id));
+        let gathered = gathered.or_else(|| self.queue_listings.as_it_is(id));
         let gathered = gathered.filter(|_| !open.ask.is_of_facts());
         let answer = gathered.unwrap_or(Answer::Failed(error));
         let caller = open.caller;

@@ -5,6 +5,7 @@ use super::asks::Origin;
 use super::list::Wanted;
 use crate::id::TaskId;
 use crate::meta::MetaCommand;
+use crate::partition::Command;
 use crate::wire::{Answer, Ask, RequestError};
 
 impl Scheduler {
@@ -22,11 +23,13 @@ impl Scheduler {
         // caller's choice.
         let needs_majority = match &ask {
             Ask::Cancel { .. } | Ask::Submit { .. } => true,
+            Ask::Retry { .. } | Ask::Delete { .. } => true,
             Ask::Show { task } | Ask::Wait { task } => !self.has_ended(*task),
             Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => true,
             Ask::List { .. } | Ask::ListJobs { .. } | Ask::Status | Ask::Welcome => false,
             Ask::Drain { .. } | Ask::Forget { .. } | Ask::OfferFile { .. } => false,
-            Ask::Reload => false,
+            Ask::ChangeRule { .. } | Ask::FileRules { .. } => false,
+            Ask::Reload | Ask::Queues => false,
         };
         if let Some(partition) = partition
             && needs_majority
@@ -37,11 +40,13 @@ impl Scheduler {
         }
         match ask {
             Ask::Cancel { task } => self.cancel(origin, task),
+            Ask::Retry { task, id } => self.steer(origin, task, Command::Retry { task, id }),
+            Ask::Delete { task } => self.steer(origin, task, Command::Delete { task }),
             Ask::Show { task } => self.read(origin, task, false),
             Ask::Submit { batch, wait } => self.submit(origin, batch, wait),
             Ask::Wait { task } => self.read(origin, task, true),
-            Ask::List { state, queue, limit, labels } => {
-                self.list_here(origin, &Wanted { state, queue, labels }, limit);
+            Ask::List { state, queue, limit, labels, name } => {
+                self.list_here(origin, &Wanted { state, queue, labels, name }, limit);
             }
             Ask::Status => self.claim(origin),
             Ask::Welcome => self.welcome(origin),
@@ -57,6 +62,13 @@ impl Scheduler {
             Ask::OfferFile { hash, deliberate } => {
                 self.change_facts(origin, MetaCommand::File { hash, deliberate });
             }
+            Ask::ChangeRule { subject, change } => {
+                self.change_rules(origin, MetaCommand::Rule { subject, change });
+            }
+            Ask::FileRules { number, rules } => {
+                self.change_rules(origin, MetaCommand::FileRules { number, rules });
+            }
+            Ask::Queues => self.list_queues_here(origin),
         }
     }
 
@@ -65,4 +77,17 @@ impl Scheduler {
             line.cancels.push((origin, task));
         }
     }
+
+    /// Does something with a task that has ended, if all members would understand it.
+    fn steer(&mut self, origin: Origin, task: TaskId, command: Command) {
+        if !self.all_understand(STEERED_SINCE) {
+            return self.answer(origin, Answer::Failed(RequestError::NotUpgraded));
+        }
+        if let Some(line) = self.line(task.partition()) {
+            line.asked.push((origin, command));
+        }
+    }
 }
+
+/// The version of the protocol in which tasks that have ended can be tried again and dropped.
+const STEERED_SINCE: u16 = 3;

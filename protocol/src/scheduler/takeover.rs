@@ -32,7 +32,7 @@ impl Scheduler {
         };
         let partition_id = partition.id();
         owner.sure_of = Some(Now { tick: now, wall: partition.now() });
-        let mut ready = Vec::new();
+        let (mut ready, mut running) = (Vec::new(), Vec::new());
         let mut scheduled = Vec::new();
         for (task, record) in partition.records() {
             match record.phase() {
@@ -46,6 +46,7 @@ impl Scheduler {
                     let options = &record.template.options;
                     self.guards.leased(lease.lessee, (task, lease.token), options, now);
                     owner.asked.insert(lease.lessee, crate::time::Tick::START);
+                    running.push(task);
                 }
                 Phase::Succeeded(_) | Phase::Dead(_) | Phase::Cancelled | Phase::Expired => {}
             }
@@ -53,6 +54,9 @@ impl Scheduler {
             for run in runs.unwrap_or_default().iter().filter(|run| run.end == RunEnd::Unheard) {
                 self.lessees.unheard(run.lessee, partition_id);
             }
+        }
+        for task in running {
+            self.hold_permit(task);
         }
         for (not_before, task) in scheduled {
             self.index_scheduled(task, not_before);
@@ -153,6 +157,8 @@ impl Scheduler {
         origins.extend(waiting.flat_map(|(_, reads)| reads).filter_map(|read| read.origin()));
         self.ready.forget(partition);
         self.throttled.forget(partition);
+        self.permits.forget(partition);
+        self.homes.forget(partition);
         self.timers.forget(partition);
         self.plans.forget(partition);
         self.lessees.forget(partition);

@@ -320,6 +320,12 @@ impl Scheduler {
                 PeerMessage::Joined(result) => self.joined(result),
                 PeerMessage::Meta(meta) => self.learn_meta(*meta),
                 PeerMessage::MetaVersion(version) => self.compared_meta(from, version),
+                PeerMessage::AskPermits(ask) => self.permits_asked(from, ask),
+                PeerMessage::Permits(given) => {
+                    if self.home_of(&given.subject).and_then(|home| self.owner_of(home)) == Some(from) {
+                        self.permitted(&given);
+                    }
+                }
                 // The driver hands these to the executor, and to whoever decides on ways.
                 PeerMessage::NoWay { .. } | PeerMessage::Relay(_) | PeerMessage::ToExecutor(_) => {}
             }

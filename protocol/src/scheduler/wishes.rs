@@ -55,7 +55,9 @@ impl Scheduler {
         let mut wishes: BTreeMap<Choice, usize> = BTreeMap::new();
         let mut useful: BTreeSet<Choice> = BTreeSet::new();
         for class in self.classes_by_priority() {
-            let waiting = self.ready.waiting(class);
+            let room = self.ready.classes().get(class).map_or(0, |class| self.gate_room(class));
+            let room = usize::try_from(room).unwrap_or(usize::MAX);
+            let waiting = self.ready.waiting(class).min(room);
             let mut others = self.executors_for(class);
             useful.extend(&others);
             if let Some(own) = others.first().copied().filter(|(l, _)| l.node == home) {

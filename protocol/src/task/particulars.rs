@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{InvalidBatch, Metadata, Template};
-use crate::id::PartitionId;
-use crate::limits::KEY_BYTES_MAX;
+use crate::id::{PartitionId, TaskId};
+use crate::job::Target;
+use crate::limits::{KEY_BYTES_MAX, WEIGHT_MAX};
 use crate::time::Wall;
 
 /// What is said of one task alone. Most tasks have nothing of the kind. Since version 3.
@@ -31,6 +32,12 @@ pub struct Particulars {
     pub limit_key: Option<Box<str>>,
     /// What is said of it besides how it is treated: labels, headers, a trace.
     pub metadata: Option<Arc<Metadata>>,
+    /// Which nodes may run it, of those that know its name and serve its queue.
+    pub target: Target,
+    /// How many tasks of its fairness key are served for each of one that weighs 1: 1 to [`WEIGHT_MAX`].
+    pub fairness_weight: Option<u16>,
+    /// The task that had ended and was tried again as this one. Nobody can submit that.
+    pub retry_of: Option<TaskId>,
 }
 
 impl Particulars {
@@ -41,6 +48,9 @@ impl Particulars {
         fairness_key: None,
         limit_key: None,
         metadata: None,
+        target: Target::Anywhere,
+        fairness_weight: None,
+        retry_of: None,
     };
 
     /// The same in a box, unless there is nothing in it.
@@ -64,12 +74,24 @@ impl Particulars {
         let (nothing, unsaid) = (Self::NONE, Metadata::default());
         let (one, other) =
             (one.as_deref().unwrap_or(&nothing), other.as_deref().unwrap_or(&nothing));
-        let Self { not_before, unique_key, fairness_key, limit_key, metadata } = one;
+        let Self {
+            not_before,
+            unique_key,
+            fairness_key,
+            limit_key,
+            metadata,
+            target,
+            fairness_weight,
+            retry_of,
+        } = one;
         let (own, others) = (metadata.as_deref(), other.metadata.as_deref());
         *not_before == other.not_before
             && *unique_key == other.unique_key
             && *fairness_key == other.fairness_key
             && *limit_key == other.limit_key
+            && *target == other.target
+            && *fairness_weight == other.fairness_weight
+            && *retry_of == other.retry_of
             && own.unwrap_or(&unsaid).says_the_same(others.unwrap_or(&unsaid))
     }
 
@@ -131,6 +153,27 @@ impl Particulars {
                 return Err(InvalidBatch::Option { what, range });
             }
         }
+        if self.retry_of.is_some() {
+            let range = "left out: the cluster says it of tasks that are tried again by hand";
+            return Err(InvalidBatch::option("retry_of", range));
+        }
+        if let Target::Labels(labels) = &self.target
+            && let Err(why) = labels.check()
+        {
+            return Err(InvalidBatch::option("select", format!("labels: {why}")));
+        }
+        match (self.fairness_weight, &self.fairness_key) {
+            (Some(weight), _) if !(1..=WEIGHT_MAX).contains(&weight) => {
+                return Err(InvalidBatch::option("fairness_weight", format!("1 to {WEIGHT_MAX}")));
+            }
+            (Some(_), None) => {
+                return Err(InvalidBatch::conflicting(
+                    "`fairness_weight` without `fairness_key`",
+                    "say on whose behalf the task is",
+                ));
+            }
+            (Some(_), Some(_)) | (None, _) => {}
+        }
         self.metadata.as_ref().map_or(Ok(()), |metadata| metadata.check())
     }
 
@@ -143,13 +186,13 @@ impl Particulars {
         let fairness = self.fairness_key.as_ref().map_or(0, |key| key.len());
         let limit = self.limit_key.as_ref().map_or(0, |key| 2 * key.len() + UNIQUE_WEIGHT);
         let metadata = self.metadata.as_ref().map_or(0, |metadata| metadata.weight());
-        PARTICULARS_WEIGHT + unique + fairness + limit + metadata
+        PARTICULARS_WEIGHT + unique + fairness + limit + metadata + self.target.weight()
     }
 }
 
 // Parts of the log's meaning, as [`limits`](crate::limits) explains.
 
 /// Without the texts in them.
-const PARTICULARS_WEIGHT: usize = 64;
+const PARTICULARS_WEIGHT: usize = 128;
 /// The place of a key among others.
 const UNIQUE_WEIGHT: usize = 96;

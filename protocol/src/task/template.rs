@@ -231,9 +231,14 @@ impl Options {
     }
 }
 
-fn check_name(what: &'static str, name: &str) -> Result<(), InvalidBatch> {
+/// Whether a task or a queue can be called that.
+pub(crate) fn is_name(name: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/');
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(legal) {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(legal)
+}
+
+fn check_name(what: &'static str, name: &str) -> Result<(), InvalidBatch> {
+    if !is_name(name) {
         return Err(InvalidBatch::Name {
             what: what.to_owned(),
             name: name.chars().take(40).collect(),

@@ -48,6 +48,8 @@ pub struct View {
     /// Its arguments, JSON, without those that are [never shown](super::redacted); only of a task that is
     /// shown by itself.
     pub args: Option<Bytes>,
+    /// The task that had ended and was tried again as this one.
+    pub retry_of: Option<TaskId>,
 }
 
 grown!(View {
@@ -56,6 +58,7 @@ grown!(View {
 } since 3 {
     metadata = None,
     args = None,
+    retry_of = None,
 });
 
 /// One start of a task.
@@ -109,6 +112,7 @@ impl View {
             left_out: false,
             metadata: record.metadata().map(|said| shown(said, record.template.options.redact())),
             args: None,
+            retry_of: record.particulars.as_ref().and_then(|said| said.retry_of),
         };
         match record.phase() {
             Phase::Scheduled { not_before } => view.not_before = Some(*not_before),

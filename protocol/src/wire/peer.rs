@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::request::{Answer, Ask};
 use crate::group::GroupMessage;
 use crate::id::{ClusterId, Lessee, NodeId, PartitionId, TaskId, Token};
-use crate::meta::{Join, JoinRefusal, Meta};
+use crate::meta::{Join, JoinRefusal, Meta, Subject};
 use crate::task::{Metadata, Options, Outcome, Template};
 use crate::time::{Span, Wall};
-use crate::wire::grown;
+use crate::wire::{grown, since_3};
 
 /// One frame between two nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,44 @@ pub enum PeerMessage {
     Relay(Box<Relayed>),
     /// From an owner to an executor.
     ToExecutor(OwnerSays),
+    /// From an owner to the home of a limit. Repeated while it is of use. Since version 3.
+    AskPermits(AskPermits),
+    /// From the home of a limit to an owner. Since version 3.
+    Permits(Permits),
+}
+
+/// What an owner asks of a limit that all owners share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskPermits {
+    /// What is limited.
+    pub subject: Subject,
+    /// Counts the questions about it.
+    pub number: u64,
+    /// How many tasks of the owner run, or are about to. What it was given beyond that it gives back.
+    pub holds: u32,
+    /// How many more wait.
+    pub wants: u32,
+    /// The last answer that it has, as [`Permits::number`].
+    pub seen: (u64, u64),
+}
+
+/// What an owner is given of a limit that all owners share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permits {
+    /// What is limited.
+    pub subject: Subject,
+    /// The term of who gives it, and the number of the answer in that. Each holds once.
+    pub number: (u64, u64),
+    /// The last question that was heard of.
+    pub asked: u64,
+    /// So many tasks may begin, soon, of a rate.
+    pub starts: u32,
+    /// So many tasks may run at a time, for a while, of a concurrency.
+    pub runs: u32,
+    /// Whether others wait for what is not used.
+    pub is_contended: bool,
+    /// After how long to ask again, if more is needed.
+    pub again: Span,
 }
 
 /// What one node says to another by way of a third.
@@ -261,6 +299,9 @@ pub struct Profile {
     pub queues: Vec<Queue>,
     /// Process id of the node, for people.
     pub pid: u32,
+    /// Whether it serves all other queues as well. Since version 3.
+    #[serde(with = "since_3")]
+    pub serves_all: bool,
 }
 
 /// A task that an executor can run.
@@ -295,6 +336,12 @@ impl Profile {
         self.queues.get(place)
     }
 
+    /// Whether it serves `queue`.
+    #[must_use]
+    pub fn serves(&self, queue: &str) -> bool {
+        self.serves_all || self.queue(queue).is_some()
+    }
+
     /// The declaration of the task `name`.
     #[must_use]
     pub fn declaration(&self, name: &str) -> Option<&Declaration> {
@@ -305,7 +352,11 @@ impl Profile {
     /// The pool for tasks called `name` of `queue`, if they can run here.
     #[must_use]
     pub fn pool(&self, queue: &str, name: &str) -> Option<usize> {
-        let own = self.queue(queue)?.pool;
+        let own = match self.queue(queue) {
+            Some(queue) => queue.pool,
+            None if self.serves_all => None,
+            None => return None,
+        };
         Some(usize::from(own.unwrap_or(self.declaration(name)?.pool)))
     }
 }

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ClusterId, NodeId, PartitionId, TaskId};
 use crate::job::{InvalidJob, JobLine, JobName, JobView, Labels};
-use crate::meta::{FileVerdict, Meta, PartingRefusal};
-use crate::partition::{JobChange, JobRefusal, Refusal};
+use crate::meta::{
+    FactsRefusal, FileVerdict, InvalidRule, Meta, PartingRefusal, Rule, RuleChange, Rules, Subject,
+};
+use crate::partition::{JobChange, JobRefusal, Refusal, SteerRefusal};
 use crate::task::{Batch, Failure, InvalidBatch, State, View};
 use crate::time::{Span, Wall};
 use crate::wire::since_3;
@@ -45,6 +47,9 @@ pub enum Ask {
         /// Only those that have all of these labels. Since version 3.
         #[serde(with = "since_3")]
         labels: Labels,
+        /// Only those that are called so. Since version 3.
+        #[serde(with = "since_3")]
+        name: Option<String>,
     },
     /// Show a task. Answered with its [`View`], which has its arguments then.
     Show {
@@ -123,6 +128,39 @@ pub enum Ask {
     /// Read the node's own file again. Only whoever is connected to the node can ask that of it.
     /// Answered with [`Answer::Reloaded`].
     Reload,
+    /// Say something of a queue, or of tasks by name, for the whole cluster. Answered with [`Answer::Done`]
+    /// once that is durable; all nodes heed it within about a second. Since version 3.
+    ChangeRule {
+        /// What it is about.
+        subject: Subject,
+        /// What.
+        change: RuleChange,
+    },
+    /// This is what a version of the cluster's file says of queues and tasks. Answered with [`Answer::Done`]
+    /// once that is durable, or if there is a later version. Since version 3.
+    FileRules {
+        /// Which version.
+        number: u64,
+        /// What it says.
+        rules: BTreeMap<Subject, Rule>,
+    },
+    /// List all queues in which there are tasks, or of which rules say something. Answered with
+    /// [`Answer::Queues`]. Since version 3.
+    Queues,
+    /// Begin a task anew that has ended, and not well: a new task does the same work, at once, and the old one
+    /// is dropped. Answered with [`Answer::Done`] once that is durable. Since version 3.
+    Retry {
+        /// The task that has ended.
+        task: TaskId,
+        /// What the new one is called: of the same partition, made before the first try.
+        id: TaskId,
+    },
+    /// Drop the record of a task that has ended. Answered with [`Answer::Done`] once that is durable. Since
+    /// version 3.
+    Delete {
+        /// The task.
+        task: TaskId,
+    },
 }
 
 /// What callers are answered.
@@ -175,6 +213,36 @@ pub enum Answer {
     File(FileVerdict),
     /// The node's file was read again.
     Reloaded(Reloaded),
+    /// All queues, by name. Since version 3.
+    Queues {
+        /// The queues.
+        queues: Vec<QueueLine>,
+        /// The rules that hold.
+        rules: Box<Rules>,
+        /// As of [`Answer::Tasks`].
+        partitions_missing: u16,
+    },
+}
+
+/// How it stands with a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueLine {
+    /// Its name.
+    pub name: String,
+    /// Tasks that wait for a slot, a limit or a rule.
+    pub ready: u64,
+    /// Tasks that wait for their time: a delay, or the pause before a retry.
+    pub scheduled: u64,
+    /// Tasks that run.
+    pub running: u64,
+    /// Dead tasks that are kept.
+    pub dead: u64,
+    /// For how long the one has waited that has waited longest, of those that are ready.
+    pub oldest: Option<Span>,
+    /// Runs that have begun within the last ten seconds.
+    pub begun: u64,
+    /// Tasks that have ended within the last ten seconds, however they did.
+    pub ended: u64,
 }
 
 /// What there is to tell of a node's file that was read again.
@@ -414,6 +482,21 @@ pub enum RequestError {
         /// Which of the two, and what is wrong.
         why: String,
     },
+    /// What is said of a queue, or of tasks, cannot be meant. Nothing has changed. Since version 3.
+    #[error(transparent)]
+    Rule(#[from] InvalidRule),
+    /// Nothing was done with a task that was to be tried again or dropped. Since version 3.
+    #[error(transparent)]
+    Steer(#[from] SteerRefusal),
+}
+
+impl From<FactsRefusal> for RequestError {
+    fn from(why: FactsRefusal) -> Self {
+        match why {
+            FactsRefusal::Parting(why) => Self::Parting(why),
+            FactsRefusal::Rule(why) => Self::Rule(why),
+        }
+    }
 }
 
 fn suggest(known: &[String], otherwise: &str) -> String {
@@ -453,6 +536,9 @@ impl Ask {
             Self::Cancel { .. } | Self::Submit { .. } => true,
             Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => true,
             Self::ChangeJob { .. } | Self::RunJob { .. } | Self::Reload => true,
+            Self::ChangeRule { .. } | Self::FileRules { .. } => true,
+            Self::Retry { .. } | Self::Delete { .. } => true,
+            Self::Queues => false,
             Self::ListJobs { .. } | Self::ShowJob { .. } => false,
             Self::List { .. } | Self::Show { .. } | Self::Status => false,
             Self::Wait { .. } | Self::Welcome => false,
@@ -466,13 +552,15 @@ impl Ask {
             Self::Cancel { task } | Self::Show { task } | Self::Wait { task } => {
                 Some(task.partition())
             }
+            Self::Retry { task, .. } | Self::Delete { task } => Some(task.partition()),
             Self::Submit { batch, .. } => batch.rows.first().map(|row| row.id.partition()),
             Self::ChangeJob { job, .. } | Self::RunJob { job, .. } | Self::ShowJob { job } => {
                 Some(job.partition(partitions))
             }
             Self::List { .. } | Self::ListJobs { .. } | Self::Status | Self::Welcome => None,
             Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => None,
-            Self::Reload => None,
+            Self::ChangeRule { .. } | Self::FileRules { .. } => None,
+            Self::Reload | Self::Queues => None,
         }
     }
 
@@ -498,7 +586,17 @@ impl Ask {
     /// Whether it concerns the cluster's facts: whoever leads their group decides it.
     #[must_use]
     pub const fn is_of_facts(&self) -> bool {
-        matches!(self, Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. })
+        match self {
+            Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => true,
+            Self::ChangeRule { .. } | Self::FileRules { .. } => true,
+            Self::Cancel { .. } | Self::Submit { .. } | Self::Wait { .. } | Self::Show { .. } => {
+                false
+            }
+            Self::Retry { .. } | Self::Delete { .. } => false,
+            Self::ChangeJob { .. } | Self::RunJob { .. } | Self::ShowJob { .. } => false,
+            Self::List { .. } | Self::ListJobs { .. } | Self::Queues => false,
+            Self::Status | Self::Welcome | Self::Reload => false,
+        }
     }
 }
 

@@ -26,7 +26,7 @@ fn executor(slots: u32) -> Executor {
     };
     let queue = Queue { name: "default".to_owned(), pool: None, priority: None };
     let profile =
-        Profile { pools: vec![slots], tasks: vec![declaration], queues: vec![queue], pid: 1 };
+        Profile { pools: vec![slots], tasks: vec![declaration], queues: vec![queue], pid: 1, serves_all: false };
     Executor::new(ME, profile, Tick::START)
 }
 

@@ -121,6 +121,7 @@ impl Audit {
             Change::Accepted { .. }
             | Change::KeyFreed { .. }
             | Change::NotLeased { .. }
+            | Change::Steered { .. }
             | Change::JobChanged { .. }
             | Change::JobDue { .. }
             | Change::JobFull { .. }

@@ -70,6 +70,9 @@ enum Deed {
     RunNow { job: u8, again: bool },
     Alert { job: u8, is_right: bool },
     Unreported { job: u8 },
+    /// Under the id of the task that came last if it is done again.
+    Retry { task: u8, again: bool },
+    Delete { task: u8 },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -162,6 +165,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (any::<u8>(), 0..4_u8)
             .prop_map(|(job, right)| Deed::Alert { job, is_right: right > 0 }),
         1 => any::<u8>().prop_map(|job| Deed::Unreported { job }),
+        2 => (any::<u8>(), 0..9_u8)
+            .prop_map(|(task, again)| Deed::Retry { task, again: again == 0 }),
+        1 => any::<u8>().prop_map(|task| Deed::Delete { task }),
     ]
 }
 
@@ -270,6 +276,8 @@ fn particulars(kind: u8, task: TaskId) -> Particulars {
         fairness_key: (kind == 8).then(|| key.into()),
         limit_key: (13..16).contains(&kind).then(|| key.into()),
         metadata: (kind == 9).then(|| Arc::new(metadata(key))),
+        fairness_weight: (kind == 8).then_some(3),
+        ..Particulars::NONE
     }
 }
 
@@ -423,6 +431,14 @@ impl Scribe {
             }
             Deed::Pardon { lessee: by } => Command::Pardon { lessee: lessee(*by) },
             Deed::Cancel { task } => Command::Cancel { task: self.task(*task).0 },
+            Deed::Retry { task, again } => {
+                let (task, kind) = self.task(*task);
+                if !again {
+                    self.tasks.push((self.owner.id(), kind));
+                }
+                Command::Retry { task, id: self.tasks.last().map_or(task, |(last, _)| *last) }
+            }
+            Deed::Delete { task } => Command::Delete { task: self.task(*task).0 },
             Deed::Expire { tasks } => Command::Expire { tasks: self.tasks(tasks) },
             Deed::Forget { finished, floor } => {
                 let partition = &self.owner.partition;

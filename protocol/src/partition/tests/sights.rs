@@ -7,7 +7,7 @@ use super::*;
 use crate::job::{Source, Verdict};
 
 /// All that generated logs must bring about for what they prove to mean anything.
-pub(super) const WANTED: [&str; 57] = [
+pub(super) const WANTED: [&str; 60] = [
     "a cancelled task",
     "a clock that goes back",
     "a conflict",
@@ -47,8 +47,11 @@ pub(super) const WANTED: [&str; 57] = [
     "a success that stops a run",
     "a task of a key that is taken",
     "a task that gets another",
+    "a task that is dropped",
     "a task that is known",
+    "a task that is not steered",
     "a task that is replaced",
+    "a task that is tried again",
     "a task that never ran",
     "a task that tells of a job",
     "a task too old to be known",
@@ -139,6 +142,18 @@ impl Sights {
                     past.tasks.insert(*task);
                     if !is_leased_by_name(entry, *task) {
                         self.see("a slot on acceptance");
+                    }
+                }
+                Change::Steered { result: Err(_), .. } => self.see("a task that is not steered"),
+                Change::Steered { task, .. } => {
+                    let is_anew = |record: &Record| {
+                        let said = record.particulars.as_ref();
+                        said.is_some_and(|said| said.retry_of == Some(*task))
+                    };
+                    if partition.records().any(|(_, record)| is_anew(record)) {
+                        self.see("a task that is tried again");
+                    } else {
+                        self.see("a task that is dropped");
                     }
                 }
                 Change::KeyFreed { .. } => self.see("a limit with room again"),

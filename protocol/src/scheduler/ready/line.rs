@@ -1,7 +1,8 @@
 //! Tasks of one class and one priority that wait: in turn between those on whose behalf they are, and
 //! first come first served for each of them.
 //!
-//! Each has a number of its own that grows with each task of it that is served, and the least is next
+//! Each has a number of its own that grows with each task of it that is served, by less the more it weighs, and
+//! the least is next
 //! (stride scheduling, Waldspurger and Weihl, 1995). Whoever joins begins at the number of the one that
 //! was served last, so nobody can save up turns. Most tasks are on nobody's behalf: those stand in a plain
 //! line, which is one among the others.
@@ -10,7 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::id::TaskId;
+use crate::limits::WEIGHT_MAX;
 use crate::time::Wall;
+
+/// By so much the number of one that weighs 1 grows with each task.
+const STRIDE: u64 = WEIGHT_MAX as u64 * 1_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Line {
@@ -29,6 +34,7 @@ pub(super) struct Line {
 #[derive(Debug, Default)]
 struct Waiters {
     turn: Turn,
+    weight: u16,
     tasks: VecDeque<(Wall, TaskId)>,
 }
 
@@ -42,18 +48,26 @@ struct Turn {
 
 impl Line {
     /// A task joins, which has waited since `came`: at the end, or, if it waits `again`, at the front.
-    pub(super) fn push(&mut self, key: Option<&str>, came: Wall, task: TaskId, again: bool) {
-        let Some(key) = key else {
+    pub(super) fn push(
+        &mut self,
+        key: Option<(&str, u16)>,
+        came: Wall,
+        task: TaskId,
+        again: bool,
+    ) {
+        let Some((key, weight)) = key else {
             if self.plain.tasks.is_empty() {
                 self.plain.turn = self.joins();
             }
             return self.plain.push(came, task, again);
         };
         if let Some(tenant) = self.tenants.get_mut(key) {
+            // What was said last of a tenant holds for all that is done on its behalf.
+            tenant.weight = weight;
             return tenant.push(came, task, again);
         }
         let turn = self.joins();
-        let mut tenant = Waiters { turn, tasks: VecDeque::new() };
+        let mut tenant = Waiters { turn, weight, tasks: VecDeque::new() };
         tenant.push(came, task, again);
         let key: Arc<str> = key.into();
         self.turns.insert((turn, Arc::clone(&key)));
@@ -79,14 +93,14 @@ impl Line {
         let Some(key) = self.next().cloned() else {
             let (_, task) = self.plain.tasks.pop_front()?;
             self.served = self.plain.turn.number;
-            self.plain.turn.number += 1;
+            self.plain.turn.number += STRIDE;
             return Some(task);
         };
         let tenant = self.tenants.get_mut(&key)?;
         self.turns.remove(&(tenant.turn, Arc::clone(&key)));
         let (_, task) = tenant.tasks.pop_front()?;
         self.served = tenant.turn.number;
-        tenant.turn.number += 1;
+        tenant.turn.number += STRIDE / u64::from(tenant.weight.max(1));
         if tenant.tasks.is_empty() {
             self.tenants.remove(&key);
         } else {
@@ -166,18 +180,18 @@ mod tests {
     fn a_long_line_of_one_does_not_keep_others_from_their_turns() {
         let mut line = Line::default();
         for n in 0..10 {
-            line.push(Some("a"), CAME, task(n), false);
+            line.push(Some(("a", 1)), CAME, task(n), false);
         }
         assert_eq!(served(&mut line, 3), [0, 1, 2]);
         for n in 10..13 {
-            line.push(Some("b"), CAME, task(n), false);
+            line.push(Some(("b", 1)), CAME, task(n), false);
         }
         for n in 20..22 {
             line.push(None, CAME, task(n), false);
         }
         // Nobody is served for the time that it was not there, and nobody waits for who was served before.
         assert_eq!(served(&mut line, 8), [10, 20, 3, 11, 21, 4, 12, 5]);
-        line.push(Some("b"), CAME, task(13), false);
+        line.push(Some(("b", 1)), CAME, task(13), false);
         assert_eq!(served(&mut line, 3), [13, 6, 7], "who comes back begins where the others are");
     }
 
@@ -185,7 +199,7 @@ mod tests {
     fn whoever_does_not_wait_any_more_has_no_turn() {
         let mut line = Line::default();
         for (key, n) in [("a", 1), ("b", 2), ("a", 3)] {
-            line.push(Some(key), CAME, task(n), false);
+            line.push(Some((key, 1)), CAME, task(n), false);
         }
         line.retain(|kept| kept != task(2));
         assert_eq!((line.len(), line.turns.len(), line.tenants.len()), (2, 1, 1));

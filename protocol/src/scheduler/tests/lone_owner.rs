@@ -288,6 +288,7 @@ pub(super) fn profile(slots: u32) -> Profile {
         tasks: vec![declaration("add"), declaration("zip")],
         queues: vec![queue],
         pid: 7,
+        serves_all: false,
     }
 }
 

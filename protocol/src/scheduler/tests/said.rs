@@ -62,6 +62,7 @@ pub(super) fn profile(slots: u32) -> Profile {
         tasks: vec![declaration("add"), declaration("zip")],
         queues: vec![queue("default"), queue("mail")],
         pid: 77,
+        serves_all: false,
     }
 }
 
@@ -223,6 +224,7 @@ pub(super) fn view(n: u64) -> View {
         left_out: false,
         metadata: None,
         args: None,
+        retry_of: None,
         finished_at: None,
     }
 }

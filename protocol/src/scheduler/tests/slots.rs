@@ -109,7 +109,7 @@ fn two_pools() -> Profile {
     };
     let queues = vec![Queue { name: "default".to_owned(), pool: None, priority: None }];
     let tasks = vec![declaration("add", 0), declaration("zip", 1)];
-    Profile { pools: vec![0, 0], tasks, queues, pid: 1 }
+    Profile { pools: vec![0, 0], tasks, queues, pid: 1, serves_all: false }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::samples::{
     AT, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join, labels, meta,
-    raft_message, task,
+    raft_message, rule, task,
 };
 use super::{
     VECTORS_2, check, check_bytes, check_in, check_struct, encode_for, golden, jobs, read_vectors,
@@ -17,7 +17,7 @@ use crate::group::{Body, RaftKind};
 use crate::id::TaskId;
 use crate::job::Labels;
 use crate::membership::{Condition, Liveness};
-use crate::meta::{Join, JoinRefusal, Meta, MetaCommand, PartingRefusal};
+use crate::meta::{Join, JoinRefusal, Meta, MetaCommand, PartingRefusal, RuleChange, Subject};
 use crate::partition::{Command, Grant, Loss, Partition, Proposal, Refusal, Report, Shelves};
 use crate::task::{Batch, Row};
 use crate::task::{FailureKind, InvalidBatch, Lease, Outcome, Phase, RunEnd, State, Template};
@@ -32,11 +32,11 @@ golden! {
     EntryKind { Commands, Membership }
     Command {
         Accept, Lease, Report, Release, Lose, Pardon, Cancel, Expire, Forget, ChangeJob, Fire, RunNow,
-        Alert, NoteUnreported, GiveUp,
+        Alert, NoteUnreported, GiveUp, Retry, Delete,
     }
     Loss { Restarted, Unheard }
     Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition, TooFar, Exists, NotUnique, TooManyKeys }
-    MetaCommand { Join, Drain, Forget, Raise, Label, File }
+    MetaCommand { Join, Drain, Forget, Raise, Label, File, Rule, FileRules }
     JoinRefusal { OtherCluster, NameTaken, Full, Forgotten }
     PartingRefusal { NoMember, LastOne, InUse }
     Liveness { Alive, Suspect, Down }
@@ -102,7 +102,11 @@ fn in_the_log_of_a_partition() {
         Command::Forget { finished, floor: AT },
     ];
     let hold = Span::from_millis(600_000);
-    let late = [Command::GiveUp { lessee: LESSEE, runs: vec![(task(1), TOKEN)], hold }];
+    let late = [
+        Command::GiveUp { lessee: LESSEE, runs: vec![(task(1), TOKEN)], hold },
+        Command::Retry { task: task(1), id: task(2) },
+        Command::Delete { task: task(1) },
+    ];
     let commands: Vec<Command> = tasks.into_iter().chain(jobs::commands()).chain(late).collect();
     check(&commands);
     let proposal = Proposal::new(3, AT, commands);
@@ -135,6 +139,14 @@ fn in_the_log_of_the_meta_group() {
         MetaCommand::Raise { version: 2 },
         MetaCommand::Label { node: NODE, labels: labels() },
         MetaCommand::File { hash: 0x1234_5678, deliberate: true },
+        MetaCommand::Rule {
+            subject: Subject::Queue("mail".into()),
+            change: RuleChange::Say(rule()),
+        },
+        MetaCommand::FileRules {
+            number: 3,
+            rules: [(Subject::Tasks("a*".into()), rule())].into(),
+        },
     ];
     check_in(1, &commands);
     for command in commands {

@@ -4,40 +4,42 @@ use bytes::Bytes;
 
 use super::samples::{
     AT, CLUSTER, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join, labels,
-    member_status, meta, metadata, raft_message, task, template, view,
+    member_status, meta, metadata, raft_message, rule, task, template, view,
 };
 use super::{check, check_struct, golden, jobs};
 use crate::group::Body;
 use crate::id::NodeId;
 use crate::job::{Declared, InvalidJob, JobLine, JobState, JobView, Source};
-use crate::meta::{FileVerdict, JoinRefusal, PartingRefusal};
-use crate::partition::{JobChange, JobRefusal, Refusal};
+use crate::meta::{FileVerdict, InvalidRule, JoinRefusal, PartingRefusal, RuleChange, Subject};
+use crate::partition::{JobChange, JobRefusal, Refusal, SteerRefusal};
 use crate::task::{InvalidBatch, Outcome, State, Template};
 use crate::time::Span;
 use crate::wire::{
-    Answer, Ask, Claim, Claims, ClientFrame, Declaration, Dispatch, Ending, Envelope, ExecutorSays,
-    OwnerSays, PeerMessage, Profile, Queue, Relayed, Reloaded, Request, RequestError, Said,
+    Answer, Ask, AskPermits, Claim, Claims, ClientFrame, Declaration, Dispatch, Ending, Envelope,
+    ExecutorSays, OwnerSays, PeerMessage, Permits, Profile, Queue, QueueLine, Relayed, Reloaded, Request, RequestError, Said,
     ServerFrame, Share, Status, Welcome,
 };
 
 golden! {
     PeerMessage {
         Answer, Ask, FromExecutor, Group, Join, Joined, Meta, MetaVersion, NoWay, Relay, ToExecutor,
+        AskPermits, Permits,
     }
     Said { FromExecutor, ToExecutor }
     OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop, GoOn }
     ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall, MayGoOn }
     Ask {
         Cancel, List, Show, Status, Submit, Wait, Welcome, Drain, Forget, ChangeJob, RunJob, ShowJob,
-        ListJobs, OfferFile, Reload,
+        ListJobs, OfferFile, Reload, ChangeRule, FileRules, Queues, Retry, Delete,
     }
     Answer {
         Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting, Done, Job, Jobs, File, Reloaded,
+        Queues,
     }
     RequestError {
         Invalid, Forming, NoQuorum, NotFound, NotOwner, Overloaded, TimedOut, Unknown, UnknownTask,
         UnknownQueue, TooLong, Parting, NotLeader, NoFacts,
-        NotUpgraded, Job, InvalidJob, Reload,
+        NotUpgraded, Job, InvalidJob, Reload, Rule, Steer,
     }
 }
 
@@ -133,6 +135,22 @@ fn between_nodes() {
         PeerMessage::NoWay { to: NODE },
         PeerMessage::Relay(Box::new(relayed())),
         PeerMessage::ToExecutor(OwnerSays::Stop { runs: vec![(task(1), TOKEN)] }),
+        PeerMessage::AskPermits(AskPermits {
+            subject: Subject::Queue("mail".into()),
+            number: 5,
+            holds: 2,
+            wants: 300,
+            seen: (3, 9),
+        }),
+        PeerMessage::Permits(Permits {
+            subject: Subject::Tasks("mail.*".into()),
+            number: (3, 10),
+            asked: 5,
+            starts: 7,
+            runs: 4,
+            is_contended: true,
+            again: Span::from_millis(20),
+        }),
     ]);
     check_struct("Envelope", &envelope());
 }
@@ -172,6 +190,7 @@ fn from_executors_to_owners() {
         tasks: vec![declaration],
         queues: vec![queue("default", None, None), queue("reports", Some(1), Some(5))],
         pid: 4_321,
+        serves_all: true,
     };
     check(&[
         beat(),
@@ -194,6 +213,7 @@ fn asked_by_callers() {
             queue: Some("reports".into()),
             limit: 50,
             labels: labels(),
+            name: Some("add".into()),
         },
         Ask::Show { task: task(2) },
         Ask::Status,
@@ -208,8 +228,29 @@ fn asked_by_callers() {
         Ask::ListJobs { prefix: "ba".into(), after: Some(jobs::name()), limit: 300 },
         Ask::OfferFile { hash: 0x1234_5678, deliberate: true },
         Ask::Reload,
+        Ask::ChangeRule {
+            subject: Subject::Queue("mail".into()),
+            change: RuleChange::Say(rule()),
+        },
+        Ask::FileRules { number: 3, rules: [(Subject::Tasks("a*".into()), rule())].into() },
+        Ask::Queues,
+        Ask::Retry { task: task(1), id: task(2) },
+        Ask::Delete { task: task(1) },
     ]);
     check_struct("ClientFrame", &client_frame());
+}
+
+fn queue_line() -> QueueLine {
+    QueueLine {
+        name: "mail".into(),
+        ready: 300,
+        scheduled: 2,
+        running: 4,
+        dead: 1,
+        oldest: Some(Span::from_millis(5_000)),
+        begun: 20,
+        ended: 16,
+    }
 }
 
 #[test]
@@ -239,6 +280,11 @@ fn answered_to_callers() {
         Answer::Jobs { jobs: vec![line], has_more: true, partitions_missing: 2 },
         Answer::File(verdict),
         Answer::Reloaded(Reloaded { notes: vec!["1 job".into()], jobs: Some(verdict) }),
+        Answer::Queues {
+            queues: vec![queue_line()],
+            rules: Box::new(meta().rules),
+            partitions_missing: 2,
+        },
     ]);
     let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
     check_struct("ServerFrame", &ServerFrame { id: 300, answer });
@@ -266,5 +312,7 @@ fn refused_to_callers() {
         RequestError::Job(JobRefusal::Full),
         RequestError::InvalidJob(InvalidJob::Args { bytes: 70_000 }),
         RequestError::Reload { why: "no".into() },
+        RequestError::Rule(InvalidRule::TooMany),
+        RequestError::Steer(SteerRefusal::NotUnique { holder: task(3) }),
     ]);
 }

@@ -9,9 +9,9 @@ use crate::group::{Body, GroupMessage, RaftKind, RaftMessage};
 use crate::id::{
     ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, ReplicaId, TaskId, Token,
 };
-use crate::job::Labels;
+use crate::job::{Labels, Target};
 use crate::membership::{Condition, Liveness};
-use crate::meta::{JobsFile, Join, Member, Meta};
+use crate::meta::{JobsFile, Join, Member, Meta, Rule, Subject};
 use crate::task::{
     Batch, Failure, FailureKind, FilledIn, Headers, Metadata, Options, Particulars, Rate, Row,
     RunEnd, RunView, State, Template, Trace, UniquePolicy, UniqueScope, View,
@@ -67,6 +67,9 @@ pub(super) fn batch() -> Arc<Batch> {
         fairness_key: Some("tenant 3".into()),
         limit_key: Some("account 5".into()),
         metadata: Some(metadata()),
+        target: Target::Labels(labels()),
+        fairness_weight: Some(300),
+        retry_of: Some(task(7)),
     }
     .boxed();
     let rows = vec![Row { particulars, ..Row::new(task(1), 0, Bytes::from_static(b"[1,2]")) }];
@@ -107,7 +110,23 @@ pub(super) fn meta() -> Meta {
     meta.version = 1;
     meta.forgotten.push(LESSEE.node);
     meta.jobs_file = JobsFile { number: 2, hash: 0x1234_5678, former: vec![9] };
+    meta.rules.said.insert(Subject::Queue("mail".into()), rule());
+    meta.rules.file.insert(Subject::Tasks("mail.*".into()), Rule::default());
+    meta.rules.file_number = 2;
     meta
+}
+
+/// All that can be said, whatever of it fits together.
+pub(super) fn rule() -> Rule {
+    Rule {
+        paused: Some(true),
+        rate: Some(Some(Rate { count: 100, per: Span::from_millis(1_000) })),
+        concurrency: Some(None),
+        select: Some(labels()),
+        weight: Some(300),
+        queue: Some("reports".into()),
+        priority: Some(5),
+    }
 }
 
 pub(super) fn labels() -> Labels {
@@ -158,6 +177,7 @@ pub(super) fn view() -> View {
         finished_at: Some(AT),
         metadata: Some(metadata()),
         args: Some(Bytes::from_static(b"[1,2]")),
+        retry_of: Some(task(7)),
     }
 }
 

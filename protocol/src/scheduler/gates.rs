@@ -1,0 +1,172 @@
+//! What the cluster's [rules](crate::meta::Rules) mean for tasks that wait: which of them may start now, and
+//! where.
+//!
+//! A class of waiting tasks stands behind a gate if any rule concerns it. One that is closed keeps its class
+//! from slots, and from wishing for any; tasks behind it wait where they are, and nobody waits for them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Scheduler;
+use super::ready::{Class, Head};
+use crate::id::{NodeId, TaskId};
+use crate::job::{Labels, Target};
+use crate::meta::{Rule, Rules, Subject};
+use crate::sabotage::{self, Defect};
+
+/// What rules mean for the tasks of a queue and a name.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    /// Who keeps them from starting.
+    pub(super) paused: Option<Subject>,
+    /// Whose permits each of them takes.
+    pub(super) limits: Vec<Arc<Subject>>,
+    /// Selections of nodes, all of which hold.
+    pub(super) select: Vec<Labels>,
+}
+
+/// What gates are made of.
+#[derive(Debug, Default)]
+pub(super) struct Gates {
+    rules: Rules,
+    /// What limits how many run or begin.
+    limiting: BTreeMap<Arc<Subject>, Rule>,
+    /// Whether any queue has a weight, so that they take turns.
+    is_weighted: bool,
+}
+
+impl Gates {
+    /// Whether there are no rules at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    pub(super) const fn is_weighted(&self) -> bool {
+        self.is_weighted
+    }
+
+    /// What limits how many run or begin, and how.
+    pub(super) const fn limiting(&self) -> &BTreeMap<Arc<Subject>, Rule> {
+        &self.limiting
+    }
+
+    /// The weight of a queue.
+    pub(super) fn weight(&self, queue: &str) -> u16 {
+        let subject = Subject::Queue(queue.to_owned());
+        self.rules.of(&subject).weight.unwrap_or(1)
+    }
+
+    /// Whether `rules` are news.
+    pub(super) fn learn(&mut self, rules: &Rules) -> bool {
+        if self.rules == *rules {
+            return false;
+        }
+        let all: Vec<(&Subject, Rule)> =
+            rules.subjects().map(|subject| (subject, rules.of(subject))).collect();
+        self.is_weighted = all.iter().any(|(_, rule)| rule.weight.is_some());
+        self.limiting = (all.into_iter())
+            .filter(|(_, rule)| rule.is_limiting())
+            .map(|(subject, rule)| (Arc::new(subject.clone()), rule))
+            .collect();
+        self.rules = rules.clone();
+        true
+    }
+
+    /// The gate of tasks called `name` in `queue`, if any rule concerns them.
+    pub(super) fn of(&self, queue: &str, name: &str) -> Option<Gate> {
+        if self.is_empty() {
+            return None;
+        }
+        let (mut gate, mut is_any) = (Gate::default(), false);
+        for (subject, rule) in self.rules.for_task(queue, name) {
+            is_any = true;
+            if rule.is_paused() && !sabotage::has(Defect::IgnorePause) {
+                gate.paused = Some(subject.clone());
+            }
+            if let Some((subject, _)) = self.limiting.get_key_value(subject) {
+                gate.limits.push(Arc::clone(subject));
+            }
+            gate.select.extend(rule.select.filter(|labels| !labels.is_empty()));
+        }
+        is_any.then_some(gate)
+    }
+}
+
+impl Gate {
+    /// Whether the rules do not keep its tasks from slots at all.
+    pub(super) fn is_open(&self) -> bool {
+        self.paused.is_none() && self.limits.is_empty()
+    }
+
+    /// Whether a node with these labels may run its tasks.
+    pub(super) fn includes(&self, labels: &Labels) -> bool {
+        self.select.iter().all(|selection| labels.match_all(selection))
+    }
+}
+
+impl Scheduler {
+    /// Takes over what the cluster's rules are now.
+    pub(super) fn learn_rules(&mut self) {
+        if let Some(meta) = &self.meta
+            && self.ready.learn_rules(&meta.rules)
+        {
+            self.count_permits();
+        }
+    }
+
+    /// How many more tasks of a class may start now, as far as rules say.
+    pub(super) fn gate_room(&self, class: &Class) -> u32 {
+        let Some(gate) = &class.gate else {
+            return u32::MAX;
+        };
+        if gate.paused.is_some() {
+            return 0;
+        }
+        let now = self.now.tick;
+        let room = gate.limits.iter().map(|subject| self.permits.room(subject, now));
+        room.min().unwrap_or(u32::MAX)
+    }
+
+    /// A task of a class is about to be leased.
+    pub(super) fn pass_gate(&mut self, class: usize, task: TaskId) {
+        let Some(class) = self.ready.classes().get(class) else {
+            return;
+        };
+        for subject in class.gate.iter().flat_map(|gate| &gate.limits) {
+            self.permits.take(subject, task);
+        }
+        let gates = self.ready.gates();
+        if gates.is_weighted() {
+            self.turns.served(&class.queue, gates.weight(&class.queue));
+        }
+    }
+
+    /// The first in line of each class whose gate is open, at the turns of their queues.
+    pub(super) fn open_heads(&self) -> impl Iterator<Item = Head> {
+        let is_open = |head: &Head| {
+            let class = self.ready.classes().get(head.class());
+            class.is_some_and(|class| self.gate_room(class) > 0)
+        };
+        self.ready.heads().filter(is_open).map(|head| self.in_turn(head))
+    }
+
+    /// The same head at the turn that its queue has now.
+    pub(super) fn in_turn(&self, head: Head) -> Head {
+        match self.ready.classes().get(head.class()) {
+            Some(class) if self.ready.gates().is_weighted() => head.at(self.turns.of(&class.queue)),
+            Some(_) | None => head,
+        }
+    }
+
+    /// Whether tasks of a class may run on a node, as far as its labels say.
+    pub(super) fn may_run(&self, node: NodeId, class: &Class) -> bool {
+        let selects = class.gate.as_ref().is_some_and(|gate| !gate.select.is_empty());
+        if class.target == Target::Anywhere && !selects {
+            return true;
+        }
+        let none = Labels::NONE;
+        let labels = self.meta.as_ref().map_or(&none, |meta| meta.labels(node));
+        let is_selected = class.gate.as_ref().is_none_or(|gate| gate.includes(labels));
+        is_selected && class.target.includes(node, labels)
+    }
+}

@@ -1,0 +1,273 @@
+//! The home of a limit: what each owner was given of it.
+//!
+//! Nothing of it is written down. A new home begins with what owners tell it that they hold, and gives out
+//! nothing more until all that the one before may have given is void.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::VALID;
+use crate::id::{NodeId, PartitionId};
+use crate::meta::{Rule, Subject};
+use crate::sabotage::{self, Defect};
+use crate::task::Steady;
+use crate::time::{Span, Tick, Wall};
+use crate::wire::{AskPermits, Permits as Given};
+
+/// What an owner was given is void by then for it as well, whatever its clock does: it counts from when it
+/// asked, and the home from when it answered.
+const VOID: Span = Span::from_millis(VALID.as_millis() + VALID.as_millis() / 4);
+/// What an owner holds that is not heard of is counted for so long: by then others know of its runs.
+const REMEMBERED: Span = Span::from_millis(10_000);
+/// An owner that waits asks again after so long, if nothing happens.
+const AGAIN: Span = Span::from_millis(100);
+/// The same of one that waits for a slow rate.
+const AGAIN_MAX: Span = Span::from_millis(500);
+/// One that waits for a rate asks no sooner than that: a tenth of a second may begin at once, so nothing of
+/// the rate is lost.
+const AGAIN_MIN: Span = Span::from_millis(20);
+/// An owner that has not asked for so long does not wait any more.
+const WAITS: Span = Span::from_millis(700);
+
+/// The partition, of so many, whose owner is the home of `subject`.
+pub(in crate::scheduler) fn partition_of(subject: &Subject, partitions: u16) -> PartitionId {
+    let place = xxh3_64(subject.to_string().as_bytes()) % u64::from(partitions.max(1));
+    PartitionId(u16::try_from(place).unwrap_or(0))
+}
+
+/// All homes that are here.
+#[derive(Debug, Default)]
+pub(in crate::scheduler) struct Homes {
+    by_subject: BTreeMap<Arc<Subject>, Home>,
+}
+
+/// Where a home is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) partition: PartitionId,
+    pub(super) term: u64,
+    /// Since when this node leads it.
+    pub(super) since: Tick,
+    /// Whether there is no other node that could have given any.
+    pub(super) is_alone: bool,
+}
+
+#[derive(Debug)]
+struct Home {
+    place: Place,
+    rule: Rule,
+    begun: Option<Steady>,
+    askers: BTreeMap<NodeId, Asker>,
+    /// Numbers the answers.
+    last: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Asker {
+    holds: u32,
+    wants: u32,
+    /// How many it may have, and until when it may believe that.
+    granted: u32,
+    granted_until: Tick,
+    /// The answer that said so.
+    number: (u64, u64),
+    /// Its last question.
+    asked: u64,
+    heard: Tick,
+    /// Since when it has waited in vain.
+    waits_since: Option<Tick>,
+}
+
+impl Asker {
+    /// How many it has, or may begin to have before it can be told otherwise.
+    fn counted(&self, now: Tick) -> u32 {
+        if now < self.granted_until { self.granted.max(self.holds) } else { self.holds }
+    }
+
+    fn is_waiting(&self, now: Tick) -> bool {
+        self.wants > 0 && now.since(self.heard) < WAITS
+    }
+}
+
+impl Homes {
+    pub(in crate::scheduler) fn forget(&mut self, partition: PartitionId) {
+        self.by_subject.retain(|_, home| home.place.partition != partition);
+    }
+
+    /// Drops those of what is limited no more.
+    pub(in crate::scheduler) fn keep_only(&mut self, limiting: &BTreeMap<Arc<Subject>, Rule>) {
+        self.by_subject.retain(|subject, _| limiting.contains_key(subject));
+    }
+
+    /// An owner asks; who is to be told what.
+    pub(super) fn asked(
+        &mut self,
+        place: Place,
+        (subject, rule): (Arc<Subject>, Rule),
+        from: NodeId,
+        ask: &AskPermits,
+        now: Tick,
+    ) -> Vec<(NodeId, Given)> {
+        let home = self.by_subject.entry(subject).or_insert_with(|| Home::new(place));
+        if home.place.term != place.term || home.place.partition != place.partition {
+            *home = Home::new(place);
+        }
+        home.rule = rule;
+        home.asked(from, ask, now)
+    }
+}
+
+impl Home {
+    const fn new(place: Place) -> Self {
+        let rule = Rule {
+            paused: None,
+            rate: None,
+            concurrency: None,
+            select: None,
+            weight: None,
+            queue: None,
+            priority: None,
+        };
+        Self { place, rule, begun: None, askers: BTreeMap::new(), last: 0 }
+    }
+
+    /// Whether all that a home before this one has given is void.
+    fn is_sure(&self, now: Tick) -> bool {
+        self.place.is_alone || now.since(self.place.since) >= VOID
+    }
+
+    fn asked(&mut self, from: NodeId, ask: &AskPermits, now: Tick) -> Vec<(NodeId, Given)> {
+        self.askers.retain(|_, asker| now.since(asker.heard) < REMEMBERED);
+        let asker = self.askers.entry(from).or_default();
+        asker.heard = now;
+        asker.asked = ask.number;
+        asker.wants = ask.wants;
+        asker.holds = ask.holds;
+        // One that has not seen the last answer may be about to use what that allows.
+        if ask.seen >= asker.number {
+            asker.granted = ask.holds;
+        }
+        if ask.wants == 0 {
+            asker.waits_since = None;
+        } else if asker.waits_since.is_none() {
+            asker.waits_since = Some(now);
+        }
+        let mut grown = self.share_runs(now);
+        let starts = self.starts_for(from, now);
+        grown.retain(|node| *node != from);
+        let again = self.again(starts, now);
+        let mut given = vec![(from, self.answer(&ask.subject, from, (starts, again), now))];
+        for node in grown {
+            given.push((node, self.answer(&ask.subject, node, (0, AGAIN), now)));
+        }
+        given
+    }
+
+    /// Gives what is free of a concurrency to those who wait, first to who has waited longest; who was given
+    /// any.
+    fn share_runs(&mut self, now: Tick) -> Vec<NodeId> {
+        let Some(most) = self.rule.concurrency() else {
+            return Vec::new();
+        };
+        if sabotage::has(Defect::ForgetPermits) {
+            for asker in self.askers.values_mut() {
+                asker.granted = most;
+            }
+            return Vec::new();
+        }
+        let counted: u32 =
+            self.askers.values().fold(0, |sum, asker| sum.saturating_add(asker.counted(now)));
+        let mut free = if self.is_sure(now) { most.saturating_sub(counted) } else { 0 };
+        let mut waiting: Vec<(Tick, NodeId)> = (self.askers.iter())
+            .filter(|(_, asker)| asker.is_waiting(now))
+            .filter_map(|(node, asker)| Some((asker.waits_since?, *node)))
+            .collect();
+        waiting.sort_unstable();
+        let mut grown = Vec::new();
+        let mut left = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+        for (_, node) in waiting {
+            let Some(asker) = self.askers.get_mut(&node) else {
+                continue;
+            };
+            let before = asker.counted(now);
+            // What it may have beyond what it holds is for those that wait.
+            let wants = asker.wants.saturating_sub(before.saturating_sub(asker.holds));
+            let more = wants.min(free.div_ceil(left.max(1)));
+            left = left.saturating_sub(1);
+            if more > 0 {
+                free -= more;
+                asker.granted = before + more;
+                asker.waits_since = None;
+                grown.push(node);
+            }
+        }
+        grown
+    }
+
+    /// How many of a rate `from` may begin now: its share of what may begin at all.
+    fn starts_for(&mut self, from: NodeId, now: Tick) -> u32 {
+        let Some(rate) = self.rule.rate() else {
+            return 0;
+        };
+        // Starts that a home before this one gave out may still be used, which takes no longer.
+        if !self.is_sure(now) {
+            return 0;
+        }
+        let waiting = self.askers.values().filter(|asker| asker.is_waiting(now)).count();
+        let wants = self.askers.get(&from).map_or(0, |asker| asker.wants);
+        let wall = wall_of(now);
+        let room = rate.room(self.begun, wall);
+        let share = room.div_ceil(u32::try_from(waiting.max(1)).unwrap_or(u32::MAX));
+        let starts = wants.min(share);
+        if !sabotage::has(Defect::ForgetPermits) {
+            for _ in 0..starts {
+                self.begun = Some(rate.begin(self.begun, wall));
+            }
+        }
+        if let Some(asker) = self.askers.get_mut(&from).filter(|_| starts > 0)
+            && self.rule.concurrency().is_none()
+        {
+            asker.waits_since = None;
+        }
+        starts
+    }
+
+    /// When an owner is to ask again that was given so many starts.
+    fn again(&self, starts: u32, now: Tick) -> Span {
+        match self.rule.rate() {
+            Some(rate) if self.is_sure(now) => {
+                let next = rate.next(self.begun).since(wall_of(now));
+                let used = if starts == 0 { next } else { next.max(rate.time_of(starts.min(100))) };
+                used.max(AGAIN_MIN).min(AGAIN_MAX)
+            }
+            Some(_) | None => AGAIN,
+        }
+    }
+
+    fn answer(
+        &mut self,
+        subject: &Subject,
+        to: NodeId,
+        (starts, again): (u32, Span),
+        now: Tick,
+    ) -> Given {
+        self.last += 1;
+        let number = (self.place.term, self.last);
+        let is_contended = self.askers.iter().any(|(node, asker)| {
+            *node != to && asker.waits_since.is_some() && asker.is_waiting(now)
+        });
+        let asker = self.askers.entry(to).or_default();
+        asker.granted = asker.granted.max(asker.holds);
+        asker.granted_until = now + VOID;
+        asker.number = number;
+        let (runs, asked) = (asker.granted, asker.asked);
+        Given { subject: subject.clone(), number, asked, starts, runs, is_contended, again }
+    }
+}
+
+/// A rate is kept to by a clock that never steps.
+fn wall_of(now: Tick) -> Wall {
+    Wall::from_millis(1 + now.as_micros() / 1_000)
+}
