@@ -124,6 +124,7 @@ const fn kind(answer: &Answer) -> &'static str {
         Answer::File(_) => "file",
         Answer::Job(_) => "job",
         Answer::Jobs { .. } => "jobs",
+        Answer::Queues { .. } => "queues",
         Answer::Reloaded(_) => "reloaded",
         Answer::Finished(_) => "finished",
         Answer::Status(_) => "status",
@@ -148,6 +149,8 @@ const fn what(message: &PeerMessage) -> &'static str {
         PeerMessage::NoWay { .. } => "no-way",
         PeerMessage::Relay(_) => "relay",
         PeerMessage::ToExecutor(_) => "to-executor",
+        PeerMessage::AskPermits(_) => "ask-permits",
+        PeerMessage::Permits(_) => "permits",
     }
 }
 

@@ -36,6 +36,7 @@ mod tests;
 mod uniques;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 pub use self::census::Counts;
@@ -167,6 +168,15 @@ impl Partition {
     /// All records, by id.
     pub fn records(&self) -> impl DoubleEndedIterator<Item = (TaskId, &Record)> {
         self.records.iter().map(|(id, record)| (*id, record))
+    }
+
+    /// The records of tasks whose ids come before `task`; all without one.
+    pub fn records_before(
+        &self,
+        task: Option<TaskId>,
+    ) -> impl DoubleEndedIterator<Item = (TaskId, &Record)> {
+        let range = (Bound::Unbounded, task.map_or(Bound::Unbounded, Bound::Excluded));
+        self.records.range(range).map(|(id, record)| (*id, record))
     }
 
     /// Queues, names of tasks, and how many of them there are in each state.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
-use umbel_protocol::partition::{JobChange, JobRefusal, Refusal};
+use umbel_protocol::partition::{JobChange, JobRefusal, SteerRefusal, Refusal};
 use umbel_protocol::task::Batch;
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Answer, Ask, Ending, Request, RequestError};
@@ -251,6 +251,8 @@ const fn may_pass(error: &RequestError) -> bool {
         | RequestError::Reload { .. }
         | RequestError::NotUpgraded
         | RequestError::Parting(_)
+        | RequestError::Rule(_)
+        | RequestError::Steer(_)
         | RequestError::NotFound { .. }
         | RequestError::TooLong { .. }
         | RequestError::UnknownTask { .. }
@@ -260,8 +262,13 @@ const fn may_pass(error: &RequestError) -> bool {
 
 /// Whether what was to be removed is not there: asked again, that is what was wanted.
 const fn is_gone(ask: &Ask, error: &RequestError) -> bool {
-    matches!(ask, Ask::ChangeJob { change: JobChange::Remove { .. }, .. })
-        && matches!(error, RequestError::Job(JobRefusal::NotFound { .. }))
+    match ask {
+        Ask::ChangeJob { change: JobChange::Remove { .. }, .. } => {
+            matches!(error, RequestError::Job(JobRefusal::NotFound { .. }))
+        }
+        Ask::Delete { .. } => matches!(error, RequestError::Steer(SteerRefusal::NotFound { .. })),
+        _ => false,
+    }
 }
 
 /// What an answer that was sent in time may need to arrive.

@@ -20,6 +20,10 @@ pub struct Filter {
     pub queue: Option<String>,
     /// Only those that have all of these labels.
     pub labels: Labels,
+    /// Only those that are called so.
+    pub name: Option<String>,
+    /// Only those whose ids come before this one: with that of the last of a listing the next begins.
+    pub before: Option<TaskId>,
     /// At most so many, the newest.
     pub limit: u32,
 }
@@ -38,7 +42,14 @@ pub struct Listing {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { state: None, queue: None, labels: Labels::NONE, limit: LIST_DEFAULT }
+        Self {
+            state: None,
+            queue: None,
+            labels: Labels::NONE,
+            name: None,
+            before: None,
+            limit: LIST_DEFAULT,
+        }
     }
 }
 
@@ -95,12 +106,17 @@ impl Client {
     /// Nobody answers.
     pub async fn list(&self, filter: Filter) -> Result<Listing, ClientError> {
         let limit = filter.limit.min(u32::try_from(LIST_MAX).unwrap_or(u32::MAX));
-        let Filter { state, queue, labels, .. } = filter;
-        let ask = Ask::List { state, queue, limit, labels: labels.clone() };
+        let Filter { state, queue, labels, name, before, .. } = filter;
+        let (with, called) = (labels.clone(), name.clone());
+        let ask = Ask::List { state, queue, limit, labels: with, name: called, before };
         match self.exchange().one(&ask, self.within()).await? {
             Answer::Tasks { mut tasks, partitions_missing } => {
-                // A node of an older version does not know that labels were asked for.
-                tasks.retain(|view| view.has_labels(&labels));
+                // A node of an older version does not know all that was asked for.
+                tasks.retain(|view| {
+                    view.has_labels(&labels)
+                        && name.as_ref().is_none_or(|name| view.task == *name)
+                        && before.is_none_or(|before| view.id < before)
+                });
                 Ok(Listing { tasks, partitions_missing })
             }
             other => Err(ClientError::unexpected(&other)),

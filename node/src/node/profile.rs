@@ -22,13 +22,26 @@ pub(super) fn profile(config: &Config, registry: &Registry) -> Profile {
         })
         .collect();
     tasks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    // A queue begins with the first task that is sent to it, unless the node is for some only.
+    let serves_all = config.node.queues.is_none();
+    let serves = |queue: &str| {
+        config.node.queues.as_ref().is_none_or(|only| only.iter().any(|name| name == queue))
+    };
     let mut queues: BTreeMap<String, Queue> = BTreeMap::new();
     for definition in registry.iter() {
         // A handler's queue need not be listed anywhere else.
         let name = queue_of(definition);
+        if !serves(&name) {
+            continue;
+        }
         queues.insert(name.clone(), Queue { name, pool: None, priority: None });
     }
-    for (name, queue) in &config.queues {
+    let only = config.node.queues.iter().flatten();
+    for name in only {
+        let queue = Queue { name: name.clone(), pool: None, priority: None };
+        queues.insert(name.clone(), queue);
+    }
+    for (name, queue) in config.queues.iter().filter(|(name, _)| serves(name)) {
         let pool = queue.slots.and_then(|slots| {
             let pool = u8::try_from(pools.len()).ok()?;
             pools.push(slots);
@@ -37,7 +50,8 @@ pub(super) fn profile(config: &Config, registry: &Registry) -> Profile {
         let (name, priority) = (name.clone(), queue.priority);
         queues.insert(name.clone(), Queue { name, pool, priority });
     }
-    Profile { pools, tasks, queues: queues.into_values().collect(), pid: std::process::id() }
+    let queues = queues.into_values().collect();
+    Profile { pools, tasks, queues, pid: std::process::id(), serves_all }
 }
 
 fn queue_of(definition: &Definition) -> String {

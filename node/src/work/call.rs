@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
-use umbel_protocol::id::TaskId;
+use umbel_protocol::id::{NodeId, TaskId};
+use umbel_protocol::job::{Labels, Target};
 use umbel_protocol::task::{
     InvalidBatch, Metadata, Particulars, Rate, Template, Trace, UniquePolicy, UniqueScope, redacted,
 };
@@ -134,6 +135,28 @@ impl<R, By> Call<R, By> {
         self
     }
 
+    /// Runs it only on nodes that have all of these labels, in place of what was said of it before.
+    pub fn select<K: AsRef<str>, V: AsRef<str>>(
+        mut self,
+        labels: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let mut selection = Labels::NONE;
+        for (key, value) in labels {
+            if let Err(why) = selection.insert(key.as_ref(), value.as_ref()) {
+                let (what, range) = ("select".to_owned(), format!("labels: {why}"));
+                self.invalid.get_or_insert(InvalidBatch::Option { what, range });
+            }
+        }
+        self.particulars.target = Target::Labels(selection);
+        self
+    }
+
+    /// Runs it only on this node, in place of what was said of it before. While that is away it waits.
+    pub fn on_node(mut self, node: NodeId) -> Self {
+        self.particulars.target = Target::Node(node);
+        self
+    }
+
     /// 0 to 9, higher first.
     pub fn priority(mut self, priority: u8) -> Self {
         self.template.options.priority = Some(priority);
@@ -235,6 +258,13 @@ impl<R, By> Call<R, By> {
     /// keys are served in turn, whatever each has waiting.
     pub fn fairness_key(mut self, key: impl Into<Box<str>>) -> Self {
         self.particulars.fairness_key = Some(key.into());
+        self
+    }
+
+    /// How many tasks of its [fairness key](Self::fairness_key) are served for each of one that weighs 1: 1 to
+    /// [1,000](umbel_protocol::limits::WEIGHT_MAX). What was said last of a key holds for all that waits.
+    pub fn fairness_weight(mut self, weight: u16) -> Self {
+        self.particulars.fairness_weight = Some(weight);
         self
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Wanted {
     pub(super) labels: Labels,
     /// Only those that are called so.
     pub(super) name: Option<String>,
+    /// Only those whose ids come before this one.
+    pub(super) before: Option<TaskId>,
 }
 
 /// A listing to which other nodes still contribute.
@@ -52,11 +54,11 @@ impl Scheduler {
         let shown = limit_of(limit);
         let tasks = self.list_owned(&wanted, shown);
         let partitions_missing = self.partitions_missing();
-        let Wanted { state, queue, labels, name } = wanted;
+        let Wanted { state, queue, labels, name, before } = wanted;
         let (with, called) = (labels.clone(), name.clone());
         let listing =
             Listing { tasks, partitions_missing, limit: shown, labels: with, name: called };
-        let ask = Ask::List { state, queue, limit, labels, name };
+        let ask = Ask::List { state, queue, limit, labels, name, before };
         self.gather(id, &ask, listing, |scheduler| &mut scheduler.listings);
     }
 
@@ -145,7 +147,7 @@ impl Wanted {
         let may_be = |record: &Record| {
             self.state.is_none_or(|state| Shelf::of(record.state()) == Shelf::of(state))
         };
-        let newest_first = partition.records().rev();
+        let newest_first = partition.records_before(self.before).rev();
         newest_first
             .filter(move |(_, record)| may_be(record))
             .take(left)
@@ -153,7 +155,7 @@ impl Wanted {
     }
 
     fn includes(&self, record: &Record) -> bool {
-        let Self { state, queue, labels, name } = self;
+        let Self { state, queue, labels, name, before: _ } = self;
         state.is_none_or(|state| record.state() == state)
             && queue.as_ref().is_none_or(|queue| record.template.queue == *queue)
             && name.as_ref().is_none_or(|name| record.template.name == *name)

@@ -92,10 +92,10 @@ impl Scheduler {
             return;
         };
         match &open.ask {
-            Ask::List { state, queue, limit, labels, name } => {
+            Ask::List { state, queue, limit, labels, name, before } => {
                 let (state, queue, labels) = (*state, queue.clone(), labels.clone());
-                let (limit, name) = (*limit, name.clone());
-                return self.list_everywhere(origin, Wanted { state, queue, labels, name }, limit);
+                let (limit, name, before) = (*limit, name.clone(), *before);
+                return self.list_everywhere(origin, Wanted { state, queue, labels, name, before }, limit);
             }
             Ask::ListJobs { .. } => {
                 let ask = open.ask.clone();

@@ -45,8 +45,8 @@ impl Scheduler {
             Ask::Show { task } => self.read(origin, task, false),
             Ask::Submit { batch, wait } => self.submit(origin, batch, wait),
             Ask::Wait { task } => self.read(origin, task, true),
-            Ask::List { state, queue, limit, labels, name } => {
-                self.list_here(origin, &Wanted { state, queue, labels, name }, limit);
+            Ask::List { state, queue, limit, labels, name, before } => {
+                self.list_here(origin, &Wanted { state, queue, labels, name, before }, limit);
             }
             Ask::Status => self.claim(origin),
             Ask::Welcome => self.welcome(origin),

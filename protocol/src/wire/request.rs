@@ -50,6 +50,9 @@ pub enum Ask {
         /// Only those that are called so. Since version 3.
         #[serde(with = "since_3")]
         name: Option<String>,
+        /// Only those whose ids come before this one, so that all can be listed bit by bit. Since version 3.
+        #[serde(with = "since_3")]
+        before: Option<TaskId>,
     },
     /// Show a task. Answered with its [`View`], which has its arguments then.
     Show {

@@ -267,6 +267,8 @@ const fn is_not_taken_in(error: &ClientError) -> bool {
             | RequestError::NotOwner { .. }
             | RequestError::NotUpgraded
             | RequestError::Parting(_)
+            | RequestError::Rule(_)
+            | RequestError::Steer(_)
             | RequestError::Overloaded { .. }
             | RequestError::Reload { .. }
             | RequestError::UnknownQueue { .. }

@@ -42,11 +42,13 @@ impl FakeNode {
                 drop(state);
                 self.shown(task)
             }
-            Ask::List { state, queue, limit, labels } => {
+            Ask::List { state, queue, limit, labels, name, before } => {
                 let is_meant = |view: &View| {
                     state.is_none_or(|state| view.state == state)
                         && queue.as_ref().is_none_or(|queue| view.queue == *queue)
                         && view.has_labels(&labels)
+                        && name.as_ref().is_none_or(|name| view.task == *name)
+                        && before.is_none_or(|before| view.id < before)
                 };
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 let tasks = self.state().book.views().filter(is_meant).take(limit).collect();
@@ -67,6 +69,11 @@ impl FakeNode {
             | Ask::ShowJob { .. }
             | Ask::ListJobs { .. }
             | Ask::OfferFile { .. }
+            | Ask::ChangeRule { .. }
+            | Ask::FileRules { .. }
+            | Ask::Queues
+            | Ask::Retry { .. }
+            | Ask::Delete { .. }
             | Ask::Reload => Answer::Failed(RequestError::Reload { why: NO_CLUSTER.to_owned() }),
         };
         drop(answers.send(answer).await);

@@ -214,6 +214,7 @@ fn asked_by_callers() {
             limit: 50,
             labels: labels(),
             name: Some("add".into()),
+            before: Some(task(9)),
         },
         Ask::Show { task: task(2) },
         Ask::Status,

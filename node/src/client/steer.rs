@@ -1,0 +1,160 @@
+//! Stopping, trying again and dropping tasks: one, or all that are selected.
+//!
+//! ```no_run
+//! # async fn example(client: umbel::Client) -> Result<(), umbel::ClientError> {
+//! use umbel::client::{Filter, Steering};
+//!
+//! // All dead tasks of a queue are tried again.
+//! let dead = Filter { queue: Some("mail".to_owned()), ..Filter::default() };
+//! let steered = client.steer_all(Steering::Retry, dead).await?;
+//! println!("{} are tried again, {} are not", steered.done, steered.refused.len());
+//! # Ok(()) }
+//! ```
+
+use futures_util::{StreamExt as _, stream};
+use umbel_protocol::id::TaskId;
+use umbel_protocol::task::State;
+use umbel_protocol::wire::Ask;
+
+use super::{Client, ClientError, Filter, Listing};
+
+/// What to do with tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steering {
+    /// Ask those that have not ended to stop.
+    Cancel,
+    /// Try those again that are dead, were cancelled, or have expired: a new task does the same work.
+    Retry,
+    /// Drop the records of those that have ended.
+    Delete,
+}
+
+/// What came of steering many.
+#[derive(Clone, Debug, Default)]
+pub struct Steered {
+    /// So many tasks were done with as was asked.
+    pub done: u64,
+    /// Those with which nothing was done, and why, at most [`REFUSED_MAX`].
+    pub refused: Vec<(TaskId, ClientError)>,
+    /// How many those are in all.
+    pub refused_count: u64,
+    /// Partitions of whose tasks nobody could tell. With 0 all that were meant were found.
+    pub partitions_missing: u16,
+}
+
+/// So many refusals are told one by one.
+pub const REFUSED_MAX: usize = 100;
+/// Requests that are under way at a time.
+const TOGETHER: usize = 256;
+/// Tasks that are looked up at a time.
+const PAGE: u32 = 1_000;
+
+impl Steering {
+    /// The states in which something can be done with tasks.
+    #[must_use]
+    pub const fn states(self) -> &'static [State] {
+        match self {
+            Self::Cancel => &[State::Scheduled, State::Ready, State::Leased],
+            Self::Retry => &[State::Dead, State::Cancelled, State::Expired],
+            Self::Delete => &[State::Succeeded, State::Dead, State::Cancelled, State::Expired],
+        }
+    }
+
+    /// The states of tasks that are meant if none is said: who tries all again means the dead.
+    const fn states_meant(self) -> &'static [State] {
+        match self {
+            Self::Retry => &[State::Dead],
+            Self::Cancel | Self::Delete => self.states(),
+        }
+    }
+}
+
+impl Client {
+    /// Tries a task again that is dead, was cancelled or has expired: a new task does the same work at once,
+    /// with all its attempts, and says of which it is a [retry](crate::View::retry_of). Returns its id. The old
+    /// one is dropped.
+    ///
+    /// # Errors
+    /// There is none, it has not ended or has succeeded, it is of a job, another has its unique key, or nobody
+    /// answers for it.
+    pub async fn retry(&self, task: TaskId) -> Result<TaskId, ClientError> {
+        // Made once, so that a try whose answer was lost is recognised.
+        let id = TaskId::new(self.inner.directory.now(), task.partition(), rand::random());
+        self.done(&Ask::Retry { task, id }).await?;
+        Ok(id)
+    }
+
+    /// Drops the record of a task that has ended: nothing of it is shown any more.
+    ///
+    /// # Errors
+    /// There is none, it has not ended, or nobody answers for it.
+    pub async fn delete(&self, task: TaskId) -> Result<(), ClientError> {
+        self.done(&Ask::Delete { task }).await
+    }
+
+    /// Does something with all tasks that are there now and match `filter`, whose limit is how many at most, the
+    /// newest. Without a state those are meant with which something can be done; of
+    /// [`Retry`](Steering::Retry) the dead. Each is done with by itself, durably: whatever happens meanwhile,
+    /// all that is told here is so.
+    ///
+    /// # Errors
+    /// Nobody answers, or tasks in such a state are not to be done with so. Some may have been done with then.
+    pub async fn steer_all(
+        &self,
+        steering: Steering,
+        filter: Filter,
+    ) -> Result<Steered, ClientError> {
+        let mut steered = Steered::default();
+        let mut left = u64::from(filter.limit);
+        let chosen = filter.state.map(|state| [state]);
+        let states = chosen.as_ref().map_or(steering.states_meant(), |state| state.as_slice());
+        for state in states {
+            let mut before = filter.before;
+            while left > 0 {
+                let limit = PAGE.min(u32::try_from(left).unwrap_or(PAGE));
+                let page = Filter { state: Some(*state), limit, before, ..filter.clone() };
+                let Listing { tasks, partitions_missing } = self.list(page).await?;
+                steered.partitions_missing = steered.partitions_missing.max(partitions_missing);
+                let ids: Vec<TaskId> = tasks.iter().map(|view| view.id).collect();
+                let Some(last) = ids.last() else {
+                    break;
+                };
+                before = Some(*last);
+                left -= ids.len() as u64;
+                self.steer_each(steering, ids, &mut steered).await;
+            }
+        }
+        Ok(steered)
+    }
+
+    /// Does something with each of these tasks.
+    pub(crate) async fn steer_each(
+        &self,
+        steering: Steering,
+        ids: Vec<TaskId>,
+        steered: &mut Steered,
+    ) {
+        let mut done = stream::iter(ids)
+            .map(|id| async move { (id, self.steer(steering, id).await) })
+            .buffer_unordered(TOGETHER);
+        while let Some((id, result)) = done.next().await {
+            match result {
+                Ok(()) => steered.done += 1,
+                Err(why) => {
+                    steered.refused_count += 1;
+                    if steered.refused.len() < REFUSED_MAX {
+                        steered.refused.push((id, why));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn steer(&self, steering: Steering, task: TaskId) -> Result<(), ClientError> {
+        match steering {
+            Steering::Cancel => self.cancel(task).await.map(drop),
+            Steering::Retry => self.retry(task).await.map(drop),
+            Steering::Delete => self.delete(task).await,
+        }
+    }
+}
