@@ -26,6 +26,7 @@ mod submit;
 mod table;
 mod task;
 mod task_line;
+mod task_watch;
 mod time;
 
 use std::process::ExitCode;

@@ -37,6 +37,7 @@ mod submit;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ use self::link::Link;
 use self::local::LocalRequest;
 pub use self::submit::{Run, Running, Submit, Submitting};
 pub use self::tasks::{Filter, Listing};
+pub use self::watch::{Event, Watch};
 use crate::clock::Clock;
 
 /// A handle to a cluster; see the [module](self). Its link ends with the last clone.

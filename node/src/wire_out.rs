@@ -124,6 +124,7 @@ const fn kind(answer: &Answer) -> &'static str {
         Answer::File(_) => "file",
         Answer::Job(_) => "job",
         Answer::Jobs { .. } => "jobs",
+        Answer::News(_) => "news",
         Answer::Reloaded(_) => "reloaded",
         Answer::Finished(_) => "finished",
         Answer::Status(_) => "status",

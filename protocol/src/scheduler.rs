@@ -75,6 +75,7 @@ mod timers;
 mod upgrade;
 mod upkeep;
 mod waits;
+mod watches;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,6 +107,7 @@ use self::survey::Survey;
 use self::throttled::Throttled;
 use self::timers::Timers;
 use self::waits::Waits;
+use self::watches::Watches;
 use crate::durable::StoredGroup;
 use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId};
 use crate::job::Zones;
@@ -189,6 +191,7 @@ pub struct Scheduler {
     // Who waits for what.
     asks: Asks,
     waits: Waits,
+    watches: Watches,
     /// The number of the next confirmation of reads.
     next_read: u64,
     /// Groups with reads whose confirmation is to be asked for.
@@ -247,6 +250,7 @@ impl Scheduler {
             loads: Loads::default(),
             asks: Asks::new(settings.incarnation, settings.scheduler),
             waits: Waits::default(),
+            watches: Watches::default(),
             next_read: 1,
             unconfirmed: BTreeSet::new(),
             confirmed: BTreeMap::new(),

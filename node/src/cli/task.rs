@@ -17,6 +17,7 @@ use super::submit::said::labels;
 use super::submit::{count_tasks, goes_on};
 use super::table::{brief, table};
 use super::task_line::{TaskLine, details};
+use super::task_watch::{WatchArgs, watch};
 use super::time::{parse, stamp};
 use super::{Done, out};
 use crate::client::{Client, Filter, Listing};
@@ -32,6 +33,13 @@ pub(super) enum TaskCommand {
     Show(TaskArgs),
     /// Wait until a task has ended; fails if it did not succeed
     Wait(WaitArgs),
+    /// Watch a task: what it says, how far it is, and its end; fails if it did not succeed
+    ///
+    /// What it says goes to standard output, line by line while it runs; how far it is goes to standard
+    /// error. A handler says so with `Context::log` and `Context::progress`; a command by what it
+    /// prints, and lines like `::umbel progress 3/10 thumbnails`. With --json each event is a line of JSON:
+    /// "started", "progress", "log", "missed" or "ended".
+    Watch(WatchArgs),
     /// Stop a task
     Cancel(TaskArgs),
     /// List tasks, the newest first
@@ -45,12 +53,12 @@ pub(super) enum TaskCommand {
 #[derive(Debug, Args)]
 pub(super) struct TaskArgs {
     /// Its id, as `umbel submit` printed it
-    id: TaskId,
+    pub(super) id: TaskId,
     /// Print one line of JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
-    connect: ConnectArgs,
+    pub(super) connect: ConnectArgs,
 }
 
 #[derive(Debug, Args)]
@@ -120,11 +128,12 @@ pub(super) async fn run(command: TaskCommand) -> anyhow::Result<Done> {
                 }
             }
         }
+        TaskCommand::Watch(args) => watch(args).await,
         TaskCommand::List(args) => list(args).await,
     }
 }
 
-async fn print(client: &Client, view: &View, json: bool) -> anyhow::Result<()> {
+pub(super) async fn print(client: &Client, view: &View, json: bool) -> anyhow::Result<()> {
     let names = Names::ask(client).await;
     let mut results = out::Results::new();
     if json {

@@ -87,6 +87,7 @@ impl ClientError {
             Answer::File(_) => "a word about a file",
             Answer::Job(_) => "a job",
             Answer::Jobs { .. } => "jobs",
+            Answer::News(_) => "what a task says",
             Answer::Reloaded(_) => "word of a file that was read again",
             Answer::Finished(_) => "the ends of tasks",
             Answer::Status(_) => "its status",

@@ -67,6 +67,7 @@ impl Scheduler {
             | Answer::Finished(_)
             | Answer::Job(_)
             | Answer::Jobs { .. }
+            | Answer::News(_)
             | Answer::Reloaded(_)
             | Answer::Status(_)
             | Answer::Tasks { .. }

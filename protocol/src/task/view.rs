@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{Failure, History, Metadata, Phase, REDACTED, Record, RunEnd, State, redacted};
 use crate::id::{NodeId, TaskId};
 use crate::job::Labels;
+use crate::journal::Live;
 use crate::time::Wall;
 use crate::wire::grown;
 
@@ -48,6 +49,8 @@ pub struct View {
     /// Its arguments, JSON, without those that are [never shown](super::redacted); only of a task that is
     /// shown by itself.
     pub args: Option<Bytes>,
+    /// What its run says of itself; only of a task that is shown by itself, and runs.
+    pub live: Option<Live>,
 }
 
 grown!(View {
@@ -56,6 +59,7 @@ grown!(View {
 } since 3 {
     metadata = None,
     args = None,
+    live = None,
 });
 
 /// One start of a task.
@@ -109,6 +113,7 @@ impl View {
             left_out: false,
             metadata: record.metadata().map(|said| shown(said, record.template.options.redact())),
             args: None,
+            live: None,
         };
         match record.phase() {
             Phase::Scheduled { not_before } => view.not_before = Some(*not_before),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ClusterId, NodeId, PartitionId, TaskId};
 use crate::job::{InvalidJob, JobLine, JobName, JobView, Labels};
+use crate::journal::{News, Seen};
 use crate::meta::{FileVerdict, Meta, PartingRefusal};
 use crate::partition::{JobChange, JobRefusal, Refusal};
 use crate::task::{Batch, Failure, InvalidBatch, State, View};
@@ -123,6 +124,14 @@ pub enum Ask {
     /// Read the node's own file again. Only whoever is connected to the node can ask that of it.
     /// Answered with [`Answer::Reloaded`].
     Reload,
+    /// Tell what a task says of itself, as soon as there is more than is known; answered with
+    /// [`Answer::News`], and with its [`View`] if it has ended and there is no more. Since version 3.
+    Watch {
+        /// The task.
+        task: TaskId,
+        /// What is known.
+        seen: Option<Seen>,
+    },
 }
 
 /// What callers are answered.
@@ -175,6 +184,8 @@ pub enum Answer {
     File(FileVerdict),
     /// The node's file was read again.
     Reloaded(Reloaded),
+    /// A task says more of itself. Since version 3.
+    News(Box<News>),
 }
 
 /// What there is to tell of a node's file that was read again.
@@ -455,7 +466,7 @@ impl Ask {
             Self::ChangeJob { .. } | Self::RunJob { .. } | Self::Reload => true,
             Self::ListJobs { .. } | Self::ShowJob { .. } => false,
             Self::List { .. } | Self::Show { .. } | Self::Status => false,
-            Self::Wait { .. } | Self::Welcome => false,
+            Self::Wait { .. } | Self::Watch { .. } | Self::Welcome => false,
         }
     }
 
@@ -466,6 +477,7 @@ impl Ask {
             Self::Cancel { task } | Self::Show { task } | Self::Wait { task } => {
                 Some(task.partition())
             }
+            Self::Watch { task, .. } => Some(task.partition()),
             Self::Submit { batch, .. } => batch.rows.first().map(|row| row.id.partition()),
             Self::ChangeJob { job, .. } | Self::RunJob { job, .. } | Self::ShowJob { job } => {
                 Some(job.partition(partitions))

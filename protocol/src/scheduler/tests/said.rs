@@ -223,6 +223,7 @@ pub(super) fn view(n: u64) -> View {
         left_out: false,
         metadata: None,
         args: None,
+        live: None,
         finished_at: None,
     }
 }
