@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+#[cfg(feature = "cli")]
 use tokio::time::Instant;
 use umbel_protocol::id::{NodeId, TaskId, Token};
 use umbel_protocol::journal::{LogLine, News, Place, Progress, Seen};
