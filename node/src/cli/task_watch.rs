@@ -52,7 +52,7 @@ enum EventLine<'a> {
     Progress(ProgressLine<'a>),
     Log(SaidLine<'a>),
     Missed { lines: u64 },
-    Ended { task: TaskLine<'a> },
+    Ended { task: Box<TaskLine<'a>> },
 }
 
 impl<'a> ProgressLine<'a> {
@@ -112,7 +112,7 @@ fn line<'a>(event: &'a Event, names: &Names) -> EventLine<'a> {
         Event::Progress(progress) => EventLine::Progress(ProgressLine::of(progress)),
         Event::Log(said) => EventLine::Log(SaidLine::of(said)),
         Event::Missed(lines) => EventLine::Missed { lines: *lines },
-        Event::Ended(view) => EventLine::Ended { task: TaskLine::of(view, names) },
+        Event::Ended(view) => EventLine::Ended { task: Box::new(TaskLine::of(view, names)) },
     }
 }
 

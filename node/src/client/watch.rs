@@ -184,7 +184,7 @@ mod tests {
             watch.heard.drain(..).collect::<Vec<_>>()
         };
         let started = Event::Started { attempt: 2, node: NodeId(7) };
-        assert_eq!(hear(news(1, 0, 0, 0)), [started.clone()]);
+        assert_eq!(hear(news(1, 0, 0, 0)), std::slice::from_ref(&started));
         let heard = hear(news(1, 1, 0, 2));
         assert_eq!(
             heard,
