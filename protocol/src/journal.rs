@@ -26,11 +26,11 @@ pub struct Progress {
     /// Of how much, if it knows.
     pub total: Option<u64>,
     /// What it is at, if it says so; at most
-    /// [`PROGRESS_MESSAGE_BYTES_MAX`](crate::limits::PROGRESS_MESSAGE_BYTES_MAX) bytes.
+    /// [`PROGRESS_MESSAGE_BYTES_MAX`] bytes.
     pub message: Option<Box<str>>,
 }
 
-/// A line that a run has said; at most [`LINE_BYTES_MAX`](crate::limits::LINE_BYTES_MAX) bytes.
+/// A line that a run has said; at most [`LINE_BYTES_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     /// When, by the clock of its node.
