@@ -21,11 +21,14 @@ mod names;
 mod node;
 mod out;
 mod progress;
+mod queue;
+mod rule;
 mod service;
 mod submit;
 mod table;
 mod task;
 mod task_line;
+mod task_watch;
 mod time;
 
 use std::process::ExitCode;
@@ -83,9 +86,15 @@ enum Command {
     Node(node::NodeArgs),
     /// Submit a task, or one for each line of a file
     Submit(Box<submit::SubmitArgs>),
-    /// Show, wait for, cancel and list tasks
+    /// Show, wait for, watch, cancel, retry and list tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// Show queues, pause, resume, purge and limit them
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
+    /// Say where tasks go by their names, and how many of them run
+    #[command(subcommand)]
+    Rule(rule::RuleCommand),
     /// Define periodic jobs, see what becomes of them, run them now
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -129,6 +138,8 @@ fn run(command: Command) -> anyhow::Result<Done> {
         Command::Dev(args) => block_on(dev::run(args)),
         Command::Job(command) => block_on(job::run(command)),
         Command::Node(args) => block_on(node::run(args)),
+        Command::Queue(command) => block_on(queue::run(command)),
+        Command::Rule(command) => block_on(rule::run(command)),
         Command::Submit(args) => block_on(submit::run(*args)),
         Command::Task(command) => block_on(task::run(command)),
     }

@@ -39,6 +39,7 @@ mod submit;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,6 +63,7 @@ pub use self::rules::{QueueListing, Rule, Rules, Subject};
 pub use self::steer::{REFUSED_MAX, Steered, Steering};
 pub use self::submit::{Run, Running, Submit, Submitting};
 pub use self::tasks::{Filter, Listing};
+pub use self::watch::{Event, Watch};
 use crate::clock::Clock;
 
 /// A handle to a cluster; see the [module](self). Its link ends with the last clone.

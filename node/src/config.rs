@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 use umbel_protocol::job::Labels;
+use umbel_protocol::meta::{Rule, Subject};
 use umbel_protocol::limits::{NODE_BYTES_MAX, PARTITIONS_DEFAULT, REPLICAS_DEFAULT};
 use umbel_protocol::task::Template;
 use umbel_protocol::time::Span;
@@ -47,7 +48,7 @@ pub use self::command_line::{
     CommandLine, ExpandError, InvalidCommandLine, InvalidPattern, Pattern,
 };
 pub use self::error::{ConfigError, OpenWithoutTls};
-pub use self::jobs::{ConfiguredJob, jobs_hash};
+pub use self::jobs::{ConfiguredJob, file_hash, jobs_hash};
 pub use self::report::{Problem, Report};
 pub use self::task::{Command, Invocation, Program, Secret, Task, Webhook, Work};
 
@@ -65,8 +66,10 @@ pub struct Config {
     pub tls: Tls,
     /// How much runs at once on each node.
     pub slots: Slots,
-    /// The queues that there are, `default` among them.
+    /// What is said of queues for each node; `default` is among them.
     pub queues: BTreeMap<String, Queue>,
+    /// What is said of queues, and of tasks by name, for the whole cluster.
+    pub rules: BTreeMap<Subject, Rule>,
     /// The commands and webhooks that may run, by task name.
     pub tasks: BTreeMap<String, Task>,
     /// What is run periodically, by name.
@@ -183,6 +186,7 @@ impl Default for Config {
             tls: Tls::default(),
             slots: Slots::default(),
             queues,
+            rules: BTreeMap::new(),
             tasks: BTreeMap::new(),
             jobs: Vec::new(),
             warnings: None,
@@ -253,6 +257,8 @@ pub struct Node {
     /// What is said of each node, besides what is said of one alone when it is started. Jobs select
     /// nodes by it.
     pub labels: Labels,
+    /// The only queues that it serves; all if nothing is said.
+    pub queues: Option<Vec<String>>,
 }
 
 impl Node {
@@ -280,6 +286,7 @@ impl Default for Node {
             memory: NODE_BYTES_MAX,
             stop_patience: STOP_PATIENCE,
             labels: Labels::NONE,
+            queues: None,
         }
     }
 }

@@ -127,6 +127,7 @@ pub use umbel_macros::task;
 /// What nodes decide, and the types that programs and nodes tell each other.
 pub use umbel_protocol as protocol;
 pub use umbel_protocol::id::TaskId;
+pub use umbel_protocol::journal::{LogLine, Progress};
 pub use umbel_protocol::task::{
     InvalidRate, Options, Rate, State as TaskState, Trace, UniquePolicy, UniqueScope, View,
 };

@@ -31,6 +31,9 @@
 //! information: with its `task`, `name` and `attempt`, and if the task is part of a trace the `trace_id`
 //! and `span_id` that whatever it calls is told. So all that a handler logs can be told apart.
 //!
+//! What a handler says of its run, and each line that a command prints, is told to whoever watches the
+//! task while it runs: [`Context::progress`], [`Context::log`].
+//!
 //! Nothing here decides whether a task is tried again, or talks to other nodes.
 
 mod arguments;
@@ -45,6 +48,7 @@ mod excerpt;
 mod from_context;
 mod handler;
 mod host;
+mod journals;
 mod ledger;
 mod limit;
 pub mod middleware;
@@ -69,6 +73,8 @@ pub(crate) use self::error::{chain, panicked};
 pub use self::from_context::FromContext;
 pub use self::handler::{AsyncHandler, BlockingHandler, NoArgs};
 pub(crate) use self::host::Host;
+#[cfg(feature = "testing")]
+pub(crate) use self::journals::Voice;
 pub use self::ledger::{Ledger, LedgerError};
 pub use self::registry::{RegisterError, Registry};
 #[cfg(feature = "cli")]

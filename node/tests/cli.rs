@@ -34,6 +34,8 @@ mod said;
 mod service;
 #[path = "cli/strangers.rs"]
 mod strangers;
+#[path = "cli/watch.rs"]
+mod watch;
 #[path = "cli/webhook.rs"]
 mod webhook;
 
@@ -55,6 +57,7 @@ fn help_reads_well() {
         vec!["submit"],
         vec!["task", "show"],
         vec!["task", "wait"],
+        vec!["task", "watch"],
         vec!["task", "cancel"],
         vec!["task", "list"],
         vec!["job", "list"],

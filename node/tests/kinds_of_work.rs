@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use umbel::config::Config;
 use umbel::{Client, Node};
 use umbel_protocol::id::TaskId;
+use umbel_protocol::limits::RESULT_BYTES_MAX;
 use umbel_protocol::task::{FailureKind, Options, RunEnd, State, View};
 use umbel_protocol::time::Span;
 
@@ -31,6 +32,9 @@ impl Alone {
         let config = Config::parse("cluster.toml", tasks).expect("it is valid");
         let node = Node::builder().config(config).name("a").data(dir.path().join("a"));
         let node = node.stop_patience(Duration::from_millis(500));
+        let node = node.register("grow", |bytes: usize| async move {
+            Ok::<_, std::io::Error>("x".repeat(bytes))
+        });
         let node = node.listen(([127, 0, 0, 1], 0).into()).start().await.expect("it starts");
         timeout(PATIENCE, node.joined()).await.expect("in time").expect("it forms a cluster");
         let client = node.client();
@@ -240,5 +244,35 @@ async fn a_cancelled_task_is_stopped_or_never_starts() {
     let waiting = submit(Options { delay, ..Options::default() }).await.expect("it is taken");
     let view = waiting.cancel().await.expect("the wish is kept");
     assert_eq!((view.state, view.runs.len()), (State::Cancelled, 0), "{view:?}");
+    alone.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_too_large_is_a_failure_that_names_the_limit() {
+    let body = RESULT_BYTES_MAX + 1;
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {body}\r\nconnection: close\r\n\r\n{}",
+        "1".repeat(body)
+    );
+    let (url, _sent) = server(vec![answer.leak()]);
+    let tasks = format!(
+        "[tasks.fetch]\nwebhook = {url:?}\nallow_private = true\n\
+         [tasks.print]\nshell = true\ncommand = 'head -c 3000000 /dev/zero'\n"
+    );
+    let alone = Alone::start(&tasks).await;
+    let once = || Options { attempts_max: Some(1), ..Options::default() };
+    // The quotes around it count.
+    let fits = alone.end_of("grow", json!(RESULT_BYTES_MAX - 2), once()).await;
+    assert_eq!(fits.state, State::Succeeded, "{:?}", fits.error);
+    for (name, args) in [("grow", json!(RESULT_BYTES_MAX - 1)), ("fetch", json!(null))] {
+        let view = alone.end_of(name, args, once()).await;
+        let failure = view.error.expect("it has failed");
+        assert_eq!((view.state, failure.kind), (State::Dead, FailureKind::TooLarge), "{failure:?}");
+        assert!(failure.message.contains(&RESULT_BYTES_MAX.to_string()), "{failure:?}");
+    }
+    // What a command prints never is: it is cut, and says so.
+    let view = alone.end_of("print", json!(null), once()).await;
+    let result = String::from_utf8_lossy(view.result.as_ref().expect("it has one")).into_owned();
+    assert!(result.len() < RESULT_BYTES_MAX && result.contains("bytes cut]"));
     alone.node.stop().await;
 }

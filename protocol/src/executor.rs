@@ -7,6 +7,7 @@
 //! that a task submitted here starts without asking. Who holds a slot dispatches to it or gives it
 //! back; slots of other nodes that are not used come back by themselves.
 
+mod follow;
 mod guard;
 mod inspect;
 mod retire;
@@ -19,12 +20,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
+use self::follow::Follower;
 use self::guard::Questions;
 pub use self::inspect::HeldRun;
 use self::retire::Retirement;
 use self::runs::Run;
 use self::slots::Slots;
 use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::journal::Place;
 use crate::task::{Metadata, Outcome, Template};
 use crate::time::{Span, Tick};
 use crate::wire::{ExecutorSays, OwnerSays, Profile};
@@ -49,6 +52,10 @@ pub struct Executor {
     crossed_at: BTreeMap<NodeId, Tick>,
     retirement: Retirement,
     questions: Questions,
+    /// Runs that somebody watches.
+    followed: BTreeMap<(TaskId, Token), Follower>,
+    /// When the first of them is told of.
+    news_at: Tick,
     /// When the first run ends whose owner does not say that it may go on.
     guard_at: Tick,
     /// Until its node is known to be a member: whoever was reached meanwhile, and hears of it then.
@@ -85,6 +92,13 @@ pub enum Event {
     /// What this executor can run is another from now on, in the same pools. Whoever is told that it is
     /// [reached](Event::Reached) next hears of it.
     Learned(Profile),
+    /// A run that is [heeded](Effect::Heed) has said more.
+    Spoke {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+    },
     /// This node is to stop: no run is begun any more. Those that are held come to their ends.
     Retire,
     /// This node is not heard of: it may have died, and its successors are not to find the slots taken
@@ -124,6 +138,29 @@ pub enum Effect {
         /// The run.
         token: Token,
     },
+    /// Say [once](Event::Spoke) when the journal of a run holds more than this. It may do so already.
+    Heed {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+        /// What is known of it.
+        place: Place,
+    },
+    /// Tell an owner what the journal of a run holds, with [`ExecutorSays::News`]. The journal of a run
+    /// that has [ended](Event::Finished) is needed until the effects of that are carried out.
+    Tell {
+        /// Its node.
+        to: NodeId,
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+        /// All after so many lines; without, the last ones.
+        after: Option<u64>,
+        /// Whether it will say no more.
+        is_last: bool,
+    },
 }
 
 /// A run to be started.
@@ -161,6 +198,8 @@ impl Executor {
             crossed_at: BTreeMap::new(),
             retirement: Retirement::default(),
             questions: Questions::default(),
+            followed: BTreeMap::new(),
+            news_at: Tick::NEVER,
             guard_at: Tick::NEVER,
             awaiting: Some(BTreeSet::new()),
             beat_at: now + BEAT,
@@ -192,7 +231,7 @@ impl Executor {
     /// When [`Event::Due`] is to be given.
     #[must_use]
     pub fn next_deadline(&self) -> Tick {
-        self.beat_at.min(self.guard_at)
+        self.beat_at.min(self.guard_at).min(self.news_at)
     }
 
     /// Takes an event and appends what is to be done to `effects`.
@@ -228,6 +267,7 @@ impl Executor {
                 self.owner_says(now, from, says, effects);
             }
             Event::Retire => self.retire(now, effects),
+            Event::Spoke { task, token } => self.spoke(now, task, token, effects),
             Event::Unheard(node) => {
                 if node != self.me.node {
                     self.slots.forget(node);
@@ -236,11 +276,15 @@ impl Executor {
             }
             Event::Due => {
                 self.end_unguarded(now, effects);
+                if self.news_at <= now {
+                    self.tell_news(now, effects);
+                }
                 if now < self.beat_at {
                     return;
                 }
                 self.beat_at = now + BEAT;
                 self.beat(now, effects);
+                self.tend_followers(now);
                 self.slots.reclaim(now);
                 self.recall_slots(effects);
                 self.slots.allocate(self.me, effects);
@@ -254,6 +298,7 @@ impl Executor {
             OwnerSays::Ask { lessee, .. }
             | OwnerSays::Demand { lessee, .. }
             | OwnerSays::Dispatch { lessee, .. }
+            | OwnerSays::Follow { lessee, .. }
             | OwnerSays::GoOn { lessee, .. }
             | OwnerSays::Return { lessee, .. }
                 if lessee != self.me =>
@@ -275,6 +320,7 @@ impl Executor {
             OwnerSays::Dispatch { lessee: _, templates, runs } => {
                 self.dispatched(now, from, templates, runs, effects);
             }
+            OwnerSays::Follow { lessee: _, runs } => self.follow(now, from, &runs, effects),
             OwnerSays::Moved { partition, owner } => self.moved(from, partition, owner),
             OwnerSays::Return { lessee: _, slots } => {
                 self.slots.returned(from, &slots);

@@ -16,6 +16,7 @@ pub mod formation;
 pub mod group;
 pub mod id;
 pub mod job;
+pub mod journal;
 pub mod limits;
 pub mod membership;
 pub mod meta;

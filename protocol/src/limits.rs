@@ -113,6 +113,24 @@ pub const ERROR_BYTES_MAX: usize = 8 * 1024;
 pub const DETAIL_BYTES_MAX: usize = RESULT_BYTES_MAX / 4;
 /// Most output that a command run captures, for each of stdout and stderr.
 pub const CAPTURE_BYTES_MAX: usize = 256 * 1024;
+/// Longest line that a run says of itself, in bytes: as much as anybody reads. Longer ones are cut.
+pub const LINE_BYTES_MAX: usize = 4 * 1024;
+/// Lines of a run that its node keeps for those who watch: a second of somebody who talks much, or an
+/// hour of somebody who does not.
+pub const JOURNAL_LINES_MAX: usize = 1_024;
+/// Bytes of those lines: a hundred runs that talk at a time are not to be felt. All that is kept of one run
+/// fits into one message.
+pub const JOURNAL_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of the lines of all runs of a node: beyond it those that talk keep less each.
+pub const JOURNALS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The last lines of a run that are shown with its task: a screen has room for them.
+pub const JOURNAL_TAIL_LINES: usize = 20;
+/// Longest text on what a run is at, in bytes: it stands beside a bar.
+pub const PROGRESS_MESSAGE_BYTES_MAX: usize = 256;
+/// A run is told of once in so long at the most, whatever it says meanwhile: nobody reads faster.
+pub const NEWS_EVERY: Span = Span::from_millis(100);
+/// Bytes of what runs said last that an owner keeps for those who watched them, and ask on in a moment.
+pub const LAST_WORDS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most tasks of one submission: larger ones are cut by the client.
 pub const BATCH_TASKS_MAX: usize = 4096;
 /// Most bytes of one submission: arguments, ids, and what its tasks have in common.
@@ -467,6 +485,8 @@ const _: () = {
     assert!(GATHERED_BYTES_MAX + RESULT_BYTES_MAX + BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
     assert!(GATHERED_BYTES_MAX + ARGS_BYTES_MAX < FRAME_BYTES_MAX);
     assert!(CAPTURE_BYTES_MAX * 2 < RESULT_BYTES_MAX);
+    assert!(LINE_BYTES_MAX < JOURNAL_BYTES_MAX && JOURNAL_BYTES_MAX < GATHERED_BYTES_MAX / 4);
+    assert!(JOURNAL_BYTES_MAX * 16 < LAST_WORDS_BYTES_MAX);
     assert!(PARTITION_FINISHED_BYTES_MAX < PARTITION_BYTES_MAX);
     // What an entry ends is told to those who wait for it before the next entry can drop it, and an
     // owner that keeps pace never comes so far.

@@ -124,6 +124,8 @@ pub enum Defect {
     /// The outcome of an old run counts as that of the present one: `every_task_ends`,
     /// `leased_runs_only`, `second_run_after_loss`.
     OldOutcome,
+    /// A watcher is told what it knows if others know less: `watched_in_order`.
+    RepeatWords,
     /// An executor that retires does not wait for its runs: `orderly_end`, `exactly_one_run`,
     /// `second_run_after_loss`.
     RetireEarly,
@@ -140,7 +142,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 53] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -188,6 +190,7 @@ impl Defect {
         Self::NoPause,
         Self::NoWishes,
         Self::OldOutcome,
+        Self::RepeatWords,
         Self::RetireEarly,
         Self::SkipStub,
         Self::SleepOn,

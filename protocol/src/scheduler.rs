@@ -84,6 +84,7 @@ mod turns;
 mod upgrade;
 mod upkeep;
 mod waits;
+mod watches;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,6 +121,7 @@ use self::throttled::Throttled;
 use self::timers::Timers;
 use self::turns::Turns;
 use self::waits::Waits;
+use self::watches::Watches;
 use crate::durable::StoredGroup;
 use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId};
 use crate::job::Zones;
@@ -207,6 +209,7 @@ pub struct Scheduler {
     // Who waits for what.
     asks: Asks,
     waits: Waits,
+    watches: Watches,
     /// The number of the next confirmation of reads.
     next_read: u64,
     /// Groups with reads whose confirmation is to be asked for.
@@ -270,6 +273,7 @@ impl Scheduler {
             loads: Loads::default(),
             asks: Asks::new(settings.incarnation, settings.scheduler),
             waits: Waits::default(),
+            watches: Watches::default(),
             next_read: 1,
             unconfirmed: BTreeSet::new(),
             confirmed: BTreeMap::new(),

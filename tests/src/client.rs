@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use umbel_protocol::id::{PartitionId, TaskId};
 use umbel_protocol::job::Labels;
+use umbel_protocol::journal::Seen;
 use umbel_protocol::scheduler::{Caller, Event};
 use umbel_protocol::task::{Batch, Metadata, Particulars, Row};
 use umbel_protocol::time::Span;
@@ -54,6 +55,8 @@ enum Kind {
     Show(TaskId),
     Submit(Submission),
     Wait(TaskId),
+    /// Hear all that it says, until its end.
+    Watch(TaskId, Option<Seen>),
 }
 
 /// Tasks that a client submits.
@@ -92,6 +95,7 @@ impl Kind {
                 format!("submit {sort:?} {marks:?}, {first} and so on; wait: {wait}")
             }
             Self::Wait(task) => format!("wait for {task}"),
+            Self::Watch(task, _) => format!("watch {task}"),
         }
     }
 }
@@ -112,9 +116,12 @@ impl Clients {
                 Kind::Submit(Submission { marks, wait, sort, .. }) => {
                     format!("{sort:?} #{marks:?} (wait: {wait}, {})", op.acknowledged)
                 }
-                Kind::Cancel(_) | Kind::Job(_) | Kind::List | Kind::Show(_) | Kind::Wait(_) => {
-                    format!("{:?}", op.kind)
-                }
+                Kind::Cancel(_)
+                | Kind::Job(_)
+                | Kind::List
+                | Kind::Show(_)
+                | Kind::Wait(_)
+                | Kind::Watch(..) => format!("{:?}", op.kind),
             };
             format!("operation {place} is open after {} tries: {what}", op.attempt)
         })
@@ -295,6 +302,7 @@ impl World {
                 Ask::Submit { batch, wait }
             }
             Kind::Wait(task) => Ask::Wait { task },
+            Kind::Watch(task, seen) => Ask::Watch { task, seen },
         };
         let deadline = self.between(SECOND, 6 * SECOND);
         let what = self.op(op).kind.brief();
@@ -327,7 +335,9 @@ impl World {
                 }
                 return;
             }
-            Kind::List | Kind::Show(_) | Kind::Submit(_) | Kind::Wait(_) => return,
+            Kind::List | Kind::Show(_) | Kind::Submit(_) | Kind::Wait(_) | Kind::Watch(..) => {
+                return;
+            }
         };
         self.watch.histories.asks((op, attempt), self.now, tasks, told);
     }

@@ -19,6 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use umbel_protocol::executor::{Event as ExecutorEvent, Executor};
 use umbel_protocol::formation::{Event as FormationEvent, Formation};
 use umbel_protocol::id::{GroupId, NodeId, ReplicaId, TaskId, Token};
+use umbel_protocol::journal::{Journal, Place};
 use umbel_protocol::membership::{Condition, Event as MembershipEvent, Identity, Load, Membership};
 use umbel_protocol::scheduler::{Event as SchedulerEvent, Scheduler};
 use umbel_protocol::time::{Tick, Wall};
@@ -133,6 +134,8 @@ pub struct Process {
     builds: [u64; 5],
     /// Runs, with their attempts and pools.
     runs: BTreeMap<(TaskId, Token), (u16, usize)>,
+    /// What they say, and after what the executor wants to know of it.
+    journals: BTreeMap<(TaskId, Token), (Journal, Option<Place>)>,
     /// When the last message to each machine inside the node arrives.
     lanes: [u64; 5],
     is_writing: bool,
@@ -165,6 +168,8 @@ pub enum Local {
     Synced(u64),
     /// Writing has failed.
     WriteFails,
+    /// A run says a line.
+    Says(TaskId, Token),
     /// A run is over.
     Ended(TaskId, Token, Script, Ending),
 }
@@ -290,6 +295,7 @@ impl World {
             Local::Built(machine) => self.built(host, machine),
             Local::Synced(number) => self.synced(host, number),
             Local::WriteFails => self.fails_to_write(host),
+            Local::Says(task, token) => self.run_says(host, task, token),
             Local::Ended(task, token, script, ending) => {
                 self.run_ended(host, task, token, &script, ending);
             }

@@ -36,6 +36,7 @@ pub mod ticks_fire_once;
 pub mod unfit_part_with_all;
 pub mod unique_keys;
 pub mod voters_are_odd;
+pub mod watched_in_order;
 
 use std::collections::{BTreeMap, BTreeSet};
 

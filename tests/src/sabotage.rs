@@ -164,6 +164,7 @@ impl Sabotage {
                 Defect::LocalTime => &["replicas_converge", "finished_never_runs"],
                 Defect::LearnerVotes => &["voters_are_odd", "replicas_converge"],
                 Defect::LoseSaid => &["said_as_it_was"],
+                Defect::RepeatWords => &["watched_in_order"],
                 Defect::MuteRelays => &["relayed_in_time"],
                 Defect::NoCheckpoint => &["nothing_is_unbounded"],
                 Defect::NoPause => &["starts_in_place"],
@@ -295,6 +296,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         | Defect::LocalTime
         | Defect::LoseSaid
         | Defect::NoPause
+        | Defect::RepeatWords
         | Defect::SkipStub => Plan::of(number),
         Defect::NoCheckpoint => {
             let plan = Plan::of(number);

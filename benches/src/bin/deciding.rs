@@ -164,9 +164,11 @@ impl Lone {
                     let outcome = Outcome::Succeeded(Bytes::from_static(b"null"));
                     ended.push((start.task, start.token, outcome));
                 }
-                executor::Effect::Kill { .. }
+                executor::Effect::Heed { .. }
+                | executor::Effect::Kill { .. }
                 | executor::Effect::Retired
-                | executor::Effect::Stop { .. } => {}
+                | executor::Effect::Stop { .. }
+                | executor::Effect::Tell { .. } => {}
             }
         }
         if !ended.is_empty() {

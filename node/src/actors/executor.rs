@@ -20,7 +20,7 @@ use umbel_protocol::limits::MAILBOX_MAX;
 use umbel_protocol::scheduler;
 use umbel_protocol::task::Outcome;
 use umbel_protocol::time::Tick;
-use umbel_protocol::wire::{OwnerSays, PeerMessage, Profile};
+use umbel_protocol::wire::{ExecutorSays, OwnerSays, PeerMessage, Profile};
 
 use self::control::Control;
 use self::line::{Line, run};
@@ -87,6 +87,14 @@ pub(crate) struct OwnersRelayed {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct RunnersEnded(pub(crate) Vec<(TaskId, Token, Outcome)>);
+
+/// A run that is heeded has said more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Spoke {
+    task: TaskId,
+    token: Token,
+}
 
 /// A node is not heard of any more.
 #[derive(Debug, Message)]
@@ -166,6 +174,23 @@ impl Executor {
                         control.kill();
                     }
                 }
+                Effect::Heed { task, token, place } => {
+                    // An address that was just made has room for one message, and it is said once.
+                    let me = ctx.address();
+                    self.runner.journals().heed(task, token, place, move || {
+                        drop(me.try_send(Spoke { task, token }));
+                    });
+                }
+                Effect::Tell { to, task, token, after, is_last } => {
+                    let words = self.runner.journals().words(task, token, after);
+                    let lessee = self.machine.me();
+                    let news = ExecutorSays::News { lessee, task, token, words, is_last };
+                    if to == lessee.node {
+                        self.for_scheduler.push(scheduler::Event::Executor(news));
+                    } else {
+                        says.entry(to).or_default().push(PeerMessage::FromExecutor(news));
+                    }
+                }
                 Effect::Stop { task, token } => {
                     if let Some(control) = self.running.get(&(task, token)) {
                         control.cancel.cancel();
@@ -214,6 +239,7 @@ impl Driven for Executor {
     fn due(&mut self, ctx: &mut Context<Self>) {
         self.step(Event::Due);
         self.perform(ctx);
+        self.runner.journals().keep(|run| self.running.contains_key(run));
         // Once a second is often enough for gossip, and the next one says it again.
         drop(self.handles.gossip.try_send(Free(self.machine.free())));
     }
@@ -291,7 +317,22 @@ impl Handler<RunnersEnded> for Executor {
         for (task, token, _) in &ended {
             self.running.remove(&(*task, *token));
         }
+        // What they said is told before their ends, and then forgotten.
+        let said = (!self.runner.journals().is_empty())
+            .then(|| ended.iter().map(|(task, token, _)| (*task, *token)).collect::<Vec<_>>());
         self.step(Event::Finished(ended));
+        self.perform(ctx);
+        for (task, token) in said.into_iter().flatten() {
+            self.runner.journals().end(task, token);
+        }
+    }
+}
+
+impl Handler<Spoke> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, Spoke { task, token }: Spoke, ctx: &mut Self::Context) {
+        self.step(Event::Spoke { task, token });
         self.perform(ctx);
     }
 }

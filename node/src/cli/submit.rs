@@ -72,11 +72,13 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     let target = connect.target()?;
     if let Some(path) = from {
         let client = target.client().await?;
+        let settings = settings.placed(&client).await?;
         let report = Report { json: *json, wait: *wait };
         return file::run(client, path, settings.clone(), report).await;
     }
     let Some(name) = name else { return Err(anyhow!("name a task, or a file with --from")) };
     let client = target.client().await?;
+    let settings = settings.placed(&client).await?;
     let cannot = || format!("cannot submit {name:?}");
     let mut submission = Submission {
         template: settings.template(name),

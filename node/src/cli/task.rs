@@ -1,4 +1,6 @@
-//! `umbel task`: what became of tasks.
+//! `umbel task`: what became of tasks, and what is to become of them.
+
+mod steer;
 
 use std::time::Duration;
 
@@ -17,9 +19,11 @@ use super::submit::said::labels;
 use super::submit::{count_tasks, goes_on};
 use super::table::{brief, table};
 use super::task_line::{TaskLine, details};
+use super::task_watch::{WatchArgs, watch};
 use super::time::{parse, stamp};
 use super::{Done, out};
-use crate::client::{Client, Filter, Listing};
+use self::steer::SteerArgs;
+use crate::client::{Client, Filter, Listing, Steering};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TaskCommand {
@@ -32,8 +36,24 @@ pub(super) enum TaskCommand {
     Show(TaskArgs),
     /// Wait until a task has ended; fails if it did not succeed
     Wait(WaitArgs),
-    /// Stop a task
-    Cancel(TaskArgs),
+    /// Watch a task: what it says, how far it is, and its end; fails if it did not succeed
+    ///
+    /// What it says goes to standard output, line by line while it runs; how far it is goes to standard
+    /// error. A handler says so with `Context::log` and `Context::progress`; a command by what it
+    /// prints, and lines like `::umbel progress 3/10 thumbnails`. With --json each event is a line of JSON:
+    /// "started", "progress", "log", "missed" or "ended".
+    Watch(WatchArgs),
+    /// Stop tasks: some by their ids, or all that are selected
+    ///
+    /// One that waits is cancelled at once, one that runs is asked to stop.
+    Cancel(SteerArgs),
+    /// Try tasks again that are dead, were cancelled or have expired
+    ///
+    /// A new task does the same work at once, with all its attempts; the old one is dropped. With a selection
+    /// and no --state the dead are meant.
+    Retry(SteerArgs),
+    /// Drop tasks that have ended: nothing of them is shown any more
+    Delete(SteerArgs),
     /// List tasks, the newest first
     ///
     /// With --json each has its result, up to 3 MiB of results in all, and its error, up to 1 MiB in
@@ -45,12 +65,12 @@ pub(super) enum TaskCommand {
 #[derive(Debug, Args)]
 pub(super) struct TaskArgs {
     /// Its id, as `umbel submit` printed it
-    id: TaskId,
+    pub(super) id: TaskId,
     /// Print one line of JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
-    connect: ConnectArgs,
+    pub(super) connect: ConnectArgs,
 }
 
 #[derive(Debug, Args)]
@@ -70,6 +90,9 @@ pub(super) struct ListArgs {
     /// Only those of this queue
     #[arg(long)]
     queue: Option<String>,
+    /// Only those that are called so
+    #[arg(long)]
+    name: Option<String>,
     /// Only those with all of these labels; can be given several times
     #[arg(long = "label", value_name = "KEY=VALUE,...", value_parser = labels)]
     labels: Vec<Labels>,
@@ -106,25 +129,31 @@ pub(super) async fn run(command: TaskCommand) -> anyhow::Result<Done> {
             print(&client, &view, args.json).await?;
             Ok(if view.state == State::Succeeded { Done::Well } else { Done::Badly })
         }
-        TaskCommand::Cancel(args) => {
-            let client = args.connect.client().await?;
-            let view = client.cancel(args.id).await.context("cannot cancel the task")?;
-            print(&client, &view, args.json).await?;
-            match view.state {
-                State::Cancelled | State::Scheduled | State::Ready | State::Leased => {
-                    Ok(Done::Well)
-                }
-                State::Succeeded | State::Dead | State::Expired => {
-                    out::note("the task had ended before it could be cancelled");
-                    Ok(Done::Badly)
-                }
-            }
-        }
+        TaskCommand::Cancel(args) => steer::run(Steering::Cancel, args).await,
+        TaskCommand::Retry(args) => steer::run(Steering::Retry, args).await,
+        TaskCommand::Delete(args) => steer::run(Steering::Delete, args).await,
+        TaskCommand::Watch(args) => watch(args).await,
         TaskCommand::List(args) => list(args).await,
     }
 }
 
-async fn print(client: &Client, view: &View, json: bool) -> anyhow::Result<()> {
+/// The labels that a task has which has all of these.
+fn all_of(labels: &[Labels]) -> anyhow::Result<Labels> {
+    let mut wanted = Labels::NONE;
+    for (key, value) in labels.iter().flat_map(Labels::iter) {
+        if wanted.get(key).is_some_and(|other| other != value) {
+            bail!("no task has two values of the label {key:?}; ask for one of them");
+        }
+        wanted.insert(key, value)?;
+    }
+    Ok(wanted)
+}
+
+fn state_of(word: &str) -> Option<State> {
+    State::ALL.into_iter().find(|state| state.as_str() == word)
+}
+
+pub(super) async fn print(client: &Client, view: &View, json: bool) -> anyhow::Result<()> {
     let names = Names::ask(client).await;
     let mut results = out::Results::new();
     if json {
@@ -138,18 +167,12 @@ async fn print(client: &Client, view: &View, json: bool) -> anyhow::Result<()> {
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Done> {
-    let ListArgs { state, queue, labels, limit, json, connect } = args;
-    let mut wanted = Labels::NONE;
-    for (key, value) in labels.iter().flat_map(Labels::iter) {
-        if wanted.get(key).is_some_and(|other| other != value) {
-            bail!("no task has two values of the label {key:?}; ask for one of them");
-        }
-        wanted.insert(key, value)?;
-    }
-    let state = state.and_then(|word| State::ALL.into_iter().find(|state| state.as_str() == word));
+    let ListArgs { state, queue, name, labels, limit, json, connect } = args;
+    let labels = all_of(&labels)?;
+    let state = state.as_deref().and_then(state_of);
     let client = connect.client().await?;
     let listing = client
-        .list(Filter { state, queue, labels: wanted, limit })
+        .list(Filter { state, queue, labels, name, before: None, limit })
         .await
         .context("cannot list tasks")?;
     let Listing { tasks, partitions_missing } = listing;

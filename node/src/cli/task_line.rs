@@ -7,10 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use umbel_protocol::id::TaskId;
+use umbel_protocol::journal::{Live, Words};
 use umbel_protocol::task::{FailureKind, RunEnd, RunView, State, Trace, View};
 
 use super::names::Names;
 use super::table::{brief, facts, printable};
+use super::task_watch::{ProgressLine, SaidLine};
 use super::time::{between, stamp};
 
 /// A task in JSON.
@@ -49,6 +51,14 @@ pub(super) struct TaskLine<'a> {
     traceparent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tracestate: Option<&'a str>,
+    /// How far it is, and its last lines: only of one task, that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<ProgressLine<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    log: Vec<SaidLine<'a>>,
+    /// Only said when its node does not answer, so that neither is known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    silent: bool,
 }
 
 /// One start of a task in JSON.
@@ -89,6 +99,14 @@ impl<'a> TaskLine<'a> {
             root_id: said.and_then(|said| said.root).map(|id| id.to_string()),
             traceparent: trace.map(Trace::traceparent),
             tracestate: trace.and_then(Trace::tracestate),
+            progress: says(view).and_then(|words| words.progress.as_ref()).map(ProgressLine::of),
+            log: says(view)
+                .map(|words| &words.lines[..])
+                .unwrap_or_default()
+                .iter()
+                .map(SaidLine::of)
+                .collect(),
+            silent: view.live == Some(Live::Silent),
         }
     }
 }
@@ -103,6 +121,29 @@ impl RunLine {
             error: run.error.clone(),
         }
     }
+}
+
+/// What the run of a task says of itself, if that is known.
+fn says(view: &View) -> Option<&Words> {
+    match view.live.as_ref()? {
+        Live::Silent => None,
+        Live::Says(words) => Some(words),
+    }
+}
+
+/// How far a task is that runs, and its last lines, for people.
+fn live(view: &View) -> Vec<(&'static str, String)> {
+    let mut told = Vec::new();
+    if view.live == Some(Live::Silent) {
+        told.push(("progress", "not known: the node that runs it does not answer".to_owned()));
+    }
+    if let Some(words) = says(view) {
+        told.extend(words.progress.as_ref().map(|it| ("progress", printable(&it.to_string()))));
+        for (place, line) in words.lines.iter().enumerate() {
+            told.push((if place == 0 { "says" } else { "" }, printable(&line.text)));
+        }
+    }
+    told
 }
 
 /// What a task left, JSON: what it returned, or what its failure carries.
@@ -219,6 +260,7 @@ pub(super) fn details(view: &View, names: &Names) -> Vec<String> {
         };
         told.push((name, format!("{node}  {start}  {end}")));
     }
+    told.extend(live(view));
     if view.error.is_some() {
         told.extend(ended(view));
     }
@@ -354,6 +396,7 @@ mod tests {
             left_out: false,
             metadata: None,
             args: None,
+            live: None,
             finished_at: Some(at(1_700_000_001_005)),
         }
     }

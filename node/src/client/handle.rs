@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::task::{Failure, FailureKind, State, View};
 
-use super::{Client, ClientError, TaskFailed};
+use super::{Client, ClientError, TaskFailed, Watch};
 
 /// A submitted task that returns an `R`. Dropping it changes nothing: the task goes on.
 ///
@@ -58,6 +58,29 @@ impl<R> Handle<R> {
     /// It has not ended in time and goes on, or its end could not be learned.
     pub async fn wait_for(&self, timeout: Duration) -> Result<View, ClientError> {
         self.client.wait(self.id, Some(timeout)).await
+    }
+
+    /// Watches it: what its runs [say](crate::Context::log) while they go on, and its end.
+    ///
+    /// ```no_run
+    /// # use umbel::{ClientError, Handle};
+    /// # async fn example(report: Handle<String>) -> Result<(), ClientError> {
+    /// use umbel::client::Event;
+    ///
+    /// let mut watch = report.watch();
+    /// while let Some(event) = watch.next().await? {
+    ///     match event {
+    ///         Event::Progress(progress) => println!("{progress}"),
+    ///         Event::Log(line) => println!("{}", line.text),
+    ///         Event::Ended(view) => println!("it has {}", view.state.as_str()),
+    ///         Event::Started { .. } | Event::Missed(_) => {}
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.client.watch(self.id)
     }
 
     /// Asks it to stop. One that runs needs a moment.

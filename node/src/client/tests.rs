@@ -109,6 +109,7 @@ fn view(id: TaskId, result: &'static str) -> Answer {
         left_out: false,
         metadata: None,
         args: None,
+        live: None,
         finished_at: Some(Wall::from_millis(2)),
     }))
 }

@@ -13,6 +13,7 @@ use umbel_protocol::job::{InvalidLabel, Labels};
 use umbel_protocol::limits::{
     DELAY_MAX, FRAME_BYTES_MAX, NAME_BYTES_MAX, NODE_BYTES_MIN, PARTITIONS_MAX, REPLICAS_MAX,
 };
+use umbel_protocol::meta::Subject;
 use umbel_protocol::time::Span;
 
 use super::address::{Advertise, HostPort};
@@ -27,6 +28,7 @@ use crate::work::Registry;
 mod command;
 mod job;
 pub(crate) mod options;
+mod rule;
 mod task;
 
 /// The configuration that `raw` stands for.
@@ -42,8 +44,17 @@ pub(super) fn check(raw: RawConfig, problems: &mut Problems<'_>) -> Config {
             let problem = format!("there are more than {QUEUES_MAX} queues");
             problems.add(name.span(), problem, "let tasks that are treated alike share one");
         }
+        if let Some(rule) = rule::of_queue(&raw, problems) {
+            config.rules.insert(Subject::Queue(name.get_ref().clone()), rule);
+        }
         config.queues.insert(name.into_inner(), queue(&raw, problems));
     }
+    for (name, raw) in raw.rules {
+        if let Some((subject, rule)) = rule::of_tasks(&name, raw, problems) {
+            config.rules.insert(subject, rule);
+        }
+    }
+    rule::check_all(&config.rules, problems);
     for (count, (name, raw)) in raw.tasks.into_iter().enumerate() {
         check_name("task", &name, problems);
         if count == TASKS_MAX {
@@ -143,6 +154,10 @@ fn node(raw: RawNode, cluster: &Cluster, tls: &Tls, node: &mut Node, problems: &
         node.stop_patience = patience;
     }
     node.labels = labels(raw.labels, problems);
+    node.queues = raw.queues.map(|queues| {
+        let queues = queues.into_inner().into_iter();
+        queues.inspect(|name| check_name("queue", name, problems)).map(Spanned::into_inner).collect()
+    });
 }
 
 fn bytes_of(size: &Text, problems: &mut Problems<'_>) -> Option<u64> {

@@ -4,10 +4,12 @@
 //! own is two things: a definition, which lives in the cluster, and a task by a name of its own, which
 //! each node can run because it has read the file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 use umbel_protocol::job::{Job, JobName};
+use umbel_protocol::meta::{Rule, Subject};
 use umbel_protocol::wire::encode_for;
 use umbel_protocol::wire::hello::Versions;
 use xxhash_rust::xxh3::xxh3_64;
@@ -59,6 +61,20 @@ pub fn jobs_hash(jobs: &[ConfiguredJob]) -> u64 {
     let version = jobs.iter().map(|job| job.job.needs_version()).max();
     xxh3_64(&encode_for(version.unwrap_or(Versions::OWN.min), &all))
 }
+
+/// The same for all that a file says to the cluster: its jobs, and what it says of queues and tasks.
+#[must_use]
+pub fn file_hash(jobs: &[ConfiguredJob], rules: &BTreeMap<Subject, Rule>) -> u64 {
+    let jobs = jobs_hash(jobs);
+    if rules.is_empty() {
+        // The number that a version has which knows no rules.
+        return jobs;
+    }
+    xxh3_64(&encode_for(RULES_SINCE, &(jobs, rules)))
+}
+
+/// The version of the protocol in which a cluster has rules.
+const RULES_SINCE: u16 = 3;
 
 /// A command as it is hashed: all that the file says of it and the definition of the job does not.
 #[derive(Serialize)]

@@ -19,7 +19,8 @@ pub(super) struct Section {
 }
 
 /// Those that stand at the top of a file.
-pub(super) const SECTIONS: [&Section; 7] = [&CLUSTER, &NODE, &TLS, &SLOTS, &QUEUES, &TASKS, &JOBS];
+pub(super) const SECTIONS: [&Section; 8] =
+    [&CLUSTER, &NODE, &TLS, &SLOTS, &QUEUES, &RULES, &TASKS, &JOBS];
 
 pub(super) const CLUSTER: Section = Section {
     name: "cluster",
@@ -44,6 +45,7 @@ pub(super) const NODE: Section = Section {
         key("memory", "\"1 GiB\""),
         key("stop_patience", "\"1m\""),
         key("labels", "{ role = \"db\" }"),
+        key("queues", "[\"default\", \"reports\"]"),
     ],
 };
 
@@ -59,7 +61,26 @@ pub(super) const SLOTS: Section = Section {
 pub(super) const QUEUES: Section = Section {
     name: "queues",
     path: "queues.NAME",
-    keys: &[key("slots", "4"), key("priority", "5")],
+    keys: &[
+        key("slots", "4"),
+        key("priority", "5"),
+        key("weight", "3"),
+        key("concurrency", "10"),
+        key("rate", "\"100/s\""),
+        key("select", "{ role = \"db\" }"),
+    ],
+};
+
+pub(super) const RULES: Section = Section {
+    name: "rules",
+    path: "rules.NAME",
+    keys: &[
+        key("queue", "\"default\""),
+        key("priority", "5"),
+        key("concurrency", "10"),
+        key("rate", "\"100/s\""),
+        key("select", "{ role = \"db\" }"),
+    ],
 };
 
 pub(super) const TASKS: Section = Section {

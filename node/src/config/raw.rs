@@ -8,7 +8,9 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{CLUSTER, JOBS, NODE, QUEUES, SECTIONS, SLOTS, Section, TASKS, TLS, home_of};
+use super::keys::{
+    CLUSTER, JOBS, NODE, QUEUES, RULES, SECTIONS, SLOTS, Section, TASKS, TLS, home_of,
+};
 use super::reader::Reader;
 use super::report::Problems;
 use super::suggest::nearest;
@@ -27,6 +29,7 @@ pub(super) struct RawConfig {
     pub(super) tls: RawTls,
     pub(super) slots: RawSlots,
     pub(super) queues: Vec<(Text, RawQueue)>,
+    pub(super) rules: Vec<(Text, RawRule)>,
     pub(super) tasks: Vec<(Text, RawTask)>,
     pub(super) jobs: Vec<(Text, RawJob)>,
 }
@@ -49,6 +52,7 @@ pub(super) struct RawNode {
     pub(super) memory: Option<Text>,
     pub(super) stop_patience: Option<Text>,
     pub(super) labels: Vec<(Text, Text)>,
+    pub(super) queues: Option<Spanned<Vec<Text>>>,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +72,24 @@ pub(super) struct RawSlots {
 pub(super) struct RawQueue {
     pub(super) slots: Option<Spanned<i64>>,
     pub(super) priority: Option<Spanned<i64>>,
+    pub(super) weight: Option<Spanned<i64>>,
+    pub(super) shared: RawShared,
+}
+
+/// About tasks by name.
+#[derive(Debug, Default)]
+pub(super) struct RawRule {
+    pub(super) queue: Option<Text>,
+    pub(super) priority: Option<Spanned<i64>>,
+    pub(super) shared: RawShared,
+}
+
+/// What holds for a queue, or for tasks of a name, in the whole cluster.
+#[derive(Debug, Default)]
+pub(super) struct RawShared {
+    pub(super) concurrency: Option<Spanned<i64>>,
+    pub(super) rate: Option<Text>,
+    pub(super) select: Vec<(Text, Text)>,
 }
 
 #[derive(Debug, Default)]
@@ -149,6 +171,7 @@ impl RawConfig {
             tls: section(root, TLS, problems, RawTls::read).unwrap_or_default(),
             slots: section(root, SLOTS, problems, RawSlots::read).unwrap_or_default(),
             queues: named(root, QUEUES, problems, RawQueue::read),
+            rules: named(root, RULES, problems, RawRule::read),
             tasks: named(root, TASKS, problems, RawTask::read),
             jobs: named(root, JOBS, problems, RawJob::read),
         }
@@ -177,6 +200,7 @@ impl RawNode {
             memory: reader.size("memory"),
             stop_patience: reader.text("stop_patience"),
             labels: reader.named_texts("labels"),
+            queues: reader.texts("queues"),
         }
     }
 }
@@ -200,7 +224,32 @@ impl RawSlots {
 
 impl RawQueue {
     fn read(mut reader: Reader<'_, '_, '_>) -> Self {
-        Self { slots: reader.integer("slots"), priority: reader.integer("priority") }
+        Self {
+            slots: reader.integer("slots"),
+            priority: reader.integer("priority"),
+            weight: reader.integer("weight"),
+            shared: RawShared::read(&mut reader),
+        }
+    }
+}
+
+impl RawRule {
+    fn read(mut reader: Reader<'_, '_, '_>) -> Self {
+        Self {
+            queue: reader.text("queue"),
+            priority: reader.integer("priority"),
+            shared: RawShared::read(&mut reader),
+        }
+    }
+}
+
+impl RawShared {
+    fn read(reader: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            concurrency: reader.integer("concurrency"),
+            rate: reader.text("rate"),
+            select: reader.named_texts("select"),
+        }
     }
 }
 

@@ -14,11 +14,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tracing::warn;
 use umbel_protocol::job::{Job, JobLine, JobName, Source};
+use umbel_protocol::meta::{Rule, Subject};
 use umbel_protocol::partition::{JobRefusal, Precondition};
 use umbel_protocol::wire::RequestError;
 
 use crate::client::{Client, ClientError};
-use crate::config::{ConfiguredJob, jobs_hash};
+use crate::config::{ConfiguredJob, file_hash};
 use crate::work::chain;
 
 /// Requests that are under way at a time.
@@ -63,22 +64,23 @@ impl Tries {
     }
 }
 
-/// Brings `jobs`, all of those of the file, which had those of `before` when it was read the last time:
+/// Brings `jobs` and `rules`, all of those of the file, which had those of `before` when it was read the last time:
 /// the cluster does not list all of what a job is.
 ///
 /// # Errors
 /// When nobody answers in time; what was done is done, and all of it can be done once more.
 pub(super) async fn bring(
     client: &Client,
-    jobs: &[ConfiguredJob],
+    (jobs, rules): (&[ConfiguredJob], &BTreeMap<Subject, Rule>),
     before: &[ConfiguredJob],
     tries: &mut Tries,
 ) -> Result<Brought, ClientError> {
-    // No jobs are news only to a cluster that has had some of a file.
-    if jobs.is_empty() && client.status().await?.meta.jobs_file.number == 0 {
+    // Nothing is news only to a cluster that has had some of a file.
+    let says_nothing = jobs.is_empty() && rules.is_empty();
+    if says_nothing && client.status().await?.meta.jobs_file.number == 0 {
         return Ok(Brought::default());
     }
-    let hash = jobs_hash(jobs);
+    let hash = file_hash(jobs, rules);
     let verdict = client.offer_jobs_file(hash, tries.is_deliberate).await?;
     tries.is_deliberate = false;
     let number = verdict.number;
@@ -114,6 +116,11 @@ pub(super) async fn bring(
             && !of_file.contains(&line.name)
     });
     remove(client, left.await?, source, brought).await?;
+
+    // A cluster that has had none, and is to have none, may not even know what they are.
+    if !rules.is_empty() || !client.status().await?.meta.rules.file.is_empty() {
+        client.set_file_rules(number, rules.clone()).await?;
+    }
 
     let verdict = client.offer_jobs_file(hash, false).await?;
     brought.number = verdict.number;
@@ -261,8 +268,8 @@ mod tests {
         jobs: &[ConfiguredJob],
         tries: &mut Tries,
     ) -> Result<Brought, ClientError> {
-        match bring(client, jobs, &[], tries).await {
-            Err(_) => bring(client, jobs, &[], tries).await,
+        match bring(client, (jobs, &BTreeMap::new()), &[], tries).await {
+            Err(_) => bring(client, (jobs, &BTreeMap::new()), &[], tries).await,
             brought => brought,
         }
     }

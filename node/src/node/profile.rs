@@ -41,14 +41,17 @@ pub(super) fn profile(config: &Config, registry: &Registry) -> Profile {
         let queue = Queue { name: name.clone(), pool: None, priority: None };
         queues.insert(name.clone(), queue);
     }
-    for (name, queue) in config.queues.iter().filter(|(name, _)| serves(name)) {
+    for (name, queue) in &config.queues {
+        // Whether it is served may change while the node runs, and its pools do not.
         let pool = queue.slots.and_then(|slots| {
             let pool = u8::try_from(pools.len()).ok()?;
             pools.push(slots);
             Some(pool)
         });
-        let (name, priority) = (name.clone(), queue.priority);
-        queues.insert(name.clone(), Queue { name, pool, priority });
+        if serves(name) {
+            let (name, priority) = (name.clone(), queue.priority);
+            queues.insert(name.clone(), Queue { name, pool, priority });
+        }
     }
     let queues = queues.into_values().collect();
     Profile { pools, tasks, queues, pid: std::process::id(), serves_all }

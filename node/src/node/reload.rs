@@ -20,7 +20,7 @@ use super::jobs_file::{Brought, Tries, bring};
 use super::profile::profile;
 use crate::actors::{Handles, Learned, Reload, Repertoire};
 use crate::client::{Client, ClientError};
-use crate::config::{Config, ConfigError, ConfiguredJob};
+use crate::config::{Config, ConfigError, ConfiguredJob, Node};
 use crate::work::{Registry, chain};
 
 /// How long a request to read the file again waits until the cluster has its jobs: less than a client
@@ -84,8 +84,9 @@ impl Reloader {
         if member.wait_for(|member| *member).await.is_err() {
             return;
         }
-        // A file without jobs has nothing to say of them when a node starts with it.
-        let mut bringing = (!self.config.jobs.is_empty()).then(|| self.bring(Vec::new(), false));
+        // A file without any has nothing to say of them when a node starts with it.
+        let says_anything = !self.config.jobs.is_empty() || !self.config.rules.is_empty();
+        let mut bringing = says_anything.then(|| self.bring(Vec::new(), false));
         while let Some(Reload { by }) = self.requests.recv().await {
             let result = self.reload(&mut bringing).await;
             match &result {
@@ -131,7 +132,8 @@ impl Reloader {
         self.handles.repertoire.send_replace(repertoire.clone());
         self.handles.tell(&self.handles.executor, Learned(repertoire));
 
-        let Config { cluster, node, tls, slots, queues, .. } = self.config.clone();
+        let Config { cluster, mut node, tls, slots, queues, .. } = self.config.clone();
+        node.queues.clone_from(&config.node.queues);
         // What waits for the next start is said again the next time.
         let config = Config { cluster, node, tls, slots, queues, ..config };
         let before = std::mem::replace(&mut self.config, config).jobs;
@@ -171,11 +173,12 @@ impl Reloader {
     /// Brings the jobs, as often as it takes. Those of `before` are what the file had.
     fn bring(&self, before: Vec<ConfiguredJob>, is_deliberate: bool) -> Bringing {
         let (client, jobs) = (self.client.clone(), self.config.jobs.clone());
+        let rules = self.config.rules.clone();
         let (tell_why, why) = watch::channel(String::new());
         let mut tries = Tries::new(is_deliberate);
         let task = self.handles.runtime.spawn(async move {
             loop {
-                match bring(&client, &jobs, &before, &mut tries).await {
+                match bring(&client, (&jobs, &rules), &before, &mut tries).await {
                     Ok(brought) => {
                         tell(&brought, jobs.len());
                         return brought;
@@ -251,9 +254,11 @@ fn tasks_changed(before: &Config, now: &Config) -> Option<String> {
 
 /// What a new file says and only counts when the node is started anew.
 fn not_taken(before: &Config, now: &Config) -> Option<String> {
+    // Which queues a node serves is taken over at once.
+    let node = Node { queues: now.node.queues.clone(), ..before.node.clone() };
     let sections = [
         ("[cluster]", before.cluster != now.cluster),
-        ("[node]", before.node != now.node),
+        ("[node]", node != now.node),
         ("[tls]", before.tls != now.tls),
         ("[slots]", before.slots != now.slots),
         ("[queues]", before.queues != now.queues),

@@ -15,13 +15,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use umbel_protocol::id::TaskId;
+use umbel_protocol::id::{TaskId, Token};
+use umbel_protocol::journal::Words;
 
 use self::book::Book;
 pub(super) use self::run::Kitchen;
 use super::Recorded;
 use crate::client::Client;
 use crate::client::local::LocalRequest;
+use crate::work::Voice;
 
 /// Requests that wait to be read.
 const REQUESTS_MAX: usize = 64;
@@ -44,6 +46,8 @@ struct State {
     /// What was taken in, in that order.
     recorded: Vec<Recorded>,
     running: HashMap<TaskId, CancellationToken>,
+    /// What the last run of each task has said that said something, and which attempt it was.
+    said: HashMap<TaskId, (Token, u16, Arc<Voice>)>,
 }
 
 impl FakeNode {
@@ -95,6 +99,11 @@ impl FakeNode {
     /// Forgets what was recorded; the tasks stay.
     pub(super) fn clear(&self) {
         self.state().recorded.clear();
+    }
+
+    /// What the last run of a task has said, as far as it is kept.
+    pub(super) fn words(&self, task: TaskId) -> Words {
+        self.state().said.get(&task).map(|(_, _, voice)| voice.words(Some(0))).unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

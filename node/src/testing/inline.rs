@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use umbel_protocol::id::TaskId;
+use umbel_protocol::journal::{LogLine, Progress};
 
 use super::Recorder;
 use super::fake_node::{FakeNode, Kitchen};
@@ -109,6 +111,39 @@ impl Inline {
     #[must_use]
     pub const fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    /// How far the last run of a task was, as it [said](crate::Context::progress) last.
+    #[must_use]
+    pub fn progress(&self, task: TaskId) -> Option<Progress> {
+        self.node.words(task).progress
+    }
+
+    /// What the last run of a task has [said](crate::Context::log), as far as a node would keep it.
+    ///
+    /// ```standalone_crate
+    /// # use umbel::testing::Inline;
+    /// # use umbel::Context;
+    /// #[umbel::task]
+    /// async fn count(ctx: Context, to: u64) -> Result<(), String> {
+    ///     for n in 1..=to {
+    ///         ctx.progress(n, to);
+    ///         ctx.log(format!("{n} it is"));
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tasks = Inline::builder().build()?;
+    /// let counted = count::submit(&tasks.client(), 3).await?;
+    /// assert_eq!(tasks.progress(counted.id()).map(|progress| progress.done), Some(3));
+    /// assert_eq!(tasks.lines(counted.id())[1].text.as_ref(), "2 it is");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn lines(&self, task: TaskId) -> Vec<LogLine> {
+        self.node.words(task).lines
     }
 
     /// How much time all pauses and delays would have taken so far that were not waited for.

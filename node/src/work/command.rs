@@ -3,6 +3,8 @@
 //! The program leads a process group of its own. Invariant: a run is over only when no process of
 //! that group lives any more, whatever ended it; so a task that has ended can safely be run elsewhere.
 
+mod lines;
+
 use std::fmt;
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt as _;
@@ -22,6 +24,7 @@ use tokio::process::Child;
 use umbel_protocol::limits::{CAPTURE_BYTES_MAX, DETAIL_BYTES_MAX, RESULT_BYTES_MAX};
 use umbel_protocol::task::{Failure, FailureKind, Outcome, Trace};
 
+use self::lines::Lines;
 use super::arguments::Arguments;
 use super::context::Context;
 use super::definition::Body;
@@ -66,6 +69,10 @@ pub enum Program {
 /// `UMBEL_ROOT_ID` from within which tasks it was submitted, and `TRACEPARENT` and `TRACESTATE` the span
 /// that this run is of a trace. The rest of the environment is the node's own, without anything else
 /// called so, or `UMBEL_`.
+///
+/// Each line that it prints is told to whoever watches the task, as it is printed. One like
+/// `::umbel progress 3/10 thumbnails` says how far it is instead: so much is done, of how much and of what
+/// may be left out. All of it is in the output that is kept.
 ///
 /// ```
 /// use umbel::work::{Argument, CommandSpec, Program};
@@ -150,7 +157,13 @@ pub(super) async fn run(
             }
         };
         let Printed { stdout, stderr, .. } = &mut printed;
-        let pipes = async { tokio::join!(feed, capture(out, stdout), capture(err, stderr)) };
+        // Of whom nothing is kept, nothing is shown.
+        let speaker = (kept > 0).then_some(&context);
+        let lines = |is_error| Lines::new(speaker, is_error);
+        let pipes = async {
+            let out = capture(out, stdout, lines(false));
+            tokio::join!(feed, out, capture(err, stderr, lines(true)))
+        };
         // Polled on after its end, again and again, and stays ready.
         let mut pipes = pin!(maybe_done(pipes));
         let ended = alongside(&mut pipes, until_ended(&mut child, group.id, &context)).await;
@@ -215,12 +228,14 @@ async fn until_ended(child: &mut Child, group: Pid, context: &Context) -> std::i
 }
 
 /// Reads `pipe` to its end: a program is never held up because nobody wants more of its output.
-async fn capture(pipe: Option<impl AsyncRead + Unpin>, into: &mut Excerpt) {
+async fn capture(pipe: Option<impl AsyncRead + Unpin>, into: &mut Excerpt, mut lines: Lines<'_>) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
         into.push(&buffer[..read]);
+        lines.push(&buffer[..read]);
     }
+    lines.end();
 }
 
 fn start(

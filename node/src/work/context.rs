@@ -12,9 +12,11 @@ use umbel_protocol::id::{TaskId, Token};
 use self::metadata::Said;
 use super::definition::Definition;
 use super::host::Host;
+use super::journals::Voice;
 use super::state::State;
 use crate::client::Client;
 
+mod live;
 pub(super) mod metadata;
 
 /// The run that a handler is part of. A handler takes it before its arguments:
@@ -50,6 +52,8 @@ pub struct Context {
     pub(super) redacts: bool,
     /// The client that its children are submitted by, once there is one.
     pub(super) client: OnceLock<Client>,
+    /// What it says, once it has said something.
+    pub(super) voice: OnceLock<Arc<Voice>>,
 }
 
 impl Context {

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use super::journals::Journals;
 use super::middleware::{Layer, Middleware};
 use super::registry::Registry;
 use super::state::{Needs, NotGiven, States};
@@ -21,6 +22,8 @@ pub(crate) struct Host {
     /// Makes a client of the node, when the first run wants one.
     connect: Option<Arc<dyn Fn() -> Client + Send + Sync>>,
     client: OnceLock<Client>,
+    /// What runs say.
+    pub(super) journals: Arc<Journals>,
 }
 
 impl Host {

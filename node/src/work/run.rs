@@ -27,6 +27,7 @@ use super::definition::{Body, Definition, Kind, Start};
 use super::error::panicked;
 use super::handler::Work;
 use super::host::Host;
+use super::journals::Journals;
 use super::ledger::{Ledger, LedgerError};
 use super::limit::Limit;
 use super::middleware::Middleware;
@@ -136,6 +137,11 @@ impl Runner {
         self.grace
     }
 
+    /// What its runs say.
+    pub(crate) fn journals(&self) -> &Journals {
+        &self.host.journals
+    }
+
     /// Kills the process groups of runs that were dropped, and waits until they are gone. Blocks.
     pub(crate) fn sweep(&self) -> Result<usize, LedgerError> {
         self.ledger.sweep()
@@ -175,6 +181,7 @@ impl Runner {
             said: request.metadata.map(|metadata| Arc::new(Said::new(metadata))),
             redacts: request.redacts || definition.template().options.redact.is_some(),
             client: OnceLock::new(),
+            voice: OnceLock::new(),
         };
         let args = if request.args.is_empty() { Bytes::from_static(b"null") } else { request.args };
         let span = span(&context);

@@ -132,7 +132,9 @@ impl Executor {
             self.slots.free(run.pool);
             run.end = Some((outcome.clone(), now));
             run.guard = None;
-            by_owner.entry(run.owner).or_default().push((task, token, outcome));
+            let owner = run.owner;
+            self.tell_last(task, token, effects);
+            by_owner.entry(owner).or_default().push((task, token, outcome));
         }
         // Slots first: the owner then reports the ends and leases anew in one entry.
         self.slots.allocate(self.me, effects);

@@ -3,6 +3,7 @@
 mod asked;
 mod crossing;
 mod endings;
+mod following;
 mod guards;
 mod retiring;
 mod runs;

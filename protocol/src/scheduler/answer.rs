@@ -74,6 +74,7 @@ impl Scheduler {
             | Answer::Job(_)
             | Answer::Jobs { .. }
             | Answer::Queues { .. }
+            | Answer::News(_)
             | Answer::Reloaded(_)
             | Answer::Status(_)
             | Answer::Tasks { .. }

@@ -16,6 +16,7 @@ use super::{Effect, Scheduler};
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, PartitionId, TaskId, Token};
 use crate::job::Target;
+use crate::journal::Live;
 use crate::membership::Liveness;
 use crate::partition::{Change, Partition, Proposal};
 use crate::sabotage::{self, Defect};
@@ -140,6 +141,7 @@ impl Scheduler {
                     self.permits.release(task);
                     self.flow.ended(self.replicas.get(&id).and_then(Replica::partition), task, self.now.tick);
                     self.tell_waiters(task);
+                    self.end_watches(task);
                 }
                 Change::Steered { task: _, result } => {
                     if let Some((origin, _)) = asked.next() {
@@ -199,6 +201,7 @@ impl Scheduler {
         let partition = task.partition();
         if self.may_start(lessee) && !self.is_losing(partition, lessee) {
             self.lessees.leased(lessee, task, token, self.now.tick);
+            self.tell_of_start(task);
             return self.dispatch(task, token, lessee);
         }
         // It went while the lease was on its way into the log, and may be back; but if its loss is on its
@@ -354,8 +357,13 @@ impl Scheduler {
     }
 
     /// The same with the arguments of the task, for whoever asks for all that is known of it.
-    pub(super) fn whole_view_of(partition: &Partition, task: TaskId) -> Option<Answer> {
+    pub(super) fn whole_view_of(
+        partition: &Partition,
+        task: TaskId,
+        live: Option<Live>,
+    ) -> Option<Answer> {
         let record = partition.record(task)?;
-        Some(Answer::View(Box::new(View::of(task, record).with_args(record))))
+        let view = View { live, ..View::of(task, record).with_args(record) };
+        Some(Answer::View(Box::new(view)))
     }
 }

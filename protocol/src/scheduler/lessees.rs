@@ -144,6 +144,9 @@ impl Scheduler {
             ExecutorSays::MayGoOn { lessee, number, runs } => {
                 self.asked_to_go_on(lessee, number, &runs);
             }
+            ExecutorSays::News { lessee, task, token, words, is_last } => {
+                self.heard_news(lessee, (task, token), words, is_last);
+            }
             ExecutorSays::Outcomes { lessee, outcomes } => self.outcomes(lessee, outcomes),
             ExecutorSays::NeverHad { lessee: _, runs } => self.never_had(runs),
             ExecutorSays::Holds { lessee, partition, term, runs } => {

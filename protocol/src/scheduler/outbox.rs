@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Effect, Scheduler};
 use crate::group::GroupMessage;
 use crate::id::{Lessee, NodeId, TaskId, Token};
+use crate::journal::Follow;
 use crate::limits::GATHERED_BYTES_MAX;
 use crate::task::Template;
 use crate::wire::{Dispatch, OwnerSays, PeerMessage};
@@ -20,6 +21,8 @@ pub(super) struct Outbox {
     pub(super) again: Vec<(Lessee, TaskId, Token)>,
     closed: BTreeMap<NodeId, Vec<(TaskId, Token)>>,
     stops: BTreeMap<NodeId, Vec<(TaskId, Token)>>,
+    /// After dispatches: what is followed may just have begun.
+    follows: BTreeMap<Lessee, Vec<Follow>>,
     /// Answers and the like that are not for other nodes.
     pub(super) effects: Vec<Effect>,
 }
@@ -46,6 +49,10 @@ impl Outbox {
 
     pub(super) fn stop(&mut self, node: NodeId, task: TaskId, token: Token) {
         self.stops.entry(node).or_default().push((task, token));
+    }
+
+    pub(super) fn follow(&mut self, lessee: Lessee, follow: Follow) {
+        self.follows.entry(lessee).or_default().push(follow);
     }
 
     /// `dispatch`, whose place for a template is filled in here.
@@ -95,6 +102,9 @@ impl Scheduler {
         }
         for (node, runs) in mem::take(&mut self.outbox.stops) {
             self.tell_executor(node, OwnerSays::Stop { runs }, effects);
+        }
+        for (lessee, runs) in mem::take(&mut self.outbox.follows) {
+            self.tell_executor(lessee.node, OwnerSays::Follow { lessee, runs }, effects);
         }
         for (to, messages) in mem::take(&mut self.outbox.groups) {
             let messages = vec![PeerMessage::Group(messages)];

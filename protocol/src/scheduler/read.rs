@@ -8,8 +8,10 @@ use super::asks::Origin;
 use super::guards::Question;
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::job::JobName;
+use crate::journal::{Live, Seen};
 use crate::partition::Partition;
 use crate::sabotage::{self, Defect};
+use crate::task::{Record, State};
 use crate::time::{Span, Wall};
 use crate::wire::{Answer, RequestError};
 
@@ -48,6 +50,11 @@ pub(super) enum What {
         /// Whether it waits until the task has ended.
         waits: bool,
     },
+    /// A task that is watched, of which something may be known.
+    Watch {
+        task: TaskId,
+        seen: Option<Seen>,
+    },
 }
 
 impl Scheduler {
@@ -63,6 +70,15 @@ impl Scheduler {
             task.partition(),
             Read::Asked { origin, what: What::Task { task, waits: wait } },
         );
+    }
+
+    /// Tells what a task says of itself.
+    pub(super) fn read_news(&mut self, origin: Origin, task: TaskId, seen: Option<Seen>) {
+        if self.has_ended(task) {
+            return self.watch(origin, task, seen);
+        }
+        let what = What::Watch { task, seen };
+        self.read_confirmed(task.partition(), Read::Asked { origin, what });
     }
 
     /// Shows a job.
@@ -159,7 +175,8 @@ impl Scheduler {
             What::Job(job) => self.show_job(origin, &job),
             What::Run { job, at } => self.run_job_if_there(origin, job, at),
             What::Task { task, waits: true } => self.wait_for(origin, task),
-            What::Task { task, waits: false } => self.show_whole(origin, task),
+            What::Task { task, waits: false } => self.show_live(origin, task),
+            What::Watch { task, seen } => self.watch(origin, task, seen),
         }
     }
 
@@ -190,15 +207,24 @@ impl Scheduler {
     }
 
     /// The same with the arguments of the task.
-    fn show_whole(&mut self, origin: Origin, task: TaskId) {
-        self.show_as(origin, task, Self::whole_view_of);
+    pub(super) fn show_whole(&mut self, origin: Origin, task: TaskId) {
+        self.show_as(origin, task, |partition, task| Self::whole_view_of(partition, task, None));
+    }
+
+    /// The same with what is known of how far it is, if it still runs.
+    pub(super) fn show_whole_with(&mut self, origin: Origin, task: TaskId, live: Live) {
+        self.show_as(origin, task, |partition, task| {
+            let state = partition.record(task).map(Record::state);
+            let live = Some(live).filter(|_| state == Some(State::Leased));
+            Self::whole_view_of(partition, task, live)
+        });
     }
 
     fn show_as(
         &mut self,
         origin: Origin,
         task: TaskId,
-        view: fn(&Partition, TaskId) -> Option<Answer>,
+        view: impl FnOnce(&Partition, TaskId) -> Option<Answer>,
     ) {
         let partition = task.partition();
         let answer = match self.owned(partition) {

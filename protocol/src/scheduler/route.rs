@@ -116,6 +116,14 @@ impl Scheduler {
                     return self.park(id);
                 }
             }
+            Ask::Watch { .. } => {
+                if self.meta.is_none() {
+                    return self.park(id);
+                }
+                if !self.all_understand(3) {
+                    return self.answer(origin, Answer::Failed(RequestError::NotUpgraded));
+                }
+            }
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {}
             Ask::Retry { .. } | Ask::Delete { .. } => {}
         }
@@ -203,7 +211,7 @@ impl Scheduler {
         if let Some(open) = self.asks.open.get_mut(&id) {
             open.at = Place::Parked;
             // Whoever kept an eye on the task does so no longer.
-            open.acknowledged &= !matches!(open.ask, Ask::Wait { .. });
+            open.acknowledged &= !matches!(open.ask, Ask::Wait { .. } | Ask::Watch { .. });
             self.asks.parked.insert(id);
         }
     }
@@ -253,7 +261,9 @@ impl Scheduler {
         let error = match &open.ask {
             Ask::Submit { .. } if open.acknowledged => RequestError::TimedOut,
             // Only an owner can know that the task has not ended.
-            Ask::Wait { .. } if open.acknowledged && !self.lacks_majority(partition) => {
+            Ask::Wait { .. } | Ask::Watch { .. }
+                if open.acknowledged && !self.lacks_majority(partition) =>
+            {
                 RequestError::TimedOut
             }
             Ask::Submit { .. }
@@ -277,7 +287,7 @@ impl Scheduler {
             Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => {
                 RequestError::NoQuorum { partition }
             }
-            Ask::Retry { .. } | Ask::Delete { .. } => RequestError::NoQuorum { partition },
+            Ask::Retry { .. } | Ask::Delete { .. } | Ask::Watch { .. } => RequestError::NoQuorum { partition },
             Ask::List { .. }
             | Ask::ListJobs { .. }
             | Ask::Queues

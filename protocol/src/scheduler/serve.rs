@@ -24,7 +24,9 @@ impl Scheduler {
         let needs_majority = match &ask {
             Ask::Cancel { .. } | Ask::Submit { .. } => true,
             Ask::Retry { .. } | Ask::Delete { .. } => true,
-            Ask::Show { task } | Ask::Wait { task } => !self.has_ended(*task),
+            Ask::Show { task } | Ask::Wait { task } | Ask::Watch { task, .. } => {
+                !self.has_ended(*task)
+            }
             Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => true,
             Ask::List { .. } | Ask::ListJobs { .. } | Ask::Status | Ask::Welcome => false,
             Ask::Drain { .. } | Ask::Forget { .. } | Ask::OfferFile { .. } => false,
@@ -45,6 +47,7 @@ impl Scheduler {
             Ask::Show { task } => self.read(origin, task, false),
             Ask::Submit { batch, wait } => self.submit(origin, batch, wait),
             Ask::Wait { task } => self.read(origin, task, true),
+            Ask::Watch { task, seen } => self.read_news(origin, task, seen),
             Ask::List { state, queue, limit, labels, name, before } => {
                 self.list_here(origin, &Wanted { state, queue, labels, name, before }, limit);
             }

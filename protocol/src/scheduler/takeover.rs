@@ -168,5 +168,6 @@ impl Scheduler {
             self.answer(origin, Answer::Failed(error));
         }
         self.give_up_waits(partition);
+        self.give_up_watches(partition);
     }
 }

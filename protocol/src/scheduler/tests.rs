@@ -38,6 +38,7 @@ mod throttling;
 mod unheard;
 mod upgrading;
 mod waiting;
+mod watching;
 mod weighing;
 mod years;
 

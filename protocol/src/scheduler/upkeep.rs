@@ -57,6 +57,7 @@ impl Scheduler {
         self.repeat_dispatches();
         self.repeat_reads();
         self.tend_states();
+        self.tend_watches();
         self.tend_groups();
         self.tell_if_left();
         if self.upkeep_turn.is_multiple_of(SLOW_TURN) {

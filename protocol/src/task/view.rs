@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{Failure, History, Metadata, Phase, REDACTED, Record, RunEnd, State, redacted};
 use crate::id::{NodeId, TaskId};
 use crate::job::Labels;
+use crate::journal::Live;
 use crate::time::Wall;
 use crate::wire::grown;
 
@@ -50,6 +51,8 @@ pub struct View {
     pub args: Option<Bytes>,
     /// The task that had ended and was tried again as this one.
     pub retry_of: Option<TaskId>,
+    /// What its run says of itself; only of a task that is shown by itself, and runs.
+    pub live: Option<Live>,
 }
 
 grown!(View {
@@ -59,6 +62,7 @@ grown!(View {
     metadata = None,
     args = None,
     retry_of = None,
+    live = None,
 });
 
 /// One start of a task.
@@ -113,6 +117,7 @@ impl View {
             metadata: record.metadata().map(|said| shown(said, record.template.options.redact())),
             args: None,
             retry_of: record.particulars.as_ref().and_then(|said| said.retry_of),
+            live: None,
         };
         match record.phase() {
             Phase::Scheduled { not_before } => view.not_before = Some(*not_before),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::request::{Answer, Ask};
 use crate::group::GroupMessage;
 use crate::id::{ClusterId, Lessee, NodeId, PartitionId, TaskId, Token};
+use crate::journal::{Follow, Words};
 use crate::meta::{Join, JoinRefusal, Meta, Subject};
 use crate::task::{Metadata, Options, Outcome, Template};
 use crate::time::{Span, Wall};
@@ -191,6 +192,14 @@ pub enum OwnerSays {
         /// The runs.
         runs: Vec<(TaskId, Token)>,
     },
+    /// Somebody watches these runs. Answered with [`ExecutorSays::News`] once there is more to tell.
+    /// Replaces what was said before of the same run. Since version 3.
+    Follow {
+        /// The executor that is meant.
+        lessee: Lessee,
+        /// The runs, and what is known of them.
+        runs: Vec<Follow>,
+    },
 }
 
 /// One run to be started.
@@ -286,6 +295,20 @@ pub enum ExecutorSays {
         /// The runs.
         runs: Vec<(TaskId, Token)>,
     },
+    /// The answer to [`OwnerSays::Follow`]; also said of its own accord when a run has ended that was
+    /// followed, before its end. Since version 3.
+    News {
+        /// Who says it.
+        lessee: Lessee,
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+        /// What it says.
+        words: Words,
+        /// Whether that was the last of it.
+        is_last: bool,
+    },
 }
 
 /// What an executor can run.
@@ -373,6 +396,7 @@ impl ExecutorSays {
             | Self::NeverHad { lessee, .. }
             | Self::Outcomes { lessee, .. }
             | Self::MayGoOn { lessee, .. }
+            | Self::News { lessee, .. }
             | Self::Recall { lessee, .. } => *lessee,
         }
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ClusterId, NodeId, PartitionId, TaskId};
 use crate::job::{InvalidJob, JobLine, JobName, JobView, Labels};
+use crate::journal::{News, Seen};
 use crate::meta::{
     FactsRefusal, FileVerdict, InvalidRule, Meta, PartingRefusal, Rule, RuleChange, Rules, Subject,
 };
@@ -164,6 +165,14 @@ pub enum Ask {
         /// The task.
         task: TaskId,
     },
+    /// Tell what a task says of itself, as soon as there is more than is known; answered with
+    /// [`Answer::News`], and with its [`View`] if it has ended and there is no more. Since version 3.
+    Watch {
+        /// The task.
+        task: TaskId,
+        /// What is known.
+        seen: Option<Seen>,
+    },
 }
 
 /// What callers are answered.
@@ -225,6 +234,8 @@ pub enum Answer {
         /// As of [`Answer::Tasks`].
         partitions_missing: u16,
     },
+    /// A task says more of itself. Since version 3.
+    News(Box<News>),
 }
 
 /// How it stands with a queue.
@@ -544,7 +555,7 @@ impl Ask {
             Self::Queues => false,
             Self::ListJobs { .. } | Self::ShowJob { .. } => false,
             Self::List { .. } | Self::Show { .. } | Self::Status => false,
-            Self::Wait { .. } | Self::Welcome => false,
+            Self::Wait { .. } | Self::Watch { .. } | Self::Welcome => false,
         }
     }
 
@@ -555,7 +566,9 @@ impl Ask {
             Self::Cancel { task } | Self::Show { task } | Self::Wait { task } => {
                 Some(task.partition())
             }
-            Self::Retry { task, .. } | Self::Delete { task } => Some(task.partition()),
+            Self::Retry { task, .. } | Self::Delete { task } | Self::Watch { task, .. } => {
+                Some(task.partition())
+            }
             Self::Submit { batch, .. } => batch.rows.first().map(|row| row.id.partition()),
             Self::ChangeJob { job, .. } | Self::RunJob { job, .. } | Self::ShowJob { job } => {
                 Some(job.partition(partitions))
@@ -595,7 +608,7 @@ impl Ask {
             Self::Cancel { .. } | Self::Submit { .. } | Self::Wait { .. } | Self::Show { .. } => {
                 false
             }
-            Self::Retry { .. } | Self::Delete { .. } => false,
+            Self::Retry { .. } | Self::Delete { .. } | Self::Watch { .. } => false,
             Self::ChangeJob { .. } | Self::RunJob { .. } | Self::ShowJob { .. } => false,
             Self::List { .. } | Self::ListJobs { .. } | Self::Queues => false,
             Self::Status | Self::Welcome | Self::Reload => false,

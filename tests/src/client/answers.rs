@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use umbel_protocol::id::TaskId;
+use umbel_protocol::journal::{News, Seen};
 use umbel_protocol::partition::Refusal;
 use umbel_protocol::task::{Batch, View};
 use umbel_protocol::wire::{Answer, RequestError};
@@ -11,11 +12,11 @@ use umbel_protocol::wire::{Answer, RequestError};
 use super::{Kind, Sort, Submission};
 use crate::invariants::linearizable_tasks::{self, Told};
 use crate::invariants::{
-    finished_stays, nothing_unsynced_is_promised, submitted_once, unique_keys,
+    finished_stays, nothing_unsynced_is_promised, submitted_once, unique_keys, watched_in_order,
 };
 use crate::plan::SECOND;
 use crate::work::Script;
-use crate::world::World;
+use crate::world::{What, World};
 
 impl World {
     /// A client is answered, perhaps late: what it asked at its `attempt`.
@@ -51,6 +52,14 @@ impl World {
             (Kind::Show(task) | Kind::Wait(task) | Kind::Cancel(task), Answer::Failed(error)) => {
                 self.failed(op, task, &error);
             }
+            (Kind::Watch(task, seen), Answer::News(news)) => {
+                // What comes late, to an attempt that was given up, was asked by one who knew less.
+                if self.op(op).attempt == attempt && !self.op(op).done {
+                    self.hears_news(op, task, seen, &news);
+                }
+            }
+            (kind @ Kind::Watch(..), Answer::View(view)) => self.viewed(op, attempt, &kind, *view),
+            (Kind::Watch(task, _), Answer::Failed(error)) => self.failed(op, task, &error),
             (Kind::List, _) => self.op(op).done = true,
             (Kind::Job(ask), answer) => {
                 let asked_at = self.clients.calls[&(op, attempt)];
@@ -98,7 +107,7 @@ impl World {
                 histories.settles(op, attempt);
                 histories.shown(view, call, now, true);
             }
-            (Kind::Show(_) | Kind::Wait(_), Answer::View(view)) => {
+            (Kind::Show(_) | Kind::Wait(_) | Kind::Watch(..), Answer::View(view)) => {
                 histories.shown(view, call, now, false);
             }
             (Kind::Cancel(task), Answer::Failed(RequestError::NotFound { .. })) => {
@@ -106,7 +115,7 @@ impl World {
                 histories.told(*task, call, now, Told::StopNothing);
             }
             (
-                Kind::Show(task) | Kind::Wait(task),
+                Kind::Show(task) | Kind::Wait(task) | Kind::Watch(task, _),
                 Answer::Failed(RequestError::NotFound { .. }),
             ) => {
                 histories.told(*task, call, now, Told::Nothing);
@@ -138,7 +147,7 @@ impl World {
             let left = finished_stays::left(view.result.as_ref(), view.error.as_ref());
             let told = finished_stays::told(&mut self.ledger, id, state, left);
             self.must("finished_stays", told);
-        } else if matches!(kind, Kind::Wait(_)) {
+        } else if matches!(kind, Kind::Wait(_) | Kind::Watch(..)) {
             self.must("finished_stays", Err(format!("a wait for {id} ends with {state:?}")));
         } else if matches!(kind, Kind::Cancel(_))
             && let Some(log) = self.ledger.log_mut(id)
@@ -146,6 +155,19 @@ impl World {
             log.stopped = true;
         }
         self.op(op).done = true;
+    }
+
+    /// A watcher is told more, and asks on.
+    fn hears_news(&mut self, op: u64, task: TaskId, seen: Option<Seen>, news: &News) {
+        self.progress_at = self.now;
+        match watched_in_order::on_news(seen, news) {
+            Ok(known) => self.op(op).kind = Kind::Watch(task, Some(known)),
+            Err(why) => self.must("watched_in_order", Err(format!("{task}: {why}"))),
+        }
+        let told = news.words.lines.len();
+        self.saw_if("watcher that hears several lines at a time", told > 1);
+        self.saw_if("watcher of a later run", news.attempt > 1 && told > 0);
+        self.push(self.now, What::Try(op));
     }
 
     fn failed(&mut self, op: u64, task: TaskId, error: &RequestError) {
@@ -228,6 +250,12 @@ impl World {
                 0 => self.begin(at, Kind::Cancel(task)),
                 1 => self.begin(at, Kind::Show(task)),
                 2 => self.begin(at, Kind::Wait(task)),
+                // Two of them, who do not know the same.
+                5 => {
+                    self.begin(at, Kind::Watch(task, None));
+                    let later = at + self.between(0, SECOND);
+                    self.begin(later, Kind::Watch(task, None));
+                }
                 3 if self.flip(0.2) => self.begin(at, Kind::List),
                 4 if self.flip(0.5) => {
                     // Somebody looks twice.
@@ -309,6 +337,7 @@ fn brief(answer: &Answer) -> String {
         | Answer::File(_)
         | Answer::Job(_)
         | Answer::Jobs { .. }
+        | Answer::News(_)
         | Answer::Reloaded(_)
         | Answer::Status(_)
         | Answer::Tasks { .. }

@@ -5,13 +5,16 @@ use umbel_protocol::id::{TaskId, Token};
 use umbel_protocol::scheduler;
 use umbel_protocol::task::{Failure, FailureKind, Outcome};
 use umbel_protocol::time::Span;
-use umbel_protocol::wire::PeerMessage;
+use umbel_protocol::wire::{ExecutorSays, PeerMessage};
 
-use super::{EXECUTOR, Local};
+use super::{EXECUTOR, Local, true_wall};
 use crate::invariants::{self, starts_in_place};
 use crate::plan::{MS, SECOND};
 use crate::work::Script;
 use crate::world::World;
+
+/// So many lines each run says before its last.
+const LINES: u64 = 4;
 
 /// Why a run comes to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,23 @@ impl World {
                     self.local(host, Local::Scheduler(scheduler::Event::Retired));
                 }
                 executor::Effect::Start(start) => self.run_starts(host, &start),
+                executor::Effect::Heed { task, token, place } => {
+                    let journal = self.process(host).journals.entry((task, token)).or_default();
+                    journal.1 = Some(place);
+                    self.tell_if_heeded(host, task, token);
+                }
+                executor::Effect::Tell { to, task, token, after, is_last } => {
+                    let journals = &self.process(host).journals;
+                    let (journal, _) = journals.get(&(task, token)).cloned().unwrap_or_default();
+                    let words = after.map_or_else(|| journal.tail(), |after| journal.after(after));
+                    let lessee = self.process(host).executor.me();
+                    let news = ExecutorSays::News { lessee, task, token, words, is_last };
+                    if to == me {
+                        self.local(host, Local::Scheduler(scheduler::Event::Executor(news)));
+                    } else {
+                        self.send(host, to, false, vec![PeerMessage::FromExecutor(news)]);
+                    }
+                }
                 executor::Effect::Kill { task, token } => {
                     self.saw("exclusive run ended by its executor");
                     let ended = Local::Ended(task, token, Script::plain(0), Ending::Stopped);
@@ -88,8 +108,36 @@ impl World {
         let left = start.time_left.map_or(u64::MAX, Span::as_micros);
         let ending = if left < script.takes { Ending::OutOfTime } else { Ending::AsScripted };
         let at = self.now + script.takes.min(left);
+        for part in 0..LINES {
+            let says = Local::Says(start.task, start.token);
+            self.push_inside(host, self.now + (at - self.now) / LINES * part, says);
+        }
         let ended = Local::Ended(start.task, start.token, script, ending);
         self.push_inside(host, at, ended);
+    }
+
+    /// A run says a line, and how far it is.
+    pub(super) fn run_says(&mut self, host: usize, task: TaskId, token: Token) {
+        if !self.process(host).runs.contains_key(&(task, token)) {
+            return;
+        }
+        let at = true_wall(self.now);
+        let (journal, _) = self.process(host).journals.entry((task, token)).or_default();
+        let said = journal.lines().count() as u64;
+        journal.say(at, false, &said.to_string());
+        journal.progress(said + 1, Some(LINES));
+        self.tell_if_heeded(host, task, token);
+    }
+
+    /// The executor is told once that a run has said more than it knew.
+    fn tell_if_heeded(&mut self, host: usize, task: TaskId, token: Token) {
+        let Some((journal, heeded)) = self.process(host).journals.get_mut(&(task, token)) else {
+            return;
+        };
+        if heeded.is_some_and(|place| journal.has_more(place)) {
+            *heeded = None;
+            self.local(host, Local::Executor(executor::Event::Spoke { task, token }));
+        }
     }
 
     pub(super) fn run_ended(
@@ -100,6 +148,8 @@ impl World {
         script: &Script,
         ending: Ending,
     ) {
+        // The last word before the end.
+        self.run_says(host, task, token);
         let Some((attempt, pool)) = self.process(host).runs.remove(&(task, token)) else {
             return;
         };
@@ -124,5 +174,6 @@ impl World {
         self.ledger.ended_run(task, token, self.now, &outcome);
         self.saw_if("run longer than any timeout", script.takes > 60 * SECOND);
         self.step_executor(host, executor::Event::Finished(vec![(task, token, told)]));
+        self.process(host).journals.remove(&(task, token));
     }
 }

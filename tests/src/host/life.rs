@@ -70,6 +70,7 @@ impl World {
             schedulers: 1,
             builds: [0; 5],
             runs: BTreeMap::new(),
+            journals: BTreeMap::new(),
             lanes: [now; 5],
             is_writing: false,
             kept: BTreeMap::new(),

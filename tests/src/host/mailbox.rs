@@ -10,7 +10,7 @@ use crate::world::{What, World};
 /// The machine that something is for.
 const fn lane_of(what: &Local) -> usize {
     match what {
-        Local::Executor(_) | Local::Ended(..) => EXECUTOR,
+        Local::Executor(_) | Local::Ended(..) | Local::Says(..) => EXECUTOR,
         Local::Membership(_) => MEMBERSHIP,
         Local::Formation(_) | Local::Greeted(_) => FORMATION,
         // What ends the process does so whatever machine of it has fallen.

@@ -302,7 +302,9 @@ impl Writer<'_> {
                 self.bytes.push(5);
                 self.node(*owner);
             }
-            OwnerSays::GoOn { .. } | OwnerSays::Return { .. } => self.bytes.push(6),
+            OwnerSays::Follow { .. } | OwnerSays::GoOn { .. } | OwnerSays::Return { .. } => {
+                self.bytes.push(6);
+            }
             OwnerSays::Stop { runs } => {
                 self.bytes.push(7);
                 self.runs(runs);
@@ -316,6 +318,7 @@ impl Writer<'_> {
             ExecutorSays::Beat { .. }
             | ExecutorSays::Grant { .. }
             | ExecutorSays::MayGoOn { .. }
+            | ExecutorSays::News { .. }
             | ExecutorSays::Recall { .. } => {
                 self.bytes.push(1);
             }

@@ -51,6 +51,7 @@ impl Act {
             ExecutorSays::Beat { .. }
             | ExecutorSays::Grant { .. }
             | ExecutorSays::MayGoOn { .. }
+            | ExecutorSays::News { .. }
             | ExecutorSays::Recall { .. } => {}
         }
         self.tend(at);

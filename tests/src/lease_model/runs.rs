@@ -103,6 +103,7 @@ impl Act {
                         ExecutorSays::Beat { .. }
                             | ExecutorSays::Grant { .. }
                             | ExecutorSays::MayGoOn { .. }
+                            | ExecutorSays::News { .. }
                             | ExecutorSays::Recall { .. }
                     ) {
                         continue;
@@ -125,6 +126,7 @@ impl Act {
                     }
                 }
                 Effect::Retired => unreachable!("nobody told it to retire"),
+                Effect::Heed { .. } | Effect::Tell { .. } => unreachable!("nobody watches"),
                 Effect::Kill { .. } => unreachable!("no run must be alone here"),
                 Effect::Start(start) => self.run_starts(at, &start),
                 Effect::Stop { task, token } => {

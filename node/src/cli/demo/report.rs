@@ -282,6 +282,7 @@ mod tests {
             left_out: false,
             metadata: None,
             args: None,
+            live: None,
             finished_at: Some(Wall::from_millis(3)),
         }
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use umbel_protocol::id::TaskId;
+use umbel_protocol::job::Labels;
 use umbel_protocol::task::Rate;
 
 use super::said::{Said, Traced};
@@ -40,6 +41,9 @@ struct Line<'a> {
     backoff_list: Option<Vec<String>>,
     crashes: Option<u16>,
     fairness_key: Option<String>,
+    fairness_weight: Option<u16>,
+    #[serde(default)]
+    select: BTreeMap<String, String>,
     unique: Option<String>,
     unique_until: Option<String>,
     if_exists: Option<String>,
@@ -114,6 +118,11 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         let added = metadata.labels.insert(key, value);
         added.map_err(|error| bad("labels", error.to_string()))?;
     }
+    let mut select = Labels::NONE;
+    for (key, value) in &line.select {
+        let added = select.insert(key, value);
+        added.map_err(|error| bad("select", error.to_string()))?;
+    }
     let traced = Traced { traceparent: line.traceparent, tracestate: line.tracestate };
     metadata.trace = traced.trace().map_err(|why| bad(key_of(&why, &TRACE_KEYS), why))?;
     let own = Settings {
@@ -131,6 +140,8 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         backoff_list: line.backoff_list.map(list).transpose()?,
         crashes: line.crashes,
         fairness_key: line.fairness_key,
+        fairness_weight: line.fairness_weight,
+        select: (!select.is_empty()).then_some(select),
         unique: line.unique,
         unique_until: scope.transpose()?,
         if_exists: policy.transpose()?,

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
+use umbel_protocol::id::NodeId;
+use umbel_protocol::job::{Labels, Target};
 use umbel_protocol::task::{Metadata, Particulars, Rate, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Wall;
 
-use super::said::{Said, Traced};
+use super::said::{Said, Traced, labels};
 use crate::cli::time::{parse, parse_some, parse_stamp, span_of};
+use crate::client::Client;
 
 /// How a task is to be treated, as far as the submission says so.
 #[derive(Args, Clone, Debug, Default)]
@@ -71,6 +75,19 @@ pub(super) struct Settings {
     /// On whose behalf it is: tasks of different keys are served in turn
     #[arg(long = "fairness-key", value_name = "KEY")]
     pub(super) fairness_key: Option<String>,
+    /// How many tasks of its fairness key are served for each of one that weighs 1
+    #[arg(long = "fairness-weight", value_name = "N", requires = "fairness_key",
+        value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(super) fairness_weight: Option<u16>,
+    /// Run it only on nodes that have all of these labels
+    #[arg(long, value_name = "KEY=VALUE,...", value_parser = labels)]
+    pub(super) select: Option<Labels>,
+    /// Run it only on the node of this name; while that is away it waits
+    #[arg(long = "on-node", value_name = "NAME", conflicts_with = "select")]
+    pub(super) on_node: Option<String>,
+    /// Which that is.
+    #[arg(skip)]
+    pub(super) node: Option<NodeId>,
     /// Tasks with this key are limited together, whatever their names
     #[arg(long = "limit-key", value_name = "KEY")]
     pub(super) limit_key: Option<String>,
@@ -112,6 +129,22 @@ impl Settings {
         Ok(self)
     }
 
+    /// The same, with the node that they name, if they name one.
+    ///
+    /// # Errors
+    /// There is none of that name, or nobody answers.
+    pub(super) async fn placed(mut self, client: &Client) -> anyhow::Result<Self> {
+        if let Some(name) = &self.on_node {
+            let members = client.members().await.context("cannot find the node")?;
+            let found = members.iter().find(|member| member.name == *name);
+            let found = found.with_context(|| {
+                format!("no node is called {name:?}; see `umbel cluster status`")
+            })?;
+            self.node = Some(found.node);
+        }
+        Ok(self)
+    }
+
     /// The same, where `others` say what these do not. What is said here in one way is not said there in
     /// another.
     pub(super) fn or(self, others: &Self) -> Self {
@@ -130,6 +163,12 @@ impl Settings {
         }
         if self.attempts.is_some() || self.backoff_list.is_some() {
             others.at_most_once = false;
+        }
+        if self.select.is_some() {
+            others.node = None;
+        }
+        if self.node.is_some() {
+            others.select = None;
         }
         if self.exclusive {
             others.concurrency = None;
@@ -152,6 +191,10 @@ impl Settings {
             backoff_list: self.backoff_list.or(others.backoff_list),
             crashes: self.crashes.or(others.crashes),
             fairness_key: self.fairness_key.or(others.fairness_key),
+            fairness_weight: self.fairness_weight.or(others.fairness_weight),
+            select: self.select.or(others.select),
+            on_node: self.on_node.or(others.on_node),
+            node: self.node.or(others.node),
             unique: self.unique.or(others.unique),
             unique_until: self.unique_until.or(others.unique_until),
             if_exists: self.if_exists.or(others.if_exists),
@@ -206,7 +249,13 @@ impl Settings {
             unique_key: key(&self.unique),
             fairness_key: key(&self.fairness_key),
             limit_key: key(&self.limit_key),
-            metadata: None,
+            target: match (&self.node, &self.select) {
+                (Some(node), _) => Target::Node(*node),
+                (None, Some(labels)) => Target::Labels(labels.clone()),
+                (None, None) => Target::Anywhere,
+            },
+            fairness_weight: self.fairness_weight,
+            ..Particulars::NONE
         }
         .with_metadata(self.metadata.clone())
         .boxed()

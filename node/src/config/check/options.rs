@@ -101,7 +101,7 @@ impl Treatment {
 }
 
 /// How many tasks of a limit key may start in how long.
-fn rate(text: &Text, problems: &mut Problems<'_>) -> Option<Rate> {
+pub(super) fn rate(text: &Text, problems: &mut Problems<'_>) -> Option<Rate> {
     match text.get_ref().parse() {
         Ok(rate) => Some(rate),
         Err(InvalidRate { text: read }) => {

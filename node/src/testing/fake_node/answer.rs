@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use umbel_protocol::id::{ClusterId, TaskId};
+use umbel_protocol::journal::{News, Seen};
 use umbel_protocol::partition::Refusal;
 use umbel_protocol::task::{Batch, Failure, FailureKind, Outcome, Template, View};
 use umbel_protocol::wire::{Answer, Ask, Ending, RequestError, Welcome};
@@ -32,6 +33,7 @@ impl FakeNode {
         let answer = match ask {
             Ask::Submit { batch, wait } => return self.submit(&batch, wait, &answers).await,
             Ask::Wait { task } => self.wait(task).await,
+            Ask::Watch { task, seen } => self.watch(task, seen).await,
             Ask::Show { task } => self.shown(task),
             Ask::Cancel { task } => {
                 let mut state = self.state();
@@ -178,6 +180,19 @@ impl FakeNode {
                 return self.shown(task);
             }
         }
+    }
+
+    /// Waits until a task has ended, and tells what its last run has said before that is shown.
+    async fn watch(&self, task: TaskId, seen: Option<Seen>) -> Answer {
+        let ended = self.wait(task).await;
+        let state = self.state();
+        let Some((token, attempt, voice)) = state.said.get(&task) else { return ended };
+        let known = seen.filter(|seen| seen.token == *token).map(|seen| seen.place);
+        let words = voice.words(Some(known.map_or(0, |place| place.lines)));
+        if known.is_some_and(|known| !words.is_news_to(known)) {
+            return ended;
+        }
+        Answer::News(Box::new(News { token: *token, attempt: *attempt, node: NODE, words }))
     }
 
     fn shown(&self, task: TaskId) -> Answer {

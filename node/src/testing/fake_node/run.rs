@@ -11,7 +11,7 @@ use umbel_protocol::task::{Failure, FailureKind, Outcome, Phase, State};
 use umbel_protocol::time::Wall;
 
 use super::FakeNode;
-use crate::work::{Definition, Registry, RunRequest, Runner, duration};
+use crate::work::{Definition, Registry, RunRequest, Runner, Voice, duration};
 
 /// Runs of one task, after which it will hardly ever end: each asks for a pause in which nothing happens.
 const RUNS_MAX: usize = 2_000;
@@ -59,13 +59,14 @@ impl FakeNode {
                 Step::Nothing => return,
                 Step::Wait => drop(ended.changed().await),
                 Step::Run { definition, request, cancel } => {
-                    let token = request.token;
+                    let (token, attempt) = (request.token, request.attempt);
                     let outcome = if runs < RUNS_MAX {
                         kitchen.runner.run(&definition, request, cancel).await
                     } else {
                         Outcome::Failed(endless())
                     };
-                    self.end(task, token, outcome);
+                    let voice = kitchen.runner.journals().end(task, token);
+                    self.end(task, token, outcome, voice.map(|voice| (token, attempt, voice)));
                     runs += 1;
                 }
             }
@@ -119,8 +120,17 @@ impl FakeNode {
         Step::Run { definition, request, cancel }
     }
 
-    fn end(&self, task: TaskId, token: Token, outcome: Outcome) {
+    fn end(
+        &self,
+        task: TaskId,
+        token: Token,
+        outcome: Outcome,
+        said: Option<(Token, u16, Arc<Voice>)>,
+    ) {
         let mut state = self.state();
+        if let Some(said) = said {
+            state.said.insert(task, said);
+        }
         state.running.remove(&task);
         state.book.report(task, token, outcome);
         debug_assert_ne!(state.book.record(task).map(|r| r.state()), Some(State::Leased));

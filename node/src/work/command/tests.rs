@@ -2,6 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::Token;
+use umbel_protocol::journal::Progress;
+use umbel_protocol::limits::JOURNAL_BYTES_MAX;
 
 use super::super::arguments::Argument;
 use super::*;
@@ -188,6 +190,30 @@ async fn binary_output_does_not_fail_the_run() {
     let outcome = bench.run(bench.shell("head -c 1000000 /dev/zero; printf '\\377'"), "null").await;
     let (stdout, _) = output(outcome);
     assert!(stdout.ends_with('\u{FFFD}') && stdout.contains("bytes cut"));
+}
+
+#[tokio::test]
+async fn a_program_that_closes_its_outputs_goes_on_to_its_end() {
+    let bench = Bench::new();
+    let text = "echo said; exec >&- 2>&-; sleep 0.1; echo $$ > end; exit 3";
+    let outcome = bench.run(bench.shell(text), "null").await;
+    assert!(bench.written("end").is_some(), "it was waited for");
+    assert_eq!(failure(outcome), (FailureKind::Error, "exited with code 3: said".to_owned()));
+}
+
+#[tokio::test]
+async fn what_a_program_says_is_kept_to_its_limits() {
+    let bench = Bench::new();
+    let text =
+        "head -c 3000000 /dev/zero | tr '\\0' x; echo; seq 1 100000; printf '::umbel progress 1/0'";
+    output(bench.run(bench.shell(text), "null").await);
+    let id = "018bcfe5-687b-7003-8000-000000000001".parse().unwrap();
+    let words =
+        bench.runner.journals().words(id, Token { term: 1, index: 2, position: 3 }, Some(0));
+    assert_eq!(words.place().lines, 100_001, "one is long, and one is none");
+    assert!(words.weight() <= JOURNAL_BYTES_MAX + 64);
+    assert_eq!(&*words.lines.last().unwrap().text, "100000");
+    assert_eq!(words.progress, Some(Progress { message: None, ..Progress::new(1, 0) }));
 }
 
 #[tokio::test]

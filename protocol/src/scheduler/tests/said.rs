@@ -225,6 +225,7 @@ pub(super) fn view(n: u64) -> View {
         metadata: None,
         args: None,
         retry_of: None,
+        live: None,
         finished_at: None,
     }
 }

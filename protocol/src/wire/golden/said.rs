@@ -4,12 +4,13 @@ use bytes::Bytes;
 
 use super::samples::{
     AT, CLUSTER, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join, labels,
-    member_status, meta, metadata, raft_message, rule, task, template, view,
+    member_status, meta, metadata, place, raft_message, rule, task, template, view, words,
 };
 use super::{check, check_struct, golden, jobs};
 use crate::group::Body;
 use crate::id::NodeId;
 use crate::job::{Declared, InvalidJob, JobLine, JobState, JobView, Source};
+use crate::journal::{Follow, Live, News, Seen};
 use crate::meta::{FileVerdict, InvalidRule, JoinRefusal, PartingRefusal, RuleChange, Subject};
 use crate::partition::{JobChange, JobRefusal, Refusal, SteerRefusal};
 use crate::task::{InvalidBatch, Outcome, State, Template};
@@ -26,16 +27,18 @@ golden! {
         AskPermits, Permits,
     }
     Said { FromExecutor, ToExecutor }
-    OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop, GoOn }
-    ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall, MayGoOn }
+    OwnerSays { Ask, Closed, Demand, Dispatch, Moved, Return, Stop, GoOn, Follow }
+    ExecutorSays { Beat, Grant, Holds, Introduce, NeverHad, Outcomes, Recall, MayGoOn, News }
     Ask {
         Cancel, List, Show, Status, Submit, Wait, Welcome, Drain, Forget, ChangeJob, RunJob, ShowJob,
         ListJobs, OfferFile, Reload, ChangeRule, FileRules, Queues, Retry, Delete,
+        Watch,
     }
     Answer {
         Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting, Done, Job, Jobs, File, Reloaded,
-        Queues,
+        Queues, News,
     }
+    Live { Silent, Says }
     RequestError {
         Invalid, Forming, NoQuorum, NotFound, NotOwner, Overloaded, TimedOut, Unknown, UnknownTask,
         UnknownQueue, TooLong, Parting, NotLeader, NoFacts,
@@ -176,6 +179,10 @@ fn from_owners_to_executors() {
         OwnerSays::Return { lessee: LESSEE, slots: vec![1, 0] },
         OwnerSays::Stop { runs: runs.clone() },
         OwnerSays::GoOn { lessee: LESSEE, number: 7, runs },
+        OwnerSays::Follow {
+            lessee: LESSEE,
+            runs: vec![Follow { task: task(1), token: TOKEN, place: Some(place()) }],
+        },
     ]);
 }
 
@@ -201,6 +208,13 @@ fn from_executors_to_owners() {
         outcomes(),
         ExecutorSays::Recall { lessee: LESSEE, wanted: vec![0, 9] },
         ExecutorSays::MayGoOn { lessee: LESSEE, number: 7, runs },
+        ExecutorSays::News {
+            lessee: LESSEE,
+            task: task(1),
+            token: TOKEN,
+            words: words(),
+            is_last: true,
+        },
     ]);
 }
 
@@ -237,6 +251,7 @@ fn asked_by_callers() {
         Ask::Queues,
         Ask::Retry { task: task(1), id: task(2) },
         Ask::Delete { task: task(1) },
+        Ask::Watch { task: task(1), seen: Some(Seen { token: TOKEN, place: place() }) },
     ]);
     check_struct("ClientFrame", &client_frame());
 }
@@ -286,7 +301,9 @@ fn answered_to_callers() {
             rules: Box::new(meta().rules),
             partitions_missing: 2,
         },
+        Answer::News(Box::new(News { token: TOKEN, attempt: 2, node: NODE, words: words() })),
     ]);
+    check(&[Live::Silent, Live::Says(words())]);
     let answer = Answer::Submitted { refused: Vec::new(), known: 0 };
     check_struct("ServerFrame", &ServerFrame { id: 300, answer });
 }

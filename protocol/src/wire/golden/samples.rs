@@ -10,6 +10,7 @@ use crate::id::{
     ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, ReplicaId, TaskId, Token,
 };
 use crate::job::{Labels, Target};
+use crate::journal::{Live, LogLine, Place, Progress, Words};
 use crate::membership::{Condition, Liveness};
 use crate::meta::{JobsFile, Join, Member, Meta, Rule, Subject};
 use crate::task::{
@@ -178,7 +179,18 @@ pub(super) fn view() -> View {
         metadata: Some(metadata()),
         args: Some(Bytes::from_static(b"[1,2]")),
         retry_of: Some(task(7)),
+        live: Some(Live::Says(words())),
     }
+}
+
+pub(super) fn words() -> Words {
+    let progress = Progress { message: Some("pictures".into()), ..Progress::new(3, 10) };
+    let lines = vec![LogLine { at: AT, is_error: true, text: "one was broken".into() }];
+    Words { changes: 4, progress: Some(progress), after: 5, first: 6, lines }
+}
+
+pub(super) const fn place() -> Place {
+    Place { changes: 4, lines: 300 }
 }
 
 pub(super) fn snapshot() -> Snapshot {

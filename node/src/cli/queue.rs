@@ -1,0 +1,108 @@
+//! `umbel queue`: how it stands with queues, and what is said of them.
+
+mod list;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use umbel_protocol::meta::{Rule, Subject};
+use umbel_protocol::task::State;
+
+use self::list::ListArgs;
+use super::connect::ConnectArgs;
+use super::rule::SharedArgs;
+use super::submit::count_tasks;
+use super::{Done, out};
+use crate::client::{Filter, Steered, Steering};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QueueCommand {
+    /// List queues: how many tasks wait and run, how long the oldest has waited, how many begin and end
+    List(ListArgs),
+    /// Have the tasks of a queue wait until it is resumed; what runs goes on
+    Pause(NameArgs),
+    /// Have the tasks of a queue start again
+    Resume(NameArgs),
+    /// Cancel all tasks of a queue that wait
+    Purge(NameArgs),
+    /// Say how much of a queue runs, in what share, and where, in the whole cluster
+    ///
+    /// What is said here counts before what cluster.toml says, until it is cleared. What is not said stays as it
+    /// is.
+    Set(SetArgs),
+    /// Take back all that was said of a queue: what cluster.toml says counts again
+    Clear(NameArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NameArgs {
+    /// The queue
+    name: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SetArgs {
+    /// The queue
+    name: String,
+    /// How large a share of the slots it gets while others wait, too; one of which nothing is said has 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    weight: Option<u16>,
+    #[command(flatten)]
+    shared: SharedArgs,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+pub(super) async fn run(command: QueueCommand) -> anyhow::Result<Done> {
+    match command {
+        QueueCommand::List(args) => list::run(args).await,
+        QueueCommand::Pause(NameArgs { name, connect }) => {
+            connect.client().await?.pause_queue(&name).await.context("cannot pause the queue")?;
+            Ok(Done::Well)
+        }
+        QueueCommand::Resume(NameArgs { name, connect }) => {
+            connect.client().await?.resume_queue(&name).await.context("cannot resume the queue")?;
+            Ok(Done::Well)
+        }
+        QueueCommand::Purge(args) => purge(args).await,
+        QueueCommand::Set(SetArgs { name, weight, shared, connect }) => {
+            let rule = Rule { weight, ..shared.rule()? };
+            super::rule::set(Subject::Queue(name), rule, &connect).await
+        }
+        QueueCommand::Clear(NameArgs { name, connect }) => {
+            let client = connect.client().await?;
+            client.clear_rule(Subject::Queue(name)).await.context("cannot clear the rule")?;
+            Ok(Done::Well)
+        }
+    }
+}
+
+async fn purge(args: NameArgs) -> anyhow::Result<Done> {
+    let NameArgs { name, connect } = args;
+    let client = connect.client().await?;
+    let mut all = Steered::default();
+    for state in [State::Scheduled, State::Ready] {
+        let filter = Filter {
+            state: Some(state),
+            queue: Some(name.clone()),
+            limit: u32::MAX,
+            ..Filter::default()
+        };
+        let steered = client.steer_all(Steering::Cancel, filter).await;
+        let steered = steered.context("cannot purge the queue")?;
+        all.done += steered.done;
+        all.refused_count += steered.refused_count;
+        all.partitions_missing = all.partitions_missing.max(steered.partitions_missing);
+    }
+    out::line(format!("{} cancelled", count_tasks(all.done)))?;
+    if all.refused_count > 0 || all.partitions_missing > 0 {
+        let refused = count_tasks(all.refused_count);
+        out::note(format!(
+            "{refused} could not be cancelled, and nobody could tell of {} partitions; purge it again",
+            all.partitions_missing
+        ));
+        return Ok(Done::Badly);
+    }
+    Ok(Done::Well)
+}

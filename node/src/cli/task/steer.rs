@@ -1,0 +1,201 @@
+//! `umbel task cancel`, `retry` and `delete`: some tasks by their ids, or all that are selected.
+
+use anyhow::{Context, bail};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde::Serialize;
+use umbel_protocol::id::TaskId;
+use umbel_protocol::job::Labels;
+use umbel_protocol::task::State;
+
+use super::{all_of, print, state_of};
+use crate::cli::connect::ConnectArgs;
+use crate::cli::submit::count_tasks;
+use crate::cli::submit::said::labels;
+use crate::cli::{Done, out};
+use crate::client::{Client, Filter, Steered, Steering};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SteerArgs {
+    /// Their ids, as `umbel submit` printed them
+    #[arg(required_unless_present = "selected")]
+    ids: Vec<TaskId>,
+    #[command(flatten)]
+    selection: Selection,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// All that match all of what is said.
+#[derive(Debug, Args)]
+#[group(id = "selected", multiple = true, conflicts_with = "ids")]
+#[command(next_help_heading = "In place of ids")]
+struct Selection {
+    /// All of them that there are
+    #[arg(long)]
+    all: bool,
+    /// All in this state
+    #[arg(long, value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str)))]
+    state: Option<String>,
+    /// All of this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// All that are called so
+    #[arg(long)]
+    name: Option<String>,
+    /// All with all of these labels; can be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE,...", value_parser = labels)]
+    labels: Vec<Labels>,
+}
+
+/// What came of it.
+#[derive(Serialize)]
+struct Line {
+    done: u64,
+    refused: u64,
+    /// The first ones.
+    why: Vec<Why>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    retried_as: Vec<Retried>,
+    partitions_missing: u16,
+}
+
+#[derive(Serialize)]
+struct Why {
+    id: TaskId,
+    error: String,
+}
+
+#[derive(Serialize)]
+struct Retried {
+    id: TaskId,
+    new_id: TaskId,
+}
+
+pub(super) async fn run(steering: Steering, args: SteerArgs) -> anyhow::Result<Done> {
+    let SteerArgs { ids, selection, json, connect } = args;
+    let filter = selection.filter(steering)?;
+    let client = connect.client().await?;
+    let Some(filter) = filter else {
+        return each(&client, steering, ids, json).await;
+    };
+    let steered = client.steer_all(steering, filter).await.with_context(|| cannot(steering))?;
+    told(steering, &steered, Vec::new(), json)
+}
+
+impl Selection {
+    /// What is selected, if anything.
+    fn filter(self, steering: Steering) -> anyhow::Result<Option<Filter>> {
+        let Self { all, state, queue, name, labels } = self;
+        if !all && state.is_none() && queue.is_none() && name.is_none() && labels.is_empty() {
+            return Ok(None);
+        }
+        let state = state.as_deref().and_then(state_of);
+        if let Some(state) = state.filter(|state| !steering.states().contains(state)) {
+            let states: Vec<&str> = steering.states().iter().map(|state| state.as_str()).collect();
+            let (state, states) = (state.as_str(), states.join(", "));
+            bail!("nothing can be done so with tasks that are {state}; ask for one of: {states}");
+        }
+        let labels = all_of(&labels)?;
+        Ok(Some(Filter { state, queue, labels, name, before: None, limit: u32::MAX }))
+    }
+}
+
+/// Those with these ids.
+async fn each(
+    client: &Client,
+    steering: Steering,
+    ids: Vec<TaskId>,
+    json: bool,
+) -> anyhow::Result<Done> {
+    if let (Steering::Cancel, [id]) = (steering, ids.as_slice()) {
+        return cancel(client, *id, json).await;
+    }
+    let mut steered = Steered::default();
+    let mut retried_as = Vec::new();
+    if steering == Steering::Retry {
+        for id in ids {
+            match client.retry(id).await {
+                Ok(new_id) => {
+                    steered.done += 1;
+                    retried_as.push(Retried { id, new_id });
+                }
+                Err(why) => {
+                    steered.refused_count += 1;
+                    steered.refused.push((id, why));
+                }
+            }
+        }
+    } else {
+        client.steer_each(steering, ids, &mut steered).await;
+    }
+    told(steering, &steered, retried_as, json)
+}
+
+async fn cancel(client: &Client, id: TaskId, json: bool) -> anyhow::Result<Done> {
+    let view = client.cancel(id).await.context("cannot cancel the task")?;
+    print(client, &view, json).await?;
+    match view.state {
+        State::Cancelled | State::Scheduled | State::Ready | State::Leased => Ok(Done::Well),
+        State::Succeeded | State::Dead | State::Expired => {
+            out::note("the task had ended before it could be cancelled");
+            Ok(Done::Badly)
+        }
+    }
+}
+
+fn told(
+    steering: Steering,
+    steered: &Steered,
+    retried_as: Vec<Retried>,
+    json: bool,
+) -> anyhow::Result<Done> {
+    let Steered { done, refused, refused_count, partitions_missing } = steered;
+    let mut results = out::Results::new();
+    if json {
+        let why = refused.iter().map(|(id, why)| Why { id: *id, error: why.to_string() }).collect();
+        let (done, refused, partitions_missing) = (*done, *refused_count, *partitions_missing);
+        results.json(&Line { done, refused, why, retried_as, partitions_missing })?;
+    } else {
+        for Retried { id, new_id } in &retried_as {
+            results.line(format!("{id} is tried again as {new_id}"))?;
+        }
+        if retried_as.is_empty() {
+            results.line(format!("{} {}", count_tasks(*done), done_to(steering)))?;
+        }
+    }
+    results.flush()?;
+    for (id, why) in refused.iter().filter(|_| !json) {
+        out::note(format!("{id}: {why}"));
+    }
+    let untold = refused_count.saturating_sub(refused.len() as u64);
+    if untold > 0 {
+        out::note(format!("and {} more", count_tasks(untold)));
+    }
+    if *partitions_missing > 0 {
+        out::note(format!(
+            "these may not be all: nobody can tell of the tasks of {partitions_missing} partitions, \
+             which have no owner at the moment; see `umbel cluster status`"
+        ));
+    }
+    Ok(if *refused_count == 0 && *partitions_missing == 0 { Done::Well } else { Done::Badly })
+}
+
+const fn cannot(steering: Steering) -> &'static str {
+    match steering {
+        Steering::Cancel => "cannot cancel tasks",
+        Steering::Retry => "cannot try tasks again",
+        Steering::Delete => "cannot drop tasks",
+    }
+}
+
+const fn done_to(steering: Steering) -> &'static str {
+    match steering {
+        Steering::Cancel => "cancelled, or asked to stop",
+        Steering::Retry => "tried again",
+        Steering::Delete => "dropped",
+    }
+}

@@ -1,0 +1,66 @@
+//! What the cluster is told of queues, and of tasks by name.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use umbel_protocol::limits::{PERMITS_MAX, RULES_MAX, WEIGHT_MAX};
+use umbel_protocol::meta::{Rule, Subject};
+
+use super::options::rate;
+use super::{PRIORITY, Text, check_name, labels, optional};
+use crate::config::raw::{RawQueue, RawRule, RawShared};
+use crate::config::report::Problems;
+
+/// What is said of a queue for the whole cluster, if anything.
+pub(super) fn of_queue(raw: &RawQueue, problems: &mut Problems<'_>) -> Option<Rule> {
+    let weight = 1..=i64::from(WEIGHT_MAX);
+    let weight = optional("weight", raw.weight.as_ref(), weight, problems);
+    let rule = Rule { weight, ..shared(&raw.shared, problems) };
+    (!rule.is_empty()).then_some(rule)
+}
+
+/// What is said of tasks whose names match.
+pub(super) fn of_tasks(
+    name: &Text,
+    raw: RawRule,
+    problems: &mut Problems<'_>,
+) -> Option<(Subject, Rule)> {
+    let subject = Subject::Tasks(name.get_ref().clone());
+    if let Err(why) = subject.check() {
+        let help = "write the name of a task, or its beginning and a `*`: [rules.\"mail.*\"]";
+        problems.add(name.span(), why.to_string(), help);
+        return None;
+    }
+    if let Some(queue) = &raw.queue {
+        check_name("queue", queue, problems);
+    }
+    let priority = optional("priority", raw.priority.as_ref(), PRIORITY, problems);
+    let queue = raw.queue.map(Spanned::into_inner);
+    let rule = Rule { queue, priority, ..shared(&raw.shared, problems) };
+    if rule.is_empty() {
+        problems.add(name.span(), "this rule says nothing", "say what is to hold, or remove it");
+        return None;
+    }
+    Some((subject, rule))
+}
+
+fn shared(raw: &RawShared, problems: &mut Problems<'_>) -> Rule {
+    let range = 1..=i64::from(PERMITS_MAX);
+    let concurrency = optional("concurrency", raw.concurrency.as_ref(), range, problems);
+    let rate = raw.rate.as_ref().and_then(|text| rate(text, problems));
+    let select = labels(raw.select.clone(), problems);
+    Rule {
+        concurrency: concurrency.map(Some),
+        rate: rate.map(Some),
+        select: (!select.is_empty()).then_some(select),
+        ..Rule::default()
+    }
+}
+
+/// Refuses more than a cluster takes.
+pub(super) fn check_all(rules: &BTreeMap<Subject, Rule>, problems: &mut Problems<'_>) {
+    if rules.len() > RULES_MAX {
+        let problem = format!("there are more than {RULES_MAX} queues and tasks with rules");
+        problems.add(0..0, problem, "let those that are treated alike share one, by a name with `*`");
+    }
+}
