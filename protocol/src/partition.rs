@@ -3,7 +3,7 @@
 //! Log entries hold [`Command`]s; [`Partition::apply`] carries them out, the same way on every
 //! replica, one file per verb: [`accept`], [`lease`], [`report`], [`release`], [`lose`],
 //! [`cancel`], [`expire`], [`forget`], and those of [`jobs`]; all of them change a record by taking it
-//! in [`hand`]. What came of them is told as [`Change`]s, which only the owner listens to.
+//! in [`hand`], and [`records`] knows where it is. What came of them is told as [`Change`]s, which only the owner listens to.
 //!
 //! **It never outgrows a snapshot.** What is taken in has limits, and what becomes of it is bounded
 //! from them: finished records and stubs are dropped, in [`forget`], and runs are forgotten, in
@@ -23,6 +23,7 @@ mod lease;
 mod limited;
 mod lose;
 mod proposal;
+mod records;
 mod release;
 mod report;
 mod shelf;
@@ -42,6 +43,9 @@ pub use self::jobs::{AlertTask, Fire, JobChange, JobRefusal, Nodes, Precondition
 pub use self::limited::KeyRoom;
 use self::limited::Limited;
 pub use self::proposal::Proposal;
+pub(crate) use self::records::Found;
+pub use self::records::Look;
+use self::records::Records;
 pub use self::shelf::{Room, Shelf, Shelves};
 pub use self::snapshot::CorruptSnapshot;
 use self::stubs::Stubs;
@@ -67,7 +71,7 @@ pub struct Partition {
     dedup_floor: Wall,
     /// Place in the line of the task that was accepted last.
     order_next: u64,
-    records: BTreeMap<TaskId, Record>,
+    records: Records,
     stubs: Stubs,
     jobs: Jobs,
     uniques: Uniques,
@@ -114,7 +118,7 @@ impl Partition {
             now: Wall::EPOCH,
             dedup_floor: Wall::EPOCH,
             order_next: 0,
-            records: BTreeMap::new(),
+            records: Records::default(),
             stubs: Stubs::default(),
             jobs: Jobs::default(),
             uniques: Uniques::default(),
@@ -144,8 +148,15 @@ impl Partition {
 
     /// The record of `task`, unless it is unknown or forgotten.
     #[must_use]
-    pub fn record(&self, task: TaskId) -> Option<&Record> {
-        self.records.get(&task)
+    pub fn record(&self, task: TaskId) -> Option<Look<'_>> {
+        self.records.get(task)
+    }
+
+    /// Where `task` is in its life, unless it is unknown or forgotten. Unlike a look at its
+    /// [record](Self::record) it never has to read it.
+    #[must_use]
+    pub fn state(&self, task: TaskId) -> Option<State> {
+        self.records.state(task)
     }
 
     /// How a forgotten task ended.
@@ -160,9 +171,20 @@ impl Partition {
         self.stubs.turned_away(task)
     }
 
-    /// All records, by id.
-    pub fn records(&self) -> impl DoubleEndedIterator<Item = (TaskId, &Record)> {
-        self.records.iter().map(|(id, record)| (*id, record))
+    /// All records, by id. Those that are [put away](crate::cold) are read one by one.
+    pub fn records(&self) -> impl DoubleEndedIterator<Item = (TaskId, Look<'_>)> {
+        self.records.iter()
+    }
+
+    /// As [`records`](Self::records), without a look at those that are put away.
+    pub(crate) fn found(&self) -> impl DoubleEndedIterator<Item = (TaskId, Found<'_>)> {
+        self.records.found()
+    }
+
+    /// The records in memory, by id. All others belong to tasks that were never leased, and wait for a time
+    /// that is still to come.
+    pub fn warm_records(&self) -> impl Iterator<Item = (TaskId, &Record)> {
+        self.records.warm()
     }
 
     /// How full it is.

@@ -125,16 +125,22 @@ pub enum Defect {
     SkipStub,
     /// A group that sleeps does not wake when the node of its leader is suspected: `majority_serves`.
     SleepOn,
+    /// Nobody looks when what was put away is due: `every_task_ends`, `starts_in_place`,
+    /// `majority_serves`.
+    StayCold,
     /// An owner takes in whatever comes, however full its node is: `nothing_is_unbounded`.
     TakeAll,
     /// An owner answers without asking whether it still is one: `linearizable_tasks`,
     /// `acknowledged_is_kept`.
     UnconfirmedReads,
+    /// What is said of a task alone is lost when its record is put away: `said_as_it_was`,
+    /// `replicas_converge`.
+    WarmBare,
 }
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -182,8 +188,10 @@ impl Defect {
         Self::RetireEarly,
         Self::SkipStub,
         Self::SleepOn,
+        Self::StayCold,
         Self::TakeAll,
         Self::UnconfirmedReads,
+        Self::WarmBare,
     ];
 }
 

@@ -181,9 +181,10 @@ pub fn check(world: &mut World) -> Result<(), String> {
                 let fresh = finished_stays::check_copy(ledger, &copy, partition);
                 for (task, record) in partition.records() {
                     ledger.counts(task, record.crashes());
-                    named.by("at_most_once", at_most_once::check(task, record))?;
+                    named.by("at_most_once", at_most_once::check(task, &record))?;
                 }
-                sights.extend(partition.records().flat_map(|(_, record)| World::sights_of(record)));
+                sights
+                    .extend(partition.records().flat_map(|(_, record)| World::sights_of(&record)));
                 for task in named.by("finished_stays", fresh)? {
                     ended.push((host, task));
                 }
@@ -201,8 +202,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
         let process = world.hosts[host].process.as_ref();
         let copy = process.and_then(|process| process.scheduler.copy(group));
         if let Some(record) = copy.and_then(|copy| copy.partition()?.record(task)) {
-            named.by("every_task_ends", every_task_ends::judge(world, task, record))?;
-            named.by("orderly_end", orderly_end::check(world, task, record))?;
+            named.by("every_task_ends", every_task_ends::judge(world, task, &record))?;
+            named.by("orderly_end", orderly_end::check(world, task, &record))?;
         }
     }
     named.by("relayed_in_time", relayed_in_time::check(world))?;

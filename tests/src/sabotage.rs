@@ -174,8 +174,10 @@ impl Sabotage {
                 Defect::RetireEarly => &["orderly_end", "exactly_one_run", "second_run_after_loss"],
                 Defect::SkipStub => &["finished_stays"],
                 Defect::SleepOn => &["majority_serves"],
+                Defect::StayCold => &["every_task_ends", "starts_in_place", "majority_serves"],
                 Defect::TakeAll => &["nothing_is_unbounded"],
                 Defect::UnconfirmedReads => &["linearizable_tasks", "acknowledged_is_kept"],
+                Defect::WarmBare => &["said_as_it_was", "replicas_converge"],
             },
         }
     }
@@ -295,7 +297,9 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         | Defect::LocalTime
         | Defect::LoseSaid
         | Defect::NoPause
-        | Defect::SkipStub => Plan::of(number),
+        | Defect::SkipStub
+        | Defect::StayCold
+        | Defect::WarmBare => Plan::of(number),
         Defect::NoCheckpoint => {
             let plan = Plan::of(number);
             let limits = Limits { log_bytes_min: 4 * 1024, log_per_state: 0, ..plan.limits };

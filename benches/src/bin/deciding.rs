@@ -59,6 +59,7 @@ impl Lone {
             versions: Versions::OWN,
             scheduler: 1,
             zones: Zones::bundled(),
+            cold: None,
         };
         let declaration = Declaration {
             name: NAME.to_owned(),

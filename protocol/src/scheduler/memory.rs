@@ -18,7 +18,7 @@
 use super::Scheduler;
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::limits::Limits;
-use crate::partition::{Room, Shelves};
+use crate::partition::{Partition, Room, Shelves};
 use crate::sabotage::{self, Defect};
 use crate::task::{Batch, RECORD_WEIGHT, STUB_WEIGHT};
 use crate::wire::RequestError;
@@ -40,7 +40,7 @@ impl Scheduler {
     /// A group's state may have become larger or smaller.
     pub(super) fn weigh(&mut self, id: GroupId) {
         if let Some(replica) = self.replicas.get_mut(&id) {
-            let now = replica.partition().map_or(0, |partition| partition.fill().weight());
+            let now = replica.partition().map_or(0, Partition::memory);
             let before = std::mem::replace(&mut replica.weighed, now);
             self.memory = self.memory - before + now;
         }
@@ -60,7 +60,7 @@ impl Scheduler {
         // A retry takes nothing, and must find out what became of the first try.
         let is_known = |task: TaskId| {
             self.owned(partition).is_some_and(|partition| {
-                partition.record(task).is_some()
+                partition.state(task).is_some()
                     || partition.stub(task).is_some()
                     || partition.turned_away(task).is_some()
             })

@@ -10,6 +10,7 @@ use crate::id::{GroupId, PartitionId, TaskId};
 use crate::job::JobName;
 use crate::partition::Partition;
 use crate::sabotage::{self, Defect};
+use crate::task::State;
 use crate::time::{Span, Wall};
 use crate::wire::{Answer, RequestError};
 
@@ -97,8 +98,8 @@ impl Scheduler {
 
     /// Whether a task of a partition that this node owns has ended.
     pub(super) fn has_ended(&self, task: TaskId) -> bool {
-        let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
-        record.is_some_and(|record| record.state().is_final())
+        let state = self.owned(task.partition()).and_then(|partition| partition.state(task));
+        state.is_some_and(State::is_final)
     }
 
     /// Asks for the confirmation of reads that came since the last round.

@@ -59,9 +59,9 @@ impl Audit {
             match partition.record(*id) {
                 Some(record) => {
                     if life.end.is_none() && record.state().is_final() {
-                        life.check_end(*id, record, &entry.proposal.commands);
+                        life.check_end(*id, &record, &entry.proposal.commands);
                     }
-                    life.check(*id, record);
+                    life.check(*id, &record);
                 }
                 None => life.check_forgotten(*id, partition),
             }

@@ -125,8 +125,8 @@ impl Sights {
                     past.tasks.insert(*task);
                     let record = partition.record(*task);
                     let crashes_max =
-                        record.map_or(0, |record| record.template.options.crashes_max());
-                    match record.and_then(|record| record.history.as_ref()) {
+                        record.as_ref().map_or(0, |record| record.template.options.crashes_max());
+                    match record.as_ref().and_then(|record| record.history.as_ref()) {
                         None => self.see("a delay"),
                         Some(history) if history.crashes >= crashes_max => {
                             past.held.insert(*task);
@@ -217,7 +217,8 @@ impl Sights {
     }
 
     fn look_at_run(&mut self, partition: &Partition, task: TaskId, token: Token) {
-        let history = partition.record(task).and_then(|record| record.history.as_ref());
+        let record = partition.record(task);
+        let history = record.as_ref().and_then(|record| record.history.as_ref());
         let runs = history.map_or(&[][..], |history| &history.runs);
         if let Some(run) = runs.iter().find(|run| run.token == token) {
             if run.error.is_some() {

@@ -10,7 +10,7 @@ use crate::job::{Labels, Zones};
 use crate::limits::Limits;
 use crate::membership::Liveness;
 use crate::meta::{Join, Meta};
-use crate::partition::{Command, Partition, Proposal};
+use crate::partition::{Command, Look, Partition, Proposal};
 use crate::scheduler::{Caller, Effect, Event, Now, Scheduler, Settings};
 use crate::task::{Batch, Options, Record, Row, Template};
 use crate::time::{Span, Tick, Wall};
@@ -82,6 +82,7 @@ impl LoneOwner {
             versions: Versions::OWN,
             scheduler: 1,
             zones: Zones::bundled(),
+            cold: None,
         };
         let now = Now { tick: Tick::START, wall: START };
         let mut owner = Self {
@@ -114,7 +115,7 @@ impl LoneOwner {
     }
 
     pub(super) fn record(&self, task: TaskId) -> Option<&Record> {
-        self.partition().record(task)
+        self.partition().record(task).map(Look::in_memory)
     }
 
     /// One event, and what follows from it once all of it is durable.
