@@ -10,6 +10,8 @@
 //! about as much, as placement spreads all partitions evenly; where one has less memory than the others,
 //! all should be set to what it has.
 //!
+//! What is [put away](crate::cold) counts as what it takes in memory: where to find it.
+//!
 //! When a node becomes tight, results and stubs give way before submissions do: each partition then
 //! keeps no more of them than its part. It may be tight for copies whose owners are elsewhere, so gossip
 //! tells them; else it would refuse for an hour what comes, for ends that others remember. They do not

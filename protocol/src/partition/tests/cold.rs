@@ -54,7 +54,10 @@ fn compared(log: &[Entry], room: u64, turns: &[u8]) -> (u64, u64) {
                 let due = other.now() + ms(10_000);
                 let warmed = other.warm(due, 3);
                 assert_eq!(other.cold() + warmed.len(), cold_before);
-                assert!(warmed.len() == 3 || other.next_cold().is_none_or(|at| at > due - ms(999)));
+                let is_due = |(task, record): (TaskId, Look<'_>)| {
+                    other.is_cold(task) && (record.waits_since() <= due || record.is_overdue(due))
+                };
+                assert!(warmed.len() == 3 || !other.records().any(is_due));
                 assert!(warmed.iter().all(|task| !other.is_cold(*task)));
             }
             Some(1) => {
@@ -132,7 +135,8 @@ fn it_is_warmed_in_time_and_not_before() {
     let tasks: Vec<TaskId> =
         (0..10).map(|n| owner.submit(&delayed(ms(3_600_000 + n * 1_000)))).collect();
     let before = owner.partition.memory();
-    assert!(before < owner.partition.fill().weight() / 4);
+    // Each has a template of its own, which stays.
+    assert!(before + 10 * 200 < owner.partition.fill().weight());
     let due = START + HOUR;
     assert_eq!(owner.partition.next_cold(), Some(due));
     assert_eq!(owner.partition.warm(due - ms(1), 99), []);
