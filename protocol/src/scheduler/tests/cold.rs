@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::lone_owner::{LoneOwner, PARTITION, START};
+use super::lone_owner::{LoneOwner, PARTITION, START, template};
 use crate::cold::{Cold, ColdStore as _, MemoryColdStore};
 use crate::id::TaskId;
 use crate::job::Labels;
@@ -29,7 +29,8 @@ fn task(n: u64) -> TaskId {
 
 /// So many tasks that are delayed by an hour, from number `first` on.
 fn delayed(first: u64, count: u64, options: Options) -> Batch {
-    let template = Template { options: Options { delay: HOUR, ..options }, ..Template::new("a") };
+    let options = Options { delay: HOUR, ..options };
+    let template = Template { options, ..template("add") };
     let rows = (first..first + count).map(|n| Row::new(task(n), 0, Bytes::from_static(b"[1]")));
     Batch { templates: vec![template], rows: rows.collect() }
 }
@@ -39,7 +40,7 @@ fn they_start_in_time_and_take_no_memory_until_then() {
     let (mut owner, store) = owner(&Partition::new(PARTITION));
     owner.introduce(owner.lessee(), 3);
     owner.submit(delayed(0, 3, Options::default()));
-    owner.submit(delayed(3, 2, Options { expires: Some(Span::ZERO), ..Options::default() }));
+    owner.submit(delayed(3, 2, Options { expires: Some(Span::from_millis(1)), ..Options::default() }));
     assert_eq!(owner.scheduler.put_away().1, 5);
     assert_eq!(owner.scheduler.timers.len(), 0);
     assert!(owner.scheduler.memory() < owner.partition().fill().weight());
@@ -57,6 +58,7 @@ fn they_start_in_time_and_take_no_memory_until_then() {
 #[test]
 fn a_start_puts_them_away_and_starts_what_is_overdue() {
     let (mut before, _) = owner(&Partition::new(PARTITION));
+    before.introduce(before.lessee(), 0);
     before.submit(delayed(0, 3, Options::default()));
     let (mut owner, store) = owner(before.partition());
     assert_eq!((owner.scheduler.put_away().1, store.uses().0), (3, 3));
@@ -89,6 +91,7 @@ fn one_that_is_stopped_is_not_started() {
 #[test]
 fn a_list_reads_no_more_than_it_may() {
     let (mut owner, store) = owner(&Partition::new(PARTITION));
+    owner.introduce(owner.lessee(), 0);
     let count = COLD_LOOKS_MAX as u64 + 2_000;
     for first in (0..count).step_by(1_000) {
         owner.submit(delayed(first, 1_000, Options::default()));
