@@ -40,7 +40,11 @@ fn they_start_in_time_and_take_no_memory_until_then() {
     let (mut owner, store) = owner(&Partition::new(PARTITION));
     owner.introduce(owner.lessee(), 3);
     owner.submit(delayed(0, 3, Options::default()));
-    owner.submit(delayed(3, 2, Options { expires: Some(Span::from_millis(1)), ..Options::default() }));
+    owner.submit(delayed(
+        3,
+        2,
+        Options { expires: Some(Span::from_millis(1)), ..Options::default() },
+    ));
     assert_eq!(owner.scheduler.put_away().1, 5);
     assert_eq!(owner.scheduler.timers.len(), 0);
     assert!(owner.scheduler.memory() < owner.partition().fill().weight());
