@@ -106,6 +106,7 @@ impl Lone {
             let mut says = Vec::new();
             for effect in effects.drain(..) {
                 match effect {
+                    scheduler::Effect::Damaged(why) => panic!("damaged: {why}"),
                     scheduler::Effect::Answer { answer: Answer::Finished(ends), .. } => {
                         self.finished += ends.len();
                     }
