@@ -2,13 +2,14 @@
 //!
 //! [`Store`] is what the deciding side's [`WriteBatch`]es go into; [`DiskStore`] keeps them on disk,
 //! [`MemoryStore`] in memory for tests and simulations, and both pass one conformance suite.
-//! [`Writer`] is the one thread that owns a store and lets batches of all actors share an fsync.
+//! [`ColdFile`] keeps what need not survive anything. [`Writer`] is the one thread that owns a store and lets batches of all actors share an fsync.
 //!
 //! The promise: when [`Store::write`] returns, everything in the batches survives any crash, and
 //! what cannot be vouched for when a store is opened is never handed out as if it were whole.
 //! Deciding what to write is deliberately absent.
 
 mod census;
+mod cold;
 mod disk;
 mod error;
 mod known;
@@ -31,6 +32,7 @@ use std::fmt;
 use umbel_protocol::durable::{Snapshot, StateWrite, StoredGroup, WriteBatch};
 use umbel_protocol::id::{GroupId, ReplicaId};
 
+pub use self::cold::ColdFile;
 pub use self::disk::{DiskStore, Sizes};
 pub use self::error::{Misuse, StoreError};
 use self::known::Point;

@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod alike;
+pub mod cold;
 pub mod durable;
 pub mod executor;
 pub mod formation;

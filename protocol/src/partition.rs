@@ -2,8 +2,9 @@
 //!
 //! Log entries hold [`Command`]s; [`Partition::apply`] carries them out, the same way on every
 //! replica, one file per verb: [`accept`], [`lease`], [`report`], [`release`], [`lose`],
-//! [`cancel`], [`expire`], [`forget`], [`steer`], and those of [`jobs`]; all of them change a record by taking it
-//! in [`hand`]. What came of them is told as [`Change`]s, which only the owner listens to.
+//! [`cancel`], [`expire`], [`forget`], [`steer`], and those of [`jobs`]; all of them change a record by taking
+//! it in [`hand`], and [`records`] knows where it is. What came of them is told as [`Change`]s, which only the
+//! owner listens to.
 //!
 //! **It never outgrows a snapshot.** What is taken in has limits, and what becomes of it is bounded
 //! from them: finished records and stubs are dropped, in [`forget`], and runs are forgotten, in
@@ -24,6 +25,7 @@ mod lease;
 mod limited;
 mod lose;
 mod proposal;
+mod records;
 mod release;
 mod report;
 mod shelf;
@@ -36,7 +38,6 @@ mod tests;
 mod uniques;
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 pub use self::census::Counts;
@@ -46,6 +47,9 @@ pub use self::jobs::{AlertTask, Fire, JobChange, JobRefusal, Nodes, Precondition
 pub use self::limited::KeyRoom;
 use self::limited::Limited;
 pub use self::proposal::Proposal;
+pub(crate) use self::records::Found;
+pub use self::records::Look;
+use self::records::Records;
 pub use self::shelf::{Room, Shelf, Shelves};
 pub use self::snapshot::CorruptSnapshot;
 pub use self::steer::SteerRefusal;
@@ -72,7 +76,7 @@ pub struct Partition {
     dedup_floor: Wall,
     /// Place in the line of the task that was accepted last.
     order_next: u64,
-    records: BTreeMap<TaskId, Record>,
+    records: Records,
     stubs: Stubs,
     jobs: Jobs,
     uniques: Uniques,
@@ -119,7 +123,7 @@ impl Partition {
             now: Wall::EPOCH,
             dedup_floor: Wall::EPOCH,
             order_next: 0,
-            records: BTreeMap::new(),
+            records: Records::default(),
             stubs: Stubs::default(),
             jobs: Jobs::default(),
             uniques: Uniques::default(),
@@ -149,8 +153,15 @@ impl Partition {
 
     /// The record of `task`, unless it is unknown or forgotten.
     #[must_use]
-    pub fn record(&self, task: TaskId) -> Option<&Record> {
-        self.records.get(&task)
+    pub fn record(&self, task: TaskId) -> Option<Look<'_>> {
+        self.records.get(task)
+    }
+
+    /// Where `task` is in its life, unless it is unknown or forgotten. Unlike a look at its
+    /// [record](Self::record) it never has to read it.
+    #[must_use]
+    pub fn state(&self, task: TaskId) -> Option<State> {
+        self.records.state(task)
     }
 
     /// How a forgotten task ended.
@@ -165,18 +176,24 @@ impl Partition {
         self.stubs.turned_away(task)
     }
 
-    /// All records, by id.
-    pub fn records(&self) -> impl DoubleEndedIterator<Item = (TaskId, &Record)> {
-        self.records.iter().map(|(id, record)| (*id, record))
+    /// All records, by id. Those that are [put away](crate::cold) are read one by one.
+    pub fn records(&self) -> impl DoubleEndedIterator<Item = (TaskId, Look<'_>)> {
+        self.records.iter()
     }
 
-    /// The records of tasks whose ids come before `task`; all without one.
-    pub fn records_before(
+    /// The records in memory, by id. All others belong to tasks that were never leased, and wait for a time
+    /// that is still to come.
+    pub fn warm_records(&self) -> impl Iterator<Item = (TaskId, &Record)> {
+        self.records.warm()
+    }
+
+    /// As [`records`](Self::records), of tasks whose ids come before `task`, or of all, without a look at those
+    /// that are put away.
+    pub(crate) fn found_before(
         &self,
         task: Option<TaskId>,
-    ) -> impl DoubleEndedIterator<Item = (TaskId, &Record)> {
-        let range = (Bound::Unbounded, task.map_or(Bound::Unbounded, Bound::Excluded));
-        self.records.range(range).map(|(id, record)| (*id, record))
+    ) -> impl DoubleEndedIterator<Item = (TaskId, Found<'_>)> {
+        self.records.found().filter(move |(id, _)| task.is_none_or(|task| *id < task))
     }
 
     /// Queues, names of tasks, and how many of them there are in each state.

@@ -61,8 +61,6 @@ pub enum Defect {
     ForgetRefusals,
     /// A partition does not remember what it has turned away because of its key: `linearizable_tasks`.
     ForgetTurnedAway,
-    /// A task that is tried again does not say of which it is a retry: `steered_as_asked`.
-    ForgetOrigin,
     /// The home of a limit gives to each owner what is there for all: `limited_by_rule`.
     ForgetPermits,
     /// Retention takes a task that has not ended: `acknowledged_is_kept`, `every_task_ends`,
@@ -133,16 +131,22 @@ pub enum Defect {
     SkipStub,
     /// A group that sleeps does not wake when the node of its leader is suspected: `majority_serves`.
     SleepOn,
+    /// Nobody looks when what was put away is due: `every_task_ends`, `starts_in_place`,
+    /// `majority_serves`.
+    StayCold,
     /// An owner takes in whatever comes, however full its node is: `nothing_is_unbounded`.
     TakeAll,
     /// An owner answers without asking whether it still is one: `linearizable_tasks`,
     /// `acknowledged_is_kept`.
     UnconfirmedReads,
+    /// What is said of a task alone is lost when its record is put away: `said_as_it_was`,
+    /// `replicas_converge`.
+    WarmBare,
 }
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -160,7 +164,6 @@ impl Defect {
         Self::FloorGoesBack,
         Self::ForgetJobs,
         Self::ForgetLeases,
-        Self::ForgetOrigin,
         Self::ForgetPermits,
         Self::ForgetRefusals,
         Self::ForgetTurnedAway,
@@ -194,8 +197,10 @@ impl Defect {
         Self::RetireEarly,
         Self::SkipStub,
         Self::SleepOn,
+        Self::StayCold,
         Self::TakeAll,
         Self::UnconfirmedReads,
+        Self::WarmBare,
     ];
 }
 

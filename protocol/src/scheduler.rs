@@ -15,7 +15,7 @@
 //! 6. [`lessees`] takes the ends of runs, and decides when an executor is gone;
 //! 7. [`takeover`] begins anew when a group gets a new owner;
 //! 8. [`loss`] has copies replaced whose storage is gone;
-//! 9. [`memory`] says when the node is full, [`states`] which copies get a whole state now;
+//! 9. [`memory`] says when the node is full, [`cold`] what need not be in memory, [`states`] which copies get a whole state now;
 //! 10. [`meta`] keeps up with the cluster's facts, and [`facts`] has them changed by request;
 //! 11. [`jobs`] has what is due put into the log, and does what people want of jobs;
 //! 12. [`fitness`] knows which nodes can do their part, and [`leave`] hands all over in order.
@@ -37,6 +37,7 @@ mod answer;
 mod applied;
 mod asks;
 mod clocks;
+mod cold;
 mod disk;
 mod dispatch;
 mod effect;
@@ -122,6 +123,7 @@ use self::timers::Timers;
 use self::turns::Turns;
 use self::waits::Waits;
 use self::watches::Watches;
+use crate::cold::Cold;
 use crate::durable::StoredGroup;
 use crate::id::{GroupId, Incarnation, NodeId, PartitionId, ReplicaId};
 use crate::job::Zones;
@@ -155,6 +157,9 @@ pub struct Settings {
     pub scheduler: u32,
     /// The time zones that it knows.
     pub zones: Zones,
+    /// Where records lie that nobody will look at for a while; absent if all of them stay in memory. No other
+    /// scheduler has this one, nor had any before.
+    pub cold: Option<Cold>,
 }
 
 /// Drives the groups of a node.
@@ -226,6 +231,8 @@ pub struct Scheduler {
     outbox: Outbox,
     tick_at: Tick,
     upkeep_turn: u64,
+    /// Whether it does nothing any more, because of what it cannot read.
+    is_over: bool,
 }
 
 /// What is known of another node.
@@ -286,6 +293,7 @@ impl Scheduler {
             outbox: Outbox::default(),
             tick_at: now.tick + crate::group::TICK,
             upkeep_turn: 0,
+            is_over: false,
             settings,
         };
         for stored in stored {
@@ -310,6 +318,9 @@ impl Scheduler {
     /// When [`Event::Due`] is to be given.
     #[must_use]
     pub fn next_deadline(&self) -> Tick {
+        if self.is_over {
+            return Tick::NEVER;
+        }
         // While the disk is busy nothing is leased: what is due waits for it, not for a deadline.
         let due =
             self.timers.next(self.now).min(self.plans.next(self.now)).min(self.throttled.next());
@@ -332,12 +343,18 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         debug_assert!(now.tick >= self.now.tick, "time goes back");
+        let first = effects.len();
+        self.end_if_damaged(first, effects);
+        if self.is_over {
+            return;
+        }
         self.take_time(now);
         self.plans.begin_step();
         for event in events {
             self.take(event);
         }
         self.round(effects);
+        self.end_if_damaged(first, effects);
     }
 
     fn take(&mut self, event: Event) {

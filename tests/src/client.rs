@@ -189,6 +189,7 @@ impl World {
                     fairness_key,
                     limit_key,
                     metadata,
+                    ..Particulars::NONE
                 };
                 // Of what is plain nothing is said: all versions of the protocol are to understand it.
                 log.is_labelled = particulars != Particulars::NONE;
@@ -234,7 +235,7 @@ impl World {
         keys.nth(which).expect("there are keys without end").into()
     }
 
-    /// Somebody wants something of jobs at `at`.
+    /// Somebody wants something of jobs, or says something of queues, at `at`.
     pub(crate) fn begin_job(&mut self, at: u64, ask: Ask) {
         self.begin(at, Kind::Job(Box::new(ask)));
     }
@@ -291,7 +292,14 @@ impl World {
                 Ask::Cancel { task }
             }
             Kind::Job(ask) => *ask,
-            Kind::List => Ask::List { state: None, queue: None, limit: 100, labels: Labels::NONE },
+            Kind::List => Ask::List {
+                state: None,
+                queue: None,
+                limit: 100,
+                labels: Labels::NONE,
+                name: None,
+                before: None,
+            },
             Kind::Show(task) => Ask::Show { task },
             Kind::Submit(Submission { batch, marks, wait, .. }) => {
                 for mark in marks {
@@ -304,6 +312,7 @@ impl World {
             Kind::Wait(task) => Ask::Wait { task },
             Kind::Watch(task, seen) => Ask::Watch { task, seen },
         };
+        self.rule_is_asked(&ask);
         let deadline = self.between(SECOND, 6 * SECOND);
         let what = self.op(op).kind.brief();
         self.trace(|| format!("operation {op}.{attempt} asks host {host} to {what}"));

@@ -13,6 +13,7 @@ pub mod jobs_are_fired;
 pub mod jobs_are_kept;
 pub mod leased_runs_only;
 pub mod limited_by_key;
+pub mod limited_by_rule;
 pub mod linearizable_tasks;
 pub mod majority_serves;
 pub mod memory_is_counted;
@@ -182,9 +183,10 @@ pub fn check(world: &mut World) -> Result<(), String> {
                 let fresh = finished_stays::check_copy(ledger, &copy, partition);
                 for (task, record) in partition.records() {
                     ledger.counts(task, record.crashes());
-                    named.by("at_most_once", at_most_once::check(task, record))?;
+                    named.by("at_most_once", at_most_once::check(task, &record))?;
                 }
-                sights.extend(partition.records().flat_map(|(_, record)| World::sights_of(record)));
+                sights
+                    .extend(partition.records().flat_map(|(_, record)| World::sights_of(&record)));
                 for task in named.by("finished_stays", fresh)? {
                     ended.push((host, task));
                 }
@@ -202,8 +204,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
         let process = world.hosts[host].process.as_ref();
         let copy = process.and_then(|process| process.scheduler.copy(group));
         if let Some(record) = copy.and_then(|copy| copy.partition()?.record(task)) {
-            named.by("every_task_ends", every_task_ends::judge(world, task, record))?;
-            named.by("orderly_end", orderly_end::check(world, task, record))?;
+            named.by("every_task_ends", every_task_ends::judge(world, task, &record))?;
+            named.by("orderly_end", orderly_end::check(world, task, &record))?;
         }
     }
     named.by("relayed_in_time", relayed_in_time::check(world))?;

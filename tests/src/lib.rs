@@ -22,6 +22,7 @@ pub mod network;
 pub mod operator;
 pub mod plan;
 pub mod real;
+pub mod rules;
 pub mod runner;
 pub mod sabotage;
 pub mod sights;

@@ -77,6 +77,8 @@ pub enum Work {
     Overload,
     /// Some kill the process that runs them, each time.
     Poison,
+    /// They are brief, and people say how many of a queue may run, and pause another.
+    Ruled,
 }
 
 /// What may go wrong, and how often.

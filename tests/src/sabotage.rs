@@ -152,6 +152,7 @@ impl Sabotage {
                 }
                 Defect::FreeKey => &["unique_keys"],
                 Defect::IgnoreLimits => &["limited_by_key"],
+                Defect::ForgetPermits | Defect::IgnorePause => &["limited_by_rule"],
                 Defect::LoseExclusive => &["exclusive"],
                 Defect::HoldOn => &["unfit_part_with_all"],
                 Defect::LostHolds => {
@@ -175,8 +176,10 @@ impl Sabotage {
                 Defect::RetireEarly => &["orderly_end", "exactly_one_run", "second_run_after_loss"],
                 Defect::SkipStub => &["finished_stays"],
                 Defect::SleepOn => &["majority_serves"],
+                Defect::StayCold => &["every_task_ends", "starts_in_place", "majority_serves"],
                 Defect::TakeAll => &["nothing_is_unbounded"],
                 Defect::UnconfirmedReads => &["linearizable_tasks", "acknowledged_is_kept"],
+                Defect::WarmBare => &["said_as_it_was", "replicas_converge"],
             },
         }
     }
@@ -264,6 +267,9 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         }
         Defect::RetireEarly => nth(number, of_kind(&["leaving", "joining, leaving and crashes"])),
         Defect::LeaseTwice => nth(number, of_kind(&["crashes", "parts fall", "everything"])),
+        Defect::ForgetPermits | Defect::IgnorePause => {
+            nth(number, |plan| plan.faults.kind == "ruled" && plan.hosts >= 3)
+        }
         Defect::HoldOn => nth(number, of_kind(&["disks", "full disks", "starved"])),
         Defect::DriftInterval
         | Defect::DropHost
@@ -297,7 +303,9 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         | Defect::LoseSaid
         | Defect::NoPause
         | Defect::RepeatWords
-        | Defect::SkipStub => Plan::of(number),
+        | Defect::SkipStub
+        | Defect::StayCold
+        | Defect::WarmBare => Plan::of(number),
         Defect::NoCheckpoint => {
             let plan = Plan::of(number);
             let limits = Limits { log_bytes_min: 4 * 1024, log_per_state: 0, ..plan.limits };

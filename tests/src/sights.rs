@@ -156,7 +156,7 @@ impl World {
     }
 
     /// A record of a copy that has changed.
-    pub(crate) fn sights_of(record: &Record) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn sights_of(record: &Record) -> impl Iterator<Item = &'static str> + use<> {
         let runs = record.history.as_ref().map_or(&[][..], |history| history.runs.as_slice());
         let crashes_max = record.template.options.crashes_max();
         let is_held = record.crashes() >= crashes_max && record.state() == State::Scheduled;

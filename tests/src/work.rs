@@ -64,6 +64,7 @@ impl Script {
         let takes = match (work, rng.random_range(0..20)) {
             (Work::Long, 0) => rng.random_range(120 * SECOND..LONGEST),
             (Work::Overload, _) => rng.random_range(MS..400 * MS),
+            (Work::Ruled, _) => rng.random_range(MS..900 * MS),
             (Work::Alone, 0..6) => rng.random_range(2 * SECOND..8 * SECOND),
             (_, 0) => rng.random_range(5 * SECOND..15 * SECOND),
             (_, 1..4) => rng.random_range(SECOND / 2..3 * SECOND),
@@ -157,7 +158,8 @@ pub fn mark_of_job_task(id: TaskId) -> u64 {
 }
 
 const NAMES: [&str; 3] = ["mail", "rare", "resize"];
-const QUEUES: [&str; 2] = ["bulk", "default"];
+/// The queues of all tasks; the first has slots of its own.
+pub const QUEUES: [&str; 2] = ["bulk", "default"];
 
 /// Draws a template; `now` is the client's clock.
 pub fn draw_template(now: Wall, work: Work, rng: &mut ChaCha8Rng) -> Template {
@@ -243,5 +245,6 @@ pub fn profile(host: usize, rng: &mut ChaCha8Rng) -> Profile {
         tasks,
         queues: vec![queue("bulk", Some(1)), queue("default", None)],
         pid: 1,
+        serves_all: false,
     }
 }

@@ -20,6 +20,7 @@ use crate::faults::{Apart, Fault, Slack, Third, Traffic};
 use crate::host::{Host, Local, true_wall};
 use crate::invariants;
 use crate::jobs::Jobs;
+use crate::rules::Rules;
 use crate::ledger::Ledger;
 use crate::loss::Loss;
 use crate::network::Network;
@@ -72,6 +73,8 @@ pub struct World {
     pub lost_disks: Vec<Disk>,
     /// What is known of jobs.
     pub jobs: Jobs,
+    /// What is known of rules.
+    pub rules: Rules,
     /// The time zones that all of them know.
     pub zones: Zones,
     /// How far times may be off.
@@ -205,6 +208,7 @@ impl World {
             watch: Default::default(),
             lost_disks: Vec::new(),
             jobs: Jobs::default(),
+            rules: Rules::default(),
             zones: Zones::bundled(),
             slack: Slack::default(),
             traffic: Traffic::default(),
@@ -234,6 +238,7 @@ impl World {
         world.push(world.now + CHECK_EVERY, What::Check);
         world.plan_work();
         world.plan_jobs();
+        world.plan_rules();
         world.plan_faults();
         world
     }
@@ -327,7 +332,12 @@ impl World {
     const fn patience(&self) -> u64 {
         match self.plan.work {
             Work::Long => STALLED + work::LONGEST,
-            Work::Alone | Work::Hot | Work::Overload | Work::Poison | Work::Usual => STALLED,
+            Work::Alone
+            | Work::Hot
+            | Work::Overload
+            | Work::Poison
+            | Work::Ruled
+            | Work::Usual => STALLED,
         }
     }
 

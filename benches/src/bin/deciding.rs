@@ -59,6 +59,7 @@ impl Lone {
             versions: Versions::OWN,
             scheduler: 1,
             zones: Zones::bundled(),
+            cold: None,
         };
         let declaration = Declaration {
             name: NAME.to_owned(),
@@ -68,7 +69,7 @@ impl Lone {
         };
         let queue = Queue { name: Template::QUEUE_DEFAULT.to_owned(), pool: None, priority: None };
         let profile =
-            Profile { pools: vec![slots], tasks: vec![declaration], queues: vec![queue], pid: 1 };
+            Profile { pools: vec![slots], tasks: vec![declaration], queues: vec![queue], pid: 1, serves_all: false };
         let lessee = Lessee { node: NODE, incarnation: Incarnation(1), executor: 1 };
         let mut lone = Self {
             scheduler: Scheduler::new(settings, now(0), Vec::new()),
@@ -105,6 +106,7 @@ impl Lone {
             let mut says = Vec::new();
             for effect in effects.drain(..) {
                 match effect {
+                    scheduler::Effect::Damaged(why) => panic!("damaged: {why}"),
                     scheduler::Effect::Answer { answer: Answer::Finished(ends), .. } => {
                         self.finished += ends.len();
                     }

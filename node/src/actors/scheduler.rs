@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 
-use actix::{Actor, Context, Handler, Message, MessageResult};
+use actix::{Actor, ActorContext as _, Context, Handler, Message, MessageResult};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error, info, warn};
@@ -113,7 +113,7 @@ impl Scheduler {
         self.machine.step_all(self.clock.now(), events, &mut self.effects);
         let mut effects = mem::take(&mut self.effects);
         for effect in effects.drain(..) {
-            self.perform(effect);
+            self.perform(effect, ctx);
         }
         self.effects = effects;
         self.settle(ctx);
@@ -140,10 +140,15 @@ impl Scheduler {
         tell_condition(before, fares.condition);
     }
 
-    fn perform(&mut self, effect: Effect) {
+    fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         match effect {
             Effect::Admitted => self.handles.admitted(),
             Effect::Answer { caller, answer, is_last } => self.answer(caller, answer, is_last),
+            Effect::Damaged(why) => {
+                error!(%why, "all that is known of tasks is read anew from the store");
+                // The supervisor builds another.
+                ctx.stop();
+            }
             Effect::Execute(says) => self.for_executor.push_back(says),
             Effect::Forget(node) => self.handles.forget(node),
             Effect::Joined(cluster) => self.handles.joined(cluster),

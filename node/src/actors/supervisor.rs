@@ -17,6 +17,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Wrap
 use actix_rt::ArbiterHandle;
 use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
+use umbel_protocol::cold::Cold;
 use umbel_protocol::executor;
 use umbel_protocol::id::Lessee;
 use umbel_protocol::limits::MAILBOX_MAX;
@@ -31,7 +32,9 @@ use super::health::{Health, Part, PartHealth};
 use super::runs::Runs;
 use super::{Executor, Gossip, Gossiped, Handles, Happened, NodeError, Scheduler};
 use crate::clock::Clock;
-use crate::store::{DiskStore, Persisted, Recovered, Sizes, Store as _, StoreError, Writer};
+use crate::store::{
+    ColdFile, DiskStore, Persisted, Recovered, Sizes, Store as _, StoreError, Writer,
+};
 use crate::work::Runner;
 
 /// First pause before an actor is built again; it doubles up to the limit.
@@ -53,6 +56,8 @@ pub(crate) struct Setup {
     pub(crate) store: PathBuf,
     /// How large its files grow.
     pub(crate) sizes: Sizes,
+    /// Bytes that are to be left on its disk by what can do without.
+    pub(crate) disk_reserve: u64,
     pub(crate) runner: Runner,
     pub(crate) clock: Clock,
     /// How long it may take to hand over what it has, when it leaves.
@@ -245,6 +250,7 @@ impl Supervisor {
         let Setup { mut settings, clock, handles, .. } = self.setup.clone();
         self.schedulers += 1;
         settings.scheduler = self.schedulers;
+        settings.cold = self.cold();
         for doubt in &recovered.doubtful {
             let (group, damage) = (doubt.group, &doubt.damage);
             warn!(%group, %damage, "a copy cannot be vouched for and is given up");
@@ -292,6 +298,18 @@ impl Supervisor {
         });
         // Delivered to the new one as soon as it is there: the old one's place was emptied.
         self.tell_if_leaving(Which::Scheduler);
+    }
+
+    /// Where a new scheduler puts records away. It does without if there is no such place.
+    fn cold(&self) -> Option<Cold> {
+        let Setup { store, disk_reserve, .. } = &self.setup;
+        match ColdFile::create(store.parent().unwrap_or(store), *disk_reserve) {
+            Ok(file) => Some(Cold::new(Arc::new(file))),
+            Err(why) => {
+                warn!(%why, "there is no file for records of delayed tasks: all of them stay in memory");
+                None
+            }
+        }
     }
 
     /// The node is over when its runs are, and its ground is gone. If it must go at once it says

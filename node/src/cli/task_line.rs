@@ -48,6 +48,8 @@ pub(super) struct TaskLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     root_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    retry_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tracestate: Option<&'a str>,
@@ -97,6 +99,7 @@ impl<'a> TaskLine<'a> {
             headers: said.map(|said| said.headers.iter().collect()).unwrap_or_default(),
             parent_id: said.and_then(|said| said.parent).map(|id| id.to_string()),
             root_id: said.and_then(|said| said.root).map(|id| id.to_string()),
+            retry_of: view.retry_of.map(|id| id.to_string()),
             traceparent: trace.map(Trace::traceparent),
             tracestate: trace.and_then(Trace::tracestate),
             progress: says(view).and_then(|words| words.progress.as_ref()).map(ProgressLine::of),
@@ -295,6 +298,7 @@ fn said(view: &View) -> Vec<(&'static str, String)> {
         ];
         told.extend(facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))));
     }
+    told.extend(view.retry_of.map(|id| ("retry of", id.to_string())));
     if let Some(args) = view.args.as_deref().filter(|args| !args.is_empty()) {
         let args = String::from_utf8_lossy(args);
         told.push(("args", brief(&printable(&args), ARGS_SHOWN)));
@@ -397,6 +401,7 @@ mod tests {
             metadata: None,
             args: None,
             live: None,
+            retry_of: None,
             finished_at: Some(at(1_700_000_001_005)),
         }
     }

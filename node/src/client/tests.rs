@@ -110,6 +110,7 @@ fn view(id: TaskId, result: &'static str) -> Answer {
         metadata: None,
         args: None,
         live: None,
+        retry_of: None,
         finished_at: Some(Wall::from_millis(2)),
     }))
 }

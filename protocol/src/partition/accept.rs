@@ -1,13 +1,13 @@
 //! Taking tasks in, once each.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::apply::Tokens;
 use super::hand::Hand;
+use super::records::Spot;
 use super::tally::Tally;
 use super::uniques::Uniques;
 use super::{Change, Grant, Partition, Refusal};
@@ -66,10 +66,9 @@ impl Partition {
         if id.partition() != self.id {
             return Err(Refusal::WrongPartition);
         }
-        let place = match self.records.entry(id) {
-            Entry::Vacant(place) => place,
-            Entry::Occupied(known) => {
-                let known = known.get();
+        let spot = match self.records.spot(id) {
+            Spot::Free(spot) => spot,
+            Spot::Taken(known) => {
                 let same = known.args == row.args
                     && Particulars::say_the_same(&known.particulars, &row.particulars)
                     && known.template.says_the_same(template.said);
@@ -96,16 +95,16 @@ impl Partition {
             return Err(Refusal::Overloaded);
         }
         let has_key = row.particulars.as_ref().is_some_and(|said| said.unique_key.is_some());
-        let place = if has_key {
+        let spot = if has_key {
             self.claim_key(row, template.said, changes).inspect_err(|refusal| {
                 self.turn_away(id, *refusal);
             })?;
-            match self.records.entry(id) {
-                Entry::Vacant(place) => place,
-                Entry::Occupied(_) => unreachable!("nothing is taken in meanwhile"),
+            match self.records.spot(id) {
+                Spot::Free(spot) => spot,
+                Spot::Taken(_) => unreachable!("nothing is taken in meanwhile"),
             }
         } else {
-            place
+            spot
         };
         let template = template.stored(&mut self.templates, &mut self.tally);
         self.order_next += 1;
@@ -115,10 +114,13 @@ impl Partition {
             Record::new(Arc::clone(template), args, self.now, self.order_next, Phase::Ready)
                 .with_particulars(row.particulars.clone())
                 .in_time();
-        let record = place.insert(record);
         if let Phase::Scheduled { not_before } = *record.phase() {
             changes.push(Change::Scheduled { task: id, not_before });
+            self.tally.add(&record);
+            self.uniques.takes(id, &record);
+            self.records.insert(id, record, self.now);
         } else {
+            let record = spot.insert(record);
             // What comes too late to start waits for its owner to give it up.
             let may_start = !record.is_overdue(self.now) && self.limited.has_room(record, self.now);
             match may_start.then(|| slots.next()).flatten() {
@@ -133,9 +135,9 @@ impl Partition {
                 }
                 None => changes.push(Change::Ready { task: id }),
             }
+            self.tally.add(record);
+            self.uniques.takes(id, record);
         }
-        self.tally.add(record);
-        self.uniques.takes(id, record);
         Ok(Taken::Anew)
     }
 
@@ -153,7 +155,7 @@ impl Partition {
             return Ok(());
         };
         let holder = self.uniques.holder(&key, self.now);
-        let state = holder.and_then(|task| self.records.get(&task)).map(Record::state);
+        let state = holder.and_then(|task| self.records.state(task));
         match (holder, template.options.unique_policy()) {
             (Some(task), UniquePolicy::Existing) => return Err(Refusal::Exists { task }),
             (Some(task), UniquePolicy::Refuse) => return Err(Refusal::NotUnique { task }),

@@ -29,9 +29,9 @@ impl Partition {
 
     /// What a slip in the choice of what to forget would do.
     fn forget_unfinished(&mut self) {
-        let first = self.records.iter().find(|(_, record)| !record.state().is_final());
-        let first = first.map(|(task, _)| *task);
-        if let Some(record) = first.and_then(|task| self.records.remove(&task)) {
+        let first = self.records.found().find(|(_, found)| !found.state().is_final());
+        let first = first.map(|(task, _)| task);
+        if let Some(record) = first.and_then(|task| self.records.remove(task)) {
             self.tally.subtract(&record);
             self.give_back(&record.template);
         }
@@ -59,7 +59,7 @@ impl Partition {
 
     /// Turns the record of a task that has ended, and is on no shelf any more, into a stub.
     pub(super) fn leave_stub(&mut self, task: TaskId) {
-        if let Some(record) = self.records.remove(&task) {
+        if let Some(record) = self.records.remove(task) {
             self.tally.subtract(&record);
             self.give_back(&record.template);
             if task.made_at() > self.dedup_floor && !sabotage::has(Defect::SkipStub) {
@@ -107,7 +107,7 @@ impl Partition {
     #[must_use]
     pub fn finished_before(&self, shelf: Shelf, time: Wall) -> usize {
         let ended_before = |task: &TaskId| {
-            self.records.get(task).is_some_and(|record| {
+            self.records.get(*task).is_some_and(|record| {
                 record.history.as_ref().and_then(|history| history.finished_at) < Some(time)
             })
         };

@@ -37,7 +37,12 @@ impl Partition {
     ) -> Option<R> {
         let Self { now, limits, version, .. } = *self;
         let Self { records, tally, uniques, limited, .. } = self;
-        let record = records.get_mut(&task)?;
+        // Of one that is put away a copy is in hand.
+        let mut read = records.read_cold(task);
+        let record = match &mut read {
+            Some(record) => record,
+            None => records.warm_mut(task)?,
+        };
         tally.subtract(record);
         let ran = record.state() == State::Leased;
         let mut hand = Hand { task, record, now, limits, version, tally, uniques, changes };
@@ -51,6 +56,9 @@ impl Partition {
                 changes.extend(limited.ends(record).map(|key| Change::KeyFreed { key }));
             }
             (true, true) | (false, false) => {}
+        }
+        if let Some(record) = read {
+            records.put_back(task, record);
         }
         Some(result)
     }

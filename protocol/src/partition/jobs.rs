@@ -25,6 +25,7 @@ use super::Partition;
 use crate::id::TaskId;
 use crate::job::{JobName, JobState, Source, Target};
 use crate::limits::{JOB_TASKS_BYTES_MAX, JOB_TASKS_MAX, JOBS_BYTES_MAX};
+use crate::task::Record;
 use crate::time::Wall;
 
 /// All jobs of a partition.
@@ -208,15 +209,19 @@ impl Partition {
         found.take_while(move |(name, _)| name.as_str().starts_with(prefix))
     }
 
-    /// Where a task may run, if not anywhere.
+    /// Where a task of a job may run that has not ended.
     #[must_use]
-    pub fn target(&self, task: TaskId) -> Option<&Target> {
+    pub fn job_target(&self, task: TaskId) -> Option<&Target> {
         // Nearly all tasks are of no job, and their ids say so.
-        if task.is_derived() {
-            return self.jobs.open.get(&task).map(|open| &open.target);
-        }
-        let said = self.records.get(&task)?.particulars.as_ref()?;
-        (said.target != Target::Anywhere).then_some(&said.target)
+        let open = task.is_derived().then(|| self.jobs.open.get(&task)).flatten()?;
+        Some(&open.target)
+    }
+
+    /// Where the task of `record` may run.
+    #[must_use]
+    pub fn target(&self, task: TaskId, record: &Record) -> Target {
+        let said = || record.particulars.as_ref().map(|said| &said.target);
+        self.job_target(task).or_else(said).cloned().unwrap_or_default()
     }
 
     /// Tasks of jobs that have not ended: their job, their tick and themselves.

@@ -16,8 +16,8 @@ impl Partition {
     ) {
         for task in tasks {
             let token = tokens.take();
-            if !self.records.get(task).is_none_or(|record| self.limited.has_room(record, self.now))
-            {
+            let record = self.records.get(*task);
+            if record.is_some_and(|record| !self.limited.has_room(&record, self.now)) {
                 changes.push(Change::NotLeased { task: *task, lessee });
                 continue;
             }

@@ -191,8 +191,8 @@ impl Partition {
     /// Whether a task may start at `now`, as far as its limit key says; nothing if it has none.
     #[must_use]
     pub fn key_room(&self, task: TaskId, now: Wall) -> Option<KeyRoom> {
-        let record = self.records.get(&task)?;
-        let key = Limited::key(record)?;
+        let record = self.records.get(task)?;
+        let key = Limited::key(&record)?;
         Some(self.limited.room(key, &record.template.options, now))
     }
 }

@@ -95,8 +95,9 @@ impl Partition {
         }
     }
 
+    /// Those that were leased at least once, so that their records are in memory.
     fn tasks_where(&self, is_meant: impl Fn(&Record) -> bool) -> Vec<TaskId> {
-        self.records.iter().filter(|(_, record)| is_meant(record)).map(|(id, _)| *id).collect()
+        self.records.warm().filter(|(_, record)| is_meant(record)).map(|(id, _)| id).collect()
     }
 }
 

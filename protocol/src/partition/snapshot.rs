@@ -13,6 +13,7 @@ use super::limited::{BegunImage, Limited};
 use super::stubs::Stubs;
 use super::uniques::{KeptImage, Uniques};
 use super::{Partition, Refusal};
+use crate::cold::Cold;
 use crate::id::{PartitionId, TaskId};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::sabotage::{self, Defect};
@@ -38,8 +39,8 @@ struct Image {
 grown!(Image { id, now, dedup_floor, order_next, finish_next, templates, records, stubs }
     since 3 { uniques = Vec::new(), turned_away = Vec::new(), begun = Vec::new() });
 
-struct RecordImage {
-    id: TaskId,
+pub(super) struct RecordImage {
+    pub(super) id: TaskId,
     template: u32,
     args: Bytes,
     accepted_at: Wall,
@@ -52,28 +53,45 @@ struct RecordImage {
 grown!(RecordImage { id, template, args, accepted_at, order, phase, history }
     since 3 { particulars = None });
 
+impl RecordImage {
+    /// A record, with the place of its template.
+    pub(super) fn of(id: TaskId, template: u32, record: &Record) -> Self {
+        Self {
+            id,
+            template,
+            args: record.args.clone(),
+            accepted_at: record.accepted_at,
+            order: record.order,
+            phase: record.phase().clone(),
+            history: record.history.clone(),
+            particulars: record.particulars.clone(),
+        }
+    }
+
+    /// The record, which has that template.
+    pub(super) fn into_record(self, template: Arc<Template>) -> Record {
+        let Self { id: _, template: _, args, accepted_at, order, phase, history, particulars } =
+            self;
+        let mut record =
+            Record::new(template, args, accepted_at, order, phase).with_particulars(particulars);
+        record.history = history;
+        record
+    }
+}
+
 impl Partition {
     /// The whole state as bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut places: BTreeMap<&Arc<Template>, u32> = BTreeMap::new();
+        let mut places: BTreeMap<Arc<Template>, u32> = BTreeMap::new();
         let mut templates = Vec::new();
         let mut records = Vec::with_capacity(self.records.len());
-        for (id, record) in &self.records {
-            let place = *places.entry(&record.template).or_insert_with(|| {
+        for (id, record) in self.records.iter() {
+            let place = *places.entry(Arc::clone(&record.template)).or_insert_with(|| {
                 templates.push((*record.template).clone());
                 u32::try_from(templates.len() - 1).expect("far fewer templates than records")
             });
-            records.push(RecordImage {
-                id: *id,
-                template: place,
-                args: record.args.clone(),
-                accepted_at: record.accepted_at,
-                order: record.order,
-                phase: record.phase().clone(),
-                history: record.history.clone(),
-                particulars: record.particulars.clone(),
-            });
+            records.push(RecordImage::of(id, place, &record));
         }
         let image = Image {
             id: self.id,
@@ -108,6 +126,18 @@ impl Partition {
     /// # Errors
     /// When they are not the bytes of a partition.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CorruptSnapshot> {
+        Self::from_bytes_with(bytes, None)
+    }
+
+    /// As [`from_bytes`](Self::from_bytes). What waits for long is put away as `cold` says, by a clock that
+    /// shows that time, and so is what comes later.
+    ///
+    /// # Errors
+    /// When they are not the bytes of a partition.
+    pub fn from_bytes_with(
+        bytes: &[u8],
+        cold: Option<(&Cold, Wall)>,
+    ) -> Result<Self, CorruptSnapshot> {
         let before = MARKED_SINCE - 1;
         let (version, (image, jobs)): (u16, (Image, Option<JobsImage>)) = match bytes {
             [MARK, MARK, low, high, bytes @ ..] => {
@@ -131,20 +161,17 @@ impl Partition {
         partition.uniques = Uniques::from_image(image.uniques);
         partition.limited = Limited::from_image(image.begun);
         partition.stubs = Stubs::from_image(image.stubs, image.turned_away);
+        let now = cold.map_or(image.now, |(_, now)| now.max(image.now));
+        if let Some((cold, _)) = cold {
+            partition.records.use_cold(cold.clone());
+        }
         let mut finished = BTreeMap::new();
         for image in image.records {
+            let id = image.id;
             let template = templates
                 .get(image.template as usize)
-                .ok_or(CorruptSnapshot::NoTemplate { task: image.id })?;
-            let mut record = Record::new(
-                Arc::clone(template),
-                image.args,
-                image.accepted_at,
-                image.order,
-                image.phase,
-            )
-            .with_particulars(image.particulars);
-            record.history = image.history;
+                .ok_or(CorruptSnapshot::NoTemplate { task: id })?;
+            let record = image.into_record(Arc::clone(template));
             partition.tally.add(&record);
             match partition.templates.get_mut(template) {
                 Some(users) => *users += 1,
@@ -155,15 +182,15 @@ impl Partition {
             }
             if record.state().is_final() {
                 let order = record.history.as_ref().map_or(0, |history| history.finish_order);
-                finished.insert(order, image.id);
+                finished.insert(order, id);
             }
-            partition.uniques.restore(image.id, &record);
+            partition.uniques.restore(id, &record);
             partition.limited.restore(&record);
-            partition.records.insert(image.id, record);
+            partition.records.insert(id, record, now);
         }
         for task in finished.into_values() {
-            if let Some(record) = partition.records.get(&task) {
-                partition.tally.ended(task, record);
+            if let Some(record) = partition.records.get(task) {
+                partition.tally.ended(task, &record);
             }
         }
         Ok(partition)

@@ -6,7 +6,6 @@ use super::uniques::Uniques;
 use super::{Change, Partition, Shelf};
 use crate::id::TaskId;
 use crate::limits::ID_AHEAD_MAX;
-use crate::sabotage::{self, Defect};
 use crate::task::{Options, Particulars, Phase, Record, State, Template};
 use crate::time::Span;
 
@@ -63,7 +62,7 @@ impl Partition {
 
     /// Drops the record of a task that has ended.
     pub(super) fn delete(&mut self, task: TaskId, changes: &mut Vec<Change>) {
-        let result = match self.records.get(&task).map(Record::state) {
+        let result = match self.records.state(task) {
             None => Err(SteerRefusal::NotFound { task }),
             Some(state) if !state.is_final() => Err(SteerRefusal::NotEnded { task }),
             Some(_) => {
@@ -81,11 +80,11 @@ impl Partition {
         id: TaskId,
         changes: &mut Vec<Change>,
     ) -> Result<(), SteerRefusal> {
-        if self.records.contains_key(&id) || self.stubs.ended(id).is_some() {
+        if self.records.contains(id) || self.stubs.ended(id).is_some() {
             // It was said twice.
             return Ok(());
         }
-        let old = self.records.get(&task).ok_or(SteerRefusal::NotFound { task })?;
+        let old = self.records.get(task).ok_or(SteerRefusal::NotFound { task })?;
         match old.state() {
             State::Dead | State::Cancelled | State::Expired => {}
             State::Succeeded => return Err(SteerRefusal::Succeeded { task }),
@@ -118,7 +117,7 @@ impl Partition {
         if let Some(record) = record {
             self.tally.add(&record);
             self.uniques.takes(id, &record);
-            self.records.insert(id, record);
+            self.records.insert(id, record, self.now);
             changes.push(Change::Ready { task: id });
         }
         Ok(())
@@ -126,7 +125,7 @@ impl Partition {
 
     /// The record of the same work, to be done at once, whenever it was to be done.
     fn anew(&mut self, task: TaskId) -> Option<Record> {
-        let old = self.records.get(&task)?;
+        let old = self.records.get(task)?;
         let mut template = Arc::clone(&old.template);
         let Options { delay, expires_at, .. } = template.options;
         if !delay.is_zero() || expires_at.is_some() {
@@ -135,8 +134,8 @@ impl Partition {
             template = Arc::new(Template { options, ..Template::clone(&template) });
         }
         let said = old.particulars.as_deref().unwrap_or(&Particulars::NONE);
-        let retry_of = (!sabotage::has(Defect::ForgetOrigin)).then_some(task);
-        let particulars = Particulars { not_before: None, retry_of, ..said.clone() };
+        let particulars =
+            Particulars { not_before: None, retry_of: Some(task), ..said.clone() };
         let args = old.args.clone();
         let template = self.share(template);
         self.order_next += 1;
@@ -162,11 +161,12 @@ impl Partition {
     fn drop_finished(&mut self, task: TaskId) {
         let records = &self.records;
         let ended_at = |task: &TaskId| {
-            let history = records.get(task).and_then(|record| record.history.as_ref());
+            let record = records.get(*task);
+            let history = record.as_ref().and_then(|record| record.history.as_ref());
             history.map_or(0, |history| history.finish_order)
         };
         let order = ended_at(&task);
-        let Some(shelf) = records.get(&task).and_then(|record| Shelf::of(record.state())) else {
+        let Some(shelf) = records.state(task).and_then(Shelf::of) else {
             return;
         };
         let tasks = &mut self.tally.finished[shelf].tasks;

@@ -6,6 +6,7 @@ mod apply;
 mod audit;
 mod bounds;
 mod cancel;
+mod cold;
 mod declared;
 mod expire;
 mod failures;
@@ -33,7 +34,9 @@ use bytes::Bytes;
 
 use super::limited::Limited;
 use super::uniques::Uniques;
-use super::{Change, Command, Loss, Partition, Proposal, Refusal, Report, Room, Shelf, Shelves};
+use super::{
+    Change, Command, Look, Loss, Partition, Proposal, Refusal, Report, Room, Shelf, Shelves,
+};
 use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::limits::{CRASH_HOLD, CRASH_SPREAD, CRASHES_MAX, RUNS_KEPT_MAX};
 use crate::task::{
@@ -167,7 +170,7 @@ impl Owner {
     }
 
     fn record(&self, task: TaskId) -> &Record {
-        self.partition.record(task).unwrap()
+        self.partition.record(task).unwrap().in_memory()
     }
 
     fn state(&self, task: TaskId) -> State {
@@ -205,7 +208,8 @@ fn assert_counted(partition: &Partition) {
     partition.jobs.assert_counted();
     let fill = partition.fill();
     let is_final = |record: &&Record| record.state().is_final();
-    let records = || partition.records.values();
+    let all: Vec<(TaskId, Look<'_>)> = partition.records().collect();
+    let records = || all.iter().map(|(_, record)| &**record);
     let shared: BTreeSet<&Arc<Template>> = records().map(|record| &record.template).collect();
     let shared: usize = shared.iter().map(|template| template.weight_kept()).sum();
     assert_eq!(fill.bytes, records().map(Record::weight).sum::<usize>() + shared, "bytes");
@@ -222,14 +226,13 @@ fn assert_counted(partition: &Partition) {
         let kept = || records().filter(move |record| Shelf::of(record.state()) == Some(shelf));
         let bytes: usize = kept().map(Record::weight).sum();
         assert_eq!(fill.finished[shelf], Room { tasks: kept().count(), bytes }, "{shelf:?}");
-        let mut ended: Vec<_> = partition
-            .records()
+        let mut ended: Vec<_> = (all.iter())
             .filter(|(_, record)| Shelf::of(record.state()) == Some(shelf))
             .map(|(id, record)| (record.history.as_ref().unwrap(), id))
             .map(|(history, id)| (history.finish_order, history.finished_at.unwrap(), id))
             .collect();
         ended.sort_unstable();
-        let order: Vec<TaskId> = ended.iter().map(|(_, _, id)| *id).collect();
+        let order: Vec<TaskId> = ended.iter().map(|(_, _, id)| **id).collect();
         let tasks = partition.tally.finished[shelf].tasks.clone();
         assert_eq!(Vec::from(tasks), order, "the finished in their order");
         assert!(ended.is_sorted_by_key(|(_, finished_at, _)| finished_at), "by their times, too");
@@ -252,14 +255,14 @@ fn assert_counted(partition: &Partition) {
             );
         }
     }
-    let holds = partition.records().filter_map(|(id, record)| {
+    let holds = all.iter().filter_map(|(id, record)| {
         let key = Uniques::key(&record.template.name, record.particulars.as_deref())?;
         let waits = matches!(record.state(), State::Scheduled | State::Ready);
         let is_held = match record.template.options.unique_scope() {
             UniqueScope::UntilStarted => waits && !record.waits_again(),
-            UniqueScope::UntilFinished | UniqueScope::For(_) => !is_final(&record),
+            UniqueScope::UntilFinished | UniqueScope::For(_) => !is_final(&&**record),
         };
-        is_held.then(|| (key.to_string(), id))
+        is_held.then(|| (key.to_string(), *id))
     });
     let holds: Vec<(String, TaskId)> = holds.collect();
     let mut held: Vec<_> =

@@ -20,7 +20,7 @@ use crate::journal::Live;
 use crate::membership::Liveness;
 use crate::partition::{Change, Partition, Proposal};
 use crate::sabotage::{self, Defect};
-use crate::task::{Phase, Record, State, View};
+use crate::task::{Phase, State, View};
 use crate::time::Wall;
 use crate::wire::{Answer, Dispatch};
 
@@ -169,10 +169,11 @@ impl Scheduler {
 
     pub(super) fn index_ready(&mut self, task: TaskId) {
         let replica = self.replicas.get(&GroupId::of(task.partition()));
-        let record = replica.and_then(|r| r.partition()).and_then(|p| p.record(task));
-        if let Some(record) = record {
-            let target = replica.and_then(|r| r.partition()).and_then(|p| p.target(task));
-            let target = target.cloned().unwrap_or_default();
+        let partition = replica.and_then(|r| r.partition());
+        if let Some(partition) = partition
+            && let Some(record) = partition.record(task)
+        {
+            let target = partition.target(task, &record);
             if let Some(at) = record.given_up_at() {
                 self.timers.insert(at, task, Due::Expire);
             }
@@ -185,14 +186,21 @@ impl Scheduler {
     fn join_line(&mut self, task: TaskId, target: &Target) {
         let replica = self.replicas.get(&GroupId::of(task.partition()));
         if let Some(record) = replica.and_then(|r| r.partition()).and_then(|p| p.record(task)) {
-            self.ready.push(record, target, task);
+            self.ready.push(&record, target, task);
         }
     }
 
     pub(super) fn index_scheduled(&mut self, task: TaskId, not_before: Wall) {
+        let Some(partition) = self.owned(task.partition()) else {
+            return;
+        };
+        if partition.is_cold(task) {
+            // It is brought back in time.
+            return;
+        }
+        let given_up_at = partition.record(task).and_then(|record| record.given_up_at());
         self.timers.insert(not_before, task, Due::Start);
-        let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
-        if let Some(at) = record.and_then(Record::given_up_at) {
+        if let Some(at) = given_up_at {
             self.timers.insert(at, task, Due::Expire);
         }
     }
@@ -353,7 +361,7 @@ impl Scheduler {
     /// The answer for a task that is on record here.
     pub(super) fn view_of(partition: &Partition, task: TaskId) -> Option<Answer> {
         let record = partition.record(task)?;
-        Some(Answer::View(Box::new(View::of(task, record))))
+        Some(Answer::View(Box::new(View::of(task, &record))))
     }
 
     /// The same with the arguments of the task, for whoever asks for all that is known of it.
@@ -363,7 +371,7 @@ impl Scheduler {
         live: Option<Live>,
     ) -> Option<Answer> {
         let record = partition.record(task)?;
-        let view = View { live, ..View::of(task, record).with_args(record) };
+        let view = View { live, ..View::of(task, &record).with_args(&record) };
         Some(Answer::View(Box::new(view)))
     }
 }

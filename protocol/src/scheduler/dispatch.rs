@@ -134,7 +134,7 @@ impl Scheduler {
             let record = self.owned(task.partition()).and_then(|p| p.record(task));
             // One that is scheduled got here because its time had come. If partition time says
             // otherwise the lease has no effect, and it goes back to the timers.
-            let waits = record.is_some_and(|record| match record.state() {
+            let waits = record.as_ref().is_some_and(|record| match record.state() {
                 State::Ready | State::Scheduled => true,
                 State::Leased
                 | State::Succeeded

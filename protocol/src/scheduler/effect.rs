@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Caller;
+use crate::cold::Damaged;
 use crate::durable::{StateWrite, WriteBatch};
 use crate::id::{ClusterId, GroupId, NodeId};
 use crate::meta::JoinRefusal;
@@ -31,6 +32,10 @@ pub enum Effect {
         /// Whether nothing more will be said to this request.
         is_last: bool,
     },
+    /// What was put away outside of memory cannot be read back. This scheduler does nothing any more, and
+    /// nothing has come of the step in which it was found: another is to be built from what the store holds,
+    /// with a cold store of its own.
+    Damaged(Damaged),
     /// Tell the executor of this node.
     Execute(OwnerSays),
     /// A node is no member any more and never will be: nobody is to look for it or speak to it.

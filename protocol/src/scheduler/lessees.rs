@@ -10,7 +10,7 @@ use crate::limits::BATCH_TASKS_MAX;
 use crate::membership::Liveness;
 use crate::partition::{Command, Loss, Report};
 use crate::sabotage::{self, Defect};
-use crate::task::{Outcome, Phase, Record, Template};
+use crate::task::{Outcome, Phase, State, Template};
 use crate::time::{Span, Tick};
 use crate::wire::{ExecutorSays, OwnerSays, Profile};
 
@@ -198,7 +198,7 @@ impl Scheduler {
         else {
             return false;
         };
-        match partition.record(task).map(Record::phase) {
+        match partition.record(task).as_ref().map(|record| record.phase()) {
             // It has ended, so long ago that it is forgotten.
             None => true,
             Some(Phase::Leased(lease)) => lease.cancelling && lease.token == token,
@@ -251,7 +251,7 @@ impl Scheduler {
                 elsewhere.insert(task.partition());
                 continue;
             };
-            let ended = partition.record(task).is_none_or(|record| record.state().is_final());
+            let ended = partition.state(task).is_none_or(State::is_final);
             if ended {
                 // On record already, or a late end of a task that has ended: nothing to decide.
                 self.lessees.closed(lessee, task, token);

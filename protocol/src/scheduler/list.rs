@@ -1,6 +1,7 @@
 //! Listings of tasks, of which every owner has its part.
 
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::sync::Arc;
 
@@ -10,10 +11,10 @@ use super::Scheduler;
 use super::asks::Origin;
 use super::gather::Gather;
 use super::replica::Replica;
-use crate::id::{NodeId, TaskId};
+use crate::id::{NodeId, PartitionId, TaskId};
 use crate::job::Labels;
-use crate::limits::{LIST_MAX, LISTED_BYTES_MAX, LISTED_TEXT_BYTES_MAX};
-use crate::partition::{Partition, Shelf};
+use crate::limits::{COLD_LOOKS_MAX, LIST_MAX, LISTED_BYTES_MAX, LISTED_TEXT_BYTES_MAX};
+use crate::partition::{Found, Look, Partition, Shelf};
 use crate::task::{Failure, Record, State, View};
 use crate::time::Span;
 use crate::wire::{Answer, Ask};
@@ -52,8 +53,7 @@ impl Scheduler {
             return;
         };
         let shown = limit_of(limit);
-        let tasks = self.list_owned(&wanted, shown);
-        let partitions_missing = self.partitions_missing();
+        let (tasks, partitions_missing) = self.list_owned(&wanted, shown);
         let Wanted { state, queue, labels, name, before } = wanted;
         let (with, called) = (labels.clone(), name.clone());
         let listing =
@@ -64,8 +64,7 @@ impl Scheduler {
 
     /// Lists tasks of the partitions that this node owns.
     pub(super) fn list_here(&mut self, origin: Origin, wanted: &Wanted, limit: u32) {
-        let tasks = self.list_owned(wanted, limit_of(limit));
-        let partitions_missing = self.partitions_missing();
+        let (tasks, partitions_missing) = self.list_owned(wanted, limit_of(limit));
         self.answer(origin, Answer::Tasks { tasks, partitions_missing });
     }
 
@@ -82,14 +81,15 @@ impl Scheduler {
     }
 
     /// The newest tasks of the partitions that this node owns. No more records are looked at than
-    /// it takes to find them.
-    fn list_owned(&self, wanted: &Wanted, limit: usize) -> Vec<View> {
+    /// it takes to find them. And the partitions of whose tasks this node cannot tell for sure.
+    fn list_owned(&self, wanted: &Wanted, limit: usize) -> (Vec<View>, u16) {
         let owned = self.replicas.values().filter(|replica| replica.is_settled());
+        let looks = Looks { left: Cell::new(COLD_LOOKS_MAX), cut_short: RefCell::default() };
         // Of each partition the newest that was not taken yet, and those before it.
         let mut newest: BTreeMap<TaskId, _> = owned
             .filter_map(Replica::partition)
             .filter_map(|partition| {
-                let mut older = wanted.among(partition);
+                let mut older = wanted.among(partition, &looks);
                 older.next().map(|(id, record)| (id, (record, older)))
             })
             .collect();
@@ -102,12 +102,14 @@ impl Scheduler {
         });
         let mut room = Room::new(LISTED_BYTES_MAX);
         let shown = found.take(limit).map(|(id, record)| {
-            let mut view = View::of(id, record);
+            let mut view = View::of(id, &record);
             view.metadata = view.metadata.and_then(|said| said.listed()).map(Arc::new);
             view.left_out = !room.fit_view(&mut view);
             view
         });
-        shown.collect()
+        let shown = shown.collect();
+        let cut_short = u16::try_from(looks.cut_short.borrow().len()).unwrap_or(u16::MAX);
+        (shown, self.partitions_missing().saturating_add(cut_short))
     }
 
     pub(super) fn listed(
@@ -136,7 +138,11 @@ impl Scheduler {
 
 impl Wanted {
     /// The tasks of a partition that are to be listed, newest first.
-    fn among<'a>(&'a self, partition: &'a Partition) -> impl Iterator<Item = (TaskId, &'a Record)> {
+    fn among<'a>(
+        &'a self,
+        partition: &'a Partition,
+        looks: &'a Looks,
+    ) -> impl Iterator<Item = (TaskId, Look<'a>)> {
         // Once as many have come as have ended that way, or have not ended, nothing is further back.
         let fill = partition.fill();
         let left = match self.state.map(Shelf::of) {
@@ -144,23 +150,57 @@ impl Wanted {
             Some(None) => fill.open,
             None => usize::MAX,
         };
-        let may_be = |record: &Record| {
-            self.state.is_none_or(|state| Shelf::of(record.state()) == Shelf::of(state))
+        let may_be = |found: &Found<'_>| {
+            self.state.is_none_or(|state| Shelf::of(found.state()) == Shelf::of(state))
         };
-        let newest_first = partition.records_before(self.before).rev();
+        let newest_first = partition.found_before(self.before).rev();
         newest_first
-            .filter(move |(_, record)| may_be(record))
+            .filter(move |(_, found)| may_be(found))
             .take(left)
-            .filter(move |(_, record)| self.includes(record))
+            .filter(move |(_, found)| {
+                self.may_include(found) && looks.may_look(found, partition.id())
+            })
+            .filter_map(|(task, found)| Some((task, found.look()?)))
+            .filter(move |(_, record)| self.has_labels(record))
     }
 
-    fn includes(&self, record: &Record) -> bool {
-        let Self { state, queue, labels, name, before: _ } = self;
-        state.is_none_or(|state| record.state() == state)
-            && queue.as_ref().is_none_or(|queue| record.template.queue == *queue)
-            && name.as_ref().is_none_or(|name| record.template.name == *name)
-            && (labels.is_empty()
-                || record.metadata().is_some_and(|said| said.labels.match_all(labels)))
+    /// Whether a task is to be listed, as far as can be told without reading what is put away.
+    fn may_include(&self, found: &Found<'_>) -> bool {
+        let Self { state, queue, name, labels: _, before: _ } = self;
+        let has_queue =
+            |queue: &String| found.template().is_some_and(|template| template.queue == *queue);
+        let has_name =
+            |name: &String| found.template().is_some_and(|template| template.name == *name);
+        state.is_none_or(|state| found.state() == state)
+            && queue.as_ref().is_none_or(has_queue)
+            && name.as_ref().is_none_or(has_name)
+    }
+
+    fn has_labels(&self, record: &Record) -> bool {
+        self.labels.is_empty()
+            || record.metadata().is_some_and(|said| said.labels.match_all(&self.labels))
+    }
+}
+
+/// How many records that are put away may still be read for a listing. Beyond that they are passed over, so
+/// that one that asks for labels which nothing has does not hold up everything else; nobody can tell of the
+/// whole of their partitions then.
+struct Looks {
+    left: Cell<usize>,
+    cut_short: RefCell<BTreeSet<PartitionId>>,
+}
+
+impl Looks {
+    fn may_look(&self, found: &Found<'_>, partition: PartitionId) -> bool {
+        if !found.is_cold() {
+            return true;
+        }
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.unwrap_or(0));
+        if left.is_none() {
+            self.cut_short.borrow_mut().insert(partition);
+        }
+        left.is_some()
     }
 }
 

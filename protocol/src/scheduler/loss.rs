@@ -112,6 +112,7 @@ mod tests {
             limits: Limits::default(),
             scheduler: 1,
             zones: Zones::bundled(),
+            cold: None,
         }
     }
 
@@ -180,6 +181,7 @@ mod tests {
                         Effect::Send { to, messages, .. } => {
                             self.under_way.push_back((node, to, messages));
                         }
+                        Effect::Damaged(why) => panic!("damaged: {why}"),
                         Effect::Answer { .. }
                         | Effect::Execute(_)
                         | Effect::Admitted

@@ -10,6 +10,8 @@
 //! about as much, as placement spreads all partitions evenly; where one has less memory than the others,
 //! all should be set to what it has.
 //!
+//! What is [put away](crate::cold) counts as what it takes in memory: where to find it.
+//!
 //! When a node becomes tight, results and stubs give way before submissions do: each partition then
 //! keeps no more of them than its part. It may be tight for copies whose owners are elsewhere, so gossip
 //! tells them; else it would refuse for an hour what comes, for ends that others remember. They do not
@@ -18,7 +20,7 @@
 use super::Scheduler;
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::limits::Limits;
-use crate::partition::{Room, Shelves};
+use crate::partition::{Partition, Room, Shelves};
 use crate::sabotage::{self, Defect};
 use crate::task::{Batch, RECORD_WEIGHT, STUB_WEIGHT};
 use crate::wire::RequestError;
@@ -40,7 +42,7 @@ impl Scheduler {
     /// A group's state may have become larger or smaller.
     pub(super) fn weigh(&mut self, id: GroupId) {
         if let Some(replica) = self.replicas.get_mut(&id) {
-            let now = replica.partition().map_or(0, |partition| partition.fill().weight());
+            let now = replica.partition().map_or(0, Partition::memory);
             let before = std::mem::replace(&mut replica.weighed, now);
             self.memory = self.memory - before + now;
         }
@@ -60,7 +62,7 @@ impl Scheduler {
         // A retry takes nothing, and must find out what became of the first try.
         let is_known = |task: TaskId| {
             self.owned(partition).is_some_and(|partition| {
-                partition.record(task).is_some()
+                partition.state(task).is_some()
                     || partition.stub(task).is_some()
                     || partition.turned_away(task).is_some()
             })

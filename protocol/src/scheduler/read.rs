@@ -11,7 +11,7 @@ use crate::job::JobName;
 use crate::journal::{Live, Seen};
 use crate::partition::Partition;
 use crate::sabotage::{self, Defect};
-use crate::task::{Record, State};
+use crate::task::State;
 use crate::time::{Span, Wall};
 use crate::wire::{Answer, RequestError};
 
@@ -113,8 +113,8 @@ impl Scheduler {
 
     /// Whether a task of a partition that this node owns has ended.
     pub(super) fn has_ended(&self, task: TaskId) -> bool {
-        let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
-        record.is_some_and(|record| record.state().is_final())
+        let state = self.owned(task.partition()).and_then(|partition| partition.state(task));
+        state.is_some_and(State::is_final)
     }
 
     /// Asks for the confirmation of reads that came since the last round.
@@ -214,7 +214,7 @@ impl Scheduler {
     /// The same with what is known of how far it is, if it still runs.
     pub(super) fn show_whole_with(&mut self, origin: Origin, task: TaskId, live: Live) {
         self.show_as(origin, task, |partition, task| {
-            let state = partition.record(task).map(Record::state);
+            let state = partition.state(task);
             let live = Some(live).filter(|_| state == Some(State::Leased));
             Self::whole_view_of(partition, task, live)
         });

@@ -10,13 +10,14 @@ use super::read::Read;
 use super::slots::SlotCount;
 use super::submit::Submission;
 use super::{Now, Scheduler};
+use crate::cold::Cold;
 use crate::durable::{GroupWrite, StoredGroup};
 use crate::group::{Body, Group, GroupMessage, RaftKind, Role, Roster};
 use crate::id::{GroupId, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
 use crate::meta::{Meta, MetaCommand};
 use crate::partition::{Command, Partition, Proposal, Report};
 use crate::sabotage::{self, Defect};
-use crate::time::Tick;
+use crate::time::{Tick, Wall};
 
 /// One copy of a group.
 pub(super) struct Replica {
@@ -178,9 +179,12 @@ impl Owner {
 }
 
 impl Machine {
-    fn from_bytes(group: GroupId, data: &Bytes) -> Option<Self> {
+    fn from_bytes(group: GroupId, data: &Bytes, cold: Option<(&Cold, Wall)>) -> Option<Self> {
         match group.partition() {
-            Some(_) => Partition::from_bytes(data).ok().map(Box::new).map(Self::Partition),
+            Some(_) => {
+                let partition = Partition::from_bytes_with(data, cold).ok()?;
+                Some(Self::Partition(Box::new(partition)))
+            }
             None => Meta::from_bytes(data).ok().map(Self::Meta),
         }
     }
@@ -210,10 +214,11 @@ impl Replica {
     }
 
     /// Puts `data`, a leader's state, in place of the machine's.
-    pub(super) fn restore(&mut self, data: &Bytes) {
-        self.machine = Some(
-            Machine::from_bytes(self.group.id(), data).expect("it was checked when it arrived"),
-        );
+    pub(super) fn restore(&mut self, data: &Bytes, cold: Option<(&Cold, Wall)>) {
+        // What the one before has put away is not needed beside this.
+        self.machine = None;
+        let machine = Machine::from_bytes(self.group.id(), data, cold);
+        self.machine = Some(machine.expect("it was checked when it arrived"));
     }
 
     /// The owner, if it may grant and answer.
@@ -264,8 +269,10 @@ impl Scheduler {
         let (mut group, data) = Group::open(stored);
         group.set_limits(self.settings.limits);
         group.set_reluctant(!self.is_fit(self.node()));
-        let machine = data
-            .map(|data| Machine::from_bytes(id, &data).expect("the store checks what it returns"));
+        let cold = self.settings.cold.as_ref().map(|cold| (cold, self.now.wall));
+        let machine = data.map(|data| {
+            Machine::from_bytes(id, &data, cold).expect("the store checks what it returns")
+        });
         let alone = group.copies().voters == [group.replica()];
         if alone {
             // There is nobody to wait for.
@@ -445,7 +452,7 @@ fn is_sound(message: &GroupMessage) -> bool {
     };
     match (&raft.snapshot, raft.kind) {
         (Some(snapshot), RaftKind::Snapshot) => Roster::unseal(&snapshot.data)
-            .is_ok_and(|(_, data)| Machine::from_bytes(message.group, &data).is_some()),
+            .is_ok_and(|(_, data)| Machine::from_bytes(message.group, &data, None).is_some()),
         (None, RaftKind::Snapshot) => false,
         _ => true,
     }

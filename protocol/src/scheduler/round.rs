@@ -73,7 +73,8 @@ impl Scheduler {
             self.outbox.group(to, message);
         }
         if let Some((_, data)) = drained.restored.take() {
-            replica.restore(&data);
+            let cold = self.settings.cold.as_ref().map(|cold| (cold, self.now.wall));
+            replica.restore(&data, cold);
             if id == GroupId::META {
                 self.learn_own_meta();
             }

@@ -13,7 +13,7 @@ impl Scheduler {
         let replicas = &self.replicas;
         let state = |task: TaskId| {
             let replica = replicas.get(&GroupId::of(task.partition()))?;
-            Some(replica.partition()?.record(task)?.state())
+            replica.partition()?.state(task)
         };
         // One that is leased gets both anew when its run is closed and it waits again.
         self.timers.sweep(|task, what| match state(task) {

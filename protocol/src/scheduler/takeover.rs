@@ -34,7 +34,7 @@ impl Scheduler {
         owner.sure_of = Some(Now { tick: now, wall: partition.now() });
         let (mut ready, mut running) = (Vec::new(), Vec::new());
         let mut scheduled = Vec::new();
-        for (task, record) in partition.records() {
+        for (task, record) in partition.warm_records() {
             match record.phase() {
                 Phase::Scheduled { not_before } => scheduled.push((*not_before, task)),
                 // Of those that wait again the last to be indexed is the first.

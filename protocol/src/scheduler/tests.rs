@@ -4,6 +4,7 @@ mod answering;
 mod beating;
 mod cancelling;
 mod clocks;
+mod cold;
 mod cutting_off;
 mod draining;
 mod ending;

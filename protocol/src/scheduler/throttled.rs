@@ -283,10 +283,11 @@ impl Scheduler {
             return true;
         };
         if matches!(room, KeyRoom::For(room) if room > self.throttled.promised(&key)) {
-            self.throttled.promise(&key, record, task);
+            self.throttled.promise(&key, &record, task);
             return true;
         }
-        self.throttled.set_aside(&key, record, task);
+        self.throttled.set_aside(&key, &record, task);
+        drop(record);
         let pause = self.pause(task, room);
         self.throttled.look_again_within(&key, self.now.tick, pause);
         false
@@ -302,13 +303,14 @@ impl Scheduler {
         let Some(record) = replica.and_then(|r| r.partition()).and_then(|p| p.record(task)) else {
             return false;
         };
-        let kind = Kind::of(record);
+        let kind = Kind::of(&record);
         self.throttled.settle(&key, &kind, task);
         let has_room = matches!(room, KeyRoom::For(room) if room > self.throttled.promised(&key));
         if has_room && !self.throttled.has_any(&key, &kind) {
             return false;
         }
-        self.throttled.set_aside(&key, record, task);
+        self.throttled.set_aside(&key, &record, task);
+        drop(record);
         self.free_key(&key);
         true
     }
@@ -318,7 +320,8 @@ impl Scheduler {
         let now = self.time_in(task.partition())?;
         let partition = self.owned(task.partition())?;
         let room = partition.key_room(task, now)?;
-        Some((key_of(partition.record(task)?)?.into(), room))
+        let record = partition.record(task)?;
+        Some((key_of(&record)?.into(), room))
     }
 
     fn time_in(&self, partition: PartitionId) -> Option<Wall> {
@@ -335,11 +338,14 @@ impl Scheduler {
         }
         let replica = self.replicas.get(&GroupId::of(task.partition()));
         let record = replica.and_then(|r| r.partition()).and_then(|p| p.record(task));
-        let Some((key, record)) = record.and_then(|record| Some((key_of(record)?, record))) else {
+        let known = record.and_then(|record| {
+            let key: Arc<str> = key_of(&record)?.into();
+            Some((key, Kind::of(&record)))
+        });
+        let Some((key, kind)) = known else {
             return;
         };
-        let key: Arc<str> = key.into();
-        if self.throttled.settle(&key, &Kind::of(record), task) && !was_leased {
+        if self.throttled.settle(&key, &kind, task) && !was_leased {
             self.free_key(&key);
         }
     }
@@ -358,8 +364,9 @@ impl Scheduler {
             let replica = replicas.get(&GroupId::of(task.partition()));
             replica.and_then(|replica| replica.partition()?.record(task))
         };
-        let waits = |task| {
-            let state = record(task).map(Record::state);
+        let waits = |task: TaskId| {
+            let replica = replicas.get(&GroupId::of(task.partition()));
+            let state = replica.and_then(|replica| replica.partition()?.state(task));
             matches!(state, Some(State::Ready | State::Scheduled))
         };
         let first = self.throttled.first(key, kind, waits);
@@ -371,7 +378,7 @@ impl Scheduler {
             // The first of them is to be the first in line.
             for task in self.throttled.release(key, kind, room, waits).into_iter().rev() {
                 if let Some(record) = record(task) {
-                    self.ready.push_first(record, task);
+                    self.ready.push_first(&record, task);
                 }
             }
         }

@@ -109,7 +109,7 @@ impl Scheduler {
                 continue;
             };
             let due = match (what, record.state()) {
-                (Due::Start, State::Scheduled) => due_at(record),
+                (Due::Start, State::Scheduled) => due_at(&record),
                 (Due::Expire, State::Scheduled | State::Ready) => record.given_up_at(),
                 (Due::Start | Due::Expire, _) => None,
             };

@@ -59,6 +59,7 @@ impl Scheduler {
         self.tend_states();
         self.tend_watches();
         self.tend_groups();
+        self.warm_records();
         self.tell_if_left();
         if self.upkeep_turn.is_multiple_of(SLOW_TURN) {
             self.compare_meta();

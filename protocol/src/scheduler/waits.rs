@@ -70,8 +70,8 @@ impl Waits {
 
 impl Scheduler {
     pub(super) fn wait_for(&mut self, origin: Origin, task: TaskId) {
-        let record = self.owned(task.partition()).and_then(|p| p.record(task));
-        if record.is_none_or(|record| record.state().is_final()) {
+        let state = self.owned(task.partition()).and_then(|p| p.state(task));
+        if state.is_none_or(State::is_final) {
             return self.show(origin, task);
         }
         self.add_wait(origin, vec![task], true, false);
@@ -95,7 +95,7 @@ impl Scheduler {
                 let partition = self.owned(task.partition());
                 let Some(ending) = partition.and_then(|p| ending(p, *task)) else {
                     // It ended so long ago that nothing of it is left: nobody will tell of it.
-                    let is_open = partition.is_some_and(|p| p.record(*task).is_some());
+                    let is_open = partition.is_some_and(|p| p.state(*task).is_some());
                     if !is_open {
                         forgotten = Some(*task);
                     }
@@ -191,6 +191,9 @@ fn finished(mut endings: Vec<Ending>) -> Answer {
 /// How a task ended, if it has.
 fn ending(partition: &Partition, task: TaskId) -> Option<Ending> {
     let bare = |state: State| Ending { task, state, result: None, error: None };
+    if partition.state(task).is_some_and(|state| !state.is_final()) {
+        return None;
+    }
     let Some(record) = partition.record(task) else {
         return partition.stub(task).map(bare);
     };

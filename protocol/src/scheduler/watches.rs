@@ -159,7 +159,7 @@ impl Scheduler {
         if let Phase::Leased(lease) = record.phase()
             && seen.is_none_or(|seen| seen.token != lease.token)
         {
-            let (news, lessee) = (News::begun(record, lease), lease.lessee);
+            let (news, lessee) = (News::begun(&record, lease), lease.lessee);
             self.follow_from_start(lessee, task, news.token);
             return self.answer(origin, Answer::News(Box::new(news)));
         }
@@ -203,9 +203,9 @@ impl Scheduler {
         true
     }
 
-    fn lease(&self, task: TaskId) -> Option<&Lease> {
+    fn lease(&self, task: TaskId) -> Option<Lease> {
         match self.owned(task.partition())?.record(task)?.phase() {
-            Phase::Leased(lease) => Some(lease),
+            Phase::Leased(lease) => Some(**lease),
             Phase::Scheduled { .. }
             | Phase::Ready
             | Phase::Succeeded(_)
@@ -232,7 +232,7 @@ impl Scheduler {
             return;
         }
         let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
-        let news = record.zip(self.lease(task)).map(|(record, lease)| News::begun(record, lease));
+        let news = record.zip(self.lease(task)).map(|(record, lease)| News::begun(&record, &lease));
         let Some(news) = news else {
             return;
         };
@@ -267,7 +267,7 @@ impl Scheduler {
     ) {
         let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
         // A run that was closed before this came is not forgotten at once.
-        let Some(attempt) = record.and_then(|record| attempt_of(record, lessee, token)) else {
+        let Some(attempt) = record.and_then(|record| attempt_of(&record, lessee, token)) else {
             return;
         };
         let news = News { token, attempt, node: lessee.node, words };

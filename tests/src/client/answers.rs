@@ -315,6 +315,8 @@ const fn had_no_effect(error: &RequestError) -> bool {
         | RequestError::Overloaded { .. }
         | RequestError::Reload { .. }
         | RequestError::Parting(_)
+        | RequestError::Rule(_)
+        | RequestError::Steer(_)
         | RequestError::UnknownQueue { .. }
         | RequestError::UnknownTask { .. } => true,
         RequestError::NotFound { .. }
@@ -338,6 +340,7 @@ fn brief(answer: &Answer) -> String {
         | Answer::Job(_)
         | Answer::Jobs { .. }
         | Answer::News(_)
+        | Answer::Queues { .. }
         | Answer::Reloaded(_)
         | Answer::Status(_)
         | Answer::Tasks { .. }

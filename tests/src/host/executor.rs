@@ -8,7 +8,7 @@ use umbel_protocol::time::Span;
 use umbel_protocol::wire::{ExecutorSays, PeerMessage};
 
 use super::{EXECUTOR, Local, true_wall};
-use crate::invariants::{self, starts_in_place};
+use crate::invariants::{self, limited_by_rule, starts_in_place};
 use crate::plan::{MS, SECOND};
 use crate::work::Script;
 use crate::world::World;
@@ -98,6 +98,8 @@ impl World {
         self.must("starts_in_place", is_chosen);
         self.progress_at = self.now;
         let pool = self.hosts[host].profile.pool(&start.template.queue, &start.template.name);
+        let is_allowed = limited_by_rule::on_start(self, pool.unwrap_or_default());
+        self.must("limited_by_rule", is_allowed);
         let run = (start.attempt, pool.unwrap_or_default());
         self.watch.idle.starts(host, self.hosts[host].life, run.1);
         let known = self.process(host).runs.insert((start.task, start.token), run);

@@ -1,7 +1,9 @@
 //! How the process of a host begins and ends.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use umbel_protocol::cold::{Cold, MemoryColdStore};
 use umbel_protocol::executor::{Event as ExecutorEvent, Executor};
 use umbel_protocol::formation::Formation;
 use umbel_protocol::id::Lessee;
@@ -16,6 +18,11 @@ use super::{Host, Local, Process, address};
 use crate::invariants::one_vote;
 use crate::plan::SECOND;
 use crate::world::{What, World};
+
+/// Whatever waits for a little longer than most retries is put away, so that every world does it.
+const COLD_AFTER: Span = Span::from_millis(1_500);
+/// Some ticks before it is due.
+const WARM_AHEAD: Span = Span::from_millis(400);
 
 impl Host {
     /// What people call its node.
@@ -102,6 +109,7 @@ impl World {
             cluster_name: "simulated".to_owned(),
             labels: self.labels_of(host),
         };
+        let store = Arc::new(MemoryColdStore::default());
         Settings {
             node: one.node,
             incarnation: one.disk.incarnation,
@@ -113,6 +121,7 @@ impl World {
             versions: one.versions,
             scheduler,
             zones: self.zones.clone(),
+            cold: Some(Cold::with_times(store, COLD_AFTER, WARM_AHEAD)),
         }
     }
 

@@ -117,6 +117,8 @@ impl World {
             Effect::PassedOver { group, index, why } => {
                 self.violate(format!("host {host} passes over entry {index} of {group}: {why}"));
             }
+            // No simulated disk damages what is put away.
+            Effect::Damaged(why) => self.violate(format!("host {host}: {why}")),
             Effect::Lost(loss) => self.violate(format!("host {host} has lost {loss:?}")),
             // No simulated client asks for it.
             Effect::Reload(_) => {}

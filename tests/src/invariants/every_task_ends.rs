@@ -36,7 +36,7 @@ pub fn open(world: &World) -> Option<String> {
 pub fn at_end(world: &World) -> Result<(), String> {
     for id in partitions(world) {
         for (task, record) in owned(world, id).into_iter().flat_map(|p| p.records()) {
-            judge(world, task, record)?;
+            judge(world, task, &record)?;
         }
     }
     Ok(())

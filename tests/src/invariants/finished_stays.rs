@@ -67,7 +67,7 @@ pub fn check_copy(
             ledger.ended_tasks.entry(copy.group()).or_default().insert(task);
         }
         log.final_at = Some(log.final_at.map_or(index, |at| at.min(index)));
-        told(ledger, task, record.state(), left_by(record))?;
+        told(ledger, task, record.state(), left_by(&record))?;
     }
     for task in ledger.ended_tasks.get(&copy.group()).into_iter().flatten() {
         let final_at = ledger.log_of(*task).and_then(|log| log.final_at);

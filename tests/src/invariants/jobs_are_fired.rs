@@ -247,8 +247,9 @@ fn overlaps(
             if of_tick(*tick).is_none_or(|one| one.by_hand) {
                 continue;
             }
-            let known = partition.record(*task).and_then(|record| record.history.as_ref());
-            let is_stopped = known.is_some_and(|history| history.cancelled);
+            let known = partition.record(*task);
+            let is_stopped = (known.as_ref().and_then(|record| record.history.as_ref()))
+                .is_some_and(|history| history.cancelled);
             match state.job.overlap {
                 Overlap::Forbid => {
                     return Err(format!("{:?} runs beside {task}", record.tick));

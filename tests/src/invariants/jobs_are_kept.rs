@@ -264,7 +264,7 @@ pub fn nobody_waits_for_what_is_gone(partition: &Partition) -> Result<(), String
             return Err(format!("{task} of {name} is open, and not there"));
         };
         let runs = partition.job(name).map(|state| &state.job.template.name);
-        if waits(record) && runs != Some(&record.template.name) {
+        if waits(&record) && runs != Some(&record.template.name) {
             return Err(format!("{task} waits for {name}, which runs {runs:?}"));
         }
     }

@@ -33,7 +33,7 @@ pub fn on_dispatch(world: &World, host: usize, task: TaskId, token: Token) -> Re
     }
     let record = copy.partition().and_then(|partition| partition.record(task));
     let stopped = world.ledger.log_of(task).is_some_and(|log| log.stopped);
-    match record.map(|record| record.phase()) {
+    match record.as_ref().map(|record| record.phase()) {
         Some(Phase::Leased(lease))
             if lease.token == token
                 && stopped

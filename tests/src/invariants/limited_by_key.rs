@@ -17,7 +17,8 @@ use umbel_protocol::time::{Span, Wall};
 pub fn check(partition: &Partition, partitions: u16) -> Result<(), String> {
     let mut leased: BTreeMap<&str, BTreeMap<Token, &Options>> = BTreeMap::new();
     let mut begun: BTreeMap<(&str, Rate), Vec<Wall>> = BTreeMap::new();
-    for (task, record) in partition.records() {
+    let records: Vec<_> = partition.records().collect();
+    for (task, record) in &records {
         let Some(particulars) = record.particulars.as_ref() else {
             continue;
         };

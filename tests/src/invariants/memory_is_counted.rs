@@ -11,8 +11,15 @@ pub fn check(world: &World) -> Result<(), String> {
         let Some(process) = &one.process else {
             continue;
         };
-        let partitions = process.scheduler.copies().filter_map(|copy| copy.partition());
-        let weight: usize = partitions.map(|partition| partition.fill().weight()).sum();
+        let partitions = || process.scheduler.copies().filter_map(|copy| copy.partition());
+        for partition in partitions() {
+            let (memory, weight) = (partition.memory(), partition.fill().weight());
+            if (memory < weight) != (partition.cold() > 0) {
+                let cold = partition.cold();
+                return Err(format!("{memory} of {weight} bytes with {cold} records put away"));
+            }
+        }
+        let weight: usize = partitions().map(|partition| partition.memory()).sum();
         let counted = process.scheduler.memory();
         if counted != weight {
             return Err(format!("host {host} counts {counted} bytes where {weight} are"));

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::job::Target;
 use umbel_protocol::membership::Liveness;
+use umbel_protocol::meta::Subject;
 use umbel_protocol::partition::{KeyRoom, Partition};
 use umbel_protocol::task::{Record, State};
 
@@ -89,13 +90,16 @@ fn look(world: &World, idle: &mut Idle) -> Result<(), String> {
         };
         let ready = partition.records().filter(|(task, record)| is_ready(partition, *task, record));
         for (task, record) in ready {
+            if is_ruled(world, owner, &record.template.queue) {
+                continue;
+            }
             let known = idle.waits.get(&task).filter(|(by, _)| *by == owner);
             let since = known.map_or(now, |(_, since)| *since);
             waiting.insert(task, (owner, since));
             for (host, pool, idle_since) in &spare {
                 let profile = &world.hosts[*host].profile;
                 let may = profile.pool(&record.template.queue, &record.template.name);
-                if !may_run(world, owner, *host, partition.target(task)) {
+                if !may_run(world, owner, *host, &partition.target(task, &record)) {
                     continue;
                 }
                 let Some(reach) = idle.reach.get(&(owner, *host)).filter(|_| may == Some(*pool))
@@ -180,11 +184,22 @@ fn serves(world: &World, host: usize) -> bool {
 }
 
 /// Whether a task for such nodes may run on a host, as its owner knows it.
-fn may_run(world: &World, owner: usize, host: usize, target: Option<&Target>) -> bool {
+fn may_run(world: &World, owner: usize, host: usize, target: &Target) -> bool {
     let process = world.hosts[owner].process.as_ref();
     let meta = process.and_then(|process| process.scheduler.meta());
     let node = world.hosts[host].node;
-    target.is_none_or(|target| meta.is_some_and(|meta| target.includes(node, meta.labels(node))))
+    *target == Target::Anywhere
+        || meta.is_some_and(|meta| target.includes(node, meta.labels(node)))
+}
+
+/// Whether rules keep tasks of a queue from starting that would, or may do so.
+fn is_ruled(world: &World, owner: usize, queue: &str) -> bool {
+    let process = world.hosts[owner].process.as_ref();
+    let meta = process.and_then(|process| process.scheduler.meta());
+    meta.is_some_and(|meta| {
+        let rule = meta.rules.of(&Subject::Queue(queue.to_owned()));
+        rule.is_paused() || rule.is_limiting()
+    })
 }
 
 fn is_ready(partition: &Partition, task: TaskId, record: &Record) -> bool {

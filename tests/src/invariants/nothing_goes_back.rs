@@ -35,7 +35,7 @@ impl Furthest {
             self.partitions.insert(copy.group(), seen);
         }
         for (task, record) in partition.records() {
-            tokens_grow(task, record)?;
+            tokens_grow(task, &record)?;
         }
         Ok(())
     }

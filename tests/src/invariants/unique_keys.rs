@@ -17,7 +17,9 @@ use crate::world::World;
 /// If two unfinished tasks of it have one key, or one lives elsewhere than its key.
 pub fn check(partition: &Partition, partitions: u16) -> Result<(), String> {
     let mut holders: BTreeMap<(&str, &str), TaskId> = BTreeMap::new();
-    for (task, record) in partition.records().filter(|(_, record)| !record.state().is_final()) {
+    let open = partition.records().filter(|(_, record)| !record.state().is_final());
+    let open: Vec<_> = open.collect();
+    for (task, record) in &open {
         let Some(particulars) = record.particulars.as_ref() else {
             continue;
         };
@@ -33,7 +35,7 @@ pub fn check(partition: &Partition, partitions: u16) -> Result<(), String> {
         if options.unique_scope() == UniqueScope::UntilStarted && has_started {
             continue;
         }
-        if let Some(other) = holders.insert((name, key), task) {
+        if let Some(other) = holders.insert((name, key), *task) {
             return Err(format!("{other} and {task} both have the key {key:?} of {name}"));
         }
     }

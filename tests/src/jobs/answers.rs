@@ -19,6 +19,7 @@ impl World {
         answer: Answer,
     ) -> bool {
         match (ask, answer) {
+            (Ask::ChangeRule { .. }, Answer::Done) => self.rule_holds(ask),
             (Ask::ChangeJob { .. }, Answer::Done) => {
                 let is_right = jobs_are_kept::done(self, op);
                 self.must("jobs_are_kept", is_right);

@@ -100,7 +100,8 @@ fn sights_of(
     };
     let mut open = partition.job_tasks().filter(|(job, at, _)| *job == name && *at < tick.tick);
     let is_stopping = open.any(|(.., task)| {
-        let history = partition.record(task).and_then(|record| record.history.as_ref());
+        let record = partition.record(task);
+        let history = record.as_ref().and_then(|record| record.history.as_ref());
         history.is_some_and(|history| history.cancelled)
     });
     let ended = state.history.iter().flat_map(|tick| &tick.runs).any(is_stopped);

@@ -2,7 +2,8 @@
 
 use umbel_protocol::id::{Incarnation, Lessee, TaskId, Token};
 use umbel_protocol::membership::Liveness;
-use umbel_protocol::task::{Phase, Record, State as TaskState};
+use umbel_protocol::partition::Look;
+use umbel_protocol::task::{Phase, State as TaskState};
 
 use super::Leases;
 use super::state::{Bounds, Link, NODES, State};
@@ -392,7 +393,7 @@ impl State {
     /// Whether the executor of a node has a lease, or holds a run.
     fn is_lessee(&self, node: usize) -> bool {
         let executor = &self.nodes[node].executor;
-        let has_lease = |(_, record): (TaskId, &Record)| matches!(record.phase(), Phase::Leased(lease) if lease.lessee == executor.me());
+        let has_lease = |(_, record): (TaskId, Look<'_>)| matches!(record.phase(), Phase::Leased(lease) if lease.lessee == executor.me());
         executor.held() > 0 || self.log.partition.records().any(has_lease)
     }
 

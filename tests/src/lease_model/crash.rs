@@ -28,7 +28,7 @@ impl Act {
         let me = node.executor.me();
         let denied = |(task, token): &(_, _)| {
             let record = self.state.log.partition.record(*task);
-            record.and_then(|record| super::properties::lessee_of(record, *token)) == Some(me)
+            record.and_then(|record| super::properties::lessee_of(&record, *token)) == Some(me)
         };
         self.state.denied = self.state.denied.iter().filter(|run| !denied(run)).copied().collect();
         let mut stopped = Node::start(at, node.incarnation, self.slots);

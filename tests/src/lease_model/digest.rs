@@ -176,6 +176,8 @@ impl Writer<'_> {
             | Command::ChangeJob { .. }
             | Command::Fire(_)
             | Command::GiveUp { .. }
+            | Command::Retry { .. }
+            | Command::Delete { .. }
             | Command::RunNow(_)
             | Command::Alert(_)
             | Command::NoteUnreported { .. } => {

@@ -105,21 +105,21 @@ impl Act {
                 let runs = record.history.as_ref().map(|history| history.runs.as_slice());
                 runs.unwrap_or_default().iter().filter(|run| run.end == end).count()
             };
-            if ends(record, RunEnd::CutOff) > ends(old, RunEnd::CutOff) {
+            if ends(&record, RunEnd::CutOff) > ends(&old, RunEnd::CutOff) {
                 self.seen.push("cut-off run pardoned");
             }
             let given_up = |record| ends(record, RunEnd::Unheard) + ends(record, RunEnd::CutOff);
-            if given_up(record) < given_up(old) && matches!(record.phase(), Phase::Succeeded(_)) {
+            if given_up(&record) < given_up(&old) && matches!(record.phase(), Phase::Succeeded(_)) {
                 self.seen.push("late success wins");
             }
             if matches!(record.phase(), Phase::Dead(why) if why.kind == FailureKind::Crashed) {
                 self.seen.push("poison");
             }
             let is_held = |record: &umbel_protocol::task::Record| matches!(record.phase(), Phase::Scheduled { not_before } if *not_before > proposal.at);
-            if is_held(record) {
+            if is_held(&record) {
                 self.seen.push("held for doubts");
             }
-            super::properties::check_entry(task, old, record, &mut self.broken);
+            super::properties::check_entry(task, &old, &record, &mut self.broken);
         }
         changes
     }

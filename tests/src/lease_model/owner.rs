@@ -82,13 +82,13 @@ impl Act {
                 continue;
             };
             let record = owner.partition.record(task);
-            if record.is_none_or(|record| record.state().is_final()) {
+            if record.as_ref().is_none_or(|record| record.state().is_final()) {
                 closed.push((task, token));
                 continue;
             }
             let mut token = token;
             if let (true, Some(Phase::Leased(lease))) =
-                (self.has(Sabotage::AnyToken), record.map(|record| record.phase()))
+                (self.has(Sabotage::AnyToken), record.as_ref().map(|record| record.phase()))
             {
                 token = lease.token;
             }
@@ -248,6 +248,7 @@ impl Act {
                     stops.entry(place_of(lessee.node)).or_default().push((task, token));
                 }
                 Change::Accepted { .. }
+                | Change::Steered { .. }
                 | Change::KeyFreed { .. }
                 | Change::Ready { .. }
                 | Change::Scheduled { .. }

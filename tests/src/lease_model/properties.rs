@@ -79,7 +79,7 @@ fn find_broken(state: &State, slots: u32) -> Option<String> {
             {
                 continue;
             }
-            let end = runs(record).iter().find(|run| run.token == *token).map(|run| run.end);
+            let end = runs(&record).iter().find(|run| run.token == *token).map(|run| run.end);
             let is_excused = match end {
                 // It was given up for lost, and might live.
                 Some(RunEnd::Unheard | RunEnd::CutOff) => true,

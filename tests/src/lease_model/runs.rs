@@ -140,7 +140,7 @@ impl Act {
         let key = (start.task, start.token);
         let me = self.state.nodes[at].executor.me();
         let record = self.state.log.partition.record(start.task);
-        let lessee = record.and_then(|record| super::properties::lessee_of(record, start.token));
+        let lessee = record.and_then(|record| super::properties::lessee_of(&record, start.token));
         if lessee != Some(me) {
             self.breaks(format!("{} starts on {me:?} without a committed lease", start.token));
         }

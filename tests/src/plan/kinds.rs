@@ -200,7 +200,7 @@ pub(super) const UPGRADES: Kind = Kind {
 };
 
 /// All kinds. The mix of all is there more than once: most of what is rare needs two faults to meet.
-pub const KINDS: [Kind; 44] = [
+pub const KINDS: [Kind; 46] = [
     Kind { shape: at_length, ..CALM },
     Kind { name: "crashes", troubles: &[(Trouble::Crash, 1)], ..CALM },
     Kind { name: "partitions", troubles: &[(Trouble::Cut, 1)], ..CALM },
@@ -369,6 +369,15 @@ pub const KINDS: [Kind; 44] = [
         ..CALM
     },
     EVERYTHING,
+    Kind { name: "ruled", work: Work::Ruled, shape: ruled, ..CALM },
+    Kind {
+        name: "ruled beside crashes and cuts",
+        work: Work::Ruled,
+        troubles: &[(Trouble::Crash, 2), (Trouble::Cut, 2), (Trouble::Pause, 1)],
+        every: (3_000, 9_000),
+        shape: ruled,
+        ..CALM
+    },
 ];
 
 /// What is poison is not over when the rest is: whoever dies for good then may not be the only one.
@@ -449,6 +458,11 @@ fn upgraded(plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
 /// Shapes that few hosts do not have.
 fn wide(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
     plan.of_hosts_from(4)
+}
+
+/// Long enough for all that people say of queues to be heeded, and to be taken back.
+fn ruled(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
+    Plan { submissions: 4 * plan.submissions, storm: 30 * SECOND, older: 0, ..plan }
 }
 
 /// Few things happen, over minutes.

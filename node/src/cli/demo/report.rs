@@ -283,6 +283,7 @@ mod tests {
             metadata: None,
             args: None,
             live: None,
+            retry_of: None,
             finished_at: Some(Wall::from_millis(3)),
         }
     }

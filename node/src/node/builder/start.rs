@@ -180,6 +180,8 @@ impl NodeBuilder {
                 has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
                 scheduler: 0,
                 zones: timezones::zones(),
+                // Each scheduler has its own.
+                cold: None,
             },
             identity: Identity::new(
                 data_dir.node(),
@@ -189,6 +191,7 @@ impl NodeBuilder {
             ),
             store: data_dir.store_path(),
             sizes: Sizes::of(config.node.disk_log),
+            disk_reserve: config.node.disk_reserve,
             runner: Runner::of(host, ledger),
             clock: clock.clone(),
             stop_patience: std::time::Duration::from_micros(config.node.stop_patience.as_micros()),

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use umbel_protocol::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
-use umbel_protocol::partition::{Change, Command, KeyRoom, Partition, Proposal, Refusal, Report};
-use umbel_protocol::task::{Batch, Outcome, Record, View};
+use umbel_protocol::partition::{
+    Change, Command, KeyRoom, Look, Partition, Proposal, Refusal, Report,
+};
+use umbel_protocol::task::{Batch, Outcome, View};
 use umbel_protocol::time::Wall;
 
 use crate::clock::Clock;
@@ -81,17 +83,17 @@ impl Book {
         self.write(Command::Expire { tasks: vec![task] });
     }
 
-    pub(super) fn record(&self, task: TaskId) -> Option<&Record> {
+    pub(super) fn record(&self, task: TaskId) -> Option<Look<'_>> {
         self.partition.record(task)
     }
 
     pub(super) fn view(&self, task: TaskId) -> Option<View> {
-        self.record(task).map(|record| View::of(task, record))
+        self.record(task).map(|record| View::of(task, &record))
     }
 
     /// All tasks, newest first.
     pub(super) fn views(&self) -> impl Iterator<Item = View> {
-        self.partition.records().rev().map(|(id, record)| View::of(id, record))
+        self.partition.records().rev().map(|(id, record)| View::of(id, &record))
     }
 
     pub(super) fn now(&self) -> Wall {

@@ -58,15 +58,15 @@ impl Partition {
             return;
         }
         let now = self.now;
-        let Some(record) = self.records.get(&task) else {
+        let Some(record) = self.records.get(task) else {
             return;
         };
-        let Some(end) = TickEnd::of(record) else {
+        let Some(end) = TickEnd::of(&record) else {
             return;
         };
         let last = record.history.as_ref().and_then(|history| history.runs.last());
         let (node, started_at) = (last.map(|run| run.lessee.node), last.map(|run| run.started_at));
-        let output = output_of(record);
+        let output = output_of(&record);
         let open = self.jobs.open_of(&job).map(|(_, other)| other);
         let of_tick =
             open.filter(|other| (other.born, other.tick, other.by_hand) == (born, tick, by_hand));

@@ -7,7 +7,7 @@ use crate::job::{Job, JobName, JobState, Schedule, Source};
 use crate::limits::{JOBS_BYTES_MAX, JOBS_MAX};
 use crate::partition::{Change, Partition};
 use crate::sabotage::{self, Defect};
-use crate::task::{Record, State};
+use crate::task::State;
 use crate::time::{Span, Wall};
 use crate::wire::hello::Versions;
 
@@ -280,15 +280,14 @@ impl Partition {
     }
 
     fn waits(&self, task: TaskId) -> bool {
-        let state = self.records.get(&task).map(Record::state);
-        matches!(state, Some(State::Scheduled | State::Ready))
+        matches!(self.records.state(task), Some(State::Scheduled | State::Ready))
     }
 
     /// Whether the job of `task` was removed, or runs another task by now, or is told of by another one, or
     /// in another queue.
     /// The command of a job of the file goes with it: nobody may be left that could run this one.
     pub(super) fn is_unwanted(&self, task: TaskId) -> bool {
-        let Some(record) = self.records.get(&task) else {
+        let Some(record) = self.records.get(task) else {
             return false;
         };
         if let Some(open) = self.jobs.open.get(&task) {

@@ -13,7 +13,7 @@ use crate::job::{
 use crate::limits::{EXPIRES_ON_NODE, ID_AHEAD_MAX, JOB_OPEN_MAX, NOTICE_NODES_MAX};
 use crate::partition::{Change, Partition};
 use crate::sabotage::{self, Defect};
-use crate::task::{Particulars, Phase, Record, Template};
+use crate::task::{Particulars, Phase, Template};
 use crate::time::Wall;
 
 /// What the owner of a job has found to be due.
@@ -282,10 +282,10 @@ impl Partition {
     /// How a task ended that is or was here, if it has. One that was cancelled with the job that was to
     /// run it, and never ran, was missed, as long as so much is known of it.
     fn end_of_known(&self, task: TaskId) -> Option<TickEnd> {
-        let Some(record) = self.records.get(&task) else {
+        let Some(record) = self.records.get(task) else {
             return TickEnd::of_state(self.stubs.ended(task)?);
         };
-        match TickEnd::of(record) {
+        match TickEnd::of(&record) {
             Some(TickEnd::Cancelled) if !record.has_started() => Some(TickEnd::Missed),
             end => end,
         }
@@ -310,7 +310,7 @@ impl Partition {
                 (Nodes::Any, _) => None,
                 // It was fired when the job ran on one node; it meets the tick where it runs.
                 (Nodes::Each { .. }, Target::Anywhere | Target::Labels(_)) => {
-                    match self.records.get(&task).map(Record::phase) {
+                    match self.records.get(task).as_ref().map(|record| record.phase()) {
                         Some(Phase::Leased(lease)) => Some(lease.lessee.node),
                         _ => continue,
                     }

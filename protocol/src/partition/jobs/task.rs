@@ -58,7 +58,7 @@ impl Partition {
 
     /// Whether a task of this id is or was here, as far as that is remembered.
     pub(super) fn is_known(&self, id: TaskId) -> bool {
-        self.records.contains_key(&id) || self.stubs.ended(id).is_some()
+        self.records.contains(id) || self.stubs.ended(id).is_some()
     }
 
     /// Creates a task, unless it was created before; whether it was not.
@@ -85,7 +85,7 @@ impl Partition {
         let record = Record::new(shared, args.clone(), self.now, self.order_next, Phase::Ready)
             .with_particulars(said.cloned().map(Box::new));
         self.tally.add(&record);
-        self.records.insert(id, record);
+        self.records.insert(id, record, self.now);
         changes.push(Change::Ready { task: id });
         true
     }

@@ -59,9 +59,9 @@ impl Audit {
             match partition.record(*id) {
                 Some(record) => {
                     if life.end.is_none() && record.state().is_final() {
-                        life.check_end(*id, record, &entry.proposal.commands);
+                        life.check_end(*id, &record, &entry.proposal.commands);
                     }
-                    life.check(*id, record);
+                    life.check(*id, &record);
                 }
                 None => life.check_forgotten(*id, partition),
             }
@@ -93,7 +93,7 @@ impl Audit {
         for (_, _, task) in partition.job_tasks() {
             let record = partition.record(task).expect("an open task has a record");
             assert!(!record.state().is_final(), "{task} has ended and nobody was told");
-            assert!(task.is_derived() && partition.target(task).is_some());
+            assert!(task.is_derived() && partition.job_target(task).is_some());
         }
     }
 

@@ -128,8 +128,8 @@ impl Sights {
                     past.tasks.insert(*task);
                     let record = partition.record(*task);
                     let crashes_max =
-                        record.map_or(0, |record| record.template.options.crashes_max());
-                    match record.and_then(|record| record.history.as_ref()) {
+                        record.as_ref().map_or(0, |record| record.template.options.crashes_max());
+                    match record.as_ref().and_then(|record| record.history.as_ref()) {
                         None => self.see("a delay"),
                         Some(history) if history.crashes >= crashes_max => {
                             past.held.insert(*task);
@@ -150,7 +150,7 @@ impl Sights {
                         let said = record.particulars.as_ref();
                         said.is_some_and(|said| said.retry_of == Some(*task))
                     };
-                    if partition.records().any(|(_, record)| is_anew(record)) {
+                    if partition.records().any(|(_, record)| is_anew(&record)) {
                         self.see("a task that is tried again");
                     } else {
                         self.see("a task that is dropped");
@@ -178,7 +178,7 @@ impl Sights {
             return;
         }
         let makes = changes.iter().any(
-            |change| matches!(change, Change::Ready { task } if task.is_derived() && partition.target(*task).is_none()),
+            |change| matches!(change, Change::Ready { task } if task.is_derived() && partition.job_target(*task).is_none()),
         );
         for command in &entry.proposal.commands {
             match command {
@@ -232,7 +232,8 @@ impl Sights {
     }
 
     fn look_at_run(&mut self, partition: &Partition, task: TaskId, token: Token) {
-        let history = partition.record(task).and_then(|record| record.history.as_ref());
+        let record = partition.record(task);
+        let history = record.as_ref().and_then(|record| record.history.as_ref());
         let runs = history.map_or(&[][..], |history| &history.runs);
         if let Some(run) = runs.iter().find(|run| run.token == token) {
             if run.error.is_some() {

@@ -161,7 +161,7 @@ fn joined_by(owner: &mut LoneOwner, node: NodeId) {
 }
 
 fn tasks(owner: &LoneOwner) -> Vec<&Record> {
-    owner.partition().records().map(|(_, record)| record).collect()
+    owner.partition().records().map(|(_, record)| record.in_memory()).collect()
 }
 
 #[test]

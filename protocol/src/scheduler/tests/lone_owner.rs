@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::cold::Cold;
 use crate::durable::WriteBatch;
 use crate::group::Group;
 use crate::id::{ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
@@ -10,7 +11,7 @@ use crate::job::{Labels, Zones};
 use crate::limits::Limits;
 use crate::membership::Liveness;
 use crate::meta::{Join, Meta};
-use crate::partition::{Command, Partition, Proposal};
+use crate::partition::{Command, Look, Partition, Proposal};
 use crate::scheduler::{Caller, Effect, Event, Now, Scheduler, Settings};
 use crate::task::{Batch, Options, Record, Row, Template};
 use crate::time::{Span, Tick, Wall};
@@ -64,6 +65,15 @@ impl LoneOwner {
 
     /// The same in a cluster of so many partitions, of which it has no copies.
     pub(super) fn one_of(partitions: u16, partition: &Partition, limits: Limits) -> Self {
+        Self::set_up(partitions, partition, limits, None)
+    }
+
+    /// With a partition in this state, of which it puts away what `cold` says, and no executor.
+    pub(super) fn with_cold(partition: &Partition, cold: Cold) -> Self {
+        Self::set_up(2, partition, Limits::default(), Some(cold))
+    }
+
+    fn set_up(partitions: u16, partition: &Partition, limits: Limits, cold: Option<Cold>) -> Self {
         let join = join(HOME);
         let mut meta = Meta::new(ClusterId(7), join.cluster_name.clone(), partitions, 1, 1);
         meta.admit(join.clone(), START);
@@ -82,6 +92,7 @@ impl LoneOwner {
             versions: Versions::OWN,
             scheduler: 1,
             zones: Zones::bundled(),
+            cold,
         };
         let now = Now { tick: Tick::START, wall: START };
         let mut owner = Self {
@@ -114,7 +125,7 @@ impl LoneOwner {
     }
 
     pub(super) fn record(&self, task: TaskId) -> Option<&Record> {
-        self.partition().record(task)
+        self.partition().record(task).map(Look::in_memory)
     }
 
     /// One event, and what follows from it once all of it is durable.

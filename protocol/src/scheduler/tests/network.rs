@@ -131,6 +131,7 @@ impl Network {
                 Effect::Send { to, messages, .. } => {
                     self.on_the_way.push_back((at, self.index(to), messages));
                 }
+                Effect::Damaged(why) => panic!("damaged: {why}"),
                 Effect::Admitted
                 | Effect::Joined(_)
                 | Effect::Meet { .. }

@@ -9,7 +9,7 @@ use crate::id::{GroupId, Incarnation, Lessee, NodeId, PartitionId, TaskId};
 use crate::job::Zones;
 use crate::limits::Limits;
 use crate::membership::Liveness;
-use crate::partition::{Command, Proposal};
+use crate::partition::{Command, Look, Proposal};
 use crate::scheduler::{Caller, Effect, Event, Found, Now, Scheduler, Settings};
 use crate::task::Record;
 use crate::time::{Span, Tick};
@@ -87,6 +87,7 @@ impl Node {
             versions,
             scheduler: 1,
             zones: Zones::bundled(),
+            cold: None,
         };
         let scheduler = Scheduler::new(settings, now, disk.values().cloned().collect());
         Self { scheduler, now, versions, is_stuck: false, writing: None, disk }
@@ -250,7 +251,7 @@ impl Node {
 
     pub(super) fn record(&self, task: TaskId) -> Option<&Record> {
         let group = GroupId::of(task.partition());
-        self.scheduler.copy(group)?.partition()?.record(task)
+        self.scheduler.copy(group)?.partition()?.record(task).map(Look::in_memory)
     }
 
     /// Whether it owns `partition` and may grant and answer.

@@ -40,6 +40,7 @@ impl Pair {
                 versions: Versions::OWN,
                 scheduler: 1,
                 zones: Zones::bundled(),
+                cold: None,
             };
             let now = Now { tick: Tick::START, wall: START };
             let mut meta = Meta::new(ClusterId(7), "test".to_owned(), 1, 3, 3);

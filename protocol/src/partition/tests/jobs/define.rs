@@ -76,7 +76,7 @@ fn what_runs_for_a_removed_job_goes_on_and_what_waits_is_cancelled() {
     let tokens: Vec<_> = tasks[1..].iter().map(|task| owner.lease(*task, executor(1))).collect();
     assert_eq!(owner.say(JobChange::Remove { source: Source::Live }), Ok(()));
     assert_eq!(owner.state(tasks[0]), State::Cancelled);
-    assert_eq!(owner.partition.target(tasks[1]), Some(&Target::Anywhere));
+    assert_eq!(owner.partition.job_target(tasks[1]), Some(&Target::Anywhere));
     owner.report(executor(1), tasks[1], tokens[0], succeeded());
     assert_eq!(owner.state(tasks[1]), State::Succeeded);
     // It is not tried again, whether it failed or was taken back.

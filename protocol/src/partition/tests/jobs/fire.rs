@@ -82,13 +82,13 @@ fn a_tick_that_meets_an_earlier_one_follows_the_rule() {
 fn each_node_has_its_own_run_and_its_own_overlap() {
     let mut owner = Owner::of(with_overlap(Overlap::Forbid));
     let tasks = owner.fire(&[], &[1], each(&[A, B], &[C]));
-    let targets: Vec<_> = tasks.iter().map(|task| owner.partition.target(*task)).collect();
+    let targets: Vec<_> = tasks.iter().map(|task| owner.partition.job_target(*task)).collect();
     assert_eq!(targets, [Some(&Target::Node(A)), Some(&Target::Node(B))]);
     assert_eq!((owner.last().ends.open, owner.last().ends.missed), (2, 1));
     assert_eq!(owner.last().runs[2].node, Some(C));
     assert_eq!(owner.events(), [AlertEvent::Missed]);
     owner.end(tasks[0], succeeded());
-    assert_eq!(owner.partition.target(tasks[0]), None, "it has ended");
+    assert_eq!(owner.partition.job_target(tasks[0]), None, "it has ended");
     let next = owner.fire(&[], &[2], each(&[A, B, C], &[]));
     assert_eq!(next.len(), 2, "on B the first still waits");
     assert_eq!((owner.last().verdict, owner.last().ends.skipped), (Verdict::Fired, 1));
@@ -143,7 +143,7 @@ fn a_snapshot_has_all_of_it() {
     assert_eq!(read.job(&name()), Some(owner.job()));
     assert_eq!(read.fill(), owner.partition.fill());
     read.jobs.assert_counted();
-    assert_eq!(read.target(tasks[1]), Some(&Target::Node(B)));
+    assert_eq!(read.job_target(tasks[1]), Some(&Target::Node(B)));
 }
 
 #[test]

@@ -1,0 +1,90 @@
+//! Records that are put away come back before their time, and what becomes of a node that cannot read them.
+//!
+//! Every copy of a partition brings its own back, by the clock of its node: nothing that is decided depends on it.
+//! Only an owner needs them for more than an entry that is applied: it has to know when each may start, so
+//! it sets its timers when they are back.
+
+use super::replica::{Machine, Replica};
+use super::{Effect, Scheduler};
+use crate::id::{GroupId, TaskId};
+use crate::limits::WARMED_MAX;
+use crate::sabotage::{self, Defect};
+use crate::task::Phase;
+use crate::time::Wall;
+
+impl Scheduler {
+    /// Brings records back whose time comes, those of the partition with the earliest first.
+    pub(super) fn warm_records(&mut self) {
+        let Some(cold) = self.settings.cold.as_ref().filter(|_| !sabotage::has(Defect::StayCold))
+        else {
+            return;
+        };
+        let until = self.now.wall + cold.ahead();
+        let mut due: Vec<(Wall, GroupId)> = (self.replicas.iter())
+            .filter_map(|(id, replica)| Some((replica.partition()?.next_cold()?, *id)))
+            .filter(|(at, _)| *at <= until)
+            .collect();
+        due.sort_unstable();
+        let mut left = WARMED_MAX;
+        for (_, id) in due {
+            if left == 0 {
+                break;
+            }
+            left -= self.warm_partition(id, until, left);
+        }
+    }
+
+    /// Brings so many at most back; how many there were.
+    fn warm_partition(&mut self, id: GroupId, until: Wall, most: usize) -> usize {
+        let Some(replica) = self.replicas.get_mut(&id) else {
+            return 0;
+        };
+        let Some(Machine::Partition(partition)) = &mut replica.machine else {
+            return 0;
+        };
+        let warmed = partition.warm(until, most);
+        self.weigh(id);
+        // Whoever takes the partition over later sets timers for all that is in memory.
+        if self.replicas.get(&id).is_some_and(Replica::is_settled) {
+            for task in &warmed {
+                self.index_warmed(*task);
+            }
+        }
+        warmed.len()
+    }
+
+    fn index_warmed(&mut self, task: TaskId) {
+        let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
+        let not_before = record.and_then(|record| match record.phase() {
+            Phase::Scheduled { not_before } => Some(*not_before),
+            Phase::Ready
+            | Phase::Leased(_)
+            | Phase::Succeeded(_)
+            | Phase::Dead(_)
+            | Phase::Cancelled
+            | Phase::Expired => None,
+        });
+        if let Some(not_before) = not_before {
+            self.index_scheduled(task, not_before);
+        }
+    }
+
+    /// Bytes that records take which are put away, and how many those are.
+    #[must_use]
+    pub fn put_away(&self) -> (u64, usize) {
+        let bytes = self.settings.cold.as_ref().map_or(0, |cold| cold.store().bytes());
+        let records = self.replicas.values().filter_map(Replica::partition);
+        (bytes, records.map(|partition| partition.cold()).sum())
+    }
+
+    /// If anything that was put away is damaged, nothing may come of a step in which it was looked at, nor of
+    /// any that follows: takes back all `effects` from `first` on.
+    pub(super) fn end_if_damaged(&mut self, first: usize, effects: &mut Vec<Effect>) {
+        let damage = self.settings.cold.as_ref().and_then(|cold| cold.damage());
+        if let Some(damage) = damage.filter(|_| !self.is_over) {
+            effects.truncate(first);
+            effects.push(Effect::Damaged(damage.clone()));
+            self.is_over = true;
+        }
+    }
+}

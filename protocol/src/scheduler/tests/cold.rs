@@ -1,0 +1,150 @@
+//! Records that are put away: back in time, counted as what they take, and never made up.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::lone_owner::{LoneOwner, PARTITION, START, template};
+use crate::cold::{Cold, ColdStore as _, MemoryColdStore};
+use crate::id::TaskId;
+use crate::job::Labels;
+use crate::limits::COLD_LOOKS_MAX;
+use crate::partition::Partition;
+use crate::scheduler::{Effect, Event};
+use crate::task::{Batch, Options, Row, State, Template};
+use crate::time::{Span, Tick};
+use crate::wire::{Answer, Ask};
+
+const HOUR: Span = Span::from_millis(3_600_000);
+
+fn owner(partition: &Partition) -> (LoneOwner, Arc<MemoryColdStore>) {
+    let store = Arc::new(MemoryColdStore::default());
+    let owner = LoneOwner::with_cold(partition, Cold::new(store.clone()));
+    (owner, store)
+}
+
+fn task(n: u64) -> TaskId {
+    TaskId::new(START, PARTITION, n)
+}
+
+/// So many tasks that are delayed by an hour, from number `first` on.
+fn delayed(first: u64, count: u64, options: Options) -> Batch {
+    let options = Options { delay: HOUR, ..options };
+    let template = Template { options, ..template("add") };
+    let rows = (first..first + count).map(|n| Row::new(task(n), 0, Bytes::from_static(b"[1]")));
+    Batch { templates: vec![template], rows: rows.collect() }
+}
+
+#[test]
+fn they_start_in_time_and_take_no_memory_until_then() {
+    let (mut owner, store) = owner(&Partition::new(PARTITION));
+    owner.introduce(owner.lessee(), 3);
+    owner.submit(delayed(0, 3, Options::default()));
+    owner.submit(delayed(
+        3,
+        2,
+        Options { expires: Some(Span::from_millis(1)), ..Options::default() },
+    ));
+    assert_eq!(owner.scheduler.put_away().1, 5);
+    assert_eq!(owner.scheduler.timers.len(), 0);
+    assert!(owner.scheduler.memory() < owner.partition().fill().weight());
+    owner.pass(Span::from_millis(3_539_000));
+    assert_eq!(owner.scheduler.put_away().1, 5, "it is not worth while before");
+    owner.pass(Span::from_millis(60_500));
+    assert_eq!((owner.scheduler.put_away(), store.bytes()), ((0, 0), 0));
+    assert!((0..5).all(|n| owner.partition().state(task(n)) == Some(State::Scheduled)));
+    assert_eq!(owner.scheduler.memory(), owner.partition().fill().weight());
+    owner.pass(Span::from_millis(600));
+    assert!((0..3).all(|n| owner.partition().state(task(n)) == Some(State::Leased)));
+    assert!((3..5).all(|n| owner.partition().state(task(n)) == Some(State::Expired)));
+}
+
+#[test]
+fn a_start_puts_them_away_and_starts_what_is_overdue() {
+    let (mut before, _) = owner(&Partition::new(PARTITION));
+    before.introduce(before.lessee(), 0);
+    before.submit(delayed(0, 3, Options::default()));
+    let (mut owner, store) = owner(before.partition());
+    assert_eq!((owner.scheduler.put_away().1, store.uses().0), (3, 3));
+    assert_eq!(owner.scheduler.timers.len(), 0);
+    owner.introduce(owner.lessee(), 3);
+    // It was away for long.
+    owner.advance(HOUR);
+    owner.pass(Span::from_millis(1_000));
+    assert!((0..3).all(|n| owner.partition().state(task(n)) == Some(State::Leased)));
+}
+
+#[test]
+fn one_that_is_stopped_is_not_started() {
+    let (mut owner, store) = owner(&Partition::new(PARTITION));
+    owner.introduce(owner.lessee(), 3);
+    owner.submit(delayed(0, 2, Options::default()));
+    owner.ask(Ask::Cancel { task: task(0) });
+    assert_eq!(owner.partition().state(task(0)), Some(State::Cancelled));
+    let asked = owner.ask(Ask::Show { task: task(1) });
+    let answers = owner.answers(asked);
+    let [Answer::View(view)] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!((view.state, owner.scheduler.put_away().1), (State::Scheduled, 1));
+    owner.pass(HOUR);
+    owner.pass(Span::from_millis(1_000));
+    assert_eq!(owner.partition().state(task(0)), Some(State::Cancelled));
+    assert_eq!(owner.partition().state(task(1)), Some(State::Leased));
+    assert_eq!(store.bytes(), 0);
+}
+
+#[test]
+fn a_list_reads_no_more_than_it_may() {
+    let (mut owner, store) = owner(&Partition::new(PARTITION));
+    owner.introduce(owner.lessee(), 0);
+    let count = COLD_LOOKS_MAX as u64 + 2_000;
+    for first in (0..count).step_by(1_000) {
+        owner.submit(delayed(first, 1_000, Options::default()));
+    }
+    assert_eq!(owner.scheduler.put_away().1 as u64, count);
+    let mut list = |state, queue: Option<&str>, labels: Labels| {
+        let before = store.uses().1;
+        let queue = queue.map(str::to_owned);
+        let asked = owner.ask(Ask::List { state, queue, limit: 10, labels, name: None, before: None });
+        let answers = owner.answers(asked);
+        let [Answer::Tasks { tasks, partitions_missing }] = &answers[..] else {
+            panic!("{answers:?}")
+        };
+        (tasks.len(), *partitions_missing, store.uses().1 - before)
+    };
+    // The other partition of its cluster is nobody's.
+    assert_eq!(list(None, None, Labels::NONE), (10, 1, 11));
+    assert_eq!(list(Some(State::Ready), None, Labels::NONE), (0, 1, 0));
+    assert_eq!(list(None, Some("other"), Labels::NONE), (0, 1, 0));
+    let labels: Labels = "of=nobody".parse().unwrap();
+    assert_eq!(
+        list(None, None, labels),
+        (0, 2, COLD_LOOKS_MAX as u64),
+        "it was not looked through"
+    );
+}
+
+#[test]
+fn nothing_comes_of_a_step_in_which_one_is_damaged() {
+    let (mut owner, store) = owner(&Partition::new(PARTITION));
+    owner.introduce(owner.lessee(), 3);
+    owner.submit(delayed(0, 2, Options::default()));
+    let (bytes, fill) = (owner.partition().to_bytes(), owner.partition().fill());
+    store.wipe();
+    owner.said.clear();
+    owner.commands.clear();
+    let asked = owner.ask(Ask::Show { task: task(1) });
+    assert!(owner.answers(asked).is_empty(), "nobody is told that there is no such task");
+    assert!(matches!(owner.said[..], [Effect::Damaged(_)]), "{:?}", owner.said);
+    assert_eq!(owner.scheduler.next_deadline(), Tick::NEVER);
+    owner.said.clear();
+    owner.advance(HOUR);
+    owner.step(Event::Due);
+    owner.submit(delayed(2, 1, Options::default()));
+    assert!(
+        owner.said.is_empty() && owner.commands.is_empty(),
+        "nor does it ever do anything again"
+    );
+    // Another one that is built from what was durable has them all.
+    let (again, _) = super::cold::owner(&Partition::from_bytes(&bytes).unwrap());
+    assert_eq!((again.partition().fill(), again.scheduler.put_away().1), (fill, 2));
+}
