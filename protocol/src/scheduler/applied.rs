@@ -209,6 +209,7 @@ impl Scheduler {
         let partition = task.partition();
         if self.may_start(lessee) && !self.is_losing(partition, lessee) {
             self.lessees.leased(lessee, task, token, self.now.tick);
+            self.hold_permit(task);
             self.tell_of_start(task);
             return self.dispatch(task, token, lessee);
         }

@@ -30,6 +30,9 @@ pub(super) const VALID: Span = Span::from_millis(2_000);
 const STARTS_VALID: Span = Span::from_millis(300);
 /// An owner that holds or wants any asks again so soon, if nothing happens: well before they are void.
 const RENEW: Span = Span::from_millis(500);
+/// So long runs of a partition count that another owns now: a takeover takes less, and what it finds is told at
+/// once.
+const LEFT: Span = Span::from_millis(4_000);
 /// It asks no more often than that.
 const ASK_PAUSE: Span = Span::from_millis(10);
 /// One that was not answered asks again.
@@ -50,6 +53,8 @@ struct Permit {
     rule: Rule,
     /// Tasks that run, or are about to be leased.
     holders: BTreeSet<TaskId>,
+    /// Until when those of partitions count that are owned by others now, who may not have said so yet.
+    left: BTreeMap<TaskId, Tick>,
     starts: u32,
     starts_until: Tick,
     allowed: u32,
@@ -86,7 +91,7 @@ impl Permit {
     }
 
     fn held(&self) -> u32 {
-        u32::try_from(self.holders.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.holders.len() + self.left.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether the home is to be asked now, if so many wait.
@@ -100,9 +105,11 @@ impl Permit {
         }
         let is_short = waiting > 0 && self.room(now) == 0 && now >= self.ask_at;
         let is_missed = self.is_contended && self.held() < self.told;
+        // Of a partition that was taken over more may run than this owner was given.
+        let is_over = self.held() > self.told.max(self.allowed);
         // Also once nothing is held any more: the home is told of that.
         let is_stale = since >= RENEW && (waiting > 0 || self.held() > 0 || self.told > 0);
-        is_short || is_missed || is_stale
+        is_short || is_missed || is_over || is_stale
     }
 
     /// Asks for as many as wait. What is not used by now is given back by that: the home may give it to
@@ -159,9 +166,19 @@ impl Permits {
         }
     }
 
-    pub(super) fn forget(&mut self, partition: PartitionId) {
+    /// A task runs of a partition that is owned here from now on.
+    fn hold(&mut self, subject: &Subject, task: TaskId) {
+        if let Some(permit) = self.by_subject.get_mut(subject) {
+            permit.left.remove(&task);
+            permit.holders.insert(task);
+        }
+    }
+
+    /// The partition is owned by another from now on.
+    pub(super) fn forget(&mut self, partition: PartitionId, now: Tick) {
         for permit in self.by_subject.values_mut() {
-            permit.holders.retain(|task| task.partition() != partition);
+            let gone = permit.holders.extract_if(.., |task| task.partition() == partition);
+            permit.left.extend(gone.map(|task| (task, now + LEFT)));
         }
     }
 
@@ -172,13 +189,13 @@ impl Permits {
 }
 
 impl Scheduler {
-    /// Begins anew with what is limited now: what runs is known from the leases.
+    /// Takes over what is limited now. What runs is known from the leases, and what is about to, if it was
+    /// limited before, from its permit.
     pub(super) fn count_permits(&mut self) {
         let mut before = std::mem::take(&mut self.permits.by_subject);
         for (subject, rule) in self.ready.gates().limiting() {
             let mut permit = before.remove(subject).unwrap_or_default();
             permit.rule.clone_from(rule);
-            permit.holders.clear();
             permit.ask_at = self.now.tick;
             self.permits.by_subject.insert(Arc::clone(subject), permit);
         }
@@ -189,7 +206,8 @@ impl Scheduler {
         self.permits.look_at = self.now.tick;
     }
 
-    /// A task of a partition that was taken over runs.
+    /// A task runs: of a partition that was taken over, or by a lease that is on record now, which was on its
+    /// way there when its limit was heard of.
     pub(super) fn hold_permit(&mut self, task: TaskId) {
         if self.permits.is_empty() {
             return;
@@ -202,9 +220,7 @@ impl Scheduler {
             return;
         };
         for subject in &gate.limits {
-            if let Some(permit) = self.permits.by_subject.get_mut(subject) {
-                permit.holders.insert(task);
-            }
+            self.permits.hold(subject, task);
         }
     }
 
@@ -218,6 +234,7 @@ impl Scheduler {
         let waiting = self.waiting_for_permits();
         let mut due = Vec::new();
         for (subject, permit) in &mut self.permits.by_subject {
+            permit.left.retain(|_, until| *until > now);
             let wants = waiting.get(subject).copied().unwrap_or(0);
             if permit.is_to_ask(wants, now) {
                 due.push(permit.ask(subject, wants, now));

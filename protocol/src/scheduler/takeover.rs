@@ -157,7 +157,7 @@ impl Scheduler {
         origins.extend(waiting.flat_map(|(_, reads)| reads).filter_map(|read| read.origin()));
         self.ready.forget(partition);
         self.throttled.forget(partition);
-        self.permits.forget(partition);
+        self.permits.forget(partition, self.now.tick);
         self.homes.forget(partition);
         self.timers.forget(partition);
         self.plans.forget(partition);

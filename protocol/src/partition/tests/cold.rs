@@ -94,7 +94,7 @@ proptest! {
 fn generated_logs_put_records_away_and_read_them() {
     let (mut runner, logs) = (TestRunner::deterministic(), logs());
     let (mut put, mut read) = (0, 0);
-    for _ in 0..100 {
+    for _ in 0..150 {
         let log = logs.new_tree(&mut runner).unwrap().current();
         let uses = compared(&log, u64::MAX, &[3, 0, 3, 3, 1, 3, 3, 3, 3, 2]);
         put += uses.0;
