@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 use umbel_protocol::job::Labels;
-use umbel_protocol::meta::{Rule, Subject};
 use umbel_protocol::limits::{NODE_BYTES_MAX, PARTITIONS_DEFAULT, REPLICAS_DEFAULT};
+use umbel_protocol::meta::{Rule, Subject};
 use umbel_protocol::task::Template;
 use umbel_protocol::time::Span;
 

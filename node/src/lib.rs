@@ -105,6 +105,7 @@ pub mod client;
 mod clock;
 pub mod config;
 pub mod data_dir;
+pub mod features;
 mod fitness;
 mod former;
 pub mod local;

@@ -247,9 +247,7 @@ impl Meta {
             }
             MetaCommand::File { hash, deliberate } => Ok(Some(self.take_file(hash, deliberate))),
             MetaCommand::Rule { subject, change } => ruled(self.change_rule(subject, change)),
-            MetaCommand::FileRules { number, rules } => {
-                ruled(self.take_file_rules(number, rules))
-            }
+            MetaCommand::FileRules { number, rules } => ruled(self.take_file_rules(number, rules)),
         })
     }
 

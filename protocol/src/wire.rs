@@ -15,8 +15,8 @@ pub use self::peer::{
     Profile, Queue, Relayed, Said,
 };
 pub use self::request::{
-    Answer, Ask, Claim, Claims, ClientFrame, Drain, Ending, MemberStatus, QueueLine, Reloaded, Request,
-    RequestError, ServerFrame, Share, Status, Welcome,
+    Answer, Ask, Claim, Claims, ClientFrame, Drain, Ending, MemberStatus, QueueLine, Reloaded,
+    Request, RequestError, ServerFrame, Share, Status, Welcome,
 };
 pub(crate) use self::spoken::{Since, grown, grown_enum, since_3, spoken};
 pub use self::spoken::{decode_from, encode_for};

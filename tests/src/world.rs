@@ -20,12 +20,12 @@ use crate::faults::{Apart, Fault, Slack, Third, Traffic};
 use crate::host::{Host, Local, true_wall};
 use crate::invariants;
 use crate::jobs::Jobs;
-use crate::rules::Rules;
 use crate::ledger::Ledger;
 use crate::loss::Loss;
 use crate::network::Network;
 use crate::operator::{OPERATOR, Operator};
 use crate::plan::{MS, Plan, SECOND, Work};
+use crate::rules::Rules;
 use crate::work;
 
 /// What nodes spoke before this version.
@@ -332,12 +332,9 @@ impl World {
     const fn patience(&self) -> u64 {
         match self.plan.work {
             Work::Long => STALLED + work::LONGEST,
-            Work::Alone
-            | Work::Hot
-            | Work::Overload
-            | Work::Poison
-            | Work::Ruled
-            | Work::Usual => STALLED,
+            Work::Alone | Work::Hot | Work::Overload | Work::Poison | Work::Ruled | Work::Usual => {
+                STALLED
+            }
         }
     }
 

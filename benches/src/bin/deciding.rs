@@ -68,8 +68,13 @@ impl Lone {
             options: Options::default(),
         };
         let queue = Queue { name: Template::QUEUE_DEFAULT.to_owned(), pool: None, priority: None };
-        let profile =
-            Profile { pools: vec![slots], tasks: vec![declaration], queues: vec![queue], pid: 1, serves_all: false };
+        let profile = Profile {
+            pools: vec![slots],
+            tasks: vec![declaration],
+            queues: vec![queue],
+            pid: 1,
+            serves_all: false,
+        };
         let lessee = Lessee { node: NODE, incarnation: Incarnation(1), executor: 1 };
         let mut lone = Self {
             scheduler: Scheduler::new(settings, now(0), Vec::new()),

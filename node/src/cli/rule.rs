@@ -172,7 +172,12 @@ async fn list(args: ListArgs) -> anyhow::Result<Done> {
         if json {
             results.json(&Line::of(subject, &rule, from))?;
         } else {
-            rows.push([kind(subject).to_owned(), brief(subject.name(), 60), from.to_owned(), words(&rule)]);
+            rows.push([
+                kind(subject).to_owned(),
+                brief(subject.name(), 60),
+                from.to_owned(),
+                words(&rule),
+            ]);
         }
     }
     if !json {

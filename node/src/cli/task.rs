@@ -12,6 +12,7 @@ use umbel_protocol::job::Labels;
 use umbel_protocol::limits::LIST_MAX;
 use umbel_protocol::task::{State, View};
 
+use self::steer::SteerArgs;
 use super::connect::ConnectArgs;
 use super::interrupt::Interrupts;
 use super::names::Names;
@@ -22,7 +23,6 @@ use super::task_line::{TaskLine, details};
 use super::task_watch::{WatchArgs, watch};
 use super::time::{parse, stamp};
 use super::{Done, out};
-use self::steer::SteerArgs;
 use crate::client::{Client, Filter, Listing, Steering};
 
 #[derive(Debug, Subcommand)]

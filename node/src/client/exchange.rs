@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
-use umbel_protocol::partition::{JobChange, JobRefusal, SteerRefusal, Refusal};
+use umbel_protocol::partition::{JobChange, JobRefusal, Refusal, SteerRefusal};
 use umbel_protocol::task::Batch;
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Answer, Ask, Ending, Request, RequestError};

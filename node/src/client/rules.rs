@@ -18,8 +18,8 @@
 
 use std::collections::BTreeMap;
 
-pub use umbel_protocol::meta::{Rule, Rules, Subject};
 use umbel_protocol::meta::RuleChange;
+pub use umbel_protocol::meta::{Rule, Rules, Subject};
 use umbel_protocol::wire::{Answer, Ask, QueueLine};
 
 use super::{Client, ClientError};

@@ -107,7 +107,8 @@ impl Client {
         let mut steered = Steered::default();
         let mut left = u64::from(filter.limit);
         let chosen = filter.state.map(|state| [state]);
-        let states = chosen.as_ref().map_or_else(|| steering.states_meant(), <[State; 1]>::as_slice);
+        let states =
+            chosen.as_ref().map_or_else(|| steering.states_meant(), <[State; 1]>::as_slice);
         for state in states {
             let mut before = filter.before;
             while left > 0 {

@@ -156,7 +156,10 @@ fn node(raw: RawNode, cluster: &Cluster, tls: &Tls, node: &mut Node, problems: &
     node.labels = labels(raw.labels, problems);
     node.queues = raw.queues.map(|queues| {
         let queues = queues.into_inner().into_iter();
-        queues.inspect(|name| check_name("queue", name, problems)).map(Spanned::into_inner).collect()
+        queues
+            .inspect(|name| check_name("queue", name, problems))
+            .map(Spanned::into_inner)
+            .collect()
     });
 }
 

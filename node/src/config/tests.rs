@@ -106,6 +106,7 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(shown.cluster.partitions, default.cluster.partitions);
     shown.node.advertise = None;
     shown.node.labels = Labels::NONE;
+    shown.node.queues = None;
     assert_eq!(shown.node, default.node);
     // The other two depend on the host.
     let Slots { asynchronous, webhook, .. } = default.slots;

@@ -229,13 +229,13 @@ fn note(
 #[cfg(test)]
 mod tests {
     use tokio::sync::mpsc;
-    use umbel_protocol::id::ClusterId;
+    use umbel_protocol::id::{ClusterId, NodeId};
     use umbel_protocol::job::{JobCounts, Schedule};
     use umbel_protocol::meta::Meta;
     use umbel_protocol::partition::JobChange;
     use umbel_protocol::task::Template;
     use umbel_protocol::time::Span;
-    use umbel_protocol::wire::{Answer, Ask};
+    use umbel_protocol::wire::{Answer, Ask, Status};
 
     use super::*;
     use crate::client::local::LocalRequest;
@@ -282,6 +282,16 @@ mod tests {
 
         fn answer(&mut self, ask: Ask) -> Answer {
             match ask {
+                Ask::Status => Answer::Status(Box::new(Status {
+                    node: NodeId(1),
+                    meta: self.meta.clone(),
+                    members: Vec::new(),
+                    shares: BTreeMap::new(),
+                    partitions_owned: 4,
+                    partitions_whole: 4,
+                    open: 0,
+                    running: 0,
+                })),
                 Ask::OfferFile { hash, deliberate } => {
                     Answer::File(self.meta.take_file(hash, deliberate))
                 }

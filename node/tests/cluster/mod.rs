@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -23,6 +23,9 @@ use umbel_protocol::wire::{Answer, Ask, Ending, Request, Status};
 /// Far longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const PARTITIONS: u16 = 16;
+/// How many runs of `inside` there are in this process, and the most that there were at once.
+static INSIDE: AtomicU32 = AtomicU32::new(0);
+pub(crate) static MOST_INSIDE: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) struct Cluster {
     nodes: Vec<Option<Node>>,
@@ -88,6 +91,14 @@ impl Cluster {
             .name(name(place))
             .listen(self.addresses[place])
             .register("double", |n: u64| async move { Ok::<_, std::io::Error>(n * 2) })
+            .register("inside", |(): ()| async move {
+                let inside = INSIDE.fetch_add(1, Ordering::SeqCst) + 1;
+                MOST_INSIDE.fetch_max(inside, Ordering::SeqCst);
+                // Whoever comes in meanwhile is seen.
+                tokio::task::yield_now().await;
+                INSIDE.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, std::io::Error>(1)
+            })
             .register("grow", |n: u64| async move {
                 Ok::<_, std::io::Error>("x".repeat(900_000 + usize::try_from(n).unwrap_or(0)))
             });

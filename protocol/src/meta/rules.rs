@@ -221,9 +221,8 @@ impl Rule {
     /// The first that is wrong.
     pub fn check(&self, subject: &Subject) -> Result<(), InvalidRule> {
         subject.check()?;
-        let option = |what: &str, range: String| {
-            Err(InvalidRule::Option { what: what.to_owned(), range })
-        };
+        let option =
+            |what: &str, range: String| Err(InvalidRule::Option { what: what.to_owned(), range });
         if self.rate().is_some_and(|rate| !rate.is_sane()) {
             return option("rate", "a rate like 100/s or 20/min".to_owned());
         }
@@ -289,9 +288,8 @@ impl Rules {
     /// those that match the one that says most of the name.
     #[must_use]
     pub fn routed(&self, name: &str) -> (Option<String>, Option<u8>) {
-        let is_meant = |subject: &&Subject| {
-            matches!(subject, Subject::Tasks(_)) && subject.includes("", name)
-        };
+        let is_meant =
+            |subject: &&Subject| matches!(subject, Subject::Tasks(_)) && subject.includes("", name);
         let mut meant: Vec<&Subject> = self.subjects().filter(is_meant).collect();
         meant.sort_unstable_by_key(|subject| (std::cmp::Reverse(subject.precision()), *subject));
         let rules: Vec<Rule> = meant.into_iter().map(|subject| self.of(subject)).collect();

@@ -48,7 +48,9 @@ pub enum SteerRefusal {
     #[error("the partition of this task is full; wait for workers to catch up, then try again")]
     Overloaded,
     /// The id of the new task cannot be used: it is too old, of another partition, or its clock is ahead.
-    #[error("the id of the new task is of no use; make another now, in the partition of the old one")]
+    #[error(
+        "the id of the new task is of no use; make another now, in the partition of the old one"
+    )]
     UnusableId,
 }
 
@@ -134,8 +136,7 @@ impl Partition {
             template = Arc::new(Template { options, ..Template::clone(&template) });
         }
         let said = old.particulars.as_deref().unwrap_or(&Particulars::NONE);
-        let particulars =
-            Particulars { not_before: None, retry_of: Some(task), ..said.clone() };
+        let particulars = Particulars { not_before: None, retry_of: Some(task), ..said.clone() };
         let args = old.args.clone();
         let template = self.share(template);
         self.order_next += 1;

@@ -119,7 +119,11 @@ impl Scheduler {
                 Change::KeyFreed { key } => self.free_key(&key),
                 Change::Leased { task, token, lessee } => {
                     self.settle_throttled(task, true);
-                    self.flow.begun(self.replicas.get(&id).and_then(Replica::partition), task, self.now.tick);
+                    self.flow.begun(
+                        self.replicas.get(&id).and_then(Replica::partition),
+                        task,
+                        self.now.tick,
+                    );
                     self.leased(task, token, lessee);
                 }
                 Change::NotLeased { task, lessee: _ } => {
@@ -139,7 +143,11 @@ impl Scheduler {
                 Change::Finished { task } => {
                     self.settle_throttled(task, false);
                     self.permits.release(task);
-                    self.flow.ended(self.replicas.get(&id).and_then(Replica::partition), task, self.now.tick);
+                    self.flow.ended(
+                        self.replicas.get(&id).and_then(Replica::partition),
+                        task,
+                        self.now.tick,
+                    );
                     self.tell_waiters(task);
                     self.end_watches(task);
                 }

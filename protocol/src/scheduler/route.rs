@@ -95,7 +95,11 @@ impl Scheduler {
             Ask::List { state, queue, limit, labels, name, before } => {
                 let (state, queue, labels) = (*state, queue.clone(), labels.clone());
                 let (limit, name, before) = (*limit, name.clone(), *before);
-                return self.list_everywhere(origin, Wanted { state, queue, labels, name, before }, limit);
+                return self.list_everywhere(
+                    origin,
+                    Wanted { state, queue, labels, name, before },
+                    limit,
+                );
             }
             Ask::ListJobs { .. } => {
                 let ask = open.ask.clone();
@@ -287,7 +291,9 @@ impl Scheduler {
             Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => {
                 RequestError::NoQuorum { partition }
             }
-            Ask::Retry { .. } | Ask::Delete { .. } | Ask::Watch { .. } => RequestError::NoQuorum { partition },
+            Ask::Retry { .. } | Ask::Delete { .. } | Ask::Watch { .. } => {
+                RequestError::NoQuorum { partition }
+            }
             Ask::List { .. }
             | Ask::ListJobs { .. }
             | Ask::Queues

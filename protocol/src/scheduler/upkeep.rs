@@ -324,7 +324,9 @@ impl Scheduler {
                 PeerMessage::MetaVersion(version) => self.compared_meta(from, version),
                 PeerMessage::AskPermits(ask) => self.permits_asked(from, ask),
                 PeerMessage::Permits(given) => {
-                    if self.home_of(&given.subject).and_then(|home| self.owner_of(home)) == Some(from) {
+                    if self.home_of(&given.subject).and_then(|home| self.owner_of(home))
+                        == Some(from)
+                    {
                         self.permitted(&given);
                     }
                 }

@@ -188,8 +188,7 @@ fn may_run(world: &World, owner: usize, host: usize, target: &Target) -> bool {
     let process = world.hosts[owner].process.as_ref();
     let meta = process.and_then(|process| process.scheduler.meta());
     let node = world.hosts[host].node;
-    *target == Target::Anywhere
-        || meta.is_some_and(|meta| target.includes(node, meta.labels(node)))
+    *target == Target::Anywhere || meta.is_some_and(|meta| target.includes(node, meta.labels(node)))
 }
 
 /// Whether rules keep tasks of a queue from starting that would, or may do so.

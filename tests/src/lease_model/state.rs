@@ -229,7 +229,13 @@ fn profile(slots: u32) -> Profile {
         options: Options::default(),
     };
     let queue = Queue { name: Template::QUEUE_DEFAULT.into(), pool: None, priority: None };
-    Profile { pools: vec![slots], tasks: vec![declaration], queues: vec![queue], pid: 1, serves_all: false }
+    Profile {
+        pools: vec![slots],
+        tasks: vec![declaration],
+        queues: vec![queue],
+        pid: 1,
+        serves_all: false,
+    }
 }
 
 impl Node {

@@ -95,7 +95,10 @@ impl<'a> Line<'a> {
 }
 
 /// Of what has happened within ten seconds.
-#[allow(clippy::cast_precision_loss, reason = "no more than can be told apart happens in ten seconds")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "no more than can be told apart happens in ten seconds"
+)]
 fn per_second(count: u64) -> f64 {
     count as f64 / 10.0
 }

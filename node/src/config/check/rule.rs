@@ -61,6 +61,10 @@ fn shared(raw: &RawShared, problems: &mut Problems<'_>) -> Rule {
 pub(super) fn check_all(rules: &BTreeMap<Subject, Rule>, problems: &mut Problems<'_>) {
     if rules.len() > RULES_MAX {
         let problem = format!("there are more than {RULES_MAX} queues and tasks with rules");
-        problems.add(0..0, problem, "let those that are treated alike share one, by a name with `*`");
+        problems.add(
+            0..0,
+            problem,
+            "let those that are treated alike share one, by a name with `*`",
+        );
     }
 }

@@ -123,7 +123,7 @@ error: unknown key `colour` in [node]
   |
 2 | colour = 1
   | ^^^^^^
-  = help: known here: listen, advertise, data, disk_log, disk_reserve, memory, stop_patience, labels",
+  = help: known here: listen, advertise, data, disk_log, disk_reserve, memory, stop_patience, labels, queues",
         ),
         (
             "[clutser]
@@ -145,7 +145,7 @@ error: unknown section [timers]
   |
 1 | [timers.a]
   |  ^^^^^^
-  = help: sections are cluster, node, tls, slots, queues, tasks, jobs",
+  = help: sections are cluster, node, tls, slots, queues, rules, tasks, jobs",
         ),
         (
             "replicas = 3",
@@ -165,7 +165,7 @@ error: `color` stands outside of all sections
   |
 1 | color = 3
   | ^^^^^
-  = help: sections are cluster, node, tls, slots, queues, tasks, jobs",
+  = help: sections are cluster, node, tls, slots, queues, rules, tasks, jobs",
         ),
         (
             r#"[tasks."a.b"]

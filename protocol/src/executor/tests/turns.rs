@@ -25,8 +25,13 @@ fn executor(slots: u32) -> Executor {
         options: Options::default(),
     };
     let queue = Queue { name: "default".to_owned(), pool: None, priority: None };
-    let profile =
-        Profile { pools: vec![slots], tasks: vec![declaration], queues: vec![queue], pid: 1, serves_all: false };
+    let profile = Profile {
+        pools: vec![slots],
+        tasks: vec![declaration],
+        queues: vec![queue],
+        pid: 1,
+        serves_all: false,
+    };
     Executor::new(ME, profile, Tick::START)
 }
 

@@ -56,23 +56,65 @@ enum Author {
 
 #[derive(Clone, Debug)]
 enum Deed {
-    Accept { rows: Vec<Id>, slots: Vec<(u8, u32)> },
-    Lease { lessee: u8, tasks: Vec<u8> },
-    Report { runs: Vec<(Which, Outcome)>, by_stranger: bool },
-    Release { runs: Vec<Which> },
-    Lose { lessee: u8, loss: Loss },
-    Pardon { lessee: u8 },
-    Cancel { task: u8 },
-    Expire { tasks: Vec<u8> },
-    Forget { finished: Shelves<u32>, floor: Floor },
-    Job { job: u8, said: Said },
-    Fire { job: u8, fire: Firing },
-    RunNow { job: u8, again: bool },
-    Alert { job: u8, is_right: bool },
-    Unreported { job: u8 },
+    Accept {
+        rows: Vec<Id>,
+        slots: Vec<(u8, u32)>,
+    },
+    Lease {
+        lessee: u8,
+        tasks: Vec<u8>,
+    },
+    Report {
+        runs: Vec<(Which, Outcome)>,
+        by_stranger: bool,
+    },
+    Release {
+        runs: Vec<Which>,
+    },
+    Lose {
+        lessee: u8,
+        loss: Loss,
+    },
+    Pardon {
+        lessee: u8,
+    },
+    Cancel {
+        task: u8,
+    },
+    Expire {
+        tasks: Vec<u8>,
+    },
+    Forget {
+        finished: Shelves<u32>,
+        floor: Floor,
+    },
+    Job {
+        job: u8,
+        said: Said,
+    },
+    Fire {
+        job: u8,
+        fire: Firing,
+    },
+    RunNow {
+        job: u8,
+        again: bool,
+    },
+    Alert {
+        job: u8,
+        is_right: bool,
+    },
+    Unreported {
+        job: u8,
+    },
     /// Under the id of the task that came last if it is done again.
-    Retry { task: u8, again: bool },
-    Delete { task: u8 },
+    Retry {
+        task: u8,
+        again: bool,
+    },
+    Delete {
+        task: u8,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]

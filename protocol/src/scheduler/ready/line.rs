@@ -48,13 +48,7 @@ struct Turn {
 
 impl Line {
     /// A task joins, which has waited since `came`: at the end, or, if it waits `again`, at the front.
-    pub(super) fn push(
-        &mut self,
-        key: Option<(&str, u16)>,
-        came: Wall,
-        task: TaskId,
-        again: bool,
-    ) {
+    pub(super) fn push(&mut self, key: Option<(&str, u16)>, came: Wall, task: TaskId, again: bool) {
         let Some((key, weight)) = key else {
             if self.plain.tasks.is_empty() {
                 self.plain.turn = self.joins();

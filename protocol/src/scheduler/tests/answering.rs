@@ -194,7 +194,14 @@ fn tasks_are_listed_newest_first() {
     node.ask_and_settle(2, Ask::Submit { batch: batch_of(mail.clone(), &[4]), wait: false });
     node.ask_and_settle(3, Ask::Submit { batch: batch_of(mail, &[101]), wait: false });
     let mut listed = |state, queue: Option<&str>, limit| -> Vec<u64> {
-        let ask = Ask::List { state, queue: queue.map(str::to_owned), limit, labels: Labels::NONE, name: None, before: None };
+        let ask = Ask::List {
+            state,
+            queue: queue.map(str::to_owned),
+            limit,
+            labels: Labels::NONE,
+            name: None,
+            before: None,
+        };
         let said = node.ask(9, ask).said;
         let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
             panic!("no list: {said:?}");
@@ -231,7 +238,12 @@ fn tasks_are_found_by_their_labels_and_shown_without_what_is_hidden() {
 
     let mut listed = |labels: &str| -> Vec<View> {
         let labels = labels.parse().unwrap();
-        let said = node.ask(9, Ask::List { state: None, queue: None, limit: 99, labels, name: None, before: None }).said;
+        let said = node
+            .ask(
+                9,
+                Ask::List { state: None, queue: None, limit: 99, labels, name: None, before: None },
+            )
+            .said;
         let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
             panic!("no list: {said:?}");
         };
@@ -283,7 +295,19 @@ fn partitions_are_listed_as_one_and_what_has_ended_is_found_behind_what_is_open(
         node.settle();
     }
     let mut listed = |state, limit| -> Vec<TaskId> {
-        let said = node.ask(9, Ask::List { state, queue: None, limit, labels: Labels::NONE, name: None, before: None }).said;
+        let said = node
+            .ask(
+                9,
+                Ask::List {
+                    state,
+                    queue: None,
+                    limit,
+                    labels: Labels::NONE,
+                    name: None,
+                    before: None,
+                },
+            )
+            .said;
         let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
             panic!("no list: {said:?}");
         };

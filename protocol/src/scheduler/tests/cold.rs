@@ -104,7 +104,8 @@ fn a_list_reads_no_more_than_it_may() {
     let mut list = |state, queue: Option<&str>, labels: Labels| {
         let before = store.uses().1;
         let queue = queue.map(str::to_owned);
-        let asked = owner.ask(Ask::List { state, queue, limit: 10, labels, name: None, before: None });
+        let asked =
+            owner.ask(Ask::List { state, queue, limit: 10, labels, name: None, before: None });
         let answers = owner.answers(asked);
         let [Answer::Tasks { tasks, partitions_missing }] = &answers[..] else {
             panic!("{answers:?}")

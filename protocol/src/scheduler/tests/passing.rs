@@ -218,13 +218,35 @@ fn a_list_holds_what_all_owners_have() {
     network.ask(0, 2, submit(&[101]));
     network.take_answers();
     for at in 0..4 {
-        network.ask(at, 3, Ask::List { state: None, queue: None, limit: 9, labels: Labels::NONE, name: None, before: None });
+        network.ask(
+            at,
+            3,
+            Ask::List {
+                state: None,
+                queue: None,
+                limit: 9,
+                labels: Labels::NONE,
+                name: None,
+                before: None,
+            },
+        );
         let told = network.take_answers();
         let [(_, 3, Answer::Tasks { tasks: views, .. })] = &told[..] else {
             panic!("no list: {told:?}");
         };
         assert_eq!(views.iter().map(|view| view.id).collect::<Vec<_>>(), [task(101), task(1)]);
-        network.ask(at, 4, Ask::List { state: None, queue: None, limit: 1, labels: Labels::NONE, name: None, before: None });
+        network.ask(
+            at,
+            4,
+            Ask::List {
+                state: None,
+                queue: None,
+                limit: 1,
+                labels: Labels::NONE,
+                name: None,
+                before: None,
+            },
+        );
         let told = network.take_answers();
         let is_newest = |views: &[View]| views.len() == 1 && views[0].id == task(101);
         assert!(
@@ -242,7 +264,18 @@ fn a_list_goes_without_a_member_that_does_not_answer() {
     network.ask(here, 2, submit(&[101]));
     network.take_answers();
     network.apart.insert(silent);
-    network.ask(here, 3, Ask::List { state: None, queue: None, limit: 9, labels: Labels::NONE, name: None, before: None });
+    network.ask(
+        here,
+        3,
+        Ask::List {
+            state: None,
+            queue: None,
+            limit: 9,
+            labels: Labels::NONE,
+            name: None,
+            before: None,
+        },
+    );
     network.pass(ms(2_000));
     assert_eq!(network.take_answers(), []);
     network.pass(ms(100));

@@ -143,10 +143,7 @@ fn in_the_log_of_the_meta_group() {
             subject: Subject::Queue("mail".into()),
             change: RuleChange::Say(rule()),
         },
-        MetaCommand::FileRules {
-            number: 3,
-            rules: [(Subject::Tasks("a*".into()), rule())].into(),
-        },
+        MetaCommand::FileRules { number: 3, rules: [(Subject::Tasks("a*".into()), rule())].into() },
     ];
     check_in(1, &commands);
     for command in commands {

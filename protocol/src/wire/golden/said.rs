@@ -17,8 +17,8 @@ use crate::task::{InvalidBatch, Outcome, State, Template};
 use crate::time::Span;
 use crate::wire::{
     Answer, Ask, AskPermits, Claim, Claims, ClientFrame, Declaration, Dispatch, Ending, Envelope,
-    ExecutorSays, OwnerSays, PeerMessage, Permits, Profile, Queue, QueueLine, Relayed, Reloaded, Request, RequestError, Said,
-    ServerFrame, Share, Status, Welcome,
+    ExecutorSays, OwnerSays, PeerMessage, Permits, Profile, Queue, QueueLine, Relayed, Reloaded,
+    Request, RequestError, Said, ServerFrame, Share, Status, Welcome,
 };
 
 golden! {
@@ -243,10 +243,7 @@ fn asked_by_callers() {
         Ask::ListJobs { prefix: "ba".into(), after: Some(jobs::name()), limit: 300 },
         Ask::OfferFile { hash: 0x1234_5678, deliberate: true },
         Ask::Reload,
-        Ask::ChangeRule {
-            subject: Subject::Queue("mail".into()),
-            change: RuleChange::Say(rule()),
-        },
+        Ask::ChangeRule { subject: Subject::Queue("mail".into()), change: RuleChange::Say(rule()) },
         Ask::FileRules { number: 3, rules: [(Subject::Tasks("a*".into()), rule())].into() },
         Ask::Queues,
         Ask::Retry { task: task(1), id: task(2) },
