@@ -95,7 +95,7 @@ async fn main() -> ExitCode {
         .map(|n| {
             let from = first + Duration::from_secs(n);
             let until = from + Duration::from_secs(1);
-            begun.iter().filter(|at| (from..until).contains(at)).count()
+            begun.iter().filter(|at| (from..until).contains(*at)).count()
         })
         .collect();
     #[allow(clippy::cast_precision_loss, reason = "few enough to be told apart")]

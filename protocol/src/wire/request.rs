@@ -521,7 +521,8 @@ fn suggest(known: &[String], otherwise: &str) -> String {
 }
 
 const DECLARE_TASK: &str = "declare it under [tasks] in cluster.toml, or register a handler for it";
-const DECLARE_QUEUE: &str = "declare it under [queues] in cluster.toml";
+const DECLARE_QUEUE: &str =
+    "let a node serve it: by `queues` under [node] in cluster.toml, which serves all if that is left out";
 
 impl Status {
     /// What `node` has of the work, as far as is known.
@@ -644,9 +645,9 @@ mod tests {
         let name = || "a".to_owned();
         let known = Vec::new;
         let task = RequestError::UnknownTask { name: name(), known: known() }.to_string();
-        assert!(task.contains("[tasks]") && !task.contains("[queues]"), "{task}");
+        assert!(task.contains("[tasks]") && !task.contains("[node]"), "{task}");
         let queue = RequestError::UnknownQueue { name: name(), known: known() }.to_string();
-        assert!(queue.contains("[queues]") && !queue.contains("[tasks]"), "{queue}");
+        assert!(queue.contains("[node]") && !queue.contains("[tasks]"), "{queue}");
         let known = vec!["b".to_owned(), "c".to_owned()];
         let task = RequestError::UnknownTask { name: name(), known }.to_string();
         assert!(task.ends_with("; did you mean b or c?"), "{task}");
