@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::jobs_file::{FileVerdict, JobsFile};
 pub use self::parting::PartingRefusal;
-pub use self::rules::{InvalidRule, Rule, RuleChange, Rules, Subject};
+pub use self::rules::{InvalidRule, Rule, RuleChange, Rules, Subject, rules_fit};
 use crate::durable::LogEntry;
 use crate::id::{ClusterId, NodeId};
 use crate::job::Labels;

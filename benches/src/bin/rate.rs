@@ -80,7 +80,7 @@ async fn main() -> ExitCode {
     tokio::time::sleep(HEEDED).await;
     let wanted = per_second * seconds;
     submit(&client, usize::try_from(wanted * 3 / 2).expect("few tasks")).await;
-    tokio::time::sleep(Duration::from_secs(seconds + 3)).await;
+    tokio::time::sleep(Duration::from_secs(seconds + 6)).await;
     for node in nodes {
         node.stop_within(Duration::ZERO).await;
     }

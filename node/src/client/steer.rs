@@ -5,7 +5,8 @@
 //! use umbel::client::{Filter, Steering};
 //!
 //! // All dead tasks of a queue are tried again.
-//! let dead = Filter { queue: Some("mail".to_owned()), ..Filter::default() };
+//! let dead =
+//!     Filter { queue: Some("mail".to_owned()), limit: u32::MAX, ..Filter::default() };
 //! let steered = client.steer_all(Steering::Retry, dead).await?;
 //! println!("{} are tried again, {} are not", steered.done, steered.refused.len());
 //! # Ok(()) }

@@ -117,8 +117,25 @@ fn tasks_are_submitted_shown_waited_for_and_cancelled() {
     assert!(!ran.ok && ran.err.contains("did you mean say?"), "{ran:?}");
     let ran = program.run(&["submit", "other"]);
     assert!(ran.err.contains("declare it under [tasks] in cluster.toml, or"), "{ran:?}");
-    let ran = program.run(&["submit", "say", "--queue", "other"]);
-    assert!(ran.err.contains("declare it under [queues] in cluster.toml\n"), "{ran:?}");
+    // A queue begins with its first task.
+    let ran = program.run(&["queue", "pause", "other"]);
+    assert!(ran.ok, "{ran:?}");
+    let paused = || program.run(&["queue", "list"]).out;
+    eventually("it is paused", || paused().contains("other") && paused().contains("paused"));
+    let ran = program.run(&["queue", "set", "other", "--rate", "none"]);
+    assert!(ran.ok, "{ran:?}");
+    let ran = program.run(&["queue", "set", "other", "--concurrency", "0"]);
+    assert!(!ran.ok && ran.err.contains("concurrency must be 1 to"), "{ran:?}");
+    let ran = program.run(&["queue", "resume", "other"]);
+    assert!(ran.ok, "{ran:?}");
+    let ran = program.run(&["submit", "say", "--queue", "other", "--wait"]);
+    assert!(ran.ok, "{ran:?}");
+    let ran = program.run(&["rule", "set", "sa*", "--priority", "3"]);
+    assert!(ran.ok, "{ran:?}");
+    let ran = program.run(&["rule", "list"]);
+    assert!(ran.ok && ran.out.contains("sa*") && ran.out.contains("priority 3"), "{ran:?}");
+    let ran = program.run(&["task", "delete", "--queue", "other"]);
+    assert!(ran.ok && ran.out.contains("1 task dropped"), "{ran:?}");
 
     // Ctrl-C ends the waiting, not the task.
     let mut waiting = program.command(&["submit", "nap", "--wait"]);

@@ -229,12 +229,10 @@ fn what_cannot_be_is_told_with_what_to_do() {
     assert!(!ran.ok && ran.err.contains("there is a job x already"), "{ran:?}");
     for (args, told) in [
         (&["job", "add", "y", "--every", "1h", "--task", "sya"][..], "did you mean say?"),
-        (&["job", "add", "y", "--every", "1h", "--task", "say", "--queue", "no"], "[queues]"),
         (
             &["job", "add", "y", "--every", "1h", "--task", "say", "--alert", "sya"],
             "did you mean say?",
         ),
-        (&["job", "edit", "x", "--alert", "say", "--alert-queue", "no"], "[queues]"),
         (&["job", "show", "y"], "there is no job y; see `umbel job list`"),
         (&["job", "history", "y"], "there is no job y"),
         (&["job", "edit", "y", "--every", "1h"], "there is no job y"),

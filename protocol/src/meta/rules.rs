@@ -299,7 +299,8 @@ impl Rules {
 }
 
 /// Whether there may be all these rules.
-fn fit<'a>(rules: impl IntoIterator<Item = (&'a Subject, &'a Rule)>) -> bool {
+#[must_use]
+pub fn rules_fit<'a>(rules: impl IntoIterator<Item = (&'a Subject, &'a Rule)>) -> bool {
     let weights = rules.into_iter().map(|(subject, rule)| {
         let Rule { select, queue, .. } = rule;
         let queue = queue.as_ref().map_or(0, String::len);
@@ -328,7 +329,7 @@ impl Meta {
         }
         let before = self.rules.said.get(&subject);
         let others = self.rules.said.iter().filter(|(other, _)| **other != subject);
-        if !rule.is_empty() && !fit(others.chain([(&subject, &rule)])) {
+        if !rule.is_empty() && !rules_fit(others.chain([(&subject, &rule)])) {
             return Err(InvalidRule::TooMany);
         }
         if before.cloned().unwrap_or_default() == rule {
@@ -352,7 +353,7 @@ impl Meta {
         number: u64,
         rules: BTreeMap<Subject, Rule>,
     ) -> Result<(), InvalidRule> {
-        if !fit(&rules) {
+        if !rules_fit(&rules) {
             return Err(InvalidRule::TooMany);
         }
         rules.iter().try_for_each(|(subject, rule)| rule.check(subject))?;

@@ -6,7 +6,7 @@ use super::uniques::Uniques;
 use super::{Change, Partition, Shelf};
 use crate::id::TaskId;
 use crate::limits::ID_AHEAD_MAX;
-use crate::task::{Options, Particulars, Phase, Record, State, Template};
+use crate::task::{Options, Particulars, Phase, Record, State, Template, UniqueScope};
 use crate::time::Span;
 
 /// Why nothing was done with a task. Nothing has changed.
@@ -112,6 +112,11 @@ impl Partition {
         let holder = key.and_then(|key| self.uniques.holder(&key, self.now));
         if let Some(holder) = holder.filter(|holder| *holder != task) {
             return Err(SteerRefusal::NotUnique { holder });
+        }
+        let is_kept = matches!(old.template.options.unique_scope(), UniqueScope::For(_));
+        let key = Uniques::key(&old.template.name, old.particulars.as_deref());
+        if is_kept && key.is_some_and(|key| self.uniques.has_no_room_for(&key)) {
+            return Err(SteerRefusal::Overloaded);
         }
         let record = self.anew(task);
         self.drop_finished(task);

@@ -61,7 +61,7 @@ impl Scheduler {
                 if let Some(pool) = pool.filter(|pool| self.slots.free(lessee, *pool) > 0)
                     && is_fit()
                 {
-                    lines.entry(pool).or_default().push(head);
+                    lines.entry(pool).or_default().push(self.in_turn(head, pool));
                 }
             }
             for (pool, heads) in lines {
@@ -75,7 +75,7 @@ impl Scheduler {
             let Some(head) = heads.pop() else {
                 return;
             };
-            let now = self.in_turn(head);
+            let now = self.in_turn(head, pool);
             if now < head {
                 // Another class of its queue was served meanwhile.
                 heads.push(now);
@@ -88,8 +88,8 @@ impl Scheduler {
             let Some(task) = self.next_of(head.class()) else {
                 continue;
             };
-            self.pass_gate(head.class(), task);
-            heads.extend(self.ready.head(head.class()).map(|head| self.in_turn(head)));
+            self.pass_gate(head.class(), pool, task);
+            heads.extend(self.ready.head(head.class()).map(|head| self.in_turn(head, pool)));
             self.slots.take(lessee, pool, 1);
             if let Some(line) = self.line(task.partition()) {
                 line.leases.entry(lessee).or_default().push(task);

@@ -72,7 +72,7 @@ impl Flow {
         let template = &partition?.record(task)?.template;
         let place = match &self.last {
             Some((last, place)) if Arc::ptr_eq(last, template) => *place,
-            Some(_) | None => self.place(template, now),
+            Some(_) | None => self.place(template, now)?,
         };
         let number = number(now);
         let at = usize::try_from(number % SECONDS as u64).unwrap_or(0);
@@ -83,28 +83,31 @@ impl Flow {
         Some(second)
     }
 
-    fn place(&mut self, template: &Arc<Template>, now: Tick) -> usize {
+    fn place(&mut self, template: &Arc<Template>, now: Tick) -> Option<usize> {
         let place = match self.places.get(&template.queue) {
             Some(place) => *place,
-            None => self.add(&template.queue, now),
+            None => self.add(&template.queue, now)?,
         };
         self.last = Some((Arc::clone(template), place));
-        place
+        Some(place)
     }
 
-    fn add(&mut self, queue: &str, now: Tick) -> usize {
+    fn add(&mut self, queue: &str, now: Tick) -> Option<usize> {
         if self.queues.len() >= QUEUES_MAX {
             let oldest = number(now).saturating_sub(SECONDS as u64);
             self.queues.retain(|queue| queue.seconds.iter().any(|second| second.number > oldest));
-            // Whatever happens in so many at once is not told of the others.
-            self.queues.truncate(QUEUES_MAX - 1);
+            if self.queues.len() >= QUEUES_MAX {
+                // In so many at once something happens that of the others nothing is told.
+                return None;
+            }
             let names = self.queues.iter().enumerate();
             self.places = names.map(|(place, queue)| (queue.name.clone(), place)).collect();
+            self.last = None;
         }
         let place = self.queues.len();
         self.places.insert(queue.to_owned(), place);
         self.queues.push(Queue { name: queue.to_owned(), ..Queue::default() });
-        place
+        Some(place)
     }
 }
 

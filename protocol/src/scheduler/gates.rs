@@ -128,7 +128,7 @@ impl Scheduler {
     }
 
     /// A task of a class is about to be leased.
-    pub(super) fn pass_gate(&mut self, class: usize, task: TaskId) {
+    pub(super) fn pass_gate(&mut self, class: usize, pool: usize, task: TaskId) {
         let Some(class) = self.ready.classes().get(class) else {
             return;
         };
@@ -137,23 +137,23 @@ impl Scheduler {
         }
         let gates = self.ready.gates();
         if gates.is_weighted() {
-            self.turns.served(&class.queue, gates.weight(&class.queue));
+            self.turns.served(pool, &class.queue, gates.weight(&class.queue));
         }
     }
 
-    /// The first in line of each class whose gate is open, at the turns of their queues.
+    /// The first in line of each class whose gate is open.
     pub(super) fn open_heads(&self) -> impl Iterator<Item = Head> {
         let is_open = |head: &Head| {
             let class = self.ready.classes().get(head.class());
             class.is_some_and(|class| self.gate_room(class) > 0)
         };
-        self.ready.heads().filter(is_open).map(|head| self.in_turn(head))
+        self.ready.heads().filter(is_open)
     }
 
-    /// The same head at the turn that its queue has now.
-    pub(super) fn in_turn(&self, head: Head) -> Head {
+    /// The same head at the turn that its queue has now for slots of `pool`.
+    pub(super) fn in_turn(&self, head: Head, pool: usize) -> Head {
         match self.ready.classes().get(head.class()) {
-            Some(class) if self.ready.gates().is_weighted() => head.at(self.turns.of(&class.queue)),
+            Some(class) if self.ready.gates().is_weighted() => head.at(self.turns.of(pool, &class.queue)),
             Some(_) | None => head,
         }
     }

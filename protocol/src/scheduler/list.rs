@@ -44,6 +44,7 @@ pub(super) struct Listing {
     limit: usize,
     labels: Labels,
     name: Option<String>,
+    before: Option<TaskId>,
 }
 
 impl Scheduler {
@@ -57,7 +58,7 @@ impl Scheduler {
         let Wanted { state, queue, labels, name, before } = wanted;
         let (with, called) = (labels.clone(), name.clone());
         let listing =
-            Listing { tasks, partitions_missing, limit: shown, labels: with, name: called };
+            Listing { tasks, partitions_missing, limit: shown, labels: with, name: called, before };
         let ask = Ask::List { state, queue, limit, labels, name, before };
         self.gather(id, &ask, listing, |scheduler| &mut scheduler.listings);
     }
@@ -124,9 +125,11 @@ impl Scheduler {
             return;
         };
         // A member of an older version does not know that labels, or a name, were asked for.
-        let (labels, name) = (&listing.labels, &listing.name);
+        let (labels, name, before) = (&listing.labels, &listing.name, listing.before);
         let meant = tasks.into_iter().filter(|view| {
-            view.has_labels(labels) && name.as_ref().is_none_or(|name| view.task == *name)
+            view.has_labels(labels)
+                && name.as_ref().is_none_or(|name| view.task == *name)
+                && before.is_none_or(|before| view.id < before)
         });
         listing.tasks.extend(meant);
         listing.partitions_missing = listing.partitions_missing.saturating_sub(told);

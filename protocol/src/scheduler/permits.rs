@@ -23,6 +23,8 @@ use crate::meta::{Rule, Subject};
 use crate::time::{Span, Tick};
 use crate::wire::{AskPermits, PeerMessage, Permits as Given};
 
+/// Of a slow rate no longer than that, else one that keeps a start and the next one would begin together.
+const STARTS_KEPT: Span = Span::from_millis(5_000);
 /// How long an owner may have as many runs as it was told, counted from when it asked.
 pub(super) const VALID: Span = Span::from_millis(2_000);
 /// How long starts of a rate may be used, if one takes no longer: of a slow rate none is to be lost because all
@@ -109,7 +111,13 @@ impl Permit {
         let is_over = self.held() > self.told.max(self.allowed);
         // Also once nothing is held any more: the home is told of that.
         let is_stale = since >= RENEW && (waiting > 0 || self.held() > 0 || self.told > 0);
-        is_short || is_missed || is_over || is_stale
+        is_short || is_missed || is_over || is_stale || self.is_to_give_back(waiting, now)
+    }
+
+    /// Whether it may have more than anybody here can use.
+    fn is_to_give_back(&self, waiting: u32, now: Tick) -> bool {
+        let has_more = self.allowed > self.held() && now < self.allowed_until;
+        waiting == 0 && self.rule.concurrency().is_some() && has_more && self.is_contended
     }
 
     /// Asks for as many as wait. What is not used by now is given back by that: the home may give it to
@@ -132,6 +140,10 @@ impl Permit {
         let Some(asked_at) = self.asked_at() else {
             return Tick::NEVER;
         };
+        let is_missed = self.is_contended && self.held() < self.told;
+        if is_missed || self.is_to_give_back(waiting, now) {
+            return asked_at + ASK_PAUSE;
+        }
         if waiting == 0 && self.held() == 0 && self.told == 0 {
             return Tick::NEVER;
         }
@@ -155,6 +167,7 @@ impl Permits {
     pub(super) fn take(&mut self, subject: &Subject, task: TaskId) {
         if let Some(permit) = self.by_subject.get_mut(subject) {
             permit.starts = permit.starts.saturating_sub(1);
+            permit.left.remove(&task);
             permit.holders.insert(task);
         }
     }
@@ -196,6 +209,7 @@ impl Scheduler {
         for (subject, rule) in self.ready.gates().limiting() {
             let mut permit = before.remove(subject).unwrap_or_default();
             permit.rule.clone_from(rule);
+            permit.allowed = permit.allowed.min(rule.concurrency().unwrap_or(u32::MAX));
             permit.ask_at = self.now.tick;
             self.permits.by_subject.insert(Arc::clone(subject), permit);
         }
@@ -257,9 +271,14 @@ impl Scheduler {
         for place in self.ready.waited_for() {
             let class = self.ready.classes().get(place);
             let gate = class.and_then(|class| class.gate.as_ref());
-            let Some(gate) = gate.filter(|gate| gate.paused.is_none()) else {
+            let Some(gate) = gate.filter(|gate| gate.paused.is_none() && !gate.limits.is_empty())
+            else {
                 continue;
             };
+            // What nobody can run would only keep permits from others.
+            if self.executors_for(place).is_empty() {
+                continue;
+            }
             let count = u32::try_from(self.ready.waiting(place)).unwrap_or(u32::MAX);
             for subject in &gate.limits {
                 let waiting = waiting.entry(Arc::clone(subject)).or_default();
@@ -287,14 +306,12 @@ impl Scheduler {
             return;
         };
         permit.seen = given.number;
-        if now >= permit.starts_until {
-            permit.starts = 0;
-        }
         if given.starts > 0
             && let Some(rate) = permit.rule.rate()
         {
-            permit.starts = permit.starts.saturating_add(given.starts);
-            permit.starts_until = now + STARTS_VALID.max(rate.time_of(1));
+            // It asks when it has none left, so what it had until now came to nothing.
+            permit.starts = given.starts;
+            permit.starts_until = now + STARTS_VALID.max(rate.time_of(1).min(STARTS_KEPT));
         }
         permit.allowed = given.runs;
         permit.allowed_until = asked_at + VALID;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use toml::Spanned;
-use umbel_protocol::limits::{PERMITS_MAX, RULES_MAX, WEIGHT_MAX};
-use umbel_protocol::meta::{Rule, Subject};
+use umbel_protocol::limits::{PERMITS_MAX, RULES_BYTES_MAX, RULES_MAX, WEIGHT_MAX};
+use umbel_protocol::meta::{Rule, Subject, rules_fit};
 
 use super::options::rate;
 use super::{PRIORITY, Text, check_name, labels, optional};
@@ -59,8 +59,10 @@ fn shared(raw: &RawShared, problems: &mut Problems<'_>) -> Rule {
 
 /// Refuses more than a cluster takes.
 pub(super) fn check_all(rules: &BTreeMap<Subject, Rule>, problems: &mut Problems<'_>) {
-    if rules.len() > RULES_MAX {
-        let problem = format!("there are more than {RULES_MAX} queues and tasks with rules");
+    if !rules_fit(rules) {
+        let problem = format!(
+            "there are more rules for queues and tasks than a cluster has: {RULES_MAX} of {RULES_BYTES_MAX} bytes"
+        );
         problems.add(
             0..0,
             problem,

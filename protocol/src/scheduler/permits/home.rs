@@ -28,6 +28,9 @@ const AGAIN_MAX: Span = Span::from_millis(500);
 /// One that waits for a rate asks no sooner than that: a tenth of a second may begin at once, so nothing of
 /// the rate is lost.
 const AGAIN_MIN: Span = Span::from_millis(20);
+/// So long a new home of a slow rate waits at most for starts that the one before may have given: of a rate of a
+/// few a day one more may begin whenever its home moves.
+const STARTS_AWAITED: Span = Span::from_millis(60_000);
 /// An owner that has not asked for so long does not wait any more.
 const WAITS: Span = Span::from_millis(700);
 
@@ -41,6 +44,9 @@ pub(in crate::scheduler) fn partition_of(subject: &Subject, partitions: u16) -> 
 #[derive(Debug, Default)]
 pub(in crate::scheduler) struct Homes {
     by_subject: BTreeMap<Arc<Subject>, Home>,
+    /// Numbers the answers of all of them, also of those that are no more: an owner that did not hear of that
+    /// takes only what is newer than what it has.
+    last: u64,
 }
 
 /// Where a home is.
@@ -60,8 +66,8 @@ struct Home {
     rule: Rule,
     begun: Option<Steady>,
     askers: BTreeMap<NodeId, Asker>,
-    /// Numbers the answers.
-    last: u64,
+    /// Since when it is told of what is held.
+    since: Tick,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -110,35 +116,58 @@ impl Homes {
         ask: &AskPermits,
         now: Tick,
     ) -> Vec<(NodeId, Given)> {
-        let home = self.by_subject.entry(subject).or_insert_with(|| Home::new(place));
+        let Self { by_subject, last } = self;
+        let home = by_subject.entry(subject).or_insert_with(|| Home::new(place, now));
         if home.place.term != place.term || home.place.partition != place.partition {
-            *home = Home::new(place);
+            *home = Home::new(place, now);
         }
-        home.rule = rule;
-        home.asked(from, ask, now)
+        home.take_rule(rule, now);
+        home.asked(from, ask, last, now)
     }
 }
 
 impl Home {
-    const fn new(place: Place) -> Self {
-        let rule = Rule {
-            paused: None,
-            rate: None,
-            concurrency: None,
-            select: None,
-            weight: None,
-            queue: None,
-            priority: None,
-        };
-        Self { place, rule, begun: None, askers: BTreeMap::new(), last: 0 }
+    fn new(place: Place, now: Tick) -> Self {
+        let (rule, begun, askers) = (Rule::default(), None, BTreeMap::new());
+        Self { place, rule, begun, askers, since: now }
     }
 
-    /// Whether all that a home before this one has given is void.
+    fn take_rule(&mut self, rule: Rule, now: Tick) {
+        if self.rule.rate() != rule.rate() {
+            // What was begun at another rate is made up for at that, which may take days.
+            self.begun = None;
+        }
+        if self.rule.concurrency().is_none() && rule.concurrency().is_some() {
+            // Owners that did not count before tell now what they hold.
+            self.since = now;
+        }
+        self.rule = rule;
+    }
+
+    /// Whether all that a home before this one has given is void, and all owners have told what they hold.
     fn is_sure(&self, now: Tick) -> bool {
-        self.place.is_alone || now.since(self.place.since) >= VOID
+        let since = if self.place.is_alone { self.since } else { self.since.max(self.place.since) };
+        let wait = if self.place.is_alone { Span::ZERO } else { VOID };
+        now.since(since) >= wait
     }
 
-    fn asked(&mut self, from: NodeId, ask: &AskPermits, now: Tick) -> Vec<(NodeId, Given)> {
+    /// Whether no start of the rate that a home before this one has given may still be used, as far as that is
+    /// waited for.
+    fn is_sure_of_starts(&self, now: Tick) -> bool {
+        let Some(rate) = self.rule.rate() else {
+            return true;
+        };
+        let wait = VOID.max(rate.time_of(1).min(STARTS_AWAITED));
+        now.since(self.since.max(self.place.since)) >= wait
+    }
+
+    fn asked(
+        &mut self,
+        from: NodeId,
+        ask: &AskPermits,
+        last: &mut u64,
+        now: Tick,
+    ) -> Vec<(NodeId, Given)> {
         self.askers.retain(|_, asker| now.since(asker.heard) < REMEMBERED);
         let asker = self.askers.entry(from).or_default();
         asker.heard = now;
@@ -158,9 +187,9 @@ impl Home {
         let starts = self.starts_for(from, now);
         grown.retain(|node| *node != from);
         let again = self.again(starts, now);
-        let mut given = vec![(from, self.answer(&ask.subject, from, (starts, again), now))];
+        let mut given = vec![(from, self.answer(&ask.subject, from, (starts, again), last, now))];
         for node in grown {
-            given.push((node, self.answer(&ask.subject, node, (0, AGAIN), now)));
+            given.push((node, self.answer(&ask.subject, node, (0, AGAIN), last, now)));
         }
         given
     }
@@ -211,12 +240,16 @@ impl Home {
         let Some(rate) = self.rule.rate() else {
             return 0;
         };
-        // Starts that a home before this one gave out may still be used, which takes no longer.
-        if !self.is_sure(now) {
+        if !self.is_sure_of_starts(now) {
             return 0;
         }
         let waiting = self.askers.values().filter(|asker| asker.is_waiting(now)).count();
-        let wants = self.askers.get(&from).map_or(0, |asker| asker.wants);
+        let has_concurrency = self.rule.concurrency().is_some();
+        let wants = self.askers.get(&from).map_or(0, |asker| {
+            // Who may not run more begins nothing, and would only keep it from others.
+            let free = asker.granted.saturating_sub(asker.holds);
+            if has_concurrency { free } else { asker.wants }
+        });
         let wall = wall_of(now);
         let room = rate.room(self.begun, wall);
         let share = room.div_ceil(u32::try_from(waiting.max(1)).unwrap_or(u32::MAX));
@@ -237,7 +270,7 @@ impl Home {
     /// When an owner is to ask again that was given so many starts.
     fn again(&self, starts: u32, now: Tick) -> Span {
         match self.rule.rate() {
-            Some(rate) if self.is_sure(now) => {
+            Some(rate) if self.is_sure_of_starts(now) => {
                 let next = rate.next(self.begun).since(wall_of(now));
                 let used = if starts == 0 { next } else { next.max(rate.time_of(starts.min(100))) };
                 used.max(AGAIN_MIN).min(AGAIN_MAX)
@@ -251,10 +284,11 @@ impl Home {
         subject: &Subject,
         to: NodeId,
         (starts, again): (u32, Span),
+        last: &mut u64,
         now: Tick,
     ) -> Given {
-        self.last += 1;
-        let number = (self.place.term, self.last);
+        *last += 1;
+        let number = (self.place.term, *last);
         let is_contended = self.askers.iter().any(|(node, asker)| {
             *node != to && asker.waits_since.is_some() && asker.is_waiting(now)
         });
