@@ -153,7 +153,9 @@ impl Scheduler {
     /// The same head at the turn that its queue has now for slots of `pool`.
     pub(super) fn in_turn(&self, head: Head, pool: usize) -> Head {
         match self.ready.classes().get(head.class()) {
-            Some(class) if self.ready.gates().is_weighted() => head.at(self.turns.of(pool, &class.queue)),
+            Some(class) if self.ready.gates().is_weighted() => {
+                head.at(self.turns.of(pool, &class.queue))
+            }
             Some(_) | None => head,
         }
     }

@@ -521,8 +521,7 @@ fn suggest(known: &[String], otherwise: &str) -> String {
 }
 
 const DECLARE_TASK: &str = "declare it under [tasks] in cluster.toml, or register a handler for it";
-const DECLARE_QUEUE: &str =
-    "let a node serve it: by `queues` under [node] in cluster.toml, which serves all if that is left out";
+const DECLARE_QUEUE: &str = "let a node serve it: by `queues` under [node] in cluster.toml, which serves all if that is left out";
 
 impl Status {
     /// What `node` has of the work, as far as is known.
