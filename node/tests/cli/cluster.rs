@@ -128,7 +128,7 @@ fn tasks_are_submitted_shown_waited_for_and_cancelled() {
     assert!(!ran.ok && ran.err.contains("concurrency must be 1 to"), "{ran:?}");
     let ran = program.run(&["queue", "resume", "other"]);
     assert!(ran.ok, "{ran:?}");
-    let ran = program.run(&["submit", "say", "--queue", "other", "--wait"]);
+    let ran = program.run(&["submit", "say", r#"{"what": "a"}"#, "--queue", "other", "--wait"]);
     assert!(ran.ok, "{ran:?}");
     let ran = program.run(&["rule", "set", "sa*", "--priority", "3"]);
     assert!(ran.ok, "{ran:?}");
