@@ -24,6 +24,7 @@ mod report;
 mod retry;
 mod sights;
 mod snapshot;
+mod steer;
 mod unique;
 mod years;
 
@@ -35,7 +36,7 @@ use bytes::Bytes;
 use super::limited::Limited;
 use super::uniques::Uniques;
 use super::{
-    Change, Command, Look, Loss, Partition, Proposal, Refusal, Report, Room, Shelf, Shelves,
+    Change, Command, Counts, Look, Loss, Partition, Proposal, Refusal, Report, Room, Shelf, Shelves,
 };
 use crate::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::limits::{CRASH_HOLD, CRASH_SPREAD, CRASHES_MAX, RUNS_KEPT_MAX};
@@ -221,6 +222,29 @@ fn assert_counted(partition: &Partition) {
         Some(failure + history.errors_weight())
     });
     assert_eq!(partition.tally.failures_bytes, failures.sum::<usize>(), "bytes of failures");
+    let mut counted: BTreeMap<(&str, &str, State), usize> = BTreeMap::new();
+    for record in records() {
+        let Template { queue, name, .. } = &*record.template;
+        let state = match record.state() {
+            State::Expired => State::Cancelled,
+            state => state,
+        };
+        *counted.entry((queue, name, state)).or_default() += 1;
+    }
+    let told = partition.counts().flat_map(|(queue, name, counts)| {
+        let Counts { scheduled, ready, leased, succeeded, dead, stopped } = counts;
+        [
+            (State::Scheduled, scheduled),
+            (State::Ready, ready),
+            (State::Leased, leased),
+            (State::Succeeded, succeeded),
+            (State::Dead, dead),
+            (State::Cancelled, stopped),
+        ]
+        .map(|(state, count)| ((queue, name, state), count))
+    });
+    let told: BTreeMap<_, _> = told.filter(|(_, count)| *count > 0).collect();
+    assert_eq!(told, counted, "by queue, name and state");
 
     for shelf in Shelf::ALL {
         let kept = || records().filter(move |record| Shelf::of(record.state()) == Some(shelf));

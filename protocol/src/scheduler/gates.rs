@@ -23,6 +23,8 @@ pub(super) struct Gate {
     pub(super) limits: Vec<Arc<Subject>>,
     /// Selections of nodes, all of which hold.
     pub(super) select: Vec<Labels>,
+    /// The weight of the queue, if it has one.
+    weight: Option<u16>,
 }
 
 /// What gates are made of.
@@ -48,12 +50,6 @@ impl Gates {
     /// What limits how many run or begin, and how.
     pub(super) const fn limiting(&self) -> &BTreeMap<Arc<Subject>, Rule> {
         &self.limiting
-    }
-
-    /// The weight of a queue.
-    pub(super) fn weight(&self, queue: &str) -> u16 {
-        let subject = Subject::Queue(queue.to_owned());
-        self.rules.of(&subject).weight.unwrap_or(1)
     }
 
     /// Whether `rules` are news.
@@ -86,6 +82,7 @@ impl Gates {
             if let Some((subject, _)) = self.limiting.get_key_value(subject) {
                 gate.limits.push(Arc::clone(subject));
             }
+            gate.weight = gate.weight.or(rule.weight);
             gate.select.extend(rule.select.filter(|labels| !labels.is_empty()));
         }
         is_any.then_some(gate)
@@ -135,9 +132,9 @@ impl Scheduler {
         for subject in class.gate.iter().flat_map(|gate| &gate.limits) {
             self.permits.take(subject, task);
         }
-        let gates = self.ready.gates();
-        if gates.is_weighted() {
-            self.turns.served(pool, &class.queue, gates.weight(&class.queue));
+        if self.ready.gates().is_weighted() {
+            let weight = class.gate.as_ref().and_then(|gate| gate.weight);
+            self.turns.served(pool, &class.queue, weight.unwrap_or(1));
         }
     }
 

@@ -2,8 +2,8 @@
 //! owners of their partitions.
 //!
 //! One node knows them all, the *home* of the limit: the owner of a partition that follows from what is
-//! limited ([`home`]). An owner with tasks that wait asks it, ten times a second at the most, and leases as
-//! many as it was given without asking anybody: the way of a task knows nothing of it. Two kinds are given:
+//! limited ([`home`]). An owner with tasks that wait asks it now and then, and leases as many as it was given
+//! without asking anybody: the way of a task knows nothing of it. Two kinds are given:
 //!
 //! - of a **rate**, a number of starts that must be used soon, else they are lost;
 //! - of a **concurrency**, how many runs the owner may have at a time. It holds for a while and is renewed.
@@ -19,34 +19,39 @@ use std::sync::Arc;
 
 use super::Scheduler;
 use crate::id::{GroupId, NodeId, PartitionId, TaskId};
+use crate::job::Target;
 use crate::meta::{Rule, Subject};
 use crate::time::{Span, Tick};
 use crate::wire::{AskPermits, PeerMessage, Permits as Given};
 
-/// Of a slow rate no longer than that, else one that keeps a start and the next one would begin together.
-const STARTS_KEPT: Span = Span::from_millis(5_000);
 /// How long an owner may have as many runs as it was told, counted from when it asked.
 pub(super) const VALID: Span = Span::from_millis(2_000);
 /// How long starts of a rate may be used, if one takes no longer: of a slow rate none is to be lost because all
 /// slots are taken for a moment.
 const STARTS_VALID: Span = Span::from_millis(300);
+/// Of a slow rate no longer than that, else one that was kept and the next one would begin together.
+const STARTS_KEPT: Span = Span::from_millis(5_000);
 /// An owner that holds or wants any asks again so soon, if nothing happens: well before they are void.
 const RENEW: Span = Span::from_millis(500);
-/// So long runs of a partition count that another owns now: a takeover takes less, and what it finds is told at
-/// once.
-const LEFT: Span = Span::from_millis(4_000);
-/// It asks no more often than that.
+/// It asks no more often than that for one limit.
 const ASK_PAUSE: Span = Span::from_millis(10);
+/// So often it is looked at the most what is missing: that takes a look at all that waits.
+const LOOK_PAUSE: Span = Span::from_millis(5);
 /// One that was not answered asks again.
 const ASK_AGAIN: Span = Span::from_millis(100);
 /// So many of the last questions may still be answered: those of well over a second.
 const ASKS_KEPT: usize = 16;
+/// So long runs of a partition count that another owns now: a takeover takes less, and what it finds is told at
+/// once.
+const LEFT: Span = Span::from_millis(4_000);
 
 /// What this owner was given of each limit, and what it has begun.
 #[derive(Debug, Default)]
 pub(super) struct Permits {
     by_subject: BTreeMap<Arc<Subject>, Permit>,
-    /// Nothing is asked for before that.
+    /// When it was last looked at what is missing.
+    looked_at: Option<Tick>,
+    /// When to look again if nothing happens.
     look_at: Tick,
 }
 
@@ -69,6 +74,8 @@ struct Permit {
     is_contended: bool,
     /// How many were held when it was last asked.
     told: u32,
+    /// How many waited then.
+    wanted: u32,
     /// The last answer, by the term of who gave it and its number.
     seen: (u64, u64),
 }
@@ -105,13 +112,17 @@ impl Permit {
         if since < ASK_PAUSE {
             return false;
         }
-        let is_short = waiting > 0 && self.room(now) == 0 && now >= self.ask_at;
+        let is_short = self.is_short(waiting, now) && (now >= self.ask_at || self.wanted == 0);
         let is_missed = self.is_contended && self.held() < self.told;
         // Of a partition that was taken over more may run than this owner was given.
         let is_over = self.held() > self.told.max(self.allowed);
         // Also once nothing is held any more: the home is told of that.
         let is_stale = since >= RENEW && (waiting > 0 || self.held() > 0 || self.told > 0);
         is_short || is_missed || is_over || is_stale || self.is_to_give_back(waiting, now)
+    }
+
+    fn is_short(&self, waiting: u32, now: Tick) -> bool {
+        waiting > 0 && self.room(now) == 0
     }
 
     /// Whether it may have more than anybody here can use.
@@ -130,7 +141,7 @@ impl Permit {
             self.asks.pop_front();
         }
         self.ask_at = now + ASK_AGAIN;
-        self.told = holds;
+        (self.told, self.wanted) = (holds, wants);
         self.allowed = self.allowed.min(holds);
         AskPermits { subject: subject.clone(), number, holds, wants, seen: self.seen }
     }
@@ -148,8 +159,11 @@ impl Permit {
             return Tick::NEVER;
         }
         let renewal = asked_at + RENEW;
-        let is_short = waiting > 0 && self.room(now) == 0;
-        if is_short { self.ask_at.max(asked_at + ASK_PAUSE).min(renewal) } else { renewal }
+        match self.is_short(waiting, now) {
+            true if self.wanted == 0 => asked_at + ASK_PAUSE,
+            true => self.ask_at.max(asked_at + ASK_PAUSE).min(renewal),
+            false => renewal,
+        }
     }
 }
 
@@ -217,7 +231,7 @@ impl Scheduler {
         for task in self.lessees.leased_tasks() {
             self.hold_permit(task);
         }
-        self.permits.look_at = self.now.tick;
+        (self.permits.looked_at, self.permits.look_at) = (None, self.now.tick);
     }
 
     /// A task runs: of a partition that was taken over, or by a lease that is on record now, which was on its
@@ -229,11 +243,11 @@ impl Scheduler {
         let Some(record) = self.owned(task.partition()).and_then(|p| p.record(task)) else {
             return;
         };
-        let (queue, name) = (&record.template.queue, &record.template.name);
-        let Some(gate) = self.ready.gates().of(queue, name) else {
-            return;
-        };
-        for subject in &gate.limits {
+        let template = Arc::clone(&record.template);
+        drop(record);
+        let class = self.ready.class(&template, &Target::Anywhere);
+        let class = self.ready.classes().get(class);
+        for subject in class.and_then(|class| class.gate.as_ref()).iter().flat_map(|g| &g.limits) {
             self.permits.hold(subject, task);
         }
     }
@@ -244,6 +258,13 @@ impl Scheduler {
         if self.permits.is_empty() {
             return;
         }
+        let soonest = self.permits.looked_at.map_or(now, |at| at + LOOK_PAUSE);
+        if now < soonest {
+            // What has changed meanwhile is looked at then.
+            self.permits.look_at = self.permits.look_at.min(soonest);
+            return;
+        }
+        self.permits.looked_at = Some(now);
         self.permits.look_at = Tick::NEVER;
         let waiting = self.waiting_for_permits();
         let mut due = Vec::new();
@@ -317,7 +338,7 @@ impl Scheduler {
         permit.allowed_until = asked_at + VALID;
         permit.is_contended = given.is_contended;
         permit.ask_at = now + given.again;
-        self.permits.look_at = now;
+        self.permits.look_at = self.permits.look_at.min(permit.ask_at);
     }
 
     /// Whether this node owns the home of `subject`, and since when it leads it and in which term.

@@ -28,6 +28,7 @@ mod passing;
 mod remembering;
 mod restarting;
 mod retaining;
+mod ruling;
 mod said;
 mod slots;
 mod straining;

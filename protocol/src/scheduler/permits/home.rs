@@ -146,9 +146,7 @@ impl Home {
 
     /// Whether all that a home before this one has given is void, and all owners have told what they hold.
     fn is_sure(&self, now: Tick) -> bool {
-        let since = if self.place.is_alone { self.since } else { self.since.max(self.place.since) };
-        let wait = if self.place.is_alone { Span::ZERO } else { VOID };
-        now.since(since) >= wait
+        self.place.is_alone || now.since(self.since.max(self.place.since)) >= VOID
     }
 
     /// Whether no start of the rate that a home before this one has given may still be used, as far as that is
@@ -304,4 +302,151 @@ impl Home {
 /// A rate is kept to by a clock that never steps.
 fn wall_of(now: Tick) -> Wall {
     Wall::from_millis(1 + now.as_micros() / 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::Rate;
+
+    const BEGINS: Tick = Tick::from_micros(100_000_000);
+
+    fn at(millis: u64) -> Tick {
+        BEGINS + Span::from_millis(millis)
+    }
+
+    fn subject() -> Arc<Subject> {
+        Arc::new(Subject::Queue("mail".to_owned()))
+    }
+
+    /// A home whose leader leads it for long, and which is long past its first question.
+    struct Told {
+        homes: Homes,
+        rule: Rule,
+        place: Place,
+        /// Of each owner: its questions so far and the last answer.
+        owners: [(u64, (u64, u64)); 3],
+    }
+
+    impl Told {
+        fn of(rule: Rule) -> Self {
+            let (partition, is_alone) = (PartitionId(1), false);
+            let place = Place { partition, term: 3, since: Tick::START, is_alone };
+            let owners = [(0, (0, 0)); 3];
+            let mut told = Self { homes: Homes::default(), rule, place, owners };
+            told.ask_at(Tick::from_micros(1), 0, 0, 0);
+            told
+        }
+
+        fn ask_at(&mut self, now: Tick, of: usize, holds: u32, wants: u32) -> Vec<(NodeId, Given)> {
+            let (number, seen) = &mut self.owners[of];
+            *number += 1;
+            let subject = Subject::clone(&subject());
+            let ask = AskPermits { subject, number: *number, holds, wants, seen: *seen };
+            let rule = (self::subject(), self.rule.clone());
+            self.homes.asked(self.place, rule, NodeId(of as u128), &ask, now)
+        }
+
+        /// An owner asks, and everybody hears what the home says; how many runs it and others may have.
+        fn ask(&mut self, millis: u64, of: usize, holds: u32, wants: u32) -> Vec<(usize, u32)> {
+            let given = self.ask_at(at(millis), of, holds, wants);
+            let told = given.into_iter().map(|(to, given)| {
+                let to = usize::try_from(to.0).expect("one of three");
+                self.owners[to].1 = given.number;
+                (to, given.runs)
+            });
+            told.collect()
+        }
+    }
+
+    fn at_once(most: u32) -> Rule {
+        Rule { concurrency: Some(Some(most)), ..Rule::default() }
+    }
+
+    #[test]
+    fn runs_are_given_once_and_to_who_has_waited_longest() {
+        let mut home = Told::of(at_once(3));
+        assert_eq!(home.ask(0, 0, 0, 9), [(0, 3)]);
+        assert_eq!(home.ask(1, 1, 0, 9), [(1, 0)], "all are given");
+        assert_eq!(home.ask(2, 2, 0, 9), [(2, 0)]);
+        // Two of the first have ended, and it wants more: others have waited longer.
+        assert_eq!(home.ask(20, 0, 1, 9), [(0, 1), (1, 1), (2, 1)]);
+        assert_eq!(home.ask(40, 1, 0, 0), [(1, 0), (0, 2)]);
+    }
+
+    #[test]
+    fn who_has_not_heard_that_it_may_have_more_may_be_about_to() {
+        let mut home = Told::of(at_once(2));
+        // The answer is lost.
+        home.ask_at(at(0), 0, 0, 2);
+        home.ask_at(at(100), 0, 0, 2);
+        assert_eq!(home.ask(110, 1, 0, 1), [(1, 0)]);
+        // It is as if it had been told; only later than it would believe that is it void.
+        assert_eq!(home.ask(2_400, 1, 0, 1), [(1, 0)]);
+        assert_eq!(home.ask(2_700, 1, 0, 1), [(1, 1)]);
+    }
+
+    #[test]
+    fn what_an_owner_holds_that_is_silent_counts_for_a_while() {
+        let mut home = Told::of(at_once(2));
+        home.ask(0, 0, 0, 2);
+        home.ask(10, 0, 2, 0);
+        assert_eq!(home.ask(9_000, 1, 0, 1), [(1, 0)]);
+        assert_eq!(home.ask(10_100, 1, 0, 1), [(1, 1)]);
+    }
+
+    #[test]
+    fn a_new_home_gives_nothing_before_it_knows_what_is_held() {
+        let mut home = Told::of(at_once(4));
+        home.place = Place { term: 4, since: at(0), ..home.place };
+        assert_eq!(home.ask(100, 0, 1, 9), [(0, 1)]);
+        assert_eq!(home.ask(200, 1, 2, 9), [(1, 2)], "what is held is confirmed");
+        assert_eq!(home.ask(2_700, 0, 1, 9), [(0, 2)]);
+        assert_eq!(home.ask(2_710, 1, 2, 9), [(1, 2)]);
+        // A limit that is new as well.
+        home.rule = Rule::default();
+        home.ask(3_000, 0, 0, 0);
+        home.rule = at_once(100);
+        assert_eq!(home.ask(3_100, 0, 0, 50), [(0, 0)]);
+        assert_eq!(home.ask(5_700, 0, 0, 50), [(0, 50)]);
+    }
+
+    #[test]
+    fn who_may_run_no_more_takes_no_starts_from_others() {
+        let rate = Some(Some(Rate { count: 10, per: Span::from_millis(1_000) }));
+        let mut home = Told::of(Rule { rate, ..at_once(1) });
+        let of_rate = |given: Vec<(NodeId, Given)>| given[0].1.starts;
+        assert_eq!(of_rate(home.ask_at(at(0), 0, 0, 5)), 1);
+        assert_eq!(of_rate(home.ask_at(at(1_000), 1, 0, 5)), 0, "the only run is given");
+    }
+
+    #[test]
+    fn another_rate_holds_at_once() {
+        let rate = |text: &str| Some(text.parse().ok());
+        let mut home = Told::of(Rule { rate: rate("1/h"), ..Rule::default() });
+        assert_eq!(home.ask_at(at(0), 0, 0, 5)[0].1.starts, 1);
+        assert_eq!(home.ask_at(at(10_000), 0, 0, 5)[0].1.starts, 0);
+        home.rule.rate = rate("100/s");
+        assert_eq!(home.ask_at(at(20_000), 0, 0, 5)[0].1.starts, 5);
+    }
+
+    #[test]
+    fn three_owners_share_a_rate_exactly() {
+        for (count, least) in [(1_000, 19_700), (50, 985), (7, 138)] {
+            let rate = Rate { count, per: Span::from_millis(1_000) };
+            let mut home = Told::of(Rule { rate: Some(Some(rate)), ..Rule::default() });
+            let (mut next, mut begun) = ([0; 3], 0);
+            for now in 0..20_000 {
+                for of in 0..3 {
+                    if next[of] == now {
+                        let given = home.ask_at(at(now), of, 0, 5_000).remove(0).1;
+                        begun += given.starts;
+                        next[of] = now + given.again.as_millis();
+                    }
+                }
+            }
+            let most = 20 * count + count / 10 + 1;
+            assert!((least..=most).contains(&begun), "{begun} of {} in 20 s", 20 * count);
+        }
+    }
 }

@@ -190,6 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn tenants_are_served_as_they_weigh() {
+        let mut line = Line::default();
+        for n in 0..40 {
+            line.push(Some(("light", 1)), CAME, task(n), false);
+            line.push(Some(("heavy", 3)), CAME, task(100 + n), false);
+        }
+        let served: Vec<TaskId> = (0..40).filter_map(|_| line.pop()).collect();
+        assert_eq!(served.iter().filter(|task| **task >= self::task(100)).count(), 30);
+    }
+
+    #[test]
     fn whoever_does_not_wait_any_more_has_no_turn() {
         let mut line = Line::default();
         for (key, n) in [("a", 1), ("b", 2), ("a", 3)] {

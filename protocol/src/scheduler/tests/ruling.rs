@@ -1,0 +1,224 @@
+//! What the cluster's rules say of queues and of tasks by name is heeded.
+
+use super::lone_owner::{LoneOwner, PARTITION, batch, profile, task, template};
+use crate::id::{NodeId, TaskId};
+use crate::job::{Labels, Target};
+use crate::limits::Limits;
+use crate::meta::{Rule, RuleChange, Subject};
+use crate::partition::Partition;
+use crate::task::{Batch, Outcome, Particulars, Rate, Record, State, Template};
+use crate::time::Span;
+use crate::wire::{Answer, Ask, ExecutorSays, Profile, RequestError};
+
+const fn ms(millis: u64) -> Span {
+    Span::from_millis(millis)
+}
+
+fn queue(name: &str) -> Subject {
+    Subject::Queue(name.to_owned())
+}
+
+fn tasks(pattern: &str) -> Subject {
+    Subject::Tasks(pattern.to_owned())
+}
+
+/// The owner of the only partition, whose node serves all queues and has so many slots for all of them.
+fn owner(slots: u32) -> LoneOwner {
+    let mut owner = LoneOwner::one_of(1, &Partition::new(PARTITION), Limits::default());
+    let lessee = owner.lessee();
+    let profile = Profile { serves_all: true, ..profile(slots) };
+    owner.executor(ExecutorSays::Introduce { lessee, profile });
+    owner.grant_slots(slots);
+    owner
+}
+
+fn of_queue(queue: &str, tasks: impl IntoIterator<Item = u64>) -> Batch {
+    let template = Template { queue: queue.to_owned(), ..template("add") };
+    batch(template, tasks.into_iter().map(task))
+}
+
+impl LoneOwner {
+    fn says(&mut self, subject: Subject, rule: Rule) {
+        let asked = self.ask(Ask::ChangeRule { subject, change: RuleChange::Say(rule) });
+        assert_eq!(self.answers(asked), [&Answer::Done]);
+    }
+
+    fn clears(&mut self, subject: Subject) {
+        let asked = self.ask(Ask::ChangeRule { subject, change: RuleChange::Clear });
+        assert_eq!(self.answers(asked), [&Answer::Done]);
+    }
+
+    fn grant_slots(&mut self, slots: u32) {
+        if slots > 0 {
+            let lessee = self.lessee();
+            self.executor(ExecutorSays::Grant { lessee, slots: vec![slots] });
+        }
+    }
+
+    fn leased(&self) -> Vec<TaskId> {
+        let leased = self.partition().records();
+        let leased = leased.filter(|(_, record)| record.state() == State::Leased);
+        leased.map(|(task, _)| task).collect()
+    }
+
+    /// A run succeeds, and its slot is this owner's again.
+    fn succeeds(&mut self, task: TaskId) {
+        let outcomes = vec![(task, self.token(task), Outcome::Succeeded("1".into()))];
+        let lessee = self.lessee();
+        self.executor(ExecutorSays::Outcomes { lessee, outcomes });
+        self.grant_slots(1);
+    }
+}
+
+fn paused(is_paused: bool) -> Rule {
+    Rule { paused: Some(is_paused), ..Rule::default() }
+}
+
+fn at_once(most: u32) -> Rule {
+    Rule { concurrency: Some(Some(most)), ..Rule::default() }
+}
+
+#[test]
+fn what_is_paused_waits_and_is_in_nobodys_way() {
+    let mut owner = owner(4);
+    owner.says(queue("mail"), paused(true));
+    owner.submit(of_queue("mail", 1..=6));
+    assert_eq!(owner.leased(), []);
+    owner.submit(of_queue("fast", 7..=8));
+    assert_eq!(owner.leased(), [task(7), task(8)]);
+    owner.says(queue("mail"), paused(false));
+    assert_eq!(owner.leased(), [task(1), task(2), task(7), task(8)]);
+    // What runs goes on, and nothing more begins.
+    owner.says(tasks("a*"), paused(true));
+    owner.succeeds(task(1));
+    assert_eq!(owner.leased(), [task(2), task(7), task(8)]);
+    owner.clears(tasks("a*"));
+    assert_eq!(owner.leased(), [task(2), task(3), task(7), task(8)]);
+}
+
+#[test]
+fn as_many_run_as_a_rule_allows_whatever_slots_there_are() {
+    let mut owner = owner(16);
+    owner.submit(of_queue("mail", [1]));
+    owner.says(queue("mail"), at_once(2));
+    owner.submit(of_queue("mail", 2..=6));
+    // It has just asked for permits, and does not do so all the time.
+    owner.pass(ms(10));
+    assert_eq!(owner.leased(), [task(1), task(2)], "the one that had begun counts");
+    owner.submit(of_queue("fast", 7..=9));
+    assert_eq!(owner.leased().len(), 5);
+    owner.succeeds(task(1));
+    assert_eq!(owner.leased()[..2], [task(2), task(3)]);
+    owner.says(queue("mail"), at_once(3));
+    owner.pass(ms(1_000));
+    assert_eq!(owner.leased()[..3], [task(2), task(3), task(4)]);
+    owner.clears(queue("mail"));
+    assert_eq!(owner.leased().len(), 8);
+}
+
+#[test]
+fn no_more_begin_than_the_rate_of_a_rule() {
+    let mut owner = owner(200);
+    let rate: Rate = "20/s".parse().expect("a rate");
+    owner.says(tasks("*"), Rule { rate: Some(Some(rate)), ..Rule::default() });
+    owner.submit(of_queue("mail", 1..=200));
+    // A limit that is new waits for what may have begun elsewhere.
+    owner.pass(ms(2_400));
+    assert_eq!(owner.leased(), []);
+    owner.pass(ms(200));
+    let before = owner.leased().len();
+    owner.pass(ms(5_000));
+    let begun = owner.leased().len() - before;
+    assert!((97..=103).contains(&begun), "{begun} in five seconds");
+}
+
+#[test]
+fn queues_with_weights_share_the_slots() {
+    let mut owner = owner(0);
+    owner.says(queue("heavy"), Rule { weight: Some(3), ..Rule::default() });
+    owner.submit(of_queue("light", 1..=100));
+    owner.submit(of_queue("heavy", 101..=200));
+    for _ in 0..40 {
+        owner.grant_slots(1);
+    }
+    let heavy = owner.leased().into_iter().filter(|leased| *leased > task(100)).count();
+    assert_eq!((heavy, owner.leased().len()), (30, 40));
+}
+
+#[test]
+fn a_task_runs_only_where_it_may() {
+    let mut owner = owner(8);
+    let select = Some("role=db".parse::<Labels>().expect("labels"));
+    owner.says(tasks("zip"), Rule { select, ..Rule::default() });
+    owner.submit(batch(template("zip"), [task(1)]));
+    assert_eq!(owner.leased(), [], "this node has no such label");
+    let home = owner.lessee().node;
+    let mut chosen = of_queue("default", 2..=5);
+    let targets = [
+        Target::Node(NodeId(9)),
+        Target::Node(home),
+        Target::Labels("role=db".parse().expect("labels")),
+        Target::Anywhere,
+    ];
+    for (row, target) in chosen.rows.iter_mut().zip(targets) {
+        row.particulars = Particulars { target, ..Particulars::NONE }.boxed();
+    }
+    owner.submit(chosen);
+    assert_eq!(owner.leased(), [task(3), task(5)]);
+    owner.clears(tasks("zip"));
+    assert_eq!(owner.leased(), [task(1), task(3), task(5)]);
+}
+
+#[test]
+fn tasks_go_where_the_rule_for_their_name_says() {
+    let mut owner = owner(0);
+    let routed = |queue: &str, priority| Rule {
+        queue: Some(queue.to_owned()),
+        priority,
+        ..Rule::default()
+    };
+    owner.says(tasks("*"), routed("rest", Some(2)));
+    owner.says(tasks("ad*"), routed("sums", None));
+    let unsaid = Template { queue: String::new(), ..template("add") };
+    owner.submit(batch(unsaid, [task(1)]));
+    owner.submit(of_queue("own", [2]));
+    let of = |owner: &LoneOwner, n| {
+        let template = &owner.record(task(n)).expect("it is there").template;
+        (template.queue.clone(), template.options.priority)
+    };
+    assert_eq!(of(&owner, 1), ("sums".to_owned(), Some(2)));
+    assert_eq!(of(&owner, 2), ("own".to_owned(), Some(2)), "what is said counts more");
+}
+
+#[test]
+fn queues_are_listed_with_what_is_in_them() {
+    let mut owner = owner(2);
+    owner.says(queue("quiet"), paused(true));
+    owner.submit(of_queue("mail", 1..=5));
+    let mut late = of_queue("mail", 6..=8);
+    late.templates[0].options.delay = ms(60_000);
+    owner.submit(late);
+    owner.advance(ms(3_000));
+    let asked = owner.ask(Ask::Queues);
+    let [Answer::Queues { queues, rules, partitions_missing: 0 }] = owner.answers(asked)[..] else {
+        panic!("{:?}", owner.answers(asked));
+    };
+    let names: Vec<&str> = queues.iter().map(|line| line.name.as_str()).collect();
+    assert_eq!(names, ["mail", "quiet"]);
+    let mail = &queues[0];
+    assert_eq!((mail.ready, mail.scheduled, mail.running, mail.begun), (3, 3, 2, 2));
+    assert!(mail.oldest >= Some(ms(3_000)), "{mail:?}");
+    assert!(rules.of(&queue("quiet")).is_paused());
+}
+
+#[test]
+fn a_rule_that_cannot_be_meant_changes_nothing() {
+    let mut owner = owner(1);
+    let rule = Rule { weight: Some(0), ..Rule::default() };
+    let asked = owner.ask(Ask::ChangeRule { subject: queue("a"), change: RuleChange::Say(rule) });
+    let answers = owner.answers(asked);
+    let [Answer::Failed(RequestError::Rule(why))] = answers[..] else { panic!("{answers:?}") };
+    assert_eq!(why.to_string(), "weight must be 1 to 1000");
+    owner.submit(of_queue("a", [1]));
+    assert_eq!(owner.record(task(1)).map(Record::state), Some(State::Leased));
+}
