@@ -130,6 +130,26 @@ async fn a_dead_task_is_tried_again_as_another_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_runs_on_the_node_that_is_chosen_or_waits_for_one() {
+    let cluster = Cluster::start(NODES).await;
+    let client = cluster.node(0).client();
+    for member in client.members().await.expect("they tell") {
+        let handle = client.submit(double(3).on_node(member.node)).await.expect("it is taken in");
+        assert_eq!(result(&handle).await, 6);
+        assert_eq!(client.show(handle.id()).await.expect("it is known").node, Some(member.node));
+    }
+    let nowhere = double(3).select([("role", "db")]);
+    let nowhere = client.submit(nowhere).await.expect("it is taken in");
+    for handle in &all(&client, (0..30).map(double)).await {
+        result(handle).await;
+    }
+    assert_eq!(client.show(nowhere.id()).await.expect("it is known").state, TaskState::Ready);
+    let refused = client.submit(double(3).select([("no label", "a")])).await;
+    assert!(refused.expect_err("it is none").to_string().contains("select must be labels"));
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_say_where_tasks_go_and_how_many_run_in_the_whole_cluster() {
     let cluster = Cluster::start(NODES).await;
     let client = cluster.node(0).client();

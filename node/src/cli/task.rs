@@ -84,6 +84,22 @@ pub(super) struct WaitArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
+    #[command(flatten)]
+    matching: Matching,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=LIST_MAX as i64))]
+    limit: u32,
+    /// Print one line of JSON for each
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// Which tasks are meant: those that match all of it.
+#[derive(Debug, Args)]
+pub(super) struct Matching {
     /// Only those in this state
     #[arg(long, value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str)))]
     state: Option<String>,
@@ -96,15 +112,26 @@ pub(super) struct ListArgs {
     /// Only those with all of these labels; can be given several times
     #[arg(long = "label", value_name = "KEY=VALUE,...", value_parser = labels)]
     labels: Vec<Labels>,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 100,
-        value_parser = clap::value_parser!(u32).range(1..=LIST_MAX as i64))]
-    limit: u32,
-    /// Print one line of JSON for each
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    connect: ConnectArgs,
+}
+
+impl Matching {
+    /// So many of them at most.
+    ///
+    /// # Errors
+    /// None could match.
+    fn filter(self, limit: u32) -> anyhow::Result<Filter> {
+        let Self { state, queue, name, labels: given } = self;
+        let mut labels = Labels::NONE;
+        for (key, value) in given.iter().flat_map(Labels::iter) {
+            if labels.get(key).is_some_and(|other| other != value) {
+                bail!("no task has two values of the label {key:?}; ask for one of them");
+            }
+            labels.insert(key, value)?;
+        }
+        let state =
+            state.and_then(|word| State::ALL.into_iter().find(|state| state.as_str() == word));
+        Ok(Filter { state, queue, name, labels, before: None, limit })
+    }
 }
 
 pub(super) async fn run(command: TaskCommand) -> anyhow::Result<Done> {
@@ -137,22 +164,6 @@ pub(super) async fn run(command: TaskCommand) -> anyhow::Result<Done> {
     }
 }
 
-/// The labels that a task has which has all of these.
-fn all_of(labels: &[Labels]) -> anyhow::Result<Labels> {
-    let mut wanted = Labels::NONE;
-    for (key, value) in labels.iter().flat_map(Labels::iter) {
-        if wanted.get(key).is_some_and(|other| other != value) {
-            bail!("no task has two values of the label {key:?}; ask for one of them");
-        }
-        wanted.insert(key, value)?;
-    }
-    Ok(wanted)
-}
-
-fn state_of(word: &str) -> Option<State> {
-    State::ALL.into_iter().find(|state| state.as_str() == word)
-}
-
 pub(super) async fn print(client: &Client, view: &View, json: bool) -> anyhow::Result<()> {
     let names = Names::ask(client).await;
     let mut results = out::Results::new();
@@ -167,14 +178,10 @@ pub(super) async fn print(client: &Client, view: &View, json: bool) -> anyhow::R
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Done> {
-    let ListArgs { state, queue, name, labels, limit, json, connect } = args;
-    let labels = all_of(&labels)?;
-    let state = state.as_deref().and_then(state_of);
+    let ListArgs { matching, limit, json, connect } = args;
+    let filter = matching.filter(limit)?;
     let client = connect.client().await?;
-    let listing = client
-        .list(Filter { state, queue, labels, name, before: None, limit })
-        .await
-        .context("cannot list tasks")?;
+    let listing = client.list(filter).await.context("cannot list tasks")?;
     let Listing { tasks, partitions_missing } = listing;
     let names = Names::ask(&client).await;
     let mut results = out::Results::new();

@@ -7,6 +7,7 @@ use umbel_protocol::job::{Labels, MISFIRES_DEFAULT, Misfire};
 use umbel_protocol::limits::{
     BACKOFF_FIRST_DEFAULT, BACKOFF_MAX_DEFAULT, CAPTURE_BYTES_MAX, JOB_ARGS_BYTES_MAX, MISFIRES_MAX,
 };
+use umbel_protocol::meta::{Rule, Subject};
 use umbel_protocol::task::{Batch, Options, Template};
 use umbel_protocol::time::Span;
 
@@ -96,6 +97,42 @@ fn the_settings_that_are_off_in_the_reference_can_be_switched_on() {
     let Work::Webhook(notify) = &all.tasks["notify"].work else { panic!("not a webhook") };
     assert_eq!(notify.secret, Some(Secret::Env("NOTIFY_SECRET".to_owned())));
     assert_eq!(notify.headers["x-team"], "billing");
+}
+
+#[test]
+fn what_is_said_of_queues_and_tasks_for_the_whole_cluster_is_kept_apart() {
+    let config = parse(
+        r#"
+[node]
+queues = ["mail"]
+[queues.mail]
+slots = 2
+weight = 3
+rate = "100/s"
+[queues.plain]
+priority = 4
+[rules."crm.*"]
+queue = "mail"
+priority = 7
+concurrency = 20
+select = { role = "crm" }
+"#,
+    );
+    let of_queue = Rule { weight: Some(3), rate: Some("100/s".parse().ok()), ..Rule::default() };
+    let of_tasks = Rule {
+        queue: Some("mail".to_owned()),
+        priority: Some(7),
+        concurrency: Some(Some(20)),
+        select: Some("role=crm".parse().unwrap()),
+        ..Rule::default()
+    };
+    let rules = [
+        (Subject::Queue("mail".to_owned()), of_queue),
+        (Subject::Tasks("crm.*".to_owned()), of_tasks),
+    ];
+    assert_eq!(config.rules, rules.into());
+    assert_eq!(config.node.queues, Some(vec!["mail".to_owned()]));
+    assert_eq!(config.queues["mail"], Queue { slots: Some(2), priority: None });
 }
 
 #[test]

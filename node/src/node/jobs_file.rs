@@ -119,7 +119,14 @@ pub(super) async fn bring(
 
     // A cluster that has had none, and is to have none, may not even know what they are.
     if !rules.is_empty() || !client.status().await?.meta.rules.file.is_empty() {
-        client.set_file_rules(number, rules.clone()).await?;
+        match client.set_file_rules(number, rules.clone()).await {
+            Ok(()) => {}
+            Err(ClientError::Request(error @ RequestError::Rule(_))) => {
+                warn!(why = chain(&error), "the cluster does not take the rules of the file");
+                brought.refused.push(format!("no rule of the file is taken: {}", chain(&error)));
+            }
+            Err(error) => return Err(error),
+        }
     }
 
     let verdict = client.offer_jobs_file(hash, false).await?;
@@ -265,11 +272,11 @@ mod tests {
     /// As often as it takes.
     async fn bring_all(
         client: &Client,
-        jobs: &[ConfiguredJob],
+        said: (&[ConfiguredJob], &BTreeMap<Subject, Rule>),
         tries: &mut Tries,
     ) -> Result<Brought, ClientError> {
-        match bring(client, (jobs, &BTreeMap::new()), &[], tries).await {
-            Err(_) => bring(client, (jobs, &BTreeMap::new()), &[], tries).await,
+        match bring(client, said, &[], tries).await {
+            Err(_) => bring(client, said, &[], tries).await,
             brought => brought,
         }
     }
@@ -282,6 +289,12 @@ mod tests {
 
         fn answer(&mut self, ask: Ask) -> Answer {
             match ask {
+                Ask::FileRules { number, rules } => {
+                    match self.meta.take_file_rules(number, rules) {
+                        Ok(()) => Answer::Done,
+                        Err(why) => Answer::Failed(why.into()),
+                    }
+                }
                 Ask::Status => Answer::Status(Box::new(Status {
                     node: NodeId(1),
                     meta: self.meta.clone(),
@@ -330,10 +343,19 @@ mod tests {
 
         /// What comes of bringing these jobs, and the jobs that there are then.
         async fn take(&mut self, jobs: &[ConfiguredJob]) -> (Brought, Vec<(String, Source)>) {
+            self.take_all(jobs, &BTreeMap::new()).await
+        }
+
+        /// The same with rules.
+        async fn take_all(
+            &mut self,
+            jobs: &[ConfiguredJob],
+            rules: &BTreeMap<Subject, Rule>,
+        ) -> (Brought, Vec<(String, Source)>) {
             let (requests, mut asked) = mpsc::channel(64);
             let client = Client::local(requests);
             let mut tries = Tries::new(true);
-            let bringing = bring_all(&client, jobs, &mut tries);
+            let bringing = bring_all(&client, (jobs, rules), &mut tries);
             let answering = async {
                 while let Some(LocalRequest { request, answers }) = asked.recv().await {
                     if request.ask != Ask::Welcome {
@@ -364,6 +386,26 @@ mod tests {
             super::super::reload::told(&brought, 1),
             ["jobs: 1 in the file: 1 removed (version 2)"]
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_file_says_of_queues_is_brought_and_is_gone_with_it() {
+        let mut cluster = Cluster::new(false);
+        let queue = |name: &str| Subject::Queue(name.to_owned());
+        let rules = |weight| {
+            let rule = Rule { weight: Some(weight), ..Rule::default() };
+            BTreeMap::from([(queue("mail"), rule)])
+        };
+        cluster.take_all(&[], &rules(3)).await;
+        assert_eq!(cluster.meta.rules.file, rules(3));
+        let (brought, _) = cluster.take_all(&file(&["a"]), &rules(4)).await;
+        assert_eq!((brought.number, &cluster.meta.rules.file), (2, &rules(4)));
+        // What cannot be meant is told, and the jobs are there.
+        let (brought, jobs) = cluster.take_all(&file(&["a", "b"]), &rules(0)).await;
+        assert_eq!((brought.refused.len(), jobs.len()), (1, 2), "{brought:?}");
+        assert_eq!(cluster.meta.rules.file, rules(4));
+        cluster.take(&file(&["a"])).await;
+        assert_eq!(cluster.meta.rules.file, BTreeMap::new());
     }
 
     #[tokio::test]

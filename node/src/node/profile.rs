@@ -70,3 +70,27 @@ const fn pool_of(kind: Kind) -> u8 {
         Kind::Webhook => 3,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serves(file: &str, queue: &str) -> (bool, Option<u8>) {
+        let config = Config::parse("cluster.toml", file).expect("it is valid");
+        let profile = profile(&config, &Registry::default());
+        let pool = profile.queue(queue).and_then(|queue| queue.pool);
+        (profile.serves(queue), pool)
+    }
+
+    #[test]
+    fn a_node_serves_all_queues_or_those_that_it_is_for() {
+        let slots = "[queues.bulk]\nslots = 2\n[queues.mail]\nslots = 3\n";
+        assert_eq!(serves(slots, "anything"), (true, None));
+        assert_eq!(serves(slots, "mail"), (true, Some(5)));
+        let only = format!("[node]\nqueues = [\"mail\", \"fresh\"]\n{slots}");
+        // Its pools are those that there would be without: they are made once.
+        assert_eq!(serves(&only, "mail"), (true, Some(5)));
+        assert_eq!(serves(&only, "fresh"), (true, None));
+        assert_eq!([serves(&only, "bulk"), serves(&only, "default")], [(false, None); 2]);
+    }
+}

@@ -67,15 +67,7 @@ impl Partition {
 impl Hand<'_> {
     /// The present run.
     pub(super) fn lease(&self) -> Option<Lease> {
-        match self.record.phase() {
-            Phase::Leased(lease) => Some(**lease),
-            Phase::Scheduled { .. }
-            | Phase::Ready
-            | Phase::Succeeded(_)
-            | Phase::Dead(_)
-            | Phase::Cancelled
-            | Phase::Expired => None,
-        }
+        self.record.lease().copied()
     }
 
     /// Writes the end of the run that `lease` began into the history. An executor that is told of it

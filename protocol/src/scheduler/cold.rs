@@ -9,7 +9,6 @@ use super::{Effect, Scheduler};
 use crate::id::{GroupId, TaskId};
 use crate::limits::WARMED_MAX;
 use crate::sabotage::{self, Defect};
-use crate::task::Phase;
 use crate::time::Wall;
 
 impl Scheduler {
@@ -55,15 +54,7 @@ impl Scheduler {
 
     fn index_warmed(&mut self, task: TaskId) {
         let record = self.owned(task.partition()).and_then(|partition| partition.record(task));
-        let not_before = record.and_then(|record| match record.phase() {
-            Phase::Scheduled { not_before } => Some(*not_before),
-            Phase::Ready
-            | Phase::Leased(_)
-            | Phase::Succeeded(_)
-            | Phase::Dead(_)
-            | Phase::Cancelled
-            | Phase::Expired => None,
-        });
+        let not_before = record.and_then(|record| record.not_before());
         if let Some(not_before) = not_before {
             self.index_scheduled(task, not_before);
         }

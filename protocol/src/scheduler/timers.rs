@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::{Now, Scheduler};
 use crate::id::{GroupId, PartitionId, TaskId};
 use crate::partition::Command;
-use crate::task::{Phase, Record, State};
+use crate::task::State;
 use crate::time::{Span, Tick, Wall};
 
 /// So few are not worth a sweep.
@@ -109,7 +109,7 @@ impl Scheduler {
                 continue;
             };
             let due = match (what, record.state()) {
-                (Due::Start, State::Scheduled) => due_at(&record),
+                (Due::Start, State::Scheduled) => record.not_before(),
                 (Due::Expire, State::Scheduled | State::Ready) => record.given_up_at(),
                 (Due::Start | Due::Expire, _) => None,
             };
@@ -126,18 +126,5 @@ impl Scheduler {
                 (None, _) => {}
             }
         }
-    }
-}
-
-/// When a scheduled task may start.
-const fn due_at(record: &Record) -> Option<Wall> {
-    match record.phase() {
-        Phase::Scheduled { not_before } => Some(*not_before),
-        Phase::Ready
-        | Phase::Leased(_)
-        | Phase::Succeeded(_)
-        | Phase::Dead(_)
-        | Phase::Cancelled
-        | Phase::Expired => None,
     }
 }

@@ -204,15 +204,7 @@ impl Scheduler {
     }
 
     fn lease(&self, task: TaskId) -> Option<Lease> {
-        match self.owned(task.partition())?.record(task)?.phase() {
-            Phase::Leased(lease) => Some(**lease),
-            Phase::Scheduled { .. }
-            | Phase::Ready
-            | Phase::Succeeded(_)
-            | Phase::Dead(_)
-            | Phase::Cancelled
-            | Phase::Expired => None,
-        }
+        self.owned(task.partition())?.record(task)?.lease().copied()
     }
 
     /// Asks the executor of a task that is watched for more than its watchers know.

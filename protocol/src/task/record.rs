@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Failure, FailureKind, IllegalTransition, Metadata, Particulars, Phase, State, Template,
+    Failure, FailureKind, IllegalTransition, Lease, Metadata, Particulars, Phase, State, Template,
     Transition,
 };
 use crate::id::{Lessee, Token};
@@ -156,6 +156,34 @@ impl Record {
     #[must_use]
     pub const fn state(&self) -> State {
         self.phase.state()
+    }
+
+    /// Its present run, if it has one.
+    #[must_use]
+    pub fn lease(&self) -> Option<&Lease> {
+        match &self.phase {
+            Phase::Leased(lease) => Some(lease),
+            Phase::Scheduled { .. }
+            | Phase::Ready
+            | Phase::Succeeded(_)
+            | Phase::Dead(_)
+            | Phase::Cancelled
+            | Phase::Expired => None,
+        }
+    }
+
+    /// When it may start, if it waits for that.
+    #[must_use]
+    pub const fn not_before(&self) -> Option<Wall> {
+        match &self.phase {
+            Phase::Scheduled { not_before } => Some(*not_before),
+            Phase::Ready
+            | Phase::Leased(_)
+            | Phase::Succeeded(_)
+            | Phase::Dead(_)
+            | Phase::Cancelled
+            | Phase::Expired => None,
+        }
     }
 
     /// Takes one step to `next`, if the table has it.

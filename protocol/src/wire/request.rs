@@ -3,20 +3,24 @@
 //! Any node takes any request. One that concerns a task is passed on to the owner of the task's
 //! partition and its answer is passed back, so a caller never needs to know where a task lives.
 
+mod error;
+mod status;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ClusterId, NodeId, PartitionId, TaskId};
-use crate::job::{InvalidJob, JobLine, JobName, JobView, Labels};
+pub use self::error::RequestError;
+pub use self::status::{Claim, Claims, Drain, MemberStatus, Share, Status, Welcome};
+
+use crate::id::{NodeId, PartitionId, TaskId};
+use crate::job::{JobLine, JobName, JobView, Labels};
 use crate::journal::{News, Seen};
-use crate::meta::{
-    FactsRefusal, FileVerdict, InvalidRule, Meta, PartingRefusal, Rule, RuleChange, Rules, Subject,
-};
-use crate::partition::{JobChange, JobRefusal, Refusal, SteerRefusal};
-use crate::task::{Batch, Failure, InvalidBatch, State, View};
+use crate::meta::{FileVerdict, Rule, RuleChange, Rules, Subject};
+use crate::partition::{JobChange, Refusal};
+use crate::task::{Batch, Failure, State, View};
 use crate::time::{Span, Wall};
 use crate::wire::since_3;
 
@@ -284,264 +288,6 @@ pub struct Ending {
     pub error: Option<Failure>,
 }
 
-/// What a client learns when it connects.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Welcome {
-    /// The node that answers.
-    pub node: NodeId,
-    /// Its cluster.
-    pub cluster: ClusterId,
-    /// Partitions of the cluster.
-    pub partitions: u16,
-    /// Those that the node owns: tasks with ids in them need no second hop.
-    pub owned: Vec<PartitionId>,
-    /// The members: where else to connect.
-    pub members: Vec<MemberStatus>,
-}
-
-/// What a node owns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
-    /// Its partitions.
-    pub owned: Vec<Claim>,
-    /// Runs of their tasks that it has granted and not seen the end of, by the node that has them.
-    pub running: Vec<(NodeId, u64)>,
-    /// Copies of groups that it holds, those of the cluster's own facts among them.
-    pub copies: u64,
-}
-
-/// One partition that a node owns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// The partition.
-    pub partition: PartitionId,
-    /// The term in which it is owned.
-    pub term: u64,
-    /// Whether it has as many copies as it should, on nodes that are alive.
-    pub is_whole: bool,
-    /// Its open tasks.
-    pub open: u64,
-}
-
-/// About the cluster, as its nodes told the one that was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// The node that answers.
-    pub node: NodeId,
-    /// What the meta group says.
-    pub meta: Meta,
-    /// The members.
-    pub members: Vec<MemberStatus>,
-    /// What each has of the work.
-    pub shares: BTreeMap<NodeId, Share>,
-    /// How many partitions have a settled owner.
-    pub partitions_owned: u16,
-    /// How many of those have as many copies as they should, on nodes that are alive. While
-    /// all are whole, and should have three copies or more, any one node may go.
-    pub partitions_whole: u16,
-    /// Tasks that have not ended.
-    pub open: u64,
-    /// Runs that have not ended.
-    pub running: u64,
-}
-
-/// What a member has of the work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Share {
-    /// Whether it told in time what it owns; if not, it is not known to own anything.
-    pub has_told: bool,
-    /// Partitions that it owns.
-    pub owned: u16,
-    /// Open tasks of those.
-    pub open: u64,
-    /// Runs that it has, as the owners of their tasks know.
-    pub running: u64,
-    /// Copies of groups that it holds, those of the cluster's own facts among them.
-    pub copies: u64,
-}
-
-/// About a member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberStatus {
-    /// The node.
-    pub node: NodeId,
-    /// Its name.
-    pub name: String,
-    /// Where it listens.
-    pub address: std::net::SocketAddr,
-    /// Whether it is heard of.
-    pub liveness: crate::membership::Liveness,
-    /// Its process id, as it told.
-    pub pid: u32,
-    /// Whether it can do its part, as it told.
-    pub condition: crate::membership::Condition,
-}
-
-/// How far a member has parted with what it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drain {
-    /// It is not to.
-    Serving,
-    /// It is to, and still has something.
-    Draining,
-    /// It owns nothing, holds no copies and runs nothing.
-    Drained,
-}
-
-/// A request that failed. Nothing was acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum RequestError {
-    /// The submission breaks a limit; repeating it cannot help.
-    #[error(transparent)]
-    Invalid(#[from] InvalidBatch),
-    /// The cluster is being formed, or this node is joining it; try again.
-    #[error("the cluster is still being formed: {missing}; try again in a moment")]
-    Forming {
-        /// What it waits for.
-        missing: String,
-    },
-    /// No majority of the partition's copies answers; try again when nodes are back.
-    #[error(
-        "no majority of the copies of partition {partition} can be reached; see `umbel cluster status` for nodes that are down, then try again"
-    )]
-    NoQuorum {
-        /// The partition.
-        partition: PartitionId,
-    },
-    /// There is no such task, or its record is no longer kept.
-    #[error("no task {task} is known; results are kept for an hour, fewer if there are many")]
-    NotFound {
-        /// The task.
-        task: TaskId,
-    },
-    /// The node asked does not own the partition (any more). Only nodes see this: they ask on.
-    #[error("this node does not own partition {partition}")]
-    NotOwner {
-        /// The partition.
-        partition: PartitionId,
-        /// Who does, as far as it knows.
-        owner: Option<NodeId>,
-    },
-    /// Too much is under way on the node; try again later.
-    #[error("the node has too much under way ({what}); try again later or at another node")]
-    Overloaded {
-        /// What there is too much of.
-        what: String,
-    },
-    /// The task did not end in time; it goes on.
-    #[error(
-        "the task has not ended in the time given; it goes on, ask again with `umbel task wait`"
-    )]
-    TimedOut,
-    /// The answer was lost: whether the tasks were taken in is not known. Submit again with the
-    /// same ids to find out.
-    #[error("whether it was taken in is not known; submit it again under the same id to find out")]
-    Unknown,
-    /// No member knows the task name.
-    #[error("no node of the cluster knows the task {name:?}; {}", suggest(.known, DECLARE_TASK))]
-    UnknownTask {
-        /// The name.
-        name: String,
-        /// Names that are alike.
-        known: Vec<String>,
-    },
-    /// No member serves the queue.
-    #[error("no node of the cluster serves the queue {name:?}; {}", suggest(.known, DECLARE_QUEUE))]
-    UnknownQueue {
-        /// The queue.
-        name: String,
-        /// Names that are alike.
-        known: Vec<String>,
-    },
-    /// The answer is longer than a frame. The request was carried out; asking for less helps.
-    #[error(
-        "the answer takes {bytes} bytes, more than fits into one; ask for fewer tasks at a time, \
-         for example with `--limit`"
-    )]
-    TooLong {
-        /// What it would take.
-        bytes: u64,
-    },
-    /// The member is neither drained nor forgotten. Nothing has changed.
-    #[error(transparent)]
-    Parting(#[from] PartingRefusal),
-    /// The node asked does not lead the group of the cluster's facts (any more). Only nodes see this:
-    /// they ask on.
-    #[error("this node does not lead the group of the cluster's facts")]
-    NotLeader {
-        /// Who does, as far as it knows.
-        leader: Option<NodeId>,
-    },
-    /// No majority of those that keep the cluster's facts answers; try again when nodes are back.
-    #[error(
-        "no majority of the nodes that keep the cluster's facts can be reached; see `umbel cluster status` for nodes that are down, then try again"
-    )]
-    NoFacts,
-    /// A member still speaks an older version of the protocol and would not understand it. Nothing has
-    /// changed.
-    #[error(
-        "a node of the cluster is older and would not understand this; upgrade all nodes first"
-    )]
-    NotUpgraded,
-    /// Nothing was changed about the job.
-    #[error(transparent)]
-    Job(#[from] JobRefusal),
-    /// There can be no such job.
-    #[error(transparent)]
-    InvalidJob(#[from] InvalidJob),
-    /// The node's file cannot be used, and what was read before holds; or it was taken over but for
-    /// some of its jobs, which the cluster refuses.
-    #[error("{why}")]
-    Reload {
-        /// Which of the two, and what is wrong.
-        why: String,
-    },
-    /// What is said of a queue, or of tasks, cannot be meant. Nothing has changed. Since version 3.
-    #[error(transparent)]
-    Rule(#[from] InvalidRule),
-    /// Nothing was done with a task that was to be tried again or dropped. Since version 3.
-    #[error(transparent)]
-    Steer(#[from] SteerRefusal),
-}
-
-impl From<FactsRefusal> for RequestError {
-    fn from(why: FactsRefusal) -> Self {
-        match why {
-            FactsRefusal::Parting(why) => Self::Parting(why),
-            FactsRefusal::Rule(why) => Self::Rule(why),
-        }
-    }
-}
-
-fn suggest(known: &[String], otherwise: &str) -> String {
-    if known.is_empty() {
-        return otherwise.to_owned();
-    }
-    format!("did you mean {}?", known.join(" or "))
-}
-
-const DECLARE_TASK: &str = "declare it under [tasks] in cluster.toml, or register a handler for it";
-const DECLARE_QUEUE: &str = "let a node serve it: by `queues` under [node] in cluster.toml, which serves all if that is left out";
-
-impl Status {
-    /// What `node` has of the work, as far as is known.
-    #[must_use]
-    pub fn share(&self, node: NodeId) -> Share {
-        self.shares.get(&node).copied().unwrap_or_default()
-    }
-
-    /// How far `node` has parted with what it has, as far as is known.
-    #[must_use]
-    pub fn drain(&self, node: NodeId) -> Drain {
-        let Share { has_told, owned, running, copies, .. } = self.share(node);
-        match self.meta.is_draining(node) {
-            false => Drain::Serving,
-            true if has_told && owned == 0 && copies == 0 && running == 0 => Drain::Drained,
-            true => Drain::Draining,
-        }
-    }
-}
-
 impl Ask {
     /// Whether it changes anything.
     #[must_use]
@@ -633,22 +379,4 @@ pub struct ServerFrame {
     pub id: u64,
     /// The answer.
     pub answer: Answer,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_known_is_declared_where_it_belongs() {
-        let name = || "a".to_owned();
-        let known = Vec::new;
-        let task = RequestError::UnknownTask { name: name(), known: known() }.to_string();
-        assert!(task.contains("[tasks]") && !task.contains("[node]"), "{task}");
-        let queue = RequestError::UnknownQueue { name: name(), known: known() }.to_string();
-        assert!(queue.contains("[node]") && !queue.contains("[tasks]"), "{queue}");
-        let known = vec!["b".to_owned(), "c".to_owned()];
-        let task = RequestError::UnknownTask { name: name(), known }.to_string();
-        assert!(task.ends_with("; did you mean b or c?"), "{task}");
-    }
 }

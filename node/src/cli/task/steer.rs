@@ -2,23 +2,20 @@
 
 use anyhow::{Context, bail};
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use umbel_protocol::id::TaskId;
-use umbel_protocol::job::Labels;
 use umbel_protocol::task::State;
 
-use super::{all_of, print, state_of};
+use super::{Matching, print};
 use crate::cli::connect::ConnectArgs;
 use crate::cli::submit::count_tasks;
-use crate::cli::submit::said::labels;
 use crate::cli::{Done, out};
-use crate::client::{Client, Filter, Steered, Steering};
+use crate::client::{Client, Steered, Steering};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SteerArgs {
     /// Their ids, as `umbel submit` printed them
-    #[arg(required_unless_present = "selected")]
+    #[arg(required_unless_present_any = SELECTING, conflicts_with_all = SELECTING)]
     ids: Vec<TaskId>,
     #[command(flatten)]
     selection: Selection,
@@ -29,27 +26,19 @@ pub(in crate::cli) struct SteerArgs {
     connect: ConnectArgs,
 }
 
-/// All that match all of what is said.
+/// What stands in place of ids.
 #[derive(Debug, Args)]
-#[group(id = "selected", multiple = true, conflicts_with = "ids")]
 #[command(next_help_heading = "In place of ids")]
 struct Selection {
-    /// All of them that there are
+    /// All that there are
     #[arg(long)]
     all: bool,
-    /// All in this state
-    #[arg(long, value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str)))]
-    state: Option<String>,
-    /// All of this queue
-    #[arg(long)]
-    queue: Option<String>,
-    /// All that are called so
-    #[arg(long)]
-    name: Option<String>,
-    /// All with all of these labels; can be given several times
-    #[arg(long = "label", value_name = "KEY=VALUE,...", value_parser = labels)]
-    labels: Vec<Labels>,
+    #[command(flatten)]
+    matching: Matching,
 }
+
+/// The flags of a [`Selection`].
+const SELECTING: [&str; 5] = ["all", "state", "queue", "name", "labels"];
 
 /// What came of it.
 #[derive(Serialize)]
@@ -77,31 +66,18 @@ struct Retried {
 
 pub(super) async fn run(steering: Steering, args: SteerArgs) -> anyhow::Result<Done> {
     let SteerArgs { ids, selection, json, connect } = args;
-    let filter = selection.filter(steering)?;
+    if !ids.is_empty() {
+        return each(&connect.client().await?, steering, ids, json).await;
+    }
+    let filter = selection.matching.filter(u32::MAX)?;
+    if let Some(state) = filter.state.filter(|state| !steering.states().contains(state)) {
+        let states: Vec<&str> = steering.states().iter().map(|state| state.as_str()).collect();
+        let (state, states) = (state.as_str(), states.join(", "));
+        bail!("nothing can be done so with tasks that are {state}; ask for one of: {states}");
+    }
     let client = connect.client().await?;
-    let Some(filter) = filter else {
-        return each(&client, steering, ids, json).await;
-    };
     let steered = client.steer_all(steering, filter).await.with_context(|| cannot(steering))?;
     told(steering, &steered, Vec::new(), json)
-}
-
-impl Selection {
-    /// What is selected, if anything.
-    fn filter(self, steering: Steering) -> anyhow::Result<Option<Filter>> {
-        let Self { all, state, queue, name, labels } = self;
-        if !all && state.is_none() && queue.is_none() && name.is_none() && labels.is_empty() {
-            return Ok(None);
-        }
-        let state = state.as_deref().and_then(state_of);
-        if let Some(state) = state.filter(|state| !steering.states().contains(state)) {
-            let states: Vec<&str> = steering.states().iter().map(|state| state.as_str()).collect();
-            let (state, states) = (state.as_str(), states.join(", "));
-            bail!("nothing can be done so with tasks that are {state}; ask for one of: {states}");
-        }
-        let labels = all_of(&labels)?;
-        Ok(Some(Filter { state, queue, labels, name, before: None, limit: u32::MAX }))
-    }
 }
 
 /// Those with these ids.

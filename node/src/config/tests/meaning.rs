@@ -474,3 +474,40 @@ error: "soon" is not a length of time
         ),
     ]);
 }
+
+#[test]
+fn what_is_said_of_queues_and_tasks_must_make_sense() {
+    refused(&[
+        (
+            "[queues.mail]
+weight = 0
+concurrency = 0
+rate = \"fast\"",
+            "
+error: `weight` cannot be 0
+ --> cluster.toml:2:10
+  |
+2 | weight = 0
+  |          ^
+  = help: use 1 to 1000
+
+error: `concurrency` cannot be 0
+ --> cluster.toml:3:15
+  |
+3 | concurrency = 0
+  |               ^
+  = help: use 1 to 1000000",
+        ),
+        (
+            "[rules.\"mail *\"]
+queue = \"mail\"",
+            "",
+        ),
+        ("[rules.mail]", ""),
+        (
+            "[node]
+queues = [\"no queue\"]",
+            "",
+        ),
+    ]);
+}

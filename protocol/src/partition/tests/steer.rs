@@ -27,11 +27,8 @@ impl Owner {
 #[test]
 fn a_dead_task_begins_anew_as_another() {
     let mut owner = Owner::new();
-    let options = Options {
-        delay: ms(5_000),
-        expires_at: Some(owner.clock + ms(60_000)),
-        ..plain().options
-    };
+    let options =
+        Options { delay: ms(5_000), expires_at: Some(owner.clock + ms(60_000)), ..plain().options };
     let dead = owner.submit(&Template { options, ..plain() });
     owner.wait(ms(5_000));
     owner.dies(dead);
@@ -102,7 +99,10 @@ fn a_record_is_dropped_from_among_others() {
     let gone = Err(SteerRefusal::NotFound { task: all[4] });
     assert_eq!(owner.steer(Command::Delete { task: all[4] }), gone);
     let open = owner.submit(&plain());
-    assert_eq!(owner.steer(Command::Delete { task: open }), Err(SteerRefusal::NotEnded { task: open }));
+    assert_eq!(
+        owner.steer(Command::Delete { task: open }),
+        Err(SteerRefusal::NotEnded { task: open })
+    );
     let read = Partition::from_bytes(&owner.partition.to_bytes()).expect("it is whole");
     assert_counted(&read);
     assert_eq!(read.to_bytes(), owner.partition.to_bytes());

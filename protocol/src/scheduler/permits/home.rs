@@ -437,12 +437,10 @@ mod tests {
             let mut home = Told::of(Rule { rate: Some(Some(rate)), ..Rule::default() });
             let (mut next, mut begun) = ([0; 3], 0);
             for now in 0..20_000 {
-                for of in 0..3 {
-                    if next[of] == now {
-                        let given = home.ask_at(at(now), of, 0, 5_000).remove(0).1;
-                        begun += given.starts;
-                        next[of] = now + given.again.as_millis();
-                    }
+                for (of, next) in next.iter_mut().enumerate().filter(|(_, next)| **next == now) {
+                    let given = home.ask_at(at(now), of, 0, 5_000).remove(0).1;
+                    begun += given.starts;
+                    *next = now + given.again.as_millis();
                 }
             }
             let most = 20 * count + count / 10 + 1;

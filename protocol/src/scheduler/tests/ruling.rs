@@ -172,11 +172,8 @@ fn a_task_runs_only_where_it_may() {
 #[test]
 fn tasks_go_where_the_rule_for_their_name_says() {
     let mut owner = owner(0);
-    let routed = |queue: &str, priority| Rule {
-        queue: Some(queue.to_owned()),
-        priority,
-        ..Rule::default()
-    };
+    let routed =
+        |queue: &str, priority| Rule { queue: Some(queue.to_owned()), priority, ..Rule::default() };
     owner.says(tasks("*"), routed("rest", Some(2)));
     owner.says(tasks("ad*"), routed("sums", None));
     let unsaid = Template { queue: String::new(), ..template("add") };
