@@ -1,5 +1,6 @@
 //! Each part of a node is made to panic: a successor takes over what it did, or the node ends.
 
+use std::os::unix::fs::FileExt as _;
 use std::panic::panic_any;
 
 use umbel_protocol::durable::{Copies, GroupWrite, Snapshot, WriteBatch};
@@ -24,6 +25,48 @@ async fn a_fallen_scheduler_is_built_anew_from_the_store() {
 
     assert_eq!(state_of(&node, before.rows[0].id).await, State::Succeeded);
     assert_eq!(state_of(&node, held.rows[0].id).await, State::Leased);
+    assert!(works(&node).await, "it goes on");
+    node.stop().await;
+}
+
+/// Writes over all records that nodes with their data below `dir` have put away: the file has no name, and this
+/// process has it open.
+fn damage_what_is_put_away(dir: &Path) {
+    for open in std::fs::read_dir("/proc/self/fd").expect("it lists what is open") {
+        let path = open.expect("it can be told").path();
+        let Ok(name) = std::fs::read_link(&path) else { continue };
+        if name.starts_with(dir) && name.ends_with("cold.tmp (deleted)") {
+            let file = std::fs::OpenOptions::new().write(true).open(&path).expect("it is a file");
+            let length = file.metadata().expect("it is a file").len();
+            assert!(length > 0, "there is something in it");
+            file.write_all_at(&vec![0xee; usize::try_from(length).expect("it is small")], 0)
+                .expect("it is written over");
+            return;
+        }
+    }
+    panic!("nothing is put away");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_cannot_read_what_it_has_put_away_is_built_anew_from_the_store() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = lone(dir.path()).await;
+    let mut late = Batch::clone(&task("wait", 1));
+    late.templates[0].options.delay = Span::from_millis(3_600_000);
+    let args = format!("{:?}", "x".repeat(10_000));
+    late.rows = (1..=40)
+        .map(|n| Row { args: args.clone().into(), ..task("wait", n).rows[0].clone() })
+        .collect();
+    drop(submit(&node, &Arc::new(late.clone()), false).await);
+
+    let fallen = node.scheduler().expect("there is one");
+    damage_what_is_put_away(dir.path());
+    let request = Ask::Show { task: late.rows[0].id };
+    drop(node.ask(Request { deadline: Span::from_millis(20_000), ask: request }).await);
+    successor(&node.scheduler_post(), &fallen).await;
+    for row in &late.rows {
+        assert_eq!(state_of(&node, row.id).await, State::Scheduled);
+    }
     assert!(works(&node).await, "it goes on");
     node.stop().await;
 }

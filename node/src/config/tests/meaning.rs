@@ -496,18 +496,48 @@ error: `concurrency` cannot be 0
   |
 3 | concurrency = 0
   |               ^
-  = help: use 1 to 1000000",
+  = help: use 1 to 1000000
+
+error: `fast` is no rate
+ --> cluster.toml:4:8
+  |
+4 | rate = \"fast\"
+  |        ^^^^^^
+  = help: say how many in how long, up to 10000: \"100/s\", \"20/min\"
+
+3 problems in cluster.toml",
         ),
         (
             "[rules.\"mail *\"]
 queue = \"mail\"",
-            "",
+            "
+error: task name \"mail *\" is not usable: use 1 to 128 of A-Z a-z 0-9 _ - . : /, and in a rule for tasks `*` for any text
+ --> cluster.toml:1:8
+  |
+1 | [rules.\"mail *\"]
+  |        ^^^^^^^^
+  = help: write the name of a task, or its beginning and a `*`: [rules.\"mail.*\"]",
         ),
-        ("[rules.mail]", ""),
+        (
+            "[rules.mail]",
+            "
+error: this rule says nothing
+ --> cluster.toml:1:8
+  |
+1 | [rules.mail]
+  |        ^^^^
+  = help: say what is to hold, or remove it",
+        ),
         (
             "[node]
 queues = [\"no queue\"]",
-            "",
+            "
+error: \"no queue\" cannot be the name of a queue
+ --> cluster.toml:2:11
+  |
+2 | queues = [\"no queue\"]
+  |           ^^^^^^^^^^
+  = help: use 1 to 128 of A-Z a-z 0-9 _ - . : /",
         ),
     ]);
 }
