@@ -124,6 +124,18 @@ enum Done {
     Interrupted,
 }
 
+/// How a listing ended that was to be of all partitions.
+fn all_told(of_what: &str, partitions_missing: u16) -> Done {
+    if partitions_missing == 0 {
+        return Done::Well;
+    }
+    out::note(format!(
+        "this is not all: nobody can tell of the {of_what} of {partitions_missing} partitions, which have no \
+         owner at the moment; see `umbel cluster status`"
+    ));
+    Done::Badly
+}
+
 /// What shells say of a program that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
 

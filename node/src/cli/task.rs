@@ -22,7 +22,7 @@ use super::table::{brief, table};
 use super::task_line::{TaskLine, details};
 use super::task_watch::{WatchArgs, watch};
 use super::time::{parse, stamp};
-use super::{Done, out};
+use super::{Done, all_told, out};
 use crate::client::{Client, Filter, Listing, Steering};
 
 #[derive(Debug, Subcommand)]
@@ -209,14 +209,7 @@ async fn list(args: ListArgs) -> anyhow::Result<Done> {
     if !json && tasks.len() == limit as usize {
         out::note(format!("the newest {limit}; --limit N shows more"));
     }
-    if partitions_missing > 0 {
-        out::note(format!(
-            "this is not all: nobody can tell of the tasks of {partitions_missing} partitions, \
-             which have no owner at the moment; see `umbel cluster status`"
-        ));
-        return Ok(Done::Badly);
-    }
-    Ok(Done::Well)
+    Ok(all_told("tasks", partitions_missing))
 }
 
 /// What people call a task, and what it is.

@@ -134,6 +134,10 @@ fn tasks_are_submitted_shown_waited_for_and_cancelled() {
     assert!(ran.ok, "{ran:?}");
     let ran = program.run(&["rule", "list"]);
     assert!(ran.ok && ran.out.contains("sa*") && ran.out.contains("priority 3"), "{ran:?}");
+    let ran = program.run(&["task", "retry"]);
+    assert!(!ran.ok && ran.err.contains("or say which: --state"), "{ran:?}");
+    let ran = program.run(&["task", "cancel", "--state", "dead"]);
+    assert!(!ran.ok && ran.err.contains("ask for one of: scheduled, ready, leased"), "{ran:?}");
     let ran = program.run(&["task", "delete", "--queue", "other"]);
     assert!(ran.ok && ran.out.contains("1 task dropped"), "{ran:?}");
 

@@ -10,6 +10,7 @@ use super::moment::Place;
 use super::nobody::Places;
 use super::words;
 use super::{Done, out};
+use crate::cli::all_told;
 use crate::cli::connect::ConnectArgs;
 use crate::cli::names::Names;
 use crate::cli::table::{brief, table};
@@ -47,14 +48,7 @@ pub(super) async fn run(args: ListArgs) -> anyhow::Result<Done> {
         }
     }
     results.flush()?;
-    if partitions_missing > 0 {
-        out::note(format!(
-            "this is not all: nobody can tell of the jobs of {partitions_missing} partitions, \
-             which have no owner at the moment; see `umbel cluster status`"
-        ));
-        return Ok(Done::Badly);
-    }
-    Ok(Done::Well)
+    Ok(all_told("jobs", partitions_missing))
 }
 
 fn for_people(jobs: &[JobLine], places: &Places, now: Wall) -> Vec<String> {

@@ -11,7 +11,7 @@ use crate::cli::connect::ConnectArgs;
 use crate::cli::rule::words;
 use crate::cli::table::{brief, table};
 use crate::cli::time::{between, count};
-use crate::cli::{Done, out};
+use crate::cli::{Done, all_told, out};
 use crate::client::QueueListing;
 
 #[derive(Debug, Args)]
@@ -60,14 +60,7 @@ pub(super) async fn run(args: ListArgs) -> anyhow::Result<Done> {
         }
     }
     results.flush()?;
-    if partitions_missing > 0 {
-        out::note(format!(
-            "this is not all: nobody can tell of the tasks of {partitions_missing} partitions, \
-             which have no owner at the moment; see `umbel cluster status`"
-        ));
-        return Ok(Done::Badly);
-    }
-    Ok(Done::Well)
+    Ok(all_told("tasks", partitions_missing))
 }
 
 fn rule_of(rules: &Rules, line: &QueueLine) -> Rule {

@@ -9,13 +9,13 @@ use umbel_protocol::task::State;
 use super::{Matching, print};
 use crate::cli::connect::ConnectArgs;
 use crate::cli::submit::count_tasks;
-use crate::cli::{Done, out};
-use crate::client::{Client, Steered, Steering};
+use crate::cli::{Done, all_told, out};
+use crate::client::{Client, Filter, Steered, Steering};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SteerArgs {
     /// Their ids, as `umbel submit` printed them
-    #[arg(required_unless_present_any = SELECTING, conflicts_with_all = SELECTING)]
+    #[arg(conflicts_with_all = SELECTING)]
     ids: Vec<TaskId>,
     #[command(flatten)]
     selection: Selection,
@@ -70,6 +70,11 @@ pub(super) async fn run(steering: Steering, args: SteerArgs) -> anyhow::Result<D
         return each(&connect.client().await?, steering, ids, json).await;
     }
     let filter = selection.matching.filter(u32::MAX)?;
+    if !selection.all && filter == (Filter { limit: u32::MAX, ..Filter::default() }) {
+        bail!(
+            "name tasks by their ids, or say which: --state, --queue, --name, --label, or --all of them"
+        );
+    }
     if let Some(state) = filter.state.filter(|state| !steering.states().contains(state)) {
         let states: Vec<&str> = steering.states().iter().map(|state| state.as_str()).collect();
         let (state, states) = (state.as_str(), states.join(", "));
@@ -151,13 +156,8 @@ fn told(
     if untold > 0 {
         out::note(format!("and {} more", count_tasks(untold)));
     }
-    if *partitions_missing > 0 {
-        out::note(format!(
-            "these may not be all: nobody can tell of the tasks of {partitions_missing} partitions, \
-             which have no owner at the moment; see `umbel cluster status`"
-        ));
-    }
-    Ok(if *refused_count == 0 && *partitions_missing == 0 { Done::Well } else { Done::Badly })
+    let found = all_told("tasks", *partitions_missing);
+    Ok(if *refused_count == 0 { found } else { Done::Badly })
 }
 
 const fn cannot(steering: Steering) -> &'static str {
