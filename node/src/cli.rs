@@ -130,8 +130,8 @@ fn all_told(of_what: &str, partitions_missing: u16) -> Done {
         return Done::Well;
     }
     out::note(format!(
-        "this is not all: nobody can tell of the {of_what} of {partitions_missing} partitions, which have no \
-         owner at the moment; see `umbel cluster status`"
+        "this is not all: nobody can tell of the {of_what} of {partitions_missing} partitions: they have no owner \
+         at the moment, see `umbel cluster status`, or too many delayed tasks to look through for labels"
     ));
     Done::Badly
 }

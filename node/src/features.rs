@@ -1,36 +1,40 @@
 //! All that a task can ask for, and the test that shows that it gets it.
 //!
+//! Not there yet: groups of tasks, broadcast to all nodes, strict order between queues, resources as slots, results that
+//! are kept for longer or shorter than others or not at all, and why a task waits.
+//!
 //! What is named in the last column is a test, or an invariant that simulated clusters are held to under all faults
 //! (`tests/src/invariants`). Each is there: a test of its own sees to that.
 //!
 //! | feature | in short | shown by |
 //! |---|---|---|
-//! | delay, at | it starts when it is time and not before, whatever the wall clock does | `a_delayed_task_starts_when_it_is_time_and_not_before`, `hours_pass_at_once_on_one_node_and_on_three` |
-//! | delayed tasks on disk | those that wait for long take disk, not memory | `a_partition_that_puts_records_away_decides_the_same`, `memory_is_counted` |
+//! | delay, at | it starts when it is time and not before, whatever the wall clock does | `a_delayed_task_starts_when_it_is_time_and_not_before`, `hours_pass_at_once_on_one_node_and_on_three`, `starts_in_place` |
+//! | delayed tasks on disk | those that wait for long take disk, not memory | `a_partition_that_puts_records_away_decides_the_same`, `both_stores_conform`, `memory_is_counted` |
 //! | expires | it is given up without any worker | `what_waits_is_given_up_when_its_time_has_passed` |
 //! | deadline | it has ended by then, with all its retries | `what_waits_at_its_deadline_is_dead`, `a_run_is_over_at_the_deadline_of_its_task_whatever_its_limit` |
 //! | time limit | of one run | `what_takes_too_long_is_stopped_and_told` |
 //! | soft limit | a run is told before | `a_handler_is_told_before_its_time_is_over` |
 //! | retries | pauses that double with jitter and a cap, or a list | `the_pause_doubles_up_to_its_limit`, `listed_pauses_are_kept_to_the_millisecond_and_the_last_holds_for_all_that_follow` |
-//! | what handlers say | retry after, for good, drop, snooze | `handlers_say_what_is_to_become_of_their_task` |
+//! | what handlers say | retry after, for good, drop, snooze | `handlers_say_what_is_to_become_of_their_task`, `errors_keep_whether_another_attempt_helps` |
 //! | crashes | counted apart from failures | `every_task_ends` |
-//! | history of runs | when, where, how long, why it failed | `why_a_command_failed_is_told_while_it_waits_for_its_next_attempt` |
-//! | dead tasks | listed, tried again or dropped, one or many | `a_dead_task_is_tried_again_as_another_once` |
+//! | history of runs | when, where, how long, why it failed | `why_a_command_failed_is_told_while_it_waits_for_its_next_attempt`, `a_task_runs_on_the_node_that_is_chosen_or_waits_for_one` |
+//! | dead tasks | listed, tried again or dropped, one or many | `a_dead_task_is_tried_again_as_another_once`, `a_record_is_dropped_from_among_others` |
 //! | at least once | and exactly once if nothing fails | `exactly_one_run`, `second_run_after_loss` |
 //! | at most once | never started twice | `at_most_once` |
-//! | queues | begin with the first task, are listed, paused and resumed | `a_queue_begins_with_its_first_task_and_waits_while_it_is_paused` |
-//! | purge | by queue, label, name, state | `what_waits_in_a_queue_can_be_purged` |
-//! | weights of queues | shares of the slots | `each_queue_has_a_share_as_large_as_its_weight` |
-//! | priority with aging | nothing waits for ever | `nobody_starves` |
-//! | fairness between tenants | in turn, as they weigh | `a_long_line_of_one_does_not_keep_others_from_their_turns` |
+//! | queues | begin with the first task, are listed, paused and resumed | `a_queue_begins_with_its_first_task_and_waits_while_it_is_paused`, `a_pause_outlives_all_nodes`, `queues_are_listed_with_what_is_in_them` |
+//! | purge | of all that waits in a queue | `what_waits_in_a_queue_can_be_purged` |
+//! | weights of queues | shares of the slots | `queues_with_weights_share_the_slots` |
+//! | priority with aging | nothing waits for ever | `what_is_never_urgent_comes_to_its_turn`, `nobody_starves` |
+//! | fairness between tenants | in turn, as they weigh | `a_long_line_of_one_does_not_keep_others_from_their_turns`, `tenants_are_served_as_they_weigh` |
 //! | limits by key | rate and concurrency | `limited_by_key`, `as_many_run_at_once_as_their_key_allows` |
-//! | limits by queue and name | rate and concurrency, in the whole cluster | `limited_by_rule`, `rules_say_where_tasks_go_and_how_many_run_in_the_whole_cluster` |
+//! | limits by queue and name | rate and concurrency, in the whole cluster | `limited_by_rule`, `rules_say_where_tasks_go_and_how_many_run_in_the_whole_cluster`, `three_owners_share_a_rate_exactly` |
 //! | exclusive | never two at once, even between nodes that are cut off | `exclusive` |
 //! | who waits takes no slot | | `a_task_that_waits_for_its_limit_is_in_nobodys_way` |
 //! | unique keys | scopes and policies, no lock to be left behind | `unique_keys`, `of_a_key_there_is_one_task_at_a_time` |
-//! | rules by name | queue, priority, limits, nodes | `of_rules_that_match_the_one_that_says_most_of_the_name_routes` |
+//! | rules by name | queue, priority, limits, nodes | `tasks_go_where_the_rule_for_their_name_says`, `a_task_runs_only_where_it_may` |
+//! | choice of nodes | by labels, or one by its name | `a_task_runs_on_the_node_that_is_chosen_or_waits_for_one` |
 //! | cancel | one or many; a token, SIGTERM and SIGKILL to the group, a request that ends | `a_cancelled_task_is_stopped_or_never_starts`, `a_program_that_does_not_listen_is_killed_with_its_children`, `a_cancelled_request_is_given_up` |
-//! | waiting by push | from any node, over reconnects | `any_node_takes_work_for_any_partition` |
+//! | waiting by push | from any node, over reconnects | `what_a_lost_node_owes_is_asked_of_another` |
 //! | unknown is not waiting | | `a_task_that_nobody_knows_is_not_waited_for` |
 //! | progress and log lines | live, over takeovers | `watched_in_order`, `a_watcher_hears_the_next_run_when_the_node_of_one_is_lost` |
 //! | results have a limit | that the failure names | `a_result_that_is_too_large_is_a_failure_that_names_the_limit` |
@@ -38,11 +42,11 @@
 //! | redacted arguments | shown nowhere | `what_is_hidden_reaches_the_handler_and_nobody_else` |
 //! | batches | thousands in one call | `many_tasks_are_cut_into_legal_batches_of_one_partition` |
 //! | async and blocking handlers | panics are theirs alone | `panics_are_failures_of_their_run` |
-//! | commands | output to a limit, whatever it is | `a_command_that_fails_is_tried_again_after_growing_pauses` |
+//! | commands | output to a limit, whatever it is | `output_is_kept_to_its_limit_and_never_holds_the_program_up`, `binary_output_does_not_fail_the_run` |
 //! | webhooks | signed, `Retry-After`, no private addresses | `posts_the_task_signed`, `a_server_that_is_busy_is_left_alone_for_as_long_as_it_says`, `what_is_no_address_of_the_internet_is_not_connected_to` |
-//! | middleware | before, after, on error | `the_first_is_the_outermost` |
+//! | middleware | before, after, on error | `the_first_is_the_outermost`, `it_may_take_another_outcome_for_the_right_one` |
 //! | state of the worker | `State<T>` | `declared_tasks_run` |
-//! | orderly end | with a deadline | `orderly_end` |
+//! | orderly end | with a deadline | `orderly_end`, `a_stop_may_have_a_patience_of_its_own` |
 //! | test kit | record, run inline, a cluster with faults and a clock | `what_is_submitted_is_recorded`, `a_task_is_run_at_once_with_its_retries`, `a_node_that_is_cut_off_does_nothing_until_that_is_healed` |
-//! | `#[umbel::task]` | typed submit and result, errors that explain | `a_task_is_submitted_in_one_sentence` |
+//! | `#[umbel::task]` | typed submit and result, errors that explain | `a_task_is_submitted_in_one_sentence`, `says_what_cannot_be_a_task` |
 //! | examples | | `a_post_reaches_every_follower_by_a_task_or_within_the_request`, `an_album_gets_its_thumbnails`, `the_receiver_takes_what_a_node_signs` |

@@ -9,9 +9,13 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use umbel::config::Config;
 use umbel::{Call, Client, ClientError, Handle, Node, State, TaskError};
 
 use self::cluster::PATIENCE;
+
+/// Far fewer than there are tasks that wait.
+const SLOTS: usize = 8;
 
 /// Who runs, and who ever did at once.
 #[derive(Default)]
@@ -24,7 +28,9 @@ struct Doors {
 async fn node() -> (Node, Arc<Doors>, TempDir) {
     let dir = tempfile::tempdir().expect("a directory");
     let doors = Arc::new(Doors::default());
+    let slots = format!("[slots]\nasync = {SLOTS}\n");
     let node = Node::builder()
+        .config(Config::parse("cluster.toml", &slots).expect("it is valid"))
         .name("a")
         .listen("127.0.0.1:0".parse().expect("an address"))
         .data(dir.path().join("a"))

@@ -77,6 +77,31 @@ async fn a_queue_begins_with_its_first_task_and_waits_while_it_is_paused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pause_outlives_all_nodes() {
+    let mut cluster = Cluster::start(NODES).await;
+    let client = cluster.node(0).client();
+    client.pause_queue("late").await.expect("it is heard");
+    heeded(&cluster, &queue("late"), Rule::is_paused).await;
+    let waiting = client.submit(double(6).queue("late")).await.expect("it is taken in").id();
+    for place in 0..NODES {
+        cluster.stop(place).await;
+    }
+    for place in 0..NODES {
+        cluster.restart(place).await;
+    }
+    heeded(&cluster, &queue("late"), Rule::is_paused).await;
+    let client = cluster.node(1).client();
+    for handle in &all(&client, (0..30).map(double)).await {
+        result(handle).await;
+    }
+    assert_eq!(client.show(waiting).await.expect("it is kept").state, TaskState::Ready);
+    client.resume_queue("late").await.expect("it is heard");
+    let end = timeout(PATIENCE, client.wait(waiting, None)).await.expect("in time");
+    assert_eq!(end.expect("it ends").state, TaskState::Succeeded);
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_waits_in_a_queue_can_be_purged() {
     let cluster = Cluster::start(NODES).await;
     let client = cluster.node(2).client();
@@ -136,7 +161,8 @@ async fn a_task_runs_on_the_node_that_is_chosen_or_waits_for_one() {
     for member in client.members().await.expect("they tell") {
         let handle = client.submit(double(3).on_node(member.node)).await.expect("it is taken in");
         assert_eq!(result(&handle).await, 6);
-        assert_eq!(client.show(handle.id()).await.expect("it is known").node, Some(member.node));
+        let view = client.show(handle.id()).await.expect("it is known");
+        assert_eq!((view.node, view.runs[0].node), (Some(member.node), member.node));
     }
     let nowhere = double(3).select([("role", "db")]);
     let nowhere = client.submit(nowhere).await.expect("it is taken in");

@@ -222,6 +222,12 @@ impl Executor {
         free
     }
 
+    /// Whether it holds this run, whether it has begun or not.
+    #[must_use]
+    pub fn holds(&self, task: TaskId, token: Token) -> bool {
+        self.runs.contains_key(&(task, token))
+    }
+
     /// How many runs it holds.
     #[must_use]
     pub fn held(&self) -> usize {

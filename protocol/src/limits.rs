@@ -273,13 +273,14 @@ pub const KEPT: Shelves<Room> = Shelves {
 /// microseconds, so that it is not worth while for one that is to start soon.
 pub const COLD_AFTER: Span = Span::from_millis(120_000);
 /// So long before its time what was put away is read back. Millions may have the same time, and no more than
-/// [`WARMED_MAX`] are read at once: in so long it is two million.
+/// [`WARMED_MAX`] are read at once: in so long it is a million.
 pub const WARM_AHEAD: Span = Span::from_millis(60_000);
-/// Records that a node reads back in a tick at most: it does nothing else for as long as that takes, some
-/// ten milliseconds.
-pub const WARMED_MAX: usize = 4_096;
-/// Records that were put away and are read at most to find those of a listing that is to have certain labels.
-pub const COLD_LOOKS_MAX: usize = 2 * LIST_MAX;
+/// Records that a node reads back in a tick at most: it does nothing else for as long as that takes, a few
+/// milliseconds.
+pub const WARMED_MAX: usize = 2_048;
+/// Records that were put away and are read at most to find those of a listing that is to have certain labels: the
+/// node does nothing else meanwhile.
+pub const COLD_LOOKS_MAX: usize = 4_096;
 /// Bytes of what a node may put away: more than the memory that it has by default for what leads there.
 pub const COLD_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// Bytes of finished records that a partition keeps.

@@ -146,6 +146,7 @@ impl Named {
 pub fn check(world: &mut World) -> Result<(), String> {
     let named = Named::of(world);
     second_run_after_loss::look(world);
+    limited_by_rule::look(world);
     world.look_at_sleepers();
     named.by("memory_is_counted", memory_is_counted::check(world))?;
     named.by("states_take_turns", states_take_turns::check(world))?;

@@ -1,5 +1,7 @@
 //! What people say of queues in a world, and until when it must be heeded.
 
+use std::collections::BTreeMap;
+
 use umbel_protocol::meta::{Rule, RuleChange, Subject};
 use umbel_protocol::wire::Ask;
 
@@ -17,6 +19,8 @@ pub struct Rules {
     pub limited_since: Option<u64>,
     /// None begin of the other.
     pub paused_since: Option<u64>,
+    /// The hosts that were seen to know that, in which life, and since when.
+    pub heard: BTreeMap<usize, (u64, u64)>,
 }
 
 impl World {

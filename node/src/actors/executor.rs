@@ -239,7 +239,10 @@ impl Driven for Executor {
     fn due(&mut self, ctx: &mut Context<Self>) {
         self.step(Event::Due);
         self.perform(ctx);
-        self.runner.journals().keep(|run| self.running.contains_key(run));
+        // One that is not yet allowed to begin may be watched already.
+        let (running, machine) = (&self.running, &self.machine);
+        let goes_on = |run: &(_, _)| running.contains_key(run) || machine.holds(run.0, run.1);
+        self.runner.journals().keep(goes_on);
         // Once a second is often enough for gossip, and the next one says it again.
         drop(self.handles.gossip.try_send(Free(self.machine.free())));
     }

@@ -302,8 +302,10 @@ impl Supervisor {
 
     /// Where a new scheduler puts records away. It does without if there is no such place.
     fn cold(&self) -> Option<Cold> {
-        let Setup { store, disk_reserve, .. } = &self.setup;
-        match ColdFile::create(store.parent().unwrap_or(store), *disk_reserve) {
+        let Setup { store, disk_reserve, sizes, .. } = &self.setup;
+        // A node without room for the reserve cannot go on: what can do without ends well before.
+        let left = disk_reserve.saturating_mul(2).saturating_add(sizes.log_bytes);
+        match ColdFile::create(store.parent().unwrap_or(store), left) {
             Ok(file) => Some(Cold::new(Arc::new(file))),
             Err(why) => {
                 warn!(%why, "there is no file for records of delayed tasks: all of them stay in memory");

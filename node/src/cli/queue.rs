@@ -8,10 +8,10 @@ use umbel_protocol::meta::{Rule, Subject};
 use umbel_protocol::task::State;
 
 use self::list::ListArgs;
+use super::Done;
 use super::connect::ConnectArgs;
 use super::rule::SharedArgs;
-use super::submit::count_tasks;
-use super::{Done, out};
+use super::task::steer::told;
 use crate::client::{Filter, Steered, Steering};
 
 #[derive(Debug, Subcommand)]
@@ -23,7 +23,7 @@ pub(super) enum QueueCommand {
     /// Have the tasks of a queue start again
     Resume(NameArgs),
     /// Cancel all tasks of a queue that wait
-    Purge(NameArgs),
+    Purge(PurgeArgs),
     /// Say how much of a queue runs, in what share, and where, in the whole cluster
     ///
     /// What is said here counts before what cluster.toml says, until it is cleared. What is not said stays as it
@@ -37,6 +37,17 @@ pub(super) enum QueueCommand {
 pub(super) struct NameArgs {
     /// The queue
     name: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PurgeArgs {
+    /// The queue
+    name: String,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -78,8 +89,8 @@ pub(super) async fn run(command: QueueCommand) -> anyhow::Result<Done> {
     }
 }
 
-async fn purge(args: NameArgs) -> anyhow::Result<Done> {
-    let NameArgs { name, connect } = args;
+async fn purge(args: PurgeArgs) -> anyhow::Result<Done> {
+    let PurgeArgs { name, json, connect } = args;
     let client = connect.client().await?;
     let mut all = Steered::default();
     for state in [State::Scheduled, State::Ready] {
@@ -91,18 +102,7 @@ async fn purge(args: NameArgs) -> anyhow::Result<Done> {
         };
         let steered = client.steer_all(Steering::Cancel, filter).await;
         let steered = steered.context("cannot purge the queue")?;
-        all.done += steered.done;
-        all.refused_count += steered.refused_count;
-        all.partitions_missing = all.partitions_missing.max(steered.partitions_missing);
+        all.add(steered);
     }
-    out::line(format!("{} cancelled", count_tasks(all.done)))?;
-    if all.refused_count > 0 || all.partitions_missing > 0 {
-        let refused = count_tasks(all.refused_count);
-        out::note(format!(
-            "{refused} could not be cancelled, and nobody could tell of {} partitions; purge it again",
-            all.partitions_missing
-        ));
-        return Ok(Done::Badly);
-    }
-    Ok(Done::Well)
+    told(Steering::Cancel, &all, Vec::new(), json)
 }

@@ -115,9 +115,9 @@ impl SharedArgs {
         });
         let why = || format!("--concurrency is 1 to {PERMITS_MAX}, or none");
         Ok(Rule {
-            rate: rate.transpose()?,
+            rate: rate.transpose().context("--rate")?,
             concurrency: concurrency.transpose().with_context(why)?,
-            select: select.transpose()?,
+            select: select.transpose().context("--select")?,
             ..Rule::default()
         })
     }

@@ -1,6 +1,6 @@
 //! `umbel task`: what became of tasks, and what is to become of them.
 
-mod steer;
+pub(super) mod steer;
 
 use std::time::Duration;
 

@@ -50,6 +50,18 @@ const TOGETHER: usize = 256;
 /// Tasks that are looked up at a time.
 const PAGE: u32 = 1_000;
 
+impl Steered {
+    /// Adds what came of others.
+    #[cfg(feature = "cli")]
+    pub(crate) fn add(&mut self, others: Self) {
+        self.done += others.done;
+        self.refused_count += others.refused_count;
+        self.refused.extend(others.refused);
+        self.refused.truncate(REFUSED_MAX);
+        self.partitions_missing = self.partitions_missing.max(others.partitions_missing);
+    }
+}
+
 impl Steering {
     /// The states in which something can be done with tasks.
     #[must_use]

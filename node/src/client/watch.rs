@@ -40,8 +40,10 @@ pub enum Event {
 /// it changes nothing: the task goes on.
 ///
 /// What a run says reaches a watch within a few milliseconds, or after a tenth of a second if it says a
-/// lot. All that its node keeps of it comes, what it said before it was watched among it. Only what is said
-/// just before the owner of the task, or the node that runs it, is lost may be lost with it.
+/// lot. All that its node keeps of it comes, what it said before it was watched among it. Lost may be only what is
+/// said just before the owner of the task, or the node that runs it, is lost; and the last lines of a run for a
+/// watch that began in the very moment of its end, or of which [`next`](Self::next) was not called for thirty
+/// seconds around it.
 #[derive(Debug)]
 pub struct Watch {
     client: Client,

@@ -49,12 +49,13 @@ pub(super) fn check(raw: RawConfig, problems: &mut Problems<'_>) -> Config {
         }
         config.queues.insert(name.into_inner(), queue(&raw, problems));
     }
+    let first = raw.rules.first().map(|(name, _)| name.span());
     for (name, raw) in raw.rules {
         if let Some((subject, rule)) = rule::of_tasks(&name, raw, problems) {
             config.rules.insert(subject, rule);
         }
     }
-    rule::check_all(&config.rules, problems);
+    rule::check_all(&config.rules, first, problems);
     for (count, (name, raw)) in raw.tasks.into_iter().enumerate() {
         check_name("task", &name, problems);
         if count == TASKS_MAX {

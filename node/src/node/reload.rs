@@ -1,8 +1,8 @@
 //! Reading the file again while the node runs.
 //!
-//! Its tasks and its jobs are taken over at once: a command that is new can be run, one that is gone
-//! cannot, and the cluster has the jobs. Everything else in the file is for the next start, which is
-//! said. A file that cannot be used changes nothing.
+//! Its tasks, its jobs, its rules and the queues that the node serves are taken over at once: a command that is
+//! new can be run, one that is gone cannot, and the cluster has the jobs and the rules. Everything else in the
+//! file is for the next start, which is said. A file that cannot be used changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,8 +40,8 @@ pub enum ReloadError {
     /// It cannot be read, or says what makes no sense. What was read before holds.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// It was taken over, but for some of its jobs.
-    #[error("the file was read again, but the cluster does not take all of its jobs:\n  {}", .notes.join("\n  "))]
+    /// It was taken over, but for some of its jobs, or its rules.
+    #[error("the file was read again, but the cluster does not take all that it says:\n  {}", .notes.join("\n  "))]
     Jobs {
         /// Which ones, and why; then whatever else there is to tell.
         notes: Vec<String>,
@@ -94,7 +94,7 @@ impl Reloader {
                     info!(notes = notes.join("; "), "the file was read again")
                 }
                 Err(why @ ReloadError::Jobs { .. }) => {
-                    warn!(why = chain(why), "not all jobs of the file are taken over");
+                    warn!(why = chain(why), "not all that the file says is taken over");
                 }
                 Err(why) => {
                     warn!(why = chain(why), "the file is not taken over: the old one holds")

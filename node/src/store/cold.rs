@@ -5,7 +5,8 @@
 //!
 //! A record lies in a slot of whole units behind a sum of it. Records are written in bulk at the end of
 //! the file, or into a slot that was freed by one that took as many units; when none is left the file is
-//! emptied. So it never grows beyond what there once was at a time, and what is rounded up.
+//! emptied. It may grow beyond what there was at a time if the sizes of records change: up to its limit, or for as
+//! long as the disk has room.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

@@ -254,6 +254,13 @@ impl<S: Store> Desk<S> {
     /// Gives chores to the other thread, and does what it has no room for.
     fn delegate(&mut self) -> Result<(), StoreError> {
         for task in mem::take(&mut self.pending) {
+            // The other thread makes room as this one goes along: what came later must not find
+            // the room that an earlier one did not. Those that wait are received states, all of
+            // them.
+            if task.then.is_some() && !self.pending.is_empty() {
+                self.pending.push_back(task);
+                continue;
+            }
             match self.chores.try_send(task) {
                 Ok(()) => {}
                 // There will be room when a chore is done, and that wakes this thread.

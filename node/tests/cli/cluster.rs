@@ -134,6 +134,17 @@ fn tasks_are_submitted_shown_waited_for_and_cancelled() {
     assert!(ran.ok, "{ran:?}");
     let ran = program.run(&["rule", "list"]);
     assert!(ran.ok && ran.out.contains("sa*") && ran.out.contains("priority 3"), "{ran:?}");
+    let said = r#"{"what": "b"}"#;
+    let ran = program.run(&["submit", "say", said, "--on-node", "nobody"]);
+    assert!(!ran.ok && ran.err.contains("no node is called"), "{ran:?}");
+    let ran = program.run(&["submit", "say", said, "--select", "role=none", "--queue", "chosen"]);
+    assert!(ran.ok, "{ran:?}");
+    let ran = program.run(&["queue", "purge", "chosen", "--json"]);
+    assert!(ran.ok && ran.out.contains(r#""done":1"#), "{ran:?}");
+    let ran = program.run(&["task", "retry", "--queue", "chosen", "--state", "cancelled"]);
+    assert!(ran.ok && ran.out.contains("1 task tried again"), "{ran:?}");
+    let ran = program.run(&["queue", "set", "chosen", "--rate", "fast"]);
+    assert!(!ran.ok && ran.err.contains("--rate"), "{ran:?}");
     let ran = program.run(&["task", "retry"]);
     assert!(!ran.ok && ran.err.contains("or say which: --state"), "{ran:?}");
     let ran = program.run(&["task", "cancel", "--state", "dead"]);

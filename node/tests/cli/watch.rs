@@ -57,7 +57,7 @@ fn a_task_is_watched_to_its_end() {
     let ran = program.run(&["task", "watch", unknown]);
     assert!(!ran.ok && ran.err.contains("no task"), "{ran:?}");
     let id = submit(&program, &program.path("never"), 0);
-    let ran = program.run(&["task", "watch", &id, "--timeout", "1s"]);
+    let ran = program.run(&["task", "watch", &id, "--timeout", "5s"]);
     assert!(!ran.ok && ran.out == "one\n", "{ran:?}");
     assert!(program.run(&["task", "cancel", &id]).ok);
     node.stop();

@@ -33,6 +33,15 @@ impl Follower {
     fn due_at(&self) -> Tick {
         self.told_at.map_or(Tick::START, |at| at + NEWS_EVERY)
     }
+
+    /// It is told more.
+    fn tell(&mut self, now: Tick, task: TaskId, token: Token) -> Effect {
+        self.has_more = false;
+        self.waits = false;
+        self.told_at = Some(now);
+        let after = Some(self.place.lines);
+        Effect::Tell { to: self.owner, task, token, after, is_last: false }
+    }
 }
 
 impl Executor {
@@ -82,11 +91,9 @@ impl Executor {
             return;
         };
         follower.has_more = true;
-        let due_at = follower.due_at();
-        if due_at <= now {
-            self.tell_news(now, effects);
-        } else {
-            self.news_at = self.news_at.min(due_at);
+        match follower.due_at() {
+            due_at if due_at <= now => effects.push(follower.tell(now, task, token)),
+            due_at => self.news_at = self.news_at.min(due_at),
         }
     }
 
@@ -101,12 +108,7 @@ impl Executor {
                 next = next.min(follower.due_at());
                 continue;
             }
-            follower.has_more = false;
-            follower.waits = false;
-            follower.told_at = Some(now);
-            let after = Some(follower.place.lines);
-            let (to, task, token) = (follower.owner, *task, *token);
-            effects.push(Effect::Tell { to, task, token, after, is_last: false });
+            effects.push(follower.tell(now, *task, *token));
         }
         self.news_at = next;
     }

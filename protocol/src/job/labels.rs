@@ -125,7 +125,7 @@ pub enum InvalidLabel {
         text: String,
     },
     /// There are too many.
-    #[error("a node has at most {LABELS_MAX} labels, and so has a selection")]
+    #[error("a node has at most {LABELS_MAX} labels, and so has a selection; leave some out")]
     TooMany,
     /// A text says two values of one key, of which only one could count.
     #[error("{key:?} is said twice; write each key once")]

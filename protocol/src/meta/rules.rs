@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Meta;
 use crate::job::Labels;
-use crate::limits::{NAME_BYTES_MAX, PERMITS_MAX, RULES_BYTES_MAX, RULES_MAX, WEIGHT_MAX};
+use crate::limits::{
+    NAME_BYTES_MAX, PERMITS_MAX, RATE_COUNT_MAX, RULES_BYTES_MAX, RULES_MAX, WEIGHT_MAX,
+};
 use crate::task::{Rate, is_name};
 
 /// What a rule is about.
@@ -70,8 +72,8 @@ pub struct Rules {
 pub enum InvalidRule {
     /// It is about something that cannot be called that.
     #[error(
-        "{what} {name:?} is not usable: use 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 _ - . : /, and in a rule for \
-         tasks `*` for any text"
+        "{what} {name:?} is not usable: use 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 _ - . : /, and for tasks `*` in \
+         place of any text, which queues do not have"
     )]
     Name {
         /// Which name.
@@ -224,7 +226,8 @@ impl Rule {
         let option =
             |what: &str, range: String| Err(InvalidRule::Option { what: what.to_owned(), range });
         if self.rate().is_some_and(|rate| !rate.is_sane()) {
-            return option("rate", "a rate like 100/s or 20/min".to_owned());
+            let range = format!("like 100/s or 20/min: 1 to {RATE_COUNT_MAX} in 1 s to 366 days");
+            return option("rate", range);
         }
         if self.concurrency().is_some_and(|most| !(1..=PERMITS_MAX).contains(&most)) {
             return option("concurrency", format!("1 to {PERMITS_MAX}; pause it to have none run"));

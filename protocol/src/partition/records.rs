@@ -109,8 +109,19 @@ impl Records {
         }
     }
 
-    /// Puts a record of which there is none yet away, if it will wait for long; returns it if it is to be kept
-    /// in memory.
+    /// Adds a record of a state that is restored. Nobody knows whether this copy will lead, nor how many are due
+    /// at once: whoever owns them brings them back as there is memory.
+    pub(super) fn restore(&mut self, task: TaskId, record: Record) {
+        let is_put_away = match &mut self.cold {
+            Some(cold) if rests(task, &record) => cold.put(task, looked_at_again(&record), &record),
+            Some(_) | None => false,
+        };
+        if !is_put_away {
+            self.warm.insert(task, record);
+        }
+    }
+
+    /// Puts a record of which there is none yet away, if it will wait for long.
     ///
     /// # Errors
     /// The record, if it is to be kept in memory.
@@ -184,12 +195,16 @@ fn looked_at_again(record: &Record) -> Wall {
 }
 
 impl Partition {
-    /// The same, which puts away from now on what waits for longer than `cold` says. What it has is looked
-    /// through once, by a clock that shows `now`.
+    /// The same, which puts away from now on what waits for longer than `cold` says, and at once all that it
+    /// has that waits for its first start.
     #[must_use]
-    pub fn with_cold(mut self, cold: Cold, now: Wall) -> Self {
-        let now = now.max(self.now);
-        self.records = self.records.with_cold(cold, now);
+    pub fn with_cold(mut self, cold: &Cold) -> Self {
+        let mut records = Records::default();
+        records.use_cold(cold.clone());
+        for (task, record) in self.records.iter() {
+            records.restore(task, record.into_owned());
+        }
+        self.records = records;
         self
     }
 
@@ -225,16 +240,6 @@ impl Partition {
 }
 
 impl Records {
-    fn with_cold(self, cold: Cold, now: Wall) -> Self {
-        let mut records = Self::default();
-        records.use_cold(cold);
-        let Self { warm, .. } = self;
-        for (task, record) in warm {
-            records.insert(task, record, now);
-        }
-        records
-    }
-
     fn warm_up(&mut self, time: Wall, most: usize) -> Vec<TaskId> {
         let Some(cold) = &mut self.cold else {
             return Vec::new();

@@ -129,15 +129,12 @@ impl Partition {
         Self::from_bytes_with(bytes, None)
     }
 
-    /// As [`from_bytes`](Self::from_bytes). What waits for long is put away as `cold` says, by a clock that
-    /// shows that time, and so is what comes later.
+    /// As [`from_bytes`](Self::from_bytes). All that waits for its first start is put away, so that a state of
+    /// which millions are due takes no more memory than any other; what comes later is as `cold` says.
     ///
     /// # Errors
     /// When they are not the bytes of a partition.
-    pub fn from_bytes_with(
-        bytes: &[u8],
-        cold: Option<(&Cold, Wall)>,
-    ) -> Result<Self, CorruptSnapshot> {
+    pub fn from_bytes_with(bytes: &[u8], cold: Option<&Cold>) -> Result<Self, CorruptSnapshot> {
         let before = MARKED_SINCE - 1;
         let (version, (image, jobs)): (u16, (Image, Option<JobsImage>)) = match bytes {
             [MARK, MARK, low, high, bytes @ ..] => {
@@ -161,8 +158,7 @@ impl Partition {
         partition.uniques = Uniques::from_image(image.uniques);
         partition.limited = Limited::from_image(image.begun);
         partition.stubs = Stubs::from_image(image.stubs, image.turned_away);
-        let now = cold.map_or(image.now, |(_, now)| now.max(image.now));
-        if let Some((cold, _)) = cold {
+        if let Some(cold) = cold {
             partition.records.use_cold(cold.clone());
         }
         let mut finished = BTreeMap::new();
@@ -186,7 +182,7 @@ impl Partition {
             }
             partition.uniques.restore(id, &record);
             partition.limited.restore(&record);
-            partition.records.insert(id, record, now);
+            partition.records.restore(id, record);
         }
         for task in finished.into_values() {
             if let Some(record) = partition.records.get(task) {

@@ -15,7 +15,9 @@ use crate::time::Span;
 )]
 pub enum SteerRefusal {
     /// There is no record of it.
-    #[error("no task {task} is known, or it was tried again or dropped already")]
+    #[error(
+        "no task {task} is known, or it was tried again or dropped already; `umbel task list` shows what there is"
+    )]
     NotFound {
         /// The task.
         task: TaskId,

@@ -1,8 +1,11 @@
 //! Records that are put away come back before their time, and what becomes of a node that cannot read them.
 //!
-//! Every copy of a partition brings its own back, by the clock of its node: nothing that is decided depends on it.
-//! Only an owner needs them for more than an entry that is applied: it has to know when each may start, so
-//! it sets its timers when they are back.
+//! Only the owner of a partition brings them back, by the clock of its node: it has to know when each may start, so
+//! it sets its timers then. Other copies read one that is leased when they apply that. Nothing that is decided
+//! depends on what is back.
+//!
+//! However many are due at once, no more come back than there is memory for: the others start later, as what
+//! fills the memory ends.
 
 use super::replica::{Machine, Replica};
 use super::{Effect, Scheduler};
@@ -10,6 +13,9 @@ use crate::id::{GroupId, TaskId};
 use crate::limits::WARMED_MAX;
 use crate::sabotage::{self, Defect};
 use crate::time::Wall;
+
+/// After so many it is seen whether there is memory for more.
+const WARMED_AT_ONCE: usize = 64;
 
 impl Scheduler {
     /// Brings records back whose time comes, those of the partition with the earliest first.
@@ -20,20 +26,28 @@ impl Scheduler {
         };
         let until = self.now.wall + cold.ahead();
         let mut due: Vec<(Wall, GroupId)> = (self.replicas.iter())
+            .filter(|(_, replica)| replica.is_settled())
             .filter_map(|(id, replica)| Some((replica.partition()?.next_cold()?, *id)))
             .filter(|(at, _)| *at <= until)
             .collect();
         due.sort_unstable();
         let mut left = WARMED_MAX;
         for (_, id) in due {
-            if left == 0 {
-                break;
+            loop {
+                let some = left.min(WARMED_AT_ONCE);
+                if some == 0 || !self.has_memory_for_more() {
+                    return;
+                }
+                let warmed = self.warm_partition(id, until, some);
+                left -= warmed;
+                if warmed < some {
+                    break;
+                }
             }
-            left -= self.warm_partition(id, until, left);
         }
     }
 
-    /// Brings so many at most back; how many there were.
+    /// Brings so many at most back of a partition that is owned here; how many there were.
     fn warm_partition(&mut self, id: GroupId, until: Wall, most: usize) -> usize {
         let Some(replica) = self.replicas.get_mut(&id) else {
             return 0;
@@ -43,11 +57,8 @@ impl Scheduler {
         };
         let warmed = partition.warm(until, most);
         self.weigh(id);
-        // Whoever takes the partition over later sets timers for all that is in memory.
-        if self.replicas.get(&id).is_some_and(Replica::is_settled) {
-            for task in &warmed {
-                self.index_warmed(*task);
-            }
+        for task in &warmed {
+            self.index_warmed(*task);
         }
         warmed.len()
     }

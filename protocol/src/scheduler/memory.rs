@@ -73,9 +73,9 @@ impl Scheduler {
         Err(self.out_of_memory())
     }
 
-    /// Whether there is memory for what jobs add, that is, for their tasks and for more of them. Ticks wait
-    /// until there is: they are in time or late then, as their jobs say.
-    pub(super) const fn has_memory_for_jobs(&self) -> bool {
+    /// Whether there is memory for what comes without being asked for: tasks of jobs and more of these, and what was
+    /// put away. Ticks wait until there is: they are in time or late then, as their jobs say.
+    pub(super) const fn has_memory_for_more(&self) -> bool {
         self.memory + self.on_the_way.weight < self.settings.limits.node_bytes_max
     }
 

@@ -260,8 +260,8 @@ impl Scheduler {
         }
         let soonest = self.permits.looked_at.map_or(now, |at| at + LOOK_PAUSE);
         if now < soonest {
-            // What has changed meanwhile is looked at then.
-            self.permits.look_at = self.permits.look_at.min(soonest);
+            // What has changed meanwhile is looked at then, and what would be due before as well.
+            self.permits.look_at = soonest;
             return;
         }
         self.permits.looked_at = Some(now);

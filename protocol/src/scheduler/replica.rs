@@ -17,7 +17,7 @@ use crate::id::{GroupId, Lessee, NodeId, PartitionId, ReplicaId, TaskId};
 use crate::meta::{Meta, MetaCommand};
 use crate::partition::{Command, Partition, Proposal, Report};
 use crate::sabotage::{self, Defect};
-use crate::time::{Tick, Wall};
+use crate::time::Tick;
 
 /// One copy of a group.
 pub(super) struct Replica {
@@ -179,7 +179,7 @@ impl Owner {
 }
 
 impl Machine {
-    fn from_bytes(group: GroupId, data: &Bytes, cold: Option<(&Cold, Wall)>) -> Option<Self> {
+    fn from_bytes(group: GroupId, data: &Bytes, cold: Option<&Cold>) -> Option<Self> {
         match group.partition() {
             Some(_) => {
                 let partition = Partition::from_bytes_with(data, cold).ok()?;
@@ -214,7 +214,7 @@ impl Replica {
     }
 
     /// Puts `data`, a leader's state, in place of the machine's.
-    pub(super) fn restore(&mut self, data: &Bytes, cold: Option<(&Cold, Wall)>) {
+    pub(super) fn restore(&mut self, data: &Bytes, cold: Option<&Cold>) {
         // What the one before has put away is not needed beside this.
         self.machine = None;
         let machine = Machine::from_bytes(self.group.id(), data, cold);
@@ -269,7 +269,7 @@ impl Scheduler {
         let (mut group, data) = Group::open(stored);
         group.set_limits(self.settings.limits);
         group.set_reluctant(!self.is_fit(self.node()));
-        let cold = self.settings.cold.as_ref().map(|cold| (cold, self.now.wall));
+        let cold = self.settings.cold.as_ref();
         let machine = data.map(|data| {
             Machine::from_bytes(id, &data, cold).expect("the store checks what it returns")
         });

@@ -73,8 +73,7 @@ impl Scheduler {
             self.outbox.group(to, message);
         }
         if let Some((_, data)) = drained.restored.take() {
-            let cold = self.settings.cold.as_ref().map(|cold| (cold, self.now.wall));
-            replica.restore(&data, cold);
+            replica.restore(&data, self.settings.cold.as_ref());
             if id == GroupId::META {
                 self.learn_own_meta();
             }

@@ -39,6 +39,9 @@ pub(super) struct Watches {
     /// The watch of each request: one that is repeated replaces the one before.
     by_origin: BTreeMap<Origin, u64>,
     by_task: BTreeSet<(TaskId, u64)>,
+    /// After what executors were asked last for more of a run, and when. While that may still be answered
+    /// whoever knows as much or more waits for the same answer.
+    followed: BTreeMap<TaskId, (Token, Place, Tick)>,
     last: u64,
     last_words: LastWords,
 }
@@ -52,8 +55,8 @@ struct Watch {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// It is shown, with how far it is.
-    Looks,
+    /// It is shown, with how far this run is.
+    Looks { token: Token },
     /// What it says is told.
     Watches {
         seen: Option<Seen>,
@@ -71,6 +74,10 @@ struct LastWords {
 
 impl LastWords {
     fn keep(&mut self, now: Tick, task: TaskId, news: News) {
+        // Of a run before that it may come later.
+        if self.by_task.get(&task).is_some_and(|(_, kept)| kept.token > news.token) {
+            return;
+        }
         self.forget(task);
         self.bytes += news.words.weight();
         self.by_task.insert(task, (now, news));
@@ -140,7 +147,7 @@ impl Watches {
     fn least(&self, task: TaskId, token: Token) -> Option<Place> {
         let of_run = self.of(task).into_iter().filter_map(|id| match self.open.get(&id)?.kind {
             Kind::Watches { seen: Some(seen), .. } if seen.token == token => Some(seen.place),
-            Kind::Watches { .. } | Kind::Looks => None,
+            Kind::Watches { .. } | Kind::Looks { .. } => None,
         });
         of_run.reduce(Place::min)
     }
@@ -165,7 +172,10 @@ impl Scheduler {
         }
         let kind = Kind::Watches { seen, followed_at: self.now.tick };
         if self.add_watch(origin, task, kind) {
-            self.follow(task);
+            let lease = self.lease(task);
+            if let Some((lease, seen)) = lease.zip(seen).filter(|(l, s)| l.token == s.token) {
+                self.follow_after(lease.lessee, task, lease.token, seen.place);
+            }
             self.answer(origin, Answer::Waiting);
         }
     }
@@ -181,7 +191,7 @@ impl Scheduler {
         if !self.is_present(lessee) || self.liveness(lessee.node) == Liveness::Down {
             return self.show_whole_with(origin, task, Live::Silent);
         }
-        if self.add_watch(origin, task, Kind::Looks) {
+        if self.add_watch(origin, task, Kind::Looks { token }) {
             self.outbox.follow(lessee, Follow { task, token, place: None });
         }
     }
@@ -209,13 +219,28 @@ impl Scheduler {
 
     /// Asks the executor of a task that is watched for more than its watchers know.
     fn follow(&mut self, task: TaskId) {
+        self.watches.followed.remove(&task);
         let Some((lessee, token)) = self.lease(task).map(|lease| (lease.lessee, lease.token))
         else {
             return;
         };
         if let Some(place) = self.watches.least(task, token) {
-            self.outbox.follow(lessee, Follow { task, token, place: Some(place) });
+            self.follow_after(lessee, task, token, place);
         }
+    }
+
+    /// Asks an executor for more than `place` of a run, if it was not asked for that.
+    fn follow_after(&mut self, lessee: Lessee, task: TaskId, token: Token, place: Place) {
+        let now = self.now.tick;
+        if let Some((asked, after, at)) = self.watches.followed.get(&task)
+            && *asked == token
+            && *after <= place
+            && now.since(*at) < REPEAT_AFTER
+        {
+            return;
+        }
+        self.watches.followed.insert(task, (token, place, now));
+        self.outbox.follow(lessee, Follow { task, token, place: Some(place) });
     }
 
     /// A run has begun: those who watch its task are told, and ask on.
@@ -232,7 +257,7 @@ impl Scheduler {
         for id in self.watches.of(task) {
             let is_new = self.watches.open.get(&id).is_some_and(|watch| match watch.kind {
                 Kind::Watches { seen, .. } => seen.is_none_or(|seen| seen.token != news.token),
-                Kind::Looks => false,
+                Kind::Looks { .. } => false,
             });
             if is_new && let Some(watch) = self.watches.remove(id) {
                 is_followed = true;
@@ -246,7 +271,7 @@ impl Scheduler {
 
     /// Whoever hears of a run asks on at once; it may have ended by then, and is to have been followed.
     fn follow_from_start(&mut self, lessee: Lessee, task: TaskId, token: Token) {
-        self.outbox.follow(lessee, Follow { task, token, place: Some(Place::default()) });
+        self.follow_after(lessee, task, token, Place::default());
     }
 
     /// An executor tells what a run of its says.
@@ -268,7 +293,7 @@ impl Scheduler {
                 continue;
             };
             match kind {
-                Kind::Looks => {
+                Kind::Looks { token: looked_at } if looked_at == token => {
                     if let Some(watch) = self.watches.remove(id) {
                         let live = Live::Says(news.words.clone().tail());
                         self.show_whole_with(watch.origin, task, live);
@@ -282,7 +307,7 @@ impl Scheduler {
                         self.answer(watch.origin, Answer::News(Box::new(news)));
                     }
                 }
-                Kind::Watches { .. } => {}
+                Kind::Looks { .. } | Kind::Watches { .. } => {}
             }
         }
         if is_last {
@@ -300,7 +325,9 @@ impl Scheduler {
         }
         for id in self.watches.of(task) {
             match self.watches.remove(id) {
-                Some(Watch { origin, kind: Kind::Looks, .. }) => self.show_whole(origin, task),
+                Some(Watch { origin, kind: Kind::Looks { .. }, .. }) => {
+                    self.show_whole(origin, task)
+                }
                 Some(Watch { origin, kind: Kind::Watches { seen, .. }, .. }) => {
                     self.watch(origin, task, seen);
                 }
@@ -327,14 +354,15 @@ impl Scheduler {
             };
             match &mut watch.kind {
                 _ if is_over => over.push(*id),
-                Kind::Looks if now.since(watch.since) >= LOOK_WAIT => silent.push(*id),
+                Kind::Looks { .. } if now.since(watch.since) >= LOOK_WAIT => silent.push(*id),
                 Kind::Watches { followed_at, .. } if now.since(*followed_at) > REPEAT_AFTER => {
                     *followed_at = now;
                     again.insert(watch.task);
                 }
-                Kind::Looks | Kind::Watches { .. } => {}
+                Kind::Looks { .. } | Kind::Watches { .. } => {}
             }
         }
+        self.watches.followed.retain(|_, (.., at)| now.since(*at) < REPEAT_AFTER);
         for id in over {
             self.watches.remove(id);
         }
@@ -350,6 +378,7 @@ impl Scheduler {
 
     /// The partition changes hands: whoever watches here must watch elsewhere.
     pub(super) fn give_up_watches(&mut self, partition: PartitionId) {
+        self.watches.followed.retain(|task, _| task.partition() != partition);
         let here = self.watches.by_task.iter().filter(|(task, _)| task.partition() == partition);
         let here: Vec<u64> = here.map(|(_, id)| *id).collect();
         for id in here {

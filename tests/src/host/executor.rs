@@ -98,7 +98,7 @@ impl World {
         self.must("starts_in_place", is_chosen);
         self.progress_at = self.now;
         let pool = self.hosts[host].profile.pool(&start.template.queue, &start.template.name);
-        let is_allowed = limited_by_rule::on_start(self, pool.unwrap_or_default());
+        let is_allowed = limited_by_rule::on_start(self, pool.unwrap_or_default(), start.task);
         self.must("limited_by_rule", is_allowed);
         let run = (start.attempt, pool.unwrap_or_default());
         self.watch.idle.starts(host, self.hosts[host].life, run.1);

@@ -59,7 +59,7 @@ struct Why {
 }
 
 #[derive(Serialize)]
-struct Retried {
+pub(in crate::cli) struct Retried {
     id: TaskId,
     new_id: TaskId,
 }
@@ -78,7 +78,7 @@ pub(super) async fn run(steering: Steering, args: SteerArgs) -> anyhow::Result<D
     if let Some(state) = filter.state.filter(|state| !steering.states().contains(state)) {
         let states: Vec<&str> = steering.states().iter().map(|state| state.as_str()).collect();
         let (state, states) = (state.as_str(), states.join(", "));
-        bail!("nothing can be done so with tasks that are {state}; ask for one of: {states}");
+        bail!("{} that are {state}; ask for one of: {states}", cannot(steering));
     }
     let client = connect.client().await?;
     let steered = client.steer_all(steering, filter).await.with_context(|| cannot(steering))?;
@@ -128,7 +128,7 @@ async fn cancel(client: &Client, id: TaskId, json: bool) -> anyhow::Result<Done>
     }
 }
 
-fn told(
+pub(in crate::cli) fn told(
     steering: Steering,
     steered: &Steered,
     retried_as: Vec<Retried>,

@@ -1,6 +1,7 @@
 //! What the cluster is told of queues, and of tasks by name.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use toml::Spanned;
 use umbel_protocol::limits::{PERMITS_MAX, RULES_BYTES_MAX, RULES_MAX, WEIGHT_MAX};
@@ -58,13 +59,17 @@ fn shared(raw: &RawShared, problems: &mut Problems<'_>) -> Rule {
 }
 
 /// Refuses more than a cluster takes.
-pub(super) fn check_all(rules: &BTreeMap<Subject, Rule>, problems: &mut Problems<'_>) {
+pub(super) fn check_all(
+    rules: &BTreeMap<Subject, Rule>,
+    first: Option<Range<usize>>,
+    problems: &mut Problems<'_>,
+) {
     if !rules_fit(rules) {
         let problem = format!(
             "there are more rules for queues and tasks than a cluster has: {RULES_MAX} of {RULES_BYTES_MAX} bytes"
         );
         problems.add(
-            0..0,
+            first.unwrap_or_default(),
             problem,
             "let those that are treated alike share one, by a name with `*`",
         );

@@ -200,6 +200,8 @@ fn batches_do_not_wait_for_received_states() {
     let gate = Arc::new(std::sync::Mutex::new(gate));
     let store = SlowStates { inner: MemoryDisk::new().open().0, gate };
     let writer = Writer::start(store, 64, |error| panic!("{error}")).unwrap();
+    // Gone before the writer, which would wait for ever behind the gate of a test that has failed.
+    let open = open;
     let (told, persisted) = mpsc::channel();
     let handle = writer.handle(move |event| drop(told.send(event)));
     let (keeping, kept) = mpsc::channel();

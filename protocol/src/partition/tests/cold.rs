@@ -17,7 +17,7 @@ impl Owner {
     fn cold() -> (Self, Arc<MemoryColdStore>) {
         let store = Arc::new(MemoryColdStore::default());
         let cold = Cold::with_times(store.clone(), MINUTE, ms(10_000));
-        let partition = Partition::new(PARTITION).with_cold(cold, START);
+        let partition = Partition::new(PARTITION).with_cold(&cold);
         (Self { partition, ..Self::new() }, store)
     }
 }
@@ -28,7 +28,7 @@ fn compared(log: &[Entry], room: u64, turns: &[u8]) -> (u64, u64) {
     let store = Arc::new(MemoryColdStore::with_room(room));
     let cold = || Cold::with_times(store.clone(), Span::ZERO, Span::ZERO);
     let mut plain = Partition::new(PARTITION);
-    let mut other = Partition::new(PARTITION).with_cold(cold(), Wall::EPOCH);
+    let mut other = Partition::new(PARTITION).with_cold(&cold());
     for (at, entry) in log.iter().enumerate() {
         let apply = |partition: &mut Partition| {
             let mut changes = Vec::new();
@@ -62,7 +62,7 @@ fn compared(log: &[Entry], room: u64, turns: &[u8]) -> (u64, u64) {
             }
             Some(1) => {
                 let bytes = other.to_bytes();
-                other = Partition::from_bytes_with(&bytes, Some((&cold(), plain.now()))).unwrap();
+                other = Partition::from_bytes_with(&bytes, Some(&cold())).unwrap();
             }
             Some(2) => {
                 let copy = other.clone();
@@ -217,7 +217,7 @@ fn a_unique_key_is_held_by_what_is_put_away() {
 fn what_there_is_no_room_for_stays_in_memory() {
     let store = Arc::new(MemoryColdStore::with_room(200));
     let cold = Cold::with_times(store.clone(), MINUTE, ms(0));
-    let partition = Partition::new(PARTITION).with_cold(cold, START);
+    let partition = Partition::new(PARTITION).with_cold(&cold);
     let mut owner = Owner { partition, ..Owner::new() };
     let tasks: Vec<TaskId> = (0..20).map(|_| owner.submit(&delayed(HOUR))).collect();
     let cold = owner.partition.cold();
@@ -251,7 +251,7 @@ fn a_template_is_kept_as_long_as_one_that_is_put_away_has_it() {
 fn what_is_damaged_is_never_made_up() {
     let store = Arc::new(MemoryColdStore::default());
     let cold = Cold::with_times(store.clone(), MINUTE, ms(0));
-    let partition = Partition::new(PARTITION).with_cold(cold.clone(), START);
+    let partition = Partition::new(PARTITION).with_cold(&cold);
     let mut owner = Owner { partition, ..Owner::new() };
     let task = owner.submit(&delayed(HOUR));
     assert!(owner.partition.record(task).is_some() && cold.damage().is_none());

@@ -14,7 +14,7 @@ impl Scheduler {
     /// Puts what there is to tell into line: of each job one notice at a time, so that they stay in
     /// order.
     pub(super) fn tell_notices(&mut self) {
-        if !self.has_memory_for_jobs() {
+        if !self.has_memory_for_more() {
             // It is not forgotten: there is a next round.
             return;
         }

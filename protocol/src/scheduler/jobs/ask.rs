@@ -81,7 +81,7 @@ impl Scheduler {
             return;
         };
         if let JobChange::Define { job: defined, .. } = &change
-            && !self.has_memory_for_jobs()
+            && !self.has_memory_for_more()
             && self.owned_job(&job).is_none_or(|state| defined.weight() > state.job.weight())
         {
             let error = self.out_of_memory();
@@ -95,7 +95,7 @@ impl Scheduler {
         let Some(state) = self.owned_job(&job) else {
             return self.read_job_to_run(origin, job, at);
         };
-        if !self.has_memory_for_jobs() {
+        if !self.has_memory_for_more() {
             let error = self.out_of_memory();
             return self.answer(origin, Answer::Failed(error));
         }

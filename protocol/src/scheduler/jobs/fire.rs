@@ -85,7 +85,7 @@ impl Scheduler {
         }
         let fires =
             |command: &Command| matches!(command, Command::Fire(fire) if !fire.ticks.is_empty());
-        if commands.iter().any(fires) && !self.has_memory_for_jobs() {
+        if commands.iter().any(fires) && !self.has_memory_for_more() {
             return self.job_is_full(name);
         }
         self.plans.look_again(name, tick + REPEAT);

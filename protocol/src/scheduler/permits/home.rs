@@ -173,14 +173,14 @@ impl Home {
         asker.wants = ask.wants;
         asker.holds = ask.holds;
         // One that has not seen the last answer may be about to use what that allows.
-        if ask.seen >= asker.number {
-            asker.granted = ask.holds;
-        }
+        let unseen = if ask.seen < asker.number { asker.granted } else { 0 };
+        asker.granted = ask.holds.max(unseen);
         if ask.wants == 0 {
             asker.waits_since = None;
         } else if asker.waits_since.is_none() {
             asker.waits_since = Some(now);
         }
+        self.take_back(from, now);
         let mut grown = self.share_runs(now);
         let starts = self.starts_for(from, now);
         grown.retain(|node| *node != from);
@@ -190,6 +190,24 @@ impl Home {
             given.push((node, self.answer(&ask.subject, node, (0, AGAIN), last, now)));
         }
         given
+    }
+
+    /// Where more run than may, as runs were found that had begun before they were limited or after a takeover, an
+    /// owner is told to have fewer: those that run go on, and none begin in their place.
+    fn take_back(&mut self, from: NodeId, now: Tick) {
+        let Some(most) = self.rule.concurrency() else {
+            return;
+        };
+        let wanted = |asker: &Asker| {
+            if now < asker.granted_until { asker.granted } else { asker.holds }
+        };
+        let others = self.askers.iter().filter(|(node, _)| **node != from);
+        let others: u32 = others.fold(0, |sum, (_, asker)| sum.saturating_add(wanted(asker)));
+        if let Some(asker) = self.askers.get_mut(&from)
+            && !sabotage::has(Defect::ForgetPermits)
+        {
+            asker.granted = asker.granted.min(most.saturating_sub(others));
+        }
     }
 
     /// Gives what is free of a concurrency to those who wait, first to who has waited longest; who was given
@@ -291,7 +309,6 @@ impl Home {
             *node != to && asker.waits_since.is_some() && asker.is_waiting(now)
         });
         let asker = self.askers.entry(to).or_default();
-        asker.granted = asker.granted.max(asker.holds);
         asker.granted_until = now + VOID;
         asker.number = number;
         let (runs, asked) = (asker.granted, asker.asked);
@@ -393,6 +410,18 @@ mod tests {
         home.ask(10, 0, 2, 0);
         assert_eq!(home.ask(9_000, 1, 0, 1), [(1, 0)]);
         assert_eq!(home.ask(10_100, 1, 0, 1), [(1, 1)]);
+    }
+
+    #[test]
+    fn where_too_many_run_none_begin_until_they_are_fewer() {
+        let mut home = Told::of(at_once(2));
+        assert_eq!(home.ask(0, 0, 3, 9), [(0, 2)]);
+        assert_eq!(home.ask(100, 0, 3, 9), [(0, 2)]);
+        assert_eq!(home.ask(110, 1, 2, 9), [(1, 0)], "those of all owners count");
+        assert_eq!(home.ask(200, 0, 2, 9), [(0, 2)]);
+        assert_eq!(home.ask(300, 0, 1, 9), [(0, 1)]);
+        assert_eq!(home.ask(310, 1, 1, 9), [(1, 1)]);
+        assert_eq!(home.ask(400, 0, 0, 0), [(0, 0), (1, 2)]);
     }
 
     #[test]

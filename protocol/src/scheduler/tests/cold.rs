@@ -8,19 +8,19 @@ use super::lone_owner::{LoneOwner, PARTITION, START, template};
 use crate::cold::{Cold, ColdStore as _, MemoryColdStore};
 use crate::id::TaskId;
 use crate::job::Labels;
-use crate::limits::COLD_LOOKS_MAX;
+use crate::limits::{COLD_LOOKS_MAX, Limits};
 use crate::partition::Partition;
 use crate::scheduler::{Effect, Event};
-use crate::task::{Batch, Options, Row, State, Template};
+use crate::task::{Batch, Options, Outcome, Row, State, Template};
 use crate::time::{Span, Tick};
-use crate::wire::{Answer, Ask};
+use crate::wire::{Answer, Ask, ExecutorSays};
 
 const HOUR: Span = Span::from_millis(3_600_000);
 
 fn owner(partition: &Partition) -> (LoneOwner, Arc<MemoryColdStore>) {
     let store = Arc::new(MemoryColdStore::default());
-    let owner = LoneOwner::with_cold(partition, Cold::new(store.clone()));
-    (owner, store)
+    let cold = Cold::new(store.clone());
+    (LoneOwner::with_cold(partition, Limits::default(), cold), store)
 }
 
 fn task(n: u64) -> TaskId {
@@ -75,6 +75,46 @@ fn a_start_puts_them_away_and_starts_what_is_overdue() {
 }
 
 #[test]
+fn no_more_come_back_than_there_is_memory_for_and_all_do_in_the_end() {
+    const TASKS: u64 = 2_000;
+    let (mut before, _) = owner(&Partition::new(PARTITION));
+    before.introduce(before.lessee(), 0);
+    for first in (0..TASKS).step_by(1_000) {
+        before.submit(delayed(first, 1_000, Options::default()));
+    }
+    let all = before.partition().fill().weight();
+    let (most, store) = (all / 2, Arc::new(MemoryColdStore::default()));
+    let limits = Limits { node_bytes_max: most, ..Limits::default() };
+    let mut owner = LoneOwner::with_cold(before.partition(), limits, Cold::new(store));
+    owner.introduce(owner.lessee(), 10);
+    // All are overdue, and none has an executor that gets on.
+    owner.advance(HOUR);
+    owner.advance(HOUR);
+    owner.pass(Span::from_millis(2_000));
+    let away = owner.scheduler.put_away().1;
+    assert!((1_000..1_800).contains(&away), "{away} of {TASKS} are away");
+    assert!(owner.scheduler.memory() < most + most / 10);
+    let mut ran = 0;
+    for turn in 0.. {
+        assert!(turn < 3 * TASKS, "{} are away", owner.scheduler.put_away().1);
+        let is_leased = |n: &u64| owner.partition().state(task(*n)) == Some(State::Leased);
+        let leased: Vec<TaskId> = (0..TASKS).filter(is_leased).map(task).collect();
+        if leased.is_empty() {
+            break;
+        }
+        let lessee = owner.lessee();
+        let succeeded = |task| (task, owner.token(task), Outcome::Succeeded("1".into()));
+        let outcomes: Vec<_> = leased.iter().copied().map(succeeded).collect();
+        ran += outcomes.len();
+        let slots = vec![u32::try_from(outcomes.len()).unwrap()];
+        owner.executor(ExecutorSays::Outcomes { lessee, outcomes });
+        owner.executor(ExecutorSays::Grant { lessee, slots });
+        owner.pass(Span::from_millis(300));
+    }
+    assert_eq!((owner.scheduler.put_away().1, ran as u64), (0, TASKS));
+}
+
+#[test]
 fn one_that_is_stopped_is_not_started() {
     let (mut owner, store) = owner(&Partition::new(PARTITION));
     owner.introduce(owner.lessee(), 3);
@@ -98,7 +138,7 @@ fn a_list_reads_no_more_than_it_may() {
     owner.introduce(owner.lessee(), 0);
     let count = COLD_LOOKS_MAX as u64 + 2_000;
     for first in (0..count).step_by(1_000) {
-        owner.submit(delayed(first, 1_000, Options::default()));
+        owner.submit(delayed(first, (count - first).min(1_000), Options::default()));
     }
     assert_eq!(owner.scheduler.put_away().1 as u64, count);
     let mut list = |state, queue: Option<&str>, labels: Labels| {

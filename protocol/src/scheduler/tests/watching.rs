@@ -57,11 +57,12 @@ fn a_watcher_is_told_of_the_run_and_then_of_what_it_says() {
         "it may end before the watcher asks on"
     );
     let step = node.ask(3, watch(1, seen(token(1), 0)));
-    assert_eq!(step.said, [follow(0, token(1), Some(0))]);
+    assert_eq!(step.said, [], "that is on its way");
     let step = node.executor(says(0, token(1), words(0, 2), false));
     assert_eq!(answers(&step), [answer(3, news(0, token(1), 1, words(0, 2)))]);
     // Asked on twice, by one who knows more.
-    node.ask(4, watch(1, seen(token(1), 2)));
+    let step = node.ask(4, watch(1, seen(token(1), 2)));
+    assert_eq!(step.said, [follow(0, token(1), Some(2))]);
     let step = node.ask(5, watch(1, seen(token(1), 1)));
     assert_eq!(step.said, [follow(0, token(1), Some(1))], "for the one who knows least");
     let step = node.executor(says(0, token(1), words(1, 2), false));
