@@ -27,6 +27,7 @@ mod service;
 mod submit;
 mod table;
 mod task;
+mod task_group;
 mod task_line;
 mod task_watch;
 mod time;

@@ -127,13 +127,13 @@ pub mod work;
 pub use umbel_macros::task;
 /// What nodes decide, and the types that programs and nodes tell each other.
 pub use umbel_protocol as protocol;
-pub use umbel_protocol::id::TaskId;
+pub use umbel_protocol::id::{TaskGroupId, TaskId};
 pub use umbel_protocol::journal::{LogLine, Progress};
 pub use umbel_protocol::task::{
     InvalidRate, Options, Rate, State as TaskState, Trace, UniquePolicy, UniqueScope, View,
 };
 
-pub use self::client::{Client, ClientError, Handle, TaskFailed};
+pub use self::client::{Client, ClientError, Group, Handle, TaskFailed};
 pub use self::node::{Node, NodeBuilder};
 pub use self::work::middleware::{self, Middleware};
 pub use self::work::{

@@ -11,7 +11,7 @@ use umbel::{
     Call, Client, Context, Handle, Node, TaskError, TaskFailed, TaskId, UniquePolicy, View,
 };
 use umbel_protocol::id::PartitionId;
-use umbel_protocol::task::{FailureKind, RunEnd, State};
+use umbel_protocol::task::{FailureKind, Obstacle, RunEnd, State};
 
 use self::cluster::PATIENCE;
 
@@ -175,4 +175,35 @@ async fn of_a_key_there_is_one_task_at_a_time() {
 fn elsewhere(id: TaskId) -> TaskId {
     let other = PartitionId(u16::from(id.partition() == PartitionId(0)));
     TaskId::new(id.made_at(), other, 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_ignored_is_not_kept_and_a_task_goes_when_it_says() {
+    let (node, _dir) = node().await;
+    let client = node.client();
+    let brief = Duration::from_secs(1);
+    let handle = submit(&client, "attempt", |call| call.ignore_result().retention(brief)).await;
+    let view = timeout(PATIENCE, handle.wait()).await.expect("in time").expect("it ends");
+    assert_eq!((view.state, view.result.as_deref()), (State::Succeeded, Some(&b"null"[..])));
+    let kept = submit(&client, "attempt", |call| call).await;
+    timeout(PATIENCE, kept.wait()).await.expect("in time").expect("it ends");
+    // Nobody tells when that is.
+    let is_gone = async {
+        while client.show(handle.id()).await.is_ok_and(|view| view.result.is_some()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, is_gone).await.expect("it goes");
+    assert!(client.show(kept.id()).await.expect("it is kept").result.is_some());
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_nobody_can_run_waits_and_says_why() {
+    let (node, _dir) = node().await;
+    let client = node.client();
+    let handle = submit(&client, "attempt", |call| call.select([("gpu", "yes")])).await;
+    let view = client.show(handle.id()).await.expect("it is there");
+    assert_eq!((view.state, view.obstacle), (State::Ready, Some(Obstacle::NobodySelected)));
+    node.stop().await;
 }

@@ -2,6 +2,7 @@
 
 mod node;
 mod task;
+mod task_group;
 
 use std::fmt;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::node::{ClusterId, Incarnation, Lessee, NodeId};
 pub use self::task::{InvalidTaskId, TaskId};
+pub use self::task_group::{InvalidTaskGroupId, TaskGroupId};
 
 /// One of the cluster's partitions, counted from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ mod census;
 mod command;
 mod expire;
 mod forget;
+mod groups;
 mod hand;
 mod jobs;
 mod lease;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 
 pub use self::census::Counts;
 pub use self::command::{Change, Command, Grant, Loss, Refusal, Report};
+pub use self::groups::GroupCounts;
 use self::jobs::Jobs;
 pub use self::jobs::{AlertTask, Fire, JobChange, JobRefusal, Nodes, Precondition, RunNow};
 pub use self::limited::KeyRoom;
@@ -92,8 +94,10 @@ pub struct Partition {
 pub struct Fill {
     /// Tasks that have not ended.
     pub open: usize,
-    /// Finished tasks whose results are kept.
+    /// Finished tasks whose results are kept, for as long as all are.
     pub finished: Shelves<Room>,
+    /// Those that are kept for as [long as they say](crate::task::Options::retention).
+    pub timed: Room,
     /// Forgotten tasks that are still recognised, and twice as many as were turned away.
     pub stubs: usize,
     /// Bytes of all records, and of what they share.

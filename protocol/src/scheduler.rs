@@ -59,6 +59,7 @@ mod loss;
 mod memory;
 mod meta;
 mod names;
+mod obstacle;
 mod outbox;
 mod permits;
 mod queues;
@@ -77,6 +78,7 @@ mod submit;
 mod survey;
 mod sweep;
 mod takeover;
+mod task_groups;
 #[cfg(test)]
 mod tests;
 mod throttled;
@@ -118,6 +120,7 @@ use self::slots::Slots;
 use self::states::States;
 use self::submit::OnTheWay;
 use self::survey::Survey;
+use self::task_groups::GroupCount;
 use self::throttled::Throttled;
 use self::timers::Timers;
 use self::turns::Turns;
@@ -226,6 +229,8 @@ pub struct Scheduler {
     job_listings: Gatherings<JobListing>,
     surveys: Gatherings<Survey>,
     queue_listings: Gatherings<QueueListing>,
+    /// Counts of groups of tasks to which other nodes still contribute.
+    group_counts: Gatherings<GroupCount>,
     joins: BTreeMap<NodeId, Join>,
 
     outbox: Outbox,
@@ -289,6 +294,7 @@ impl Scheduler {
             job_listings: Gatherings::new(list::WAIT_MAX),
             surveys: Gatherings::new(survey::WAIT_MAX),
             queue_listings: Gatherings::new(list::WAIT_MAX),
+            group_counts: Gatherings::new(list::WAIT_MAX),
             joins: BTreeMap::new(),
             outbox: Outbox::default(),
             tick_at: now.tick + crate::group::TICK,

@@ -1,8 +1,10 @@
 //! What a task is: its immutable [`Spec`](spec), the [`Record`] of its life, and how it may change.
 
+mod group;
 mod headers;
 mod invalid;
 mod metadata;
+mod obstacle;
 mod options;
 mod outcome;
 mod particulars;
@@ -16,9 +18,11 @@ mod trace;
 mod unique;
 mod view;
 
+pub use self::group::{GroupView, TaskGroup};
 pub use self::headers::Headers;
 pub use self::invalid::InvalidBatch;
 pub use self::metadata::Metadata;
+pub use self::obstacle::Obstacle;
 pub use self::options::Options;
 pub use self::outcome::{Failure, FailureKind, Outcome};
 pub use self::particulars::Particulars;

@@ -1,6 +1,7 @@
 //! `umbel submit`: one task, or one for each line of a file.
 
 mod book;
+mod each_node;
 mod file;
 mod line;
 mod read;
@@ -48,6 +49,12 @@ pub(super) struct SubmitArgs {
     /// false. "labels" and "headers" are objects.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+    /// Submit a task for each node that is there, or for each that --select selects
+    ///
+    /// Each runs on its own node and nowhere else. Prints the id of their group, and a line for each: node and id.
+    /// A node that goes away before it has run its task keeps it waiting: say when it --expires.
+    #[arg(long = "each-node", conflicts_with_all = ["from", "id", "on_node", "group"])]
+    each_node: bool,
     /// Wait until it has ended; fails if it did not succeed
     #[arg(long)]
     wait: bool,
@@ -64,7 +71,8 @@ pub(super) struct SubmitArgs {
 }
 
 pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
-    let SubmitArgs { name, args: json_args, from, wait, json, id, settings, connect } = args;
+    let SubmitArgs { name, args: json_args, from, each_node, wait, json, id, settings, connect } =
+        args;
     let (name, from, wait, json, id) = (&name, &from, &wait, &json, &id);
     let settings = settings.checked().map_err(|why| anyhow!(why))?;
     // What is typed wrong is told before anybody is called.
@@ -79,6 +87,16 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     let Some(name) = name else { return Err(anyhow!("name a task, or a file with --from")) };
     let client = target.client().await?;
     let settings = settings.placed(&client).await?;
+    if each_node {
+        return each_node::run(
+            &client,
+            name,
+            json_args,
+            &settings,
+            Report { json: *json, wait: *wait },
+        )
+        .await;
+    }
     let cannot = || format!("cannot submit {name:?}");
     let mut submission = Submission {
         template: settings.template(name),

@@ -19,6 +19,7 @@ use super::names::Names;
 use super::submit::said::labels;
 use super::submit::{count_tasks, goes_on};
 use super::table::{brief, table};
+use super::task_group::{self, GroupArgs};
 use super::task_line::{TaskLine, details};
 use super::task_watch::{WatchArgs, watch};
 use super::time::{parse, stamp};
@@ -43,6 +44,8 @@ pub(super) enum TaskCommand {
     /// prints, and lines like `::umbel progress 3/10 thumbnails`. With --json each event is a line of JSON:
     /// "started", "progress", "log", "missed" or "ended".
     Watch(WatchArgs),
+    /// Show how many tasks of a group are how far, or wait until all have ended
+    Group(GroupArgs),
     /// Stop tasks: some by their ids, or all that are selected
     ///
     /// One that waits is cancelled at once, one that runs is asked to stop.
@@ -136,6 +139,7 @@ impl Matching {
 
 pub(super) async fn run(command: TaskCommand) -> anyhow::Result<Done> {
     match command {
+        TaskCommand::Group(args) => task_group::run(args).await,
         TaskCommand::Show(args) => {
             let client = args.connect.client().await?;
             let view = client.show(args.id).await.context("cannot show the task")?;

@@ -50,6 +50,11 @@ pub(super) struct TaskLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_of: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// Why it has not started: only of one task, that may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_because: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tracestate: Option<&'a str>,
@@ -100,6 +105,8 @@ impl<'a> TaskLine<'a> {
             parent_id: said.and_then(|said| said.parent).map(|id| id.to_string()),
             root_id: said.and_then(|said| said.root).map(|id| id.to_string()),
             retry_of: view.retry_of.map(|id| id.to_string()),
+            group: view.group.map(|id| id.to_string()),
+            waits_because: view.obstacle.as_ref().map(ToString::to_string),
             traceparent: trace.map(Trace::traceparent),
             tracestate: trace.and_then(Trace::tracestate),
             progress: says(view).and_then(|words| words.progress.as_ref()).map(ProgressLine::of),
@@ -299,6 +306,8 @@ fn said(view: &View) -> Vec<(&'static str, String)> {
         told.extend(facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))));
     }
     told.extend(view.retry_of.map(|id| ("retry of", id.to_string())));
+    told.extend(view.group.map(|id| ("group", id.to_string())));
+    told.extend(view.obstacle.as_ref().map(|obstacle| ("waits", obstacle.to_string())));
     if let Some(args) = view.args.as_deref().filter(|args| !args.is_empty()) {
         let args = String::from_utf8_lossy(args);
         told.push(("args", brief(&printable(&args), ARGS_SHOWN)));
@@ -402,6 +411,8 @@ mod tests {
             args: None,
             live: None,
             retry_of: None,
+            group: None,
+            obstacle: None,
             finished_at: Some(at(1_700_000_001_005)),
         }
     }

@@ -111,6 +111,8 @@ fn view(id: TaskId, result: &'static str) -> Answer {
         args: None,
         live: None,
         retry_of: None,
+        group: None,
+        obstacle: None,
         finished_at: Some(Wall::from_millis(2)),
     }))
 }

@@ -106,6 +106,8 @@ pub(super) const TASKS: Section = Section {
         key("rate", "\"100/s\""),
         key("exclusive", "true"),
         key("lost_after", "\"30s\""),
+        key("retention", "\"7d\""),
+        key("ignore_result", "true"),
         key("priority", "5"),
         key("redact", "[\"password\"]"),
         key("shell", "true"),

@@ -145,6 +145,8 @@ pub(super) struct RawOptions {
     pub(super) rate: Option<Text>,
     pub(super) exclusive: Option<Spanned<bool>>,
     pub(super) lost_after: Option<Text>,
+    pub(super) retention: Option<Text>,
+    pub(super) ignore_result: Option<Spanned<bool>>,
     pub(super) priority: Option<Spanned<i64>>,
     /// Only of a task and a job.
     pub(super) redact: Option<Spanned<Vec<Text>>>,
@@ -267,6 +269,8 @@ impl RawTask {
                 rate: reader.text("rate"),
                 exclusive: reader.boolean("exclusive"),
                 lost_after: reader.text("lost_after"),
+                retention: reader.text("retention"),
+                ignore_result: reader.boolean("ignore_result"),
                 ..RawOptions::read_all(&mut reader)
             },
             headers: reader.named_texts("headers"),

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
-use umbel_protocol::id::{NodeId, TaskId};
+use umbel_protocol::id::{NodeId, TaskGroupId, TaskId};
 use umbel_protocol::job::{Labels, Target};
 use umbel_protocol::task::{
-    InvalidBatch, Metadata, Particulars, Rate, Template, Trace, UniquePolicy, UniqueScope, redacted,
+    InvalidBatch, Metadata, Particulars, Rate, TaskGroup, Template, Trace, UniquePolicy,
+    UniqueScope, redacted,
 };
 use umbel_protocol::time::Wall;
 
@@ -154,6 +155,17 @@ impl<R, By> Call<R, By> {
     /// Runs it only on this node, in place of what was said of it before. While that is away it waits.
     pub fn on_node(mut self, node: NodeId) -> Self {
         self.particulars.target = Target::Node(node);
+        self
+    }
+
+    /// Makes it one of a group, that was [made](crate::Client::new_group) before and to which more may be added.
+    /// A [group that is submitted at once](crate::Client::submit_group) knows how many tasks it has.
+    pub fn group(self, id: TaskGroupId) -> Self {
+        self.in_group(TaskGroup { id, size: 0 })
+    }
+
+    pub(crate) fn in_group(mut self, group: TaskGroup) -> Self {
+        self.particulars.group = Some(group);
         self
     }
 
@@ -316,6 +328,20 @@ impl<R, By> Call<R, By> {
     /// seconds to a day; as soon as the node is taken to be down unless said.
     pub fn lost_after(mut self, silence: Duration) -> Self {
         self.template.options.lost_after = Some(span(silence));
+        self
+    }
+
+    /// How long what became of it is kept after it has ended, 1 second to 366 days; an hour unless said. What
+    /// says so itself may take as much room as all else that has ended: if there is more, what would go first
+    /// goes earlier.
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.template.options.retention = Some(span(retention));
+        self
+    }
+
+    /// What it returns is dropped: whoever waits for it hears that it has succeeded, and its result is `null`.
+    pub fn ignore_result(mut self) -> Self {
+        self.template.options.ignore_result = Some(true);
         self
     }
 

@@ -116,7 +116,7 @@ impl Partition {
                 .in_time();
         if let Phase::Scheduled { not_before } = *record.phase() {
             changes.push(Change::Scheduled { task: id, not_before });
-            self.tally.add(&record);
+            self.tally.add(id, &record);
             self.uniques.takes(id, &record);
             self.records.insert(id, record, self.now);
         } else {
@@ -135,7 +135,7 @@ impl Partition {
                 }
                 None => changes.push(Change::Ready { task: id }),
             }
-            self.tally.add(record);
+            self.tally.add(id, record);
             self.uniques.takes(id, record);
         }
         Ok(Taken::Anew)

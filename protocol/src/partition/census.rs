@@ -49,7 +49,7 @@ impl Counts {
     const NONE: Self =
         Self { scheduled: 0, ready: 0, leased: 0, succeeded: 0, dead: 0, stopped: 0 };
 
-    const fn of(&mut self, state: State) -> &mut usize {
+    pub(super) const fn of(&mut self, state: State) -> &mut usize {
         match state {
             State::Scheduled => &mut self.scheduled,
             State::Ready => &mut self.ready,

@@ -119,6 +119,11 @@ pub enum Command {
         /// Which.
         task: TaskId,
     },
+    /// Drop the records of tasks that say themselves for how long they are kept. Since version 3.
+    ForgetTimed {
+        /// How many of those of which that is over first.
+        tasks: u32,
+    },
 }
 
 impl Command {
@@ -128,7 +133,10 @@ impl Command {
         match self {
             Self::Accept { batch, .. } => batch.needs_version(),
             Self::ChangeJob { change, .. } => change.needs_version(),
-            Self::GiveUp { .. } | Self::Retry { .. } | Self::Delete { .. } => 3,
+            Self::GiveUp { .. }
+            | Self::Retry { .. }
+            | Self::Delete { .. }
+            | Self::ForgetTimed { .. } => 3,
             Self::Lease { .. }
             | Self::Report { .. }
             | Self::Release { .. }

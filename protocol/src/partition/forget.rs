@@ -27,12 +27,33 @@ impl Partition {
         }
     }
 
+    /// Turns the records of so many of the tasks that say for how long they are kept into stubs: of those of
+    /// which that is over first.
+    pub(super) fn forget_timed(&mut self, tasks: u32) {
+        for _ in 0..tasks {
+            if !self.forget_first_timed() {
+                break;
+            }
+        }
+        self.cut_stubs();
+    }
+
+    fn forget_first_timed(&mut self) -> bool {
+        let Some((_, task)) = self.tally.timed.pop_first() else {
+            return false;
+        };
+        self.leave_stub(task);
+        true
+    }
+
     /// What a slip in the choice of what to forget would do.
     fn forget_unfinished(&mut self) {
         let first = self.records.found().find(|(_, found)| !found.state().is_final());
-        let first = first.map(|(task, _)| task);
-        if let Some(record) = first.and_then(|task| self.records.remove(task)) {
-            self.tally.subtract(&record);
+        let Some(task) = first.map(|(task, _)| task) else {
+            return;
+        };
+        if let Some(record) = self.records.remove(task) {
+            self.tally.subtract(task, &record);
             self.give_back(&record.template);
         }
     }
@@ -44,7 +65,15 @@ impl Partition {
         if self.tally.finished_bytes() <= most {
             return;
         }
-        while self.tally.finished_bytes() > most && self.forget_first(self.tally.largest()) {}
+        while self.tally.finished_bytes() > most {
+            let is_less = match self.tally.largest() {
+                Some(shelf) => self.forget_first(shelf),
+                None => self.forget_first_timed(),
+            };
+            if !is_less {
+                break;
+            }
+        }
         self.cut_stubs();
     }
 
@@ -60,7 +89,7 @@ impl Partition {
     /// Turns the record of a task that has ended, and is on no shelf any more, into a stub.
     pub(super) fn leave_stub(&mut self, task: TaskId) {
         if let Some(record) = self.records.remove(task) {
-            self.tally.subtract(&record);
+            self.tally.subtract(task, &record);
             self.give_back(&record.template);
             if task.made_at() > self.dedup_floor && !sabotage::has(Defect::SkipStub) {
                 self.stubs.end(task, record.state());
@@ -112,6 +141,12 @@ impl Partition {
             })
         };
         self.tally.finished[shelf].tasks.iter().take_while(|task| ended_before(task)).count()
+    }
+
+    /// How many tasks say themselves for how long they are kept, and not for as long as until `time`.
+    #[must_use]
+    pub fn outlived(&self, time: Wall) -> usize {
+        self.tally.timed.iter().take_while(|(until, _)| *until <= time).count()
     }
 
     /// Where the floor must be for no more than `stubs` stubs to be left, if there are more.

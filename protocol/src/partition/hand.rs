@@ -43,12 +43,12 @@ impl Partition {
             Some(record) => record,
             None => records.warm_mut(task)?,
         };
-        tally.subtract(record);
+        tally.subtract(task, record);
         let ran = record.state() == State::Leased;
         let mut hand = Hand { task, record, now, limits, version, tally, uniques, changes };
         let result = act(&mut hand);
         let Hand { record, tally, uniques, changes, .. } = hand;
-        tally.add(record);
+        tally.add(task, record);
         uniques.look_again(task, record);
         match (ran, record.state() == State::Leased) {
             (false, true) => limited.begins(record, now),

@@ -1,5 +1,6 @@
 //! Closing runs as their executors tell, and deciding what becomes of their tasks.
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::hand::Hand;
@@ -46,7 +47,7 @@ fn conclude(hand: &mut Hand<'_>, lease: &Lease, outcome: Outcome) {
         Outcome::Succeeded(_) if lease.cancelling && sabotage::has(Defect::CancelBeatsSuccess) => {
             hand.finish(Transition::Cancel, Phase::Cancelled);
         }
-        Outcome::Succeeded(result) => hand.finish(Transition::Succeed, Phase::Succeeded(result)),
+        Outcome::Succeeded(result) => succeed(hand, result),
         Outcome::Failed(failure) => fail(hand, lease, failure, None),
         Outcome::Deferred { failure, pause } => fail(hand, lease, failure, Some(pause)),
         Outcome::Dropped(reason) => {
@@ -94,6 +95,13 @@ fn conclude_late(hand: &mut Hand<'_>, token: Token, present: Option<Lease>, outc
         run.end = RunEnd::Succeeded;
         run.finished_at = now;
     }
+    succeed(hand, result);
+}
+
+/// Of a task whose result nobody wants there is none from here on.
+fn succeed(hand: &mut Hand<'_>, result: Bytes) {
+    let is_kept = !hand.record.template.options.ignores_result();
+    let result = if is_kept { result } else { Bytes::from_static(b"null") };
     hand.finish(Transition::Succeed, Phase::Succeeded(result));
 }
 

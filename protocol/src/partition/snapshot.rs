@@ -168,7 +168,7 @@ impl Partition {
                 .get(image.template as usize)
                 .ok_or(CorruptSnapshot::NoTemplate { task: id })?;
             let record = image.into_record(Arc::clone(template));
-            partition.tally.add(&record);
+            partition.tally.add(id, &record);
             match partition.templates.get_mut(template) {
                 Some(users) => *users += 1,
                 None => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::tally::kept_until;
 use super::uniques::Uniques;
 use super::{Change, Partition, Shelf};
 use crate::id::TaskId;
@@ -124,7 +125,7 @@ impl Partition {
         self.drop_finished(task);
         self.cut_stubs();
         if let Some(record) = record {
-            self.tally.add(&record);
+            self.tally.add(id, &record);
             self.uniques.takes(id, &record);
             self.records.insert(id, record, self.now);
             changes.push(Change::Ready { task: id });
@@ -174,6 +175,10 @@ impl Partition {
             history.map_or(0, |history| history.finish_order)
         };
         let order = ended_at(&task);
+        if let Some(until) = records.get(task).and_then(|record| kept_until(&record)) {
+            self.tally.timed.remove(&(until, task));
+            return self.leave_stub(task);
+        }
         let Some(shelf) = records.state(task).and_then(Shelf::of) else {
             return;
         };

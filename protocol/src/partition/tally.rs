@@ -1,8 +1,9 @@
 //! Counts over all records of a partition, and the order in which they ended.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::census::Census;
+use super::groups::Groups;
 use super::{Fill, Room, Shelf, Shelves};
 use crate::id::TaskId;
 use crate::task::Record;
@@ -13,14 +14,19 @@ use crate::time::Wall;
 pub(super) struct Tally {
     /// Place among the finished of the task that ended last.
     pub(super) finish_next: u64,
-    /// Finished records.
+    /// Finished records that are kept for as long as all are.
     pub(super) finished: Shelves<Finished>,
+    /// Those that are kept for as [long as they say](crate::task::Options::retention), by when that is over.
+    pub(super) timed: BTreeSet<(Wall, TaskId)>,
+    pub(super) timed_bytes: usize,
     pub(super) open: usize,
     /// Bytes of why open tasks failed last.
     pub(super) failures_bytes: usize,
     pub(super) bytes: usize,
     /// How many tasks of each queue and name are in which state.
     pub(super) census: Census,
+    /// How many of each group are how far.
+    pub(super) groups: Groups,
 }
 
 /// The finished records of one shelf.
@@ -40,6 +46,7 @@ impl Tally {
         Fill {
             open: self.open,
             finished: Shelves::of(room),
+            timed: Room { tasks: self.timed.len(), bytes: self.timed_bytes },
             stubs,
             bytes: self.bytes,
             job_bytes,
@@ -49,22 +56,34 @@ impl Tally {
 
     /// Bytes of all finished records.
     pub(super) fn finished_bytes(&self) -> usize {
-        Shelf::ALL.iter().map(|shelf| self.finished[*shelf].bytes).sum()
+        let shelves: usize = Shelf::ALL.iter().map(|shelf| self.finished[*shelf].bytes).sum();
+        shelves + self.timed_bytes
     }
 
-    /// The shelf that takes most room.
-    pub(super) fn largest(&self) -> Shelf {
+    /// The shelf that takes most room; none if those do that say for how long they are kept.
+    pub(super) fn largest(&self) -> Option<Shelf> {
         let bytes = |shelf: &Shelf| self.finished[*shelf].bytes;
-        Shelf::ALL.into_iter().max_by_key(bytes).unwrap_or(Shelf::Succeeded)
+        let largest = Shelf::ALL.into_iter().max_by_key(bytes);
+        largest.filter(|shelf| bytes(shelf) >= self.timed_bytes)
+    }
+
+    /// What finished records of its kind take, if it has ended.
+    fn bytes_of(&mut self, record: &Record) -> Option<&mut usize> {
+        let shelf = Shelf::of(record.state())?;
+        Some(match record.template.options.retention {
+            Some(_) => &mut self.timed_bytes,
+            None => &mut self.finished[shelf].bytes,
+        })
     }
 
     /// A record has come.
-    pub(super) fn add(&mut self, record: &Record) {
+    pub(super) fn add(&mut self, task: TaskId, record: &Record) {
         let weight = record.weight();
         self.bytes += weight;
         self.census.add(record);
-        match Shelf::of(record.state()) {
-            Some(shelf) => self.finished[shelf].bytes += weight,
+        self.groups.add(task, record);
+        match self.bytes_of(record) {
+            Some(bytes) => *bytes += weight,
             None => {
                 self.open += 1;
                 self.failures_bytes += failure_weight(record);
@@ -73,12 +92,13 @@ impl Tally {
     }
 
     /// A record is gone.
-    pub(super) fn subtract(&mut self, record: &Record) {
+    pub(super) fn subtract(&mut self, task: TaskId, record: &Record) {
         let weight = record.weight();
         self.bytes -= weight;
         self.census.subtract(record);
-        match Shelf::of(record.state()) {
-            Some(shelf) => self.finished[shelf].bytes -= weight,
+        self.groups.subtract(task, record);
+        match self.bytes_of(record) {
+            Some(bytes) => *bytes -= weight,
             None => {
                 self.open -= 1;
                 self.failures_bytes -= failure_weight(record);
@@ -97,10 +117,18 @@ impl Tally {
 
     /// `task` is the last of those that ended.
     pub(super) fn ended(&mut self, task: TaskId, record: &Record) {
-        if let Some(shelf) = Shelf::of(record.state()) {
+        if let Some(until) = kept_until(record) {
+            self.timed.insert((until, task));
+        } else if let Some(shelf) = Shelf::of(record.state()) {
             self.finished[shelf].tasks.push_back(task);
         }
     }
+}
+
+/// Until when a record is kept that has ended, if it says so itself.
+pub(super) fn kept_until(record: &Record) -> Option<Wall> {
+    let retention = record.template.options.retention?;
+    Some(record.history.as_ref()?.finished_at? + retention)
 }
 
 fn failure_weight(record: &Record) -> usize {

@@ -247,11 +247,14 @@ fn assert_counted(partition: &Partition) {
     assert_eq!(told, counted, "by queue, name and state");
 
     for shelf in Shelf::ALL {
-        let kept = || records().filter(move |record| Shelf::of(record.state()) == Some(shelf));
+        let is_kept = move |record: &Record| {
+            record.template.options.retention.is_none() && Shelf::of(record.state()) == Some(shelf)
+        };
+        let kept = || records().filter(move |record| is_kept(record));
         let bytes: usize = kept().map(Record::weight).sum();
         assert_eq!(fill.finished[shelf], Room { tasks: kept().count(), bytes }, "{shelf:?}");
         let mut ended: Vec<_> = (all.iter())
-            .filter(|(_, record)| Shelf::of(record.state()) == Some(shelf))
+            .filter(|(_, record)| is_kept(record))
             .map(|(id, record)| (record.history.as_ref().unwrap(), id))
             .map(|(history, id)| (history.finish_order, history.finished_at.unwrap(), id))
             .collect();
@@ -261,6 +264,26 @@ fn assert_counted(partition: &Partition) {
         assert_eq!(Vec::from(tasks), order, "the finished in their order");
         assert!(ended.is_sorted_by_key(|(_, finished_at, _)| finished_at), "by their times, too");
     }
+
+    let timed: BTreeSet<(Wall, TaskId)> = (all.iter())
+        .filter(|(_, record)| record.state().is_final())
+        .filter_map(|(id, record)| Some((super::tally::kept_until(record)?, *id)))
+        .collect();
+    let is_timed =
+        |record: &&Record| record.state().is_final() && record.template.options.retention.is_some();
+    let bytes = records().filter(is_timed).map(Record::weight).sum();
+    let room = Room { tasks: timed.len(), bytes };
+    assert_eq!(
+        (&partition.tally.timed, fill.timed),
+        (&timed, room),
+        "those with a time of their own"
+    );
+
+    let mut groups = super::groups::Groups::default();
+    for (id, record) in &all {
+        groups.add(*id, record);
+    }
+    assert_eq!(partition.tally.groups, groups, "groups");
 
     let used: BTreeSet<&Arc<Template>> = records().map(|record| &record.template).collect();
     assert_eq!(partition.templates.len(), used.len(), "a template that no record uses");

@@ -60,6 +60,7 @@ impl Scheduler {
             | Command::GiveUp { .. }
             | Command::Retry { .. }
             | Command::Delete { .. }
+            | Command::ForgetTimed { .. }
             | Command::Lose { .. }
             | Command::Pardon { .. }
             | Command::Cancel { .. }

@@ -149,7 +149,7 @@ impl Wanted {
         // Once as many have come as have ended that way, or have not ended, nothing is further back.
         let fill = partition.fill();
         let left = match self.state.map(Shelf::of) {
-            Some(Some(shelf)) => fill.finished[shelf].tasks,
+            Some(Some(shelf)) => fill.finished[shelf].tasks + fill.timed.tasks,
             Some(None) => fill.open,
             None => usize::MAX,
         };

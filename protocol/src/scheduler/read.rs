@@ -208,7 +208,14 @@ impl Scheduler {
 
     /// The same with the arguments of the task.
     pub(super) fn show_whole(&mut self, origin: Origin, task: TaskId) {
-        self.show_as(origin, task, |partition, task| Self::whole_view_of(partition, task, None));
+        let obstacle = self.obstacle_of(task);
+        self.show_as(origin, task, |partition, task| {
+            let mut answer = Self::whole_view_of(partition, task, None)?;
+            if let Answer::View(view) = &mut answer {
+                view.obstacle = obstacle;
+            }
+            Some(answer)
+        });
     }
 
     /// The same with what is known of how far it is, if it still runs.

@@ -153,7 +153,7 @@ impl Owner {
         let in_flight = self.in_flight.pop_front_if(|oldest| oldest.index == index)?;
         for command in &in_flight.proposal.commands {
             match command {
-                Command::Forget { .. } => self.forgetting = false,
+                Command::Forget { .. } | Command::ForgetTimed { .. } => self.forgetting = false,
                 Command::Lose { lessee, .. } => {
                     self.losing.remove(lessee);
                 }

@@ -13,6 +13,8 @@ use crate::time::{Span, Wall};
 const SLACK: usize = 16;
 /// The same for times: a partition with little work forgets now and then.
 const SLACK_TIME: u64 = 60;
+/// So much longer is kept what says itself for how long it is.
+const TIMED_SLACK: Span = Span::from_millis(1_000);
 
 impl Scheduler {
     /// Asks a partition that keeps too much, or for too long, to forget.
@@ -32,14 +34,19 @@ impl Scheduler {
         };
         // The partition's own time stands still while nothing happens in it.
         let now = partition.now().max(self.partition_time(id));
-        let Some((finished, floor)) = excess(partition, &self.limits_now(id), now) else {
+        let limits = self.limits_now(id);
+        let timed =
+            timed_excess(partition, &limits, now).map(|tasks| Command::ForgetTimed { tasks });
+        let others = excess(partition, &limits, now)
+            .map(|(finished, floor)| Command::Forget { finished, floor });
+        if timed.is_none() && others.is_none() {
             return;
-        };
+        }
         if let Some(owner) = self.replicas.get_mut(&id).and_then(Replica::settled) {
             owner.forgetting = true;
         }
         if let Some(line) = id.partition().and_then(|partition| self.line(partition)) {
-            line.commands.push(Command::Forget { finished, floor });
+            line.commands.extend(timed.into_iter().chain(others));
         }
     }
 }
@@ -74,6 +81,19 @@ fn excess_of(partition: &Partition, shelf: Shelf, limits: &Limits, now: Wall) ->
     let is_overdue = too_old > 0 && partition.finished_before(shelf, late) > 0;
     let excess = too_many.max(too_large).max(too_old);
     (excess, excess > room.tasks / SLACK || too_large > 0 || is_overdue)
+}
+
+/// How many of those that say themselves for how long they are kept are to go, if enough are. There may be as many
+/// of them as of all others together.
+fn timed_excess(partition: &Partition, limits: &Limits, now: Wall) -> Option<u32> {
+    let (kept, room) = (partition.fill().timed, limits.kept.total());
+    let too_many = kept.tasks.saturating_sub(room.tasks);
+    let too_large = if kept.bytes > room.bytes { kept.tasks / 4 + 1 } else { 0 };
+    let too_old = partition.outlived(now);
+    let is_overdue = too_old > 0 && partition.outlived(now - TIMED_SLACK) > 0;
+    let excess = too_many.max(too_large).max(too_old);
+    let is_due = excess > room.tasks / SLACK || too_large > 0 || is_overdue;
+    is_due.then(|| u32::try_from(excess).unwrap_or(u32::MAX))
 }
 
 /// So much longer than `span` may things be kept.

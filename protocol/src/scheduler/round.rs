@@ -301,6 +301,7 @@ fn propose_singly(
             | Command::Pardon { .. }
             | Command::Expire { .. }
             | Command::Forget { .. }
+            | Command::ForgetTimed { .. }
             | Command::Fire(_)
             | Command::Alert(_)
             | Command::NoteUnreported { .. } => {}

@@ -11,6 +11,7 @@ mod ending;
 mod entries;
 mod firing;
 mod founding;
+mod grouping;
 mod guarding;
 mod jobs;
 mod leasing;

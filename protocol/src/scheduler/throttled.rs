@@ -316,7 +316,7 @@ impl Scheduler {
     }
 
     /// The limit key of a task, and what room there is for such tasks.
-    fn room_for(&self, task: TaskId) -> Option<(Arc<str>, KeyRoom)> {
+    pub(super) fn room_for(&self, task: TaskId) -> Option<(Arc<str>, KeyRoom)> {
         let now = self.time_in(task.partition())?;
         let partition = self.owned(task.partition())?;
         let room = partition.key_room(task, now)?;

@@ -4,7 +4,7 @@ use super::{InvalidBatch, Rate, UniquePolicy, UniqueScope, redact};
 use crate::limits::{
     ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
     CONCURRENCY_MAX, CRASHES_ALLOWED_MAX, CRASHES_MAX, DELAY_MAX, EXCLUSIVE_LOST_AFTER,
-    LOST_AFTER_MAX, LOST_AFTER_MIN, RATE_COUNT_MAX,
+    LOST_AFTER_MAX, LOST_AFTER_MIN, RATE_COUNT_MAX, RETENTION_MIN,
 };
 use crate::time::{Span, Wall};
 use crate::wire::grown;
@@ -73,6 +73,12 @@ pub struct Options {
     /// [`REDACT_MAX`]: crate::limits::REDACT_MAX
     /// [`REDACT_NAME_BYTES_MAX`]: crate::limits::REDACT_NAME_BYTES_MAX
     pub redact: Option<Vec<Box<str>>>,
+    /// For how long what became of it is kept after it has ended, 1 s to [`DELAY_MAX`]; for as long as of all
+    /// others, an [hour](crate::limits::RETENTION), unless said. If those that say so are too many, what would go
+    /// first goes earlier.
+    pub retention: Option<Span>,
+    /// Whether what it returns is dropped: its result is `null` then.
+    pub ignore_result: Option<bool>,
 }
 
 grown!(Options {
@@ -91,6 +97,8 @@ grown!(Options {
     exclusive = None,
     lost_after = None,
     redact = None,
+    retention = None,
+    ignore_result = None,
 });
 
 impl Options {
@@ -161,6 +169,12 @@ impl Options {
         self.concurrency.is_some() || self.rate.is_some() || self.is_exclusive()
     }
 
+    /// Whether what it returns is dropped.
+    #[must_use]
+    pub fn ignores_result(&self) -> bool {
+        self.ignore_result.unwrap_or(false)
+    }
+
     /// The names of arguments that are never shown.
     #[must_use]
     pub fn redact(&self) -> &[Box<str>] {
@@ -217,7 +231,9 @@ impl Options {
     /// No fewer bytes than they take on the wire and in the log, with every integer at its longest.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let mut late = 13;
+        let mut late = 15;
+        late += if self.retention.is_some() { 9 } else { 0 };
+        late += if self.ignore_result.is_some() { 1 } else { 0 };
         late += if self.expires.is_some() { 9 } else { 0 };
         late += if self.deadline.is_some() { 9 } else { 0 };
         late += if self.soft_limit.is_some() { 9 } else { 0 };
@@ -287,6 +303,8 @@ impl Options {
         }
         let lost_after = self.lost_after.unwrap_or(LOST_AFTER_MIN);
         in_range("lost_after", &(LOST_AFTER_MIN..=LOST_AFTER_MAX), lost_after, "5 s to 1 day")?;
+        let retention = self.retention.unwrap_or(RETENTION_MIN);
+        in_range("retention", &(RETENTION_MIN..=DELAY_MAX), retention, "1 s to 366 days")?;
         self.redact.as_deref().map_or(Ok(()), redact::check)?;
         self.check_backoff_list()?;
         self.check_conflicts()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{InvalidBatch, Metadata, Template};
+use super::{InvalidBatch, Metadata, TaskGroup, Template};
 use crate::id::{PartitionId, TaskId};
 use crate::job::Target;
 use crate::limits::{KEY_BYTES_MAX, WEIGHT_MAX};
@@ -38,6 +38,8 @@ pub struct Particulars {
     pub fairness_weight: Option<u16>,
     /// The task that had ended and was tried again as this one. Nobody can submit that.
     pub retry_of: Option<TaskId>,
+    /// The group that it belongs to.
+    pub group: Option<TaskGroup>,
 }
 
 impl Particulars {
@@ -51,6 +53,7 @@ impl Particulars {
         target: Target::Anywhere,
         fairness_weight: None,
         retry_of: None,
+        group: None,
     };
 
     /// The same in a box, unless there is nothing in it.
@@ -83,6 +86,7 @@ impl Particulars {
             target,
             fairness_weight,
             retry_of,
+            group,
         } = one;
         let (own, others) = (metadata.as_deref(), other.metadata.as_deref());
         *not_before == other.not_before
@@ -92,6 +96,7 @@ impl Particulars {
             && *target == other.target
             && *fairness_weight == other.fairness_weight
             && *retry_of == other.retry_of
+            && *group == other.group
             && own.unwrap_or(&unsaid).says_the_same(others.unwrap_or(&unsaid))
     }
 
@@ -186,7 +191,8 @@ impl Particulars {
         let fairness = self.fairness_key.as_ref().map_or(0, |key| key.len());
         let limit = self.limit_key.as_ref().map_or(0, |key| 2 * key.len() + UNIQUE_WEIGHT);
         let metadata = self.metadata.as_ref().map_or(0, |metadata| metadata.weight());
-        PARTICULARS_WEIGHT + unique + fairness + limit + metadata + self.target.weight()
+        let group = if self.group.is_some() { GROUP_WEIGHT } else { 0 };
+        PARTICULARS_WEIGHT + group + unique + fairness + limit + metadata + self.target.weight()
     }
 }
 
@@ -194,5 +200,7 @@ impl Particulars {
 
 /// Without the texts in them.
 const PARTICULARS_WEIGHT: usize = 128;
+/// That of a task in its group, and of a group of one.
+const GROUP_WEIGHT: usize = 192;
 /// The place of a key among others.
 const UNIQUE_WEIGHT: usize = 96;

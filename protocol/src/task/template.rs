@@ -60,6 +60,10 @@ pub struct FilledIn {
     pub lost_after: bool,
     /// How many of the last of [`Options::redact`]: a declaration adds to what the caller says.
     pub redact: u8,
+    /// See [`Options::retention`].
+    pub retention: bool,
+    /// See [`Options::ignore_result`].
+    pub ignore_result: bool,
 }
 
 grown!(FilledIn { queue, priority, attempts_max, backoff_first, backoff_max } since 3 {
@@ -75,6 +79,8 @@ grown!(FilledIn { queue, priority, attempts_max, backoff_first, backoff_max } si
     exclusive = false,
     lost_after = false,
     redact = 0,
+    retention = false,
+    ignore_result = false,
 });
 
 /// Does something for each option that a declaration may fill in.
@@ -95,6 +101,8 @@ macro_rules! each_option {
         $do!(rate);
         $do!(exclusive);
         $do!(lost_after);
+        $do!(retention);
+        $do!(ignore_result);
     };
 }
 
@@ -103,7 +111,7 @@ impl Template {
     pub const QUEUE_DEFAULT: &'static str = "default";
 
     /// Beyond its names and options: two lengths, and which options were filled in.
-    const FIXED: usize = 2 * 3 + 5 + 12;
+    const FIXED: usize = 2 * 3 + 5 + 14;
 
     /// Tasks called `name`, in the queue and with the options that they are declared with.
     #[must_use]

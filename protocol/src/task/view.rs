@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Failure, History, Metadata, Phase, REDACTED, Record, RunEnd, State, redacted};
-use crate::id::{NodeId, TaskId};
+use super::{
+    Failure, History, Metadata, Obstacle, Phase, REDACTED, Record, RunEnd, State, redacted,
+};
+use crate::id::{NodeId, TaskGroupId, TaskId};
 use crate::job::Labels;
 use crate::journal::Live;
 use crate::time::Wall;
@@ -53,6 +55,10 @@ pub struct View {
     pub retry_of: Option<TaskId>,
     /// What its run says of itself; only of a task that is shown by itself, and runs.
     pub live: Option<Live>,
+    /// The group that it belongs to.
+    pub group: Option<TaskGroupId>,
+    /// What keeps it from starting, if it may; only of a task that is shown by itself.
+    pub obstacle: Option<Obstacle>,
 }
 
 grown!(View {
@@ -63,6 +69,8 @@ grown!(View {
     args = None,
     retry_of = None,
     live = None,
+    group = None,
+    obstacle = None,
 });
 
 /// One start of a task.
@@ -118,6 +126,8 @@ impl View {
             args: None,
             retry_of: record.particulars.as_ref().and_then(|said| said.retry_of),
             live: None,
+            group: record.particulars.as_ref().and_then(|said| said.group).map(|group| group.id),
+            obstacle: None,
         };
         match record.phase() {
             Phase::Scheduled { not_before } => view.not_before = Some(*not_before),

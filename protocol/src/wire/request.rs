@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 pub use self::error::RequestError;
 pub use self::status::{Claim, Claims, Drain, MemberStatus, Share, Status, Welcome};
 
-use crate::id::{NodeId, PartitionId, TaskId};
+use crate::id::{NodeId, PartitionId, TaskGroupId, TaskId};
 use crate::job::{JobLine, JobName, JobView, Labels};
 use crate::journal::{News, Seen};
 use crate::meta::{FileVerdict, Rule, RuleChange, Rules, Subject};
 use crate::partition::{JobChange, Refusal};
-use crate::task::{Batch, Failure, State, View};
+use crate::task::{Batch, Failure, GroupView, State, View};
 use crate::time::{Span, Wall};
 use crate::wire::since_3;
 
@@ -155,6 +155,11 @@ pub enum Ask {
     /// List all queues in which there are tasks, or of which rules say something. Answered with
     /// [`Answer::Queues`]. Since version 3.
     Queues,
+    /// Count the tasks of a group. Answered with [`Answer::Group`]. Since version 3.
+    Group {
+        /// Which.
+        group: TaskGroupId,
+    },
     /// Begin a task anew that has ended, and not well: a new task does the same work, at once, and the old one
     /// is dropped. Answered with [`Answer::Done`] once that is durable. Since version 3.
     Retry {
@@ -240,6 +245,13 @@ pub enum Answer {
     },
     /// A task says more of itself. Since version 3.
     News(Box<News>),
+    /// How far the tasks of a group are. Since version 3.
+    Group {
+        /// That.
+        view: GroupView,
+        /// As of [`Answer::Tasks`].
+        partitions_missing: u16,
+    },
 }
 
 /// How it stands with a queue.
@@ -298,7 +310,7 @@ impl Ask {
             Self::ChangeJob { .. } | Self::RunJob { .. } | Self::Reload => true,
             Self::ChangeRule { .. } | Self::FileRules { .. } => true,
             Self::Retry { .. } | Self::Delete { .. } => true,
-            Self::Queues => false,
+            Self::Queues | Self::Group { .. } => false,
             Self::ListJobs { .. } | Self::ShowJob { .. } => false,
             Self::List { .. } | Self::Show { .. } | Self::Status => false,
             Self::Wait { .. } | Self::Watch { .. } | Self::Welcome => false,
@@ -322,7 +334,7 @@ impl Ask {
             Self::List { .. } | Self::ListJobs { .. } | Self::Status | Self::Welcome => None,
             Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => None,
             Self::ChangeRule { .. } | Self::FileRules { .. } => None,
-            Self::Reload | Self::Queues => None,
+            Self::Reload | Self::Queues | Self::Group { .. } => None,
         }
     }
 
@@ -356,7 +368,8 @@ impl Ask {
             }
             Self::Retry { .. } | Self::Delete { .. } | Self::Watch { .. } => false,
             Self::ChangeJob { .. } | Self::RunJob { .. } | Self::ShowJob { .. } => false,
-            Self::List { .. } | Self::ListJobs { .. } | Self::Queues => false,
+            Self::List { .. } | Self::ListJobs { .. } => false,
+            Self::Queues | Self::Group { .. } => false,
             Self::Status | Self::Welcome | Self::Reload => false,
         }
     }

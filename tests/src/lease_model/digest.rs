@@ -178,6 +178,7 @@ impl Writer<'_> {
             | Command::GiveUp { .. }
             | Command::Retry { .. }
             | Command::Delete { .. }
+            | Command::ForgetTimed { .. }
             | Command::RunNow(_)
             | Command::Alert(_)
             | Command::NoteUnreported { .. } => {

@@ -284,6 +284,8 @@ mod tests {
             args: None,
             live: None,
             retry_of: None,
+            group: None,
+            obstacle: None,
             finished_at: Some(Wall::from_millis(3)),
         }
     }

@@ -53,6 +53,9 @@ struct Line<'a> {
     #[serde(default)]
     exclusive: bool,
     lost_after: Option<String>,
+    retention: Option<String>,
+    #[serde(default)]
+    ignore_result: bool,
     #[serde(default)]
     at_most_once: bool,
     #[serde(default)]
@@ -62,6 +65,7 @@ struct Line<'a> {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     display_name: Option<String>,
+    group: Option<String>,
     traceparent: Option<String>,
     tracestate: Option<String>,
 }
@@ -108,6 +112,13 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         Some(id) => Some(id.parse::<TaskId>().map_err(|error| bad("id", error.to_string()))?),
         None => None,
     };
+    let group = line.group.map(|text| settings::group(&text).map_err(|why| bad("group", why)));
+    if let Some(Ok(settings::WhichGroup::New)) = group {
+        return Err(bad(
+            "group",
+            "all lines share one that is new: say so with --group".to_owned(),
+        ));
+    }
     let said = Said {
         labels: Vec::new(),
         headers: line.headers.into_iter().collect(),
@@ -150,8 +161,11 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         rate: rate.transpose()?,
         exclusive: line.exclusive,
         lost_after: some_length("lost_after", line.lost_after)?,
+        retention: some_length("retention", line.retention)?,
+        ignore_result: line.ignore_result,
         at_most_once: line.at_most_once,
         redact: line.redact,
+        group: group.transpose()?,
         metadata,
         ..Settings::default()
     };

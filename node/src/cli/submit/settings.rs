@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use umbel_protocol::id::NodeId;
+use umbel_protocol::id::{NodeId, TaskGroupId};
 use umbel_protocol::job::{Labels, Target};
-use umbel_protocol::task::{Metadata, Particulars, Rate, Template, UniquePolicy, UniqueScope};
+use umbel_protocol::task::{
+    Metadata, Particulars, Rate, TaskGroup, Template, UniquePolicy, UniqueScope,
+};
 use umbel_protocol::time::Wall;
 
 use super::said::{Said, Traced, labels};
+use crate::cli::out::note;
 use crate::cli::time::{parse, parse_some, parse_stamp, span_of};
 use crate::client::Client;
 
@@ -103,12 +106,21 @@ pub(super) struct Settings {
     /// How long the node that runs it must be silent before the run is taken to be lost
     #[arg(long = "lost-after", value_name = "TIME", value_parser = parse_some)]
     pub(super) lost_after: Option<Duration>,
+    /// How long what became of it is kept after its end
+    #[arg(long, value_name = "TIME", value_parser = parse_some)]
+    pub(super) retention: Option<Duration>,
+    /// Drop what it returns
+    #[arg(long = "ignore-result")]
+    pub(super) ignore_result: bool,
     /// Never start it twice, whatever happens
     #[arg(long = "at-most-once", conflicts_with_all = ["attempts", "backoff_list"])]
     pub(super) at_most_once: bool,
     /// Never show arguments, or fields of them, of these names; "*" stands for all
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub(super) redact: Vec<Box<str>>,
+    /// Make it one of a group, which `umbel task group` counts and waits for; "new" makes one, and tells its id
+    #[arg(long, value_name = "ID", value_parser = group)]
+    pub(super) group: Option<WhichGroup>,
     #[command(flatten)]
     pub(super) said: Said,
     #[command(flatten)]
@@ -116,6 +128,23 @@ pub(super) struct Settings {
     /// What of that was found to be legal.
     #[arg(skip)]
     pub(super) metadata: Metadata,
+}
+
+/// A group of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhichGroup {
+    /// One that is made when the cluster is there.
+    New,
+    /// This one.
+    This(TaskGroupId),
+}
+
+/// Reads the id of a group, or that it is to be new.
+pub(super) fn group(text: &str) -> Result<WhichGroup, String> {
+    match text {
+        "new" => Ok(WhichGroup::New),
+        id => id.parse().map(WhichGroup::This).map_err(|error| format!("{error}, or \"new\"")),
+    }
 }
 
 impl Settings {
@@ -129,7 +158,7 @@ impl Settings {
         Ok(self)
     }
 
-    /// The same, with the node that they name, if they name one.
+    /// The same, with the node that they name, if they name one, and with the group that they ask for.
     ///
     /// # Errors
     /// There is none of that name, or nobody answers.
@@ -141,6 +170,11 @@ impl Settings {
                 format!("no node is called {name:?}; see `umbel cluster status`")
             })?;
             self.node = Some(found.node);
+        }
+        if self.group == Some(WhichGroup::New) {
+            let id = client.new_group().await.context("cannot make a group")?;
+            note(format!("group {id}"));
+            self.group = Some(WhichGroup::This(id));
         }
         Ok(self)
     }
@@ -203,9 +237,12 @@ impl Settings {
             rate: self.rate.or(others.rate),
             exclusive: self.exclusive || others.exclusive,
             lost_after: self.lost_after.or(others.lost_after),
+            retention: self.retention.or(others.retention),
+            ignore_result: self.ignore_result || others.ignore_result,
             at_most_once: self.at_most_once || others.at_most_once,
             // What is hidden in all is hidden in each.
             redact: hidden(self.redact, others.redact),
+            group: self.group.or(others.group),
             metadata: self.metadata.or(&others.metadata),
             said: self.said,
             traced: self.traced,
@@ -236,6 +273,8 @@ impl Settings {
         options.rate = self.rate;
         options.exclusive = self.exclusive.then_some(true);
         options.lost_after = self.lost_after.map(span_of);
+        options.retention = self.retention.map(span_of);
+        options.ignore_result = self.ignore_result.then_some(true);
         options.at_most_once = self.at_most_once.then_some(true);
         options.redact = (!self.redact.is_empty()).then(|| self.redact.clone());
         template
@@ -255,6 +294,10 @@ impl Settings {
                 (None, None) => Target::Anywhere,
             },
             fairness_weight: self.fairness_weight,
+            group: self.group.as_ref().and_then(|group| match group {
+                WhichGroup::New => None,
+                WhichGroup::This(id) => Some(TaskGroup { id: *id, size: 0 }),
+            }),
             ..Particulars::NONE
         }
         .with_metadata(self.metadata.clone())

@@ -6,7 +6,7 @@ use toml::Spanned;
 use umbel_protocol::limits::{
     ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT, CONCURRENCY_MAX,
     CRASHES_ALLOWED_MAX, DELAY_MAX, LOST_AFTER_MAX, LOST_AFTER_MIN, RATE_COUNT_MAX, REDACT_MAX,
-    REDACT_NAME_BYTES_MAX,
+    REDACT_NAME_BYTES_MAX, RETENTION_MIN,
 };
 use umbel_protocol::task::{InvalidRate, Options, Rate, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Span;
@@ -58,6 +58,8 @@ impl Treatment {
         let rate = raw.rate.as_ref().and_then(|text| rate(text, problems));
         let patience = LOST_AFTER_MIN..=LOST_AFTER_MAX;
         let lost_after = span("lost_after", raw.lost_after.as_ref(), patience, problems);
+        let kept = RETENTION_MIN..=DELAY_MAX;
+        let retention = span("retention", raw.retention.as_ref(), kept, problems);
         let mut length = |name, raw: Option<&Text>| span(name, raw, SPAN_MIN..=DELAY_MAX, problems);
         let options = Options {
             backoff_first,
@@ -75,6 +77,8 @@ impl Treatment {
             rate,
             exclusive: raw.exclusive.as_ref().map(|said| *said.get_ref()),
             lost_after,
+            retention,
+            ignore_result: raw.ignore_result.as_ref().map(|said| *said.get_ref()),
             redact: raw.redact.as_ref().map(|names| hidden(names, problems)),
             at_most_once: raw.at_most_once.as_ref().map(|said| *said.get_ref()),
             priority: optional("priority", raw.priority.as_ref(), PRIORITY, problems),

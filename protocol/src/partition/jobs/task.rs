@@ -84,7 +84,7 @@ impl Partition {
         self.order_next += 1;
         let record = Record::new(shared, args.clone(), self.now, self.order_next, Phase::Ready)
             .with_particulars(said.cloned().map(Box::new));
-        self.tally.add(&record);
+        self.tally.add(id, &record);
         self.records.insert(id, record, self.now);
         changes.push(Change::Ready { task: id });
         true

@@ -122,6 +122,8 @@ fn apart(count: usize) -> Template {
         exclusive: Some(false),
         lost_after: Some(Span::from_micros(u64::MAX)),
         redact: None,
+        retention: Some(Span::from_micros(u64::MAX / 8)),
+        ignore_result: Some(false),
     };
     Template { name: name("n"), queue: name("q"), options, filled_in: FilledIn::default() }
 }

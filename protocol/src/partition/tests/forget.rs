@@ -155,3 +155,48 @@ fn the_owner_can_tell_where_the_floor_must_be_for_fewer_stubs() {
     assert_eq!(owner.partition.fill().stubs, 9);
     assert_eq!(owner.partition.stub_floor(0), Some(START + ms(19)));
 }
+
+fn kept_for(retention: Span) -> Template {
+    with(Options { retention: Some(retention), ..Options::default() })
+}
+
+#[test]
+fn what_says_for_how_long_it_is_kept_goes_by_that_alone() {
+    let mut owner = Owner::new();
+    let mut end = |template| {
+        let (task, token) = owner.run(&template, executor(1));
+        owner.report(executor(1), task, token, succeeded());
+        task
+    };
+    let long = end(kept_for(ms(60_000)));
+    let brief = end(kept_for(ms(1_000)));
+    let plain = end(plain());
+    let fill = owner.partition.fill();
+    assert_eq!((fill.timed.tasks, fill.finished.succeeded.tasks), (2, 1));
+    assert_eq!(owner.partition.outlived(owner.clock), 0);
+    owner.wait(ms(1_000));
+    assert_eq!(owner.partition.outlived(owner.clock), 1);
+
+    forget(&mut owner, 9, Wall::EPOCH);
+    assert_eq!(owner.partition.stub(plain), Some(State::Succeeded));
+    assert_eq!(owner.order(Command::ForgetTimed { tasks: 1 }), []);
+    assert_eq!(owner.partition.stub(brief), Some(State::Succeeded));
+    assert_eq!(owner.state(long), State::Succeeded);
+    let copy = Partition::from_bytes(&owner.partition.to_bytes()).unwrap();
+    assert_counted(&copy);
+    assert_eq!(copy.outlived(owner.clock + ms(60_000)), 1);
+    owner.order(Command::Delete { task: long });
+    assert_eq!(owner.partition.stub(long), Some(State::Succeeded));
+    assert_eq!(owner.partition.fill().timed, Room::default());
+}
+
+#[test]
+fn of_a_result_that_is_ignored_nothing_is_kept() {
+    let mut owner = Owner::new();
+    let ignored = with(Options { ignore_result: Some(true), ..Options::default() });
+    let (task, token) = owner.run(&ignored, executor(1));
+    let large = Outcome::Succeeded(Bytes::from(vec![b'7'; 9_000]));
+    owner.report(executor(1), task, token, large);
+    assert_eq!(owner.record(task).phase(), &Phase::Succeeded(Bytes::from_static(b"null")));
+    assert!(owner.partition.fill().bytes < 9_000);
+}

@@ -11,8 +11,10 @@ use proptest::prelude::*;
 use self::scribe::Scribe;
 use super::super::{JobChange, Nodes, Precondition};
 use super::*;
+use crate::id::TaskGroupId;
 use crate::job::{Alert, Job, JobName, Overlap, Schedule, Source};
 use crate::limits::DELAY_MAX;
+use crate::task::TaskGroup;
 
 /// One committed entry.
 #[derive(Clone, Debug)]
@@ -118,6 +120,9 @@ enum Deed {
     Delete {
         task: u8,
     },
+    ForgetTimed {
+        tasks: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -213,6 +218,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (any::<u8>(), 0..9_u8)
             .prop_map(|(task, again)| Deed::Retry { task, again: again == 0 }),
         1 => any::<u8>().prop_map(|task| Deed::Delete { task }),
+        1 => (0..3_u32).prop_map(|tasks| Deed::ForgetTimed { tasks }),
     ]
 }
 
@@ -272,7 +278,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-const KINDS: u8 = 17;
+const KINDS: u8 = 18;
 
 /// The specification of kind `kind` of a task made at `made_at`.
 fn template(kind: u8, made_at: Wall) -> Template {
@@ -301,6 +307,11 @@ fn template(kind: u8, made_at: Wall) -> Template {
         12 => unique(UniqueScope::For(ms(30_000)), UniquePolicy::Replace),
         13 => with(Options { concurrency: Some(2), ..tried(4).options }),
         14 => with(Options { rate: "1/3s".parse().ok(), ..tried(4).options }),
+        16 => with(Options {
+            retention: Some(ms(4_000)),
+            ignore_result: Some(true),
+            ..tried(2).options
+        }),
         15 => with(Options { exclusive: Some(true), ..tried(4).options }),
         _ => Template { queue: "mail".to_owned(), ..tried(9) },
     }
@@ -322,6 +333,8 @@ fn particulars(kind: u8, task: TaskId) -> Particulars {
         limit_key: (13..16).contains(&kind).then(|| key.into()),
         metadata: (kind == 9).then(|| Arc::new(metadata(key))),
         fairness_weight: (kind == 8).then_some(3),
+        group: matches!(kind, 3 | 9)
+            .then(|| TaskGroup { id: TaskGroupId::new(START, kind.into()), size: 7 }),
         ..Particulars::NONE
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::job::{Source, Verdict};
 
 /// All that generated logs must bring about for what they prove to mean anything.
-pub(super) const WANTED: [&str; 60] = [
+pub(super) const WANTED: [&str; 61] = [
     "a cancelled task",
     "a clock that goes back",
     "a conflict",
@@ -42,9 +42,9 @@ pub(super) const WANTED: [&str; 60] = [
     "a run that was lost",
     "a slot on acceptance",
     "a slot without a row",
-    "a success",
     "a success before the stop",
     "a success that stops a run",
+    "a success",
     "a task of a key that is taken",
     "a task that gets another",
     "a task that is dropped",
@@ -68,6 +68,7 @@ pub(super) const WANTED: [&str; 60] = [
     "an id too old",
     "one that is to wait too long",
     "stubs that go",
+    "what was kept for its own time goes",
 ];
 
 /// What has been seen, and how often.
@@ -81,6 +82,7 @@ pub(super) struct Sights {
 pub(super) struct Past {
     now: Wall,
     stubs: usize,
+    timed: usize,
     tasks: BTreeSet<TaskId>,
     held: BTreeSet<TaskId>,
 }
@@ -104,6 +106,10 @@ impl Sights {
         let stubs = partition.fill().stubs;
         if stubs < std::mem::replace(&mut past.stubs, stubs) {
             self.see("stubs that go");
+        }
+        let timed = partition.fill().timed.tasks;
+        if timed < std::mem::replace(&mut past.timed, timed) {
+            self.see("what was kept for its own time goes");
         }
         self.look_at_jobs(entry, changes, partition);
         for change in changes {

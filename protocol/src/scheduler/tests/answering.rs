@@ -6,7 +6,9 @@ use crate::job::Labels;
 use crate::journal::Live;
 use crate::partition::Refusal;
 use crate::scheduler::Effect::Execute;
-use crate::task::{Batch, Metadata, Particulars, Phase, Row, RunView, State, Template, View};
+use crate::task::{
+    Batch, Metadata, Obstacle, Particulars, Phase, Row, RunView, State, Template, View,
+};
 use crate::wire::{Answer, Ask, ExecutorSays, Request, RequestError, Share};
 
 fn show(n: u64) -> Ask {
@@ -41,7 +43,8 @@ fn a_task_is_shown_as_it_is_on_record() {
     let running = View { live: Some(Live::Silent), ..running };
     node.ask(2, show(1));
     assert_eq!(answers(&node.pass(ms(600))), [answer(2, Answer::View(Box::new(running)))]);
-    assert_eq!(node.ask(3, show(2)).said, [answer(3, Answer::View(Box::new(shown(2))))]);
+    let waiting = View { obstacle: Some(Obstacle::Slots), ..shown(2) };
+    assert_eq!(node.ask(3, show(2)).said, [answer(3, Answer::View(Box::new(waiting)))]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::job::Labels;
 use crate::membership::Liveness;
 use crate::partition::Refusal;
 use crate::placement::ranking;
-use crate::task::{Batch, View};
+use crate::task::{Batch, Obstacle, View};
 use crate::wire::{Answer, Ask, PeerMessage, RequestError};
 
 /// A cluster of four with one copy of everything, and the node of it that would own task 1 last.
@@ -70,8 +70,8 @@ fn any_node_takes_any_request() {
         assert_eq!(network.take_answers(), [(at, 1, TAKEN_IN)]);
         network.ask(at, 2, Ask::Show { task: task(n) });
         let submitted_at = network.nodes[0].now.wall;
-        let args = Some(args(n));
-        let shown = Answer::View(Box::new(View { submitted_at, args, ..view(n) }));
+        let (args, obstacle) = (Some(args(n)), Some(Obstacle::Slots));
+        let shown = Answer::View(Box::new(View { submitted_at, args, obstacle, ..view(n) }));
         assert_eq!(network.take_answers(), [(at, 2, shown)]);
         network.ask(at, 3, Ask::Show { task: task(99) });
         let missing = Answer::Failed(RequestError::NotFound { task: task(99) });

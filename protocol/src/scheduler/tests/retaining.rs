@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::lone_owner::{LoneOwner, PARTITION, START, batch, made, task, template};
 use crate::id::{Lessee, TaskId, Token};
-use crate::limits::{KEPT, RETENTION};
-use crate::partition::{Command, Grant, Partition, Proposal, Report, Shelves};
-use crate::task::{Failure, FailureKind, Outcome, State};
+use crate::limits::{KEPT, Limits, RETENTION};
+use crate::partition::{Command, Grant, Partition, Proposal, Report, Room, Shelves};
+use crate::task::{Failure, FailureKind, Options, Outcome, State, Template};
 use crate::time::{Span, Wall};
 use crate::wire::Ask;
 
@@ -57,6 +57,50 @@ fn an_idle_partition_forgets_as_well() {
     owner.pass(MINUTE.times(2));
     assert_eq!(owner.record(task(1)), None, "an hour has passed, though nothing happened in it");
     assert_eq!(owner.partition().stub(task(1)), None, "so has the window for its id");
+}
+
+#[test]
+fn a_task_is_kept_for_as_long_as_it_says() {
+    let mut owner = LoneOwner::over(&Partition::new(PARTITION));
+    owner.introduce(owner.lessee(), 0);
+    let kept_for = |retention: Span| {
+        let options = Options { retention: Some(retention), ..Options::default() };
+        Template { options, ..template("add") }
+    };
+    for (n, retention) in [(1, MINUTE), (2, HOUR.times(48)), (3, Span::from_millis(1_000))] {
+        owner.submit(batch(kept_for(retention), [task(n)]));
+        owner.ask(Ask::Cancel { task: task(n) });
+    }
+    let known = |owner: &LoneOwner| [1, 2, 3].map(|n| owner.record(task(n)).is_some());
+    owner.pass(Span::from_millis(900));
+    assert_eq!(known(&owner), [true; 3]);
+    owner.pass(Span::from_millis(20_000));
+    assert_eq!(known(&owner), [true, true, false]);
+    assert_eq!(owner.partition().stub(task(3)), Some(State::Cancelled), "it is told from no task");
+    owner.pass(MINUTE);
+    assert_eq!(known(&owner), [false, true, false]);
+    owner.pass(HOUR.times(47));
+    assert_eq!(known(&owner), [false, true, false], "all others are gone after an hour");
+    owner.pass(HOUR.times(2));
+    assert_eq!(known(&owner), [false; 3]);
+}
+
+#[test]
+fn no_more_say_for_how_long_they_are_kept_than_there_is_room_for() {
+    let limits =
+        Limits { kept: Shelves::of(|_| Room { tasks: 30, bytes: 1_000_000 }), ..Limits::default() };
+    let mut owner = LoneOwner::limited(&Partition::new(PARTITION), limits);
+    owner.introduce(owner.lessee(), 0);
+    let options = Options { retention: Some(HOUR.times(48)), ..Options::default() };
+    owner.submit(batch(Template { options, ..template("add") }, (1..=200).map(task)));
+    for n in 1..=200 {
+        owner.ask(Ask::Cancel { task: task(n) });
+    }
+    owner.pass(MINUTE);
+    let kept = (1..=200).filter(|n| owner.record(task(*n)).is_some());
+    let kept: Vec<u64> = kept.collect();
+    assert!((90..=96).contains(&kept.len()), "{} are kept", kept.len());
+    assert_eq!(kept.last(), Some(&200), "what would go first goes");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::limits::Limits;
 use crate::meta::{Rule, RuleChange, Subject};
 use crate::partition::Partition;
 use crate::scheduler::Event;
-use crate::task::{Batch, Outcome, Particulars, Rate, Record, State, Template};
+use crate::task::{Batch, Obstacle, Outcome, Particulars, Rate, Record, State, Template};
 use crate::time::Span;
 use crate::wire::{Answer, Ask, ExecutorSays, Profile, RequestError};
 
@@ -224,6 +224,54 @@ fn queues_are_listed_with_what_is_in_them() {
     assert_eq!((mail.begun, mail.ended), (3, 1));
     assert!(mail.oldest >= Some(ms(3_000)), "{mail:?}");
     assert!(rules.of(&queue("quiet")).is_paused());
+}
+
+#[test]
+fn a_task_that_waits_says_why() {
+    let mut owner = owner(1);
+    let why = |owner: &mut LoneOwner, n| {
+        let asked = owner.ask(Ask::Show { task: task(n) });
+        let answers = owner.answers(asked);
+        let [Answer::View(view)] = answers[..] else { panic!("{answers:?}") };
+        view.obstacle.clone()
+    };
+    owner.submit(of_queue("mail", 1..=2));
+    assert_eq!(owner.leased(), [task(1)]);
+    assert_eq!(why(&mut owner, 2), Some(Obstacle::Slots));
+    owner.says(queue("mail"), paused(true));
+    let told = why(&mut owner, 2).expect("it waits");
+    assert_eq!(told, Obstacle::Paused(queue("mail")));
+    assert_eq!(told.to_string(), "queue mail is paused");
+    owner.clears(queue("mail"));
+    owner.says(queue("mail"), at_once(1));
+    assert_eq!(why(&mut owner, 2), Some(Obstacle::Limited(queue("mail"))));
+    owner.clears(queue("mail"));
+    let target = Target::Node(NodeId(9));
+    let mut elsewhere = of_queue("mail", [3]);
+    elsewhere.rows[0].particulars = Particulars { target, ..Particulars::NONE }.boxed();
+    owner.submit(elsewhere);
+    assert_eq!(why(&mut owner, 3), Some(Obstacle::NobodySelected));
+    let mut late = of_queue("mail", [4]);
+    late.templates[0].options.delay = ms(60_000);
+    owner.submit(late);
+    assert_eq!(why(&mut owner, 4), None, "its time has not come");
+}
+
+#[test]
+fn a_task_of_a_limit_key_says_that_this_keeps_it() {
+    let mut owner = owner(9);
+    let mut limited = of_queue("mail", 1..=2);
+    limited.templates[0].options.concurrency = Some(1);
+    for row in &mut limited.rows {
+        let limit_key = Some("account".into());
+        row.particulars = Particulars { limit_key, ..Particulars::NONE }.boxed();
+    }
+    owner.submit(limited);
+    assert_eq!(owner.leased(), [task(1)]);
+    let asked = owner.ask(Ask::Show { task: task(2) });
+    let answers = owner.answers(asked);
+    let [Answer::View(view)] = answers[..] else { panic!("{answers:?}") };
+    assert_eq!(view.obstacle, Some(Obstacle::KeyLimited));
 }
 
 #[test]

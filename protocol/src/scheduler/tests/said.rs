@@ -226,6 +226,8 @@ pub(super) fn view(n: u64) -> View {
         args: None,
         retry_of: None,
         live: None,
+        group: None,
+        obstacle: None,
         finished_at: None,
     }
 }

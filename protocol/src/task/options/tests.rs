@@ -28,6 +28,7 @@ fn each_option_has_its_range_and_says_its_name() {
         (Options { deadline: Some(ms(367 * day)), ..none() }, "deadline must be 1 ms to 366 days"),
         (Options { soft_limit: Some(Span::ZERO), ..none() }, "soft_limit must be 1 ms to 366 days"),
         (Options { time_limit: Some(Span::ZERO), ..none() }, "time_limit must be 1 ms to 366 days"),
+        (Options { retention: Some(ms(999)), ..none() }, "retention must be 1 s to 366 days"),
         (
             Options { time_limit: Some(ms(367 * day)), ..none() },
             "time_limit must be 1 ms to 366 days",

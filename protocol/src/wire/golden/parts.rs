@@ -32,7 +32,7 @@ golden! {
     EntryKind { Commands, Membership }
     Command {
         Accept, Lease, Report, Release, Lose, Pardon, Cancel, Expire, Forget, ChangeJob, Fire, RunNow,
-        Alert, NoteUnreported, GiveUp, Retry, Delete,
+        Alert, NoteUnreported, GiveUp, Retry, Delete, ForgetTimed,
     }
     Loss { Restarted, Unheard }
     Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition, TooFar, Exists, NotUnique, TooManyKeys }
@@ -106,6 +106,7 @@ fn in_the_log_of_a_partition() {
         Command::GiveUp { lessee: LESSEE, runs: vec![(task(1), TOKEN)], hold },
         Command::Retry { task: task(1), id: task(2) },
         Command::Delete { task: task(1) },
+        Command::ForgetTimed { tasks: 9 },
     ];
     let commands: Vec<Command> = tasks.into_iter().chain(jobs::commands()).chain(late).collect();
     check(&commands);

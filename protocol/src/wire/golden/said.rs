@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::samples::{
     AT, CLUSTER, LESSEE, NODE, PARTITION, TOKEN, batch, failure, group_message, join, labels,
-    member_status, meta, metadata, place, raft_message, rule, task, template, view, words,
+    member_status, meta, metadata, place, raft_message, rule, task, task_group, template, view,
+    words,
 };
 use super::{check, check_struct, golden, jobs};
 use crate::group::Body;
@@ -13,7 +14,7 @@ use crate::job::{Declared, InvalidJob, JobLine, JobState, JobView, Source};
 use crate::journal::{Follow, Live, News, Seen};
 use crate::meta::{FileVerdict, InvalidRule, JoinRefusal, PartingRefusal, RuleChange, Subject};
 use crate::partition::{JobChange, JobRefusal, Refusal, SteerRefusal};
-use crate::task::{InvalidBatch, Outcome, State, Template};
+use crate::task::{GroupView, InvalidBatch, Obstacle, Outcome, State, Template};
 use crate::time::Span;
 use crate::wire::{
     Answer, Ask, AskPermits, Claim, Claims, ClientFrame, Declaration, Dispatch, Ending, Envelope,
@@ -32,11 +33,14 @@ golden! {
     Ask {
         Cancel, List, Show, Status, Submit, Wait, Welcome, Drain, Forget, ChangeJob, RunJob, ShowJob,
         ListJobs, OfferFile, Reload, ChangeRule, FileRules, Queues, Retry, Delete,
-        Watch,
+        Watch, Group,
     }
     Answer {
         Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting, Done, Job, Jobs, File, Reloaded,
-        Queues, News,
+        Queues, News, Group,
+    }
+    Obstacle {
+        NobodyKnowsIt, NobodyServesItsQueue, NobodySelected, Paused, Limited, KeyLimited, Slots, Owner,
     }
     Live { Silent, Says }
     RequestError {
@@ -246,6 +250,7 @@ fn asked_by_callers() {
         Ask::ChangeRule { subject: Subject::Queue("mail".into()), change: RuleChange::Say(rule()) },
         Ask::FileRules { number: 3, rules: [(Subject::Tasks("a*".into()), rule())].into() },
         Ask::Queues,
+        Ask::Group { group: task_group() },
         Ask::Retry { task: task(1), id: task(2) },
         Ask::Delete { task: task(1) },
         Ask::Watch { task: task(1), seen: Some(Seen { token: TOKEN, place: place() }) },
@@ -298,6 +303,19 @@ fn answered_to_callers() {
             rules: Box::new(meta().rules),
             partitions_missing: 2,
         },
+        Answer::Group {
+            view: GroupView {
+                size: 1,
+                scheduled: 2,
+                ready: 3,
+                running: 4,
+                succeeded: 5,
+                dead: 6,
+                stopped: 7,
+                awaited: Some(task(8)),
+            },
+            partitions_missing: 9,
+        },
         Answer::News(Box::new(News { token: TOKEN, attempt: 2, node: NODE, words: words() })),
     ]);
     check(&[Live::Silent, Live::Says(words())]);
@@ -329,5 +347,19 @@ fn refused_to_callers() {
         RequestError::Reload { why: "no".into() },
         RequestError::Rule(InvalidRule::TooMany),
         RequestError::Steer(SteerRefusal::NotUnique { holder: task(3) }),
+    ]);
+}
+
+#[test]
+fn why_tasks_wait() {
+    check(&[
+        Obstacle::NobodyKnowsIt,
+        Obstacle::NobodyServesItsQueue,
+        Obstacle::NobodySelected,
+        Obstacle::Paused(Subject::Queue("mail".into())),
+        Obstacle::Limited(Subject::Tasks("a*".into())),
+        Obstacle::KeyLimited,
+        Obstacle::Slots,
+        Obstacle::Owner,
     ]);
 }

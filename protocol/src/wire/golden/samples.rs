@@ -7,15 +7,16 @@ use bytes::Bytes;
 use crate::durable::{Copies, EntryKind, LogEntry, Snapshot};
 use crate::group::{Body, GroupMessage, RaftKind, RaftMessage};
 use crate::id::{
-    ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, ReplicaId, TaskId, Token,
+    ClusterId, GroupId, Incarnation, Lessee, NodeId, PartitionId, ReplicaId, TaskGroupId, TaskId,
+    Token,
 };
 use crate::job::{Labels, Target};
 use crate::journal::{Live, LogLine, Place, Progress, Words};
 use crate::membership::{Condition, Liveness};
 use crate::meta::{JobsFile, Join, Member, Meta, Rule, Subject};
 use crate::task::{
-    Batch, Failure, FailureKind, FilledIn, Headers, Metadata, Options, Particulars, Rate, Row,
-    RunEnd, RunView, State, Template, Trace, UniquePolicy, UniqueScope, View,
+    Batch, Failure, FailureKind, FilledIn, Headers, Metadata, Obstacle, Options, Particulars, Rate,
+    Row, RunEnd, RunView, State, TaskGroup, Template, Trace, UniquePolicy, UniqueScope, View,
 };
 use crate::time::{Span, Wall};
 use crate::wire::MemberStatus;
@@ -29,6 +30,10 @@ pub(super) const AT: Wall = Wall::from_millis(1_700_000_000_123);
 
 pub(super) const fn task(random: u64) -> TaskId {
     TaskId::new(AT, PARTITION, random)
+}
+
+pub(super) const fn task_group() -> TaskGroupId {
+    TaskGroupId::new(AT, 9)
 }
 
 pub(super) fn template() -> Template {
@@ -56,6 +61,8 @@ pub(super) fn template() -> Template {
             exclusive: Some(true),
             lost_after: Some(Span::from_millis(20)),
             redact: Some(vec!["password".into(), "token".into()]),
+            retention: Some(Span::from_millis(21_000)),
+            ignore_result: Some(false),
         },
         filled_in: FilledIn { priority: true, backoff_max: true, redact: 1, ..FilledIn::default() },
     }
@@ -71,6 +78,7 @@ pub(super) fn batch() -> Arc<Batch> {
         target: Target::Labels(labels()),
         fairness_weight: Some(300),
         retry_of: Some(task(7)),
+        group: Some(TaskGroup { id: task_group(), size: 4 }),
     }
     .boxed();
     let rows = vec![Row { particulars, ..Row::new(task(1), 0, Bytes::from_static(b"[1,2]")) }];
@@ -180,6 +188,8 @@ pub(super) fn view() -> View {
         args: Some(Bytes::from_static(b"[1,2]")),
         retry_of: Some(task(7)),
         live: Some(Live::Says(words())),
+        group: Some(task_group()),
+        obstacle: Some(Obstacle::Slots),
     }
 }
 

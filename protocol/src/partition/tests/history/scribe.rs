@@ -102,6 +102,7 @@ impl Scribe {
                 Command::Retry { task, id: self.tasks.last().map_or(task, |(last, _)| *last) }
             }
             Deed::Delete { task } => Command::Delete { task: self.task(*task).0 },
+            Deed::ForgetTimed { tasks } => Command::ForgetTimed { tasks: *tasks },
             Deed::Expire { tasks } => Command::Expire { tasks: self.tasks(tasks) },
             Deed::Forget { finished, floor } => {
                 let partition = &self.owner.partition;

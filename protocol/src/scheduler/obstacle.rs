@@ -1,0 +1,74 @@
+//! What keeps tasks from starting that may.
+
+use super::Scheduler;
+use super::ready::Class;
+use crate::id::TaskId;
+use crate::partition::KeyRoom;
+use crate::task::{Obstacle, State};
+
+impl Scheduler {
+    /// What keeps a task of a partition that is owned here from starting, if it may.
+    pub(super) fn obstacle_of(&mut self, task: TaskId) -> Option<Obstacle> {
+        let owner = self.replicas.get(&crate::id::GroupId::of(task.partition()))?;
+        let is_settled = owner.is_settled();
+        let record = owner.partition()?.record(task)?;
+        let may_start = match record.state() {
+            State::Ready => true,
+            State::Scheduled => record.waits_since() <= self.now.wall,
+            _ => false,
+        };
+        if !may_start {
+            return None;
+        }
+        let template = record.template.clone();
+        let target =
+            record.particulars.as_ref().map(|said| said.target.clone()).unwrap_or_default();
+        drop(record);
+        if !is_settled || !self.disk.is_free() {
+            return Some(Obstacle::Owner);
+        }
+        let class = self.ready.class(&template, &target);
+        if let Some(why) = self.ready.classes().get(class).and_then(|it| self.closed_gate(it)) {
+            return Some(why);
+        }
+        if self.executors_for(class).is_empty() {
+            return self.ready.classes().get(class).map(|class| self.nobody(class));
+        }
+        if self.room_for(task).is_some_and(|(_, room)| !matches!(room, KeyRoom::For(1..))) {
+            return Some(Obstacle::KeyLimited);
+        }
+        Some(Obstacle::Slots)
+    }
+
+    /// What a rule has to do with it.
+    fn closed_gate(&self, class: &Class) -> Option<Obstacle> {
+        let gate = class.gate.as_ref()?;
+        if let Some(subject) = &gate.paused {
+            return Some(Obstacle::Paused(subject.clone()));
+        }
+        let now = self.now.tick;
+        let full = gate.limits.iter().find(|subject| self.permits.room(subject, now) == 0)?;
+        Some(Obstacle::Limited((**full).clone()))
+    }
+
+    /// Why no executor can run it.
+    fn nobody(&self, class: &Class) -> Obstacle {
+        let there = || self.lessees.present().filter(|(lessee, _)| self.is_here(lessee.node));
+        let knows = || there().filter(|(_, profile)| profile.declaration(&class.name).is_some());
+        let serves = || knows().filter(|(_, profile)| profile.serves(&class.queue));
+        if knows().next().is_none() {
+            Obstacle::NobodyKnowsIt
+        } else if serves().next().is_none() {
+            Obstacle::NobodyServesItsQueue
+        } else if !serves().any(|(lessee, _)| self.may_run(lessee.node, class)) {
+            Obstacle::NobodySelected
+        } else {
+            // Those that could run it are drained, or about to leave.
+            Obstacle::Slots
+        }
+    }
+
+    fn is_here(&self, node: crate::id::NodeId) -> bool {
+        node == self.node() || self.is_alive(node)
+    }
+}

@@ -1,0 +1,71 @@
+//! Tasks that belong together are counted together, wherever they are.
+
+use super::lone_owner::{LoneOwner, PARTITION, START, batch, task, template};
+use crate::id::{TaskGroupId, TaskId};
+use crate::limits::RETENTION;
+use crate::partition::Partition;
+use crate::task::{Batch, GroupView, Outcome, Particulars, TaskGroup};
+use crate::time::Span;
+use crate::wire::{Answer, Ask, ExecutorSays};
+
+const GROUP: TaskGroupId = TaskGroupId::new(START, 7);
+
+fn of_group(id: TaskGroupId, tasks: impl IntoIterator<Item = TaskId>, size: u32) -> Batch {
+    let mut batch = batch(template("add"), tasks);
+    for row in &mut batch.rows {
+        let group = Some(TaskGroup { id, size });
+        row.particulars = Particulars { group, ..Particulars::NONE }.boxed();
+    }
+    batch
+}
+
+fn counted(owner: &mut LoneOwner, group: TaskGroupId) -> GroupView {
+    let asked = owner.ask(Ask::Group { group });
+    let answers = owner.answers(asked);
+    let [Answer::Group { view, partitions_missing: 1 }] = answers[..] else {
+        panic!("the other partition is nobody's: {answers:?}")
+    };
+    *view
+}
+
+#[test]
+fn a_group_is_counted_as_its_tasks_go_along() {
+    let mut owner = LoneOwner::over(&Partition::new(PARTITION));
+    owner.introduce(owner.lessee(), 2);
+    owner.submit(of_group(GROUP, (1..=4).map(task), 5));
+    owner.submit(of_group(TaskGroupId::new(START, 8), [task(9)], 0));
+    let view = counted(&mut owner, GROUP);
+    assert_eq!((view.running, view.ready, view.open()), (2, 2, 4));
+    assert_eq!((view.size, view.known()), (5, 4));
+    assert_eq!(view.awaited, Some(task(4)), "the last in line");
+
+    let lessee = owner.lessee();
+    let outcomes = vec![(task(1), owner.token(task(1)), Outcome::Succeeded("1".into()))];
+    owner.executor(ExecutorSays::Outcomes { lessee, outcomes });
+    for n in 2..=4 {
+        owner.ask(Ask::Cancel { task: task(n) });
+    }
+    let view = counted(&mut owner, GROUP);
+    assert_eq!((view.succeeded, view.stopped, view.open()), (1, 2, 1));
+    assert_eq!(view.awaited, Some(task(2)), "it runs, and is to stop");
+    let outcomes = vec![(task(2), owner.token(task(2)), Outcome::Cancelled)];
+    owner.executor(ExecutorSays::Outcomes { lessee, outcomes });
+    let view = counted(&mut owner, GROUP);
+    assert_eq!((view.known(), view.open(), view.awaited), (4, 0, None));
+    assert_eq!(counted(&mut owner, TaskGroupId::new(START, 8)).known(), 1);
+
+    owner.pass(RETENTION);
+    owner.pass(Span::from_millis(180_000));
+    assert_eq!(counted(&mut owner, GROUP), GroupView::default(), "nothing is left of it");
+}
+
+#[test]
+fn a_group_outlives_its_owner() {
+    let mut before = LoneOwner::over(&Partition::new(PARTITION));
+    before.introduce(before.lessee(), 0);
+    before.submit(of_group(GROUP, (1..=4).map(task), 4));
+    before.ask(Ask::Cancel { task: task(3) });
+    let mut owner = LoneOwner::over(before.partition());
+    let view = counted(&mut owner, GROUP);
+    assert_eq!((view.size, view.ready, view.stopped), (4, 3, 1));
+}
