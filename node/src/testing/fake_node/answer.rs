@@ -114,6 +114,10 @@ impl FakeNode {
         let templates = batch.templates.iter().map(|template| self.completed(template));
         let templates = templates.collect::<Result<Vec<_>, _>>()?;
         let batch = Arc::new(Batch { templates, rows: batch.rows.clone() });
+        if batch.templates.iter().any(|template| template.options.is_limited()) {
+            // Whether its tasks are limited may be for their declarations to say.
+            batch.check()?;
+        }
         let mut state = self.state();
         let is_new: Vec<_> =
             batch.rows.iter().map(|row| state.book.record(row.id).is_none()).collect();

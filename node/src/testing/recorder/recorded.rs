@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::{Options, Particulars, Row, Template};
+use umbel_protocol::job::Target;
+use umbel_protocol::task::{Metadata, Options, Particulars, Row, Template};
 
 use crate::work::{Submission, duration};
 
@@ -101,6 +102,45 @@ impl Recorded {
     #[must_use]
     pub fn fairness_key(&self) -> Option<&str> {
         self.particulars.fairness_key.as_deref()
+    }
+
+    /// The key of the tasks that are limited together, if it has one. How they are is in its
+    /// [options](Self::options):
+    ///
+    /// ```standalone_crate
+    /// # use umbel::testing::Recorder;
+    /// # use umbel::ClientError;
+    /// #[umbel::task(limit_by = "account", concurrency = 2, rate = "10/min", fair_by = "tenant")]
+    /// async fn import(tenant: String, account: u64) -> Result<(), String> {
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ClientError> {
+    /// let recorder = Recorder::new();
+    /// import::submit(&recorder.client(), "acme".to_owned(), 7).await?;
+    ///
+    /// let recorded = recorder.assert_submitted(import::call("acme".to_owned(), 7));
+    /// assert_eq!(recorded.limit_key(), Some("7"));
+    /// assert_eq!(recorded.options().concurrency(), Some(2));
+    /// assert_eq!(recorded.fairness_key(), Some("acme"));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn limit_key(&self) -> Option<&str> {
+        self.particulars.limit_key.as_deref()
+    }
+
+    /// Which nodes may run it.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.particulars.target
+    }
+
+    /// Its labels, headers and the like, if there are any.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.particulars.metadata.as_deref()
     }
 }
 
