@@ -48,5 +48,5 @@
 //! | state of the worker | `State<T>` | `declared_tasks_run` |
 //! | orderly end | with a deadline | `orderly_end`, `a_stop_may_have_a_patience_of_its_own` |
 //! | test kit | record, run inline, a cluster with faults and a clock | `what_is_submitted_is_recorded`, `a_task_is_run_at_once_with_its_retries`, `a_node_that_is_cut_off_does_nothing_until_that_is_healed` |
-//! | `#[umbel::task]` | typed submit and result, errors that explain | `a_task_is_submitted_in_one_sentence`, `says_what_cannot_be_a_task` |
+//! | `#[umbel::task]` | typed submit and result, errors that explain | `a_task_is_submitted_in_one_sentence`, `what_a_declaration_asks_for_reaches_every_submission`, `says_what_cannot_be_a_task` |
 //! | examples | | `a_post_reaches_every_follower_by_a_task_or_within_the_request`, `an_album_gets_its_thumbnails`, `the_receiver_takes_what_a_node_signs` |

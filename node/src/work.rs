@@ -36,6 +36,7 @@
 //!
 //! Nothing here decides whether a task is tried again, or talks to other nodes.
 
+mod argument_key;
 mod arguments;
 mod around;
 mod call;
@@ -56,7 +57,6 @@ mod process_group;
 mod registry;
 mod run;
 mod state;
-mod unique_key;
 mod webhook;
 
 pub use self::arguments::{Argument, Arguments};

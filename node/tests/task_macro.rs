@@ -9,11 +9,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use umbel::config::Config;
+use umbel::testing::{Recorded, Recorder};
 use umbel::work::{Ledger, NotGiven, RegisterError, RunRequest, Runner, Submission};
 use umbel::{
     Call, Context, FromContext, Handle, Needs, Node, Registry, State, Task, TaskError, TaskFailed,
 };
 use umbel_protocol::id::{PartitionId, TaskId, Token};
+use umbel_protocol::job::Target;
 use umbel_protocol::limits::BACKOFF_MAX_DEFAULT;
 use umbel_protocol::task::{FailureKind, Options, Outcome, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::{Span, Wall};
@@ -109,6 +111,26 @@ async fn rebuild(r#type: String, _full: bool) -> Result<String, TaskError> {
 async fn remind(_ctx: Context, key: Option<String>, user: u64, call: u8) -> Result<u8, TaskError> {
     drop((key, user));
     Ok(call)
+}
+
+#[umbel::task(
+    limit_by = "account",
+    concurrency = 3,
+    rate = "10/30s",
+    lost_after = "20s",
+    fair_by = "tenant, account",
+    unique_by = "key_0",
+    select = "role=db, zone=a",
+    labels = "team=billing",
+    display_name = "Import of a file"
+)]
+async fn import(tenant: String, account: u64, key_0: String) -> Result<String, TaskError> {
+    Ok(format!("{tenant} {account} {key_0}"))
+}
+
+#[umbel::task(limit_by = "account", exclusive)]
+async fn close(account: u64) -> Result<u64, TaskError> {
+    Ok(account)
 }
 
 fn submission<R>(call: Call<R>) -> Submission {
@@ -207,6 +229,61 @@ fn a_call_has_the_key_that_its_arguments_make() {
     assert_eq!(key(&said).as_deref(), Some("another"), "what a call says itself counts");
     let long = key(&submission(remind_of(&"x".repeat(1_000)))).unwrap();
     assert!(long.starts_with("sha256:") && long.len() == 71, "{long}");
+}
+
+#[tokio::test]
+async fn what_a_declaration_asks_for_reaches_every_submission() {
+    let recorder = Recorder::new();
+    let client = recorder.client();
+    let file = |name: &str| import::submit(&client, "acme".to_owned(), 7, name.to_owned());
+    file("march.csv").await.expect("it is taken in");
+    close::submit(&client, 7).await.expect("it is taken in");
+    let [import, close] = recorder.all().try_into().expect("there are two");
+    assert_eq!(
+        *import.options(),
+        Options {
+            concurrency: Some(3),
+            rate: Some("10/30s".parse().expect("a rate")),
+            lost_after: Some(Span::from_millis(20_000)),
+            ..Options::default()
+        }
+    );
+    assert_eq!(*close.options(), Options { exclusive: Some(true), ..Options::default() });
+    let keys = |task: &Recorded| {
+        [task.limit_key(), task.fairness_key(), task.unique_key()]
+            .map(|key| key.map(str::to_owned).unwrap_or_default())
+    };
+    assert_eq!(keys(&import), ["7", r#"["acme",7]"#, "march.csv"]);
+    assert_eq!(keys(&close), ["7", "", ""], "limited with the imports");
+    let selected = |labels: &str| Target::Labels(labels.parse().expect("labels"));
+    assert_eq!(*import.target(), selected("role=db,zone=a"));
+    let said = import.metadata().expect("it has a name");
+    assert_eq!(
+        (said.labels.to_string().as_str(), said.display_name.as_deref()),
+        ("team=billing", Some("Import of a file"))
+    );
+    assert_eq!((close.target(), close.metadata()), (&Target::Anywhere, None));
+
+    // What a call says itself counts.
+    recorder.clear();
+    let own = file("april.csv").limit_key("mine").fairness_key("me").unique("this");
+    let own = own.concurrency(5).select([("role", "web")]).label("team", "mail");
+    own.display_name("April").await.expect("it is taken in");
+    let [own] = recorder.all().try_into().expect("there is one");
+    assert_eq!(keys(&own), ["mine", "me", "this"]);
+    assert_eq!((own.options().concurrency(), own.target()), (Some(5), &selected("role=web")));
+    let said = own.metadata().expect("it has a name");
+    assert_eq!(
+        (said.labels.get("team"), said.display_name.as_deref()),
+        (Some("mail"), Some("April"))
+    );
+
+    // Whoever submits it by its name has to know what it is limited by.
+    let unlimited = client.submit(Call::<u64>::named("close", &7)).await;
+    let told = unlimited.expect_err("it has no key").to_string();
+    assert!(told.contains("without `limit_key`"), "{told}");
+    let named = Call::<u64>::named("close", &7).limit_key("7").exclusive();
+    client.submit(named).await.expect("it is taken in");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Error, Ident, ItemFn, Result, Type};
 
+use crate::keys::{Key, keys};
 use crate::options::Options;
 use crate::signature::{Signature, strip, unraw};
 
@@ -18,13 +19,13 @@ pub(crate) fn task(options: TokenStream, item: TokenStream) -> Result<TokenStrea
     })?;
     let read = Options::parse(options).and_then(|options| {
         let signature = Signature::read(&function, options.blocking)?;
-        let key = options.unique.key(&signature)?;
-        Ok((options, signature, key))
+        let keys = keys(&options, &signature)?;
+        Ok((options, signature, keys))
     });
     strip(&mut function);
     Ok(match read {
-        Ok((options, signature, key)) => {
-            let declaration = declare(&function, &options, &signature, &key);
+        Ok((options, signature, keys)) => {
+            let declaration = declare(&function, &options, &signature, &keys);
             quote! { #function #declaration }
         }
         // A method is no item of its own: written out it would only add to the errors.
@@ -40,7 +41,7 @@ fn declare(
     function: &ItemFn,
     options: &Options,
     signature: &Signature,
-    key: &[Ident],
+    keys: &[Key],
 ) -> TokenStream {
     let work = quote! { ::umbel::work };
     let ident = &function.sig.ident;
@@ -58,7 +59,7 @@ fn declare(
     // As written here, so that an argument may have the same name.
     let client = Ident::new("client", Span::mixed_site());
     let Travel { item, kind, value, take } = travel(&names, &kinds);
-    let call = call(key, &value, &work);
+    let call = call(options, keys, &value, &work);
     let redact: Vec<_> = options.redact.iter().chain(&signature.redact).collect();
     let template = template(options, &redact, &work);
     let handler = handler(function, signature, &kind, &take);
@@ -160,19 +161,35 @@ fn travel(names: &[&Ident], kinds: &[&Type]) -> Travel {
     }
 }
 
-/// A call with these arguments.
-fn call(key: &[Ident], value: &TokenStream, work: &TokenStream) -> TokenStream {
-    let key_of = match key {
-        [] => return quote! { #work::Call::of::<Self>(&#value) },
-        [arg] => quote! { &#arg },
-        args => quote! { &(#(&#args),*) },
-    };
-    // Made before the arguments are moved. As written here, so that one may have the same name.
-    let key = Ident::new("key", Span::mixed_site());
-    quote! {
-        let #key = #work::declare::Key::of(#key_of);
-        #key.put(#work::Call::of::<Self>(&#value))
+/// A call with these arguments, and what is said of each.
+fn call(options: &Options, keys: &[Key], value: &TokenStream, work: &TokenStream) -> TokenStream {
+    // As written here, so that an argument may have the same name.
+    let names = (0..keys.len()).map(|at| format_ident!("key_{at}", span = Span::mixed_site()));
+    let names: Vec<_> = names.collect();
+    // Made before the arguments are moved.
+    let made = keys.iter().zip(&names).map(|(key, name)| {
+        let of = match key.args.as_slice() {
+            [arg] => quote! { &#arg },
+            args => quote! { &(#(&#args),*) },
+        };
+        quote! { let #name = #work::declare::Key::of(#of); }
+    });
+    let mut call = quote! { #work::Call::of::<Self>(&#value) };
+    if !options.select.is_empty() {
+        let labels = options.select.iter().map(|(key, value)| quote! { (#key, #value) });
+        call = quote! { #call.select([#(#labels),*]) };
     }
+    for (key, value) in &options.labels {
+        call = quote! { #call.label(#key, #value) };
+    }
+    if let Some(name) = &options.display_name {
+        call = quote! { #call.display_name(#name) };
+    }
+    for (key, name) in keys.iter().zip(&names) {
+        let method = Ident::new(key.method, Span::call_site());
+        call = quote! { #name.put(#call, #work::Call::#method) };
+    }
+    quote! { #(#made)* #call }
 }
 
 fn template(options: &Options, redact: &[&String], work: &TokenStream) -> TokenStream {
@@ -190,6 +207,10 @@ fn template(options: &Options, redact: &[&String], work: &TokenStream) -> TokenS
     let priority = given(options.priority);
     let unique_scope = given(options.unique.until(work));
     let unique_policy = given(options.unique.if_exists(work));
+    let concurrency = given(options.limits.concurrency);
+    let rate = given(options.limits.rate.map(|rate| rate.written(work)));
+    let exclusive = options.limits.exclusive;
+    let lost_after_ms = given(options.lost_after_ms);
     quote! {
         #work::declare::Settings {
             queue: #queue,
@@ -205,6 +226,10 @@ fn template(options: &Options, redact: &[&String], work: &TokenStream) -> TokenS
             priority: #priority,
             unique_scope: #unique_scope,
             unique_policy: #unique_policy,
+            concurrency: #concurrency,
+            rate: #rate,
+            exclusive: #exclusive,
+            lost_after_ms: #lost_after_ms,
             redact: &[#(#redact),*],
         }
         .template(<Self as #work::Task>::NAME)

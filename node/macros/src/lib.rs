@@ -4,6 +4,9 @@
 //! task. Decides nothing at run time: all it writes is calls of `umbel::work::declare`.
 
 mod expand;
+mod keys;
+mod labels;
+mod limits;
 mod options;
 mod signature;
 mod unique;
@@ -88,10 +91,22 @@ use proc_macro::TokenStream;
 /// | `unique_by = "..."` | the arguments, separated by commas, of which its [key](#one-task-at-a-time) is made | it has none |
 /// | `unique_until = "..."` | how long it keeps others with its key out: until it is `started` or `finished`, or a duration at the least | `finished` |
 /// | `if_exists = "..."` | what becomes of another one meanwhile: its caller gets the `existing` one, it takes the place of that (`replace`), or it is refused (`refuse`) | `existing` |
+/// | `limit_by = "..."` | the arguments, separated by commas, of which its [limit key](#limits) is made | it has none |
+/// | `concurrency = n` | how many tasks with its limit key may run at once when it starts, 1 to 10,000, it included | any number |
+/// | `rate = "100/s"` | how many tasks with its limit key that say a rate may start in how long | any number |
+/// | `exclusive` | no other task with its limit key is started while it runs; of several that say so one runs at a time even if nodes are cut off from each other | |
+/// | `lost_after = "15s"` | how long the node that runs it must not have been heard of before the run is taken to be lost, 5 s to 1 day | as soon as the node is taken to be down; 15 s if `exclusive` |
+/// | `fair_by = "..."` | the arguments, separated by commas, of which the key is made of those on [whose behalf](#turns) it is | it has none |
+/// | `select = "role=db, zone=a"` | the [labels](#where-it-runs) that a node must have to run it, all of them | any node |
+/// | `labels = "team=billing"` | the labels by which people find its tasks | none |
+/// | `display_name = "..."` | what people call it, 1 to 128 bytes in one line | its name |
 /// | `redact = ["password"]` | names of arguments, and of fields of them, that are never shown | |
 /// | `blocking` | the function is not async and runs on a thread of its own | |
 ///
-/// Durations are numbers with units, as in `500ms`, `30s`, `1h30m`, `2d`.
+/// Durations are numbers with units, as in `500ms`, `30s`, `1h30m`, `2d`. A rate is how many in how long, as
+/// in `100/s`, `20/min`, `5/h`, `1000/d` or `10/30s`: 1 to 10,000 in 1 s to 366 days. Labels are up to 32 keys
+/// with their values, separated by commas, each 1 to 64 of `A-Z a-z 0-9 _ - . : /`. Whatever is out of range,
+/// or contradicts something else, does not compile.
 ///
 /// # One task at a time
 /// Of all tasks of a name with the same key there is one at a time. `unique_by` names the arguments that
@@ -106,19 +121,62 @@ use proc_macro::TokenStream;
 /// assert_eq!(first.id(), second.id()); // the second was not made
 /// ```
 ///
-/// A call that says [`unique`] itself has that key instead. What is submitted by its name alone, by another
-/// program say, has the key that is said there, or none.
+/// A call that says [`unique`] itself has that key instead. Where there is a [limit key](#limits), too, only
+/// tasks with the same one are compared. What is submitted by its name alone, by another program say, has the
+/// key that is said there, or none.
 ///
 /// The key is the value of the argument: a string as it is, anything else as JSON, `7` say. Of several
 /// arguments it is their list in JSON, `[7,"2030-01"]`. A string is written in quotation marks, as in JSON,
 /// where it could be taken for something else: if it is empty, `null`, or begins with a quotation mark. A
 /// key of more than 256 bytes is its digest instead, `sha256:` and 64 hexadecimal digits.
 ///
+/// # Limits
+/// Tasks with the same limit key are limited together, whatever their names. `limit_by` names the arguments
+/// that make it, [in the same way](#one-task-at-a-time); at least one of `concurrency`, `rate` and `exclusive`
+/// says how. While a task waits for its limit it takes no slot, and keeps no other from one.
+///
+/// ```text
+/// #[umbel::task(limit_by = "account", concurrency = 2, rate = "10/min")]
+/// async fn import(account: u64, file: String) -> Result<..>
+///
+/// #[umbel::task(limit_by = "account", exclusive, lost_after = "30s")]
+/// async fn close(account: u64) -> Result<..>
+/// ```
+///
+/// No more than two imports of account 7 run at once, no more than ten start in a minute, and while its
+/// `close` runs none does. That both keys are `7` is what makes them one: a task of users that has the key `7`
+/// is limited with them, too. Where that is not meant, have the calls say another [`limit_key`], which counts in
+/// place of this one.
+///
+/// What is submitted by its name alone has no key unless it says [`limit_key`] and a limit itself, and is
+/// refused without. For limits of all tasks of a name, or of a queue, there are rules. Nor have the ticks of
+/// a job a key: how many of them run at once is for its `overlap` to say. A client is refused a job of such a
+/// task; one in a file runs it without these limits.
+///
+/// # Turns
+/// Of tasks of one name, queue and priority those of different fairness keys are served in turn, whatever
+/// each has waiting. `fair_by` names the arguments that make it, [in the same way](#one-task-at-a-time). How
+/// much one of them counts is for its calls to say, with [`fairness_weight`].
+///
+/// ```text
+/// #[umbel::task(fair_by = "tenant")]
+/// async fn export(tenant: String, table: String) -> Result<..>
+/// ```
+///
+/// # Where it runs
+/// A task with `select` runs only on nodes that have all of these labels, and waits while there is none. A
+/// call that says [`select`] or [`on_node`] itself runs there instead. What is submitted by its name alone runs
+/// where that says, or anywhere, and the ticks of a job where the job says.
+///
 /// [`Call`]: https://docs.rs/umbel/latest/umbel/struct.Call.html
 /// [`Context`]: https://docs.rs/umbel/latest/umbel/struct.Context.html
 /// [`FromContext`]: https://docs.rs/umbel/latest/umbel/trait.FromContext.html
+/// [`fairness_weight`]: https://docs.rs/umbel/latest/umbel/struct.Call.html#method.fairness_weight
 /// [`Handle`]: https://docs.rs/umbel/latest/umbel/struct.Handle.html
+/// [`limit_key`]: https://docs.rs/umbel/latest/umbel/struct.Call.html#method.limit_key
+/// [`on_node`]: https://docs.rs/umbel/latest/umbel/struct.Call.html#method.on_node
 /// [`Run`]: https://docs.rs/umbel/latest/umbel/client/type.Run.html
+/// [`select`]: https://docs.rs/umbel/latest/umbel/struct.Call.html#method.select
 /// [`State`]: https://docs.rs/umbel/latest/umbel/struct.State.html
 /// [`unique`]: https://docs.rs/umbel/latest/umbel/struct.Call.html#method.unique
 /// [`Submit`]: https://docs.rs/umbel/latest/umbel/client/type.Submit.html

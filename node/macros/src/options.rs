@@ -4,6 +4,7 @@
 //! that to build; registering a task checks them again.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use proc_macro2::TokenStream;
 use syn::meta::ParseNestedMeta;
@@ -11,6 +12,9 @@ use syn::parse::Parser as _;
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprArray, ExprLit, Lit, LitInt, LitStr, Result};
 
+use crate::keys::{self, By};
+use crate::labels::labels;
+use crate::limits::{self, CONCURRENCY_MAX, Limits};
 use crate::unique::{self, Unique};
 
 const ATTEMPTS_MAX: u16 = 1000;
@@ -18,6 +22,7 @@ const BACKOFF_LIST_MAX: usize = 32;
 const CRASHES_MAX: u16 = 16;
 const PRIORITY_MAX: u8 = 9;
 const NAME_BYTES_MAX: usize = 128;
+const DISPLAY_NAME_BYTES_MAX: usize = 128;
 pub(crate) const REDACT_MAX: usize = 16;
 pub(crate) const REDACT_NAME_BYTES_MAX: usize = 64;
 
@@ -37,6 +42,12 @@ pub(crate) struct Options {
     pub(crate) at_most_once: bool,
     pub(crate) priority: Option<u8>,
     pub(crate) unique: Unique,
+    pub(crate) limits: Limits,
+    pub(crate) lost_after_ms: Option<u64>,
+    pub(crate) fair_by: Option<By>,
+    pub(crate) select: Vec<(String, String)>,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) display_name: Option<String>,
     pub(crate) blocking: bool,
     pub(crate) redact: Vec<String>,
 }
@@ -74,9 +85,18 @@ impl Options {
             "crashes" => self.crashes = Some(number(meta, 1, CRASHES_MAX)?),
             "at_most_once" => self.at_most_once = true,
             "priority" => self.priority = Some(number(meta, 0, PRIORITY_MAX)?),
-            "unique_by" => self.unique.by = Some(unique::by(meta)?),
+            "unique_by" => self.unique.by = Some(keys::by(meta)?),
             "unique_until" => self.unique.until = Some(unique::until(meta)?),
             "if_exists" => self.unique.if_exists = Some(unique::if_exists(meta)?),
+            "limit_by" => self.limits.by = Some(keys::by(meta)?),
+            "concurrency" => self.limits.concurrency = Some(number(meta, 1, CONCURRENCY_MAX)?),
+            "rate" => self.limits.rate = Some(limits::rate(meta)?),
+            "exclusive" => self.limits.exclusive = true,
+            "lost_after" => self.lost_after_ms = Some(limits::lost_after(meta)?),
+            "fair_by" => self.fair_by = Some(keys::by(meta)?),
+            "select" => self.select = labels(meta)?,
+            "labels" => self.labels = labels(meta)?,
+            "display_name" => self.display_name = Some(display_name(meta)?),
             "blocking" => self.blocking = true,
             "redact" => self.redact = names(meta)?,
             "retries" | "max_retries" => return Err(retries(option, meta)),
@@ -92,6 +112,9 @@ impl Options {
                 "`unique_until` and `if_exists` are about tasks that have a key; say of which \
                  arguments it is made, as in `unique_by = \"user_id\"`",
             );
+        }
+        if let Some(why) = self.limits.contradiction() {
+            return Some(why);
         }
         if self.backoff_ms.is_some() && self.backoff_list_ms.is_some() {
             return Some(
@@ -127,7 +150,9 @@ fn retries(option: &str, meta: &ParseNestedMeta<'_>) -> Error {
 
 const EXPECTED: &str = "unknown option; there are `name`, `queue`, `attempts`, `backoff`, \
                         `backoff_list`, `time_limit`, `soft_limit`, `expires`, `deadline`, `crashes`, \
-                        `at_most_once`, `priority`, `unique_by`, `unique_until`, `if_exists`, `redact` and `blocking`";
+                        `at_most_once`, `priority`, `unique_by`, `unique_until`, \
+                        `if_exists`, `limit_by`, `concurrency`, `rate`, `exclusive`, `lost_after`, \
+                        `fair_by`, `select`, `labels`, `display_name`, `redact` and `blocking`";
 
 fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
     let literal: LitStr = meta.value()?.parse()?;
@@ -140,6 +165,18 @@ fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
     }
     if text.starts_with("umbel.") {
         return Err(Error::new(literal.span(), "names that begin with `umbel.` are umbel's own"));
+    }
+    Ok(text)
+}
+
+fn display_name(meta: &ParseNestedMeta<'_>) -> Result<String> {
+    let literal: LitStr = meta.value()?.parse()?;
+    let text = literal.value();
+    let is_long = text.len() > DISPLAY_NAME_BYTES_MAX;
+    if is_long || text.chars().any(char::is_control) || text.trim().is_empty() {
+        let message =
+            format!("must be 1 to {DISPLAY_NAME_BYTES_MAX} bytes long, in one line and not blank");
+        return Err(Error::new(literal.span(), message));
     }
     Ok(text)
 }
@@ -161,6 +198,17 @@ fn duration(meta: &ParseNestedMeta<'_>) -> Result<u64> {
         0 => Err(Error::new(literal.span(), "must be longer than no time at all")),
         millis => Ok(millis),
     }
+}
+
+/// A duration of so many milliseconds; `told` says which.
+pub(crate) fn duration_in(
+    meta: &ParseNestedMeta<'_>,
+    range: RangeInclusive<u64>,
+    told: &str,
+) -> Result<u64> {
+    let literal: Lit = meta.value()?.parse()?;
+    let millis = read(&literal)?;
+    if range.contains(&millis) { Ok(millis) } else { Err(Error::new(literal.span(), told)) }
 }
 
 /// Durations in brackets, each of which may be no time at all.

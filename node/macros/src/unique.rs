@@ -1,32 +1,21 @@
 //! What `unique_by` and the options beside it say: of which arguments the key of a task is made, for how
 //! long it keeps others out, and what becomes of those.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
-use syn::ext::IdentExt as _;
 use syn::meta::ParseNestedMeta;
-use syn::parse::Parser as _;
-use syn::{Error, Ident, Lit, LitStr, Result};
+use syn::{Error, Lit, LitStr, Result};
 
+use crate::keys::By;
 use crate::options::read;
-use crate::signature::{Errors, Signature, unraw};
-
-/// Most arguments that one key is made of: tuples are written as JSON up to this length.
-const BY_MAX: usize = 16;
 
 /// What makes a task unique.
 #[derive(Default)]
 pub(crate) struct Unique {
     /// The arguments that its key is made of.
-    pub(crate) by: Option<Vec<Name>>,
+    pub(crate) by: Option<By>,
     pub(crate) until: Option<Until>,
     pub(crate) if_exists: Option<IfExists>,
-}
-
-/// The name of an argument, and where it stands.
-pub(crate) struct Name {
-    pub(crate) text: String,
-    pub(crate) span: Span,
 }
 
 /// For how long others are kept out.
@@ -50,20 +39,6 @@ impl Unique {
         self.by.is_none() && (self.until.is_some() || self.if_exists.is_some())
     }
 
-    /// The arguments that the key is made of, in the order in which they were named; all that is wrong
-    /// with the names is told at once.
-    pub(crate) fn key(&self, signature: &Signature) -> Result<Vec<Ident>> {
-        let mut key = Vec::new();
-        let mut errors = Errors::default();
-        for name in self.by.iter().flatten() {
-            match signature.args.iter().find(|(arg, _)| unraw(arg) == name.text) {
-                Some((arg, _)) => key.push(arg.clone()),
-                None => errors.add(Error::new(name.span, why_not(&name.text, signature))),
-            }
-        }
-        errors.none().map(|()| key)
-    }
-
     /// As it stands in the settings of the task.
     pub(crate) fn until(&self, work: &TokenStream) -> Option<TokenStream> {
         self.until.as_ref().map(|until| match until {
@@ -83,50 +58,6 @@ impl Unique {
             IfExists::Refuse => quote! { #work::declare::UniquePolicy::Refuse },
         })
     }
-}
-
-/// Why there is no key of the parameter `name`.
-fn why_not(name: &str, signature: &Signature) -> String {
-    if signature.taken_names.iter().any(|taken| unraw(taken) == name) {
-        return format!(
-            "`{name}` does not travel: it is found where the task runs, long after its key was made; \
-             name arguments of the call"
-        );
-    }
-    let args: Vec<_> = signature.args.iter().map(|(arg, _)| format!("`{}`", unraw(arg))).collect();
-    match args.as_slice() {
-        [] => format!("there is no argument `{name}`: this task has none"),
-        args => format!("there is no argument `{name}`: this task has {}", args.join(", ")),
-    }
-}
-
-/// Names of arguments, separated by commas.
-pub(crate) fn by(meta: &ParseNestedMeta<'_>) -> Result<Vec<Name>> {
-    let literal: LitStr = meta.value()?.parse()?;
-    let (text, span) = (literal.value(), literal.span());
-    let mut names: Vec<Name> = Vec::new();
-    for name in text.split(',').map(str::trim) {
-        if name.is_empty() {
-            let message = "name one of the arguments, or several, separated by commas, as in \
-                           \"user_id\" or \"user_id, month\"";
-            return Err(Error::new(span, message));
-        }
-        // A keyword may be the name of a raw one.
-        let Ok(ident) = Ident::parse_any.parse_str(name) else {
-            let message =
-                format!("`{name}` is not the name of an argument; separate several by commas");
-            return Err(Error::new(span, message));
-        };
-        let text = unraw(&ident);
-        if names.iter().any(|known| known.text == text) {
-            return Err(Error::new(span, format!("`{text}` is named twice")));
-        }
-        names.push(Name { text, span });
-    }
-    if names.len() > BY_MAX {
-        return Err(Error::new(span, format!("a key is made of at most {BY_MAX} arguments")));
-    }
-    Ok(names)
 }
 
 /// For how long.

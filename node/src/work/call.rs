@@ -136,7 +136,8 @@ impl<R, By> Call<R, By> {
         self
     }
 
-    /// Runs it only on nodes that have all of these labels, in place of what was said of it before.
+    /// Runs it only on nodes that have all of these labels, in place of what was said of it before, also with
+    /// `#[umbel::task(select = "...")]`.
     pub fn select<K: AsRef<str>, V: AsRef<str>>(
         mut self,
         labels: impl IntoIterator<Item = (K, V)>,
@@ -267,7 +268,8 @@ impl<R, By> Call<R, By> {
     }
 
     /// On whose behalf it is, 1 to 256 bytes: of tasks of one name, queue and priority those of different
-    /// keys are served in turn, whatever each has waiting.
+    /// keys are served in turn, whatever each has waiting. `#[umbel::task(fair_by = "...")]` makes one of
+    /// arguments for all calls that say none.
     pub fn fairness_key(mut self, key: impl Into<Box<str>>) -> Self {
         self.particulars.fairness_key = Some(key.into());
         self
@@ -283,6 +285,7 @@ impl<R, By> Call<R, By> {
     /// Tasks with this key, 1 to 256 bytes, are limited together, whatever their names: see
     /// [`concurrency`](Self::concurrency), [`rate`](Self::rate) and [`exclusive`](Self::exclusive), of which
     /// one must be said. While a task waits for its limit it takes no slot, and keeps no other from one.
+    /// `#[umbel::task(limit_by = "...")]` makes one of arguments for all calls that say none.
     ///
     /// ```
     /// # use umbel::Call;

@@ -14,12 +14,12 @@ pub use inventory;
 #[doc(hidden)]
 pub use serde;
 #[doc(hidden)]
-pub use umbel_protocol::task::{Template as TaskTemplate, UniquePolicy, UniqueScope};
+pub use umbel_protocol::task::{Rate, Template as TaskTemplate, UniquePolicy, UniqueScope};
 #[doc(hidden)]
 pub use umbel_protocol::time::Span;
 
 #[doc(hidden)]
-pub use super::unique_key::Key;
+pub use super::argument_key::Key;
 
 /// A function that `#[umbel::task]` made a task of. The macro implements it for a type that has the
 /// function's name.
@@ -68,6 +68,10 @@ pub struct Settings {
     pub priority: Option<u8>,
     pub unique_scope: Option<UniqueScope>,
     pub unique_policy: Option<UniquePolicy>,
+    pub concurrency: Option<u16>,
+    pub rate: Option<Rate>,
+    pub exclusive: bool,
+    pub lost_after_ms: Option<u64>,
     pub redact: &'static [&'static str],
 }
 
@@ -95,6 +99,10 @@ impl Settings {
         options.priority = self.priority;
         options.unique_scope = self.unique_scope;
         options.unique_policy = self.unique_policy;
+        options.concurrency = self.concurrency;
+        options.rate = self.rate;
+        options.exclusive = self.exclusive.then_some(true);
+        options.lost_after = self.lost_after_ms.map(Span::from_millis);
         if !self.redact.is_empty() {
             options.redact = Some(self.redact.iter().map(|name| (*name).into()).collect());
         }

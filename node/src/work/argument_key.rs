@@ -1,4 +1,4 @@
-//! The key of a task that `unique_by` makes of arguments of its call.
+//! The keys of a task that `unique_by`, `limit_by` and `fair_by` make of arguments of its call.
 //!
 //! Invariant: of arguments of the same types, different values make different keys. The rules are told
 //! to users of `#[umbel::task]`, and others may follow them in other languages: they do not change.
@@ -23,10 +23,11 @@ impl Key {
         Self(text.map(|text| bounded(text).into_boxed_str()))
     }
 
-    /// The same call with this key. One without is not submitted: it would have to be unique.
-    pub fn put<R>(self, call: Call<R>) -> Call<R> {
+    /// The same call with this key, which `say` gives it. One without is not submitted: it would not be
+    /// kept apart from others, or not limited with them, as its declaration promises.
+    pub fn put<R>(self, call: Call<R>, say: impl FnOnce(Call<R>, Box<str>) -> Call<R>) -> Call<R> {
         match self.0 {
-            Ok(key) => call.unique(key),
+            Ok(key) => say(call, key),
             Err(why) => call.spoilt(why),
         }
     }
@@ -100,7 +101,10 @@ mod tests {
     #[test]
     fn a_call_whose_key_cannot_be_written_is_not_made_without() {
         let odd = std::collections::BTreeMap::from([((1, 2), 3)]);
-        let call = Key::of(&odd).put(Call::<()>::named("mail", &7));
-        assert!(call.into_submission().is_err());
+        let call = || Call::<()>::named("mail", &7);
+        assert!(Key::of(&odd).put(call(), Call::unique).into_submission().is_err());
+        assert!(Key::of(&odd).put(call(), Call::limit_key).into_submission().is_err());
+        let put = Key::of(&7).put(call(), Call::fairness_key).into_submission().unwrap();
+        assert_eq!(put.particulars.unwrap().fairness_key.as_deref(), Some("7"));
     }
 }
