@@ -118,6 +118,8 @@ async fn remind(_ctx: Context, key: Option<String>, user: u64, call: u8) -> Resu
     concurrency = 3,
     rate = "10/30s",
     lost_after = "20s",
+    retention = "2d",
+    ignore_result,
     fair_by = "tenant, account",
     unique_by = "key_0",
     select = "role=db, zone=a",
@@ -245,6 +247,8 @@ async fn what_a_declaration_asks_for_reaches_every_submission() {
             concurrency: Some(3),
             rate: Some("10/30s".parse().expect("a rate")),
             lost_after: Some(Span::from_millis(20_000)),
+            retention: Some(Span::from_millis(2 * 86_400_000)),
+            ignore_result: Some(true),
             ..Options::default()
         }
     );

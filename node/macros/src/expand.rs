@@ -211,6 +211,8 @@ fn template(options: &Options, redact: &[&String], work: &TokenStream) -> TokenS
     let rate = given(options.limits.rate.map(|rate| rate.written(work)));
     let exclusive = options.limits.exclusive;
     let lost_after_ms = given(options.lost_after_ms);
+    let retention_ms = given(options.retention_ms);
+    let ignore_result = options.ignore_result;
     quote! {
         #work::declare::Settings {
             queue: #queue,
@@ -230,6 +232,8 @@ fn template(options: &Options, redact: &[&String], work: &TokenStream) -> TokenS
             rate: #rate,
             exclusive: #exclusive,
             lost_after_ms: #lost_after_ms,
+            retention_ms: #retention_ms,
+            ignore_result: #ignore_result,
             redact: &[#(#redact),*],
         }
         .template(<Self as #work::Task>::NAME)

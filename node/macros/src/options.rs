@@ -44,6 +44,8 @@ pub(crate) struct Options {
     pub(crate) unique: Unique,
     pub(crate) limits: Limits,
     pub(crate) lost_after_ms: Option<u64>,
+    pub(crate) retention_ms: Option<u64>,
+    pub(crate) ignore_result: bool,
     pub(crate) fair_by: Option<By>,
     pub(crate) select: Vec<(String, String)>,
     pub(crate) labels: Vec<(String, String)>,
@@ -93,6 +95,11 @@ impl Options {
             "rate" => self.limits.rate = Some(limits::rate(meta)?),
             "exclusive" => self.limits.exclusive = true,
             "lost_after" => self.lost_after_ms = Some(limits::lost_after(meta)?),
+            "retention" => {
+                let said = duration_in(meta, RETENTION_MS, "must be 1 s to 366 days")?;
+                self.retention_ms = Some(said);
+            }
+            "ignore_result" => self.ignore_result = true,
             "fair_by" => self.fair_by = Some(keys::by(meta)?),
             "select" => self.select = labels(meta)?,
             "labels" => self.labels = labels(meta)?,
@@ -148,11 +155,14 @@ fn retries(option: &str, meta: &ParseNestedMeta<'_>) -> Error {
     meta.error(format!("there is no `{option}`: {instead}; `attempts` counts the first one, too"))
 }
 
+/// 1 second to 366 days.
+const RETENTION_MS: RangeInclusive<u64> = 1_000..=366 * 86_400_000;
+
 const EXPECTED: &str = "unknown option; there are `name`, `queue`, `attempts`, `backoff`, \
                         `backoff_list`, `time_limit`, `soft_limit`, `expires`, `deadline`, `crashes`, \
                         `at_most_once`, `priority`, `unique_by`, `unique_until`, \
                         `if_exists`, `limit_by`, `concurrency`, `rate`, `exclusive`, `lost_after`, \
-                        `fair_by`, `select`, `labels`, `display_name`, `redact` and `blocking`";
+                        `retention`, `ignore_result`, `fair_by`, `select`, `labels`, `display_name`, `redact` and `blocking`";
 
 fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
     let literal: LitStr = meta.value()?.parse()?;

@@ -72,6 +72,8 @@ pub struct Settings {
     pub rate: Option<Rate>,
     pub exclusive: bool,
     pub lost_after_ms: Option<u64>,
+    pub retention_ms: Option<u64>,
+    pub ignore_result: bool,
     pub redact: &'static [&'static str],
 }
 
@@ -103,6 +105,8 @@ impl Settings {
         options.rate = self.rate;
         options.exclusive = self.exclusive.then_some(true);
         options.lost_after = self.lost_after_ms.map(Span::from_millis);
+        options.retention = self.retention_ms.map(Span::from_millis);
+        options.ignore_result = self.ignore_result.then_some(true);
         if !self.redact.is_empty() {
             options.redact = Some(self.redact.iter().map(|name| (*name).into()).collect());
         }

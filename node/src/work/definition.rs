@@ -194,6 +194,20 @@ impl Definition {
         self
     }
 
+    /// How long what became of it is kept after it has ended, 1 second to 366 days; an hour unless said.
+    #[must_use]
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.template.options.retention = Some(span(retention));
+        self
+    }
+
+    /// What it returns is dropped.
+    #[must_use]
+    pub const fn ignore_result(mut self) -> Self {
+        self.template.options.ignore_result = Some(true);
+        self
+    }
+
     /// 0 to 9, higher first.
     #[must_use]
     pub const fn priority(mut self, priority: u8) -> Self {

@@ -75,4 +75,9 @@ async fn too_late() -> Result<(), String> {
     Ok(())
 }
 
+#[umbel_macros::task(retention = "1ms")]
+async fn too_brief() -> Result<(), String> {
+    Ok(())
+}
+
 fn main() {}

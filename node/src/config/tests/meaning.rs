@@ -511,7 +511,7 @@ error: `fast` is no rate
             "[rules.\"mail *\"]
 queue = \"mail\"",
             "
-error: task name \"mail *\" is not usable: use 1 to 128 of A-Z a-z 0-9 _ - . : /, and in a rule for tasks `*` for any text
+error: task name \"mail *\" is not usable: use 1 to 128 of A-Z a-z 0-9 _ - . : /, and for tasks `*` in place of any text, which queues do not have
  --> cluster.toml:1:8
   |
 1 | [rules.\"mail *\"]
