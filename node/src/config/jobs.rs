@@ -94,20 +94,31 @@ enum Written<'t> {
     },
     /// No job has one.
     Webhook,
+    /// A command or a text for the shell whose memory is limited; others keep the number that they had
+    /// before there were limits.
+    Limited {
+        memory_bytes: u64,
+        command: Box<Self>,
+    },
 }
 
 impl<'t> Written<'t> {
     fn of(task: &'t Task) -> Self {
-        let Work::Command(Command { program, env, cwd, capture_bytes }) = &task.work else {
+        let Work::Command(Command { program, env, cwd, capture_bytes, memory_bytes }) = &task.work
+        else {
             return Self::Webhook;
         };
         let env = env.iter().map(|(name, value)| (name.as_str(), value.to_string())).collect();
         let (cwd, capture_bytes) = (cwd.as_deref(), *capture_bytes as u64);
-        match program {
+        let command = match program {
             Program::CommandLine(line) => {
                 Self::Command { line: line.written().collect(), env, cwd, capture_bytes }
             }
             Program::Shell(text) => Self::Shell { text, env, cwd, capture_bytes },
+        };
+        match *memory_bytes {
+            Some(memory_bytes) => Self::Limited { memory_bytes, command: Box::new(command) },
+            None => command,
         }
     }
 }

@@ -114,6 +114,7 @@ pub(super) const TASKS: Section = Section {
         key("env", "{ LANG = \"C\" }"),
         key("cwd", "\"/srv\""),
         key("capture_bytes", "\"64 KiB\""),
+        key("memory", "\"512 MiB\""),
         key("headers", "{ x-team = \"billing\" }"),
         key("secret_env", "\"HOOK_SECRET\""),
         key("secret_file", "\"/etc/umbel/hook.secret\""),
@@ -148,6 +149,7 @@ pub(super) const JOBS: Section = Section {
         key("env", "{ LANG = \"C\" }"),
         key("cwd", "\"/srv\""),
         key("capture_bytes", "\"64 KiB\""),
+        key("memory", "\"512 MiB\""),
         key("on", "\"each\""),
         key("select", "{ role = \"db\" }"),
         key("misfire", "\"once\""),
@@ -185,7 +187,7 @@ pub(super) const ALERT: Section = Section {
 };
 
 /// Those keys of a task, or of a job with `run`, that only a command has.
-pub(super) const COMMAND_ONLY: [&str; 4] = ["shell", "env", "cwd", "capture_bytes"];
+pub(super) const COMMAND_ONLY: [&str; 5] = ["shell", "env", "cwd", "capture_bytes", "memory"];
 /// Those keys of a task that only a webhook has.
 pub(super) const WEBHOOK_ONLY: [&str; 4] =
     ["headers", "secret_env", "secret_file", "allow_private"];

@@ -121,6 +121,7 @@ pub(super) struct RawProgram {
     pub(super) env: Vec<(Text, Text)>,
     pub(super) cwd: Option<Text>,
     pub(super) capture_bytes: Option<Text>,
+    pub(super) memory: Option<Text>,
 }
 
 /// How tasks are treated.
@@ -305,6 +306,7 @@ impl RawProgram {
             env: reader.named_texts("env"),
             cwd: reader.text("cwd"),
             capture_bytes: reader.size("capture_bytes"),
+            memory: reader.size("memory"),
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct Command {
     pub cwd: Option<PathBuf>,
     /// Most output that is kept, for each of stdout and stderr.
     pub capture_bytes: usize,
+    /// Most address space that each of its processes may take, if there is a limit.
+    pub memory_bytes: Option<u64>,
 }
 
 /// How a program is named.

@@ -69,6 +69,7 @@ fn command_spec(command: &config::Command) -> CommandSpec {
     });
     spec.cwd.clone_from(&command.cwd);
     spec.capture_bytes = command.capture_bytes;
+    spec.memory_bytes = command.memory_bytes;
     spec
 }
 

@@ -2,8 +2,10 @@
 //!
 //! The program leads a process group of its own. Invariant: a run is over only when no process of
 //! that group lives any more, whatever ended it; so a task that has ended can safely be run elsewhere.
+//! If memory runs out, programs are ended before their node, see [`memory`].
 
 mod lines;
+mod memory;
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -93,6 +95,10 @@ pub struct CommandSpec {
     /// How much of each of its two outputs is kept: the first and the last half of it. At most
     /// [`CAPTURE_BYTES_MAX`].
     pub capture_bytes: usize,
+    /// How much address space each of its processes may take, in bytes; nothing means that there is no
+    /// limit. What is mapped counts, whether it is used or not. One that wants more is refused it, and fails
+    /// in its own way. Less than the program itself needs to start, some MiB, makes it always fail.
+    pub memory_bytes: Option<u64>,
 }
 
 impl fmt::Debug for CommandSpec {
@@ -101,16 +107,19 @@ impl fmt::Debug for CommandSpec {
             .field("program", &self.program)
             .field("cwd", &self.cwd)
             .field("capture_bytes", &self.capture_bytes)
+            .field("memory_bytes", &self.memory_bytes)
             .finish_non_exhaustive()
     }
 }
 
 impl CommandSpec {
-    /// `program` with nothing added to its environment, keeping as much output as allowed.
+    /// `program` with nothing added to its environment, keeping as much output as allowed, its memory not
+    /// limited.
     #[must_use]
     pub fn new(program: Program) -> Self {
         let environment: Environment = Box::new(|_| Ok(Vec::new()));
-        Self { program, environment, cwd: None, capture_bytes: CAPTURE_BYTES_MAX }
+        let capture_bytes = CAPTURE_BYTES_MAX;
+        Self { program, environment, cwd: None, capture_bytes, memory_bytes: None }
     }
 }
 
@@ -188,7 +197,8 @@ pub(super) async fn run(
     match ended {
         Ok(End::Exited(status)) if status.success() => Outcome::of_result(printed.success()),
         Ok(End::Exited(status)) => {
-            Outcome::Failed(printed.failure(FailureKind::Error, how(status), Some(status)))
+            let how = how(status, spec.memory_bytes);
+            Outcome::Failed(printed.failure(FailureKind::Error, how, Some(status)))
         }
         Ok(End::Cancelled) => Outcome::Cancelled,
         Ok(End::TimedOut) => {
@@ -220,10 +230,16 @@ async fn until_ended(child: &mut Child, group: Pid, context: &Context) -> std::i
         process_group::signal(group, Signal::SIGTERM);
         std::future::pending().await
     };
+    let mark = async {
+        tokio::time::sleep(memory::SETTLED_AFTER).await;
+        memory::mark_group(group);
+        std::future::pending().await
+    };
     tokio::select! {
         biased;
         ended = ended => ended,
         never = warn => never,
+        never = mark => never,
     }
 }
 
@@ -251,22 +267,33 @@ fn start(
         Program::Argv(expand) => expand(&value).map_err(bad)?,
         Program::Shell(text) => vec!["/bin/sh".to_owned(), "-c".to_owned(), text.clone()],
     };
-    let Some((program, rest)) = argv.split_first() else {
+    let Some(program) = argv.first() else {
         return Err(bad("the command line is empty".to_owned()));
     };
-    let mut command = tokio::process::Command::new(program);
-    command.args(rest).process_group(0);
+    // The program may be named by an argument.
+    let named = if context.redacts { "its program".to_owned() } else { format!("{program:?}") };
+    let added = (spec.environment)(&value).map_err(bad)?;
+    let argv = match spec.memory_bytes {
+        Some(bytes) => {
+            let path = added.iter().rev().find(|(name, _)| name == "PATH");
+            let path = path.map(|(_, value)| value.clone()).or_else(|| std::env::var("PATH").ok());
+            memory::find(program, spec.cwd.as_deref(), path.as_deref())
+                .map_err(|error| not_started(&error, &named, spec))?;
+            memory::limited(argv, bytes)
+        }
+        None => argv,
+    };
+    let mut words = argv.into_iter();
+    let mut command = tokio::process::Command::new(words.next().unwrap_or_default());
+    command.args(words).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(cwd) = &spec.cwd {
         command.current_dir(cwd);
     }
-    let added = (spec.environment)(&value).map_err(bad)?;
     set_environment(&mut command, added, context, args);
 
     let remembered = |error| Failure::new(FailureKind::Error, chain(&error));
     let entry = ledger.enter(context.id, context.token).map_err(remembered)?;
-    // The program may be named by an argument.
-    let named = if context.redacts { "its program".to_owned() } else { format!("{program:?}") };
     let spawned = command.spawn().map_err(|error| not_started(&error, &named, spec));
     // A child that was not waited for has a number, and Linux has none beyond 2^22.
     let leader = |child: &Child| child.id().and_then(|pid| i32::try_from(pid).ok());
@@ -274,6 +301,7 @@ fn start(
         Ok((Some(leader), child)) => {
             // From here on whatever goes wrong kills the group.
             let mut group = Group { id: Pid::from_raw(leader), entry: Some(entry) };
+            memory::mark(group.id);
             group.remember().map_err(remembered)?;
             Ok((child, group))
         }
@@ -366,13 +394,15 @@ fn not_started(error: &std::io::Error, program: &str, spec: &CommandSpec) -> Fai
     Failure::new(kind, format!("cannot start {program}: {why}"))
 }
 
-/// How a program ended that did not end well, in words.
-fn how(status: ExitStatus) -> String {
-    match (status.code(), signal_name(status)) {
+/// How a program ended that did not end well and was not made to, in words. `memory_bytes` is the limit that
+/// it had.
+fn how(status: ExitStatus, memory_bytes: Option<u64>) -> String {
+    let how = match (status.code(), signal_name(status)) {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(name)) => format!("killed by {name}"),
         (None, None) => format!("ended with {status}"),
-    }
+    };
+    how + memory::suspicion(status, memory_bytes).as_deref().unwrap_or_default()
 }
 
 /// The signal that ended it: those of real time have no names, only numbers.

@@ -6,11 +6,10 @@ use toml::Spanned;
 use umbel_protocol::limits::CAPTURE_BYTES_MAX;
 
 use super::super::command_line::{CommandLine, InvalidCommandLine, InvalidPattern, Pattern};
-use super::super::quantity::{self, SIZE_HELP};
 use super::super::raw::{RawCommand, RawProgram, Text};
 use super::super::report::Problems;
 use super::super::task::{Command, Program};
-use super::{VARIABLE_HELP, is_variable, path};
+use super::{VARIABLE_HELP, bytes_of, is_variable, path};
 
 /// The command that `raw` stands for.
 pub(super) fn command(raw: RawProgram, problems: &mut Problems<'_>) -> Option<Command> {
@@ -56,7 +55,8 @@ pub(super) fn command(raw: RawProgram, problems: &mut Problems<'_>) -> Option<Co
     let cwd = raw.cwd.and_then(|cwd| path("cwd", cwd, problems));
     let capture_bytes = raw.capture_bytes.and_then(|size| capture(&size, problems));
     let capture_bytes = capture_bytes.unwrap_or(CAPTURE_BYTES_DEFAULT);
-    Some(Command { program: program?, env, cwd, capture_bytes })
+    let memory_bytes = raw.memory.and_then(|size| memory(&size, problems));
+    Some(Command { program: program?, env, cwd, capture_bytes, memory_bytes })
 }
 
 fn command_line(list: &Spanned<Vec<Text>>, problems: &mut Problems<'_>) -> Option<CommandLine> {
@@ -102,10 +102,7 @@ fn pattern_problem(text: &Text, error: &InvalidPattern, problems: &mut Problems<
 }
 
 fn capture(size: &Text, problems: &mut Problems<'_>) -> Option<usize> {
-    let Some(bytes) = quantity::size(size.get_ref()) else {
-        problems.add(size.span(), format!("{:?} is not a size", size.get_ref()), SIZE_HELP);
-        return None;
-    };
+    let bytes = bytes_of(size, problems)?;
     let fitting = usize::try_from(bytes).ok().filter(|bytes| *bytes <= CAPTURE_BYTES_MAX);
     if fitting.is_none() {
         problems.add(
@@ -115,6 +112,20 @@ fn capture(size: &Text, problems: &mut Problems<'_>) -> Option<usize> {
         );
     }
     fitting
+}
+
+fn memory(size: &Text, problems: &mut Problems<'_>) -> Option<u64> {
+    let bytes = bytes_of(size, problems)?;
+    if bytes < MEMORY_BYTES_MIN {
+        let least = MEMORY_BYTES_MIN >> 20;
+        problems.add(
+            size.span(),
+            format!("`memory` cannot be {bytes}"),
+            format!("use at least {least} MiB: the program itself and its libraries count, too"),
+        );
+        return None;
+    }
+    Some(bytes)
 }
 
 /// What somebody meant who wrote a command as for a shell, if that is easy to tell.
@@ -128,3 +139,5 @@ fn listed(text: &str) -> String {
 
 /// Enough to see what went wrong, little enough that a partition keeps hundreds of results.
 const CAPTURE_BYTES_DEFAULT: usize = 64 * 1024;
+/// With less hardly any program starts.
+const MEMORY_BYTES_MIN: u64 = 16 << 20;

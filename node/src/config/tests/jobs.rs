@@ -203,6 +203,7 @@ fn a_command_of_its_own_is_a_task_of_its_own() {
         env = { X = "{x}" }
         cwd = "/tmp"
         capture_bytes = "1 KiB"
+        memory = "32 MiB"
         args = { x = "y" }
         attempts = 5
         time_limit = "1m"
@@ -224,6 +225,7 @@ fn a_command_of_its_own_is_a_task_of_its_own() {
     let Work::Command(command) = &command.work else { panic!("not a command") };
     assert_eq!(command.program, Program::Shell("echo $X".to_owned()));
     assert_eq!((command.cwd.as_deref(), command.capture_bytes), (Some("/tmp".as_ref()), 1024));
+    assert_eq!(command.memory_bytes, Some(32 << 20));
     assert_eq!(command.env["X"].to_string(), "{x}");
 }
 
@@ -260,6 +262,7 @@ fn the_hash_is_that_of_the_definitions_and_commands() {
         &format!("{a}{b}env = {{ A = \"b\" }}"),
         &format!("{a}{b}cwd = \"/tmp\""),
         &format!("{a}{b}capture_bytes = \"1 KiB\""),
+        &format!("{a}{b}memory = \"1 GiB\""),
     ] {
         assert_ne!(both, hash(other), "{other}");
     }

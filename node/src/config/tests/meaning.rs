@@ -429,6 +429,51 @@ error: `capture_bytes` cannot be 1048576
   = help: use 0 to 262144; programs write larger output to a file"#,
         ),
         (
+            r#"[tasks.a]
+command = ["a"]
+memory = "half"
+[tasks.b]
+command = ["b"]
+memory = "64 KiB"
+[tasks.c]
+command = ["c"]
+memory = true
+[jobs.d]
+every = "1m"
+run = ["d"]
+memory = 0"#,
+            r#"
+error: "half" is not a size
+ --> cluster.toml:3:10
+  |
+3 | memory = "half"
+  |          ^^^^^^
+  = help: write a whole number of bytes, or one with a unit: 512 B, 64 KiB, 1 MiB, 1 GiB
+
+error: `memory` cannot be 65536
+ --> cluster.toml:6:10
+  |
+6 | memory = "64 KiB"
+  |          ^^^^^^^^
+  = help: use at least 16 MiB: the program itself and its libraries count, too
+
+error: `memory` must be an integer or a string with a unit, not a boolean
+ --> cluster.toml:9:10
+  |
+9 | memory = true
+  |          ^^^^
+  = help: for example: memory = "512 MiB"
+
+error: `memory` cannot be 0
+  --> cluster.toml:13:10
+   |
+13 | memory = 0
+   |          ^
+   = help: use at least 16 MiB: the program itself and its libraries count, too
+
+4 problems in cluster.toml"#,
+        ),
+        (
             r#"[node]
 memory = "1 GB""#,
             r#"

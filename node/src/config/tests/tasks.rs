@@ -66,7 +66,8 @@ error: `allow_private` means nothing for a command
             r#"[tasks.a]
 webhook = "https://a"
 cwd = "/"
-shell = true"#,
+shell = true
+memory = "64 MiB""#,
             r#"
 error: `cwd` means nothing for a webhook
  --> cluster.toml:3:1
@@ -82,7 +83,14 @@ error: `shell` means nothing for a webhook
   | ^^^^^
   = help: only commands have it, remove it
 
-2 problems in cluster.toml"#,
+error: `memory` means nothing for a webhook
+ --> cluster.toml:5:1
+  |
+5 | memory = "64 MiB"
+  | ^^^^^^
+  = help: only commands have it, remove it
+
+3 problems in cluster.toml"#,
         ),
         (
             r#"[queues.reports]

@@ -1,5 +1,7 @@
 //! Real processes: what they are given, what is kept of them, and that none outlives its run.
 
+mod memory;
+
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::Token;
 use umbel_protocol::journal::Progress;
@@ -7,6 +9,7 @@ use umbel_protocol::limits::JOURNAL_BYTES_MAX;
 
 use super::super::arguments::Argument;
 use super::*;
+
 use crate::work::definition::Definition;
 use crate::work::middleware::{Middleware, Next};
 use crate::work::run::{RunRequest, Runner};
@@ -233,8 +236,15 @@ async fn failures_say_how_it_ended_and_what_it_said() {
         ("exit 9", "exited with code 9", json!({ "exit_code": 9, "stdout": "", "stderr": "" })),
         (
             "echo gone; kill -KILL $$",
-            "killed by SIGKILL: gone",
+            "killed by SIGKILL, which umbel has not sent; the system may have run out of memory: gone",
             json!({ "exit_code": null, "signal": "SIGKILL", "stdout": "gone\n", "stderr": "" }),
+        ),
+        (
+            // As a shell tells it whose child was killed.
+            "exec 2>/dev/null; sh -c 'kill -KILL $$'; exit $?",
+            "exited with code 137, as a shell does if SIGKILL has ended what it ran; the system may have \
+             run out of memory",
+            json!({ "exit_code": 137, "stdout": "", "stderr": "" }),
         ),
         (
             "kill -40 $$",
@@ -272,11 +282,24 @@ async fn says_why_a_program_cannot_be_started() {
     std::fs::write(&data, "no program").unwrap();
     let mut elsewhere = argv(&["true"]);
     elsewhere.cwd = Some(bench.path("nowhere"));
+    let limited = |mut spec: CommandSpec| {
+        spec.memory_bytes = Some(64 << 20);
+        spec
+    };
+    let mut limited_elsewhere = limited(argv(&["true"]));
+    limited_elsewhere.cwd = Some(bench.path("nowhere"));
+    let data = data.to_str().unwrap();
     for (spec, kind, why) in [
         (argv(&["/no/such"]), FailureKind::Permanent, "there is no such program"),
-        (argv(&[data.to_str().unwrap()]), FailureKind::Permanent, "it is not executable"),
+        (argv(&[data]), FailureKind::Permanent, "it is not executable"),
         (elsewhere, FailureKind::Permanent, "nowhere cannot be entered"),
         (argv(&[]), FailureKind::BadArguments, "the command line is empty"),
+        (limited(argv(&["no-such"])), FailureKind::Permanent, "there is no such program"),
+        (limited(argv(&["/no/such"])), FailureKind::Permanent, "there is no such program"),
+        (limited(argv(&[data])), FailureKind::Permanent, "it is not executable"),
+        (limited(argv(&["/"])), FailureKind::Permanent, "it is not executable"),
+        (limited_elsewhere, FailureKind::Permanent, "nowhere cannot be entered"),
+        (limited(argv(&["echo", "a\0b"])), FailureKind::BadArguments, "holds a zero byte"),
     ] {
         let program = format!("{spec:?}");
         let (actual, message) = failure(bench.run(Definition::command("x", spec), "null").await);
