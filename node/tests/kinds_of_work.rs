@@ -11,7 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::timeout;
 use umbel::config::Config;
-use umbel::{Client, Node};
+use umbel::{Call, Client, Node, TaskFailed};
 use umbel_protocol::id::TaskId;
 use umbel_protocol::limits::RESULT_BYTES_MAX;
 use umbel_protocol::task::{FailureKind, Options, RunEnd, State, View};
@@ -274,5 +274,37 @@ async fn a_result_that_is_too_large_is_a_failure_that_names_the_limit() {
     let view = alone.end_of("print", json!(null), once()).await;
     let result = String::from_utf8_lossy(view.result.as_ref().expect("it has one")).into_owned();
     assert!(result.len() < RESULT_BYTES_MAX && result.contains("bytes cut]"));
+    alone.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_of_another_type_fails_whoever_expects_it_and_not_the_task() {
+    let (url, _sent) = server(vec![GOOD, GOOD]);
+    // Neither prints JSON; what a command has printed becomes a part of some.
+    let tasks = format!(
+        "[tasks.fetch]\nwebhook = {url:?}\nallow_private = true\n\
+         [tasks.print]\nshell = true\ncommand = 'printf \"{{\\377\"'\n"
+    );
+    let alone = Alone::start(&tasks).await;
+    for (name, args) in [("grow", json!(3)), ("print", json!(null)), ("fetch", json!(null))] {
+        let call = || Call::<u64>::named(name, &args).attempts(1);
+        let handle = alone.client.submit(call()).await.expect("it is taken");
+        let later = timeout(PATIENCE, handle.result()).await.expect("in time");
+        let at_once = timeout(PATIENCE, alone.client.run(call())).await.expect("in time");
+        for error in [later.expect_err("no number"), at_once.expect_err("no number")] {
+            let TaskFailed::Result { source, .. } = &error else { panic!("{name}: {error:?}") };
+            assert!(source.is_data(), "{name}: {source}");
+            assert!(
+                error.to_string().ends_with("returned something else than expected"),
+                "{error}"
+            );
+        }
+        // It has succeeded, once, and what it returned is there for those who expect anything.
+        let view = alone.wait(handle.id()).await;
+        assert_eq!((view.state, view.attempts), (State::Succeeded, 1), "{name}: {view:?}");
+        let anything: serde_json::Value =
+            serde_json::from_slice(view.result.as_ref().expect("it has one")).expect("JSON");
+        assert!(!anything.is_number(), "{name}: {anything}");
+    }
     alone.node.stop().await;
 }

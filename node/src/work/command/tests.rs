@@ -1,6 +1,7 @@
 //! Real processes: what they are given, what is kept of them, and that none outlives its run.
 
 mod memory;
+mod unruly;
 
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::id::Token;

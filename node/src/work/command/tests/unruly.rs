@@ -1,0 +1,50 @@
+//! Programs that do several things at once which they should not.
+
+use super::*;
+
+#[tokio::test]
+async fn a_program_that_never_stops_talking_is_ended_at_its_time_limit() {
+    let bench = Bench::new();
+    let limited = bench.shell("yes & yes >&2").time_limit(Duration::from_millis(200));
+    let outcome = bench.run(limited, "null").await;
+    let kept = detail(&outcome);
+    for output in ["stdout", "stderr"] {
+        let said = kept[output].as_str().unwrap();
+        assert!(said.len() <= CAPTURE_BYTES_MAX + 64, "{output}: {}", said.len());
+    }
+    let (kind, message) = failure(outcome);
+    assert_eq!(kind, FailureKind::TimedOut, "{message}");
+}
+
+#[tokio::test]
+async fn a_child_that_outlives_its_program_and_does_not_listen_is_killed() {
+    let bench = Bench::new().grace(Duration::from_millis(50));
+    // The second one has closed all that could tell of it.
+    let text = "trap '' TERM; sleep 1000 & echo $! > child; \
+                (exec sleep 1000 <&- >&- 2>&-) & echo $! > silent; echo done";
+    let (stdout, _) = output(bench.run(bench.shell(text), "null").await);
+    assert_eq!(stdout, "done\n");
+    for name in ["child", "silent"] {
+        assert!(!lives(bench.pid(name).await), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_has_closed_its_outputs_and_hangs_is_ended_at_its_time_limit() {
+    let bench = Bench::new().grace(Duration::from_millis(50));
+    let text =
+        "trap '' TERM; echo said; exec <&- >&- 2>&-; echo $$ > pid; while :; do sleep 1; done";
+    // On a busy machine it may need longer to come as far as this is about.
+    let mut limit = Duration::from_millis(100);
+    let (outcome, pid) = loop {
+        let outcome = bench.run(bench.shell(text).time_limit(limit), "null").await;
+        match bench.written("pid") {
+            Some(pid) => break (outcome, pid),
+            None => limit *= 2,
+        }
+    };
+    assert_eq!(detail(&outcome)["signal"], "SIGKILL");
+    let expected = format!("it took longer than its limit of {limit:?}: said");
+    assert_eq!(failure(outcome), (FailureKind::TimedOut, expected), "not that memory is short");
+    assert!(!lives(pid));
+}
