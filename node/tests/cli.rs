@@ -34,6 +34,8 @@ mod said;
 mod service;
 #[path = "cli/strangers.rs"]
 mod strangers;
+#[path = "cli/stubborn.rs"]
+mod stubborn;
 #[path = "cli/watch.rs"]
 mod watch;
 #[path = "cli/webhook.rs"]

@@ -1,0 +1,77 @@
+//! Programs that do not want to end, and their children, which do not either.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::cluster::Node;
+use crate::program::{Program, eventually};
+
+/// A program that ignores SIGTERM and has a child and a grandchild that do. Each is a shell, which tells its
+/// process by a file, and what it waits for.
+const TASKS: &str = r#"
+[tasks.stubborn]
+shell = true
+command = '''
+trap "" TERM
+tell='echo $$ > $0.new; mv $0.new $0;'
+linger='while :; do sleep 600; done'
+sh -c "trap '' TERM; $tell sh -c 'trap \"\" TERM; $tell $linger' grandchild & $linger" child &
+echo $$ > leader.new; mv leader.new leader
+while :; do sleep 600; done
+'''
+"#;
+
+/// How long a program that was asked to end may take.
+const GRACE: Duration = Duration::from_secs(5);
+/// Far longer than it takes to tell a node and to kill a few processes.
+const MARGIN: Duration = Duration::from_secs(40);
+
+/// The processes of a group, but for those that are only to be waited for.
+fn members(group: i32) -> Vec<i32> {
+    let entries = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let pids = entries.filter_map(|name| name.parse().ok());
+    pids.filter(|pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name, in parentheses, may hold anything; after it come state, parent and group.
+        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+        let fields: Vec<_> = fields.split_ascii_whitespace().collect();
+        let is_dead = matches!(fields.first(), Some(&("Z" | "X")) | None);
+        !is_dead && fields.get(2) == Some(&group.to_string().as_str())
+    })
+    .collect()
+}
+
+#[test]
+fn a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within_the_grace() {
+    let program = Program::new();
+    let node = Node::start_with(&program, TASKS);
+    let ran = program.run(&["submit", "stubborn"]);
+    assert!(ran.ok, "{ran:?}");
+    let id = ran.out.trim_end();
+    let told = |name: &str| -> Option<i32> {
+        fs::read_to_string(program.path(name)).ok()?.trim_end().parse().ok()
+    };
+    let names = ["leader", "child", "grandchild"];
+    eventually("all three run", || names.iter().all(|name| told(name).is_some()));
+    let pids = names.map(|name| told(name).unwrap());
+    let before = members(pids[0]);
+    assert!(pids.iter().all(|pid| before.contains(pid)), "{pids:?} are of a group: {before:?}");
+
+    let began = Instant::now();
+    let ran = program.run(&["task", "cancel", id]);
+    assert!(ran.ok, "{ran:?}");
+    eventually("it is told as cancelled", || {
+        program.run(&["task", "show", id, "--json"]).json()[0]["state"] == "cancelled"
+    });
+    let (left, took) = (members(pids[0]), began.elapsed());
+    assert!(left.is_empty(), "{left:?} of {before:?} go on beside what may run next");
+    assert!(took <= GRACE + MARGIN, "{took:?}");
+    // The node had to ask before it killed.
+    assert!(took >= GRACE, "{took:?}");
+
+    let ran = program.run(&["submit", "umbel.noop", "--wait"]);
+    assert!(ran.ok, "{ran:?}");
+    node.stop();
+}
