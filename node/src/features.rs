@@ -33,16 +33,19 @@
 //! | unique keys | scopes and policies, no lock to be left behind | `unique_keys`, `of_a_key_there_is_one_task_at_a_time` |
 //! | rules by name | queue, priority, limits, nodes | `tasks_go_where_the_rule_for_their_name_says`, `a_task_runs_only_where_it_may` |
 //! | choice of nodes | by labels, or one by its name | `a_task_runs_on_the_node_that_is_chosen_or_waits_for_one` |
-//! | cancel | one or many; a token, SIGTERM and SIGKILL to the group, a request that ends | `a_cancelled_task_is_stopped_or_never_starts`, `a_program_that_does_not_listen_is_killed_with_its_children`, `a_cancelled_request_is_given_up` |
+//! | cancel | one or many; a token, SIGTERM and SIGKILL to the group, a request that ends | `a_cancelled_task_is_stopped_or_never_starts`, `a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within_the_grace`, `a_program_that_does_not_listen_is_killed_with_its_children`, `a_cancelled_request_is_given_up` |
 //! | waiting by push | from any node, over reconnects | `what_a_lost_node_owes_is_asked_of_another` |
 //! | unknown is not waiting | | `a_task_that_nobody_knows_is_not_waited_for` |
 //! | progress and log lines | live, over takeovers | `watched_in_order`, `a_watcher_hears_the_next_run_when_the_node_of_one_is_lost` |
 //! | results have a limit | that the failure names | `a_result_that_is_too_large_is_a_failure_that_names_the_limit` |
+//! | results of another type | an error of whoever expects another, not of the task | `a_result_of_another_type_fails_whoever_expects_it_and_not_the_task`, `a_result_that_is_no_json_is_permanent` |
 //! | metadata | labels, headers, parents, traces, a name | `said_as_it_was`, `what_is_submitted_from_within_a_task_is_its_child` |
 //! | redacted arguments | shown nowhere | `what_is_hidden_reaches_the_handler_and_nobody_else` |
 //! | batches | thousands in one call | `many_tasks_are_cut_into_legal_batches_of_one_partition` |
 //! | async and blocking handlers | panics are theirs alone | `panics_are_failures_of_their_run` |
 //! | commands | output to a limit, whatever it is | `output_is_kept_to_its_limit_and_never_holds_the_program_up`, `binary_output_does_not_fail_the_run` |
+//! | programs that misbehave | talk for ever, close their outputs, leave children, do not listen: over at their limit, nothing left | `a_program_that_never_stops_talking_is_ended_at_its_time_limit`, `a_program_that_closes_its_outputs_goes_on_to_its_end`, `a_program_that_has_closed_its_outputs_and_hangs_is_ended_at_its_time_limit`, `a_child_that_outlives_its_program_and_does_not_listen_is_killed`, `what_a_program_leaves_in_its_group_ends_with_it` |
+//! | memory of programs | ended before their node if it runs out, limited for each process; handlers share that of their node | `programs_are_ended_before_their_node_if_memory_runs_out`, `a_program_that_wants_more_memory_than_it_may_have_fails_alone`, `a_limit_of_memory_holds_for_all_that_a_program_starts_and_changes_nothing_else` |
 //! | webhooks | signed, `Retry-After`, no private addresses | `posts_the_task_signed`, `a_server_that_is_busy_is_left_alone_for_as_long_as_it_says`, `what_is_no_address_of_the_internet_is_not_connected_to` |
 //! | middleware | before, after, on error | `the_first_is_the_outermost`, `it_may_take_another_outcome_for_the_right_one` |
 //! | state of the worker | `State<T>` | `declared_tasks_run` |
