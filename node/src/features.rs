@@ -1,7 +1,6 @@
 //! All that a task can ask for, and the test that shows that it gets it.
 //!
-//! Not there yet: groups of tasks, broadcast to all nodes, strict order between queues, resources as slots, results that
-//! are kept for longer or shorter than others or not at all, and why a task waits.
+//! Not there yet: resources as slots, and slots that change while a node runs.
 //!
 //! What is named in the last column is a test, or an invariant that simulated clusters are held to under all faults
 //! (`tests/src/invariants`). Each is there: a test of its own sees to that.
@@ -24,6 +23,7 @@
 //! | queues | begin with the first task, are listed, paused and resumed | `a_queue_begins_with_its_first_task_and_waits_while_it_is_paused`, `a_pause_outlives_all_nodes`, `queues_are_listed_with_what_is_in_them` |
 //! | purge | of all that waits in a queue | `what_waits_in_a_queue_can_be_purged` |
 //! | weights of queues | shares of the slots | `queues_with_weights_share_the_slots` |
+//! | ranks of queues | strict order between them | `a_queue_of_higher_rank_goes_first_whatever_else_waits` |
 //! | priority with aging | nothing waits for ever | `what_is_never_urgent_comes_to_its_turn`, `nobody_starves` |
 //! | fairness between tenants | in turn, as they weigh | `a_long_line_of_one_does_not_keep_others_from_their_turns`, `tenants_are_served_as_they_weigh` |
 //! | limits by key | rate and concurrency | `limited_by_key`, `as_many_run_at_once_as_their_key_allows` |
@@ -33,15 +33,20 @@
 //! | unique keys | scopes and policies, no lock to be left behind | `unique_keys`, `of_a_key_there_is_one_task_at_a_time` |
 //! | rules by name | queue, priority, limits, nodes | `tasks_go_where_the_rule_for_their_name_says`, `a_task_runs_only_where_it_may` |
 //! | choice of nodes | by labels, or one by its name | `a_task_runs_on_the_node_that_is_chosen_or_waits_for_one` |
+//! | broadcast | one task for each node that is selected, each with its id, and a summary | `a_broadcast_runs_once_on_each_node` |
+//! | why a task waits | a rule, a limit, no node for it, no slot | `a_task_that_waits_says_why`, `a_task_of_a_limit_key_says_that_this_keeps_it`, `a_task_that_nobody_can_run_waits_and_says_why` |
 //! | cancel | one or many; a token, SIGTERM and SIGKILL to the group, a request that ends | `a_cancelled_task_is_stopped_or_never_starts`, `a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within_the_grace`, `a_program_that_does_not_listen_is_killed_with_its_children`, `a_cancelled_request_is_given_up` |
 //! | waiting by push | from any node, over reconnects | `what_a_lost_node_owes_is_asked_of_another` |
 //! | unknown is not waiting | | `a_task_that_nobody_knows_is_not_waited_for` |
 //! | progress and log lines | live, over takeovers | `watched_in_order`, `a_watcher_hears_the_next_run_when_the_node_of_one_is_lost` |
 //! | results have a limit | that the failure names | `a_result_that_is_too_large_is_a_failure_that_names_the_limit` |
 //! | results of another type | an error of whoever expects another, not of the task | `a_result_of_another_type_fails_whoever_expects_it_and_not_the_task`, `a_result_that_is_no_json_is_permanent` |
+//! | retention | of one task for longer or shorter than of others | `what_says_for_how_long_it_is_kept_goes_by_that_alone`, `a_task_is_kept_for_as_long_as_it_says`, `no_more_say_for_how_long_they_are_kept_than_there_is_room_for` |
+//! | ignored results | are not kept | `of_a_result_that_is_ignored_nothing_is_kept`, `a_result_that_is_ignored_is_not_kept_and_a_task_goes_when_it_says` |
 //! | metadata | labels, headers, parents, traces, a name | `said_as_it_was`, `what_is_submitted_from_within_a_task_is_its_child` |
 //! | redacted arguments | shown nowhere | `what_is_hidden_reaches_the_handler_and_nobody_else` |
-//! | batches | thousands in one call | `many_tasks_are_cut_into_legal_batches_of_one_partition` |
+//! | batches | thousands in one call, those of a partition all or none | `a_batch_is_taken_in_as_a_whole_or_not_at_all`, `many_tasks_are_cut_into_legal_batches_of_one_partition` |
+//! | groups | an id over many tasks, with counts and one wait for all | `a_group_is_counted_and_waited_for_from_any_node`, `a_group_that_grows_is_cancelled_as_a_whole`, `a_group_is_counted_as_its_tasks_go_along` |
 //! | async and blocking handlers | panics are theirs alone | `panics_are_failures_of_their_run` |
 //! | commands | output to a limit, whatever it is | `output_is_kept_to_its_limit_and_never_holds_the_program_up`, `binary_output_does_not_fail_the_run` |
 //! | programs that misbehave | talk for ever, close their outputs, leave children, do not listen: over at their limit, nothing left | `a_program_that_never_stops_talking_is_ended_at_its_time_limit`, `a_program_that_closes_its_outputs_goes_on_to_its_end`, `a_program_that_has_closed_its_outputs_and_hangs_is_ended_at_its_time_limit`, `a_child_that_outlives_its_program_and_does_not_listen_is_killed`, `what_a_program_leaves_in_its_group_ends_with_it` |

@@ -250,8 +250,11 @@ impl Executor {
             }
             Event::Finished(ends) => self.finished(now, ends, effects),
             Event::Learned(profile) => {
-                let pools = std::mem::take(&mut self.profile.pools);
-                self.profile = Profile { pools, ..profile };
+                if profile.pools != self.profile.pools {
+                    let used = self.slots_used(profile.pools.len());
+                    self.slots.resize(&profile.pools, &used);
+                }
+                self.profile = profile;
             }
             Event::Owner { from, says } => self.owner_says(now, from, says, effects),
             Event::Reached(node) => {

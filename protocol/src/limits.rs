@@ -287,6 +287,8 @@ pub const COLD_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 pub const FINISHED_BYTES_MAX: usize = KEPT.total().bytes;
 /// How long a finished record is kept with its result.
 pub const RETENTION: Span = Span::from_millis(3_600_000);
+/// The highest [rank](crate::meta::Rule::rank) of a queue.
+pub const RANK_MAX: u8 = 9;
 /// A task that says [for how long](crate::task::Options::retention) what became of it is kept says so long at least:
 /// whoever waits for its end is told of it in that time.
 pub const RETENTION_MIN: Span = Span::from_millis(1_000);

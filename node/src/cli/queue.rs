@@ -59,6 +59,9 @@ pub(super) struct SetArgs {
     /// How large a share of the slots it gets while others wait, too; one of which nothing is said has 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     weight: Option<u16>,
+    /// 0 to 9, higher first: as long as tasks of one with a higher rank wait, none of this begins
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    rank: Option<u8>,
     #[command(flatten)]
     shared: SharedArgs,
     #[command(flatten)]
@@ -77,8 +80,8 @@ pub(super) async fn run(command: QueueCommand) -> anyhow::Result<Done> {
             Ok(Done::Well)
         }
         QueueCommand::Purge(args) => purge(args).await,
-        QueueCommand::Set(SetArgs { name, weight, shared, connect }) => {
-            let rule = Rule { weight, ..shared.rule()? };
+        QueueCommand::Set(SetArgs { name, weight, rank, shared, connect }) => {
+            let rule = Rule { weight, rank, ..shared.rule()? };
             super::rule::set(Subject::Queue(name), rule, &connect).await
         }
         QueueCommand::Clear(NameArgs { name, connect }) => {

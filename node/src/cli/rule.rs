@@ -88,6 +88,7 @@ struct Line {
     queue: Option<String>,
     priority: Option<u8>,
     weight: Option<u16>,
+    rank: Option<u8>,
     rate: Option<String>,
     concurrency: Option<u32>,
     select: Option<String>,
@@ -206,6 +207,7 @@ impl Line {
             queue: rule.queue.clone(),
             priority: rule.priority,
             weight: rule.weight,
+            rank: rule.rank,
             rate: rule.rate().map(|rate| rate.to_string()),
             concurrency: rule.concurrency(),
             select: rule.select.as_ref().map(ToString::to_string),
@@ -221,6 +223,7 @@ pub(super) fn words(rule: &Rule) -> String {
     }
     words.extend(rule.queue.as_ref().map(|queue| format!("queue {}", brief(queue, 40))));
     words.extend(rule.priority.map(|priority| format!("priority {priority}")));
+    words.extend(rule.rank.map(|rank| format!("rank {rank}")));
     words.extend(rule.weight.map(|weight| format!("weight {weight}")));
     words.extend(rule.rate().map(|rate| rate.to_string()));
     words.extend(rule.concurrency().map(|most| format!("{most} at once")));

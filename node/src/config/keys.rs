@@ -65,6 +65,7 @@ pub(super) const QUEUES: Section = Section {
         key("slots", "4"),
         key("priority", "5"),
         key("weight", "3"),
+        key("rank", "1"),
         key("concurrency", "10"),
         key("rate", "\"100/s\""),
         key("select", "{ role = \"db\" }"),

@@ -73,6 +73,7 @@ pub(super) struct RawQueue {
     pub(super) slots: Option<Spanned<i64>>,
     pub(super) priority: Option<Spanned<i64>>,
     pub(super) weight: Option<Spanned<i64>>,
+    pub(super) rank: Option<Spanned<i64>>,
     pub(super) shared: RawShared,
 }
 
@@ -231,6 +232,7 @@ impl RawQueue {
             slots: reader.integer("slots"),
             priority: reader.integer("priority"),
             weight: reader.integer("weight"),
+            rank: reader.integer("rank"),
             shared: RawShared::read(&mut reader),
         }
     }

@@ -108,6 +108,7 @@ queues = ["mail"]
 [queues.mail]
 slots = 2
 weight = 3
+rank = 2
 rate = "100/s"
 [queues.plain]
 priority = 4
@@ -118,7 +119,12 @@ concurrency = 20
 select = { role = "crm" }
 "#,
     );
-    let of_queue = Rule { weight: Some(3), rate: Some("100/s".parse().ok()), ..Rule::default() };
+    let of_queue = Rule {
+        weight: Some(3),
+        rank: Some(2),
+        rate: Some("100/s".parse().ok()),
+        ..Rule::default()
+    };
     let of_tasks = Rule {
         queue: Some("mail".to_owned()),
         priority: Some(7),

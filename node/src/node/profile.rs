@@ -8,11 +8,36 @@ use umbel_protocol::wire::{Declaration, Profile, Queue};
 use crate::config::Config;
 use crate::work::{Definition, Kind, Registry};
 
+/// The queues that have, or had, slots of their own, in the order of their pools: each keeps its pool for as long as
+/// the node lives, as runs take slots of it.
+#[derive(Debug, Default)]
+pub(super) struct QueuePools(Vec<String>);
+
+impl QueuePools {
+    /// The pool of `queue`, which is made if it has none; none if there are too many.
+    fn of(&mut self, queue: &str) -> Option<u8> {
+        let known = self.0.iter().position(|known| known == queue);
+        let place = known.unwrap_or(self.0.len());
+        let pool = u8::try_from(KINDS + place).ok()?;
+        if known.is_none() {
+            self.0.push(queue.to_owned());
+        }
+        Some(pool)
+    }
+}
+
+/// Pools of the kinds of work, which come first.
+const KINDS: usize = 4;
+
 /// The profile of a node with these tasks. There is a pool of slots for each kind of work, and one
-/// more for each queue that has slots of its own.
-pub(super) fn profile(config: &Config, registry: &Registry) -> Profile {
+/// more for each queue that has slots of its own, or had some when `queue_pools` was used before.
+pub(super) fn profile(
+    config: &Config,
+    registry: &Registry,
+    queue_pools: &mut QueuePools,
+) -> Profile {
     let slots = &config.slots;
-    let mut pools = vec![slots.asynchronous, slots.blocking, slots.command, slots.webhook];
+    let kinds = [slots.asynchronous, slots.blocking, slots.command, slots.webhook];
     let mut tasks: Vec<Declaration> = (registry.iter())
         .map(|definition| Declaration {
             name: definition.name().to_owned(),
@@ -42,17 +67,15 @@ pub(super) fn profile(config: &Config, registry: &Registry) -> Profile {
         queues.insert(name.clone(), queue);
     }
     for (name, queue) in &config.queues {
-        // Whether it is served may change while the node runs, and its pools do not.
-        let pool = queue.slots.and_then(|slots| {
-            let pool = u8::try_from(pools.len()).ok()?;
-            pools.push(slots);
-            Some(pool)
-        });
+        let pool = queue.slots.and_then(|_| queue_pools.of(name));
         if serves(name) {
             let (name, priority) = (name.clone(), queue.priority);
             queues.insert(name.clone(), Queue { name, pool, priority });
         }
     }
+    let of_queue =
+        |name: &String| config.queues.get(name).and_then(|queue| queue.slots).unwrap_or(0);
+    let pools = kinds.into_iter().chain(queue_pools.0.iter().map(of_queue)).collect();
     let queues = queues.into_values().collect();
     Profile { pools, tasks, queues, pid: std::process::id(), serves_all }
 }
@@ -77,7 +100,7 @@ mod tests {
 
     fn serves(file: &str, queue: &str) -> (bool, Option<u8>) {
         let config = Config::parse("cluster.toml", file).expect("it is valid");
-        let profile = profile(&config, &Registry::default());
+        let profile = profile(&config, &Registry::default(), &mut QueuePools::default());
         let pool = profile.queue(queue).and_then(|queue| queue.pool);
         (profile.serves(queue), pool)
     }
@@ -88,9 +111,25 @@ mod tests {
         assert_eq!(serves(slots, "anything"), (true, None));
         assert_eq!(serves(slots, "mail"), (true, Some(5)));
         let only = format!("[node]\nqueues = [\"mail\", \"fresh\"]\n{slots}");
-        // Its pools are those that there would be without: they are made once.
+        // Its pools are those that there would be without.
         assert_eq!(serves(&only, "mail"), (true, Some(5)));
         assert_eq!(serves(&only, "fresh"), (true, None));
         assert_eq!([serves(&only, "bulk"), serves(&only, "default")], [(false, None); 2]);
+    }
+
+    #[test]
+    fn a_queue_keeps_its_pool_whatever_comes_and_goes() {
+        let mut pools = QueuePools::default();
+        let mut sizes = |file: &str| {
+            let config = Config::parse("cluster.toml", file).expect("it is valid");
+            let profile = profile(&config, &Registry::default(), &mut pools);
+            let pool = profile.queue("mail").and_then(|queue| queue.pool);
+            (profile.pools[KINDS..].to_vec(), pool)
+        };
+        assert_eq!(sizes("[queues.mail]\nslots = 3\n"), (vec![3], Some(4)));
+        let both = "[queues.bulk]\nslots = 2\n[queues.mail]\nslots = 5\n";
+        assert_eq!(sizes(both), (vec![5, 2], Some(4)), "though another one comes before it");
+        assert_eq!(sizes("[queues.bulk]\nslots = 2\n"), (vec![0, 2], None));
+        assert_eq!(sizes(both), (vec![5, 2], Some(4)));
     }
 }

@@ -17,7 +17,7 @@ use umbel_protocol::wire::Reloaded;
 
 use super::definitions::{InvalidTask, add_configured};
 use super::jobs_file::{Brought, Tries, bring};
-use super::profile::profile;
+use super::profile::{QueuePools, profile};
 use crate::actors::{Handles, Learned, Reload, Repertoire};
 use crate::client::{Client, ClientError};
 use crate::config::{Config, ConfigError, ConfiguredJob, Node};
@@ -65,6 +65,7 @@ pub(super) struct Reloader {
     pub(super) config: Config,
     /// What the program itself can run.
     pub(super) handlers: Registry,
+    pub(super) queue_pools: QueuePools,
     pub(super) handles: Handles,
     pub(super) client: Client,
     pub(super) requests: mpsc::Receiver<Reload>,
@@ -124,18 +125,15 @@ impl Reloader {
                 format!("{more} more warnings: see `umbel config check {file}`")
             }));
         }
-        // Pools are made at the start: what has changed of slots and queues waits for the next one.
-        let before = &self.config;
-        let (slots, queues) = (before.slots.clone(), before.queues.clone());
-        let profile = profile(&Config { slots, queues, ..config.clone() }, &registry);
+        let profile = profile(&config, &registry, &mut self.queue_pools);
         let repertoire = Repertoire { registry: Arc::new(registry), profile };
         self.handles.repertoire.send_replace(repertoire.clone());
         self.handles.tell(&self.handles.executor, Learned(repertoire));
 
-        let Config { cluster, mut node, tls, slots, queues, .. } = self.config.clone();
+        let Config { cluster, mut node, tls, .. } = self.config.clone();
         node.queues.clone_from(&config.node.queues);
         // What waits for the next start is said again the next time.
-        let config = Config { cluster, node, tls, slots, queues, ..config };
+        let config = Config { cluster, node, tls, ..config };
         let before = std::mem::replace(&mut self.config, config).jobs;
         if let Some(before) = bringing.take() {
             before.task.abort();
@@ -254,14 +252,12 @@ fn tasks_changed(before: &Config, now: &Config) -> Option<String> {
 
 /// What a new file says and only counts when the node is started anew.
 fn not_taken(before: &Config, now: &Config) -> Option<String> {
-    // Which queues a node serves is taken over at once.
+    // Which queues a node serves is taken over at once, and so are slots.
     let node = Node { queues: now.node.queues.clone(), ..before.node.clone() };
     let sections = [
         ("[cluster]", before.cluster != now.cluster),
         ("[node]", node != now.node),
         ("[tls]", before.tls != now.tls),
-        ("[slots]", before.slots != now.slots),
-        ("[queues]", before.queues != now.queues),
     ];
     let changed: Vec<&str> =
         sections.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();

@@ -33,11 +33,12 @@ fn a_file_is_read_again_and_a_broken_one_changes_nothing() {
     let config = program.path("cluster.toml");
 
     // Another command under the same name, another job, and what has to wait.
-    let more = "[jobs.later]\ncron = \"@yearly\"\ntask = \"umbel.noop\"\n[slots]\ncommand = 3\n";
+    let more =
+        "[jobs.later]\ncron = \"@yearly\"\ntask = \"umbel.noop\"\n[tls]\ndir = \"elsewhere\"\n";
     fs::write(&config, file(r#"["echo", "two"]"#) + more).unwrap();
     let ran = program.run(&["config", "reload"]);
     assert!(ran.ok, "{ran:?}");
-    let told = "jobs: 2 in the file: 1 new, 1 changed (version 2)\n  tasks: 1 new or changed, 0 gone\n  [slots] changed";
+    let told = "jobs: 2 in the file: 1 new, 1 changed (version 2)\n  tasks: 1 new or changed, 0 gone\n  [tls] changed";
     assert!(ran.out.contains(told), "{ran:?}");
     prints(&program, " two");
     // The same file again, for a program.
@@ -46,7 +47,7 @@ fn a_file_is_read_again_and_a_broken_one_changes_nothing() {
     assert_eq!((ran.code, &line["version"], &line["current"]), (Some(0), &2.into(), &true.into()));
     assert!(line["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
     assert_eq!(line["notes"][0], "jobs: 2 in the file (version 2)");
-    assert!(line["notes"][1].as_str().unwrap().starts_with("[slots] changed: "), "{line}");
+    assert!(line["notes"][1].as_str().unwrap().starts_with("[tls] changed: "), "{line}");
     let names = || {
         let jobs = program.run(&["job", "list", "--json"]).json();
         jobs.iter().map(|job| job["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
@@ -210,4 +211,43 @@ fn without_a_file_there_is_nothing_to_read() {
     });
     drop(node.stdin.take());
     assert!(node.wait().unwrap().success());
+}
+
+#[test]
+fn slots_are_taken_over_while_the_node_runs() {
+    let program = Program::new();
+    let file = |slots: &str| {
+        let tasks = "[tasks.hold]\ncommand = [\"sleep\", \"600\"]\nqueue = \"heavy\"\n";
+        format!("[cluster]\npartitions = 16\n{tasks}{slots}")
+    };
+    let _node = Node::start_with(&program, &file("[queues.heavy]\nslots = 1\n"));
+    let config = program.path("cluster.toml");
+    for _ in 0..5 {
+        assert!(program.run(&["submit", "hold"]).ok);
+    }
+    let running = || {
+        let listed = program.run(&["task", "list", "--state", "leased", "--json"]);
+        listed.json().iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    eventually("one runs", || running().len() == 1);
+    fs::write(&config, file("[queues.heavy]\nslots = 3\n")).unwrap();
+    assert!(program.run(&["config", "reload"]).ok);
+    eventually("three run", || running().len() == 3);
+
+    // What runs goes on; no more begin until there are fewer.
+    fs::write(&config, file("[queues.heavy]\nslots = 2\n")).unwrap();
+    assert!(program.run(&["config", "reload"]).ok);
+    let first = running();
+    assert_eq!(first.len(), 3);
+    for task in &first[..2] {
+        assert!(program.run(&["task", "cancel", task]).ok);
+    }
+    eventually("the one that is left has one beside it", || {
+        let now = running();
+        now.len() == 2 && now.contains(&first[2]) && !now.contains(&first[0])
+    });
+    // A queue without slots of its own takes those of all commands.
+    fs::write(&config, file("[slots]\ncommand = 4\n")).unwrap();
+    assert!(program.run(&["config", "reload"]).ok);
+    eventually("all that are left run", || running().len() == 3);
 }

@@ -115,6 +115,20 @@ impl Executor {
         }
     }
 
+    /// Slots that runs take, by pool; of so many pools at the least.
+    pub(super) fn slots_used(&self, pools: usize) -> Vec<u32> {
+        let mut used = vec![0; pools];
+        for run in self.runs.values().filter(|run| run.end.is_none()) {
+            if used.len() <= run.pool {
+                used.resize(run.pool + 1, 0);
+            }
+            if let Some(used) = used.get_mut(run.pool) {
+                *used += 1;
+            }
+        }
+        used
+    }
+
     pub(super) fn finished(
         &mut self,
         now: Tick,

@@ -23,6 +23,8 @@ pub(super) struct Slots {
     home: NodeId,
     /// Slots that are nobody's and idle, by pool.
     spare: Vec<u32>,
+    /// Slots that runs take beyond those that there are, by pool: it has become smaller.
+    owed: Vec<u32>,
     owners: BTreeMap<NodeId, OwnerSlots>,
     /// Counts grants while both sides want slots.
     turn: u32,
@@ -65,10 +67,25 @@ impl Slots {
         Self {
             home,
             spare: pools.to_vec(),
+            owed: vec![0; pools.len()],
             owners: BTreeMap::new(),
             turn: 0,
             served,
             is_closed: false,
+        }
+    }
+
+    /// There are so many slots from now on, of which runs take some. Whoever was given any before is to be introduced
+    /// anew. What there are too few of is owed: it is not given out again when runs end.
+    pub(super) fn resize(&mut self, pools: &[u32], used: &[u32]) {
+        let is_closed = self.is_closed;
+        *self = Self { is_closed, ..Self::new(self.home, pools) };
+        self.spare.resize(self.spare.len().max(used.len()), 0);
+        self.owed.resize(self.spare.len(), 0);
+        self.served.resize(self.spare.len(), None);
+        for ((spare, owed), used) in self.spare.iter_mut().zip(&mut self.owed).zip(used) {
+            *owed = used.saturating_sub(*spare);
+            *spare = spare.saturating_sub(*used);
         }
     }
 
@@ -128,7 +145,9 @@ impl Slots {
 
     /// A run is over.
     pub(super) fn free(&mut self, pool: usize) {
-        if let Some(spare) = self.spare.get_mut(pool) {
+        if let Some(owed) = self.owed.get_mut(pool).filter(|owed| **owed > 0) {
+            *owed -= 1;
+        } else if let Some(spare) = self.spare.get_mut(pool) {
             *spare += 1;
         }
     }

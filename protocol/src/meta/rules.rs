@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Meta;
 use crate::job::Labels;
 use crate::limits::{
-    NAME_BYTES_MAX, PERMITS_MAX, RATE_COUNT_MAX, RULES_BYTES_MAX, RULES_MAX, WEIGHT_MAX,
+    NAME_BYTES_MAX, PERMITS_MAX, RANK_MAX, RATE_COUNT_MAX, RULES_BYTES_MAX, RULES_MAX, WEIGHT_MAX,
 };
 use crate::task::{Rate, is_name};
 
@@ -41,6 +41,9 @@ pub struct Rule {
     /// Of a queue: how large a share of the slots it gets while others wait, too, 1 to [`WEIGHT_MAX`]. One of
     /// which nothing is said has 1.
     pub weight: Option<u16>,
+    /// Of a queue: 0 to 9. As long as tasks of one with a higher rank wait that may start, none of one with a lower
+    /// rank begins at the same owner, however long they have waited. One of which nothing is said has 0.
+    pub rank: Option<u8>,
     /// Of tasks: the queue of those that are submitted without one.
     pub queue: Option<String>,
     /// Of tasks: the priority of those that are submitted without one, 0 to 9.
@@ -207,11 +210,12 @@ impl Rule {
 
     /// Takes over what `other` says.
     fn take(&mut self, other: Self) {
-        let Self { paused, rate, concurrency, select, weight, queue, priority } = other;
+        let Self { paused, rate, concurrency, select, weight, rank, queue, priority } = other;
         self.paused = paused.or(self.paused);
         self.rate = rate.or(self.rate);
         self.concurrency = concurrency.or(self.concurrency);
         self.weight = weight.or(self.weight);
+        self.rank = rank.or(self.rank);
         self.priority = priority.or(self.priority);
         self.select = select.or_else(|| self.select.take());
         self.queue = queue.or_else(|| self.queue.take());
@@ -235,6 +239,9 @@ impl Rule {
         if self.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
             return option("weight", format!("1 to {WEIGHT_MAX}"));
         }
+        if self.rank.is_some_and(|rank| rank > RANK_MAX) {
+            return option("rank", format!("0 to {RANK_MAX}"));
+        }
         if self.priority.is_some_and(|priority| priority > 9) {
             return option("priority", "0 to 9".to_owned());
         }
@@ -249,9 +256,10 @@ impl Rule {
                 "a rule for a queue",
                 "without `queue` and `priority`, which are for rules about tasks".to_owned(),
             ),
-            Subject::Tasks(_) if self.weight.is_some() => {
-                option("a rule for tasks", "without `weight`, which queues have".to_owned())
-            }
+            Subject::Tasks(_) if self.weight.is_some() || self.rank.is_some() => option(
+                "a rule for tasks",
+                "without `weight` and `rank`, which queues have".to_owned(),
+            ),
             Subject::Queue(_) | Subject::Tasks(_) => Ok(()),
         }
     }

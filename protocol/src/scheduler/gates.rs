@@ -23,6 +23,8 @@ pub(super) struct Gate {
     pub(super) limits: Vec<Arc<Subject>>,
     /// Selections of nodes, all of which hold.
     pub(super) select: Vec<Labels>,
+    /// The rank of the queue, if it has one.
+    pub(super) rank: Option<u8>,
     /// The weight of the queue, if it has one.
     weight: Option<u16>,
 }
@@ -83,6 +85,7 @@ impl Gates {
                 gate.limits.push(Arc::clone(subject));
             }
             gate.weight = gate.weight.or(rule.weight);
+            gate.rank = gate.rank.or(rule.rank);
             gate.select.extend(rule.select.filter(|labels| !labels.is_empty()));
         }
         is_any.then_some(gate)

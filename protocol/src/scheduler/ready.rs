@@ -46,6 +46,8 @@ pub(super) struct Ready {
 /// The first in line of a class; the greatest of several is to be served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Head {
+    /// The rank of its queue.
+    rank: u8,
     /// The [turn](super::turns) of its queue, if queues have weights.
     turn: Reverse<u64>,
     /// When one of the highest priority must have come to be as urgent.
@@ -175,11 +177,13 @@ impl Ready {
 
     /// The first in line of a class.
     pub(super) fn head(&self, class: usize) -> Option<Head> {
-        let heads = self.classes.get(class)?.lines.iter().filter_map(|(priority, line)| {
+        let behind = self.classes.get(class)?;
+        let rank = behind.gate.as_ref().and_then(|gate| gate.rank).unwrap_or(0);
+        let heads = behind.lines.iter().filter_map(|(priority, line)| {
             let came = line.front()?;
             let urgent_at = came + AGING.times((PRIORITY_MAX - priority).into());
             let (urgent_at, came, class) = (Reverse(urgent_at), Reverse(came), Reverse(class));
-            Some(Head { turn: Reverse(0), urgent_at, came, class, priority: *priority })
+            Some(Head { rank, turn: Reverse(0), urgent_at, came, class, priority: *priority })
         });
         heads.max()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
-use umbel_protocol::limits::{PERMITS_MAX, RULES_BYTES_MAX, RULES_MAX, WEIGHT_MAX};
+use umbel_protocol::limits::{PERMITS_MAX, RANK_MAX, RULES_BYTES_MAX, RULES_MAX, WEIGHT_MAX};
 use umbel_protocol::meta::{Rule, Subject, rules_fit};
 
 use super::options::rate;
@@ -16,7 +16,8 @@ use crate::config::report::Problems;
 pub(super) fn of_queue(raw: &RawQueue, problems: &mut Problems<'_>) -> Option<Rule> {
     let weight = 1..=i64::from(WEIGHT_MAX);
     let weight = optional("weight", raw.weight.as_ref(), weight, problems);
-    let rule = Rule { weight, ..shared(&raw.shared, problems) };
+    let rank = optional("rank", raw.rank.as_ref(), 0..=i64::from(RANK_MAX), problems);
+    let rule = Rule { weight, rank, ..shared(&raw.shared, problems) };
     (!rule.is_empty()).then_some(rule)
 }
 

@@ -525,6 +525,17 @@ fn what_is_said_of_queues_and_tasks_must_make_sense() {
     refused(&[
         (
             "[queues.mail]
+rank = 10",
+            "
+error: `rank` cannot be 10
+ --> cluster.toml:2:8
+  |
+2 | rank = 10
+  |        ^^
+  = help: use 0 to 9",
+        ),
+        (
+            "[queues.mail]
 weight = 0
 concurrency = 0
 rate = \"fast\"",

@@ -189,3 +189,19 @@ fn what_is_meant_for_an_earlier_start_is_answered_with_an_introduction() {
     assert_eq!(host.executor.held(), 0);
     assert_eq!(host.dispatch(HOME, vec![run(1)]), [start(&run(1))]);
 }
+
+#[test]
+fn slots_may_become_more_and_fewer_while_runs_take_them() {
+    let mut host = Host::busy(3);
+    assert_eq!(host.step(Event::Learned(profile(5))), []);
+    assert_eq!(host.step(Event::Reached(HOME)), [introduce(HOME, 5), grant(HOME, &[2, 1])]);
+    assert_eq!(host.executor.free(), [2, 1]);
+    host.step(Event::Learned(profile(2)));
+    host.step(Event::Reached(HOME));
+    assert_eq!((host.executor.held(), host.executor.free()), (3, vec![0, 1]), "all three go on");
+    host.finish(&[1]);
+    assert_eq!(host.executor.free(), [0, 1], "there are as many as there may be");
+    assert_eq!(host.dispatch(HOME, vec![run(7)]), [never_had(HOME, &[7])]);
+    host.finish(&[2]);
+    assert_eq!(host.executor.free(), [1, 1]);
+}

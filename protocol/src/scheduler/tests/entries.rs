@@ -50,6 +50,29 @@ fn many_submissions_that_have_nothing_in_common_are_cut_into_entries_that_fit() 
 }
 
 #[test]
+fn a_batch_is_taken_in_as_a_whole_or_not_at_all() {
+    let mut owner = LoneOwner::new(0);
+    owner.disk_is_stuck = true;
+    owner.submit(batch(template("add"), [made(START, u64::MAX)]));
+    owner.commands.clear();
+    let tasks = BATCH_TASKS_MAX as u64;
+    let batches: Vec<u64> = (0..8).map(|turn| owner.submit(diverse(turn * tasks, tasks))).collect();
+    assert_eq!(owner.partition().fill().open, 0, "nothing of them is there before all is durable");
+    assert!(batches.iter().all(|asked| owner.answers(*asked).is_empty()));
+    owner.settle();
+    let rows = owner.commands.iter().filter_map(|command| match command {
+        Command::Accept { batch, .. } => Some(batch.rows.len()),
+        _ => None,
+    });
+    assert!(
+        rows.eq([BATCH_TASKS_MAX; 8]),
+        "each is one command, whatever it shares its entry with"
+    );
+    let taken = Answer::Submitted { refused: Vec::new(), known: 0 };
+    assert!(batches.iter().all(|asked| owner.answers(*asked) == [&taken]));
+}
+
+#[test]
 fn a_batch_never_takes_more_bytes_than_it_is_said_to() {
     let batch = diverse(u64::from(u32::MAX), 4_096);
     assert!(encode(&batch).len() <= batch.weight());

@@ -162,6 +162,26 @@ fn queues_with_weights_share_the_slots() {
 }
 
 #[test]
+fn a_queue_of_higher_rank_goes_first_whatever_else_waits() {
+    let mut owner = owner(0);
+    owner.says(queue("urgent"), Rule { rank: Some(1), ..Rule::default() });
+    let mut first = of_queue("bulk", 1..=9);
+    first.templates[0].options.priority = Some(9);
+    owner.submit(first);
+    owner.advance(ms(3_600_000));
+    owner.submit(of_queue("urgent", 11..=13));
+    for _ in 0..4 {
+        owner.grant_slots(1);
+    }
+    assert_eq!(owner.leased(), [1, 11, 12, 13].map(task));
+    // One that may not start is in nobody's way.
+    owner.says(queue("urgent"), paused(true));
+    owner.submit(of_queue("urgent", [14]));
+    owner.grant_slots(1);
+    assert_eq!(owner.leased(), [1, 2, 11, 12, 13].map(task));
+}
+
+#[test]
 fn a_task_runs_only_where_it_may() {
     let mut owner = owner(8);
     let select = Some("role=db".parse::<Labels>().expect("labels"));

@@ -133,6 +133,7 @@ pub(super) fn rule() -> Rule {
         concurrency: Some(None),
         select: Some(labels()),
         weight: Some(300),
+        rank: Some(8),
         queue: Some("reports".into()),
         priority: Some(5),
     }
