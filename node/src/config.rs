@@ -32,6 +32,7 @@ mod error;
 mod jobs;
 mod json;
 mod keys;
+mod nodes;
 pub(crate) mod quantity;
 mod raw;
 mod reader;
@@ -49,6 +50,7 @@ pub use self::command_line::{
 };
 pub use self::error::{ConfigError, OpenWithoutTls};
 pub use self::jobs::{ConfiguredJob, file_hash, jobs_hash};
+pub use self::nodes::Nodes;
 pub use self::report::{Problem, Report};
 pub use self::task::{Command, Invocation, Program, Secret, Task, Webhook, Work};
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub tls: Tls,
     /// How much runs at once on each node.
     pub slots: Slots,
+    /// What is said of nodes with certain labels in place of that.
+    pub nodes: Vec<Nodes>,
     /// What is said of queues for each node; `default` is among them.
     pub queues: BTreeMap<String, Queue>,
     /// What is said of queues, and of tasks by name, for the whole cluster.
@@ -185,6 +189,7 @@ impl Default for Config {
             node: Node::default(),
             tls: Tls::default(),
             slots: Slots::default(),
+            nodes: Vec::new(),
             queues,
             rules: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -311,6 +316,9 @@ pub struct Slots {
     pub command: u32,
     /// Webhooks: each holds a connection.
     pub webhook: u32,
+    /// What tasks ask for by its name, such as a graphics card: each of their runs takes one, in place of a slot of
+    /// its kind or queue.
+    pub resources: BTreeMap<String, u32>,
 }
 
 impl Default for Slots {
@@ -318,7 +326,8 @@ impl Default for Slots {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cores = u32::try_from(cores).unwrap_or(SLOTS_MAX).min(SLOTS_MAX / 2);
         // Commands often wait for something else, and one that hangs must not stop all others.
-        Self { asynchronous: 4096, blocking: cores, command: 2 * cores, webhook: 64 }
+        let (asynchronous, webhook, resources) = (4096, 64, BTreeMap::new());
+        Self { asynchronous, blocking: cores, command: 2 * cores, webhook, resources }
     }
 }
 

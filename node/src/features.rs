@@ -1,7 +1,5 @@
 //! All that a task can ask for, and the test that shows that it gets it.
 //!
-//! Not there yet: resources as slots, and slots that change while a node runs.
-//!
 //! What is named in the last column is a test, or an invariant that simulated clusters are held to under all faults
 //! (`tests/src/invariants`). Each is there: a test of its own sees to that.
 //!
@@ -33,6 +31,7 @@
 //! | unique keys | scopes and policies, no lock to be left behind | `unique_keys`, `of_a_key_there_is_one_task_at_a_time` |
 //! | rules by name | queue, priority, limits, nodes | `tasks_go_where_the_rule_for_their_name_says`, `a_task_runs_only_where_it_may` |
 //! | choice of nodes | by labels, or one by its name | `a_task_runs_on_the_node_that_is_chosen_or_waits_for_one` |
+//! | slots | by kind of work, queue and resource, by labels of nodes, changeable while a node runs | `slots_are_taken_over_while_the_node_runs`, `slots_may_become_more_and_fewer_while_runs_take_them`, `a_node_has_what_is_said_of_its_labels`, `a_resource_has_a_pool_that_counts_before_that_of_the_queue` |
 //! | broadcast | one task for each node that is selected, each with its id, and a summary | `a_broadcast_runs_once_on_each_node` |
 //! | why a task waits | a rule, a limit, no node for it, no slot | `a_task_that_waits_says_why`, `a_task_of_a_limit_key_says_that_this_keeps_it`, `a_task_that_nobody_can_run_waits_and_says_why` |
 //! | cancel | one or many; a token, SIGTERM and SIGKILL to the group, a request that ends | `a_cancelled_task_is_stopped_or_never_starts`, `a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within_the_grace`, `a_program_that_does_not_listen_is_killed_with_its_children`, `a_cancelled_request_is_given_up` |

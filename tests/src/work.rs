@@ -234,6 +234,7 @@ pub fn profile(host: usize, rng: &mut ChaCha8Rng) -> Profile {
         pool: 0,
         queue: Template::QUEUE_DEFAULT.to_owned(),
         options: Options::default(),
+        takes_resource: false,
     };
     let mut tasks = vec![declared("mail"), declared("resize")];
     if host.is_multiple_of(2) {

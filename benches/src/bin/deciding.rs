@@ -66,6 +66,7 @@ impl Lone {
             pool: 0,
             queue: Template::QUEUE_DEFAULT.to_owned(),
             options: Options::default(),
+            takes_resource: false,
         };
         let queue = Queue { name: Template::QUEUE_DEFAULT.to_owned(), pool: None, priority: None };
         let profile = Profile {

@@ -62,6 +62,7 @@ fn declare(
     let call = call(options, keys, &value, &work);
     let redact: Vec<_> = options.redact.iter().chain(&signature.redact).collect();
     let template = template(options, &redact, &work);
+    let resource = options.resource.as_ref().map(|name| quote! { .resource(#name) });
     let handler = handler(function, signature, &kind, &take);
     let from = if options.blocking { "from_blocking" } else { "from_async" };
     let from = Ident::new(from, Span::call_site());
@@ -111,6 +112,7 @@ fn declare(
                 fn definition() -> #work::Definition {
                     #work::Definition::#from(<Self as #work::Task>::NAME, #handler)
                         .with_template(<Self as #work::Task>::template())
+                        #resource
                 }
             }
 

@@ -46,6 +46,7 @@ pub(crate) struct Options {
     pub(crate) lost_after_ms: Option<u64>,
     pub(crate) retention_ms: Option<u64>,
     pub(crate) ignore_result: bool,
+    pub(crate) resource: Option<String>,
     pub(crate) fair_by: Option<By>,
     pub(crate) select: Vec<(String, String)>,
     pub(crate) labels: Vec<(String, String)>,
@@ -100,6 +101,7 @@ impl Options {
                 self.retention_ms = Some(said);
             }
             "ignore_result" => self.ignore_result = true,
+            "resource" => self.resource = Some(name(meta)?),
             "fair_by" => self.fair_by = Some(keys::by(meta)?),
             "select" => self.select = labels(meta)?,
             "labels" => self.labels = labels(meta)?,
@@ -162,7 +164,7 @@ const EXPECTED: &str = "unknown option; there are `name`, `queue`, `attempts`, `
                         `backoff_list`, `time_limit`, `soft_limit`, `expires`, `deadline`, `crashes`, \
                         `at_most_once`, `priority`, `unique_by`, `unique_until`, \
                         `if_exists`, `limit_by`, `concurrency`, `rate`, `exclusive`, `lost_after`, \
-                        `retention`, `ignore_result`, `fair_by`, `select`, `labels`, `display_name`, `redact` and `blocking`";
+                        `retention`, `ignore_result`, `resource`, `fair_by`, `select`, `labels`, `display_name`, `redact` and `blocking`";
 
 fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
     let literal: LitStr = meta.value()?.parse()?;

@@ -19,14 +19,15 @@ use umbel_protocol::time::Span;
 use super::address::{Advertise, HostPort};
 use super::error::{OPEN_HELP, OpenWithoutTls};
 use super::quantity::{self, SIZE_HELP, SPAN_HELP};
-use super::raw::{RawCluster, RawConfig, RawNode, RawQueue, RawSlots, RawTls, Text};
+use super::raw::{RawCluster, RawConfig, RawNode, RawQueue, RawTls, Text};
 use super::report::Problems;
 use super::suggest::nearest;
-use super::{Cluster, Config, DISK_LOG_MIN, Node, Queue, SLOTS_MAX, Slots, Tls};
+use super::{Cluster, Config, DISK_LOG_MIN, Node, Queue, SLOTS_MAX, Tls};
 use crate::work::Registry;
 
 mod command;
 mod job;
+mod nodes;
 pub(crate) mod options;
 mod rule;
 mod task;
@@ -37,7 +38,10 @@ pub(super) fn check(raw: RawConfig, problems: &mut Problems<'_>) -> Config {
     cluster(raw.cluster, &mut config.cluster, problems);
     tls(raw.tls, &mut config.tls, problems);
     node(raw.node, &config.cluster, &config.tls, &mut config.node, problems);
-    slots(&raw.slots, &mut config.slots, problems);
+    nodes::slots(raw.slots, &mut config.slots, problems);
+    for (name, raw) in raw.nodes {
+        config.nodes.push(nodes::nodes(&name, raw, problems));
+    }
     for (count, (name, raw)) in raw.queues.into_iter().enumerate() {
         check_name("queue", &name, problems);
         if count == QUEUES_MAX {
@@ -56,12 +60,13 @@ pub(super) fn check(raw: RawConfig, problems: &mut Problems<'_>) -> Config {
         }
     }
     rule::check_all(&config.rules, first, problems);
+    let resources = nodes::resources(&config);
     for (count, (name, raw)) in raw.tasks.into_iter().enumerate() {
         check_name("task", &name, problems);
         if count == TASKS_MAX {
             too_many_tasks(name.span(), problems);
         }
-        if let Some(task) = task::task(&name, raw, &config.queues, problems) {
+        if let Some(task) = task::task(&name, raw, &config.queues, &resources, problems) {
             config.tasks.insert(name.into_inner(), task);
         }
     }
@@ -198,17 +203,6 @@ fn disk_log(size: &Text, problems: &mut Problems<'_>) -> Option<u64> {
         return None;
     }
     Some(bytes)
-}
-
-fn slots(raw: &RawSlots, slots: &mut Slots, problems: &mut Problems<'_>) {
-    for (name, raw, slots) in [
-        ("async", &raw.asynchronous, &mut slots.asynchronous),
-        ("blocking", &raw.blocking, &mut slots.blocking),
-        ("command", &raw.command, &mut slots.command),
-        ("webhook", &raw.webhook, &mut slots.webhook),
-    ] {
-        integer(name, raw.as_ref(), 1..=i64::from(SLOTS_MAX), slots, problems);
-    }
 }
 
 fn queue(raw: &RawQueue, problems: &mut Problems<'_>) -> Queue {

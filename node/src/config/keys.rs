@@ -19,8 +19,8 @@ pub(super) struct Section {
 }
 
 /// Those that stand at the top of a file.
-pub(super) const SECTIONS: [&Section; 8] =
-    [&CLUSTER, &NODE, &TLS, &SLOTS, &QUEUES, &RULES, &TASKS, &JOBS];
+pub(super) const SECTIONS: [&Section; 9] =
+    [&CLUSTER, &NODE, &TLS, &SLOTS, &NODES, &QUEUES, &RULES, &TASKS, &JOBS];
 
 pub(super) const CLUSTER: Section = Section {
     name: "cluster",
@@ -55,7 +55,25 @@ pub(super) const TLS: Section =
 pub(super) const SLOTS: Section = Section {
     name: "slots",
     path: "slots",
-    keys: &[key("async", "4096"), key("blocking", "4"), key("command", "8"), key("webhook", "64")],
+    keys: &[
+        key("async", "4096"),
+        key("blocking", "4"),
+        key("command", "8"),
+        key("webhook", "64"),
+        key("resources", "{ gpu = 1 }"),
+    ],
+};
+
+pub(super) const NODES: Section = Section {
+    name: "nodes",
+    path: "nodes.NAME",
+    keys: &[
+        key("select", "{ role = \"gpu\" }"),
+        key("queues", "[\"default\", \"train\"]"),
+        key("slots", "{ command = 2 }"),
+        key("resources", "{ gpu = 1 }"),
+        key("queue_slots", "{ train = 1 }"),
+    ],
 };
 
 pub(super) const QUEUES: Section = Section {
@@ -109,6 +127,7 @@ pub(super) const TASKS: Section = Section {
         key("lost_after", "\"30s\""),
         key("retention", "\"7d\""),
         key("ignore_result", "true"),
+        key("resource", "\"gpu\""),
         key("priority", "5"),
         key("redact", "[\"password\"]"),
         key("shell", "true"),

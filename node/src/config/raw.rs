@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{
-    CLUSTER, JOBS, NODE, QUEUES, RULES, SECTIONS, SLOTS, Section, TASKS, TLS, home_of,
+    CLUSTER, JOBS, NODE, NODES, QUEUES, RULES, SECTIONS, SLOTS, Section, TASKS, TLS, home_of,
 };
 use super::reader::Reader;
 use super::report::Problems;
@@ -28,6 +28,7 @@ pub(super) struct RawConfig {
     pub(super) node: RawNode,
     pub(super) tls: RawTls,
     pub(super) slots: RawSlots,
+    pub(super) nodes: Vec<(Text, RawNodes)>,
     pub(super) queues: Vec<(Text, RawQueue)>,
     pub(super) rules: Vec<(Text, RawRule)>,
     pub(super) tasks: Vec<(Text, RawTask)>,
@@ -66,6 +67,17 @@ pub(super) struct RawSlots {
     pub(super) blocking: Option<Spanned<i64>>,
     pub(super) command: Option<Spanned<i64>>,
     pub(super) webhook: Option<Spanned<i64>>,
+    pub(super) resources: Vec<(Text, Spanned<i64>)>,
+}
+
+/// What is said of nodes with certain labels.
+#[derive(Debug)]
+pub(super) struct RawNodes {
+    pub(super) select: Vec<(Text, Text)>,
+    pub(super) queues: Option<Spanned<Vec<Text>>>,
+    pub(super) slots: Vec<(Text, Spanned<i64>)>,
+    pub(super) resources: Vec<(Text, Spanned<i64>)>,
+    pub(super) queue_slots: Vec<(Text, Spanned<i64>)>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +115,7 @@ pub(super) struct RawTask {
     pub(super) secret_env: Option<Text>,
     pub(super) secret_file: Option<Text>,
     pub(super) allow_private: Option<Spanned<bool>>,
+    pub(super) resource: Option<Text>,
 }
 
 /// What a table holds, whatever can be read of it.
@@ -174,6 +187,7 @@ impl RawConfig {
             node: section(root, NODE, problems, RawNode::read).unwrap_or_default(),
             tls: section(root, TLS, problems, RawTls::read).unwrap_or_default(),
             slots: section(root, SLOTS, problems, RawSlots::read).unwrap_or_default(),
+            nodes: named(root, NODES, problems, RawNodes::read),
             queues: named(root, QUEUES, problems, RawQueue::read),
             rules: named(root, RULES, problems, RawRule::read),
             tasks: named(root, TASKS, problems, RawTask::read),
@@ -222,6 +236,19 @@ impl RawSlots {
             blocking: reader.integer("blocking"),
             command: reader.integer("command"),
             webhook: reader.integer("webhook"),
+            resources: reader.named_integers("resources"),
+        }
+    }
+}
+
+impl RawNodes {
+    fn read(mut reader: Reader<'_, '_, '_>) -> Self {
+        Self {
+            select: reader.named_texts("select"),
+            queues: reader.texts("queues"),
+            slots: reader.named_integers("slots"),
+            resources: reader.named_integers("resources"),
+            queue_slots: reader.named_integers("queue_slots"),
         }
     }
 }
@@ -280,6 +307,7 @@ impl RawTask {
             secret_env: reader.text("secret_env"),
             secret_file: reader.text("secret_file"),
             allow_private: reader.boolean("allow_private"),
+            resource: reader.text("resource"),
         }
     }
 }

@@ -209,6 +209,28 @@ impl<'t, 'p, 's> Reader<'t, 'p, 's> {
         texts
     }
 
+    /// A table of integers under names of the operator's choice, in the order of their names.
+    pub(super) fn named_integers(&mut self, name: &str) -> Vec<(Spanned<String>, Spanned<i64>)> {
+        let Some(value) = self.value(name) else { return Vec::new() };
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong::<()>(name, "a table of integers", value);
+            return Vec::new();
+        };
+        let mut integers = Vec::new();
+        for (key, value) in table {
+            let read = value.get_ref().as_integer();
+            let read = read.and_then(|it| i64::from_str_radix(it.as_str(), it.radix()).ok());
+            match read {
+                Some(integer) => integers.push((
+                    Spanned::new(key.span(), key.get_ref().to_string()),
+                    Spanned::new(value.span(), integer),
+                )),
+                None => drop(self.wrong::<()>(name, "a table of nothing but integers", value)),
+            }
+        }
+        integers
+    }
+
     fn value(&self, name: &str) -> Option<&'t Spanned<DeValue<'t>>> {
         debug_assert!(self.known.iter().any(|known| known.name == name), "`{name}` is not listed");
         self.table.get(name)

@@ -18,6 +18,8 @@ pub struct Task {
     pub work: Work,
     /// Where it waits.
     pub queue: String,
+    /// Whose slot each of its runs takes, in place of one of its kind or queue.
+    pub resource: Option<String>,
     /// How it is treated. A webhook always has a time limit; what is not said is as by default, and the
     /// priority that of the queue.
     pub options: Options,

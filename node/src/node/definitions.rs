@@ -47,6 +47,10 @@ pub(super) fn add_configured(registry: &mut Registry, config: &Config) -> Result
                 Definition::webhook(name.as_str(), spec)?
             }
         };
+        let definition = match &task.resource {
+            Some(resource) => definition.resource(resource.as_str()),
+            None => definition,
+        };
         registry.add(definition.with_template(task.template(&name)))?;
     }
     Ok(())

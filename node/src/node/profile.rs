@@ -8,19 +8,25 @@ use umbel_protocol::wire::{Declaration, Profile, Queue};
 use crate::config::Config;
 use crate::work::{Definition, Kind, Registry};
 
-/// The queues that have, or had, slots of their own, in the order of their pools: each keeps its pool for as long as
-/// the node lives, as runs take slots of it.
+/// The queues and resources that have, or had, slots of their own, in the order of their pools: each keeps its pool
+/// for as long as the node lives, as runs take slots of it.
 #[derive(Debug, Default)]
-pub(super) struct QueuePools(Vec<String>);
+pub(super) struct OwnPools(Vec<Own>);
 
-impl QueuePools {
-    /// The pool of `queue`, which is made if it has none; none if there are too many.
-    fn of(&mut self, queue: &str) -> Option<u8> {
-        let known = self.0.iter().position(|known| known == queue);
+#[derive(Debug, PartialEq, Eq)]
+enum Own {
+    Queue(String),
+    Resource(String),
+}
+
+impl OwnPools {
+    /// The pool of `own`, which is made if it has none; none if there are too many.
+    fn of(&mut self, own: Own) -> Option<u8> {
+        let known = self.0.iter().position(|known| *known == own);
         let place = known.unwrap_or(self.0.len());
         let pool = u8::try_from(KINDS + place).ok()?;
         if known.is_none() {
-            self.0.push(queue.to_owned());
+            self.0.push(own);
         }
         Some(pool)
     }
@@ -30,20 +36,24 @@ impl QueuePools {
 const KINDS: usize = 4;
 
 /// The profile of a node with these tasks. There is a pool of slots for each kind of work, and one
-/// more for each queue that has slots of its own, or had some when `queue_pools` was used before.
-pub(super) fn profile(
-    config: &Config,
-    registry: &Registry,
-    queue_pools: &mut QueuePools,
-) -> Profile {
+/// more for each resource and each queue that has slots of its own, or had some when `own_pools` was used before.
+pub(super) fn profile(config: &Config, registry: &Registry, own_pools: &mut OwnPools) -> Profile {
     let slots = &config.slots;
     let kinds = [slots.asynchronous, slots.blocking, slots.command, slots.webhook];
     let mut tasks: Vec<Declaration> = (registry.iter())
-        .map(|definition| Declaration {
-            name: definition.name().to_owned(),
-            pool: pool_of(definition.kind()),
-            queue: queue_of(definition),
-            options: definition.template().options.clone(),
+        .filter_map(|definition| {
+            // With more resources than pools nobody could say how many run.
+            let taken = match definition.takes() {
+                Some(name) => Some(own_pools.of(Own::Resource(name.to_owned()))?),
+                None => None,
+            };
+            Some(Declaration {
+                name: definition.name().to_owned(),
+                pool: taken.unwrap_or(pool_of(definition.kind())),
+                queue: queue_of(definition),
+                options: definition.template().options.clone(),
+                takes_resource: taken.is_some(),
+            })
         })
         .collect();
     tasks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -67,15 +77,17 @@ pub(super) fn profile(
         queues.insert(name.clone(), queue);
     }
     for (name, queue) in &config.queues {
-        let pool = queue.slots.and_then(|_| queue_pools.of(name));
+        let pool = queue.slots.and_then(|_| own_pools.of(Own::Queue(name.clone())));
         if serves(name) {
             let (name, priority) = (name.clone(), queue.priority);
             queues.insert(name.clone(), Queue { name, pool, priority });
         }
     }
-    let of_queue =
-        |name: &String| config.queues.get(name).and_then(|queue| queue.slots).unwrap_or(0);
-    let pools = kinds.into_iter().chain(queue_pools.0.iter().map(of_queue)).collect();
+    let slots_of = |own: &Own| match own {
+        Own::Queue(name) => config.queues.get(name).and_then(|queue| queue.slots).unwrap_or(0),
+        Own::Resource(name) => slots.resources.get(name).copied().unwrap_or(0),
+    };
+    let pools = kinds.into_iter().chain(own_pools.0.iter().map(slots_of)).collect();
     let queues = queues.into_values().collect();
     Profile { pools, tasks, queues, pid: std::process::id(), serves_all }
 }
@@ -100,7 +112,7 @@ mod tests {
 
     fn serves(file: &str, queue: &str) -> (bool, Option<u8>) {
         let config = Config::parse("cluster.toml", file).expect("it is valid");
-        let profile = profile(&config, &Registry::default(), &mut QueuePools::default());
+        let profile = profile(&config, &Registry::default(), &mut OwnPools::default());
         let pool = profile.queue(queue).and_then(|queue| queue.pool);
         (profile.serves(queue), pool)
     }
@@ -119,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_queue_keeps_its_pool_whatever_comes_and_goes() {
-        let mut pools = QueuePools::default();
+        let mut pools = OwnPools::default();
         let mut sizes = |file: &str| {
             let config = Config::parse("cluster.toml", file).expect("it is valid");
             let profile = profile(&config, &Registry::default(), &mut pools);
@@ -131,5 +143,23 @@ mod tests {
         assert_eq!(sizes(both), (vec![5, 2], Some(4)), "though another one comes before it");
         assert_eq!(sizes("[queues.bulk]\nslots = 2\n"), (vec![0, 2], None));
         assert_eq!(sizes(both), (vec![5, 2], Some(4)));
+    }
+
+    #[test]
+    fn a_resource_has_a_pool_that_counts_before_that_of_the_queue() {
+        let file = "[slots]\nresources = { gpu = 2 }\n[queues.train]\nslots = 9\n";
+        let config = Config::parse("cluster.toml", file).expect("it is valid");
+        let mut registry = Registry::default();
+        for (name, resource) in [("train", Some("gpu")), ("plain", None), ("mine", Some("ore"))] {
+            let handler = |(): ()| async { Ok::<_, std::io::Error>(()) };
+            let mut definition = Definition::from_async(name, handler).queue("train");
+            if let Some(resource) = resource {
+                definition = definition.resource(resource);
+            }
+            registry.add(definition).expect("its name is free");
+        }
+        let profile = profile(&config, &registry, &mut OwnPools::default());
+        let slots = |name| profile.pool("train", name).map(|pool| profile.pools[pool]);
+        assert_eq!([slots("train"), slots("plain"), slots("mine")], [Some(2), Some(9), Some(0)]);
     }
 }

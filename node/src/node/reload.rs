@@ -12,12 +12,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
+use umbel_protocol::job::Labels;
 use umbel_protocol::meta::FileVerdict;
 use umbel_protocol::wire::Reloaded;
 
 use super::definitions::{InvalidTask, add_configured};
 use super::jobs_file::{Brought, Tries, bring};
-use super::profile::{QueuePools, profile};
+use super::profile::{OwnPools, profile};
 use crate::actors::{Handles, Learned, Reload, Repertoire};
 use crate::client::{Client, ClientError};
 use crate::config::{Config, ConfigError, ConfiguredJob, Node};
@@ -65,7 +66,9 @@ pub(super) struct Reloader {
     pub(super) config: Config,
     /// What the program itself can run.
     pub(super) handlers: Registry,
-    pub(super) queue_pools: QueuePools,
+    pub(super) own_pools: OwnPools,
+    /// What is said of the node itself.
+    pub(super) labels: Labels,
     pub(super) handles: Handles,
     pub(super) client: Client,
     pub(super) requests: mpsc::Receiver<Reload>,
@@ -125,7 +128,8 @@ impl Reloader {
                 format!("{more} more warnings: see `umbel config check {file}`")
             }));
         }
-        let profile = profile(&config, &registry, &mut self.queue_pools);
+        let here = config.on(&self.labels);
+        let profile = profile(&here, &registry, &mut self.own_pools);
         let repertoire = Repertoire { registry: Arc::new(registry), profile };
         self.handles.repertoire.send_replace(repertoire.clone());
         self.handles.tell(&self.handles.executor, Learned(repertoire));

@@ -70,6 +70,7 @@ pub struct Definition {
     pub(super) body: Body,
     declared_by: Option<TypeId>,
     needs: Needs,
+    resource: Option<String>,
 }
 
 pub(super) type Start = dyn Fn(&Context, &[u8]) -> Result<Work, Outcome> + Send + Sync;
@@ -124,7 +125,27 @@ impl Definition {
     }
 
     fn new(name: impl Into<String>, body: Body) -> Self {
-        Self { template: Template::new(name), body, declared_by: None, needs: Needs::default() }
+        Self {
+            template: Template::new(name),
+            body,
+            declared_by: None,
+            needs: Needs::default(),
+            resource: None,
+        }
+    }
+
+    /// What each of its runs takes one of, in place of a slot of its kind or queue, such as a graphics card. How many
+    /// a node has its `cluster.toml` says, under `[slots]`: `resources = { gpu = 1 }`. Where there is none it does not
+    /// run.
+    #[must_use]
+    pub fn resource(mut self, name: impl Into<String>) -> Self {
+        self.resource = Some(name.into());
+        self
+    }
+
+    /// See [`resource`](Self::resource).
+    pub(crate) fn takes(&self) -> Option<&str> {
+        self.resource.as_deref()
     }
 
     /// The queue of submissions that name none.

@@ -125,6 +125,7 @@ fn profile(slots: u32) -> Profile {
         pool: 0,
         queue: "default".to_owned(),
         options: Options::default(),
+        takes_resource: false,
     };
     let queue = |name: &str, pool| Queue { name: name.to_owned(), pool, priority: None };
     Profile {

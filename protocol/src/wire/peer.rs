@@ -328,7 +328,7 @@ pub struct Profile {
 }
 
 /// A task that an executor can run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declaration {
     /// Its name.
     pub name: String,
@@ -338,7 +338,11 @@ pub struct Declaration {
     pub queue: String,
     /// The options that submissions do not say.
     pub options: Options,
+    /// Whether its runs take slots of that pool also if its queue has some of its own. Since version 3.
+    pub takes_resource: bool,
 }
+
+grown!(Declaration { name, pool, queue, options } since 3 { takes_resource = false });
 
 /// A queue that an executor serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -380,7 +384,9 @@ impl Profile {
             None if self.serves_all => None,
             None => return None,
         };
-        Some(usize::from(own.unwrap_or(self.declaration(name)?.pool)))
+        let declared = self.declaration(name)?;
+        let own = own.filter(|_| !declared.takes_resource);
+        Some(usize::from(own.unwrap_or(declared.pool)))
     }
 }
 

@@ -227,6 +227,7 @@ fn profile(slots: u32) -> Profile {
         pool: 0,
         queue: Template::QUEUE_DEFAULT.into(),
         options: Options::default(),
+        takes_resource: false,
     };
     let queue = Queue { name: Template::QUEUE_DEFAULT.into(), pool: None, priority: None };
     Profile {

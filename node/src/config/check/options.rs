@@ -94,7 +94,7 @@ impl Treatment {
             options.time_limit.get_or_insert(WEBHOOK_TIME_LIMIT);
         }
         let queue = queue.unwrap_or_else(|| Template::QUEUE_DEFAULT.to_owned());
-        Task { work, queue, options }
+        Task { work, queue, resource: None, options }
     }
 
     /// What submissions of the task `name` say; what is not said is as the task is declared.

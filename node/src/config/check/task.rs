@@ -1,13 +1,13 @@
 //! What a `[tasks.NAME]` means: a command or a webhook, and only what belongs to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use reqwest::Url;
 
 use super::super::Queue;
 use super::super::keys::{COMMAND_ONLY, WEBHOOK_ONLY};
-use super::super::raw::{RawTask, Text};
+use super::super::raw::{RawTask, Text, quoted};
 use super::super::report::Problems;
 use super::super::task::{Secret, Task, Webhook, Work};
 use super::command::command;
@@ -20,10 +20,23 @@ pub(super) fn task(
     name: &Text,
     mut raw: RawTask,
     queues: &BTreeMap<String, Queue>,
+    resources: &BTreeSet<String>,
     problems: &mut Problems<'_>,
 ) -> Option<Task> {
     let options = std::mem::take(&mut raw.options);
     let treatment = Treatment::of(options, Unsaid::Default, queues, problems);
+    let resource = raw.resource.take().map(|name| {
+        if !resources.contains(name.get_ref()) {
+            let problem = format!("there is no resource `{}`", name.get_ref());
+            let help = format!(
+                "say how many a node has: under [slots], or [nodes.NAME] for some nodes, \
+                 resources = {{ {} = 1 }}",
+                quoted(name.get_ref())
+            );
+            problems.add(name.span(), problem, help);
+        }
+        name.into_inner()
+    });
     let work = match (raw.present.key("command"), raw.present.key("webhook")) {
         (Some(command), Some(webhook)) => {
             problems.add(
@@ -54,7 +67,7 @@ pub(super) fn task(
             Work::Webhook(webhook(raw, problems)?)
         }
     };
-    Some(treatment.task(work))
+    Some(Task { resource, ..treatment.task(work) })
 }
 
 fn refuse(raw: &RawTask, keys: &[&str], this: &str, others: &str, problems: &mut Problems<'_>) {

@@ -26,7 +26,7 @@ use crate::fitness::Watch;
 use crate::former::{Former, draw_cluster_id, resolve};
 use crate::local::private_directory;
 use crate::node::definitions::add_configured;
-use crate::node::profile::{QueuePools, profile};
+use crate::node::profile::{OwnPools, profile};
 use crate::node::reload::Reloader;
 use crate::node::runtime::OwnRuntime;
 use crate::node::{Node, StartError, connector};
@@ -137,7 +137,7 @@ impl NodeBuilder {
         }
 
         let (reloads, reload_requests) = mpsc::channel(RELOADS_MAX);
-        let mut queue_pools = QueuePools::default();
+        let mut own_pools = OwnPools::default();
         let handles = Handles {
             ways: Ways::new(data_dir.node(), clock.clone(), transport.clone()),
             transport,
@@ -154,7 +154,7 @@ impl NodeBuilder {
             left: watch::Sender::new(false),
             fatal: watch::Sender::new(None),
             repertoire: watch::Sender::new(Repertoire {
-                profile: profile(&config, &registry, &mut queue_pools),
+                profile: profile(&config.on(&config.node.labels), &registry, &mut own_pools),
                 registry: Arc::new(registry),
             }),
             reloads,
@@ -209,7 +209,8 @@ impl NodeBuilder {
             file,
             config: as_read,
             handlers,
-            queue_pools,
+            own_pools,
+            labels: config.node.labels.clone(),
             handles: handles.clone(),
             client: node.client(),
             requests: reload_requests,

@@ -23,6 +23,7 @@ fn executor(slots: u32) -> Executor {
         pool: 0,
         queue: "default".to_owned(),
         options: Options::default(),
+        takes_resource: false,
     };
     let queue = Queue { name: "default".to_owned(), pool: None, priority: None };
     let profile = Profile {

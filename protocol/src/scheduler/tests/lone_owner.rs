@@ -296,6 +296,7 @@ pub(super) fn profile(slots: u32) -> Profile {
         pool: 0,
         queue: "default".to_owned(),
         options: Options::default(),
+        takes_resource: false,
     };
     let queue = Queue { name: "default".to_owned(), pool: None, priority: None };
     Profile {

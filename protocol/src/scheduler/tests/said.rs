@@ -55,6 +55,7 @@ pub(super) fn profile(slots: u32) -> Profile {
         pool: 0,
         queue: "default".to_owned(),
         options: Options::default(),
+        takes_resource: false,
     };
     let queue = |name: &str| Queue { name: name.to_owned(), pool: None, priority: None };
     Profile {

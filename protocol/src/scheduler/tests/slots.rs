@@ -106,6 +106,7 @@ fn two_pools() -> Profile {
         pool,
         queue: "default".to_owned(),
         options: Options::default(),
+        takes_resource: false,
     };
     let queues = vec![Queue { name: "default".to_owned(), pool: None, priority: None }];
     let tasks = vec![declaration("add", 0), declaration("zip", 1)];

@@ -194,7 +194,7 @@ fn from_owners_to_executors() {
 fn from_executors_to_owners() {
     let runs = vec![(task(1), TOKEN)];
     let Template { name, queue, options, .. } = template();
-    let declaration = Declaration { name, pool: 1, queue, options };
+    let declaration = Declaration { name, pool: 1, queue, options, takes_resource: true };
     let queue = |name: &str, pool, priority| Queue { name: name.to_owned(), pool, priority };
     let profile = Profile {
         pools: vec![1_024, 2],
