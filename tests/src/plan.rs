@@ -137,7 +137,14 @@ impl Plan {
             sabotage: None,
             alone: None,
         };
-        (kind.shape)(plan, &mut rng).of_hosts_from(1)
+        (kind.shape)(plan, &mut rng).of_hosts_from(1).with_room()
+    }
+
+    /// With enough memory for the largest batch beside what stays for ever, which jobs do.
+    fn with_room(self) -> Self {
+        let least = if self.jobs > 0 { 1 << 16 } else { 0 };
+        let node_bytes_max = self.limits.node_bytes_max.max(least);
+        Self { limits: Limits { node_bytes_max, ..self.limits }, ..self }
     }
 
     /// With at least `hosts` hosts, and all that depends on how many there are.
