@@ -151,8 +151,8 @@ use proc_macro::TokenStream;
 /// is limited with them, too. Where that is not meant, have the calls say another [`limit_key`], which counts in
 /// place of this one.
 ///
-/// What is submitted by its name alone has no key unless it says [`limit_key`] and a limit itself, and is
-/// refused without. For limits of all tasks of a name, or of a queue, there are rules. Nor have the ticks of
+/// What is submitted by its name alone has no key unless it says [`limit_key`] itself, and is refused
+/// without. For limits of all tasks of a name, or of a queue, there are rules. Nor have the ticks of
 /// a job a key: how many of them run at once is for its `overlap` to say. A client is refused a job of such a
 /// task; one in a file runs it without these limits.
 ///

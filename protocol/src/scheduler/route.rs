@@ -197,9 +197,16 @@ impl Scheduler {
             batch.check_places(meta.partitions)?;
         }
         let templates = self.complete(batch)?;
+        // Whether its tasks are limited may be for their declarations to say.
         if templates.iter().any(|template| template.options.is_limited()) {
-            // Whether its tasks are limited may be for their declarations to say.
             Batch { templates: templates.clone(), rows: batch.rows.clone() }.check()?;
+        }
+        for row in &batch.rows {
+            if let Some(said) = &row.particulars
+                && let Some(template) = templates.get(usize::from(row.template))
+            {
+                said.check_limited(template)?;
+            }
         }
         if let Some(Open { ask: Ask::Submit { batch, .. }, .. }) = self.asks.open.get_mut(&id)
             && batch.templates != templates

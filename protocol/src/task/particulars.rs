@@ -132,20 +132,11 @@ impl Particulars {
                 "both say when it may start; give one of them",
             ));
         }
-        match (&self.limit_key, template.options.is_limited()) {
-            (Some(_), false) => {
-                return Err(InvalidBatch::conflicting(
-                    "`limit_key` without a limit",
-                    "say what it limits: `concurrency`, `rate` or `exclusive`",
-                ));
-            }
-            (None, true) => {
-                return Err(InvalidBatch::conflicting(
-                    "`concurrency`, `rate` or `exclusive` without `limit_key`",
-                    "say which tasks are limited together: those with the same `limit_key`",
-                ));
-            }
-            (Some(_), true) | (None, false) => {}
+        if self.limit_key.is_none() && template.options.is_limited() {
+            return Err(InvalidBatch::conflicting(
+                "`concurrency`, `rate` or `exclusive` without `limit_key`",
+                "say which tasks are limited together: those with the same `limit_key`",
+            ));
         }
         let keys = [
             ("unique_key", &self.unique_key),
@@ -180,6 +171,21 @@ impl Particulars {
             (Some(_), Some(_)) | (None, _) => {}
         }
         self.metadata.as_ref().map_or(Ok(()), |metadata| metadata.check())
+    }
+
+    /// Refuses a limit key that limits nothing, once a task's [declaration](Template::completed) has said what it has
+    /// to say.
+    ///
+    /// # Errors
+    /// If it does.
+    pub fn check_limited(&self, template: &Template) -> Result<(), InvalidBatch> {
+        if self.limit_key.is_some() && !template.options.is_limited() {
+            return Err(InvalidBatch::conflicting(
+                "`limit_key` without a limit",
+                "say what it limits: `concurrency`, `rate` or `exclusive`",
+            ));
+        }
+        Ok(())
     }
 
     /// No fewer bytes than they take on the wire, in the log and in a snapshot, and about what they take

@@ -1,6 +1,6 @@
 //! Tasks that share a limit: as many run as may, and the others are in nobody's way.
 
-use super::lone_owner::{LoneOwner, PARTITION, batch, task, template};
+use super::lone_owner::{LoneOwner, PARTITION, batch, profile, task, template};
 use crate::id::{TaskId, Token};
 use crate::limits::Limits;
 use crate::partition::{Command, Partition};
@@ -207,6 +207,25 @@ fn a_new_owner_knows_what_runs_of_a_key_and_what_has_begun() {
     assert_eq!(second.running(), [task(1), task(2)]);
     second.pass(ms(20_000));
     assert_eq!(second.running(), [task(1), task(2)], "two run");
+}
+
+#[test]
+fn a_limit_that_a_declaration_says_wants_no_more_than_the_key() {
+    let mut owner = LoneOwner::one_of(1, &Partition::new(PARTITION), Limits::default());
+    let mut profile = profile(4);
+    profile.tasks[0].options = at_once(1);
+    let lessee = owner.lessee();
+    owner.executor(ExecutorSays::Introduce { lessee, profile });
+    owner.executor(ExecutorSays::Grant { lessee, slots: vec![4] });
+    let asked = owner.submit(limited(Options::default(), "a", 1..=2));
+    let taken = Answer::Submitted { refused: Vec::new(), known: 0 };
+    assert_eq!(owner.answers(asked), [&taken]);
+    assert_eq!(owner.running(), [task(1)]);
+    let asked = owner.submit(batch(template("add"), [task(3)]));
+    let [Answer::Failed(RequestError::Invalid(why))] = *owner.answers(asked) else {
+        panic!("{:?}", owner.answers(asked));
+    };
+    assert!(why.to_string().contains("without `limit_key`"), "{why}");
 }
 
 #[test]
