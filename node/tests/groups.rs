@@ -87,5 +87,7 @@ async fn a_broadcast_runs_once_on_each_node() {
     let nowhere = double(4).select([("role", "nobody")]);
     let (group, nodes) = client.broadcast(nowhere).await.expect("there is none");
     assert!(nodes.is_empty() && group.tasks().is_empty());
+    let refused = client.broadcast(double(4).unique("one")).await.expect_err("there would be one");
+    assert!(refused.to_string().contains("leave the key out"), "{refused}");
     cluster.end().await;
 }

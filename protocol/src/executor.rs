@@ -28,6 +28,7 @@ use self::runs::Run;
 use self::slots::Slots;
 use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::journal::Place;
+use crate::limits::CROSSING_MAX;
 use crate::task::{Metadata, Outcome, Template};
 use crate::time::{Span, Tick};
 use crate::wire::{ExecutorSays, OwnerSays, Profile};
@@ -54,6 +55,8 @@ pub struct Executor {
     questions: Questions,
     /// Runs that somebody watches.
     followed: BTreeMap<(TaskId, Token), Follower>,
+    /// Until then runs are begun for which there is no slot: the slots have become others.
+    lends_until: Tick,
     /// When the first of them is told of.
     news_at: Tick,
     /// When the first run ends whose owner does not say that it may go on.
@@ -89,7 +92,7 @@ pub enum Event {
     /// what was under way to it may be lost. It must be told before anything that came by the new way:
     /// a run that is closed by that may still be dispatched by the old one.
     Reached(NodeId),
-    /// What this executor can run is another from now on, in the same pools. Whoever is told that it is
+    /// What this executor can run, and in how many slots, is another from now on. Whoever is told that it is
     /// [reached](Event::Reached) next hears of it.
     Learned(Profile),
     /// A run that is [heeded](Effect::Heed) has said more.
@@ -199,6 +202,7 @@ impl Executor {
             retirement: Retirement::default(),
             questions: Questions::default(),
             followed: BTreeMap::new(),
+            lends_until: Tick::START,
             news_at: Tick::NEVER,
             guard_at: Tick::NEVER,
             awaiting: Some(BTreeSet::new()),
@@ -253,6 +257,8 @@ impl Executor {
                 if profile.pools != self.profile.pools {
                     let used = self.slots_used(profile.pools.len());
                     self.slots.resize(&profile.pools, &used);
+                    // What was leased for slots that were granted before is on its way.
+                    self.lends_until = now + CROSSING_MAX;
                 }
                 self.profile = profile;
             }

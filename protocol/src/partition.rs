@@ -185,8 +185,8 @@ impl Partition {
         self.records.iter()
     }
 
-    /// The records in memory, by id. All others belong to tasks that were never leased, and wait for a time
-    /// that is still to come.
+    /// The records in memory, by id. All others belong to tasks that were never leased, and wait for a time: one that
+    /// is still to come, or that came while the partition was away.
     pub fn warm_records(&self) -> impl Iterator<Item = (TaskId, &Record)> {
         self.records.warm()
     }

@@ -51,7 +51,12 @@ fn declare(
     let names: Vec<_> = signature.args.iter().map(|(name, _)| name).collect();
     let kinds: Vec<_> = signature.args.iter().map(|(_, kind)| kind).collect();
     let output = &signature.output;
-    let output = quote_spanned! { output.span() => <#output as #work::TaskReturn>::Output };
+    // Of a result that is dropped there is nothing to be told but that the task has succeeded.
+    let output = if options.ignore_result {
+        quote! { () }
+    } else {
+        quote_spanned! { output.span() => <#output as #work::TaskReturn>::Output }
+    };
     // Says of a type that cannot be taken just that, and where.
     let takes = signature.taken.iter().map(|kind| {
         quote_spanned! { kind.span() => const _: () = #work::declare::taken::<#kind>(); }

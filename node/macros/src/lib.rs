@@ -97,7 +97,7 @@ use proc_macro::TokenStream;
 /// | `exclusive` | no other task with its limit key is started while it runs; of several that say so one runs at a time even if nodes are cut off from each other | |
 /// | `lost_after = "15s"` | how long the node that runs it must not have been heard of before the run is taken to be lost, 5 s to 1 day | as soon as the node is taken to be down; 15 s if `exclusive` |
 /// | `retention = "7d"` | how long what became of it is kept after it has ended, 1 s to 366 days | an hour |
-/// | `ignore_result` | what it returns is dropped: whoever waits for it gets `null` | |
+/// | `ignore_result` | what it returns is dropped: its handle is one of `()`, whatever the function returns | |
 /// | `resource = "gpu"` | what each run takes one of, in place of a slot of its kind or queue; `cluster.toml` says how many a node has | none |
 /// | `fair_by = "..."` | the arguments, separated by commas, of which the key is made of those on [whose behalf](#turns) it is | it has none |
 /// | `select = "role=db, zone=a"` | the [labels](#where-it-runs) that a node must have to run it, all of them | any node |

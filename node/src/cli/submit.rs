@@ -53,7 +53,7 @@ pub(super) struct SubmitArgs {
     ///
     /// Each runs on its own node and nowhere else. Prints the id of their group, and a line for each: node and id.
     /// A node that goes away before it has run its task keeps it waiting: say when it --expires.
-    #[arg(long = "each-node", conflicts_with_all = ["from", "id", "on_node", "group"])]
+    #[arg(long = "each-node", conflicts_with_all = ["from", "id", "on_node", "group", "unique"])]
     each_node: bool,
     /// Wait until it has ended; fails if it did not succeed
     #[arg(long)]

@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 use umbel_protocol::id::{NodeId, TaskGroupId, TaskId};
 use umbel_protocol::job::{Labels, Target};
 use umbel_protocol::membership::Liveness;
-use umbel_protocol::task::{GroupView, Particulars, TaskGroup};
+use umbel_protocol::task::{GroupView, InvalidBatch, Particulars, TaskGroup};
 use umbel_protocol::wire::{Answer, Ask, RequestError};
 
+use super::exchange::Until;
 use super::{Client, ClientError, Handle, TaskFailed};
 use crate::work::{Call, Submission};
 
@@ -84,13 +85,19 @@ impl<R> Group<R> {
 }
 
 impl<R: DeserializeOwned> Group<R> {
-    /// Waits until all have ended, for what each returned, in the order of the calls.
+    /// Waits until all have ended, for what each returned, in the order of the calls. What a task returned is kept for
+    /// an hour, or for as long as its [`retention`](Call::retention) says: of a group that takes longer some may be
+    /// [forgotten](TaskFailed::Forgotten) by then.
     pub async fn results(&self) -> Vec<Result<R, TaskFailed>> {
-        let result = async |task: &Result<Handle<R>, ClientError>| match task {
-            Ok(handle) => handle.result().await,
-            Err(refused) => Err(refused.clone().into()),
+        let result = async |(place, task): (usize, &Result<Handle<R>, ClientError>)| match task {
+            Ok(handle) => (place, handle.result().await),
+            Err(refused) => (place, Err(refused.clone().into())),
         };
-        stream::iter(&self.tasks).map(result).buffered(AT_ONCE).collect().await
+        let tasks = stream::iter(self.tasks.iter().enumerate());
+        let mut results: Vec<_> =
+            tasks.map(result).buffer_unordered(RESULTS_AT_ONCE).collect().await;
+        results.sort_unstable_by_key(|(place, _)| *place);
+        results.into_iter().map(|(_, result)| result).collect()
     }
 }
 
@@ -102,7 +109,8 @@ impl<R> fmt::Debug for Group<R> {
 
 impl Client {
     /// Submits many tasks as a group, with few requests. As of [`submit_batch`](Self::submit_batch) each has an
-    /// answer of its own; those of one partition are taken in together or not at all.
+    /// answer of its own; those of one partition are taken in together or not at all. A call of which another task
+    /// has the [unique key](Call::unique) gets the handle of that, which is not of the group and not counted in it.
     ///
     /// ```no_run
     /// # use umbel::{Call, Client, ClientError};
@@ -150,23 +158,32 @@ impl Client {
         &self,
         call: Call<R>,
     ) -> Result<(Group<R>, Vec<NodeId>), ClientError> {
-        let (id, nodes, taken) = self.submit_to_each(&call.into_submission()?).await?;
+        let id = self.new_group().await?;
+        let (nodes, taken) = self.submit_to_each(&call.into_submission()?, id).await?;
         let handle = |id| Handle::new(self.clone(), id);
         let tasks = taken.into_iter().map(|id| id.map(handle)).collect();
         Ok((Group { client: self.clone(), id, tasks }, nodes))
     }
 
-    /// As [`broadcast`](Self::broadcast), for a task whose result has no type here: the group, the nodes, and what
-    /// became of the task of each.
+    /// As [`broadcast`](Self::broadcast), for a task whose result has no type here: the nodes, and what became of the
+    /// task of each in the group `id`.
     pub(crate) async fn submit_to_each(
         &self,
         submission: &Submission,
+        id: TaskGroupId,
     ) -> Result<Each, ClientError> {
-        let nodes = self.nodes_for(submission.particulars.as_deref()).await?;
-        let id = self.new_group().await?;
+        let said = submission.particulars.as_deref();
+        if said.is_some_and(|said| said.unique_key.is_some()) {
+            let invalid = InvalidBatch::Conflicting {
+                what: "a task for each node with a unique key".to_owned(),
+                why: "of all tasks with one key there is one; leave the key out".to_owned(),
+            };
+            return Err(ClientError::Request(invalid.into()));
+        }
+        let nodes = self.nodes_for(said).await?;
         let group = TaskGroup { id, size: u32::try_from(nodes.len()).unwrap_or(0) };
         let each = nodes.iter().map(|node| on_node(submission, *node, group)).collect();
-        Ok((id, nodes, self.submit_all(each).await))
+        Ok((nodes, self.submit_all(each).await))
     }
 
     /// How far the tasks of a group are: the node at hand asks all owners. A group of which nothing is known has no
@@ -175,7 +192,11 @@ impl Client {
     /// # Errors
     /// A node of the cluster is of an older version, or nobody answers.
     pub async fn group(&self, id: TaskGroupId) -> Result<GroupCount, ClientError> {
-        match self.exchange().one(&Ask::Group { group: id }, self.within()).await? {
+        self.count_group(id, self.within()).await
+    }
+
+    async fn count_group(&self, id: TaskGroupId, until: Until) -> Result<GroupCount, ClientError> {
+        match self.exchange().one(&Ask::Group { group: id }, until).await? {
             Answer::Group { view, partitions_missing } => {
                 Ok(GroupCount { tasks: view, partitions_missing })
             }
@@ -191,12 +212,14 @@ impl Client {
     /// As [`group`](Self::group).
     pub async fn wait_group(&self, id: TaskGroupId) -> Result<GroupCount, ClientError> {
         loop {
-            let count = self.group(id).await?;
+            let count = self.count_group(id, Until::Answered).await?;
             match count.tasks.awaited {
                 Some(task) => match self.wait(task, None).await {
                     Ok(_) => {}
-                    // It was forgotten meanwhile, or dropped.
-                    Err(ClientError::Request(RequestError::NotFound { .. })) => {
+                    // It was forgotten meanwhile, or dropped; or too many wait there.
+                    Err(ClientError::Request(
+                        RequestError::NotFound { .. } | RequestError::Overloaded { .. },
+                    )) => {
                         tokio::time::sleep(COUNT_AGAIN).await;
                     }
                     Err(error) => return Err(error),
@@ -231,8 +254,8 @@ impl Client {
     }
 }
 
-/// A group, nodes, and what became of the task of each of them.
-type Each = (TaskGroupId, Vec<NodeId>, Vec<Result<TaskId, ClientError>>);
+/// Nodes, and what became of the task of each of them.
+type Each = (Vec<NodeId>, Vec<Result<TaskId, ClientError>>);
 
 /// The same task, on one node.
 fn on_node(submission: &Submission, node: NodeId, group: TaskGroup) -> Submission {
@@ -242,7 +265,9 @@ fn on_node(submission: &Submission, node: NodeId, group: TaskGroup) -> Submissio
     Submission { particulars: particulars.boxed(), id: None::<TaskId>, ..submission.clone() }
 }
 
-/// So many tasks of a group are asked for at a time.
+/// So many tasks of a group are cancelled at a time.
 const AT_ONCE: usize = 64;
+/// So many of them are waited for at a time.
+const RESULTS_AT_ONCE: usize = 1_024;
 /// After so long a group is counted again of which nobody could tell all.
 const COUNT_AGAIN: Duration = Duration::from_millis(200);

@@ -6,7 +6,8 @@ use umbel_protocol::job::Labels;
 
 use super::Config;
 
-/// What is said of nodes with certain labels, in place of what is said of all.
+/// What is said of nodes with certain labels, in place of what is said of all. The labels of a node are those that it
+/// was started with, whatever the file says of labels meanwhile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Nodes {
     /// The labels, all of which such a node has.
@@ -67,6 +68,7 @@ queues = ["train"]
 slots = { command = 2 }
 resources = { gpu = 8 }
 queue_slots = { train = 1 }
+[queues.train]
 [tasks.train]
 command = ["train"]
 queue = "train"
@@ -79,7 +81,7 @@ resource = "gpu"
         let on = |labels: &str| config.on(&labels.parse().expect("labels"));
         let (plain, both) = (on("role=web"), on("role=gpu,size=big"));
         assert_eq!(
-            (plain.slots.command, plain.node.queues, plain.queues.get("train")),
+            (plain.slots.command, plain.node.queues, plain.queues["train"].slots),
             (4, None, None)
         );
         assert_eq!(on("size=big").slots.command, 32);

@@ -1,8 +1,8 @@
 //! Reading the file again while the node runs.
 //!
-//! Its tasks, its jobs, its rules and the queues that the node serves are taken over at once: a command that is
-//! new can be run, one that is gone cannot, and the cluster has the jobs and the rules. Everything else in the
-//! file is for the next start, which is said. A file that cannot be used changes nothing.
+//! Its tasks, its jobs, its rules, the queues that the node serves and its slots are taken over at once: a command
+//! that is new can be run, one that is gone cannot, and the cluster has the jobs and the rules. Everything else in
+//! the file is for the next start, which is said. A file that cannot be used changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -342,7 +342,9 @@ impl<R, By> Call<R, By> {
         self
     }
 
-    /// What it returns is dropped: whoever waits for it hears that it has succeeded, and its result is `null`.
+    /// What it returns is dropped: whoever waits for it hears that it has succeeded, and its result is `null`, which
+    /// only a handle of `()` or of an option takes. It must be no larger than
+    /// [any other](umbel_protocol::limits::RESULT_BYTES_MAX) nevertheless.
     pub fn ignore_result(mut self) -> Self {
         self.template.options.ignore_result = Some(true);
         self

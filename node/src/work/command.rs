@@ -232,7 +232,8 @@ async fn until_ended(child: &mut Child, group: Pid, context: &Context) -> std::i
     };
     let mark = async {
         tokio::time::sleep(memory::SETTLED_AFTER).await;
-        memory::mark_group(group);
+        // There may be thousands of processes to look through.
+        drop(tokio::task::spawn_blocking(move || memory::mark_group(group)).await);
         std::future::pending().await
     };
     tokio::select! {

@@ -247,7 +247,7 @@ fn slots_are_taken_over_while_the_node_runs() {
         now.len() == 2 && now.contains(&first[2]) && !now.contains(&first[0])
     });
     // A queue without slots of its own takes those of all commands.
-    fs::write(&config, file("[slots]\ncommand = 4\n")).unwrap();
+    fs::write(&config, file("[queues.heavy]\n[slots]\ncommand = 4\n")).unwrap();
     assert!(program.run(&["config", "reload"]).ok);
     eventually("all that are left run", || running().len() == 3);
 }

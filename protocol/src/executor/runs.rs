@@ -74,7 +74,13 @@ impl Executor {
                 never.push(key);
                 continue;
             };
-            let has_slot = self.slots.take(from, *pool);
+            let has_slot = self.slots.take(from, *pool) || {
+                let lends = now < self.lends_until;
+                if lends {
+                    self.slots.lend(*pool);
+                }
+                lends
+            };
             // Whoever was told what is held here takes back all other runs of older terms: such a
             // run must not start any more, not even if its new owner repeats the dispatch.
             let is_stale =

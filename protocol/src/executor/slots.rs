@@ -143,6 +143,13 @@ impl Slots {
         false
     }
 
+    /// A run begins without a slot, and the next that is free is not given out again.
+    pub(super) fn lend(&mut self, pool: usize) {
+        if let Some(owed) = self.owed.get_mut(pool) {
+            *owed += 1;
+        }
+    }
+
     /// A run is over.
     pub(super) fn free(&mut self, pool: usize) {
         if let Some(owed) = self.owed.get_mut(pool).filter(|owed| **owed > 0) {

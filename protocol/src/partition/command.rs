@@ -123,6 +123,8 @@ pub enum Command {
     ForgetTimed {
         /// How many of those of which that is over first.
         tasks: u32,
+        /// None of which it is over later than that.
+        until: Wall,
     },
 }
 

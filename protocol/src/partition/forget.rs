@@ -28,10 +28,11 @@ impl Partition {
     }
 
     /// Turns the records of so many of the tasks that say for how long they are kept into stubs: of those of
-    /// which that is over first.
-    pub(super) fn forget_timed(&mut self, tasks: u32) {
+    /// which that is over first, and by `until`.
+    pub(super) fn forget_timed(&mut self, tasks: u32, until: Wall) {
         for _ in 0..tasks {
-            if !self.forget_first_timed() {
+            let is_over = self.tally.timed.first().is_some_and(|(first, _)| *first <= until);
+            if !is_over || !self.forget_first_timed() {
                 break;
             }
         }

@@ -5,7 +5,8 @@
 //! depends on what is back.
 //!
 //! However many are due at once, no more come back than there is memory for: the others start later, as what
-//! fills the memory ends.
+//! fills the memory ends. Only a few do in any case, so that nothing waits for ever because of what others have
+//! in memory: what is given up leaves it at once.
 
 use super::replica::{Machine, Replica};
 use super::{Effect, Scheduler};
@@ -16,6 +17,8 @@ use crate::time::Wall;
 
 /// After so many it is seen whether there is memory for more.
 const WARMED_AT_ONCE: usize = 64;
+/// So many whose time has come are brought back in a tick if there is not.
+const WARMED_ANYHOW: usize = 8;
 
 impl Scheduler {
     /// Brings records back whose time comes, those of the partition with the earliest first.
@@ -31,6 +34,14 @@ impl Scheduler {
             .filter(|(at, _)| *at <= until)
             .collect();
         due.sort_unstable();
+        if !self.has_memory_for_more() {
+            let now = self.now.wall;
+            let mut left = WARMED_ANYHOW;
+            for (_, id) in due.into_iter().take_while(|(at, _)| *at <= now) {
+                left -= self.warm_partition(id, now, left);
+            }
+            return;
+        }
         let mut left = WARMED_MAX;
         for (_, id) in due {
             loop {

@@ -27,12 +27,22 @@ impl Scheduler {
         if !is_settled || !self.disk.is_free() {
             return Some(Obstacle::Owner);
         }
+        if self.owned(task.partition()).is_some_and(|partition| partition.is_cold(task)) {
+            return Some(Obstacle::Memory).filter(|_| !self.has_memory_for_more());
+        }
         let class = self.ready.class(&template, &target);
         if let Some(why) = self.ready.classes().get(class).and_then(|it| self.closed_gate(it)) {
             return Some(why);
         }
-        if self.executors_for(class).is_empty() {
+        let executors = self.executors_for(class);
+        if executors.is_empty() {
             return self.ready.classes().get(class).map(|class| self.nobody(class));
+        }
+        let profiles = executors.iter().filter_map(|(lessee, _)| self.lessees.profile_of(*lessee));
+        let mut has_slots =
+            profiles.map(|profile| profile.has_slots(&template.queue, &template.name));
+        if !has_slots.any(|has| has) {
+            return Some(Obstacle::NoResource);
         }
         if self.room_for(task).is_some_and(|(_, room)| !matches!(room, KeyRoom::For(1..))) {
             return Some(Obstacle::KeyLimited);

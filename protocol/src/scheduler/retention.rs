@@ -35,8 +35,8 @@ impl Scheduler {
         // The partition's own time stands still while nothing happens in it.
         let now = partition.now().max(self.partition_time(id));
         let limits = self.limits_now(id);
-        let timed =
-            timed_excess(partition, &limits, now).map(|tasks| Command::ForgetTimed { tasks });
+        let timed = timed_excess(partition, &limits, now)
+            .map(|(tasks, until)| Command::ForgetTimed { tasks, until });
         let others = excess(partition, &limits, now)
             .map(|(finished, floor)| Command::Forget { finished, floor });
         if timed.is_none() && others.is_none() {
@@ -85,7 +85,7 @@ fn excess_of(partition: &Partition, shelf: Shelf, limits: &Limits, now: Wall) ->
 
 /// How many of those that say themselves for how long they are kept are to go, if enough are. There may be as many
 /// of them as of all others together.
-fn timed_excess(partition: &Partition, limits: &Limits, now: Wall) -> Option<u32> {
+fn timed_excess(partition: &Partition, limits: &Limits, now: Wall) -> Option<(u32, Wall)> {
     let (kept, room) = (partition.fill().timed, limits.kept.total());
     let too_many = kept.tasks.saturating_sub(room.tasks);
     let too_large = if kept.bytes > room.bytes { kept.tasks / 4 + 1 } else { 0 };
@@ -93,7 +93,9 @@ fn timed_excess(partition: &Partition, limits: &Limits, now: Wall) -> Option<u32
     let is_overdue = too_old > 0 && partition.outlived(now - TIMED_SLACK) > 0;
     let excess = too_many.max(too_large).max(too_old);
     let is_due = excess > room.tasks / SLACK || too_large > 0 || is_overdue;
-    is_due.then(|| u32::try_from(excess).unwrap_or(u32::MAX))
+    // By then others may be gone of those that were counted.
+    let until = if excess > too_old { Wall::from_millis(u64::MAX) } else { now };
+    is_due.then(|| (u32::try_from(excess).unwrap_or(u32::MAX), until))
 }
 
 /// So much longer than `span` may things be kept.

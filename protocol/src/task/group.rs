@@ -40,13 +40,14 @@ impl GroupView {
     /// Tasks that have not ended.
     #[must_use]
     pub const fn open(&self) -> u64 {
-        self.scheduled + self.ready + self.running
+        self.scheduled.saturating_add(self.ready).saturating_add(self.running)
     }
 
     /// Tasks that are known.
     #[must_use]
     pub const fn known(&self) -> u64 {
-        self.open() + self.succeeded + self.dead + self.stopped
+        let ended = self.succeeded.saturating_add(self.dead).saturating_add(self.stopped);
+        self.open().saturating_add(ended)
     }
 
     /// The same with what another owner knows of the group.

@@ -21,6 +21,10 @@ pub enum Obstacle {
     Limited(Subject),
     /// As many of its limit key run, or have begun, as may.
     KeyLimited,
+    /// No node that could run it has any of the resource that it takes, or of the slots of its queue.
+    NoResource,
+    /// It was put away, and its owner has no memory to bring it back.
+    Memory,
     /// All slots of the nodes that can run it are taken, or others go first.
     Slots,
     /// The owner of its partition has just taken it over, or cannot write.
@@ -40,6 +44,8 @@ impl fmt::Display for Obstacle {
             Self::Paused(subject) => write!(f, "{subject} is paused"),
             Self::Limited(subject) => write!(f, "as many of {subject} run or have begun as may"),
             Self::KeyLimited => f.write_str("as many of its limit key run or have begun as may"),
+            Self::NoResource => f.write_str("no node that could run it has any slot for it"),
+            Self::Memory => f.write_str("the owner of its partition has no memory for more tasks"),
             Self::Slots => f.write_str("all slots are taken, or others go first"),
             Self::Owner => f.write_str("the owner of its partition is not ready"),
         }

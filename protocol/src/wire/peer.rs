@@ -376,6 +376,13 @@ impl Profile {
         self.tasks.get(place)
     }
 
+    /// Whether there is any slot for tasks called `name` of `queue`.
+    #[must_use]
+    pub fn has_slots(&self, queue: &str, name: &str) -> bool {
+        let pool = self.pool(queue, name).and_then(|pool| self.pools.get(pool));
+        pool.is_some_and(|slots| *slots > 0)
+    }
+
     /// The pool for tasks called `name` of `queue`, if they can run here.
     #[must_use]
     pub fn pool(&self, queue: &str, name: &str) -> Option<usize> {

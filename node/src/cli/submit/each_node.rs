@@ -38,12 +38,14 @@ pub(super) async fn run(
         particulars: settings.particulars(),
         id: None,
     };
-    let (group, nodes, taken) = client.submit_to_each(&submission).await.with_context(cannot)?;
-    let names = Names::ask(client).await;
-    let mut results = out::Results::new();
+    let group = client.new_group().await.with_context(cannot)?;
     if !report.json {
+        // Whoever does not wait for what follows can ask for it.
         out::note(format!("group {group}"));
     }
+    let (nodes, taken) = client.submit_to_each(&submission, group).await.with_context(cannot)?;
+    let names = Names::ask(client).await;
+    let mut results = out::Results::new();
     let mut done = Done::Well;
     let is_any = !nodes.is_empty();
     for (node, task) in nodes.into_iter().zip(taken) {

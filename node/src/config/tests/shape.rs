@@ -145,7 +145,7 @@ error: unknown section [timers]
   |
 1 | [timers.a]
   |  ^^^^^^
-  = help: sections are cluster, node, tls, slots, queues, rules, tasks, jobs",
+  = help: sections are cluster, node, tls, slots, nodes, queues, rules, tasks, jobs",
         ),
         (
             "replicas = 3",
@@ -165,7 +165,7 @@ error: `color` stands outside of all sections
   |
 1 | color = 3
   | ^^^^^
-  = help: sections are cluster, node, tls, slots, queues, rules, tasks, jobs",
+  = help: sections are cluster, node, tls, slots, nodes, queues, rules, tasks, jobs",
         ),
         (
             r#"[tasks."a.b"]

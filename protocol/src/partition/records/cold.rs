@@ -186,7 +186,9 @@ fn saved_by(record: &Record) -> usize {
     let said = record.particulars.as_ref().map_or(0, |said| said.weight());
     let key = record.particulars.as_ref().and_then(|said| said.unique_key.as_ref());
     let key = key.map_or(0, |key| key.len() + UNIQUE_WEIGHT);
-    (RECORD_WEIGHT + record.args.len() + said).saturating_sub(COLD_WEIGHT + key)
+    let is_grouped = record.particulars.as_ref().is_some_and(|said| said.group.is_some());
+    let group = if is_grouped { GROUP_WEIGHT } else { 0 };
+    (RECORD_WEIGHT + record.args.len() + said).saturating_sub(COLD_WEIGHT + key + group)
 }
 
 /// What is written lives no longer than this program.
@@ -194,5 +196,7 @@ const WRITTEN_IN: u16 = Versions::OWN.max;
 
 /// What it takes to find a record that is put away.
 const COLD_WEIGHT: usize = 40;
+/// The place of a task in its group, and a group of one.
+const GROUP_WEIGHT: usize = 192;
 /// The place of a key among others.
 const UNIQUE_WEIGHT: usize = 96;

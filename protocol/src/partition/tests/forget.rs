@@ -179,7 +179,8 @@ fn what_says_for_how_long_it_is_kept_goes_by_that_alone() {
 
     forget(&mut owner, 9, Wall::EPOCH);
     assert_eq!(owner.partition.stub(plain), Some(State::Succeeded));
-    assert_eq!(owner.order(Command::ForgetTimed { tasks: 1 }), []);
+    let until = owner.clock;
+    assert_eq!(owner.order(Command::ForgetTimed { tasks: 9, until }), []);
     assert_eq!(owner.partition.stub(brief), Some(State::Succeeded));
     assert_eq!(owner.state(long), State::Succeeded);
     let copy = Partition::from_bytes(&owner.partition.to_bytes()).unwrap();

@@ -122,6 +122,7 @@ enum Deed {
     },
     ForgetTimed {
         tasks: u32,
+        is_late: bool,
     },
 }
 
@@ -218,7 +219,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (any::<u8>(), 0..9_u8)
             .prop_map(|(task, again)| Deed::Retry { task, again: again == 0 }),
         1 => any::<u8>().prop_map(|task| Deed::Delete { task }),
-        1 => (0..3_u32).prop_map(|tasks| Deed::ForgetTimed { tasks }),
+        1 => (0..3_u32, any::<bool>())
+            .prop_map(|(tasks, is_late)| Deed::ForgetTimed { tasks, is_late }),
     ]
 }
 

@@ -93,7 +93,7 @@ fn no_more_come_back_than_there_is_memory_for_and_all_do_in_the_end() {
     owner.pass(Span::from_millis(2_000));
     let away = owner.scheduler.put_away().1;
     assert!((1_000..1_800).contains(&away), "{away} of {TASKS} are away");
-    assert!(owner.scheduler.memory() < most + most / 10);
+    assert!(owner.scheduler.memory() < most + most / 4, "but for a few that come back anyhow");
     let mut ran = 0;
     for turn in 0.. {
         assert!(turn < 3 * TASKS, "{} are away", owner.scheduler.put_away().1);

@@ -70,7 +70,7 @@ fn any_node_takes_any_request() {
         assert_eq!(network.take_answers(), [(at, 1, TAKEN_IN)]);
         network.ask(at, 2, Ask::Show { task: task(n) });
         let submitted_at = network.nodes[0].now.wall;
-        let (args, obstacle) = (Some(args(n)), Some(Obstacle::Slots));
+        let (args, obstacle) = (Some(args(n)), Some(Obstacle::NoResource));
         let shown = Answer::View(Box::new(View { submitted_at, args, obstacle, ..view(n) }));
         assert_eq!(network.take_answers(), [(at, 2, shown)]);
         network.ask(at, 3, Ask::Show { task: task(99) });

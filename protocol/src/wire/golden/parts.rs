@@ -106,7 +106,7 @@ fn in_the_log_of_a_partition() {
         Command::GiveUp { lessee: LESSEE, runs: vec![(task(1), TOKEN)], hold },
         Command::Retry { task: task(1), id: task(2) },
         Command::Delete { task: task(1) },
-        Command::ForgetTimed { tasks: 9 },
+        Command::ForgetTimed { tasks: 9, until: AT },
     ];
     let commands: Vec<Command> = tasks.into_iter().chain(jobs::commands()).chain(late).collect();
     check(&commands);

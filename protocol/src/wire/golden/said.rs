@@ -40,7 +40,7 @@ golden! {
         Queues, News, Group,
     }
     Obstacle {
-        NobodyKnowsIt, NobodyServesItsQueue, NobodySelected, Paused, Limited, KeyLimited, Slots, Owner,
+        NobodyKnowsIt, NobodyServesItsQueue, NobodySelected, Paused, Limited, KeyLimited, NoResource, Memory, Slots, Owner,
     }
     Live { Silent, Says }
     RequestError {
@@ -359,6 +359,8 @@ fn why_tasks_wait() {
         Obstacle::Paused(Subject::Queue("mail".into())),
         Obstacle::Limited(Subject::Tasks("a*".into())),
         Obstacle::KeyLimited,
+        Obstacle::NoResource,
+        Obstacle::Memory,
         Obstacle::Slots,
         Obstacle::Owner,
     ]);

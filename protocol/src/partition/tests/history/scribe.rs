@@ -102,7 +102,10 @@ impl Scribe {
                 Command::Retry { task, id: self.tasks.last().map_or(task, |(last, _)| *last) }
             }
             Deed::Delete { task } => Command::Delete { task: self.task(*task).0 },
-            Deed::ForgetTimed { tasks } => Command::ForgetTimed { tasks: *tasks },
+            Deed::ForgetTimed { tasks, is_late } => {
+                let until = self.owner.partition.now() + ms(if *is_late { 9_000 } else { 0 });
+                Command::ForgetTimed { tasks: *tasks, until }
+            }
             Deed::Expire { tasks } => Command::Expire { tasks: self.tasks(tasks) },
             Deed::Forget { finished, floor } => {
                 let partition = &self.owner.partition;
