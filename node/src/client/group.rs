@@ -55,7 +55,6 @@ impl<R> Group<R> {
     }
 
     /// Its tasks in the order of their calls, or why one was not taken in.
-    #[must_use]
     pub fn tasks(&self) -> &[Result<Handle<R>, ClientError>] {
         &self.tasks
     }

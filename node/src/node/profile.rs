@@ -49,7 +49,7 @@ pub(super) fn profile(config: &Config, registry: &Registry, own_pools: &mut OwnP
             };
             Some(Declaration {
                 name: definition.name().to_owned(),
-                pool: taken.unwrap_or(pool_of(definition.kind())),
+                pool: taken.unwrap_or_else(|| pool_of(definition.kind())),
                 queue: queue_of(definition),
                 options: definition.template().options.clone(),
                 takes_resource: taken.is_some(),
