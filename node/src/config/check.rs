@@ -42,8 +42,20 @@ pub(super) fn check(raw: RawConfig, problems: &mut Problems<'_>) -> Config {
     for (name, raw) in raw.nodes {
         config.nodes.push(nodes::nodes(&name, raw, problems));
     }
+    let resources = nodes::resources(&config);
+    let mut pools = resources.len();
     for (count, (name, raw)) in raw.queues.into_iter().enumerate() {
         check_name("queue", &name, problems);
+        if raw.slots.is_some() {
+            pools += 1;
+            if pools == OWN_POOLS_MAX + 1 {
+                let problem = format!(
+                    "there are more than {OWN_POOLS_MAX} queues and resources with slots of their own"
+                );
+                let help = "give slots to those whose tasks must not take each other's place";
+                problems.add(name.span(), problem, help);
+            }
+        }
         if count == QUEUES_MAX {
             let problem = format!("there are more than {QUEUES_MAX} queues");
             problems.add(name.span(), problem, "let tasks that are treated alike share one");
@@ -60,7 +72,6 @@ pub(super) fn check(raw: RawConfig, problems: &mut Problems<'_>) -> Config {
         }
     }
     rule::check_all(&config.rules, first, problems);
-    let resources = nodes::resources(&config);
     for (count, (name, raw)) in raw.tasks.into_iter().enumerate() {
         check_name("task", &name, problems);
         if count == TASKS_MAX {
@@ -362,6 +373,8 @@ const VARIABLE_HELP: &str = "use A-Z a-z 0-9 and _, not starting with a digit";
 const TASKS_MAX: usize = 20_000;
 /// The same of queues.
 const QUEUES_MAX: usize = 10_000;
+/// Each has a number of a byte, and those that come when the file is read again have others than those that go.
+const OWN_POOLS_MAX: usize = 200;
 const _: () = {
     assert!(TASKS_MAX * (2 * NAME_BYTES_MAX + 64) + QUEUES_MAX * 160 < FRAME_BYTES_MAX);
 };

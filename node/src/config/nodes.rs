@@ -91,4 +91,23 @@ resource = "gpu"
         assert_eq!(both.queues["train"].slots, Some(1));
         assert_eq!(config.tasks["train"].resource.as_deref(), Some("gpu"));
     }
+
+    #[test]
+    fn what_is_said_of_nodes_must_make_sense() {
+        let refused = |text: &str| {
+            Config::parse("cluster.toml", text).expect_err("it makes no sense").to_string()
+        };
+        let said = refused("[nodes.a]\nslots = { comand = 2 }\nresources = { gpu = -1 }\n");
+        assert!(said.contains("does not say which nodes it is about"), "{said}");
+        assert!(said.contains("there is no kind of work `comand`"), "{said}");
+        assert!(said.contains("`gpu` cannot be -1"), "{said}");
+        let said = refused("[tasks.a]\ncommand = [\"a\"]\nresource = \"gpu\"\n");
+        assert!(said.contains("resources = { gpu = 1 }"), "{said}");
+        let queues = |count: u32| -> String {
+            (0..count).map(|n| format!("[queues.q{n}]\nslots = 1\n")).collect()
+        };
+        assert!(Config::parse("cluster.toml", &queues(200)).is_ok());
+        let said = refused(&queues(201));
+        assert!(said.contains("more than 200 queues and resources with slots"), "{said}");
+    }
 }
