@@ -140,10 +140,9 @@ impl Plan {
         (kind.shape)(plan, &mut rng).of_hosts_from(1).with_room()
     }
 
-    /// With enough memory for the largest batch beside what stays for ever, which jobs do.
+    /// With enough memory for the largest batch beside what stays for long: jobs, and what ended of late.
     fn with_room(self) -> Self {
-        let least = if self.jobs > 0 { 1 << 16 } else { 0 };
-        let node_bytes_max = self.limits.node_bytes_max.max(least);
+        let node_bytes_max = self.limits.node_bytes_max.max(1 << 16);
         Self { limits: Limits { node_bytes_max, ..self.limits }, ..self }
     }
 
