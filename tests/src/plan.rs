@@ -140,9 +140,10 @@ impl Plan {
         (kind.shape)(plan, &mut rng).of_hosts_from(1).with_room()
     }
 
-    /// With enough memory for the largest batch beside what stays for long: jobs, and what ended of late.
+    /// With so much memory that the largest batch, some 22 KiB, fits into the last quarter: before that is touched
+    /// nothing is kept for a shorter time, so a larger one might find no room for as long as all is kept.
     fn with_room(self) -> Self {
-        let node_bytes_max = self.limits.node_bytes_max.max(1 << 16);
+        let node_bytes_max = self.limits.node_bytes_max.max(1 << 17);
         Self { limits: Limits { node_bytes_max, ..self.limits }, ..self }
     }
 

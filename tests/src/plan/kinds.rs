@@ -480,6 +480,6 @@ fn forgetful(plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
 
 /// Ten times as much as there is room for, and as there are slots.
 fn overloaded(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    let limits = Limits { node_bytes_max: 1 << 16, ..plan.limits };
+    let limits = Limits { node_bytes_max: 1 << 17, ..plan.limits };
     Plan { limits, submissions: 150, batch_max: 20, storm: 10 * SECOND, ..plan }
 }
