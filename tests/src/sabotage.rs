@@ -139,9 +139,13 @@ impl Sabotage {
                     &["every_task_ends", "majority_serves", "taken_over_in_time"]
                 }
                 Defect::ForgetTurnedAway => &["linearizable_tasks"],
-                Defect::ForgetUnfinished => {
-                    &["acknowledged_is_kept", "every_task_ends", "leased_runs_only"]
-                }
+                // Whoever submits it again, not having been answered, has it taken in once more.
+                Defect::ForgetUnfinished => &[
+                    "acknowledged_is_kept",
+                    "every_task_ends",
+                    "leased_runs_only",
+                    "submitted_once",
+                ],
                 Defect::ForgetVote => &["one_vote", "one_owner"],
                 // Of one that is to be stopped the run that has succeeded is forgotten, and another stops.
                 Defect::CloseUncommitted => {
