@@ -41,20 +41,15 @@ pub(super) fn check(raw: RawConfig, problems: &mut Problems<'_>) -> Config {
     nodes::slots(raw.slots, &mut config.slots, problems);
     for (name, raw) in raw.nodes {
         config.nodes.push(nodes::nodes(&name, raw, problems));
+        let pools = nodes::resources(&config).len() + nodes::queues(&config).len();
+        nodes::check_pools(pools, name.span(), problems);
     }
     let resources = nodes::resources(&config);
-    let mut pools = resources.len();
+    let mut with_slots = nodes::queues(&config);
     for (count, (name, raw)) in raw.queues.into_iter().enumerate() {
         check_name("queue", &name, problems);
-        if raw.slots.is_some() {
-            pools += 1;
-            if pools == OWN_POOLS_MAX + 1 {
-                let problem = format!(
-                    "there are more than {OWN_POOLS_MAX} queues and resources with slots of their own"
-                );
-                let help = "give slots to those whose tasks must not take each other's place";
-                problems.add(name.span(), problem, help);
-            }
+        if raw.slots.is_some() && with_slots.insert(name.get_ref().clone()) {
+            nodes::check_pools(resources.len() + with_slots.len(), name.span(), problems);
         }
         if count == QUEUES_MAX {
             let problem = format!("there are more than {QUEUES_MAX} queues");
@@ -373,8 +368,6 @@ const VARIABLE_HELP: &str = "use A-Z a-z 0-9 and _, not starting with a digit";
 const TASKS_MAX: usize = 20_000;
 /// The same of queues.
 const QUEUES_MAX: usize = 10_000;
-/// Each has a number of a byte, and those that come when the file is read again have others than those that go.
-const OWN_POOLS_MAX: usize = 200;
 const _: () = {
     assert!(TASKS_MAX * (2 * NAME_BYTES_MAX + 64) + QUEUES_MAX * 160 < FRAME_BYTES_MAX);
 };

@@ -107,6 +107,9 @@ resource = "gpu"
             (0..count).map(|n| format!("[queues.q{n}]\nslots = 1\n")).collect()
         };
         assert!(Config::parse("cluster.toml", &queues(200)).is_ok());
+        let one_more = "[nodes.a]\nselect = { role = \"a\" }\nqueue_slots = { other = 1 }\n";
+        let said = refused(&(one_more.to_owned() + &queues(200)));
+        assert!(said.contains("more than 200 queues and resources with slots"), "{said}");
         let said = refused(&queues(201));
         assert!(said.contains("more than 200 queues and resources with slots"), "{said}");
     }

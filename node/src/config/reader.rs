@@ -191,44 +191,38 @@ impl<'t, 'p, 's> Reader<'t, 'p, 's> {
 
     /// A table of strings under names of the operator's choice, in the order of their names.
     pub(super) fn named_texts(&mut self, name: &str) -> Vec<(Spanned<String>, Spanned<String>)> {
-        let Some(value) = self.value(name) else { return Vec::new() };
-        let Some(table) = value.get_ref().as_table() else {
-            self.wrong::<()>(name, "a table of strings", value);
-            return Vec::new();
-        };
-        let mut texts = Vec::new();
-        for (key, value) in table {
-            match value.get_ref().as_str() {
-                Some(text) => texts.push((
-                    Spanned::new(key.span(), key.get_ref().to_string()),
-                    Spanned::new(value.span(), text.to_owned()),
-                )),
-                None => drop(self.wrong::<()>(name, "a table of nothing but strings", value)),
-            }
-        }
-        texts
+        self.named(name, "strings", |value| value.as_str().map(str::to_owned))
     }
 
     /// A table of integers under names of the operator's choice, in the order of their names.
     pub(super) fn named_integers(&mut self, name: &str) -> Vec<(Spanned<String>, Spanned<i64>)> {
+        self.named(name, "integers", |value| {
+            let integer = value.as_integer()?;
+            i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+        })
+    }
+
+    fn named<T>(
+        &mut self,
+        name: &str,
+        what: &str,
+        read: impl Fn(&DeValue<'_>) -> Option<T>,
+    ) -> Vec<(Spanned<String>, Spanned<T>)> {
         let Some(value) = self.value(name) else { return Vec::new() };
         let Some(table) = value.get_ref().as_table() else {
-            self.wrong::<()>(name, "a table of integers", value);
+            self.wrong::<()>(name, &format!("a table of {what}"), value);
             return Vec::new();
         };
-        let mut integers = Vec::new();
+        let mut found = Vec::new();
         for (key, value) in table {
-            let read = value.get_ref().as_integer();
-            let read = read.and_then(|it| i64::from_str_radix(it.as_str(), it.radix()).ok());
-            match read {
-                Some(integer) => integers.push((
-                    Spanned::new(key.span(), key.get_ref().to_string()),
-                    Spanned::new(value.span(), integer),
-                )),
-                None => drop(self.wrong::<()>(name, "a table of nothing but integers", value)),
-            }
+            let Some(read) = read(value.get_ref()) else {
+                self.wrong::<()>(name, &format!("a table of nothing but {what}"), value);
+                continue;
+            };
+            let key = Spanned::new(key.span(), key.get_ref().to_string());
+            found.push((key, Spanned::new(value.span(), read)));
         }
-        integers
+        found
     }
 
     fn value(&self, name: &str) -> Option<&'t Spanned<DeValue<'t>>> {

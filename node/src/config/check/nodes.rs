@@ -1,6 +1,7 @@
 //! What is said of slots: for all nodes, and for those with certain labels.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use toml::Spanned;
 
@@ -81,3 +82,24 @@ pub(super) fn resources(config: &Config) -> BTreeSet<String> {
     let of_some = config.nodes.iter().flat_map(|nodes| nodes.resources.keys());
     config.slots.resources.keys().chain(of_some).cloned().collect()
 }
+
+/// The queues for which nodes with certain labels have slots.
+pub(super) fn queues(config: &Config) -> BTreeSet<String> {
+    config.nodes.iter().flat_map(|nodes| nodes.queue_slots.keys().cloned()).collect()
+}
+
+/// Refuses what is said at `place` if there are too many queues and resources with slots of their own by then.
+pub(super) fn check_pools(pools: usize, place: Range<usize>, problems: &mut Problems<'_>) {
+    if pools > OWN_POOLS_MAX {
+        problems.add(
+            place,
+            format!(
+                "there are more than {OWN_POOLS_MAX} queues and resources with slots of their own"
+            ),
+            "give slots to those whose tasks must not take each other's place",
+        );
+    }
+}
+
+/// Each has a number of a byte, and those that come when the file is read again have others than those that go.
+const OWN_POOLS_MAX: usize = 200;
