@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | delay, at | it starts when it is time and not before, whatever the wall clock does | `a_delayed_task_starts_when_it_is_time_and_not_before`, `hours_pass_at_once_on_one_node_and_on_three`, `starts_in_place` |
 //! | delayed tasks on disk | those that wait for long take disk, not memory | `a_partition_that_puts_records_away_decides_the_same`, `both_stores_conform`, `memory_is_counted` |
-//! | expires | it is given up without any worker | `what_waits_is_given_up_when_its_time_has_passed` |
+//! | expires | it is given up without any worker | `what_waits_is_given_up_when_its_time_has_passed`, `what_fills_the_memory_keeps_nothing_from_being_given_up` |
 //! | deadline | it has ended by then, with all its retries | `what_waits_at_its_deadline_is_dead`, `a_run_is_over_at_the_deadline_of_its_task_whatever_its_limit` |
 //! | time limit | of one run | `what_takes_too_long_is_stopped_and_told` |
 //! | soft limit | a run is told before | `a_handler_is_told_before_its_time_is_over` |
@@ -45,7 +45,7 @@
 //! | metadata | labels, headers, parents, traces, a name | `said_as_it_was`, `what_is_submitted_from_within_a_task_is_its_child` |
 //! | redacted arguments | shown nowhere | `what_is_hidden_reaches_the_handler_and_nobody_else` |
 //! | batches | thousands in one call, those of a partition all or none | `a_batch_is_taken_in_as_a_whole_or_not_at_all`, `many_tasks_are_cut_into_legal_batches_of_one_partition` |
-//! | groups | an id over many tasks, with counts and one wait for all | `a_group_is_counted_and_waited_for_from_any_node`, `a_group_that_grows_is_cancelled_as_a_whole`, `a_group_is_counted_as_its_tasks_go_along` |
+//! | groups | an id over many tasks, with counts and one wait for all | `a_group_is_counted_and_waited_for_from_any_node`, `a_group_is_waited_for_while_owners_of_its_tasks_go`, `a_group_that_grows_is_cancelled_as_a_whole`, `a_group_is_counted_as_its_tasks_go_along` |
 //! | async and blocking handlers | panics are theirs alone | `panics_are_failures_of_their_run` |
 //! | commands | output to a limit, whatever it is | `output_is_kept_to_its_limit_and_never_holds_the_program_up`, `binary_output_does_not_fail_the_run` |
 //! | programs that misbehave | talk for ever, close their outputs, leave children, do not listen: over at their limit, nothing left | `a_program_that_never_stops_talking_is_ended_at_its_time_limit`, `a_program_that_closes_its_outputs_goes_on_to_its_end`, `a_program_that_has_closed_its_outputs_and_hangs_is_ended_at_its_time_limit`, `a_child_that_outlives_its_program_and_does_not_listen_is_killed`, `what_a_program_leaves_in_its_group_ends_with_it` |

@@ -73,6 +73,28 @@ async fn a_group_that_grows_is_cancelled_as_a_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_waited_for_while_owners_of_its_tasks_go() {
+    let mut cluster = Cluster::start(NODES).await;
+    let client = cluster.node(0).client();
+    client.pause_queue("later").await.expect("it is heard");
+    let later = Subject::Queue("later".to_owned());
+    until(cluster.node(2), "the pause is known", |status| status.meta.rules.of(&later).is_paused())
+        .await;
+    let group = client.submit_group((0..60).map(|n| double(n).queue("later"))).await;
+    let group = group.expect("it is taken in");
+    let waits = tokio::spawn({
+        let (client, id) = (cluster.node(0).client(), group.id());
+        async move { client.wait_group(id).await }
+    });
+    cluster.stop(2).await;
+    client.resume_queue("later").await.expect("it is heard");
+    let count = timeout(PATIENCE, waits).await.expect("in time").expect("it goes on");
+    let count = count.expect("it is counted");
+    assert_eq!((count.tasks.succeeded, count.partitions_missing), (60, 0));
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broadcast_runs_once_on_each_node() {
     let cluster = Cluster::start(NODES).await;
     let client = cluster.node(0).client();

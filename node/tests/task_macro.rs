@@ -120,6 +120,7 @@ async fn remind(_ctx: Context, key: Option<String>, user: u64, call: u8) -> Resu
     lost_after = "20s",
     retention = "2d",
     ignore_result,
+    resource = "disk",
     fair_by = "tenant, account",
     unique_by = "key_0",
     select = "role=db, zone=a",
@@ -238,7 +239,9 @@ async fn what_a_declaration_asks_for_reaches_every_submission() {
     let recorder = Recorder::new();
     let client = recorder.client();
     let file = |name: &str| import::submit(&client, "acme".to_owned(), 7, name.to_owned());
-    file("march.csv").await.expect("it is taken in");
+    let _: Handle<()> = file("march.csv").await.expect("it is taken in");
+    assert_eq!(<import as Task>::definition().takes(), Some("disk"));
+    assert_eq!(<close as Task>::definition().takes(), None);
     close::submit(&client, 7).await.expect("it is taken in");
     let [import, close] = recorder.all().try_into().expect("there are two");
     assert_eq!(

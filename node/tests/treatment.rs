@@ -8,10 +8,12 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::time::timeout;
 use umbel::{
-    Call, Client, Context, Handle, Node, TaskError, TaskFailed, TaskId, UniquePolicy, View,
+    Call, Client, ClientError, Context, Handle, Node, TaskError, TaskFailed, TaskId, UniquePolicy,
+    View,
 };
 use umbel_protocol::id::PartitionId;
 use umbel_protocol::task::{FailureKind, Obstacle, RunEnd, State};
+use umbel_protocol::wire::RequestError;
 
 use self::cluster::PATIENCE;
 
@@ -189,8 +191,12 @@ async fn a_result_that_is_ignored_is_not_kept_and_a_task_goes_when_it_says() {
     timeout(PATIENCE, kept.wait()).await.expect("in time").expect("it ends");
     // Nobody tells when that is.
     let is_gone = async {
-        while client.show(handle.id()).await.is_ok_and(|view| view.result.is_some()) {
-            tokio::task::yield_now().await;
+        loop {
+            match client.show(handle.id()).await {
+                Ok(view) => assert!(view.result.is_some(), "{view:?}"),
+                Err(ClientError::Request(RequestError::NotFound { .. })) => break,
+                Err(error) => panic!("{error}"),
+            }
         }
     };
     timeout(PATIENCE, is_gone).await.expect("it goes");

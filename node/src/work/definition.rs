@@ -144,7 +144,8 @@ impl Definition {
     }
 
     /// See [`resource`](Self::resource).
-    pub(crate) fn takes(&self) -> Option<&str> {
+    #[must_use]
+    pub fn takes(&self) -> Option<&str> {
         self.resource.as_deref()
     }
 

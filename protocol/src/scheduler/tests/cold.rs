@@ -1,17 +1,18 @@
 //! Records that are put away: back in time, counted as what they take, and never made up.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::lone_owner::{LoneOwner, PARTITION, START, template};
+use super::lone_owner::{LoneOwner, PARTITION, START, batch, template};
 use crate::cold::{Cold, ColdStore as _, MemoryColdStore};
 use crate::id::TaskId;
 use crate::job::Labels;
 use crate::limits::{COLD_LOOKS_MAX, Limits};
-use crate::partition::Partition;
+use crate::partition::{Command, Partition};
 use crate::scheduler::{Effect, Event};
-use crate::task::{Batch, Options, Outcome, Row, State, Template};
+use crate::task::{Batch, Obstacle, Options, Outcome, Row, State, Template};
 use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ask, ExecutorSays};
 
@@ -112,6 +113,38 @@ fn no_more_come_back_than_there_is_memory_for_and_all_do_in_the_end() {
         owner.pass(Span::from_millis(300));
     }
     assert_eq!((owner.scheduler.put_away().1, ran as u64), (0, TASKS));
+}
+
+#[test]
+fn what_fills_the_memory_keeps_nothing_from_being_given_up() {
+    let (mut before, _) = owner(&Partition::new(PARTITION));
+    before.introduce(before.lessee(), 0);
+    let options = Options { expires: Some(Span::from_millis(1)), ..Options::default() };
+    before.submit(delayed(0, 20, options));
+    // Others, that nobody can run.
+    let ready = batch(template("add"), (100..200).map(task));
+    before.submit(ready);
+    let limits = Limits { node_bytes_max: 1, ..Limits::default() };
+    let cold = Cold::new(Arc::new(MemoryColdStore::default()));
+    let mut owner = LoneOwner::with_cold(before.partition(), limits, cold);
+    assert_eq!(owner.scheduler.put_away().1, 20);
+    owner.advance(HOUR);
+    let asked = owner.ask(Ask::Show { task: task(19) });
+    let answers = owner.answers(asked);
+    let [Answer::View(view)] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(view.obstacle, Some(Obstacle::Memory));
+    owner.pass(Span::from_millis(2_000));
+    // Where memory is short nothing is kept of what has ended.
+    let given_up: BTreeSet<TaskId> = (owner.commands.iter())
+        .filter_map(|command| match command {
+            Command::Expire { tasks } => Some(tasks),
+            _ => None,
+        })
+        .flatten()
+        .copied()
+        .collect();
+    assert_eq!(given_up, (0..20).map(task).collect());
+    assert_eq!(owner.scheduler.put_away().1, 0);
 }
 
 #[test]
