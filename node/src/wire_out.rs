@@ -125,7 +125,7 @@ const fn kind(answer: &Answer) -> &'static str {
         Answer::Job(_) => "job",
         Answer::Jobs { .. } => "jobs",
         Answer::Queues { .. } => "queues",
-        Answer::Group { .. } => "group",
+        Answer::TaskGroup { .. } => "group",
         Answer::News(_) => "news",
         Answer::Reloaded(_) => "reloaded",
         Answer::Finished(_) => "finished",

@@ -120,7 +120,7 @@ use self::slots::Slots;
 use self::states::States;
 use self::submit::OnTheWay;
 use self::survey::Survey;
-use self::task_groups::GroupCount;
+use self::task_groups::TaskGroupCount;
 use self::throttled::Throttled;
 use self::timers::Timers;
 use self::turns::Turns;
@@ -230,7 +230,7 @@ pub struct Scheduler {
     surveys: Gatherings<Survey>,
     queue_listings: Gatherings<QueueListing>,
     /// Counts of groups of tasks to which other nodes still contribute.
-    group_counts: Gatherings<GroupCount>,
+    task_group_counts: Gatherings<TaskGroupCount>,
     joins: BTreeMap<NodeId, Join>,
 
     outbox: Outbox,
@@ -294,7 +294,7 @@ impl Scheduler {
             job_listings: Gatherings::new(list::WAIT_MAX),
             surveys: Gatherings::new(survey::WAIT_MAX),
             queue_listings: Gatherings::new(list::WAIT_MAX),
-            group_counts: Gatherings::new(list::WAIT_MAX),
+            task_group_counts: Gatherings::new(list::WAIT_MAX),
             joins: BTreeMap::new(),
             outbox: Outbox::default(),
             tick_at: now.tick + crate::group::TICK,

@@ -1,6 +1,5 @@
 //! What a task is: its immutable [`Spec`](spec), the [`Record`] of its life, and how it may change.
 
-mod group;
 mod headers;
 mod invalid;
 mod metadata;
@@ -13,12 +12,12 @@ mod rate;
 mod record;
 mod redact;
 mod spec;
+mod task_group;
 mod template;
 mod trace;
 mod unique;
 mod view;
 
-pub use self::group::{GroupView, TaskGroup};
 pub use self::headers::Headers;
 pub use self::invalid::InvalidBatch;
 pub use self::metadata::Metadata;
@@ -35,6 +34,7 @@ pub(crate) use self::record::{
 pub use self::record::{History, Record, Run, RunEnd};
 pub use self::redact::{REDACT_ALL, REDACTED, redacted};
 pub use self::spec::{Batch, Row};
+pub use self::task_group::{TaskGroup, TaskGroupView};
 pub(crate) use self::template::is_name;
 pub use self::template::{FilledIn, Template};
 pub use self::trace::Trace;

@@ -110,20 +110,21 @@ fn told(count: &GroupCount) -> String {
 
 #[cfg(test)]
 mod tests {
-    use umbel_protocol::task::GroupView;
+    use umbel_protocol::task::TaskGroupView;
 
     use super::*;
 
     #[test]
     fn a_group_is_told_in_a_line() {
         let count = |tasks| GroupCount { tasks, partitions_missing: 0 };
-        let nothing = count(GroupView::default());
+        let nothing = count(TaskGroupView::default());
         assert_eq!(told(&nothing), "no task of this group is known");
         assert!(!went_well(&nothing));
-        let some = count(GroupView { size: 9, succeeded: 5, ready: 2, ..GroupView::default() });
+        let some =
+            count(TaskGroupView { size: 9, succeeded: 5, ready: 2, ..TaskGroupView::default() });
         assert_eq!(told(&some), "9 tasks: 5 succeeded, 2 ready, 2 not known");
         assert!(!went_well(&some) && !some.has_ended());
-        let all = count(GroupView { size: 5, succeeded: 5, ..GroupView::default() });
+        let all = count(TaskGroupView { size: 5, succeeded: 5, ..TaskGroupView::default() });
         assert_eq!(told(&all), "5 tasks: 5 succeeded");
         assert!(went_well(&all) && all.has_ended());
     }

@@ -88,7 +88,7 @@ impl ClientError {
             Answer::Job(_) => "a job",
             Answer::Jobs { .. } => "jobs",
             Answer::Queues { .. } => "queues",
-            Answer::Group { .. } => "a group",
+            Answer::TaskGroup { .. } => "a group",
             Answer::News(_) => "what a task says",
             Answer::Reloaded(_) => "word of a file that was read again",
             Answer::Finished(_) => "the ends of tasks",

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use umbel_protocol::id::{NodeId, TaskGroupId, TaskId};
 use umbel_protocol::job::{Labels, Target};
 use umbel_protocol::membership::Liveness;
-use umbel_protocol::task::{GroupView, InvalidBatch, Particulars, TaskGroup};
+use umbel_protocol::task::{InvalidBatch, Particulars, TaskGroup, TaskGroupView};
 use umbel_protocol::wire::{Answer, Ask, RequestError};
 
 use super::exchange::Until;
@@ -19,7 +19,7 @@ use crate::work::{Call, Submission};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupCount {
     /// How many are in which state. What has ended is counted for as long as it is kept.
-    pub tasks: GroupView,
+    pub tasks: TaskGroupView,
     /// Partitions whose tasks are not counted, because nobody who owns them could tell. With 0 the numbers are
     /// complete.
     pub partitions_missing: u16,
@@ -195,8 +195,8 @@ impl Client {
     }
 
     async fn count_group(&self, id: TaskGroupId, until: Until) -> Result<GroupCount, ClientError> {
-        match self.exchange().one(&Ask::Group { group: id }, until).await? {
-            Answer::Group { view, partitions_missing } => {
+        match self.exchange().one(&Ask::TaskGroup { group: id }, until).await? {
+            Answer::TaskGroup { view, partitions_missing } => {
                 Ok(GroupCount { tasks: view, partitions_missing })
             }
             other => Err(ClientError::unexpected(&other)),

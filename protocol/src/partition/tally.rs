@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::census::Census;
-use super::groups::Groups;
+use super::task_groups::TaskGroups;
 use super::{Fill, Room, Shelf, Shelves};
 use crate::id::TaskId;
 use crate::task::Record;
@@ -26,7 +26,7 @@ pub(super) struct Tally {
     /// How many tasks of each queue and name are in which state.
     pub(super) census: Census,
     /// How many of each group are how far.
-    pub(super) groups: Groups,
+    pub(super) task_groups: TaskGroups,
 }
 
 /// The finished records of one shelf.
@@ -81,7 +81,7 @@ impl Tally {
         let weight = record.weight();
         self.bytes += weight;
         self.census.add(record);
-        self.groups.add(task, record);
+        self.task_groups.add(task, record);
         match self.bytes_of(record) {
             Some(bytes) => *bytes += weight,
             None => {
@@ -96,7 +96,7 @@ impl Tally {
         let weight = record.weight();
         self.bytes -= weight;
         self.census.subtract(record);
-        self.groups.subtract(task, record);
+        self.task_groups.subtract(task, record);
         match self.bytes_of(record) {
             Some(bytes) => *bytes -= weight,
             None => {

@@ -279,11 +279,11 @@ fn assert_counted(partition: &Partition) {
         "those with a time of their own"
     );
 
-    let mut groups = super::groups::Groups::default();
+    let mut groups = super::task_groups::TaskGroups::default();
     for (id, record) in &all {
         groups.add(*id, record);
     }
-    assert_eq!(partition.tally.groups, groups, "groups");
+    assert_eq!(partition.tally.task_groups, groups, "groups");
 
     let used: BTreeSet<&Arc<Template>> = records().map(|record| &record.template).collect();
     assert_eq!(partition.templates.len(), used.len(), "a template that no record uses");

@@ -74,7 +74,7 @@ impl Scheduler {
             | Answer::Job(_)
             | Answer::Jobs { .. }
             | Answer::Queues { .. }
-            | Answer::Group { .. }
+            | Answer::TaskGroup { .. }
             | Answer::News(_)
             | Answer::Reloaded(_)
             | Answer::Status(_)
@@ -98,8 +98,8 @@ impl Scheduler {
             Answer::Queues { queues, rules: _, partitions_missing } => {
                 return self.queues_listed(from, id, queues, partitions_missing);
             }
-            Answer::Group { view, partitions_missing } => {
-                return self.group_counted(from, id, &view, partitions_missing);
+            Answer::TaskGroup { view, partitions_missing } => {
+                return self.task_group_counted(from, id, &view, partitions_missing);
             }
             Answer::Jobs { jobs, has_more, partitions_missing } => {
                 return self.jobs_listed(from, id, Page { jobs, has_more }, partitions_missing);

@@ -103,7 +103,7 @@ impl Scheduler {
             && self.job_listings.open.is_empty()
             && self.surveys.open.is_empty()
             && self.queue_listings.open.is_empty()
-            && self.group_counts.open.is_empty()
+            && self.task_group_counts.open.is_empty()
         {
             return;
         }
@@ -113,7 +113,7 @@ impl Scheduler {
         over.append(&mut self.job_listings.overdue(now, &alive));
         over.append(&mut self.surveys.overdue(now, &alive));
         over.append(&mut self.queue_listings.overdue(now, &alive));
-        over.append(&mut self.group_counts.overdue(now, &alive));
+        over.append(&mut self.task_group_counts.overdue(now, &alive));
         for (id, answer) in over {
             self.answer(Origin::Here(id), answer);
         }

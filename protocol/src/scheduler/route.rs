@@ -109,9 +109,9 @@ impl Scheduler {
             Ask::Status => return self.survey(origin),
             Ask::Welcome => return self.welcome(origin),
             Ask::Queues => return self.list_queues_everywhere(origin),
-            Ask::Group { group } => {
+            Ask::TaskGroup { group } => {
                 let group = *group;
-                return self.count_group_everywhere(origin, group);
+                return self.count_task_group_everywhere(origin, group);
             }
             Ask::Drain { .. }
             | Ask::Forget { .. }
@@ -308,7 +308,7 @@ impl Scheduler {
             Ask::List { .. }
             | Ask::ListJobs { .. }
             | Ask::Queues
-            | Ask::Group { .. }
+            | Ask::TaskGroup { .. }
             | Ask::Reload
             | Ask::Status
             | Ask::Welcome => {
@@ -319,7 +319,7 @@ impl Scheduler {
         let gathered = self.listings.as_it_is(id).or_else(|| self.job_listings.as_it_is(id));
         let gathered = gathered.or_else(|| self.surveys.as_it_is(id));
         let gathered = gathered.or_else(|| self.queue_listings.as_it_is(id));
-        let gathered = gathered.or_else(|| self.group_counts.as_it_is(id));
+        let gathered = gathered.or_else(|| self.task_group_counts.as_it_is(id));
         let gathered = gathered.filter(|_| !open.ask.is_of_facts());
         let answer = gathered.unwrap_or(Answer::Failed(error));
         let caller = open.caller;

@@ -31,7 +31,7 @@ impl Scheduler {
             Ask::List { .. } | Ask::ListJobs { .. } | Ask::Status | Ask::Welcome => false,
             Ask::Drain { .. } | Ask::Forget { .. } | Ask::OfferFile { .. } => false,
             Ask::ChangeRule { .. } | Ask::FileRules { .. } => false,
-            Ask::Reload | Ask::Queues | Ask::Group { .. } => false,
+            Ask::Reload | Ask::Queues | Ask::TaskGroup { .. } => false,
         };
         if let Some(partition) = partition
             && needs_majority
@@ -72,7 +72,7 @@ impl Scheduler {
                 self.change_rules(origin, MetaCommand::FileRules { number, rules });
             }
             Ask::Queues => self.list_queues_here(origin),
-            Ask::Group { group } => self.count_group_here(origin, group),
+            Ask::TaskGroup { group } => self.count_task_group_here(origin, group),
         }
     }
 

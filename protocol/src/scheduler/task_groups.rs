@@ -5,67 +5,70 @@ use super::asks::Origin;
 use super::gather::Gather;
 use super::replica::Replica;
 use crate::id::{NodeId, TaskGroupId};
-use crate::partition::GroupCounts;
-use crate::task::GroupView;
+use crate::partition::TaskGroupCounts;
+use crate::task::TaskGroupView;
 use crate::wire::{Answer, Ask, RequestError};
 
 /// A count to which other nodes still contribute.
-pub(super) struct GroupCount {
-    view: GroupView,
+pub(super) struct TaskGroupCount {
+    view: TaskGroupView,
     /// Partitions that nobody has told of yet.
     partitions_missing: u16,
 }
 
 impl Scheduler {
     /// Counts the tasks of a group at all owners.
-    pub(super) fn count_group_everywhere(&mut self, origin: Origin, group: TaskGroupId) {
+    pub(super) fn count_task_group_everywhere(&mut self, origin: Origin, group: TaskGroupId) {
         let Origin::Here(id) = origin else {
             return;
         };
         if self.meta.is_some() && !self.all_understand(GROUPS_SINCE) {
             return self.answer(origin, Answer::Failed(RequestError::NotUpgraded));
         }
-        let (view, partitions_missing) = (self.group_owned(group), self.partitions_missing());
-        let count = GroupCount { view, partitions_missing };
-        self.gather(id, &Ask::Group { group }, count, |scheduler| &mut scheduler.group_counts);
+        let (view, partitions_missing) = (self.task_group_owned(group), self.partitions_missing());
+        let count = TaskGroupCount { view, partitions_missing };
+        self.gather(id, &Ask::TaskGroup { group }, count, |scheduler| {
+            &mut scheduler.task_group_counts
+        });
     }
 
     /// Tells another node of the tasks of a group in the partitions that this node owns.
-    pub(super) fn count_group_here(&mut self, origin: Origin, group: TaskGroupId) {
-        let (view, partitions_missing) = (self.group_owned(group), self.partitions_missing());
-        self.answer(origin, Answer::Group { view, partitions_missing });
+    pub(super) fn count_task_group_here(&mut self, origin: Origin, group: TaskGroupId) {
+        let (view, partitions_missing) = (self.task_group_owned(group), self.partitions_missing());
+        self.answer(origin, Answer::TaskGroup { view, partitions_missing });
     }
 
     /// Another node has told of a group in the partitions that it owns.
-    pub(super) fn group_counted(
+    pub(super) fn task_group_counted(
         &mut self,
         from: NodeId,
         id: u64,
-        view: &GroupView,
+        view: &TaskGroupView,
         partitions_missing: u16,
     ) {
         let told = self.partitions().saturating_sub(partitions_missing);
-        let Some(count) = self.group_counts.told(from, id) else {
+        let Some(count) = self.task_group_counts.told(from, id) else {
             return;
         };
         count.view = count.view.and(view);
         count.partitions_missing = count.partitions_missing.saturating_sub(told);
-        if let Some(answer) = self.group_counts.if_complete(id) {
+        if let Some(answer) = self.task_group_counts.if_complete(id) {
             self.answer(Origin::Here(id), answer);
         }
     }
 
-    fn group_owned(&self, group: TaskGroupId) -> GroupView {
+    fn task_group_owned(&self, group: TaskGroupId) -> TaskGroupView {
         let owned = self.replicas.values().filter(|replica| replica.is_settled());
-        let parts = owned.filter_map(Replica::partition).map(|partition| partition.group(group));
-        parts.fold(GroupView::default(), |whole, part| whole.and(&part.view()))
+        let parts =
+            owned.filter_map(Replica::partition).map(|partition| partition.task_group(group));
+        parts.fold(TaskGroupView::default(), |whole, part| whole.and(&part.view()))
     }
 }
 
-impl GroupCounts {
-    fn view(&self) -> GroupView {
+impl TaskGroupCounts {
+    fn view(&self) -> TaskGroupView {
         let Self { counts, size, awaited } = *self;
-        GroupView {
+        TaskGroupView {
             size,
             scheduled: counts.scheduled as u64,
             ready: counts.ready as u64,
@@ -78,10 +81,10 @@ impl GroupCounts {
     }
 }
 
-impl Gather for GroupCount {
+impl Gather for TaskGroupCount {
     fn complete(self) -> Answer {
         let Self { view, partitions_missing } = self;
-        Answer::Group { view, partitions_missing }
+        Answer::TaskGroup { view, partitions_missing }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::job::{JobLine, JobName, JobView, Labels};
 use crate::journal::{News, Seen};
 use crate::meta::{FileVerdict, Rule, RuleChange, Rules, Subject};
 use crate::partition::{JobChange, Refusal};
-use crate::task::{Batch, Failure, GroupView, State, View};
+use crate::task::{Batch, Failure, State, TaskGroupView, View};
 use crate::time::{Span, Wall};
 use crate::wire::since_3;
 
@@ -155,8 +155,8 @@ pub enum Ask {
     /// List all queues in which there are tasks, or of which rules say something. Answered with
     /// [`Answer::Queues`]. Since version 3.
     Queues,
-    /// Count the tasks of a group. Answered with [`Answer::Group`]. Since version 3.
-    Group {
+    /// Count the tasks of a group. Answered with [`Answer::TaskGroup`]. Since version 3.
+    TaskGroup {
         /// Which.
         group: TaskGroupId,
     },
@@ -246,9 +246,9 @@ pub enum Answer {
     /// A task says more of itself. Since version 3.
     News(Box<News>),
     /// How far the tasks of a group are. Since version 3.
-    Group {
+    TaskGroup {
         /// That.
-        view: GroupView,
+        view: TaskGroupView,
         /// As of [`Answer::Tasks`].
         partitions_missing: u16,
     },
@@ -310,7 +310,7 @@ impl Ask {
             Self::ChangeJob { .. } | Self::RunJob { .. } | Self::Reload => true,
             Self::ChangeRule { .. } | Self::FileRules { .. } => true,
             Self::Retry { .. } | Self::Delete { .. } => true,
-            Self::Queues | Self::Group { .. } => false,
+            Self::Queues | Self::TaskGroup { .. } => false,
             Self::ListJobs { .. } | Self::ShowJob { .. } => false,
             Self::List { .. } | Self::Show { .. } | Self::Status => false,
             Self::Wait { .. } | Self::Watch { .. } | Self::Welcome => false,
@@ -334,7 +334,7 @@ impl Ask {
             Self::List { .. } | Self::ListJobs { .. } | Self::Status | Self::Welcome => None,
             Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => None,
             Self::ChangeRule { .. } | Self::FileRules { .. } => None,
-            Self::Reload | Self::Queues | Self::Group { .. } => None,
+            Self::Reload | Self::Queues | Self::TaskGroup { .. } => None,
         }
     }
 
@@ -369,7 +369,7 @@ impl Ask {
             Self::Retry { .. } | Self::Delete { .. } | Self::Watch { .. } => false,
             Self::ChangeJob { .. } | Self::RunJob { .. } | Self::ShowJob { .. } => false,
             Self::List { .. } | Self::ListJobs { .. } => false,
-            Self::Queues | Self::Group { .. } => false,
+            Self::Queues | Self::TaskGroup { .. } => false,
             Self::Status | Self::Welcome | Self::Reload => false,
         }
     }

@@ -337,7 +337,7 @@ fn brief(answer: &Answer) -> String {
         Answer::Claims(_)
         | Answer::Done
         | Answer::File(_)
-        | Answer::Group { .. }
+        | Answer::TaskGroup { .. }
         | Answer::Job(_)
         | Answer::Jobs { .. }
         | Answer::News(_)

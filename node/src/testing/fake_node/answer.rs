@@ -74,7 +74,7 @@ impl FakeNode {
             | Ask::ChangeRule { .. }
             | Ask::FileRules { .. }
             | Ask::Queues
-            | Ask::Group { .. }
+            | Ask::TaskGroup { .. }
             | Ask::Retry { .. }
             | Ask::Delete { .. }
             | Ask::Reload => Answer::Failed(RequestError::Reload { why: NO_CLUSTER.to_owned() }),

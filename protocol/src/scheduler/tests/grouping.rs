@@ -4,7 +4,7 @@ use super::lone_owner::{LoneOwner, PARTITION, START, batch, task, template};
 use crate::id::{TaskGroupId, TaskId};
 use crate::limits::RETENTION;
 use crate::partition::Partition;
-use crate::task::{Batch, GroupView, Outcome, Particulars, TaskGroup};
+use crate::task::{Batch, Outcome, Particulars, TaskGroup, TaskGroupView};
 use crate::time::Span;
 use crate::wire::{Answer, Ask, ExecutorSays};
 
@@ -19,10 +19,10 @@ fn of_group(id: TaskGroupId, tasks: impl IntoIterator<Item = TaskId>, size: u32)
     batch
 }
 
-fn counted(owner: &mut LoneOwner, group: TaskGroupId) -> GroupView {
-    let asked = owner.ask(Ask::Group { group });
+fn counted(owner: &mut LoneOwner, group: TaskGroupId) -> TaskGroupView {
+    let asked = owner.ask(Ask::TaskGroup { group });
     let answers = owner.answers(asked);
-    let [Answer::Group { view, partitions_missing: 1 }] = answers[..] else {
+    let [Answer::TaskGroup { view, partitions_missing: 1 }] = answers[..] else {
         panic!("the other partition is nobody's: {answers:?}")
     };
     *view
@@ -56,7 +56,7 @@ fn a_group_is_counted_as_its_tasks_go_along() {
 
     owner.pass(RETENTION);
     owner.pass(Span::from_millis(180_000));
-    assert_eq!(counted(&mut owner, GROUP), GroupView::default(), "nothing is left of it");
+    assert_eq!(counted(&mut owner, GROUP), TaskGroupView::default(), "nothing is left of it");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::job::{Declared, InvalidJob, JobLine, JobState, JobView, Source};
 use crate::journal::{Follow, Live, News, Seen};
 use crate::meta::{FileVerdict, InvalidRule, JoinRefusal, PartingRefusal, RuleChange, Subject};
 use crate::partition::{JobChange, JobRefusal, Refusal, SteerRefusal};
-use crate::task::{GroupView, InvalidBatch, Obstacle, Outcome, State, Template};
+use crate::task::{InvalidBatch, Obstacle, Outcome, State, TaskGroupView, Template};
 use crate::time::Span;
 use crate::wire::{
     Answer, Ask, AskPermits, Claim, Claims, ClientFrame, Declaration, Dispatch, Ending, Envelope,
@@ -33,11 +33,11 @@ golden! {
     Ask {
         Cancel, List, Show, Status, Submit, Wait, Welcome, Drain, Forget, ChangeJob, RunJob, ShowJob,
         ListJobs, OfferFile, Reload, ChangeRule, FileRules, Queues, Retry, Delete,
-        Watch, Group,
+        Watch, TaskGroup,
     }
     Answer {
         Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting, Done, Job, Jobs, File, Reloaded,
-        Queues, News, Group,
+        Queues, News, TaskGroup,
     }
     Obstacle {
         NobodyKnowsIt, NobodyServesItsQueue, NobodySelected, Paused, Limited, KeyLimited, NoResource, Memory, Slots, Owner,
@@ -250,7 +250,7 @@ fn asked_by_callers() {
         Ask::ChangeRule { subject: Subject::Queue("mail".into()), change: RuleChange::Say(rule()) },
         Ask::FileRules { number: 3, rules: [(Subject::Tasks("a*".into()), rule())].into() },
         Ask::Queues,
-        Ask::Group { group: task_group() },
+        Ask::TaskGroup { group: task_group() },
         Ask::Retry { task: task(1), id: task(2) },
         Ask::Delete { task: task(1) },
         Ask::Watch { task: task(1), seen: Some(Seen { token: TOKEN, place: place() }) },
@@ -303,8 +303,8 @@ fn answered_to_callers() {
             rules: Box::new(meta().rules),
             partitions_missing: 2,
         },
-        Answer::Group {
-            view: GroupView {
+        Answer::TaskGroup {
+            view: TaskGroupView {
                 size: 1,
                 scheduled: 2,
                 ready: 3,

@@ -17,7 +17,7 @@ pub struct TaskGroup {
 ///
 /// What has ended is counted for as long as it is [kept](crate::limits::RETENTION).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupView {
+pub struct TaskGroupView {
     /// How many tasks it has, as far as that was said when they were submitted; 0 if not.
     pub size: u32,
     /// Tasks that wait for their time.
@@ -36,7 +36,7 @@ pub struct GroupView {
     pub awaited: Option<crate::id::TaskId>,
 }
 
-impl GroupView {
+impl TaskGroupView {
     /// Tasks that have not ended.
     #[must_use]
     pub const fn open(&self) -> u64 {

@@ -9,7 +9,7 @@ use crate::task::{Record, TaskGroup};
 
 /// Counts by group. Derived from the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Groups {
+pub(super) struct TaskGroups {
     by_id: BTreeMap<TaskGroupId, Members>,
 }
 
@@ -24,7 +24,7 @@ struct Members {
 
 /// What a partition knows of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GroupCounts {
+pub struct TaskGroupCounts {
     /// Tasks that are there, by their states.
     pub counts: Counts,
     /// How many the whole group has, as far as that was said; 0 if not.
@@ -33,7 +33,7 @@ pub struct GroupCounts {
     pub awaited: Option<TaskId>,
 }
 
-impl Groups {
+impl TaskGroups {
     pub(super) fn add(&mut self, task: TaskId, record: &Record) {
         let Some(TaskGroup { id, size }) = group(record) else {
             return;
@@ -74,11 +74,11 @@ fn group(record: &Record) -> Option<TaskGroup> {
 impl Partition {
     /// How many tasks of a group are how far, of those that are here.
     #[must_use]
-    pub fn group(&self, id: TaskGroupId) -> GroupCounts {
-        let Some(members) = self.tally.groups.by_id.get(&id) else {
-            return GroupCounts::default();
+    pub fn task_group(&self, id: TaskGroupId) -> TaskGroupCounts {
+        let Some(members) = self.tally.task_groups.by_id.get(&id) else {
+            return TaskGroupCounts::default();
         };
-        GroupCounts {
+        TaskGroupCounts {
             counts: members.counts,
             size: members.sizes.last_key_value().map_or(0, |(size, _)| *size),
             awaited: members.open.last().map(|(_, task)| *task),
