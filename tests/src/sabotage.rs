@@ -33,7 +33,7 @@ pub enum Sabotage {
 
 /// Invariants that seldom speak first, as another finds the same a moment before, and defects that each of
 /// them finds where it is the only one that is heard.
-pub const ALONE: [(&str, Sabotage); 11] = [
+pub const ALONE: [(&str, Sabotage); 12] = [
     ("acknowledged_is_kept", Sabotage::Inside(Defect::ForgetUnfinished)),
     ("each_host_has_its_run", Sabotage::Inside(Defect::DropHost)),
     ("finished_never_runs", Sabotage::Inside(Defect::LocalTime)),
@@ -41,6 +41,7 @@ pub const ALONE: [(&str, Sabotage); 11] = [
     ("jobs_are_kept", Sabotage::Inside(Defect::ForgetJobs)),
     ("linearizable_tasks", Sabotage::Inside(Defect::UnconfirmedReads)),
     ("nothing_goes_back", Sabotage::Inside(Defect::FloorGoesBack)),
+    ("nothing_is_left", Sabotage::Inside(Defect::LeakSlot)),
     ("one_owner", Sabotage::FreeVotes),
     ("orderly_end", Sabotage::Inside(Defect::RetireEarly)),
     ("submitted_once", Sabotage::NoDedup),
