@@ -48,6 +48,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
+pub use umbel_protocol::task::Filter;
 use umbel_protocol::task::Metadata;
 use umbel_protocol::wire::{Answer, Ask};
 
@@ -64,7 +65,7 @@ use self::local::LocalRequest;
 pub use self::rules::{QueueListing, Rule, Rules, Subject};
 pub use self::steer::{REFUSED_MAX, Steered, Steering};
 pub use self::submit::{Run, Running, Submit, Submitting};
-pub use self::tasks::{Filter, Listing};
+pub use self::tasks::Listing;
 pub use self::watch::{Event, Watch};
 use crate::clock::Clock;
 

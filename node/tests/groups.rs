@@ -6,7 +6,7 @@ mod cluster;
 use std::collections::BTreeSet;
 
 use tokio::time::timeout;
-use umbel::client::{GroupCount, Subject};
+use umbel::client::{Filter, GroupCount, Subject};
 use umbel::{Call, TaskFailed};
 use umbel_protocol::task::Obstacle;
 
@@ -65,8 +65,11 @@ async fn a_group_that_grows_is_cancelled_as_a_whole() {
     let view = client.show(added.id()).await.expect("it is there");
     assert_eq!((view.group, view.obstacle), (Some(group.id()), Some(Obstacle::Paused(later))));
 
-    assert_eq!(group.cancel().await, 0, "all that it was submitted with are asked");
-    added.cancel().await.expect("it is asked");
+    let listed = client.list(Filter { group: Some(group.id()), ..Filter::default() }).await;
+    let listed = listed.expect("they are listed");
+    assert_eq!((listed.tasks.len(), listed.tasks[0].id), (61, added.id()), "the newest first");
+    let steered = group.cancel().await.expect("they are asked");
+    assert_eq!((steered.done, steered.refused_count), (61, 0), "also what was added");
     let count = timeout(PATIENCE, group.wait()).await.expect("in time").expect("it is counted");
     assert_eq!((count.tasks.stopped, count.tasks.open()), (61, 0));
     cluster.end().await;
@@ -109,7 +112,17 @@ async fn a_broadcast_runs_once_on_each_node() {
     let nowhere = double(4).select([("role", "nobody")]);
     let (group, nodes) = client.broadcast(nowhere).await.expect("there is none");
     assert!(nodes.is_empty() && group.tasks().is_empty());
-    let refused = client.broadcast(double(4).unique("one")).await.expect_err("there would be one");
-    assert!(refused.to_string().contains("leave the key out"), "{refused}");
+    let id = client.new_group().await.expect("an id");
+    let one = client.submit(double(4)).await.expect("it is taken in").id();
+    for (call, told) in [
+        (double(4).unique("one"), "a unique key"),
+        (double(4).id(one), "with an id"),
+        (double(4).group(id), "with a group"),
+    ] {
+        let refused = client.broadcast(call).await.expect_err("it cannot be meant");
+        assert!(refused.to_string().contains(told), "{refused}");
+    }
+    let refused = client.submit_group([double(4).group(id)]).await.expect_err("it has a group");
+    assert!(refused.to_string().contains("a group of its own"), "{refused}");
     cluster.end().await;
 }

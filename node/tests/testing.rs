@@ -101,8 +101,38 @@ async fn what_is_wrong_with_a_submission_is_told_as_by_a_node() {
     let waited = client.run(Call::<()>::named("count", &()).delay(HOUR)).await;
     let error = waited.expect_err("nothing runs it");
     assert!(error.to_string().contains("only recorded"), "{error}");
+    let error = client.submit(Call::<()>::named("count", &()).limit_key("a")).await;
+    let error = error.expect_err("a key without a limit is refused as in production");
+    assert!(error.to_string().contains("`limit_key` without a limit"), "{error}");
+    let call = Call::<()>::named("count", &()).unique_policy(UniquePolicy::Refuse);
+    let error = client.submit(call).await.expect_err("it has no key");
+    assert!(error.to_string().contains("without a unique key"), "{error}");
     let error = client.jobs("").await.expect_err("there are none");
     assert!(error.to_string().contains("testing::Cluster"), "{error}");
+}
+
+#[tokio::test]
+async fn groups_broadcasts_and_what_is_tried_again_are_recorded() {
+    let recorder = Recorder::new();
+    let client = recorder.client();
+    let group = client.submit_group((0..5).map(|n| Call::<()>::named("count", &n))).await;
+    let group = group.expect("it is taken in");
+    let count = group.count().await.expect("it is counted");
+    assert_eq!((count.tasks.ready, count.tasks.size), (5, 5));
+    let steered = group.cancel().await.expect("they are asked");
+    assert_eq!(steered.done, 5);
+    assert!(group.wait().await.expect("it has ended").has_ended());
+    let cancelled = group.tasks()[0].as_ref().expect("it was taken in").id();
+    let again = client.retry(cancelled).await.expect("it is tried again");
+    assert_eq!(client.show(again).await.expect("it is there").retry_of, Some(cancelled));
+    client
+        .delete(group.tasks()[1].as_ref().expect("it was taken in").id())
+        .await
+        .expect("it ended");
+    let (broadcast, nodes) =
+        client.broadcast(Call::<()>::named("clear", &())).await.expect("there is one node");
+    assert_eq!((broadcast.tasks().len(), nodes.len()), (1, 1));
+    recorder.assert_count("clear", 1);
 }
 
 #[tokio::test]

@@ -210,6 +210,6 @@ async fn a_task_that_nobody_can_run_waits_and_says_why() {
     let client = node.client();
     let handle = submit(&client, "attempt", |call| call.select([("gpu", "yes")])).await;
     let view = client.show(handle.id()).await.expect("it is there");
-    assert_eq!((view.state, view.obstacle), (State::Ready, Some(Obstacle::NobodySelected)));
+    assert_eq!((view.state, view.obstacle), (State::Ready, Some(Obstacle::NobodySelected(None))));
     node.stop().await;
 }

@@ -1,5 +1,6 @@
 //! What a task is: its immutable [`Spec`](spec), the [`Record`] of its life, and how it may change.
 
+mod filter;
 mod headers;
 mod invalid;
 mod metadata;
@@ -15,9 +16,11 @@ mod spec;
 mod task_group;
 mod template;
 mod trace;
+mod treatment;
 mod unique;
 mod view;
 
+pub use self::filter::Filter;
 pub use self::headers::Headers;
 pub use self::invalid::InvalidBatch;
 pub use self::metadata::Metadata;
@@ -38,5 +41,6 @@ pub use self::task_group::{TaskGroup, TaskGroupView};
 pub(crate) use self::template::is_name;
 pub use self::template::{FilledIn, Template};
 pub use self::trace::Trace;
+pub use self::treatment::Treatment;
 pub use self::unique::{UniquePolicy, UniqueScope};
 pub use self::view::{RunView, View};

@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use umbel_protocol::id::{PartitionId, TaskId};
-use umbel_protocol::job::Labels;
 use umbel_protocol::journal::Seen;
 use umbel_protocol::scheduler::{Caller, Event};
-use umbel_protocol::task::{Batch, Metadata, Particulars, Row};
+use umbel_protocol::task::{Batch, Filter, Metadata, Particulars, Row};
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Ask, Request};
 
@@ -292,14 +291,7 @@ impl World {
                 Ask::Cancel { task }
             }
             Kind::Job(ask) => *ask,
-            Kind::List => Ask::List {
-                state: None,
-                queue: None,
-                limit: 100,
-                labels: Labels::NONE,
-                name: None,
-                before: None,
-            },
+            Kind::List => Ask::List(Filter::default()),
             Kind::Show(task) => Ask::Show { task },
             Kind::Submit(Submission { batch, marks, wait, .. }) => {
                 for mark in marks {

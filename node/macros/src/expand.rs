@@ -203,6 +203,7 @@ fn template(options: &Options, redact: &[&String], work: &TokenStream) -> TokenS
     let queue = given(options.queue.as_ref());
     let attempts = given(options.attempts);
     let backoff_ms = given(options.backoff_ms);
+    let backoff_max_ms = given(options.backoff_max_ms);
     let backoff_list_ms =
         given(options.backoff_list_ms.as_ref().map(|list| quote! { &[#(#list),*] }));
     let time_limit_ms = given(options.time_limit_ms);
@@ -225,6 +226,7 @@ fn template(options: &Options, redact: &[&String], work: &TokenStream) -> TokenS
             queue: #queue,
             attempts: #attempts,
             backoff_ms: #backoff_ms,
+            backoff_max_ms: #backoff_max_ms,
             backoff_list_ms: #backoff_list_ms,
             time_limit_ms: #time_limit_ms,
             soft_limit_ms: #soft_limit_ms,

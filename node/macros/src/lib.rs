@@ -78,10 +78,11 @@ use proc_macro::TokenStream;
 /// |---|---|---|
 /// | `name = "..."` | the task name | the name of the function |
 /// | `queue = "..."` | the queue of calls that name none | `default` |
-/// | `attempts = n` | how often it may fail before it is dead, 1 to 1000; the first one counts, too | 3 |
+/// | `attempts = n` | how often it may fail before it is dead, 1 to 1000; the first one counts, too. Or `retries = n`, which is one less | 3 |
 /// | `backoff = "1s"` | pause before the first retry; doubles with each failure | 1 s |
+/// | `backoff_max = "10m"` | the longest pause that a doubling one comes to | 10 m, or the first if that is longer |
 /// | `backoff_list = ["1s", "5m"]` | the pauses before its retries one by one; the last holds for all that follow | |
-/// | `time_limit = "30s"` | how long one run may take | no limit |
+/// | `time_limit = "30s"` | how long one run may take; or `timeout = "30s"` | no limit |
 /// | `soft_limit = "25s"` | after how long a run is told that its time will soon be over | never |
 /// | `expires = "10m"` | how long after it may first start it is given up if it does not run then | never |
 /// | `deadline = "1h"` | how long after it may first start it must have ended, with all retries | none |

@@ -33,6 +33,7 @@ pub(crate) struct Options {
     pub(crate) queue: Option<String>,
     pub(crate) attempts: Option<u16>,
     pub(crate) backoff_ms: Option<u64>,
+    pub(crate) backoff_max_ms: Option<u64>,
     pub(crate) backoff_list_ms: Option<Vec<u64>>,
     pub(crate) time_limit_ms: Option<u64>,
     pub(crate) soft_limit_ms: Option<u64>,
@@ -64,7 +65,12 @@ impl Options {
                 return Err(meta.error(EXPECTED));
             };
             options.set(&ident, &meta)?;
-            if seen.insert(ident) { Ok(()) } else { Err(meta.error("this option is given twice")) }
+            let said = match ident.as_str() {
+                "retries" => "attempts".to_owned(),
+                "timeout" => "time_limit".to_owned(),
+                _ => ident,
+            };
+            if seen.insert(said) { Ok(()) } else { Err(meta.error("this option is given twice")) }
         });
         let span = tokens.span();
         parser.parse2(tokens)?;
@@ -79,9 +85,12 @@ impl Options {
             "name" => self.name = Some(name(meta)?),
             "queue" => self.queue = Some(name(meta)?),
             "attempts" => self.attempts = Some(number(meta, 1, ATTEMPTS_MAX)?),
+            // The first one is an attempt, and no retry.
+            "retries" => self.attempts = Some(1 + number(meta, 0, ATTEMPTS_MAX - 1)?),
             "backoff" => self.backoff_ms = Some(duration(meta)?),
+            "backoff_max" => self.backoff_max_ms = Some(duration(meta)?),
             "backoff_list" => self.backoff_list_ms = Some(durations(meta)?),
-            "time_limit" => self.time_limit_ms = Some(duration(meta)?),
+            "time_limit" | "timeout" => self.time_limit_ms = Some(duration(meta)?),
             "soft_limit" => self.soft_limit_ms = Some(duration(meta)?),
             "expires" => self.expires_ms = Some(duration(meta)?),
             "deadline" => self.deadline_ms = Some(duration(meta)?),
@@ -108,7 +117,9 @@ impl Options {
             "display_name" => self.display_name = Some(display_name(meta)?),
             "blocking" => self.blocking = true,
             "redact" => self.redact = names(meta)?,
-            "retries" | "max_retries" => return Err(retries(option, meta)),
+            "max_retries" => {
+                return Err(meta.error("there is no `max_retries`: write `retries = n`"));
+            }
             _ => return Err(meta.error(EXPECTED)),
         }
         Ok(())
@@ -125,9 +136,17 @@ impl Options {
         if let Some(why) = self.limits.contradiction() {
             return Some(why);
         }
-        if self.backoff_ms.is_some() && self.backoff_list_ms.is_some() {
+        let doubles = self.backoff_ms.is_some() || self.backoff_max_ms.is_some();
+        if doubles && self.backoff_list_ms.is_some() {
             return Some(
-                "`backoff` and `backoff_list` say the pauses in two ways; give one of them",
+                "`backoff_list` and `backoff` or `backoff_max` say the pauses in two ways; give one of them",
+            );
+        }
+        if let (Some(first), Some(longest)) = (self.backoff_ms, self.backoff_max_ms)
+            && first > longest
+        {
+            return Some(
+                "the first pause is longer than the longest may be; make `backoff` shorter",
             );
         }
         if self.at_most_once && (self.attempts.unwrap_or(1) > 1 || self.backoff_list_ms.is_some()) {
@@ -145,23 +164,14 @@ impl Options {
     }
 }
 
-/// What is said of the name that others have for it, which counts one less.
-fn retries(option: &str, meta: &ParseNestedMeta<'_>) -> Error {
-    let number = meta.value().and_then(|value| value.parse::<LitInt>());
-    let attempts = number.and_then(|number| number.base10_parse::<u16>()).ok();
-    let attempts = attempts.and_then(|retries| retries.checked_add(1));
-    let instead = attempts.map_or_else(
-        || "write `attempts = n`".to_owned(),
-        |attempts| format!("write `attempts = {attempts}`"),
-    );
-    meta.error(format!("there is no `{option}`: {instead}; `attempts` counts the first one, too"))
-}
+/// 366 days.
+const DURATION_MS_MAX: u64 = 366 * 86_400_000;
+/// 1 second to that.
+const RETENTION_MS: RangeInclusive<u64> = 1_000..=DURATION_MS_MAX;
 
-/// 1 second to 366 days.
-const RETENTION_MS: RangeInclusive<u64> = 1_000..=366 * 86_400_000;
-
-const EXPECTED: &str = "unknown option; there are `name`, `queue`, `attempts`, `backoff`, \
-                        `backoff_list`, `time_limit`, `soft_limit`, `expires`, `deadline`, `crashes`, \
+const EXPECTED: &str = "unknown option; there are `name`, `queue`, `attempts`, `retries`, `backoff`, \
+                        `backoff_max`, \
+                        `backoff_list`, `time_limit`, `timeout`, `soft_limit`, `expires`, `deadline`, `crashes`, \
                         `at_most_once`, `priority`, `unique_by`, `unique_until`, \
                         `if_exists`, `limit_by`, `concurrency`, `rate`, `exclusive`, `lost_after`, \
                         `retention`, `ignore_result`, `resource`, `fair_by`, `select`, `labels`, `display_name`, `redact` and `blocking`";
@@ -204,12 +214,9 @@ where
     }
 }
 
+/// 1 millisecond to 366 days.
 fn duration(meta: &ParseNestedMeta<'_>) -> Result<u64> {
-    let literal: Lit = meta.value()?.parse()?;
-    match read(&literal)? {
-        0 => Err(Error::new(literal.span(), "must be longer than no time at all")),
-        millis => Ok(millis),
-    }
+    duration_in(meta, 1..=DURATION_MS_MAX, "must be 1 ms to 366 days")
 }
 
 /// A duration of so many milliseconds; `told` says which.
@@ -231,7 +238,10 @@ fn durations(meta: &ParseNestedMeta<'_>) -> Result<Vec<u64>> {
         return Err(Error::new(list.span(), message));
     }
     let read = |element: &Expr| match element {
-        Expr::Lit(ExprLit { lit, .. }) => read(lit),
+        Expr::Lit(ExprLit { lit, .. }) => match read(lit)? {
+            millis @ 0..=DURATION_MS_MAX => Ok(millis),
+            _ => Err(Error::new(lit.span(), "must be at most 366 days")),
+        },
         other => Err(Error::new(other.span(), "not a duration in quotes, as \"30s\"")),
     };
     list.elems.iter().map(read).collect()

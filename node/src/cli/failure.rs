@@ -39,6 +39,7 @@ fn next(error: &Error) -> Option<&'static str> {
         ClientError::Address { .. }
         | ClientError::Call(_)
         | ClientError::Closed
+        | ClientError::HadEnded { .. }
         | ClientError::NoAddress
         | ClientError::NoTls
         | ClientError::Refused { .. }

@@ -6,13 +6,14 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use umbel_protocol::meta::{Rule, Subject};
 use umbel_protocol::task::State;
+use umbel_protocol::wire::QueueLine;
 
 use self::list::ListArgs;
-use super::Done;
 use super::connect::ConnectArgs;
 use super::rule::SharedArgs;
 use super::task::steer::told;
-use crate::client::{Filter, Steered, Steering};
+use super::{Done, out};
+use crate::client::{Client, Filter, QueueListing, Steered, Steering};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
@@ -72,7 +73,9 @@ pub(super) async fn run(command: QueueCommand) -> anyhow::Result<Done> {
     match command {
         QueueCommand::List(args) => list::run(args).await,
         QueueCommand::Pause(NameArgs { name, connect }) => {
-            connect.client().await?.pause_queue(&name).await.context("cannot pause the queue")?;
+            let client = connect.client().await?;
+            client.pause_queue(&name).await.context("cannot pause the queue")?;
+            doubt(&client, &name).await;
             Ok(Done::Well)
         }
         QueueCommand::Resume(NameArgs { name, connect }) => {
@@ -89,6 +92,20 @@ pub(super) async fn run(command: QueueCommand) -> anyhow::Result<Done> {
             client.clear_rule(Subject::Queue(name)).await.context("cannot clear the rule")?;
             Ok(Done::Well)
         }
+    }
+}
+
+/// Says so if there is nothing in a queue of which a rule was said: its name may be another. What could not be learned
+/// is no reason to doubt.
+async fn doubt(client: &Client, name: &str) {
+    let Ok(QueueListing { queues, partitions_missing: 0, .. }) = client.queues().await else {
+        return;
+    };
+    let is_used = |line: &QueueLine| {
+        line.name == name && line.ready + line.scheduled + line.running + line.dead > 0
+    };
+    if !queues.iter().any(is_used) {
+        out::note(format!("no task is in a queue {name:?} now; this holds for those to come"));
     }
 }
 

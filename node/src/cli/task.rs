@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use umbel_protocol::id::TaskId;
+use umbel_protocol::id::{TaskGroupId, TaskId};
 use umbel_protocol::job::Labels;
 use umbel_protocol::limits::LIST_MAX;
 use umbel_protocol::task::{State, View};
@@ -89,6 +89,9 @@ pub(super) struct WaitArgs {
 pub(super) struct ListArgs {
     #[command(flatten)]
     matching: Matching,
+    /// Only those that were submitted before this one
+    #[arg(long, value_name = "ID")]
+    before: Option<TaskId>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..=LIST_MAX as i64))]
@@ -115,6 +118,9 @@ pub(super) struct Matching {
     /// Only those with all of these labels; can be given several times
     #[arg(long = "label", value_name = "KEY=VALUE,...", value_parser = labels)]
     labels: Vec<Labels>,
+    /// Only those of this group
+    #[arg(long, value_name = "ID")]
+    group: Option<TaskGroupId>,
 }
 
 impl Matching {
@@ -123,7 +129,7 @@ impl Matching {
     /// # Errors
     /// None could match.
     fn filter(self, limit: u32) -> anyhow::Result<Filter> {
-        let Self { state, queue, name, labels: given } = self;
+        let Self { state, queue, name, labels: given, group } = self;
         let mut labels = Labels::NONE;
         for (key, value) in given.iter().flat_map(Labels::iter) {
             if labels.get(key).is_some_and(|other| other != value) {
@@ -133,7 +139,7 @@ impl Matching {
         }
         let state =
             state.and_then(|word| State::ALL.into_iter().find(|state| state.as_str() == word));
-        Ok(Filter { state, queue, name, labels, before: None, limit })
+        Ok(Filter { state, queue, name, labels, group, before: None, limit })
     }
 }
 
@@ -182,11 +188,11 @@ pub(super) async fn print(client: &Client, view: &View, json: bool) -> anyhow::R
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Done> {
-    let ListArgs { matching, limit, json, connect } = args;
-    let filter = matching.filter(limit)?;
+    let ListArgs { matching, before, limit, json, connect } = args;
+    let filter = Filter { before, ..matching.filter(limit)? };
     let client = connect.client().await?;
     let listing = client.list(filter).await.context("cannot list tasks")?;
-    let Listing { tasks, partitions_missing } = listing;
+    let Listing { tasks, partitions_missing, cut_before } = listing;
     let names = Names::ask(&client).await;
     let mut results = out::Results::new();
     if json {
@@ -212,6 +218,12 @@ async fn list(args: ListArgs) -> anyhow::Result<Done> {
     }
     if !json && tasks.len() == limit as usize {
         out::note(format!("the newest {limit}; --limit N shows more"));
+    }
+    if let Some(cut) = cut_before {
+        out::note(format!(
+            "older ones were not looked at: there was no time; --before {cut} shows them"
+        ));
+        return Ok(Done::Badly);
     }
     Ok(all_told("tasks", partitions_missing))
 }

@@ -1,11 +1,13 @@
 //! A task as it is printed: as one line of JSON, or for people.
 
+mod treatment;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use umbel_protocol::id::TaskId;
 use umbel_protocol::journal::{Live, Words};
 use umbel_protocol::task::{FailureKind, RunEnd, RunView, State, Trace, View};
@@ -54,6 +56,9 @@ pub(super) struct TaskLine<'a> {
     /// Why it has not started: only of one task, that may.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_because: Option<String>,
+    /// How it is treated: only of one task, and only what was said.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    treatment: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +111,9 @@ impl<'a> TaskLine<'a> {
             root_id: said.and_then(|said| said.root).map(|id| id.to_string()),
             retry_of: view.retry_of.map(|id| id.to_string()),
             group: view.group.map(|id| id.to_string()),
+            treatment: (view.treatment.as_ref())
+                .map(|treatment| treatment::said(treatment, names))
+                .unwrap_or_default(),
             waits_because: view.obstacle.as_ref().map(ToString::to_string),
             traceparent: trace.map(Trace::traceparent),
             tracestate: trace.and_then(Trace::tracestate),
@@ -249,7 +257,7 @@ pub(super) fn details(view: &View, names: &Names) -> Vec<String> {
         ("attempts", view.attempts.to_string()),
         ("submitted", stamp(view.submitted_at)),
     ];
-    told.extend(said(view));
+    told.extend(said(view, names));
     if let Some(at) = view.not_before {
         told.push(("starts", format!("{} at the earliest", stamp(at))));
     }
@@ -286,7 +294,7 @@ pub(super) fn details(view: &View, names: &Names) -> Vec<String> {
 }
 
 /// What is said of a task besides how it is treated, and its arguments.
-fn said(view: &View) -> Vec<(&'static str, String)> {
+fn said(view: &View, names: &Names) -> Vec<(&'static str, String)> {
     let mut told = Vec::new();
     if let Some(said) = view.metadata.as_deref() {
         let pairs = |pairs: Vec<(&str, &str)>| {
@@ -307,6 +315,9 @@ fn said(view: &View) -> Vec<(&'static str, String)> {
     }
     told.extend(view.retry_of.map(|id| ("retry of", id.to_string())));
     told.extend(view.group.map(|id| ("group", id.to_string())));
+    let treatment = view.treatment.as_ref();
+    let treatment = treatment.and_then(|treatment| treatment::lines(treatment, names));
+    told.extend(treatment.map(|lines| ("treated", lines)));
     told.extend(view.obstacle.as_ref().map(|obstacle| ("waits", obstacle.to_string())));
     if let Some(args) = view.args.as_deref().filter(|args| !args.is_empty()) {
         let args = String::from_utf8_lossy(args);
@@ -413,6 +424,7 @@ mod tests {
             retry_of: None,
             group: None,
             obstacle: None,
+            treatment: None,
             finished_at: Some(at(1_700_000_001_005)),
         }
     }

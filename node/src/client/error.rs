@@ -33,6 +33,12 @@ pub enum ClientError {
     /// The node in this process has stopped.
     #[error("the node in this process has stopped; start another, or connect to a cluster")]
     Closed,
+    /// A task that was to be stopped had ended.
+    #[error("the task {task} had ended before it could be cancelled")]
+    HadEnded {
+        /// The task.
+        task: TaskId,
+    },
     /// No address was given.
     #[error("no node to connect to; give at least one address")]
     NoAddress,

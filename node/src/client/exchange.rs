@@ -249,6 +249,7 @@ const fn may_pass(error: &RequestError) -> bool {
         | RequestError::InvalidJob(_)
         | RequestError::Job(_)
         | RequestError::Reload { .. }
+        | RequestError::NotSupported { .. }
         | RequestError::NotUpgraded
         | RequestError::Parting(_)
         | RequestError::Rule(_)

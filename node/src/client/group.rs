@@ -12,7 +12,7 @@ use umbel_protocol::task::{InvalidBatch, Particulars, TaskGroup, TaskGroupView};
 use umbel_protocol::wire::{Answer, Ask, RequestError};
 
 use super::exchange::Until;
-use super::{Client, ClientError, Handle, TaskFailed};
+use super::{Client, ClientError, Filter, Handle, Steered, Steering, TaskFailed};
 use crate::work::{Call, Submission};
 
 /// How far the tasks of a group are.
@@ -26,7 +26,8 @@ pub struct GroupCount {
 }
 
 impl GroupCount {
-    /// Tasks of the group of which nothing is known any more, or yet; 0 if nobody said how many it has.
+    /// Tasks of the group of which nothing is known any more, or yet; 0 if nobody said how many it has. A call of
+    /// [`submit_group`](Client::submit_group) that was refused, or that got another task, is one of them.
     #[must_use]
     pub fn unknown(&self) -> u64 {
         u64::from(self.tasks.size).saturating_sub(self.tasks.known())
@@ -75,11 +76,12 @@ impl<R> Group<R> {
         self.client.wait_group(self.id).await
     }
 
-    /// Asks all of them to stop; how many could not be asked.
-    pub async fn cancel(&self) -> usize {
-        let taken = self.tasks.iter().flatten();
-        let cancelled = stream::iter(taken).map(|task| task.cancel()).buffer_unordered(AT_ONCE);
-        cancelled.filter(|done| std::future::ready(done.is_err())).count().await
+    /// Asks all of them to stop that have not ended.
+    ///
+    /// # Errors
+    /// As [`Client::cancel_group`].
+    pub async fn cancel(&self) -> Result<Steered, ClientError> {
+        self.client.cancel_group(self.id).await
     }
 }
 
@@ -122,7 +124,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Nothing is known of the cluster yet; nothing was submitted then.
+    /// Nothing is known of the cluster yet, or a call [says another group](Call::group); nothing was submitted then.
     pub async fn submit_group<R>(
         &self,
         calls: impl IntoIterator<Item = Call<R>>,
@@ -130,6 +132,9 @@ impl Client {
         let calls: Vec<Call<R>> = calls.into_iter().collect();
         let size = u32::try_from(calls.len()).unwrap_or(0);
         let id = self.new_group().await?;
+        if calls.iter().any(|call| call.has_group()) {
+            return Err(conflicting("a call of a group with a group of its own"));
+        }
         let calls = calls.into_iter().map(|call| call.in_group(TaskGroup { id, size }));
         let tasks = self.submit_batch(calls).await;
         Ok(Group { client: self.clone(), id, tasks })
@@ -173,11 +178,15 @@ impl Client {
     ) -> Result<Each, ClientError> {
         let said = submission.particulars.as_deref();
         if said.is_some_and(|said| said.unique_key.is_some()) {
-            let invalid = InvalidBatch::Conflicting {
-                what: "a task for each node with a unique key".to_owned(),
-                why: "of all tasks with one key there is one; leave the key out".to_owned(),
-            };
-            return Err(ClientError::Request(invalid.into()));
+            return Err(conflicting(
+                "a task for each node with a unique key: of all tasks with one key there is one",
+            ));
+        }
+        if submission.id.is_some() {
+            return Err(conflicting("a task for each node with an id: each has one of its own"));
+        }
+        if said.is_some_and(|said| said.group.is_some()) {
+            return Err(conflicting("a task for each node with a group: they are one"));
         }
         let nodes = self.nodes_for(said).await?;
         let group = TaskGroup { id, size: u32::try_from(nodes.len()).unwrap_or(0) };
@@ -192,6 +201,16 @@ impl Client {
     /// A node of the cluster is of an older version, or nobody answers.
     pub async fn group(&self, id: TaskGroupId) -> Result<GroupCount, ClientError> {
         self.count_group(id, self.within()).await
+    }
+
+    /// Asks all tasks of a group to stop that have not ended, whoever submitted them; those that are submitted
+    /// afterwards are not.
+    ///
+    /// # Errors
+    /// As [`steer_all`](Self::steer_all).
+    pub async fn cancel_group(&self, id: TaskGroupId) -> Result<Steered, ClientError> {
+        let all = Filter { group: Some(id), limit: u32::MAX, ..Filter::default() };
+        self.steer_all(Steering::Cancel, all).await
     }
 
     async fn count_group(&self, id: TaskGroupId, until: Until) -> Result<GroupCount, ClientError> {
@@ -260,12 +279,15 @@ type Each = (Vec<NodeId>, Vec<Result<TaskId, ClientError>>);
 fn on_node(submission: &Submission, node: NodeId, group: TaskGroup) -> Submission {
     let said = submission.particulars.as_deref().unwrap_or(&Particulars::NONE).clone();
     let particulars = Particulars { target: Target::Node(node), group: Some(group), ..said };
-    // An id that the caller has chosen can be that of one task only.
-    Submission { particulars: particulars.boxed(), id: None::<TaskId>, ..submission.clone() }
+    Submission { particulars: particulars.boxed(), ..submission.clone() }
 }
 
-/// So many tasks of a group are cancelled at a time.
-const AT_ONCE: usize = 64;
+/// What cannot be said of tasks that are submitted together.
+fn conflicting(what: &str) -> ClientError {
+    let (what, why) = (what.to_owned(), "leave that out".to_owned());
+    ClientError::Request(InvalidBatch::Conflicting { what, why }.into())
+}
+
 /// So many of them are waited for at a time.
 const RESULTS_AT_ONCE: usize = 1_024;
 /// After so long a group is counted again of which nobody could tell all.

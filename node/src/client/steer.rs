@@ -22,7 +22,8 @@ use super::{Client, ClientError, Filter, Listing};
 /// What to do with tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steering {
-    /// Ask those that have not ended to stop.
+    /// Ask those that have not ended to stop; nothing is done with those that have, but for ones that were cancelled
+    /// before.
     Cancel,
     /// Try those again that are dead, were cancelled, or have expired: a new task does the same work.
     Retry,
@@ -127,26 +128,29 @@ impl Client {
             while left > 0 {
                 let limit = PAGE.min(u32::try_from(left).unwrap_or(PAGE));
                 let page = Filter { state: Some(*state), limit, before, ..filter.clone() };
-                let Listing { tasks, partitions_missing } = self.list(page).await?;
+                let Listing { tasks, partitions_missing, cut_before } = self.list(page).await?;
                 steered.partitions_missing = steered.partitions_missing.max(partitions_missing);
                 let ids: Vec<TaskId> = tasks.iter().map(|view| view.id).collect();
-                let Some(last) = ids.last() else {
-                    break;
-                };
-                before = Some(*last);
+                before = cut_before.or_else(|| ids.last().copied());
                 left -= ids.len() as u64;
-                self.steer_each(steering, ids, &mut steered).await;
+                let is_last = cut_before.is_none() && ids.is_empty();
+                self.steer_each(steering, ids, &mut steered, false).await;
+                if is_last {
+                    break;
+                }
             }
         }
         Ok(steered)
     }
 
-    /// Does something with each of these tasks.
+    /// Does something with each of these tasks. Of those that were selected, and not named, one that ends meanwhile is
+    /// not meant any more.
     pub(crate) async fn steer_each(
         &self,
         steering: Steering,
         ids: Vec<TaskId>,
         steered: &mut Steered,
+        are_named: bool,
     ) {
         let mut done = stream::iter(ids)
             .map(|id| async move { (id, self.steer(steering, id).await) })
@@ -154,6 +158,7 @@ impl Client {
         while let Some((id, result)) = done.next().await {
             match result {
                 Ok(()) => steered.done += 1,
+                Err(ClientError::HadEnded { .. }) if !are_named => {}
                 Err(why) => {
                     steered.refused_count += 1;
                     if steered.refused.len() < REFUSED_MAX {
@@ -166,7 +171,12 @@ impl Client {
 
     async fn steer(&self, steering: Steering, task: TaskId) -> Result<(), ClientError> {
         match steering {
-            Steering::Cancel => self.cancel(task).await.map(drop),
+            Steering::Cancel => match self.cancel(task).await?.state {
+                State::Succeeded | State::Dead | State::Expired => {
+                    Err(ClientError::HadEnded { task })
+                }
+                State::Scheduled | State::Ready | State::Leased | State::Cancelled => Ok(()),
+            },
             Steering::Retry => self.retry(task).await.map(drop),
             Steering::Delete => self.delete(task).await,
         }

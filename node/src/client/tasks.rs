@@ -3,30 +3,11 @@
 use std::time::Duration;
 
 use umbel_protocol::id::TaskId;
-use umbel_protocol::job::Labels;
-use umbel_protocol::limits::LIST_MAX;
-use umbel_protocol::task::{State, View};
-use umbel_protocol::wire::{Answer, Ask};
+use umbel_protocol::task::{Filter, View};
+use umbel_protocol::wire::{Answer, Ask, RequestError};
 
 use super::exchange::Until;
 use super::{Client, ClientError};
-
-/// Which tasks to list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// Only those in this state.
-    pub state: Option<State>,
-    /// Only those of this queue.
-    pub queue: Option<String>,
-    /// Only those that have all of these labels.
-    pub labels: Labels,
-    /// Only those that are called so.
-    pub name: Option<String>,
-    /// Only those whose ids come before this one: with that of the last of a listing the next begins.
-    pub before: Option<TaskId>,
-    /// At most so many, the newest.
-    pub limit: u32,
-}
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,19 +19,9 @@ pub struct Listing {
     /// Partitions whose tasks are missing, because nobody who owns them could tell. With 0 the
     /// listing is complete.
     pub partitions_missing: u16,
-}
-
-impl Default for Filter {
-    fn default() -> Self {
-        Self {
-            state: None,
-            queue: None,
-            labels: Labels::NONE,
-            name: None,
-            before: None,
-            limit: LIST_DEFAULT,
-        }
-    }
+    /// Tasks before this one were not looked at, as that took too long: there are too many of them that wait for
+    /// their time. List on [from there](Filter::before).
+    pub cut_before: Option<TaskId>,
 }
 
 impl Client {
@@ -88,7 +59,8 @@ impl Client {
         self.view(Ask::Cancel { task }, self.within()).await
     }
 
-    /// Lists tasks, newest first.
+    /// Lists tasks, newest first. A listing by labels may have to look at millions of tasks that wait for their
+    /// time: it takes as many requests as it needs, for as long as this client has [patience](super::ClientBuilder).
     ///
     /// ```no_run
     /// # use umbel::{Client, ClientError, TaskState};
@@ -105,19 +77,35 @@ impl Client {
     /// # Errors
     /// Nobody answers.
     pub async fn list(&self, filter: Filter) -> Result<Listing, ClientError> {
-        let limit = filter.limit.min(u32::try_from(LIST_MAX).unwrap_or(u32::MAX));
-        let Filter { state, queue, labels, name, before, .. } = filter;
-        let (with, called) = (labels.clone(), name.clone());
-        let ask = Ask::List { state, queue, limit, labels: with, name: called, before };
-        match self.exchange().one(&ask, self.within()).await? {
-            Answer::Tasks { mut tasks, partitions_missing } => {
+        let until = self.within();
+        let mut listing = self.page(&filter, until).await?;
+        while let Some(cut) = listing.cut_before {
+            let left =
+                filter.limit.saturating_sub(u32::try_from(listing.tasks.len()).unwrap_or(u32::MAX));
+            let rest = Filter { before: Some(cut), limit: left, ..filter.clone() };
+            match self.page(&rest, until).await {
+                Ok(Listing { tasks, partitions_missing, cut_before }) => {
+                    listing.tasks.extend(tasks);
+                    listing.partitions_missing = listing.partitions_missing.max(partitions_missing);
+                    listing.cut_before = cut_before;
+                }
+                // What was found is of use.
+                Err(
+                    ClientError::NoAnswer { .. } | ClientError::Request(RequestError::TimedOut),
+                ) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// As far as one request gets.
+    async fn page(&self, filter: &Filter, until: Until) -> Result<Listing, ClientError> {
+        match self.exchange().one(&Ask::List(filter.clone()), until).await? {
+            Answer::Tasks { mut tasks, partitions_missing, cut_before } => {
                 // A node of an older version does not know all that was asked for.
-                tasks.retain(|view| {
-                    view.has_labels(&labels)
-                        && name.as_ref().is_none_or(|name| view.task == *name)
-                        && before.is_none_or(|before| view.id < before)
-                });
-                Ok(Listing { tasks, partitions_missing })
+                tasks.retain(|view| filter.includes(view));
+                Ok(Listing { tasks, partitions_missing, cut_before })
             }
             other => Err(ClientError::unexpected(&other)),
         }
@@ -130,6 +118,3 @@ impl Client {
         }
     }
 }
-
-/// As many tasks as a listing shows unless asked otherwise.
-const LIST_DEFAULT: u32 = 100;

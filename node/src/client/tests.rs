@@ -113,6 +113,7 @@ fn view(id: TaskId, result: &'static str) -> Answer {
         retry_of: None,
         group: None,
         obstacle: None,
+        treatment: None,
         finished_at: Some(Wall::from_millis(2)),
     }))
 }

@@ -153,17 +153,17 @@ pub(super) struct RawOptions {
     pub(super) deadline: Option<Text>,
     pub(super) crashes: Option<Spanned<i64>>,
     pub(super) at_most_once: Option<Spanned<bool>>,
-    /// This and what follows only of a task, but for the last.
+    /// This and the next four only of a task.
     pub(super) unique_until: Option<Text>,
     pub(super) if_exists: Option<Text>,
     pub(super) concurrency: Option<Spanned<i64>>,
     pub(super) rate: Option<Text>,
     pub(super) exclusive: Option<Spanned<bool>>,
+    /// This and what follows, but for the priority, only of a task and a job.
     pub(super) lost_after: Option<Text>,
     pub(super) retention: Option<Text>,
     pub(super) ignore_result: Option<Spanned<bool>>,
     pub(super) priority: Option<Spanned<i64>>,
-    /// Only of a task and a job.
     pub(super) redact: Option<Spanned<Vec<Text>>>,
 }
 
@@ -298,9 +298,6 @@ impl RawTask {
                 concurrency: reader.integer("concurrency"),
                 rate: reader.text("rate"),
                 exclusive: reader.boolean("exclusive"),
-                lost_after: reader.text("lost_after"),
-                retention: reader.text("retention"),
-                ignore_result: reader.boolean("ignore_result"),
                 ..RawOptions::read_all(&mut reader)
             },
             headers: reader.named_texts("headers"),
@@ -372,6 +369,9 @@ impl RawOptions {
             deadline: reader.text("deadline"),
             crashes: reader.integer("crashes"),
             at_most_once: reader.boolean("at_most_once"),
+            lost_after: reader.text("lost_after"),
+            retention: reader.text("retention"),
+            ignore_result: reader.boolean("ignore_result"),
             redact: reader.texts("redact"),
             ..Self::read(reader)
         }

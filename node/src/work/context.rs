@@ -146,8 +146,9 @@ impl Context {
         self.warning.is_some_and(|at| at <= self.host.clock.instant())
     }
 
-    /// Ends when the run should: it was cancelled, its time is over, or it is no longer waited for.
-    /// An async handler has a few seconds from then before it is dropped.
+    /// Ends when the run should: it was cancelled, its time is over, or it is no longer waited for. An async handler
+    /// that was cancelled has a few seconds from then before it is dropped. When its time is over it is dropped at once
+    /// where it waits: what is to be cleaned up before belongs behind the soft limit ([`warned`](Self::warned)).
     pub async fn cancelled(&self) {
         self.cancel.cancelled().await;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use umbel_protocol::task::Template;
 
-use super::definition::{Definition, set_backoff, set_backoff_list};
+use super::definition::{Definition, set_backoff, set_backoff_list, set_backoff_max};
 use super::from_context::FromContext;
 
 #[doc(hidden)]
@@ -58,6 +58,7 @@ pub struct Settings {
     pub queue: Option<&'static str>,
     pub attempts: Option<u16>,
     pub backoff_ms: Option<u64>,
+    pub backoff_max_ms: Option<u64>,
     pub backoff_list_ms: Option<&'static [u64]>,
     pub time_limit_ms: Option<u64>,
     pub soft_limit_ms: Option<u64>,
@@ -88,6 +89,9 @@ impl Settings {
         let options = &mut template.options;
         if let Some(millis) = self.backoff_ms {
             set_backoff(options, Duration::from_millis(millis));
+        }
+        if let Some(millis) = self.backoff_max_ms {
+            set_backoff_max(options, Duration::from_millis(millis));
         }
         if let Some(pauses) = self.backoff_list_ms {
             set_backoff_list(options, pauses.iter().map(|millis| Duration::from_millis(*millis)));

@@ -1,13 +1,15 @@
 //! What this program knows about one task name: how it is run, and how it is treated by default.
 
+mod options;
+
 use std::any::TypeId;
 use std::fmt;
 use std::time::Duration;
 
-use umbel_protocol::limits::BACKOFF_MAX_DEFAULT;
-use umbel_protocol::task::{Options, Outcome, Template};
+use umbel_protocol::task::{Outcome, Template};
 use umbel_protocol::time::Span;
 
+pub(super) use self::options::{set_backoff, set_backoff_list, set_backoff_max};
 use super::command::CommandSpec;
 use super::context::Context;
 use super::handler::{AsyncHandler, BlockingHandler, Work};
@@ -41,8 +43,9 @@ impl Kind {
     }
 }
 
-/// A task name, the code behind it, and the options of submissions that name none. What
-/// `#[umbel::task]` says of a function is said so of a closure, a program, or a web hook:
+/// A task name, the code behind it, and the options of submissions that name none. How tasks are run and treated, which
+/// `#[umbel::task]` says of a function, is said so of a closure, a program, or a web hook; keys and labels, which that
+/// gives to calls, each [`Call`](super::Call) says itself:
 ///
 /// ```
 /// use std::time::Duration;
@@ -149,109 +152,6 @@ impl Definition {
         self.resource.as_deref()
     }
 
-    /// The queue of submissions that name none.
-    #[must_use]
-    pub fn queue(mut self, queue: impl Into<String>) -> Self {
-        self.template.queue = queue.into();
-        self
-    }
-
-    /// How often it may fail before it is dead.
-    #[must_use]
-    pub const fn attempts(mut self, attempts: u16) -> Self {
-        self.template.options.attempts_max = Some(attempts);
-        self
-    }
-
-    /// Pause before the first retry; it doubles with each failure.
-    #[must_use]
-    pub fn backoff(mut self, first: Duration) -> Self {
-        set_backoff(&mut self.template.options, first);
-        self
-    }
-
-    /// The pauses before its retries one by one, exactly so long, in place of one that doubles; the last
-    /// holds for all further ones. There is one attempt more than there are pauses, unless said otherwise.
-    #[must_use]
-    pub fn backoff_list(mut self, pauses: impl IntoIterator<Item = Duration>) -> Self {
-        set_backoff_list(&mut self.template.options, pauses);
-        self
-    }
-
-    /// How often it may take its node with it before it is dead, 1 to
-    /// [16](umbel_protocol::limits::CRASHES_ALLOWED_MAX); 3 unless said.
-    #[must_use]
-    pub const fn crashes(mut self, crashes: u16) -> Self {
-        self.template.options.crashes_max = Some(crashes);
-        self
-    }
-
-    /// It is never started twice: it is dead as soon as its only run fails or is lost.
-    #[must_use]
-    pub const fn at_most_once(mut self) -> Self {
-        self.template.options.at_most_once = Some(true);
-        self
-    }
-
-    /// How long after it may first start it is given up if it does not run then.
-    #[must_use]
-    pub fn expires(mut self, after: Duration) -> Self {
-        self.template.options.expires = Some(span(after));
-        self
-    }
-
-    /// How long after it may first start it must have ended, with all its retries: then a run of it is
-    /// ended, and it is dead.
-    #[must_use]
-    pub fn deadline(mut self, after: Duration) -> Self {
-        self.template.options.deadline = Some(span(after));
-        self
-    }
-
-    /// After how long a run is told that its time will soon be over: see
-    /// [`Context::warned`]. A command gets SIGTERM then.
-    #[must_use]
-    pub fn soft_limit(mut self, limit: Duration) -> Self {
-        self.template.options.soft_limit = Some(span(limit));
-        self
-    }
-
-    /// How long what became of it is kept after it has ended, 1 second to 366 days; an hour unless said.
-    #[must_use]
-    pub fn retention(mut self, retention: Duration) -> Self {
-        self.template.options.retention = Some(span(retention));
-        self
-    }
-
-    /// What it returns is dropped.
-    #[must_use]
-    pub const fn ignore_result(mut self) -> Self {
-        self.template.options.ignore_result = Some(true);
-        self
-    }
-
-    /// 0 to 9, higher first.
-    #[must_use]
-    pub const fn priority(mut self, priority: u8) -> Self {
-        self.template.options.priority = Some(priority);
-        self
-    }
-
-    /// Never shows the arguments of these names; see [`Call::redact`](super::Call::redact).
-    #[must_use]
-    pub fn redact<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        let all = self.template.options.redact.get_or_insert_default();
-        all.extend(names.into_iter().map(Into::into));
-        self
-    }
-
-    /// How long one run may take.
-    #[must_use]
-    pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.template.options.time_limit = Some(span(limit));
-        self
-    }
-
     /// Replaces queue and options by those of `template`; the name stays.
     #[must_use]
     pub fn with_template(mut self, template: Template) -> Self {
@@ -325,17 +225,4 @@ pub(crate) fn span(duration: Duration) -> Span {
 /// The same as the standard library counts it.
 pub(crate) const fn duration(span: Span) -> Duration {
     Duration::from_micros(span.as_micros())
-}
-
-/// Pauses one by one take the place of one that doubles.
-pub(super) fn set_backoff_list(options: &mut Options, pauses: impl IntoIterator<Item = Duration>) {
-    options.backoff_list = Some(pauses.into_iter().map(span).collect());
-    (options.backoff_first, options.backoff_max) = (None, None);
-}
-
-/// A first pause longer than the longest one raises that too, instead of being ignored.
-pub(super) fn set_backoff(options: &mut Options, first: Duration) {
-    options.backoff_first = Some(span(first));
-    options.backoff_max = Some(span(first).max(BACKOFF_MAX_DEFAULT));
-    options.backoff_list = None;
 }

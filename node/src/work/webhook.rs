@@ -331,7 +331,9 @@ fn refused(context: &Context, closed: &Closed) -> Outcome {
     let name = context.name();
     Outcome::Failed(Failure::new(
         FailureKind::Permanent,
-        format!("{closed}; to have it reached set `allow_private = true` in [tasks.{name}]"),
+        format!(
+            "{closed}; to have it reached set `allow_private = true` in [tasks.{name}], or in its `WebhookSpec`"
+        ),
     ))
 }
 

@@ -27,6 +27,11 @@ const PARTITION_MASK: u128 = (1 << 10) - 1;
 pub struct TaskId(u128);
 
 impl TaskId {
+    /// No id comes before it.
+    pub(crate) const MIN: Self = Self(0);
+    /// No id comes after it.
+    pub(crate) const MAX: Self = Self(u128::MAX);
+
     /// An id made at `at` in `partition`; of `random` the low 62 bits are used.
     #[must_use]
     pub const fn new(at: Wall, partition: PartitionId, random: u64) -> Self {

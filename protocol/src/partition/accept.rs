@@ -35,11 +35,13 @@ impl Partition {
             .take(batch.rows.len().max(BATCH_TASKS_MAX));
         let mut refused = Vec::new();
         let mut known = 0;
+        // There is room for all of a batch or for none of it, once all members decide so.
+        let is_full = (self.version >= WHOLE_SINCE).then(|| self.tally.is_full(&self.limits));
         for (position, row) in (0_u32..).zip(&batch.rows) {
             let Some(template) = templates.get_mut(usize::from(row.template)) else {
                 continue;
             };
-            match self.take_in(row, template, &mut slots, tokens, changes) {
+            match self.take_in(row, template, is_full, &mut slots, tokens, changes) {
                 Ok(Taken::Anew) => {}
                 Ok(Taken::Before) => known += 1,
                 Err(refusal) => refused.push((position, refusal)),
@@ -58,6 +60,7 @@ impl Partition {
         &mut self,
         row: &Row,
         template: &mut Shared<'_>,
+        is_full: Option<bool>,
         slots: &mut impl Iterator<Item = Lessee>,
         tokens: &mut Tokens,
         changes: &mut Vec<Change>,
@@ -91,7 +94,7 @@ impl Partition {
         if not_before.is_some_and(|at| at.since(self.now) > DELAY_MAX) {
             return Err(Refusal::TooFar);
         }
-        if self.tally.open >= self.limits.tasks || self.tally.bytes >= self.limits.bytes {
+        if is_full.unwrap_or_else(|| self.tally.is_full(&self.limits)) {
             return Err(Refusal::Overloaded);
         }
         let has_key = row.particulars.as_ref().is_some_and(|said| said.unique_key.is_some());
@@ -176,6 +179,9 @@ impl Partition {
         Ok(())
     }
 }
+
+/// The version in whose entries a batch is taken in though it is more than there is room for.
+const WHOLE_SINCE: u16 = 3;
 
 enum Taken {
     Anew,

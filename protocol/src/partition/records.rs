@@ -64,6 +64,12 @@ impl Records {
         here.or_else(|| self.cold.as_ref()?.read(task).map(Look::read))
     }
 
+    /// The record of `task`, without a look at it if it is cold.
+    pub(super) fn find(&self, task: TaskId) -> Option<Found<'_>> {
+        let here = self.warm.get(&task).map(Found::here);
+        here.or_else(|| self.cold.as_ref()?.find(task))
+    }
+
     /// Where it is in its life, which is known without a look at its record.
     pub(super) fn state(&self, task: TaskId) -> Option<State> {
         let here = self.warm.get(&task).map(Record::state);

@@ -108,7 +108,7 @@ impl Partition {
         if !is_usable {
             return Err(SteerRefusal::UnusableId);
         }
-        if self.tally.open >= self.limits.tasks || self.tally.bytes >= self.limits.bytes {
+        if self.tally.is_full(&self.limits) {
             return Err(SteerRefusal::Overloaded);
         }
         let key = Uniques::key(&old.template.name, old.particulars.as_deref());

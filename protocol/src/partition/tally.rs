@@ -6,6 +6,7 @@ use super::census::Census;
 use super::task_groups::TaskGroups;
 use super::{Fill, Room, Shelf, Shelves};
 use crate::id::TaskId;
+use crate::limits::PartitionLimits;
 use crate::task::Record;
 use crate::time::Wall;
 
@@ -38,6 +39,11 @@ pub(super) struct Finished {
 }
 
 impl Tally {
+    /// Whether nothing more is taken in.
+    pub(super) const fn is_full(&self, limits: &PartitionLimits) -> bool {
+        self.open >= limits.tasks || self.bytes >= limits.bytes
+    }
+
     pub(super) fn fill(&self, stubs: usize, job_bytes: usize) -> Fill {
         let room = |shelf| {
             let Finished { tasks, bytes } = &self.finished[shelf];

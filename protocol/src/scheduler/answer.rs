@@ -2,6 +2,7 @@
 
 use super::asks::{Origin, Place};
 use super::jobs::Page;
+use super::list::TaskPage;
 use super::{Effect, Scheduler};
 use crate::id::NodeId;
 use crate::partition::{JobRefusal, SteerRefusal};
@@ -92,8 +93,9 @@ impl Scheduler {
     pub(super) fn answered(&mut self, from: NodeId, id: u64, answer: Answer) {
         let answer = match answer {
             Answer::Claims(claims) => return self.claimed(from, id, *claims),
-            Answer::Tasks { tasks, partitions_missing } => {
-                return self.listed(from, id, tasks, partitions_missing);
+            Answer::Tasks { tasks, partitions_missing, cut_before } => {
+                let page = TaskPage { tasks, cut_before };
+                return self.listed(from, id, page, partitions_missing);
             }
             Answer::Queues { queues, rules: _, partitions_missing } => {
                 return self.queues_listed(from, id, queues, partitions_missing);

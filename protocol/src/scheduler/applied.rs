@@ -380,7 +380,7 @@ impl Scheduler {
         live: Option<Live>,
     ) -> Option<Answer> {
         let record = partition.record(task)?;
-        let view = View { live, ..View::of(task, &record).with_args(&record) };
+        let view = View { live, ..View::of(task, &record).with_details(&record) };
         Some(Answer::View(Box::new(view)))
     }
 }

@@ -21,8 +21,8 @@ pub(super) struct Gate {
     pub(super) paused: Option<Subject>,
     /// Whose permits each of them takes.
     pub(super) limits: Vec<Arc<Subject>>,
-    /// Selections of nodes, all of which hold.
-    pub(super) select: Vec<Labels>,
+    /// Selections of nodes, all of which hold, and whose they are.
+    pub(super) select: Vec<(Subject, Labels)>,
     /// The rank of the queue, if it has one.
     pub(super) rank: Option<u8>,
     /// The weight of the queue, if it has one.
@@ -86,7 +86,8 @@ impl Gates {
             }
             gate.weight = gate.weight.or(rule.weight);
             gate.rank = gate.rank.or(rule.rank);
-            gate.select.extend(rule.select.filter(|labels| !labels.is_empty()));
+            let select = rule.select.filter(|labels| !labels.is_empty());
+            gate.select.extend(select.map(|labels| (subject.clone(), labels)));
         }
         is_any.then_some(gate)
     }
@@ -100,7 +101,7 @@ impl Gate {
 
     /// Whether a node with these labels may run its tasks.
     pub(super) fn includes(&self, labels: &Labels) -> bool {
-        self.select.iter().all(|selection| labels.match_all(selection))
+        self.select.iter().all(|(_, selection)| labels.match_all(selection))
     }
 }
 

@@ -1,8 +1,6 @@
 //! Listings of tasks, of which every owner has its part.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
-use std::iter;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,62 +9,50 @@ use super::Scheduler;
 use super::asks::Origin;
 use super::gather::Gather;
 use super::replica::Replica;
-use crate::id::{NodeId, PartitionId, TaskId};
+use crate::id::{NodeId, TaskId};
 use crate::job::Labels;
 use crate::limits::{COLD_LOOKS_MAX, LIST_MAX, LISTED_BYTES_MAX, LISTED_TEXT_BYTES_MAX};
-use crate::partition::{Found, Look, Partition, Shelf};
-use crate::task::{Failure, Record, State, View};
+use crate::partition::{Found, Partition, Shelf};
+use crate::task::{Failure, Filter, Record, View};
 use crate::time::Span;
 use crate::wire::{Answer, Ask};
 
 /// How long a listing waits for a member before it goes without it.
 pub(super) const WAIT_MAX: Span = Span::from_millis(2_000);
 
-/// Which tasks are to be listed.
-pub(super) struct Wanted {
-    /// Only those in this state.
-    pub(super) state: Option<State>,
-    /// Only those of this queue.
-    pub(super) queue: Option<String>,
-    /// Only those that have all of these.
-    pub(super) labels: Labels,
-    /// Only those that are called so.
-    pub(super) name: Option<String>,
-    /// Only those whose ids come before this one.
-    pub(super) before: Option<TaskId>,
-}
-
 /// A listing to which other nodes still contribute.
 pub(super) struct Listing {
-    tasks: Vec<View>,
+    wanted: Filter,
+    page: TaskPage,
     /// Partitions that nobody has told of yet.
     partitions_missing: u16,
-    limit: usize,
-    labels: Labels,
-    name: Option<String>,
-    before: Option<TaskId>,
+}
+
+/// Tasks, the newest first.
+#[derive(Default)]
+pub(super) struct TaskPage {
+    pub(super) tasks: Vec<View>,
+    /// Those before this one were not looked at.
+    pub(super) cut_before: Option<TaskId>,
 }
 
 impl Scheduler {
     /// Lists tasks of all owners.
-    pub(super) fn list_everywhere(&mut self, origin: Origin, wanted: Wanted, limit: u32) {
+    pub(super) fn list_everywhere(&mut self, origin: Origin, wanted: Filter) {
         let Origin::Here(id) = origin else {
             return;
         };
-        let shown = limit_of(limit);
-        let (tasks, partitions_missing) = self.list_owned(&wanted, shown);
-        let Wanted { state, queue, labels, name, before } = wanted;
-        let (with, called) = (labels.clone(), name.clone());
-        let listing =
-            Listing { tasks, partitions_missing, limit: shown, labels: with, name: called, before };
-        let ask = Ask::List { state, queue, limit, labels, name, before };
+        let (page, partitions_missing) = (self.list_owned(&wanted), self.partitions_missing());
+        let ask = Ask::List(wanted.clone());
+        let listing = Listing { wanted, page, partitions_missing };
         self.gather(id, &ask, listing, |scheduler| &mut scheduler.listings);
     }
 
     /// Lists tasks of the partitions that this node owns.
-    pub(super) fn list_here(&mut self, origin: Origin, wanted: &Wanted, limit: u32) {
-        let (tasks, partitions_missing) = self.list_owned(wanted, limit_of(limit));
-        self.answer(origin, Answer::Tasks { tasks, partitions_missing });
+    pub(super) fn list_here(&mut self, origin: Origin, wanted: &Filter) {
+        let (page, partitions_missing) = (self.list_owned(wanted), self.partitions_missing());
+        let TaskPage { tasks, cut_before } = page;
+        self.answer(origin, Answer::Tasks { tasks, partitions_missing, cut_before });
     }
 
     pub(super) fn partitions(&self) -> u16 {
@@ -81,57 +67,62 @@ impl Scheduler {
         self.partitions().saturating_sub(u16::try_from(told.count()).unwrap_or(u16::MAX))
     }
 
-    /// The newest tasks of the partitions that this node owns. No more records are looked at than
-    /// it takes to find them. And the partitions of whose tasks this node cannot tell for sure.
-    fn list_owned(&self, wanted: &Wanted, limit: usize) -> (Vec<View>, u16) {
+    /// The newest tasks of the partitions that this node owns. No more records are looked at than it takes to find
+    /// them, and of those that are put away only so many that it does not hold up everything else.
+    fn list_owned(&self, wanted: &Filter) -> TaskPage {
         let owned = self.replicas.values().filter(|replica| replica.is_settled());
-        let looks = Looks { left: Cell::new(COLD_LOOKS_MAX), cut_short: RefCell::default() };
         // Of each partition the newest that was not taken yet, and those before it.
         let mut newest: BTreeMap<TaskId, _> = owned
             .filter_map(Replica::partition)
             .filter_map(|partition| {
-                let mut older = wanted.among(partition, &looks);
-                older.next().map(|(id, record)| (id, (record, older)))
+                let mut older = among(wanted, partition);
+                older.next().map(|(id, found)| (id, (found, older)))
             })
             .collect();
-        let found = iter::from_fn(|| {
-            let (id, (record, mut older)) = newest.pop_last()?;
-            if let Some((next, record)) = older.next() {
-                newest.insert(next, (record, older));
-            }
-            Some((id, record))
-        });
+        let limit = limit_of(wanted);
         let mut room = Room::new(LISTED_BYTES_MAX);
-        let shown = found.take(limit).map(|(id, record)| {
-            let mut view = View::of(id, &record);
-            view.metadata = view.metadata.and_then(|said| said.listed()).map(Arc::new);
-            view.left_out = !room.fit_view(&mut view);
-            view
-        });
-        let shown = shown.collect();
-        let cut_short = u16::try_from(looks.cut_short.borrow().len()).unwrap_or(u16::MAX);
-        (shown, self.partitions_missing().saturating_add(cut_short))
+        let (mut page, mut looks_left, mut last) = (TaskPage::default(), COLD_LOOKS_MAX, None);
+        while page.tasks.len() < limit
+            && let Some((id, (found, mut older))) = newest.pop_last()
+        {
+            if found.is_cold() {
+                let Some(left) = looks_left.checked_sub(1) else {
+                    page.cut_before = last;
+                    break;
+                };
+                looks_left = left;
+            }
+            last = Some(id);
+            if let Some(record) = found.look()
+                && has_labels(&record, &wanted.labels)
+            {
+                let mut view = View::of(id, &record);
+                view.metadata = view.metadata.and_then(|said| said.listed()).map(Arc::new);
+                view.left_out = !room.fit_view(&mut view);
+                page.tasks.push(view);
+            }
+            if let Some((next, found)) = older.next() {
+                newest.insert(next, (found, older));
+            }
+        }
+        page
     }
 
     pub(super) fn listed(
         &mut self,
         from: NodeId,
         id: u64,
-        tasks: Vec<View>,
+        page: TaskPage,
         partitions_missing: u16,
     ) {
         let told = self.partitions().saturating_sub(partitions_missing);
         let Some(listing) = self.listings.told(from, id) else {
             return;
         };
-        // A member of an older version does not know that labels, or a name, were asked for.
-        let (labels, name, before) = (&listing.labels, &listing.name, listing.before);
-        let meant = tasks.into_iter().filter(|view| {
-            view.has_labels(labels)
-                && name.as_ref().is_none_or(|name| view.task == *name)
-                && before.is_none_or(|before| view.id < before)
-        });
-        listing.tasks.extend(meant);
+        // A member of an older version does not know all that was asked for.
+        let meant = page.tasks.into_iter().filter(|view| listing.wanted.includes(view));
+        listing.page.tasks.extend(meant);
+        listing.page.cut_before = listing.page.cut_before.max(page.cut_before);
         listing.partitions_missing = listing.partitions_missing.saturating_sub(told);
         if let Some(answer) = self.listings.if_complete(id) {
             self.answer(Origin::Here(id), answer);
@@ -139,90 +130,66 @@ impl Scheduler {
     }
 }
 
-impl Wanted {
-    /// The tasks of a partition that are to be listed, newest first.
-    fn among<'a>(
-        &'a self,
-        partition: &'a Partition,
-        looks: &'a Looks,
-    ) -> impl Iterator<Item = (TaskId, Look<'a>)> {
-        // Once as many have come as have ended that way, or have not ended, nothing is further back.
-        let fill = partition.fill();
-        let left = match self.state.map(Shelf::of) {
-            Some(Some(shelf)) => fill.finished[shelf].tasks + fill.timed.tasks,
-            Some(None) => fill.open,
-            None => usize::MAX,
-        };
-        let may_be = |found: &Found<'_>| {
-            self.state.is_none_or(|state| Shelf::of(found.state()) == Shelf::of(state))
-        };
-        let newest_first = partition.found_before(self.before).rev();
-        newest_first
-            .filter(move |(_, found)| may_be(found))
-            .take(left)
-            .filter(move |(_, found)| {
-                self.may_include(found) && looks.may_look(found, partition.id())
-            })
-            .filter_map(|(task, found)| Some((task, found.look()?)))
-            .filter(move |(_, record)| self.has_labels(record))
-    }
-
-    /// Whether a task is to be listed, as far as can be told without reading what is put away.
-    fn may_include(&self, found: &Found<'_>) -> bool {
-        let Self { state, queue, name, labels: _, before: _ } = self;
-        let has_queue =
-            |queue: &String| found.template().is_some_and(|template| template.queue == *queue);
-        let has_name =
-            |name: &String| found.template().is_some_and(|template| template.name == *name);
-        state.is_none_or(|state| found.state() == state)
-            && queue.as_ref().is_none_or(has_queue)
-            && name.as_ref().is_none_or(has_name)
-    }
-
-    fn has_labels(&self, record: &Record) -> bool {
-        self.labels.is_empty()
-            || record.metadata().is_some_and(|said| said.labels.match_all(&self.labels))
-    }
+/// The tasks of a partition that may be listed, newest first, as far as can be told without reading what is put
+/// away.
+fn among<'a>(
+    wanted: &'a Filter,
+    partition: &'a Partition,
+) -> impl Iterator<Item = (TaskId, Found<'a>)> {
+    // Once as many have come as have ended that way, or have not ended, nothing is further back.
+    let fill = partition.fill();
+    let left = match wanted.state.map(Shelf::of) {
+        Some(Some(shelf)) => fill.finished[shelf].tasks + fill.timed.tasks,
+        Some(None) => fill.open,
+        None => usize::MAX,
+    };
+    let may_be = |found: &Found<'_>| {
+        wanted.state.is_none_or(|state| Shelf::of(found.state()) == Shelf::of(state))
+    };
+    let grouped = wanted.group.map(|group| partition.found_in_group(group, wanted.before));
+    let all = wanted.group.is_none().then(|| partition.found_before(wanted.before));
+    let newest_first = grouped.into_iter().flatten().rev().chain(all.into_iter().flatten().rev());
+    newest_first
+        .filter(move |(_, found)| may_be(found))
+        .take(left)
+        .filter(|(_, found)| may_include(wanted, found))
 }
 
-/// How many records that are put away may still be read for a listing. Beyond that they are passed over, so
-/// that one that asks for labels which nothing has does not hold up everything else; nobody can tell of the
-/// whole of their partitions then.
-struct Looks {
-    left: Cell<usize>,
-    cut_short: RefCell<BTreeSet<PartitionId>>,
+fn may_include(wanted: &Filter, found: &Found<'_>) -> bool {
+    let Filter { state, queue, name, limit: _, labels: _, before: _, group: _ } = wanted;
+    let has_queue =
+        |queue: &String| found.template().is_some_and(|template| template.queue == *queue);
+    let has_name = |name: &String| found.template().is_some_and(|template| template.name == *name);
+    state.is_none_or(|state| found.state() == state)
+        && queue.as_ref().is_none_or(has_queue)
+        && name.as_ref().is_none_or(has_name)
 }
 
-impl Looks {
-    fn may_look(&self, found: &Found<'_>, partition: PartitionId) -> bool {
-        if !found.is_cold() {
-            return true;
-        }
-        let left = self.left.get().checked_sub(1);
-        self.left.set(left.unwrap_or(0));
-        if left.is_none() {
-            self.cut_short.borrow_mut().insert(partition);
-        }
-        left.is_some()
-    }
+fn has_labels(record: &Record, labels: &Labels) -> bool {
+    labels.is_empty() || record.metadata().is_some_and(|said| said.labels.match_all(labels))
 }
 
-/// How many tasks a listing may have, of which `asked` are wanted.
-fn limit_of(asked: u32) -> usize {
-    usize::try_from(asked).unwrap_or(LIST_MAX).min(LIST_MAX)
+/// How many tasks a listing may have.
+fn limit_of(wanted: &Filter) -> usize {
+    usize::try_from(wanted.limit).unwrap_or(LIST_MAX).min(LIST_MAX)
 }
 
 impl Gather for Listing {
-    fn complete(mut self) -> Answer {
-        self.tasks.sort_unstable_by_key(|view| std::cmp::Reverse(view.id));
-        self.tasks.dedup_by_key(|view| view.id);
-        self.tasks.truncate(self.limit);
+    fn complete(self) -> Answer {
+        let Self { wanted, page: TaskPage { mut tasks, mut cut_before }, partitions_missing } =
+            self;
+        // Before where one was cut short the others may have had more between these.
+        tasks.retain(|view| cut_before.is_none_or(|cut| view.id >= cut));
+        tasks.sort_unstable_by_key(|view| std::cmp::Reverse(view.id));
+        tasks.dedup_by_key(|view| view.id);
+        tasks.truncate(limit_of(&wanted));
+        cut_before.take_if(|_| tasks.len() == limit_of(&wanted));
         // Each node has kept to what fits, all together may not.
         let mut room = Room::new(LISTED_BYTES_MAX);
-        for view in &mut self.tasks {
+        for view in &mut tasks {
             view.left_out |= !room.fit_view(view);
         }
-        Answer::Tasks { tasks: self.tasks, partitions_missing: self.partitions_missing }
+        Answer::Tasks { tasks, partitions_missing, cut_before }
     }
 }
 

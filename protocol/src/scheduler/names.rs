@@ -17,9 +17,10 @@ impl Scheduler {
     /// A template with what it leaves to the declaration of its task.
     ///
     /// # Errors
-    /// When no member knows the task, or serves the queue: with names that are alike.
+    /// When no member knows the task, or serves the queue: with names that are alike. When what is said cannot be
+    /// with what is declared.
     pub(super) fn completed(&self, template: &Template) -> Result<Template, RequestError> {
-        self.declared(template).map_err(|unknown| match unknown {
+        let whole = self.declared(template).map_err(|unknown| match unknown {
             Unknown::Task(name) => {
                 let tasks = self.profiles().flat_map(|profile| &profile.tasks);
                 let known = alike(&name, tasks.map(|task| task.name.as_str()));
@@ -30,7 +31,13 @@ impl Scheduler {
                 let known = alike(&name, queues.map(|queue| queue.name.as_str()));
                 RequestError::UnknownQueue { name, known }
             }
-        })
+        })?;
+        // Time limits are those of whoever will run it, if they are not said.
+        let declared = self.profiles().find_map(|profile| profile.declaration(&whole.name));
+        if let Some(declared) = declared {
+            whole.options.check_times(&declared.options)?;
+        }
+        Ok(whole)
     }
 
     /// The same without a look for names that are alike, which takes long where there are many.

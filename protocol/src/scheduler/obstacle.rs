@@ -3,6 +3,7 @@
 use super::Scheduler;
 use super::ready::Class;
 use crate::id::TaskId;
+use crate::job::Labels;
 use crate::partition::KeyRoom;
 use crate::task::{Obstacle, State};
 
@@ -71,10 +72,15 @@ impl Scheduler {
         } else if serves().next().is_none() {
             Obstacle::NobodyServesItsQueue
         } else if !serves().any(|(lessee, _)| self.may_run(lessee.node, class)) {
-            Obstacle::NobodySelected
+            let none = Labels::NONE;
+            let labels = |node| self.meta.as_ref().map_or(&none, |meta| meta.labels(node));
+            let all = class.gate.iter().flat_map(|gate| &gate.select);
+            let mut rules = all.filter(|(_, selection)| {
+                !serves().any(|(lessee, _)| labels(lessee.node).match_all(selection))
+            });
+            Obstacle::NobodySelected(rules.next().map(|(subject, _)| subject.clone()))
         } else {
-            // Those that could run it are drained, or about to leave.
-            Obstacle::Slots
+            Obstacle::Leaving
         }
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::asks::{Open, Origin, Place};
-use super::list::Wanted;
 use super::{Caller, Effect, Scheduler};
 use crate::id::{GroupId, NodeId, PartitionId};
 use crate::limits::{BATCH_BYTES_MAX, FORWARDS_MAX};
@@ -92,14 +91,9 @@ impl Scheduler {
             return;
         };
         match &open.ask {
-            Ask::List { state, queue, limit, labels, name, before } => {
-                let (state, queue, labels) = (*state, queue.clone(), labels.clone());
-                let (limit, name, before) = (*limit, name.clone(), *before);
-                return self.list_everywhere(
-                    origin,
-                    Wanted { state, queue, labels, name, before },
-                    limit,
-                );
+            Ask::List(wanted) => {
+                let wanted = wanted.clone();
+                return self.list_everywhere(origin, wanted);
             }
             Ask::ListJobs { .. } => {
                 let ask = open.ask.clone();

@@ -2,7 +2,6 @@
 
 use super::Scheduler;
 use super::asks::Origin;
-use super::list::Wanted;
 use crate::id::TaskId;
 use crate::meta::MetaCommand;
 use crate::partition::Command;
@@ -28,7 +27,7 @@ impl Scheduler {
                 !self.has_ended(*task)
             }
             Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => true,
-            Ask::List { .. } | Ask::ListJobs { .. } | Ask::Status | Ask::Welcome => false,
+            Ask::List(_) | Ask::ListJobs { .. } | Ask::Status | Ask::Welcome => false,
             Ask::Drain { .. } | Ask::Forget { .. } | Ask::OfferFile { .. } => false,
             Ask::ChangeRule { .. } | Ask::FileRules { .. } => false,
             Ask::Reload | Ask::Queues | Ask::TaskGroup { .. } => false,
@@ -48,9 +47,7 @@ impl Scheduler {
             Ask::Submit { batch, wait } => self.submit(origin, batch, wait),
             Ask::Wait { task } => self.read(origin, task, true),
             Ask::Watch { task, seen } => self.read_news(origin, task, seen),
-            Ask::List { state, queue, limit, labels, name, before } => {
-                self.list_here(origin, &Wanted { state, queue, labels, name, before }, limit);
-            }
+            Ask::List(wanted) => self.list_here(origin, &wanted),
             Ask::Status => self.claim(origin),
             Ask::Welcome => self.welcome(origin),
             Ask::Drain { node, draining } => {

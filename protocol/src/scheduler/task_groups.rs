@@ -5,7 +5,6 @@ use super::asks::Origin;
 use super::gather::Gather;
 use super::replica::Replica;
 use crate::id::{NodeId, TaskGroupId};
-use crate::partition::TaskGroupCounts;
 use crate::task::TaskGroupView;
 use crate::wire::{Answer, Ask, RequestError};
 
@@ -62,22 +61,6 @@ impl Scheduler {
         let parts =
             owned.filter_map(Replica::partition).map(|partition| partition.task_group(group));
         parts.fold(TaskGroupView::default(), |whole, part| whole.and(&part.view()))
-    }
-}
-
-impl TaskGroupCounts {
-    fn view(&self) -> TaskGroupView {
-        let Self { counts, size, awaited } = *self;
-        TaskGroupView {
-            size,
-            scheduled: counts.scheduled as u64,
-            ready: counts.ready as u64,
-            running: counts.leased as u64,
-            succeeded: counts.succeeded as u64,
-            dead: counts.dead as u64,
-            stopped: counts.stopped as u64,
-            awaited,
-        }
     }
 }
 

@@ -292,7 +292,7 @@ impl Options {
         }
         if let UniqueScope::For(span) = self.unique_scope() {
             let shortest = Span::from_millis(1);
-            in_range("unique_for", &(shortest..=DELAY_MAX), span, "1 ms to 366 days")?;
+            in_range("unique_until", &(shortest..=DELAY_MAX), span, "1 ms to 366 days")?;
         }
         let concurrency = self.concurrency.unwrap_or(1);
         let range = format!("1 to {CONCURRENCY_MAX}");
@@ -308,6 +308,24 @@ impl Options {
         self.redact.as_deref().map_or(Ok(()), redact::check)?;
         self.check_backoff_list()?;
         self.check_conflicts()
+    }
+
+    /// Refuses what would never be heeded of tasks that are `declared` so.
+    ///
+    /// # Errors
+    /// If a run would be stopped before it is told that it will be.
+    pub fn check_times(&self, declared: &Self) -> Result<(), InvalidBatch> {
+        if let (Some(soft), None, Some(hard)) =
+            (self.soft_limit, self.time_limit, declared.time_limit)
+            && soft >= hard
+        {
+            return Err(InvalidBatch::conflicting(
+                "`soft_limit`",
+                "it is no shorter than the time limit that the task is declared with; make it shorter, or say a \
+                 longer `time_limit` as well",
+            ));
+        }
+        Ok(())
     }
 
     fn check_backoff_list(&self) -> Result<(), InvalidBatch> {

@@ -138,6 +138,15 @@ impl Particulars {
                 "say which tasks are limited together: those with the same `limit_key`",
             ));
         }
+        let Template { options, filled_in, .. } = template;
+        let is_unique = (options.unique_scope.is_some() && !filled_in.unique_scope)
+            || (options.unique_policy.is_some() && !filled_in.unique_policy);
+        if self.unique_key.is_none() && is_unique {
+            return Err(InvalidBatch::conflicting(
+                "`unique_until` or `if_exists` without a unique key",
+                "say of which tasks there is one at a time: those with the same key",
+            ));
+        }
         let keys = [
             ("unique_key", &self.unique_key),
             ("fairness_key", &self.fairness_key),
@@ -206,7 +215,7 @@ impl Particulars {
 
 /// Without the texts in them.
 const PARTICULARS_WEIGHT: usize = 128;
-/// That of a task in its group, and of a group of one.
-const GROUP_WEIGHT: usize = 192;
+/// The places of a task in its group, and a group of one.
+const GROUP_WEIGHT: usize = 256;
 /// The place of a key among others.
 const UNIQUE_WEIGHT: usize = 96;

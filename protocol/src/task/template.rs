@@ -229,12 +229,6 @@ impl Options {
         if contradicts(said.backoff_first, declared.backoff_max) {
             declared.backoff_max = None;
         }
-        if contradicts(declared.soft_limit, said.time_limit) {
-            declared.soft_limit = None;
-        }
-        if contradicts(said.soft_limit, declared.time_limit) {
-            declared.time_limit = None;
-        }
         declared
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Failure, History, Metadata, Obstacle, Phase, REDACTED, Record, RunEnd, State, redacted,
+    Failure, History, Metadata, Obstacle, Phase, REDACTED, Record, RunEnd, State, Treatment,
+    redacted,
 };
 use crate::id::{NodeId, TaskGroupId, TaskId};
 use crate::job::Labels;
@@ -59,6 +60,8 @@ pub struct View {
     pub group: Option<TaskGroupId>,
     /// What keeps it from starting, if it may; only of a task that is shown by itself.
     pub obstacle: Option<Obstacle>,
+    /// How it is treated; only of a task that is shown by itself.
+    pub treatment: Option<Box<Treatment>>,
 }
 
 grown!(View {
@@ -71,6 +74,7 @@ grown!(View {
     live = None,
     group = None,
     obstacle = None,
+    treatment = None,
 });
 
 /// One start of a task.
@@ -128,6 +132,7 @@ impl View {
             live: None,
             group: record.particulars.as_ref().and_then(|said| said.group).map(|group| group.id),
             obstacle: None,
+            treatment: None,
         };
         match record.phase() {
             Phase::Scheduled { not_before } => view.not_before = Some(*not_before),
@@ -159,10 +164,12 @@ impl View {
             || self.metadata.as_ref().is_some_and(|said| said.labels.match_all(labels))
     }
 
-    /// The same with the arguments of `record`, as far as they may be shown.
+    /// The same with what only a task has that is shown by itself: the arguments of `record`, as far as they may
+    /// be shown, and how it is treated.
     #[must_use]
-    pub fn with_args(self, record: &Record) -> Self {
-        Self { args: Some(redacted(&record.args, record.template.options.redact())), ..self }
+    pub fn with_details(self, record: &Record) -> Self {
+        let args = redacted(&record.args, record.template.options.redact());
+        Self { args: Some(args), treatment: Some(Box::new(Treatment::of(record))), ..self }
     }
 }
 

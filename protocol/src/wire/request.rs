@@ -16,11 +16,11 @@ pub use self::error::RequestError;
 pub use self::status::{Claim, Claims, Drain, MemberStatus, Share, Status, Welcome};
 
 use crate::id::{NodeId, PartitionId, TaskGroupId, TaskId};
-use crate::job::{JobLine, JobName, JobView, Labels};
+use crate::job::{JobLine, JobName, JobView};
 use crate::journal::{News, Seen};
 use crate::meta::{FileVerdict, Rule, RuleChange, Rules, Subject};
 use crate::partition::{JobChange, Refusal};
-use crate::task::{Batch, Failure, State, TaskGroupView, View};
+use crate::task::{Batch, Failure, Filter, State, TaskGroupView, View};
 use crate::time::{Span, Wall};
 use crate::wire::since_3;
 
@@ -42,23 +42,7 @@ pub enum Ask {
         task: TaskId,
     },
     /// List tasks, newest first. Answered with [`Answer::Tasks`].
-    List {
-        /// Only those in this state.
-        state: Option<State>,
-        /// Only those of this queue.
-        queue: Option<String>,
-        /// At most so many.
-        limit: u32,
-        /// Only those that have all of these labels. Since version 3.
-        #[serde(with = "since_3")]
-        labels: Labels,
-        /// Only those that are called so. Since version 3.
-        #[serde(with = "since_3")]
-        name: Option<String>,
-        /// Only those whose ids come before this one, so that all can be listed bit by bit. Since version 3.
-        #[serde(with = "since_3")]
-        before: Option<TaskId>,
-    },
+    List(Filter),
     /// Show a task. Answered with its [`View`], which has its arguments then.
     Show {
         /// The task.
@@ -210,6 +194,10 @@ pub enum Answer {
         /// Partitions whose tasks are not among them, or not for sure: they have no owner, it did
         /// not answer, or it lacks a majority.
         partitions_missing: u16,
+        /// Tasks before this one were not looked at: too many of them are put away. The next listing goes on
+        /// from here. Since version 3.
+        #[serde(with = "since_3")]
+        cut_before: Option<TaskId>,
     },
     /// One task.
     View(Box<View>),
@@ -312,7 +300,7 @@ impl Ask {
             Self::Retry { .. } | Self::Delete { .. } => true,
             Self::Queues | Self::TaskGroup { .. } => false,
             Self::ListJobs { .. } | Self::ShowJob { .. } => false,
-            Self::List { .. } | Self::Show { .. } | Self::Status => false,
+            Self::List(_) | Self::Show { .. } | Self::Status => false,
             Self::Wait { .. } | Self::Watch { .. } | Self::Welcome => false,
         }
     }
@@ -331,7 +319,7 @@ impl Ask {
             Self::ChangeJob { job, .. } | Self::RunJob { job, .. } | Self::ShowJob { job } => {
                 Some(job.partition(partitions))
             }
-            Self::List { .. } | Self::ListJobs { .. } | Self::Status | Self::Welcome => None,
+            Self::List(_) | Self::ListJobs { .. } | Self::Status | Self::Welcome => None,
             Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => None,
             Self::ChangeRule { .. } | Self::FileRules { .. } => None,
             Self::Reload | Self::Queues | Self::TaskGroup { .. } => None,
@@ -368,7 +356,7 @@ impl Ask {
             }
             Self::Retry { .. } | Self::Delete { .. } | Self::Watch { .. } => false,
             Self::ChangeJob { .. } | Self::RunJob { .. } | Self::ShowJob { .. } => false,
-            Self::List { .. } | Self::ListJobs { .. } => false,
+            Self::List(_) | Self::ListJobs { .. } => false,
             Self::Queues | Self::TaskGroup { .. } => false,
             Self::Status | Self::Welcome | Self::Reload => false,
         }

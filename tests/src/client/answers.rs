@@ -311,6 +311,7 @@ const fn had_no_effect(error: &RequestError) -> bool {
         | RequestError::NoQuorum { .. }
         | RequestError::NotLeader { .. }
         | RequestError::NotOwner { .. }
+        | RequestError::NotSupported { .. }
         | RequestError::NotUpgraded
         | RequestError::Overloaded { .. }
         | RequestError::Reload { .. }

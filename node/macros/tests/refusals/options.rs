@@ -40,13 +40,23 @@ async fn unknown() -> Result<(), String> {
     Ok(())
 }
 
-#[umbel_macros::task(retries = 3)]
+#[umbel_macros::task(attempts = 3, retries = 2)]
 async fn retries() -> Result<(), String> {
     Ok(())
 }
 
 #[umbel_macros::task(queue = "a", max_retries)]
 async fn max_retries() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(time_limit = "400d")]
+async fn too_long() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(backoff = "10m", backoff_max = "5s")]
+async fn first_is_longest() -> Result<(), String> {
     Ok(())
 }
 

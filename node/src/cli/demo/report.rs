@@ -286,6 +286,7 @@ mod tests {
             retry_of: None,
             group: None,
             obstacle: None,
+            treatment: None,
             finished_at: Some(Wall::from_millis(3)),
         }
     }

@@ -105,6 +105,12 @@ struct TreatmentJson<'a> {
     crashes: Option<u16>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     at_most_once: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ignore_result: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -316,6 +322,9 @@ impl<'a> TreatmentJson<'a> {
             deadline: options.deadline.map(spelled),
             crashes: options.crashes_max,
             at_most_once: options.is_at_most_once(),
+            lost_after: options.lost_after.map(spelled),
+            retention: options.retention.map(spelled),
+            ignore_result: options.ignore_result == Some(true),
         }
     }
 }

@@ -134,7 +134,7 @@ fn jitter(most: Span, delay: Span) -> String {
 }
 
 /// How a task is treated, as far as that is said.
-fn treatment(template: &Template) -> [(&'static str, Option<String>); 12] {
+fn treatment(template: &Template) -> [(&'static str, Option<String>); 15] {
     let (queue, options) = (&template.queue, &template.options);
     [
         ("queue", (!queue.is_empty()).then(|| queue.clone())),
@@ -149,6 +149,9 @@ fn treatment(template: &Template) -> [(&'static str, Option<String>); 12] {
         ("deadline", options.deadline.map(|span| format!("after {}", spelled(span)))),
         ("crashes", options.crashes_max.map(|crashes| crashes.to_string())),
         ("started", options.is_at_most_once().then(|| "once at the most".to_owned())),
+        ("lost after", options.lost_after.map(spelled)),
+        ("kept", options.retention.map(spelled)),
+        ("result", (options.ignore_result == Some(true)).then(|| "dropped".to_owned())),
     ]
 }
 

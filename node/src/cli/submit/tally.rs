@@ -244,6 +244,7 @@ pub(super) const fn concerns_one_task(error: &ClientError) -> bool {
         ),
         ClientError::Address { .. }
         | ClientError::Closed
+        | ClientError::HadEnded { .. }
         | ClientError::NoAddress
         | ClientError::NoAnswer { .. }
         | ClientError::NoNode { .. }
@@ -265,6 +266,7 @@ const fn is_not_taken_in(error: &ClientError) -> bool {
             | RequestError::NoFacts
             | RequestError::NotLeader { .. }
             | RequestError::NotOwner { .. }
+            | RequestError::NotSupported { .. }
             | RequestError::NotUpgraded
             | RequestError::Parting(_)
             | RequestError::Rule(_)
@@ -281,6 +283,7 @@ const fn is_not_taken_in(error: &ClientError) -> bool {
         ClientError::Address { .. }
         | ClientError::Call(_)
         | ClientError::Closed
+        | ClientError::HadEnded { .. }
         | ClientError::NoAddress
         | ClientError::NoNode { .. }
         | ClientError::NoTls

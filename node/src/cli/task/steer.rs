@@ -19,7 +19,7 @@ pub(in crate::cli) struct SteerArgs {
     ids: Vec<TaskId>,
     #[command(flatten)]
     selection: Selection,
-    /// Print one line of JSON
+    /// Print one line of JSON: what came of it, or, if one is cancelled by its id, the task
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -38,7 +38,7 @@ struct Selection {
 }
 
 /// The flags of a [`Selection`].
-const SELECTING: [&str; 5] = ["all", "state", "queue", "name", "labels"];
+const SELECTING: [&str; 6] = ["all", "state", "queue", "name", "labels", "group"];
 
 /// What came of it.
 #[derive(Serialize)]
@@ -72,7 +72,7 @@ pub(super) async fn run(steering: Steering, args: SteerArgs) -> anyhow::Result<D
     let filter = selection.matching.filter(u32::MAX)?;
     if !selection.all && filter == (Filter { limit: u32::MAX, ..Filter::default() }) {
         bail!(
-            "name tasks by their ids, or say which: --state, --queue, --name, --label, or --all of them"
+            "name tasks by their ids, or say which: --state, --queue, --name, --label, --group, or --all of them"
         );
     }
     if let Some(state) = filter.state.filter(|state| !steering.states().contains(state)) {
@@ -111,7 +111,7 @@ async fn each(
             }
         }
     } else {
-        client.steer_each(steering, ids, &mut steered).await;
+        client.steer_each(steering, ids, &mut steered, true).await;
     }
     told(steering, &steered, retried_as, json)
 }

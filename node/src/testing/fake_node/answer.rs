@@ -1,13 +1,17 @@
 //! What a fake node answers.
 
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use umbel_protocol::id::{ClusterId, TaskId};
 use umbel_protocol::journal::{News, Seen};
-use umbel_protocol::partition::Refusal;
+use umbel_protocol::membership::{Condition, Liveness};
+use umbel_protocol::meta::Meta;
+use umbel_protocol::partition::{Command, Refusal, SteerRefusal};
 use umbel_protocol::task::{Batch, Failure, FailureKind, Outcome, Template, View};
-use umbel_protocol::wire::{Answer, Ask, Ending, RequestError, Welcome};
+use umbel_protocol::wire::{Answer, Ask, Ending, MemberStatus, RequestError, Status, Welcome};
 
 use super::super::Recorded;
 use super::FakeNode;
@@ -19,7 +23,32 @@ const NOTHING_RUNS: &str = "nothing runs tasks here: they are only recorded; tak
                             `umbel::testing::Inline` for a test that waits for one";
 /// What is answered to whoever asks for more than tasks.
 const NO_CLUSTER: &str = "this stands in for a node and knows of tasks only: take \
-                          `umbel::testing::Cluster` for a test with jobs, members or files";
+                          `umbel::testing::Cluster` for a test with jobs, rules of queues, members or files";
+
+fn steered(result: Result<(), SteerRefusal>) -> Answer {
+    result.map_or_else(|why| Answer::Failed(why.into()), |()| Answer::Done)
+}
+
+/// A cluster of one.
+fn status() -> Status {
+    Status {
+        node: NODE,
+        meta: Meta::new(ClusterId(1), "test".to_owned(), 1, 1, 1),
+        members: vec![MemberStatus {
+            node: NODE,
+            name: "test".to_owned(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            liveness: Liveness::Alive,
+            pid: std::process::id(),
+            condition: Condition::Serving,
+        }],
+        shares: BTreeMap::new(),
+        partitions_owned: 1,
+        partitions_whole: 1,
+        open: 0,
+        running: 0,
+    }
+}
 
 /// What became of a batch.
 struct Taken {
@@ -44,17 +73,11 @@ impl FakeNode {
                 drop(state);
                 self.shown(task)
             }
-            Ask::List { state, queue, limit, labels, name, before } => {
-                let is_meant = |view: &View| {
-                    state.is_none_or(|state| view.state == state)
-                        && queue.as_ref().is_none_or(|queue| view.queue == *queue)
-                        && view.has_labels(&labels)
-                        && name.as_ref().is_none_or(|name| view.task == *name)
-                        && before.is_none_or(|before| view.id < before)
-                };
-                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            Ask::List(wanted) => {
+                let is_meant = |view: &View| wanted.includes(view);
+                let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
                 let tasks = self.state().book.views().filter(is_meant).take(limit).collect();
-                Answer::Tasks { tasks, partitions_missing: 0 }
+                Answer::Tasks { tasks, partitions_missing: 0, cut_before: None }
             }
             Ask::Welcome => Answer::Welcome(Box::new(Welcome {
                 node: NODE,
@@ -63,8 +86,18 @@ impl FakeNode {
                 owned: vec![PARTITION],
                 members: Vec::new(),
             })),
-            Ask::Status
-            | Ask::Drain { .. }
+            Ask::Status => Answer::Status(Box::new(status())),
+            Ask::TaskGroup { group } => {
+                let view = self.state().book.task_group(group);
+                Answer::TaskGroup { view, partitions_missing: 0 }
+            }
+            Ask::Retry { task, id } => {
+                let result = self.state().book.steer(Command::Retry { task, id });
+                self.run_to_end(id).await;
+                steered(result)
+            }
+            Ask::Delete { task } => steered(self.state().book.steer(Command::Delete { task })),
+            Ask::Drain { .. }
             | Ask::Forget { .. }
             | Ask::ChangeJob { .. }
             | Ask::RunJob { .. }
@@ -74,10 +107,9 @@ impl FakeNode {
             | Ask::ChangeRule { .. }
             | Ask::FileRules { .. }
             | Ask::Queues
-            | Ask::TaskGroup { .. }
-            | Ask::Retry { .. }
-            | Ask::Delete { .. }
-            | Ask::Reload => Answer::Failed(RequestError::Reload { why: NO_CLUSTER.to_owned() }),
+            | Ask::Reload => {
+                Answer::Failed(RequestError::NotSupported { why: NO_CLUSTER.to_owned() })
+            }
         };
         drop(answers.send(answer).await);
     }
@@ -118,6 +150,11 @@ impl FakeNode {
             // Whether its tasks are limited may be for their declarations to say.
             batch.check()?;
         }
+        for row in &batch.rows {
+            if let (Some(said), Some(template)) = (&row.particulars, batch.template(row)) {
+                said.check_limited(template)?;
+            }
+        }
         let mut state = self.state();
         let is_new: Vec<_> =
             batch.rows.iter().map(|row| state.book.record(row.id).is_none()).collect();
@@ -151,7 +188,9 @@ impl FakeNode {
             queue: Template::QUEUE_DEFAULT.to_owned(),
             ..Template::new(template.name.clone())
         });
-        Ok(template.completed(&declared.queue, &declared.options))
+        let whole = template.completed(&declared.queue, &declared.options);
+        whole.options.check_times(&declared.options)?;
+        Ok(whole)
     }
 
     /// Waits until a task has ended; where nothing runs it, it has failed.

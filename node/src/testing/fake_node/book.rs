@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use umbel_protocol::id::{Incarnation, Lessee, NodeId, PartitionId, TaskId, Token};
+use umbel_protocol::id::{Incarnation, Lessee, NodeId, PartitionId, TaskGroupId, TaskId, Token};
 use umbel_protocol::partition::{
-    Change, Command, KeyRoom, Look, Partition, Proposal, Refusal, Report,
+    Change, Command, KeyRoom, Look, Partition, Proposal, Refusal, Report, SteerRefusal,
 };
-use umbel_protocol::task::{Batch, Outcome, View};
+use umbel_protocol::task::{Batch, Outcome, TaskGroupView, View};
 use umbel_protocol::time::Wall;
 
 use crate::clock::Clock;
@@ -81,6 +81,21 @@ impl Book {
     /// Gives a task up if it is time to.
     pub(super) fn expire(&mut self, task: TaskId) {
         self.write(Command::Expire { tasks: vec![task] });
+    }
+
+    /// Tries a task again, or drops it.
+    pub(super) fn steer(&mut self, command: Command) -> Result<(), SteerRefusal> {
+        let changes = self.write(command);
+        let steered = changes.into_iter().find_map(|change| match change {
+            Change::Steered { result, .. } => Some(result),
+            _ => None,
+        });
+        steered.expect("each is answered")
+    }
+
+    /// How far the tasks of a group are.
+    pub(super) fn task_group(&self, id: TaskGroupId) -> TaskGroupView {
+        self.partition.task_group(id).view()
     }
 
     pub(super) fn record(&self, task: TaskId) -> Option<Look<'_>> {

@@ -283,7 +283,7 @@ async fn what_is_no_address_of_the_internet_is_not_connected_to() {
         let url = format!("http://{host}:{port}/hook");
         let spec = WebhookSpec { allow_private: false, ..spec(&url) };
         let (kind, message) = failure(run(spec, "{}", CancellationToken::new()).await);
-        let next = "; to have it reached set `allow_private = true` in [tasks.hook]";
+        let next = "; to have it reached set `allow_private = true` in [tasks.hook], or in its `WebhookSpec`";
         assert!(message.contains(&format!("{told}{next}")), "{host}: {message}");
         assert_eq!(kind, FailureKind::Permanent, "{host}");
     }

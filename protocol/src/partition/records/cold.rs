@@ -65,7 +65,11 @@ impl ColdRecords {
     }
 
     pub(super) fn found(&self) -> impl DoubleEndedIterator<Item = (TaskId, Found<'_>)> {
-        self.index.iter().map(|entry| (entry.id, Found::cold(self, entry)))
+        self.index.iter().map(|entry| (entry.id, Found::cold(self, *entry)))
+    }
+
+    pub(super) fn find(&self, task: TaskId) -> Option<Found<'_>> {
+        Some(Found::cold(self, self.index.get(task)?))
     }
 
     pub(super) fn read(&self, task: TaskId) -> Option<Record> {
@@ -196,7 +200,7 @@ const WRITTEN_IN: u16 = Versions::OWN.max;
 
 /// What it takes to find a record that is put away.
 const COLD_WEIGHT: usize = 40;
-/// The place of a task in its group, and a group of one.
-const GROUP_WEIGHT: usize = 192;
+/// The places of a task in its group, and a group of one.
+const GROUP_WEIGHT: usize = 256;
 /// The place of a key among others.
 const UNIQUE_WEIGHT: usize = 96;

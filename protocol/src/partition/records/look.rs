@@ -68,7 +68,7 @@ pub(crate) struct Found<'a>(Where<'a>);
 #[derive(Clone, Copy)]
 enum Where<'a> {
     Here(&'a Record),
-    Cold(&'a ColdRecords, &'a Entry),
+    Cold(&'a ColdRecords, Entry),
 }
 
 impl<'a> Found<'a> {
@@ -76,7 +76,7 @@ impl<'a> Found<'a> {
         Self(Where::Here(record))
     }
 
-    pub(super) const fn cold(cold: &'a ColdRecords, entry: &'a Entry) -> Self {
+    pub(super) const fn cold(cold: &'a ColdRecords, entry: Entry) -> Self {
         Self(Where::Cold(cold, entry))
     }
 
@@ -97,7 +97,7 @@ impl<'a> Found<'a> {
     pub(crate) fn template(self) -> Option<&'a Template> {
         match self.0 {
             Where::Here(record) => Some(&record.template),
-            Where::Cold(cold, entry) => cold.template(entry).map(|template| &**template),
+            Where::Cold(cold, entry) => cold.template(&entry).map(|template| &**template),
         }
     }
 
@@ -105,7 +105,7 @@ impl<'a> Found<'a> {
     pub(crate) fn look(self) -> Option<Look<'a>> {
         match self.0 {
             Where::Here(record) => Some(Look::here(record)),
-            Where::Cold(cold, entry) => cold.read_entry(entry).map(Look::read),
+            Where::Cold(cold, entry) => cold.read_entry(&entry).map(Look::read),
         }
     }
 }

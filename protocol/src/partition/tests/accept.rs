@@ -157,6 +157,22 @@ fn a_partition_full_of_tasks_is_overloaded_until_one_ends() {
 }
 
 #[test]
+fn there_is_room_for_a_whole_batch_or_for_none_of_it() {
+    let mut owner = Owner::new();
+    owner.partition.tally.open = PARTITION_TASKS_MAX - 1;
+    let batch: Vec<_> = std::iter::repeat_with(|| (owner.id(), plain())).take(3).collect();
+    let rows: Vec<_> = batch.iter().map(|(id, spec)| (*id, spec)).collect();
+    let mut refused_by = |rows: &[_]| match owner.write_uncounted(vec![accept(rows)]).pop() {
+        Some(Change::Accepted { refused, known, .. }) => (refused.len(), known),
+        other => panic!("no answer: {other:?}"),
+    };
+    assert_eq!(refused_by(&rows), (0, 0), "there was room when the first was taken in");
+    let fresh = (TaskId::new(START, PARTITION, 99), plain());
+    let more: Vec<_> = rows.iter().copied().chain([(fresh.0, &fresh.1)]).collect();
+    assert_eq!(refused_by(&more), (1, 3));
+}
+
+#[test]
 fn a_partition_full_of_bytes_is_overloaded() {
     let mut owner = Owner::new();
     let (known, token) = owner.run(&plain(), executor(1));

@@ -2,12 +2,11 @@
 
 use super::*;
 use crate::id::{PartitionId, TaskId};
-use crate::job::Labels;
 use crate::journal::Live;
 use crate::partition::Refusal;
 use crate::scheduler::Effect::Execute;
 use crate::task::{
-    Batch, Metadata, Obstacle, Particulars, Phase, Row, RunView, State, Template, View,
+    Batch, Filter, Metadata, Obstacle, Particulars, Phase, Row, RunView, State, Template, View,
 };
 use crate::wire::{Answer, Ask, ExecutorSays, Request, RequestError, Share};
 
@@ -36,7 +35,6 @@ fn a_task_is_shown_as_it_is_on_record() {
     let mut node = Node::alone(1);
     node.ask_and_settle(1, submit(&[1, 2]));
     let run = RunView { node: id(0), started_at: START, finished_at: None, end: None, error: None };
-    let shown = |n| View { args: Some(args(n)), ..view(n) };
     let running =
         View { state: State::Leased, attempts: 1, node: Some(id(0)), runs: vec![run], ..shown(1) };
     // Its executor says nothing of it here, and is not waited for.
@@ -197,14 +195,12 @@ fn tasks_are_listed_newest_first() {
     node.ask_and_settle(2, Ask::Submit { batch: batch_of(mail.clone(), &[4]), wait: false });
     node.ask_and_settle(3, Ask::Submit { batch: batch_of(mail, &[101]), wait: false });
     let mut listed = |state, queue: Option<&str>, limit| -> Vec<u64> {
-        let ask = Ask::List {
+        let ask = Ask::List(Filter {
             state,
             queue: queue.map(str::to_owned),
             limit,
-            labels: Labels::NONE,
-            name: None,
-            before: None,
-        };
+            ..Filter::default()
+        });
         let said = node.ask(9, ask).said;
         let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
             panic!("no list: {said:?}");
@@ -230,7 +226,9 @@ fn tasks_are_found_by_their_labels_and_shown_without_what_is_hidden() {
     said.headers.insert("token", "t-1").unwrap();
     said.headers.insert("locale", "de").unwrap();
     let row = |n, args: &'static str, said: &Metadata| Row {
-        particulars: Particulars::NONE.with_metadata(said.clone()).boxed(),
+        particulars: Particulars { fairness_key: Some("acme".into()), ..Particulars::NONE }
+            .with_metadata(said.clone())
+            .boxed(),
         ..Row::new(task(n), 0, args.into())
     };
     let args = r#"{"user":"x","password":"p"}"#;
@@ -241,12 +239,7 @@ fn tasks_are_found_by_their_labels_and_shown_without_what_is_hidden() {
 
     let mut listed = |labels: &str| -> Vec<View> {
         let labels = labels.parse().unwrap();
-        let said = node
-            .ask(
-                9,
-                Ask::List { state: None, queue: None, limit: 99, labels, name: None, before: None },
-            )
-            .said;
+        let said = node.ask(9, Ask::List(Filter { limit: 99, labels, ..Filter::default() })).said;
         let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
             panic!("no list: {said:?}");
         };
@@ -271,6 +264,10 @@ fn tasks_are_found_by_their_labels_and_shown_without_what_is_hidden() {
     assert_eq!(view.args.as_deref(), Some(hidden.as_bytes()));
     let headers = &view.metadata.as_ref().unwrap().headers;
     assert_eq!((headers.get("token"), headers.get("locale")), (Some("[redacted]"), Some("de")));
+    let treatment = view.treatment.as_deref().expect("it is shown by itself");
+    assert_eq!(treatment.options.redact().len(), 2);
+    let Particulars { fairness_key, metadata, .. } = &treatment.particulars;
+    assert_eq!((fairness_key.as_deref(), metadata), (Some("[redacted]"), &None));
     // They reach the executor as they are.
     let record = node.record(task(1)).unwrap();
     assert_eq!(
@@ -298,19 +295,7 @@ fn partitions_are_listed_as_one_and_what_has_ended_is_found_behind_what_is_open(
         node.settle();
     }
     let mut listed = |state, limit| -> Vec<TaskId> {
-        let said = node
-            .ask(
-                9,
-                Ask::List {
-                    state,
-                    queue: None,
-                    limit,
-                    labels: Labels::NONE,
-                    name: None,
-                    before: None,
-                },
-            )
-            .said;
+        let said = node.ask(9, Ask::List(Filter { state, limit, ..Filter::default() })).said;
         let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
             panic!("no list: {said:?}");
         };

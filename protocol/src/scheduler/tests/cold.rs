@@ -12,7 +12,7 @@ use crate::job::Labels;
 use crate::limits::{COLD_LOOKS_MAX, Limits};
 use crate::partition::{Command, Partition};
 use crate::scheduler::{Effect, Event};
-use crate::task::{Batch, Obstacle, Options, Outcome, Row, State, Template};
+use crate::task::{Batch, Filter, Obstacle, Options, Outcome, Row, State, Template};
 use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ask, ExecutorSays};
 
@@ -178,23 +178,26 @@ fn a_list_reads_no_more_than_it_may() {
         let before = store.uses().1;
         let queue = queue.map(str::to_owned);
         let asked =
-            owner.ask(Ask::List { state, queue, limit: 10, labels, name: None, before: None });
+            owner.ask(Ask::List(Filter { state, queue, limit: 10, labels, ..Filter::default() }));
         let answers = owner.answers(asked);
-        let [Answer::Tasks { tasks, partitions_missing }] = &answers[..] else {
-            panic!("{answers:?}")
+        let [Answer::Tasks { tasks, partitions_missing: 1, cut_before }] = &answers[..] else {
+            panic!("the other partition of its cluster is nobody's: {answers:?}")
         };
-        (tasks.len(), *partitions_missing, store.uses().1 - before)
+        (tasks.len(), *cut_before, store.uses().1 - before)
     };
-    // The other partition of its cluster is nobody's.
-    assert_eq!(list(None, None, Labels::NONE), (10, 1, 11));
-    assert_eq!(list(Some(State::Ready), None, Labels::NONE), (0, 1, 0));
-    assert_eq!(list(None, Some("other"), Labels::NONE), (0, 1, 0));
+    assert_eq!(list(None, None, Labels::NONE), (10, None, 10));
+    assert_eq!(list(Some(State::Ready), None, Labels::NONE), (0, None, 0));
+    assert_eq!(list(None, Some("other"), Labels::NONE), (0, None, 0));
     let labels: Labels = "of=nobody".parse().unwrap();
-    assert_eq!(
-        list(None, None, labels),
-        (0, 2, COLD_LOOKS_MAX as u64),
-        "it was not looked through"
-    );
+    let looks = COLD_LOOKS_MAX as u64;
+    // From there on the next goes on, and comes to an end.
+    let cut = list(None, None, labels.clone());
+    assert_eq!(cut, (0, Some(task(count - looks)), looks));
+    let rest = Filter { before: cut.1, labels, ..Filter::default() };
+    let asked = owner.ask(Ask::List(rest));
+    let answers = owner.answers(asked);
+    assert!(matches!(&answers[..], [Answer::Tasks { cut_before: None, .. }]), "{answers:?}");
+    assert_eq!(store.uses().1, 10 + count);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Tasks that belong together are counted together, wherever they are.
 
+use std::sync::Arc;
+
 use super::lone_owner::{LoneOwner, PARTITION, START, batch, task, template};
+use crate::cold::{Cold, MemoryColdStore};
 use crate::id::{TaskGroupId, TaskId};
-use crate::limits::RETENTION;
+use crate::limits::{Limits, RETENTION};
 use crate::partition::Partition;
-use crate::task::{Batch, Outcome, Particulars, TaskGroup, TaskGroupView};
+use crate::task::{Batch, Filter, Outcome, Particulars, State, TaskGroup, TaskGroupView};
 use crate::time::Span;
 use crate::wire::{Answer, Ask, ExecutorSays};
 
@@ -68,4 +71,40 @@ fn a_group_outlives_its_owner() {
     let mut owner = LoneOwner::over(before.partition());
     let view = counted(&mut owner, GROUP);
     assert_eq!((view.size, view.ready, view.stopped), (4, 3, 1));
+}
+
+#[test]
+fn the_tasks_of_a_group_are_listed_without_a_look_at_others() {
+    let partition = Partition::new(PARTITION);
+    let cold = Cold::new(Arc::new(MemoryColdStore::default()));
+    let mut owner = LoneOwner::with_cold(&partition, Limits::default(), cold);
+    owner.introduce(owner.lessee(), 1);
+    owner.submit(of_group(GROUP, (1..=3).map(task), 0));
+    let other = TaskGroupId::new(START, 8);
+    owner.submit(of_group(other, (4..=6).map(task), 0));
+    let mut delayed = of_group(GROUP, (7..=8).map(task), 0);
+    for template in &mut delayed.templates {
+        template.options.delay = Span::from_millis(3_600_000);
+    }
+    owner.submit(delayed);
+    owner.ask(Ask::Cancel { task: task(2) });
+    assert_eq!(owner.partition().cold(), 2);
+
+    let mut listed = |filter: Filter| -> Vec<TaskId> {
+        let asked = owner.ask(Ask::List(filter));
+        match &owner.answers(asked)[..] {
+            [Answer::Tasks { tasks, .. }] => tasks.iter().map(|view| view.id).collect(),
+            answers => panic!("no list: {answers:?}"),
+        }
+    };
+    let of = |group| Filter { group: Some(group), ..Filter::default() };
+    assert_eq!(listed(of(GROUP)), [8, 7, 3, 2, 1].map(task));
+    assert_eq!(listed(of(other)), [6, 5, 4].map(task));
+    assert_eq!(listed(of(TaskGroupId::new(START, 9))), []);
+    assert_eq!(listed(Filter { limit: 2, before: Some(task(8)), ..of(GROUP) }), [7, 3].map(task));
+    let in_state = |state| Filter { state: Some(state), ..of(GROUP) };
+    assert_eq!(listed(in_state(State::Scheduled)), [8, 7].map(task));
+    assert_eq!(listed(in_state(State::Cancelled)), [task(2)]);
+    let elsewhere = Filter { queue: Some("elsewhere".to_owned()), ..of(GROUP) };
+    assert_eq!(listed(elsewhere), []);
 }

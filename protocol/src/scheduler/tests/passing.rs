@@ -2,11 +2,10 @@
 
 use super::*;
 use crate::id::{GroupId, NodeId};
-use crate::job::Labels;
 use crate::membership::Liveness;
 use crate::partition::Refusal;
 use crate::placement::ranking;
-use crate::task::{Batch, Obstacle, View};
+use crate::task::{Batch, Filter, Obstacle, View};
 use crate::wire::{Answer, Ask, PeerMessage, RequestError};
 
 /// A cluster of four with one copy of everything, and the node of it that would own task 1 last.
@@ -70,8 +69,8 @@ fn any_node_takes_any_request() {
         assert_eq!(network.take_answers(), [(at, 1, TAKEN_IN)]);
         network.ask(at, 2, Ask::Show { task: task(n) });
         let submitted_at = network.nodes[0].now.wall;
-        let (args, obstacle) = (Some(args(n)), Some(Obstacle::NoResource));
-        let shown = Answer::View(Box::new(View { submitted_at, args, obstacle, ..view(n) }));
+        let obstacle = Some(Obstacle::NoResource);
+        let shown = Answer::View(Box::new(View { submitted_at, obstacle, ..shown(n) }));
         assert_eq!(network.take_answers(), [(at, 2, shown)]);
         network.ask(at, 3, Ask::Show { task: task(99) });
         let missing = Answer::Failed(RequestError::NotFound { task: task(99) });
@@ -218,35 +217,13 @@ fn a_list_holds_what_all_owners_have() {
     network.ask(0, 2, submit(&[101]));
     network.take_answers();
     for at in 0..4 {
-        network.ask(
-            at,
-            3,
-            Ask::List {
-                state: None,
-                queue: None,
-                limit: 9,
-                labels: Labels::NONE,
-                name: None,
-                before: None,
-            },
-        );
+        network.ask(at, 3, Ask::List(Filter { limit: 9, ..Filter::default() }));
         let told = network.take_answers();
         let [(_, 3, Answer::Tasks { tasks: views, .. })] = &told[..] else {
             panic!("no list: {told:?}");
         };
         assert_eq!(views.iter().map(|view| view.id).collect::<Vec<_>>(), [task(101), task(1)]);
-        network.ask(
-            at,
-            4,
-            Ask::List {
-                state: None,
-                queue: None,
-                limit: 1,
-                labels: Labels::NONE,
-                name: None,
-                before: None,
-            },
-        );
+        network.ask(at, 4, Ask::List(Filter { limit: 1, ..Filter::default() }));
         let told = network.take_answers();
         let is_newest = |views: &[View]| views.len() == 1 && views[0].id == task(101);
         assert!(
@@ -264,18 +241,7 @@ fn a_list_goes_without_a_member_that_does_not_answer() {
     network.ask(here, 2, submit(&[101]));
     network.take_answers();
     network.apart.insert(silent);
-    network.ask(
-        here,
-        3,
-        Ask::List {
-            state: None,
-            queue: None,
-            limit: 9,
-            labels: Labels::NONE,
-            name: None,
-            before: None,
-        },
-    );
+    network.ask(here, 3, Ask::List(Filter { limit: 9, ..Filter::default() }));
     network.pass(ms(2_000));
     assert_eq!(network.take_answers(), []);
     network.pass(ms(100));

@@ -270,7 +270,13 @@ fn a_task_that_waits_says_why() {
     let mut elsewhere = of_queue("mail", [3]);
     elsewhere.rows[0].particulars = Particulars { target, ..Particulars::NONE }.boxed();
     owner.submit(elsewhere);
-    assert_eq!(why(&mut owner, 3), Some(Obstacle::NobodySelected));
+    assert_eq!(why(&mut owner, 3), Some(Obstacle::NobodySelected(None)));
+    let select = Some("role=web".parse().unwrap());
+    owner.says(queue("mail"), Rule { select, ..Rule::default() });
+    let told = why(&mut owner, 2).expect("it waits");
+    assert_eq!(told, Obstacle::NobodySelected(Some(queue("mail"))));
+    assert!(told.to_string().contains("the rule for queue mail"), "{told}");
+    owner.clears(queue("mail"));
     let mut late = of_queue("mail", [4]);
     late.templates[0].options.delay = ms(60_000);
     owner.submit(late);

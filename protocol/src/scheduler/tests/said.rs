@@ -10,7 +10,10 @@ use crate::job::Labels;
 use crate::meta::Join;
 use crate::partition::{Command, Grant, Refusal, Report};
 use crate::scheduler::{Caller, Effect};
-use crate::task::{Batch, Failure, FailureKind, Options, Outcome, Row, State, Template, View};
+use crate::task::{
+    Batch, Failure, FailureKind, Options, Outcome, Particulars, Row, State, Template, Treatment,
+    View,
+};
 use crate::time::{Span, Wall};
 use crate::wire::{
     Answer, Ask, Declaration, Dispatch, ExecutorSays, OwnerSays, PeerMessage, Profile, Queue,
@@ -229,8 +232,16 @@ pub(super) fn view(n: u64) -> View {
         live: None,
         group: None,
         obstacle: None,
+        treatment: None,
         finished_at: None,
     }
+}
+
+/// The same as it is shown by itself.
+pub(super) fn shown(n: u64) -> View {
+    let (options, particulars) = (template().options, Particulars::NONE);
+    let treatment = Some(Box::new(Treatment { options, particulars }));
+    View { args: Some(args(n)), treatment, ..view(n) }
 }
 
 /// What callers are answered.

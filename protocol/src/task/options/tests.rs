@@ -146,3 +146,15 @@ fn what_is_declared_in_another_way_gives_way() {
         Options { backoff_first: Some(ms(30)), soft_limit: Some(ms(30)), ..Options::default() };
     assert_eq!(completed(long), [Some(ms(30)), None, Some(ms(30)), None]);
 }
+
+#[test]
+fn a_soft_limit_is_shorter_than_the_time_limit_that_will_hold() {
+    let declared = Options { time_limit: Some(ms(30)), ..Options::default() };
+    let soft = |limit| Options { soft_limit: Some(ms(limit)), ..Options::default() };
+    assert_eq!(soft(29).check_times(&declared), Ok(()));
+    let refused = soft(30).check_times(&declared).expect_err("it would never be told");
+    assert!(refused.to_string().contains("longer `time_limit`"), "{refused}");
+    let both = Options { time_limit: Some(ms(40)), ..soft(30) };
+    assert_eq!(both.check_times(&declared), Ok(()), "what is said counts");
+    assert_eq!(soft(30).check_times(&Options::default()), Ok(()));
+}

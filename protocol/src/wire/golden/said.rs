@@ -14,7 +14,7 @@ use crate::job::{Declared, InvalidJob, JobLine, JobState, JobView, Source};
 use crate::journal::{Follow, Live, News, Seen};
 use crate::meta::{FileVerdict, InvalidRule, JoinRefusal, PartingRefusal, RuleChange, Subject};
 use crate::partition::{JobChange, JobRefusal, Refusal, SteerRefusal};
-use crate::task::{InvalidBatch, Obstacle, Outcome, State, TaskGroupView, Template};
+use crate::task::{Filter, InvalidBatch, Obstacle, Outcome, State, TaskGroupView, Template};
 use crate::time::Span;
 use crate::wire::{
     Answer, Ask, AskPermits, Claim, Claims, ClientFrame, Declaration, Dispatch, Ending, Envelope,
@@ -40,13 +40,13 @@ golden! {
         Queues, News, TaskGroup,
     }
     Obstacle {
-        NobodyKnowsIt, NobodyServesItsQueue, NobodySelected, Paused, Limited, KeyLimited, NoResource, Memory, Slots, Owner,
+        NobodyKnowsIt, NobodyServesItsQueue, NobodySelected, Paused, Limited, KeyLimited, NoResource, Memory, Leaving, Slots, Owner,
     }
     Live { Silent, Says }
     RequestError {
         Invalid, Forming, NoQuorum, NotFound, NotOwner, Overloaded, TimedOut, Unknown, UnknownTask,
         UnknownQueue, TooLong, Parting, NotLeader, NoFacts,
-        NotUpgraded, Job, InvalidJob, Reload, Rule, Steer,
+        NotUpgraded, Job, InvalidJob, Reload, Rule, Steer, NotSupported,
     }
 }
 
@@ -226,14 +226,15 @@ fn from_executors_to_owners() {
 fn asked_by_callers() {
     check(&[
         Ask::Cancel { task: task(1) },
-        Ask::List {
+        Ask::List(Filter {
             state: Some(State::Dead),
             queue: Some("reports".into()),
             limit: 50,
             labels: labels(),
             name: Some("add".into()),
             before: Some(task(9)),
-        },
+            group: Some(task_group()),
+        }),
         Ask::Show { task: task(2) },
         Ask::Status,
         Ask::Submit { batch: batch(), wait: true },
@@ -289,7 +290,7 @@ fn answered_to_callers() {
         Answer::Finished(vec![ending]),
         Answer::Status(Box::new(status())),
         Answer::Submitted { refused: vec![(1, Refusal::TooOld)], known: 2 },
-        Answer::Tasks { tasks: vec![view()], partitions_missing: 2 },
+        Answer::Tasks { tasks: vec![view()], partitions_missing: 2, cut_before: Some(task(4)) },
         Answer::View(Box::new(view())),
         Answer::Welcome(Box::new(welcome())),
         Answer::Waiting,
@@ -347,6 +348,7 @@ fn refused_to_callers() {
         RequestError::Reload { why: "no".into() },
         RequestError::Rule(InvalidRule::TooMany),
         RequestError::Steer(SteerRefusal::NotUnique { holder: task(3) }),
+        RequestError::NotSupported { why: "it is a fake".into() },
     ]);
 }
 
@@ -355,12 +357,13 @@ fn why_tasks_wait() {
     check(&[
         Obstacle::NobodyKnowsIt,
         Obstacle::NobodyServesItsQueue,
-        Obstacle::NobodySelected,
+        Obstacle::NobodySelected(Some(Subject::Queue("mail".into()))),
         Obstacle::Paused(Subject::Queue("mail".into())),
         Obstacle::Limited(Subject::Tasks("a*".into())),
         Obstacle::KeyLimited,
         Obstacle::NoResource,
         Obstacle::Memory,
+        Obstacle::Leaving,
         Obstacle::Slots,
         Obstacle::Owner,
     ]);

@@ -16,7 +16,8 @@ use crate::membership::{Condition, Liveness};
 use crate::meta::{JobsFile, Join, Member, Meta, Rule, Subject};
 use crate::task::{
     Batch, Failure, FailureKind, FilledIn, Headers, Metadata, Obstacle, Options, Particulars, Rate,
-    Row, RunEnd, RunView, State, TaskGroup, Template, Trace, UniquePolicy, UniqueScope, View,
+    Row, RunEnd, RunView, State, TaskGroup, Template, Trace, Treatment, UniquePolicy, UniqueScope,
+    View,
 };
 use crate::time::{Span, Wall};
 use crate::wire::MemberStatus;
@@ -69,7 +70,19 @@ pub(super) fn template() -> Template {
 }
 
 pub(super) fn batch() -> Arc<Batch> {
-    let particulars = Particulars {
+    let rows = vec![Row {
+        particulars: particulars().boxed(),
+        ..Row::new(task(1), 0, Bytes::from_static(b"[1,2]"))
+    }];
+    Arc::new(Batch { templates: vec![template()], rows })
+}
+
+fn treatment() -> Treatment {
+    Treatment { options: template().options, particulars: particulars() }
+}
+
+fn particulars() -> Particulars {
+    Particulars {
         not_before: Some(AT),
         unique_key: Some("user 7".into()),
         fairness_key: Some("tenant 3".into()),
@@ -80,9 +93,6 @@ pub(super) fn batch() -> Arc<Batch> {
         retry_of: Some(task(7)),
         group: Some(TaskGroup { id: task_group(), size: 4 }),
     }
-    .boxed();
-    let rows = vec![Row { particulars, ..Row::new(task(1), 0, Bytes::from_static(b"[1,2]")) }];
-    Arc::new(Batch { templates: vec![template()], rows })
 }
 
 pub(super) fn metadata() -> Arc<Metadata> {
@@ -191,6 +201,7 @@ pub(super) fn view() -> View {
         live: Some(Live::Says(words())),
         group: Some(task_group()),
         obstacle: Some(Obstacle::Slots),
+        treatment: Some(Box::new(treatment())),
     }
 }
 

@@ -122,6 +122,12 @@ pub enum RequestError {
     /// Nothing was done with a task that was to be tried again or dropped. Since version 3.
     #[error(transparent)]
     Steer(#[from] SteerRefusal),
+    /// Whoever was asked does nothing of the kind: what stands in for a node in tests. Since version 3.
+    #[error("{why}")]
+    NotSupported {
+        /// Why not, and who does.
+        why: String,
+    },
 }
 
 impl From<FactsRefusal> for RequestError {

@@ -57,6 +57,15 @@ pub(super) struct What {
     /// Never start a run twice, whatever happens; false to undo it
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     at_most_once: Option<bool>,
+    /// How long the node that runs it must not have been heard of before the run is taken to be lost
+    #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
+    lost_after: Option<Span>,
+    /// How long what became of a run is kept after it has ended [default: 1h]
+    #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
+    retention: Option<Span>,
+    /// Drop what runs return; false to undo it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    ignore_result: Option<bool>,
     /// A run that has not started so long after its tick was fired is given up
     #[arg(long, value_name = "SPAN", value_parser = parse_some_span)]
     expires: Option<Span>,
@@ -100,6 +109,9 @@ impl What {
         set_some(&mut options.deadline, self.deadline);
         set_some(&mut options.crashes_max, self.crashes);
         set_some(&mut options.at_most_once, self.at_most_once);
+        set_some(&mut options.lost_after, self.lost_after);
+        set_some(&mut options.retention, self.retention);
+        set_some(&mut options.ignore_result, self.ignore_result);
         set(&mut job.args, args);
         set_some(&mut job.expires, self.expires);
         set_some(&mut job.template.options.redact, self.redact.clone());

@@ -67,7 +67,7 @@ pub(super) fn alert(
         );
         return None;
     }
-    doubts.of_name(&task);
+    doubts.of_name(&task, &config.tasks, problems);
     Some(alert)
 }
 

@@ -10,6 +10,7 @@ use super::super::super::cron_doubt::{Doubt, doubt};
 use super::super::super::raw::{RawJob, Text, quoted};
 use super::super::super::report::Problems;
 use super::super::super::suggest::nearest;
+use super::super::super::task::Task;
 use super::super::super::{ConfiguredJob, quantity};
 use super::Surroundings;
 use super::what::{What, fits};
@@ -24,8 +25,24 @@ pub(super) struct Doubts {
 }
 
 impl Doubts {
-    /// The task `name` is to be run.
-    pub(super) fn of_name(&mut self, name: &Text) {
+    /// The task `name` is to be run, for a job or an alert.
+    pub(super) fn of_name(
+        &mut self,
+        name: &Text,
+        tasks: &BTreeMap<String, Task>,
+        problems: &mut Problems<'_>,
+    ) {
+        if tasks.get(name.get_ref()).is_some_and(|task| task.options.is_limited()) {
+            // Ticks have no limit key, so it would be ignored.
+            problems.add(
+                name.span(),
+                format!(
+                    "task `{}` has `concurrency`, `rate` or `exclusive`, which mean nothing for a job",
+                    name.get_ref()
+                ),
+                "how many ticks run at once is for `overlap` to say; give the job a task without them",
+            );
+        }
         let span = name.span();
         match self.named.get_mut(name.get_ref()) {
             None => drop(self.named.insert(name.get_ref().clone(), (span, 0))),
@@ -49,7 +66,7 @@ impl Doubts {
         problems: &mut Problems<'_>,
     ) {
         if let Some(name) = &raw.task {
-            self.of_name(name);
+            self.of_name(name, &around.config.tasks, problems);
         }
         let known = around.config.tasks.get(&job.template.name);
         if let Some(Err(error)) = known.map(|task| fits(task, &what.args)) {

@@ -64,6 +64,45 @@ fn keys_as_they_are_called_elsewhere_are_understood() {
 }
 
 #[test]
+fn a_job_runs_nothing_that_is_limited_by_a_key() {
+    refused(&[
+        (
+            r#"[tasks.sync]
+command = ["true"]
+exclusive = true
+
+[jobs.a]
+every = "1m"
+task = "sync""#,
+            r#"
+error: task `sync` has `concurrency`, `rate` or `exclusive`, which mean nothing for a job
+ --> cluster.toml:7:8
+  |
+7 | task = "sync"
+  |        ^^^^^^
+  = help: how many ticks run at once is for `overlap` to say; give the job a task without them"#,
+        ),
+        (
+            r#"[tasks.page]
+command = ["true"]
+rate = "1/min"
+
+[jobs.a]
+every = "1m"
+run = ["true"]
+alert = "page""#,
+            r#"
+error: task `page` has `concurrency`, `rate` or `exclusive`, which mean nothing for a job
+ --> cluster.toml:8:9
+  |
+8 | alert = "page"
+  |         ^^^^^^
+  = help: how many ticks run at once is for `overlap` to say; give the job a task without them"#,
+        ),
+    ]);
+}
+
+#[test]
 fn a_job_runs_one_thing() {
     refused(&[
         (
