@@ -126,6 +126,7 @@ const fn kind(answer: &Answer) -> &'static str {
         Answer::Jobs { .. } => "jobs",
         Answer::Queues { .. } => "queues",
         Answer::TaskGroup { .. } => "group",
+        Answer::TaskGroupParts(_) => "group parts",
         Answer::News(_) => "news",
         Answer::Reloaded(_) => "reloaded",
         Answer::Finished(_) => "finished",

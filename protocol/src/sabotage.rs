@@ -33,6 +33,8 @@ pub enum Defect {
     CloseUncommitted,
     /// A run that was cut off counts as one that took its node with it: `every_task_ends`.
     CutOffIsCrash,
+    /// A count is told as whole though nobody has told of some partitions: `groups_are_counted`.
+    CountInPart,
     /// A lease is dispatched when it is proposed: `leased_runs_only`.
     DispatchUncommitted,
     /// An executor starts what it is sent twice: `second_run_after_loss`, `exactly_one_run`.
@@ -56,6 +58,9 @@ pub enum Defect {
     /// A new owner does not look who runs its tasks: `every_task_ends`, `majority_serves`,
     /// `taken_over_in_time`.
     ForgetLeases,
+    /// An executor that has fewer slots than runs gives all out again that become free: `nothing_is_left`,
+    /// `starts_in_place`.
+    ForgetOwed,
     /// An executor does not remember what it said it never had: `leased_runs_only`,
     /// `second_run_after_loss`.
     ForgetRefusals,
@@ -83,6 +88,8 @@ pub enum Defect {
     IgnorePause,
     /// A copy that was removed stays: `replicas_converge`.
     KeepRemoved,
+    /// What says itself for how long it is kept is kept for ever: `forgotten_in_time`.
+    KeepTimed,
     /// What waits for a job that was removed, or runs something else, stays: `jobs_are_kept`.
     KeepUnwanted,
     /// What a copy weighed still counts when it is gone: `memory_is_counted`.
@@ -146,13 +153,14 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 57] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
         Self::ApplyUncommitted,
         Self::CancelBeatsSuccess,
         Self::CloseUncommitted,
+        Self::CountInPart,
         Self::CutOffIsCrash,
         Self::DispatchUncommitted,
         Self::DoubleStart,
@@ -164,6 +172,7 @@ impl Defect {
         Self::FloorGoesBack,
         Self::ForgetJobs,
         Self::ForgetLeases,
+        Self::ForgetOwed,
         Self::ForgetPermits,
         Self::ForgetRefusals,
         Self::ForgetTurnedAway,
@@ -176,6 +185,7 @@ impl Defect {
         Self::IgnoreOverlap,
         Self::IgnorePause,
         Self::KeepRemoved,
+        Self::KeepTimed,
         Self::KeepUnwanted,
         Self::KeepWeight,
         Self::LeakSlot,

@@ -192,6 +192,9 @@ pub struct Scheduler {
     meta: Option<Meta>,
     is_member: bool,
     peers: BTreeMap<NodeId, Peer>,
+    /// Nodes that gossip has not told of, and since when they are known by name: as members, or as those who run
+    /// something.
+    strangers: BTreeMap<NodeId, Tick>,
     /// The newest version that this node and another both speak, as it was when they met.
     spoken: BTreeMap<NodeId, u16>,
     /// Who said that it owns a partition of which there is no copy here.
@@ -267,6 +270,7 @@ impl Scheduler {
             meta: None,
             is_member: false,
             peers: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             spoken: BTreeMap::new(),
             owners: BTreeMap::new(),
             keeper_of_facts: None,
@@ -392,11 +396,23 @@ impl Scheduler {
         if node == self.node() {
             return Liveness::Alive;
         }
-        match self.peers.get(&node) {
-            Some(peer) => peer.liveness,
-            // Nobody has told of it since this node started: that is suspicious after a while.
-            None if self.now.tick.since(self.started_at) > UNHEARD_MAX => Liveness::Down,
-            None => Liveness::Suspect,
+        if let Some(peer) = self.peers.get(&node) {
+            return peer.liveness;
+        }
+        // Nobody has told of it: that is suspicious after a while.
+        let is_overdue = self.now.tick.since(self.unheard_since(node)) > UNHEARD_MAX;
+        if is_overdue { Liveness::Down } else { Liveness::Suspect }
+    }
+
+    /// Since when somebody could have told of a node, of which nobody has: it may have come just now.
+    fn unheard_since(&self, node: NodeId) -> Tick {
+        self.strangers.get(&node).copied().unwrap_or(self.started_at)
+    }
+
+    /// Somebody is known by name, of whom gossip may not have told yet.
+    fn know_by_name(&mut self, node: NodeId) {
+        if node != self.settings.node && !self.peers.contains_key(&node) {
+            self.strangers.entry(node).or_insert(self.now.tick);
         }
     }
 
@@ -405,5 +421,5 @@ impl Scheduler {
     }
 }
 
-/// A member that nobody has told of for so long after this node started is taken to be down.
+/// Whoever is known by name for so long and nobody has told of is taken to be down.
 const UNHEARD_MAX: Span = Span::from_millis(10_000);

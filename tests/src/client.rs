@@ -5,10 +5,10 @@ mod answers;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use umbel_protocol::id::{PartitionId, TaskId};
+use umbel_protocol::id::{PartitionId, TaskGroupId, TaskId};
 use umbel_protocol::journal::Seen;
 use umbel_protocol::scheduler::{Caller, Event};
-use umbel_protocol::task::{Batch, Filter, Metadata, Particulars, Row};
+use umbel_protocol::task::{Batch, Filter, Metadata, Particulars, Row, TaskGroup};
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Ask, Request};
 
@@ -22,6 +22,9 @@ use crate::world::{What, World};
 
 /// So far ahead a clock is that is refused: more than a minute, however long a client tries.
 const TOO_FAR_AHEAD: u64 = 600 * SECOND;
+
+/// So many groups there are in a world.
+const GROUPS: u64 = 3;
 
 /// All clients together.
 #[derive(Debug, Default)]
@@ -48,6 +51,8 @@ struct Op {
 #[derive(Clone, Debug)]
 enum Kind {
     Cancel(TaskId),
+    /// Count a group.
+    Count(TaskGroupId),
     /// Something about jobs.
     Job(Box<Ask>),
     List,
@@ -85,6 +90,7 @@ impl Kind {
     fn brief(&self) -> String {
         match self {
             Self::Cancel(task) => format!("cancel {task}"),
+            Self::Count(group) => format!("count {group}"),
             Self::Job(ask) => format!("{ask:?}"),
             Self::List => "list".to_owned(),
             Self::Show(task) => format!("show {task}"),
@@ -116,6 +122,7 @@ impl Clients {
                     format!("{sort:?} #{marks:?} (wait: {wait}, {})", op.acknowledged)
                 }
                 Kind::Cancel(_)
+                | Kind::Count(_)
                 | Kind::Job(_)
                 | Kind::List
                 | Kind::Show(_)
@@ -125,6 +132,11 @@ impl Clients {
             format!("operation {place} is open after {} tries: {what}", op.attempt)
         })
     }
+}
+
+/// The `number`th of the groups in a world.
+fn group(number: u64) -> TaskGroup {
+    TaskGroup { id: TaskGroupId::new(true_wall(0), number), size: 0 }
 }
 
 /// What is said of the task `mark` besides how it is treated.
@@ -151,6 +163,7 @@ impl World {
             self.saw_if("hot queue", is_hot);
             let partition = if is_hot { 0 } else { partition };
             let partition = PartitionId(u16::try_from(partition).expect("few partitions"));
+            let group = self.flip(0.3).then(|| group(self.between(0, GROUPS - 1)));
             let sort = if self.flip(0.03) { Sort::Early } else { Sort::New };
             let ahead = if sort == Sort::Early { TOO_FAR_AHEAD } else { 0 };
             let (wall, work) = (true_wall(at + ahead), self.plan.work);
@@ -181,8 +194,10 @@ impl World {
                 log.not_before = at.map(true_time);
                 log.limit_key = limit_key.clone().map(|key| (key, is_exclusive));
                 log.drops = script.manner == Manner::Drops || is_unique;
+                log.group = group.map(|group| group.id);
                 let metadata = None;
                 let mut particulars = Particulars {
+                    group,
                     not_before: at,
                     unique_key: key,
                     fairness_key,
@@ -290,6 +305,7 @@ impl World {
                 }
                 Ask::Cancel { task }
             }
+            Kind::Count(group) => Ask::TaskGroup { group },
             Kind::Job(ask) => *ask,
             Kind::List => Ask::List(Filter::default()),
             Kind::Show(task) => Ask::Show { task },
@@ -336,7 +352,12 @@ impl World {
                 }
                 return;
             }
-            Kind::List | Kind::Show(_) | Kind::Submit(_) | Kind::Wait(_) | Kind::Watch(..) => {
+            Kind::Count(_)
+            | Kind::List
+            | Kind::Show(_)
+            | Kind::Submit(_)
+            | Kind::Wait(_)
+            | Kind::Watch(..) => {
                 return;
             }
         };

@@ -5,6 +5,7 @@ mod crashes;
 mod cuts;
 mod disks;
 mod renewal;
+mod slots;
 mod standing;
 mod third;
 mod upgrade;
@@ -174,8 +175,14 @@ impl World {
         let host = self.some_host();
         self.note_trouble(host);
         // In good order nothing breaks.
-        self.is_troubled |=
-            !matches!(trouble, Trouble::Drain | Trouble::Leave | Trouble::Renew | Trouble::Upgrade);
+        self.is_troubled |= !matches!(
+            trouble,
+            Trouble::ChangeSlots
+                | Trouble::Drain
+                | Trouble::Leave
+                | Trouble::Renew
+                | Trouble::Upgrade
+        );
         match trouble {
             Trouble::Drain => {
                 let at = self.now + self.between(SECOND, 20 * SECOND);
@@ -199,6 +206,7 @@ impl World {
             Trouble::Flap => self.begin_flapping(),
             Trouble::LongCut => self.cut_for_long(),
             Trouble::Move => self.move_hosts(host),
+            Trouble::ChangeSlots => self.change_slots(host),
             Trouble::PartFalls => self.part_falls(host),
             Trouble::Pause => self.pause(host),
             Trouble::Relink => {

@@ -98,6 +98,10 @@ pub struct Host {
     pub backlog: Vec<What>,
     /// What it can run.
     pub profile: Profile,
+    /// Slots that it had before and that leases may still come for, by pool.
+    pub slots_lent: Vec<u32>,
+    /// Until when.
+    pub slots_lent_until: u64,
     /// What its program speaks, from its next start on.
     pub versions: Versions,
 }
@@ -215,6 +219,8 @@ impl Host {
             late_until: 0,
             backlog: Vec::new(),
             profile,
+            slots_lent: Vec::new(),
+            slots_lent_until: 0,
             versions: Versions::OWN,
         }
     }

@@ -9,6 +9,8 @@ pub mod exactly_one_run;
 pub mod exclusive;
 pub mod finished_never_runs;
 pub mod finished_stays;
+pub mod forgotten_in_time;
+pub mod groups_are_counted;
 pub mod jobs_are_fired;
 pub mod jobs_are_kept;
 pub mod leased_runs_only;
@@ -69,6 +71,8 @@ pub struct Watch {
     pub fitness: unfit_part_with_all::Fitness,
     /// What a majority that is well has not seen to yet.
     pub pending: majority_serves::Pending,
+    /// Who keeps what is too old.
+    pub late: forgotten_in_time::Late,
     /// What was taken over from the dead.
     pub takeover: taken_over_in_time::Takeover,
     /// What clients asked and were told of each task.
@@ -154,6 +158,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
     named.by("majority_serves", majority_serves::check(world))?;
     named.by("unfit_part_with_all", unfit_part_with_all::check(world))?;
     named.by("nothing_is_unbounded", nothing_is_unbounded::check(world))?;
+    named.by("forgotten_in_time", forgotten_in_time::check(world))?;
     named.by("nobody_starves", nobody_starves::check(world))?;
     named.by("jobs_are_fired", jobs_are_fired::check(world))?;
     world.jobs.nodes.extend(world.index.keys());

@@ -4,7 +4,7 @@ pub mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use umbel_protocol::id::{GroupId, Incarnation, Lessee, NodeId, TaskId, Token};
+use umbel_protocol::id::{GroupId, Incarnation, Lessee, NodeId, TaskGroupId, TaskId, Token};
 use umbel_protocol::limits::CRASHES_MAX;
 use umbel_protocol::task::{Options, Outcome, State};
 
@@ -38,6 +38,10 @@ pub struct TaskLog {
     pub ids: Vec<TaskId>,
     /// Whether a client was told that it is durable, and under which id.
     pub acknowledged: Option<TaskId>,
+    /// When that was.
+    pub acknowledged_at: Option<u64>,
+    /// The group that it belongs to.
+    pub group: Option<TaskGroupId>,
     /// Whether it was submitted under the id of another task: then it must never run.
     pub impostor: bool,
     /// When it was first submitted.

@@ -121,6 +121,9 @@ impl Sabotage {
                 }
                 Defect::AllStates => &["states_take_turns"],
                 Defect::ApplyUncommitted => &["leased_runs_only", "nothing_unsynced_is_promised"],
+                Defect::CountInPart => &["groups_are_counted"],
+                Defect::ForgetOwed => &["nothing_is_left", "starts_in_place"],
+                Defect::KeepTimed => &["forgotten_in_time"],
                 Defect::CancelBeatsSuccess | Defect::CutOffIsCrash => &["every_task_ends"],
                 Defect::DispatchUncommitted => &["leased_runs_only"],
                 Defect::DoubleStart => &["second_run_after_loss", "exactly_one_run"],
@@ -275,6 +278,8 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         Defect::ForgetPermits | Defect::IgnorePause => {
             nth(number, |plan| plan.faults.kind == "ruled" && plan.hosts >= 3)
         }
+        Defect::CountInPart => nth(number, of_kind(&["crashes", "blackouts", "everything"])),
+        Defect::ForgetOwed => nth(number, |plan| plan.faults.kind == "slots change"),
         Defect::HoldOn => nth(number, of_kind(&["disks", "full disks", "starved"])),
         Defect::DriftInterval
         | Defect::DropHost
@@ -303,6 +308,7 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
         | Defect::ForgetVote
         | Defect::FreeKey
         | Defect::IgnoreLimits
+        | Defect::KeepTimed
         | Defect::LeakSlot
         | Defect::LocalTime
         | Defect::LoseSaid

@@ -217,6 +217,7 @@ fn draw_rarer(options: &mut Options, rng: &mut ChaCha8Rng) {
         // No more than a tenth of a second has room for: one after the other.
         8 => options.rate = "10/s".parse().ok(),
         9 => make_exclusive(options),
+        10..12 => options.retention = Some(millis(1_000, 90_000)),
         _ => {}
     }
 }

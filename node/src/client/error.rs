@@ -87,7 +87,9 @@ pub enum ClientError {
 impl ClientError {
     pub(super) fn unexpected(answer: &Answer) -> Self {
         let answer = match answer {
-            Answer::Claims(_) | Answer::Waiting => "a note to other nodes",
+            Answer::Claims(_) | Answer::TaskGroupParts(_) | Answer::Waiting => {
+                "a note to other nodes"
+            }
             Answer::Done => "a confirmation",
             Answer::Failed(_) => "an error",
             Answer::File(_) => "a word about a file",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Effect;
 use crate::id::{Lessee, NodeId};
+use crate::sabotage::{self, Defect};
 use crate::time::{Span, Tick};
 use crate::wire::ExecutorSays;
 
@@ -85,6 +86,9 @@ impl Slots {
         self.served.resize(self.spare.len(), None);
         for ((spare, owed), used) in self.spare.iter_mut().zip(&mut self.owed).zip(used) {
             *owed = used.saturating_sub(*spare);
+            if sabotage::has(Defect::ForgetOwed) {
+                *owed = 0;
+            }
             *spare = spare.saturating_sub(*used);
         }
     }

@@ -76,6 +76,7 @@ impl Scheduler {
             | Answer::Jobs { .. }
             | Answer::Queues { .. }
             | Answer::TaskGroup { .. }
+            | Answer::TaskGroupParts(_)
             | Answer::News(_)
             | Answer::Reloaded(_)
             | Answer::Status(_)
@@ -100,9 +101,7 @@ impl Scheduler {
             Answer::Queues { queues, rules: _, partitions_missing } => {
                 return self.queues_listed(from, id, queues, partitions_missing);
             }
-            Answer::TaskGroup { view, partitions_missing } => {
-                return self.task_group_counted(from, id, &view, partitions_missing);
-            }
+            Answer::TaskGroupParts(parts) => return self.task_group_counted(from, id, parts),
             Answer::Jobs { jobs, has_more, partitions_missing } => {
                 return self.jobs_listed(from, id, Page { jobs, has_more }, partitions_missing);
             }

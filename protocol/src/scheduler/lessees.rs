@@ -299,6 +299,7 @@ impl Scheduler {
         let now = self.now.tick;
         let peer = super::Peer { incarnation, liveness, since: now };
         let known = self.peers.get(&node).map(|peer| peer.incarnation);
+        self.strangers.remove(&node);
         match self.peers.insert(node, peer) {
             Some(before) if before.incarnation > incarnation => {
                 self.peers.insert(node, before);

@@ -26,11 +26,14 @@ impl Scheduler {
                 self.outbox.effects.push(Effect::Meet { node: *node, address });
             }
         }
-        let members = meta.members.keys().copied().collect();
-        self.outbox.effects.push(Effect::Members(members));
+        let members: Vec<NodeId> = meta.members.keys().copied().collect();
+        self.outbox.effects.push(Effect::Members(members.clone()));
         let forgotten: Vec<NodeId> = (meta.forgotten.iter().copied())
             .filter(|node| known.is_none_or(|known| !known.is_forgotten(*node)))
             .collect();
+        for member in members {
+            self.know_by_name(member);
+        }
         let was_member = mem::replace(&mut self.is_member, meta.has(&self.settings.join));
         let cluster = meta.cluster;
         let spoken = meta.spoken;
@@ -59,6 +62,7 @@ impl Scheduler {
         if node == self.node() {
             return self.outbox.effects.push(Effect::Refused(JoinRefusal::Forgotten));
         }
+        self.strangers.remove(&node);
         self.lessees.dismiss(node);
         self.slots.forget(node);
         self.loads.forget(node);

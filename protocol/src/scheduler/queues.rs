@@ -25,7 +25,7 @@ impl Scheduler {
         let Origin::Here(id) = origin else {
             return;
         };
-        if self.meta.is_some() && !self.all_understand(QUEUES_SINCE) {
+        if !self.all_understand(QUEUES_SINCE) {
             return self.answer(origin, Answer::Failed(RequestError::NotUpgraded));
         }
         let rules = Box::new(self.meta.as_ref().map(|meta| meta.rules.clone()).unwrap_or_default());

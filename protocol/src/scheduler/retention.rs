@@ -86,6 +86,9 @@ fn excess_of(partition: &Partition, shelf: Shelf, limits: &Limits, now: Wall) ->
 /// How many of those that say themselves for how long they are kept are to go, if enough are. There may be as many
 /// of them as of all others together.
 fn timed_excess(partition: &Partition, limits: &Limits, now: Wall) -> Option<(u32, Wall)> {
+    if sabotage::has(Defect::KeepTimed) {
+        return None;
+    }
     let (kept, room) = (partition.fill().timed, limits.kept.total());
     let too_many = kept.tasks.saturating_sub(room.tasks);
     let too_large = if kept.bytes > room.bytes { kept.tasks / 4 + 1 } else { 0 };

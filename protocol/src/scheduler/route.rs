@@ -91,6 +91,12 @@ impl Scheduler {
             return;
         };
         match &open.ask {
+            // Of what all owners tell nothing is known before it is known who they are.
+            Ask::List(_) | Ask::ListJobs { .. } | Ask::Queues | Ask::TaskGroup { .. }
+                if self.meta.is_none() =>
+            {
+                return self.park(id);
+            }
             Ask::List(wanted) => {
                 let wanted = wanted.clone();
                 return self.list_everywhere(origin, wanted);

@@ -34,6 +34,7 @@ impl Scheduler {
         owner.sure_of = Some(Now { tick: now, wall: partition.now() });
         let (mut ready, mut running) = (Vec::new(), Vec::new());
         let mut scheduled = Vec::new();
+        let mut holders = BTreeSet::new();
         for (task, record) in partition.warm_records() {
             match record.phase() {
                 Phase::Scheduled { not_before } => scheduled.push((*not_before, task)),
@@ -47,6 +48,7 @@ impl Scheduler {
                     self.guards.leased(lease.lessee, (task, lease.token), options, now);
                     owner.asked.insert(lease.lessee, crate::time::Tick::START);
                     running.push(task);
+                    holders.insert(lease.lessee.node);
                 }
                 Phase::Succeeded(_) | Phase::Dead(_) | Phase::Cancelled | Phase::Expired => {}
             }
@@ -54,6 +56,9 @@ impl Scheduler {
             for run in runs.unwrap_or_default().iter().filter(|run| run.end == RunEnd::Unheard) {
                 self.lessees.unheard(run.lessee, partition_id);
             }
+        }
+        for node in holders {
+            self.know_by_name(node);
         }
         for task in running {
             self.hold_permit(task);

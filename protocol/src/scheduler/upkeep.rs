@@ -238,7 +238,7 @@ impl Scheduler {
         let since = match self.peers.get(&node) {
             Some(peer) if peer.liveness == Liveness::Down => peer.since,
             Some(_) => return false,
-            None => self.started_at,
+            None => self.unheard_since(node),
         };
         self.now.tick.since(since) > self.settings.replace_after
     }

@@ -233,6 +233,8 @@ pub enum Answer {
     },
     /// A task says more of itself. Since version 3.
     News(Box<News>),
+    /// How far the tasks of a group are in the partitions that a node owns. Only nodes see this. Since version 3.
+    TaskGroupParts(Vec<TaskGroupPart>),
     /// How far the tasks of a group are. Since version 3.
     TaskGroup {
         /// That.
@@ -240,6 +242,17 @@ pub enum Answer {
         /// As of [`Answer::Tasks`].
         partitions_missing: u16,
     },
+}
+
+/// How far the tasks of a group are that live in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskGroupPart {
+    /// Which.
+    pub partition: PartitionId,
+    /// The term in which whoever tells owns it: of two that tell of it the later one counts.
+    pub term: u64,
+    /// That.
+    pub view: TaskGroupView,
 }
 
 /// How it stands with a queue.

@@ -12,7 +12,8 @@ use umbel_protocol::wire::{Answer, RequestError};
 use super::{Kind, Sort, Submission};
 use crate::invariants::linearizable_tasks::{self, Told};
 use crate::invariants::{
-    finished_stays, nothing_unsynced_is_promised, submitted_once, unique_keys, watched_in_order,
+    finished_stays, groups_are_counted, nothing_unsynced_is_promised, submitted_once, unique_keys,
+    watched_in_order,
 };
 use crate::plan::SECOND;
 use crate::work::Script;
@@ -61,6 +62,16 @@ impl World {
             (kind @ Kind::Watch(..), Answer::View(view)) => self.viewed(op, attempt, &kind, *view),
             (Kind::Watch(task, _), Answer::Failed(error)) => self.failed(op, task, &error),
             (Kind::List, _) => self.op(op).done = true,
+            (Kind::Count(group), Answer::TaskGroup { view, partitions_missing }) => {
+                if partitions_missing == 0 {
+                    self.saw("group counted");
+                    let asked_at = self.clients.calls[&(op, attempt)];
+                    let right = groups_are_counted::told(self, group, asked_at, &view);
+                    self.must("groups_are_counted", right);
+                }
+                self.op(op).done = true;
+            }
+            (Kind::Count(_), Answer::Failed(_)) => self.op(op).done = true,
             (Kind::Job(ask), answer) => {
                 let asked_at = self.clients.calls[&(op, attempt)];
                 if self.job_answered(op, asked_at, &ask, answer) {
@@ -242,6 +253,7 @@ impl World {
         for (mark, task) in taken {
             let log = self.ledger.tasks.entry(*mark).or_default();
             log.acknowledged.get_or_insert(*task);
+            log.acknowledged_at.get_or_insert(self.now);
         }
         for (_, task) in taken {
             let task = *task;
@@ -257,6 +269,14 @@ impl World {
                     self.begin(later, Kind::Watch(task, None));
                 }
                 3 if self.flip(0.2) => self.begin(at, Kind::List),
+                6..9 => {
+                    // Soon, and after a while.
+                    if let Some(group) = self.ledger.log_of(task).and_then(|log| log.group) {
+                        self.begin(at, Kind::Count(group));
+                        let later = at + self.between(0, 20 * SECOND);
+                        self.begin(later, Kind::Count(group));
+                    }
+                }
                 4 if self.flip(0.5) => {
                     // Somebody looks twice.
                     self.begin(at, Kind::Show(task));
@@ -339,6 +359,7 @@ fn brief(answer: &Answer) -> String {
         | Answer::Done
         | Answer::File(_)
         | Answer::TaskGroup { .. }
+        | Answer::TaskGroupParts(_)
         | Answer::Job(_)
         | Answer::Jobs { .. }
         | Answer::News(_)

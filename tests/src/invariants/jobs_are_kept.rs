@@ -17,7 +17,7 @@ use crate::plan::SECOND;
 use crate::world::World;
 
 /// What took longer may have been passed on more than once, and come in again later.
-const REPEATED_AFTER: u64 = 2 * SECOND;
+const REPEATED_AFTER: u64 = SECOND / 2;
 
 /// The version of the protocol that knows jobs.
 const SINCE: u16 = 2;

@@ -14,6 +14,8 @@ pub enum Trouble {
     Bridge,
     /// All lose power at once.
     Blackout,
+    /// A host has other numbers of slots from now on.
+    ChangeSlots,
     /// One wall clock steps, or those of a minority or a majority.
     ClockStep,
     /// A host crashes, or just its process.
@@ -200,7 +202,7 @@ pub(super) const UPGRADES: Kind = Kind {
 };
 
 /// All kinds. The mix of all is there more than once: most of what is rare needs two faults to meet.
-pub const KINDS: [Kind; 46] = [
+pub const KINDS: [Kind; 48] = [
     Kind { shape: at_length, ..CALM },
     Kind { name: "crashes", troubles: &[(Trouble::Crash, 1)], ..CALM },
     Kind { name: "partitions", troubles: &[(Trouble::Cut, 1)], ..CALM },
@@ -371,6 +373,25 @@ pub const KINDS: [Kind; 46] = [
     EVERYTHING,
     Kind { name: "ruled", work: Work::Ruled, shape: ruled, ..CALM },
     Kind {
+        name: "slots change",
+        troubles: &[(Trouble::ChangeSlots, 1)],
+        every: (1_000, 4_000),
+        shape: busy,
+        ..CALM
+    },
+    Kind {
+        name: "slots change beside crashes and cuts",
+        troubles: &[
+            (Trouble::ChangeSlots, 6),
+            (Trouble::Crash, 1),
+            (Trouble::Cut, 1),
+            (Trouble::Pause, 1),
+            (Trouble::Relink, 1),
+        ],
+        shape: busy,
+        ..CALM
+    },
+    Kind {
         name: "ruled beside crashes and cuts",
         work: Work::Ruled,
         troubles: &[(Trouble::Crash, 2), (Trouble::Cut, 2), (Trouble::Pause, 1)],
@@ -402,6 +423,11 @@ fn bridged(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
     let submissions = 4 * plan.submissions;
     let storm = plan.storm + 30 * SECOND;
     Plan { submissions, storm, ..plan }.of_hosts_from(3)
+}
+
+/// There is more to do than there are slots, now and then.
+fn busy(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
+    Plan { submissions: 4 * plan.submissions, ..plan }
 }
 
 fn mixed(mut plan: Plan, rng: &mut ChaCha8Rng) -> Plan {

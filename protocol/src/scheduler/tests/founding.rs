@@ -1,7 +1,8 @@
 //! Forming a cluster, and being taken into one.
 
 use super::*;
-use crate::id::ClusterId;
+use crate::id::{ClusterId, Incarnation};
+use crate::membership::Liveness;
 use crate::meta::{Join, JoinRefusal, Meta};
 use crate::scheduler::Effect::{Admitted, Joined, Meet, Refused, Spoken};
 use crate::wire::hello::Versions;
@@ -54,6 +55,21 @@ fn whoever_was_taken_into_a_cluster_forms_no_other() {
     node.found(1, 1);
     assert!(!node.is_writing());
     assert_eq!(node.scheduler.meta(), Some(&meta(2)));
+}
+
+#[test]
+fn who_has_just_come_is_not_taken_to_be_gone_though_nobody_has_told_of_it() {
+    let mut node = Node::blank(1);
+    node.pass(ms(60_000));
+    node.peer(id(0), vec![PeerMessage::Meta(Box::new(meta(2)))]);
+    assert_eq!(node.scheduler.liveness(id(0)), Liveness::Suspect);
+    node.pass(ms(10_000));
+    assert_eq!(node.scheduler.liveness(id(0)), Liveness::Suspect);
+    node.pass(ms(1_000));
+    assert_eq!(node.scheduler.liveness(id(0)), Liveness::Down);
+    let (incarnation, liveness) = (Incarnation(1), Liveness::Alive);
+    node.step(Event::Liveness { node: id(0), incarnation, liveness });
+    assert_eq!(node.scheduler.liveness(id(0)), Liveness::Alive);
 }
 
 #[test]

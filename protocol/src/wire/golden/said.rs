@@ -19,7 +19,7 @@ use crate::time::Span;
 use crate::wire::{
     Answer, Ask, AskPermits, Claim, Claims, ClientFrame, Declaration, Dispatch, Ending, Envelope,
     ExecutorSays, OwnerSays, PeerMessage, Permits, Profile, Queue, QueueLine, Relayed, Reloaded,
-    Request, RequestError, Said, ServerFrame, Share, Status, Welcome,
+    Request, RequestError, Said, ServerFrame, Share, Status, TaskGroupPart, Welcome,
 };
 
 golden! {
@@ -37,7 +37,7 @@ golden! {
     }
     Answer {
         Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting, Done, Job, Jobs, File, Reloaded,
-        Queues, News, TaskGroup,
+        Queues, News, TaskGroupParts, TaskGroup,
     }
     Obstacle {
         NobodyKnowsIt, NobodyServesItsQueue, NobodySelected, Paused, Limited, KeyLimited, NoResource, Memory, Leaving, Slots, Owner,
@@ -304,6 +304,11 @@ fn answered_to_callers() {
             rules: Box::new(meta().rules),
             partitions_missing: 2,
         },
+        Answer::TaskGroupParts(vec![TaskGroupPart {
+            partition: PARTITION,
+            term: 7,
+            view: TaskGroupView { ready: 3, ..TaskGroupView::default() },
+        }]),
         Answer::TaskGroup {
             view: TaskGroupView {
                 size: 1,
