@@ -16,7 +16,7 @@
 //! which run no code of tasks; that runs on the runtime of whoever started the node. Where actors
 //! share a thread each makes way for the others after some messages.
 //!
-//! Whoever embeds a node may ask each of them: the Scheduler any request of a client ([`Ask`]) and
+//! Whoever embeds a node may ask each of them: the Scheduler any request of a client ([`Ask`], which tells how) and
 //! which copies are here ([`CopiesHere`]), the Executor how many runs it holds ([`Held`]), Gossip who
 //! is alive ([`Members`]), the Supervisor how the others fare ([`Health`]). `examples/embed.rs` does.
 //!

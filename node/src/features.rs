@@ -10,18 +10,18 @@
 //! | expires | it is given up without any worker | `what_waits_is_given_up_when_its_time_has_passed`, `what_fills_the_memory_keeps_nothing_from_being_given_up` |
 //! | deadline | it has ended by then, with all its retries | `what_waits_at_its_deadline_is_dead`, `a_run_is_over_at_the_deadline_of_its_task_whatever_its_limit` |
 //! | time limit | of one run | `what_takes_too_long_is_stopped_and_told` |
-//! | soft limit | a run is told before | `a_handler_is_told_before_its_time_is_over` |
+//! | soft limit | a run is told before | `a_handler_is_told_before_its_time_is_over`, `a_program_is_asked_to_end_at_its_soft_limit_and_says_itself_how_it_ended`, `a_soft_limit_is_shorter_than_the_time_limit_that_will_hold` |
 //! | retries | pauses that double with jitter and a cap, or a list | `the_pause_doubles_up_to_its_limit`, `listed_pauses_are_kept_to_the_millisecond_and_the_last_holds_for_all_that_follow` |
 //! | what handlers say | retry after, for good, drop, snooze | `handlers_say_what_is_to_become_of_their_task`, `errors_keep_whether_another_attempt_helps` |
 //! | crashes | counted apart from failures | `every_task_ends` |
-//! | history of runs | when, where, how long, why it failed | `why_a_command_failed_is_told_while_it_waits_for_its_next_attempt`, `a_task_runs_on_the_node_that_is_chosen_or_waits_for_one` |
+//! | history of runs | when, where, how long, why it failed | `why_a_command_failed_is_told_while_it_waits_for_its_next_attempt`, `what_takes_too_long_is_stopped_and_told`, `a_task_runs_on_the_node_that_is_chosen_or_waits_for_one` |
 //! | dead tasks | listed, tried again or dropped, one or many | `a_dead_task_is_tried_again_as_another_once`, `a_record_is_dropped_from_among_others` |
 //! | at least once | and exactly once if nothing fails | `exactly_one_run`, `second_run_after_loss` |
 //! | at most once | never started twice | `at_most_once` |
 //! | queues | begin with the first task, are listed, paused and resumed | `a_queue_begins_with_its_first_task_and_waits_while_it_is_paused`, `a_pause_outlives_all_nodes`, `queues_are_listed_with_what_is_in_them` |
 //! | purge | of all that waits in a queue | `what_waits_in_a_queue_can_be_purged` |
-//! | weights of queues | shares of the slots | `queues_with_weights_share_the_slots` |
-//! | ranks of queues | strict order between them | `a_queue_of_higher_rank_goes_first_whatever_else_waits` |
+//! | weights of queues | shares of the slots at each owner | `queues_with_weights_share_the_slots` |
+//! | ranks of queues | strict order between them at each owner | `a_queue_of_higher_rank_goes_first_whatever_else_waits` |
 //! | priority with aging | nothing waits for ever | `what_is_never_urgent_comes_to_its_turn`, `nobody_starves` |
 //! | fairness between tenants | in turn, as they weigh | `a_long_line_of_one_does_not_keep_others_from_their_turns`, `tenants_are_served_as_they_weigh` |
 //! | limits by key | rate and concurrency | `limited_by_key`, `as_many_run_at_once_as_their_key_allows` |
@@ -31,21 +31,21 @@
 //! | unique keys | scopes and policies, no lock to be left behind | `unique_keys`, `of_a_key_there_is_one_task_at_a_time` |
 //! | rules by name | queue, priority, limits, nodes | `tasks_go_where_the_rule_for_their_name_says`, `a_task_runs_only_where_it_may` |
 //! | choice of nodes | by labels, or one by its name | `a_task_runs_on_the_node_that_is_chosen_or_waits_for_one` |
-//! | slots | by kind of work, queue and resource, by labels of nodes, changeable while a node runs | `slots_are_taken_over_while_the_node_runs`, `slots_may_become_more_and_fewer_while_runs_take_them`, `a_node_has_what_is_said_of_its_labels`, `a_resource_has_a_pool_that_counts_before_that_of_the_queue` |
-//! | broadcast | one task for each node that is selected, each with its id, and a summary | `a_broadcast_runs_once_on_each_node` |
-//! | why a task waits | a rule, a limit, no node for it, no slot | `a_task_that_waits_says_why`, `a_task_of_a_limit_key_says_that_this_keeps_it`, `a_task_that_nobody_can_run_waits_and_says_why` |
-//! | cancel | one or many; a token, SIGTERM and SIGKILL to the group, a request that ends | `a_cancelled_task_is_stopped_or_never_starts`, `a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within_the_grace`, `a_program_that_does_not_listen_is_killed_with_its_children`, `a_cancelled_request_is_given_up` |
-//! | waiting by push | from any node, over reconnects | `what_a_lost_node_owes_is_asked_of_another` |
+//! | slots | by kind of work, queue and resource (of which a run takes one), by labels of nodes, changeable while a node runs | `slots_are_taken_over_while_the_node_runs`, `slots_may_become_more_and_fewer_while_runs_take_them`, `a_node_has_what_is_said_of_its_labels`, `a_resource_has_a_pool_that_counts_before_that_of_the_queue` |
+//! | broadcast | one task for each node that is selected, each with its id, and a summary | `a_broadcast_runs_once_on_each_node`, `groups_broadcasts_and_what_is_tried_again_are_recorded` |
+//! | why a task waits | a rule, a limit, no node for it, no slot; and how it is treated | `it_is_told_in_the_words_of_those_who_submit`, `a_task_that_waits_says_why`, `a_task_of_a_limit_key_says_that_this_keeps_it`, `a_task_that_nobody_can_run_waits_and_says_why` |
+//! | cancel | one or many; a token, SIGTERM and SIGKILL to the group, a request that ends | `what_waits_in_a_queue_can_be_purged`, `a_list_reads_no_more_than_it_may`, `a_cancelled_task_is_stopped_or_never_starts`, `a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within_the_grace`, `a_program_that_does_not_listen_is_killed_with_its_children`, `a_cancelled_request_is_given_up` |
+//! | waiting by push | from any node, over reconnects | `what_a_lost_node_owes_is_asked_of_another`, `a_watcher_goes_on_at_another_node_and_with_another_owner`, `a_group_is_waited_for_while_owners_of_its_tasks_go` |
 //! | unknown is not waiting | | `a_task_that_nobody_knows_is_not_waited_for` |
 //! | progress and log lines | live, over takeovers | `watched_in_order`, `a_watcher_hears_the_next_run_when_the_node_of_one_is_lost` |
 //! | results have a limit | that the failure names | `a_result_that_is_too_large_is_a_failure_that_names_the_limit` |
 //! | results of another type | an error of whoever expects another, not of the task | `a_result_of_another_type_fails_whoever_expects_it_and_not_the_task`, `a_result_that_is_no_json_is_permanent` |
-//! | retention | of one task for longer or shorter than of others | `what_says_for_how_long_it_is_kept_goes_by_that_alone`, `a_task_is_kept_for_as_long_as_it_says`, `no_more_say_for_how_long_they_are_kept_than_there_is_room_for` |
+//! | retention | of one task for longer or shorter than of others | `forgotten_in_time`, `what_says_for_how_long_it_is_kept_goes_by_that_alone`, `a_task_is_kept_for_as_long_as_it_says`, `no_more_say_for_how_long_they_are_kept_than_there_is_room_for` |
 //! | ignored results | are not kept | `of_a_result_that_is_ignored_nothing_is_kept`, `a_result_that_is_ignored_is_not_kept_and_a_task_goes_when_it_says` |
-//! | metadata | labels, headers, parents, traces, a name | `said_as_it_was`, `what_is_submitted_from_within_a_task_is_its_child` |
+//! | metadata | labels, headers, parents, traces, a name | `said_as_it_was`, `what_is_submitted_from_within_a_task_is_its_child`, `what_a_program_submits_that_a_task_runs_is_a_child_of_it` |
 //! | redacted arguments | shown nowhere | `what_is_hidden_reaches_the_handler_and_nobody_else` |
-//! | batches | thousands in one call, those of a partition all or none | `a_batch_is_taken_in_as_a_whole_or_not_at_all`, `many_tasks_are_cut_into_legal_batches_of_one_partition` |
-//! | groups | an id over many tasks, with counts and one wait for all | `a_group_is_counted_and_waited_for_from_any_node`, `a_group_is_waited_for_while_owners_of_its_tasks_go`, `a_group_that_grows_is_cancelled_as_a_whole`, `a_group_is_counted_as_its_tasks_go_along` |
+//! | batches | thousands in one call; one request of one partition is durable as a whole, and there is room for all of it or none, single tasks may be refused | `there_is_room_for_a_whole_batch_or_for_none_of_it`, `a_batch_is_taken_in_as_a_whole_or_not_at_all`, `many_tasks_are_cut_into_legal_batches_of_one_partition` |
+//! | groups | an id over many tasks, with counts and one wait for all, listed and cancelled by it | `groups_are_counted`, `the_tasks_of_a_group_are_listed_without_a_look_at_others`, `a_group_is_counted_and_waited_for_from_any_node`, `a_group_is_waited_for_while_owners_of_its_tasks_go`, `a_group_that_grows_is_cancelled_as_a_whole`, `a_group_is_counted_as_its_tasks_go_along` |
 //! | async and blocking handlers | panics are theirs alone | `panics_are_failures_of_their_run` |
 //! | commands | output to a limit, whatever it is | `output_is_kept_to_its_limit_and_never_holds_the_program_up`, `binary_output_does_not_fail_the_run` |
 //! | programs that misbehave | talk for ever, close their outputs, leave children, do not listen: over at their limit, nothing left | `a_program_that_never_stops_talking_is_ended_at_its_time_limit`, `a_program_that_closes_its_outputs_goes_on_to_its_end`, `a_program_that_has_closed_its_outputs_and_hangs_is_ended_at_its_time_limit`, `a_child_that_outlives_its_program_and_does_not_listen_is_killed`, `what_a_program_leaves_in_its_group_ends_with_it` |

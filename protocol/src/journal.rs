@@ -88,6 +88,14 @@ pub struct News {
     pub words: Words,
 }
 
+impl News {
+    /// What whoever has heard this has seen, to ask on with.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen { token: self.token, place: self.words.place() }
+    }
+}
+
 /// What an owner wants to hear of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Follow {

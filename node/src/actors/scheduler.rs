@@ -71,7 +71,78 @@ pub(crate) struct Arrived {
     pub(crate) rooms: Vec<Room>,
 }
 
-/// A request of this process itself. Its answers come through `answers`, which needs room for two.
+/// A request of this process itself: what a [`Client`](crate::Client) sends, without what that does for its callers. Its
+/// answers come through `answers`, which needs room for two.
+///
+/// | [what is asked](umbel_protocol::wire::Ask) | what is [answered](Answer) |
+/// |---|---|
+/// | `Submit` | `Submitted` once the tasks are on the disks of a majority, with the rows that were refused; then, if that was asked for, `Finished` when all have ended |
+/// | `Wait` | the `View` of the task when it has ended |
+/// | `Watch` | `News` as soon as the task says more than was `seen`, and its `View` if it has ended and there is no more: whoever wants all asks again with what is known then |
+/// | `Cancel` | the `View` of the task once the wish is durable; it has ended when a `View` says so |
+/// | any | `Failed`: [the error](umbel_protocol::wire::RequestError) says whether to ask again, `TimedOut` when `deadline` is over |
+///
+/// Asked again under the same ids nothing is done twice. What a client adds is to do that by itself while the cluster
+/// finds another owner, to choose ids whose partitions are owned near, and to cut large batches.
+///
+/// ```standalone_crate
+/// use std::sync::Arc;
+///
+/// use tokio::sync::mpsc;
+/// use umbel::actors::Ask;
+/// use umbel::protocol::task::Batch;
+/// use umbel::protocol::time::Span;
+/// use umbel::protocol::wire::{self, Answer, Request};
+/// # use umbel::{Call, Node};
+///
+/// /// Sends one request, for its answers.
+/// async fn ask(node: &Node, ask: wire::Ask) -> mpsc::Receiver<Answer> {
+///     let (answers, answered) = mpsc::channel(2);
+///     let request = Request { deadline: Span::from_millis(5_000), ask };
+///     // After a restart it has a new address: ask the node each time.
+///     if let Some(scheduler) = node.scheduler() {
+///         // If it is gone nothing answers.
+///         scheduler.do_send(Ask { request, answers });
+///     }
+///     answered
+/// }
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let node = Node::builder().name("a").listen(([127, 0, 0, 1], 0).into()).data(dir.path());
+/// # let node = node.register("double", |n: u64| async move { Ok::<_, String>(2 * n) }).start().await?;
+/// # node.joined().await?;
+/// // The ids first, so that it can be asked again; of one partition.
+/// let mut calls = vec![Call::<u64>::named("double", &21).into_submission()?];
+/// node.client().number(&mut calls).await?;
+/// let task = calls[0].id.expect("it has one now");
+/// let batch = Arc::new(Batch::one(task, calls[0].template.clone(), calls[0].args.clone()));
+///
+/// let mut answered = ask(&node, wire::Ask::Submit { batch, wait: true }).await;
+/// let Some(Answer::Submitted { refused, .. }) = answered.recv().await else { panic!("no receipt") };
+/// assert!(refused.is_empty());
+/// let Some(Answer::Finished(endings)) = answered.recv().await else { panic!("no end") };
+/// assert_eq!(endings[0].result.as_deref(), Some(&b"42"[..]));
+///
+/// let mut seen = None;
+/// let view = loop {
+///     match ask(&node, wire::Ask::Watch { task, seen }).await.recv().await {
+///         Some(Answer::News(news)) => seen = Some(news.seen()),
+///         Some(Answer::View(view)) => break view,
+///         other => panic!("{other:?}"),
+///     }
+/// };
+/// assert!(view.state.is_final());
+///
+/// // What has ended stays as it has ended.
+/// let Some(Answer::View(view)) = ask(&node, wire::Ask::Cancel { task }).await.recv().await else {
+///     panic!("it is known")
+/// };
+/// assert_eq!(view.state.as_str(), "succeeded");
+/// # node.stop().await;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Ask {

@@ -113,13 +113,17 @@ impl Client {
     /// answer of its own; those of one partition are taken in together or not at all. A call of which another task
     /// has the [unique key](Call::unique) gets the handle of that, which is not of the group and not counted in it.
     ///
-    /// ```no_run
-    /// # use umbel::{Call, Client, ClientError};
-    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// ```
+    /// # use umbel::testing::Inline;
+    /// # use umbel::Call;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let tasks = Inline::builder().register("render", |page: u64| async move { Ok::<_, String>(page) }).build()?;
+    /// # let client = tasks.client();
     /// let pages = client.submit_group((0..1_000).map(|n| Call::<u64>::named("render", &n))).await?;
     /// println!("umbel task group {}", pages.id());
     /// let count = pages.wait().await?;
-    /// println!("{} of {} went well", count.tasks.succeeded, count.tasks.size);
+    /// assert_eq!((count.tasks.succeeded, count.tasks.size), (1_000, 1_000));
     /// # Ok(()) }
     /// ```
     ///
@@ -144,13 +148,18 @@ impl Client {
     /// [selects](Call::select): each runs on its own node and nowhere else, under an id of its own. While one is
     /// away, or does not know the task, its task waits; say when it [expires](Call::expires).
     ///
-    /// ```no_run
-    /// # use umbel::{Call, Client, ClientError};
-    /// # async fn example(client: Client) -> Result<(), ClientError> {
-    /// let call = Call::<u64>::named("clear_cache", &()).select([("role", "web")]);
+    /// ```
+    /// # use umbel::testing::Inline;
+    /// # use umbel::Call;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let tasks = Inline::builder().register("clear_cache", |()| async { Ok::<_, String>(3) }).build()?;
+    /// # let client = tasks.client();
+    /// // Only of some of them: .select([("role", "web")])
+    /// let call = Call::<u64>::named("clear_cache", &());
     /// let (group, nodes) = client.broadcast(call).await?;
     /// let count = group.wait().await?;
-    /// println!("{} of {} nodes did it", count.tasks.succeeded, nodes.len());
+    /// assert_eq!(count.tasks.succeeded, nodes.len() as u64);
     /// # Ok(()) }
     /// ```
     ///

@@ -14,16 +14,20 @@ use super::{Client, ClientError, TaskFailed, Watch};
 
 /// A submitted task that returns an `R`. Dropping it changes nothing: the task goes on.
 ///
-/// ```no_run
-/// # use std::time::Duration;
-/// # use umbel::{ClientError, Handle, TaskFailed};
-/// # async fn example(report: Handle<String>) -> Result<(), TaskFailed> {
+/// ```
+/// # use umbel::testing::Inline;
+/// # use umbel::{Call, TaskFailed};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let tasks = Inline::builder().register("report", |()| async { Err::<String, _>(umbel::TaskError::permanent("no data")) }).build()?;
+/// # let client = tasks.client();
+/// # let report = client.submit(Call::<String>::named("report", &())).await?;
 /// println!("umbel task show {}", report.id());
 /// match report.result().await {
 ///     Ok(text) => println!("{text}"),
 ///     Err(TaskFailed::Dead { failure, .. }) => println!("there is no report: {failure:?}"),
 ///     // Cancelled, expired, or nobody answers: the error says which.
-///     Err(other) => return Err(other),
+///     Err(other) => return Err(other.into()),
 /// }
 /// # Ok(()) }
 /// ```
@@ -62,9 +66,14 @@ impl<R> Handle<R> {
 
     /// Watches it: what its runs [say](crate::Context::log) while they go on, and its end.
     ///
-    /// ```no_run
-    /// # use umbel::{ClientError, Handle};
-    /// # async fn example(report: Handle<String>) -> Result<(), ClientError> {
+    /// ```
+    /// # use umbel::testing::Inline;
+    /// # use umbel::Call;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let tasks = Inline::builder().register("report", |()| async { Ok::<_, String>("all is well") }).build()?;
+    /// # let client = tasks.client();
+    /// # let report = client.submit(Call::<String>::named("report", &())).await?;
     /// use umbel::client::Event;
     ///
     /// let mut watch = report.watch();

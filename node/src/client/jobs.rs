@@ -1,14 +1,20 @@
 //! What a client says of periodic jobs, and asks about them.
 //!
-//! ```no_run
-//! # async fn example(client: umbel::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! ```standalone_crate
+//! # use umbel::testing::Cluster;
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let cluster = Cluster::builder().nodes(1).start().await?;
+//! # let client = cluster.client();
 //! use umbel::protocol::job::{Job, Schedule};
 //! use umbel::protocol::partition::Precondition;
 //! use umbel::protocol::task::Template;
 //!
 //! let nightly = Schedule::Cron("30 2 * * *".to_owned());
-//! let job = Job::new(nightly, Template::new("backup"));
+//! let job = Job::new(nightly, Template::new("umbel.noop"));
 //! client.define_job(&"nightly-backup".parse()?, job, Precondition::Any).await?;
+//! assert!(client.job(&"nightly-backup".parse()?).await?.enabled);
+//! # cluster.stop().await;
 //! # Ok(()) }
 //! ```
 

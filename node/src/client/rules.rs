@@ -1,7 +1,11 @@
 //! What a client says of queues, and of tasks by their names, and how it stands with queues.
 //!
-//! ```no_run
-//! # async fn example(client: umbel::Client) -> Result<(), umbel::ClientError> {
+//! ```standalone_crate
+//! # use umbel::testing::Cluster;
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let cluster = Cluster::builder().nodes(1).start().await?;
+//! # let client = cluster.client();
 //! use umbel::client::{Rule, Subject};
 //!
 //! // No more mails for now; what runs goes on.
@@ -13,6 +17,7 @@
 //! for queue in client.queues().await?.queues {
 //!     println!("{}: {} wait, {} run", queue.name, queue.ready, queue.running);
 //! }
+//! # cluster.stop().await;
 //! # Ok(()) }
 //! ```
 

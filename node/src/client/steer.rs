@@ -1,14 +1,22 @@
 //! Stopping, trying again and dropping tasks: one, or all that are selected.
 //!
-//! ```no_run
-//! # async fn example(client: umbel::Client) -> Result<(), umbel::ClientError> {
+//! ```
+//! # use umbel::testing::Inline;
+//! # use umbel::Call;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let tasks = Inline::builder().register("mail", |_: u64| async { Err::<(), _>(umbel::TaskError::permanent("no server")) }).build()?;
+//! # let client = tasks.client();
+//! # let calls = (0..3).map(|n| Call::<()>::named("mail", &n).queue("mail"));
+//! # assert!(client.submit_batch(calls).await.iter().all(Result::is_ok));
 //! use umbel::client::{Filter, Steering};
 //!
 //! // All dead tasks of a queue are tried again.
 //! let dead =
 //!     Filter { queue: Some("mail".to_owned()), limit: u32::MAX, ..Filter::default() };
 //! let steered = client.steer_all(Steering::Retry, dead).await?;
-//! println!("{} are tried again, {} are not", steered.done, steered.refused.len());
+//! println!("{} are tried again, {} are not", steered.done, steered.refused_count);
+//! # assert!(steered.done >= 3 && steered.refused.is_empty());
 //! # Ok(()) }
 //! ```
 

@@ -21,12 +21,17 @@ impl Client {
     /// has the same [unique key](Call::unique), and whose handle this is.
     /// `add::submit(&client, 1, 2).await` does the same in one sentence, see [`Submit`](super::Submit).
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # use umbel::{Call, Client, ClientError};
-    /// # async fn example(client: Client) -> Result<(), ClientError> {
-    /// let call = Call::<u64>::named("add", &[1, 2]).delay(Duration::from_secs(5));
+    /// # use umbel::testing::Inline;
+    /// # use umbel::Call;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let tasks = Inline::builder().register("sum", |(a, b): (u64, u64)| async move { Ok::<_, String>(a + b) }).build()?;
+    /// # let client = tasks.client();
+    /// let call = Call::<u64>::named("sum", &[1, 2]).delay(Duration::from_secs(5));
     /// let handle = client.submit(call).await?;
+    /// assert_eq!(handle.result().await?, 3);
     /// # Ok(()) }
     /// ```
     ///
@@ -38,15 +43,19 @@ impl Client {
 
     /// Submits a task by its name, with arguments and options that this program knows nothing of.
     ///
-    /// ```no_run
-    /// # use umbel::{Client, TaskFailed};
-    /// # async fn example(client: Client) -> Result<(), TaskFailed> {
+    /// ```
+    /// # use umbel::testing::Inline;
+    /// # use serde_json::Value;
     /// use serde_json::json;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let tasks = Inline::builder().register("sha256", |_: Value| async { Ok::<_, String>(json!({ "stdout": "e3b0c442" })) }).build()?;
+    /// # let client = tasks.client();
     /// use umbel::Options;
     ///
     /// let options = Options { priority: Some(9), ..Options::default() };
     /// let handle = client.submit_named("sha256", &json!({ "path": "/etc/hosts" }), options).await?;
-    /// println!("{}", handle.result().await?["stdout"]);
+    /// assert_eq!(handle.result().await?["stdout"], "e3b0c442");
     /// # Ok(()) }
     /// ```
     ///
@@ -65,10 +74,15 @@ impl Client {
     /// Submits a task, waits for its end and returns what it returned, in one round trip.
     /// `add::run(&client, 1, 2).await` does the same in one sentence, see [`Run`](super::Run).
     ///
-    /// ```no_run
-    /// # use umbel::{Call, Client, TaskFailed};
-    /// # async fn example(client: Client) -> Result<(), TaskFailed> {
-    /// let sum = client.run(Call::<u64>::named("add", &[1, 2])).await?;
+    /// ```
+    /// # use umbel::testing::Inline;
+    /// # use umbel::Call;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let tasks = Inline::builder().register("sum", |(a, b): (u64, u64)| async move { Ok::<_, String>(a + b) }).build()?;
+    /// # let client = tasks.client();
+    /// let sum = client.run(Call::<u64>::named("sum", &[1, 2])).await?;
+    /// assert_eq!(sum, 3);
     /// # Ok(()) }
     /// ```
     ///
@@ -97,13 +111,17 @@ impl Client {
     /// Submits many tasks, with few requests. The answers are in the order of the calls, each its
     /// own: some may be refused while others are taken in.
     ///
-    /// ```no_run
-    /// # use umbel::{Call, Client, TaskFailed};
-    /// # async fn example(client: Client) -> Result<(), TaskFailed> {
+    /// ```
+    /// # use umbel::testing::Inline;
+    /// # use umbel::Call;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let tasks = Inline::builder().register("square", |n: u64| async move { Ok::<_, String>(n * n) }).build()?;
+    /// # let client = tasks.client();
     /// let calls = (0..10_000).map(|n| Call::<u64>::named("square", &n));
     /// for (n, taken) in client.submit_batch(calls).await.into_iter().enumerate() {
     ///     match taken {
-    ///         Ok(handle) => println!("{n} squared is {}", handle.result().await?),
+    ///         Ok(handle) => assert_eq!(handle.result().await?, (n * n) as u64),
     ///         Err(why) => println!("{n} was not taken in: {why}"),
     ///     }
     /// }
@@ -135,10 +153,14 @@ impl Client {
     /// Gives ids to those of `submissions` that have none: with them whoever submits can find out
     /// what became of tasks whose acknowledgement was lost.
     ///
-    /// ```no_run
-    /// # use umbel::{Call, Client, TaskError};
-    /// # async fn example(client: Client) -> Result<(), TaskError> {
-    /// let mut submissions = vec![Call::<u64>::named("add", &[1, 2]).into_submission()?];
+    /// ```
+    /// # use umbel::testing::Inline;
+    /// # use umbel::Call;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let tasks = Inline::builder().register("sum", |(a, b): (u64, u64)| async move { Ok::<_, String>(a + b) }).build()?;
+    /// # let client = tasks.client();
+    /// let mut submissions = vec![Call::<u64>::named("sum", &[1, 2]).into_submission()?];
     /// client.number(&mut submissions).await?;
     /// let id = submissions[0].id.expect("it has one now");
     /// // Submitted once more under the same id, a task is still taken in only once.

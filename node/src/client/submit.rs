@@ -16,9 +16,9 @@ use crate::work::Call;
 /// A task that is submitted by the client it was made with, once it is awaited: then it is on the disks
 /// of a majority, and its [`Handle`] is there. Every `#[umbel::task]` makes one:
 ///
-/// ```no_run
+/// ```standalone_crate
 /// use std::time::Duration;
-/// use umbel::{Client, TaskError, TaskFailed};
+/// use umbel::TaskError;
 ///
 /// #[umbel::task(queue = "images", time_limit = "30s")]
 /// async fn resize(image: String, width: u32) -> Result<u64, TaskError> {
@@ -26,13 +26,17 @@ use crate::work::Call;
 /// #   Ok(0)
 /// }
 ///
-/// # async fn example(client: Client) -> Result<(), TaskFailed> {
+/// # use umbel::testing::Inline;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let tasks = Inline::builder().build()?;
+/// # let client = tasks.client();
 /// let resized = resize::submit(&client, "cat.jpg".to_owned(), 640)
 ///     .delay(Duration::from_secs(60))
 ///     .attempts(5)
 ///     .await?;
 /// println!("task {} is taken in", resized.id());
-/// println!("it takes {} bytes now", resized.result().await?);
+/// assert_eq!(resized.result().await?, 0);
 /// # Ok(()) }
 /// ```
 pub type Submit<'a, R> = Call<R, Submitting<'a>>;
@@ -40,15 +44,19 @@ pub type Submit<'a, R> = Call<R, Submitting<'a>>;
 /// A task that is submitted by the client it was made with, once it is awaited, and then waited for: what
 /// comes is what it returned, in one round trip. Every `#[umbel::task]` makes one:
 ///
-/// ```no_run
-/// # use umbel::{Client, TaskFailed};
+/// ```standalone_crate
 /// #[umbel::task(blocking)]
 /// fn digits(of: f64, count: usize) -> Result<String, String> {
 ///     Ok(format!("{of:.count$}"))
 /// }
 ///
-/// # async fn example(client: Client) -> Result<(), TaskFailed> {
+/// # use umbel::testing::Inline;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let tasks = Inline::builder().build()?;
+/// # let client = tasks.client();
 /// let digits: String = digits::run(&client, std::f64::consts::PI, 9).priority(9).await?;
+/// assert_eq!(digits, "3.141592654");
 /// # Ok(()) }
 /// ```
 ///

@@ -35,12 +35,17 @@ impl Client {
 
     /// Waits until a task has ended; without `timeout`, however long that takes.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # use umbel::{Client, ClientError, TaskId};
-    /// # async fn example(client: Client, id: TaskId) -> Result<(), ClientError> {
+    /// # use umbel::testing::Inline;
+    /// # use umbel::Call;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let tasks = Inline::builder().register("sum", |(a, b): (u64, u64)| async move { Ok::<_, String>(a + b) }).build()?;
+    /// # let client = tasks.client();
+    /// # let id = client.submit(Call::<u64>::named("sum", &[1, 2])).await?.id();
     /// let view = client.wait(id, Some(Duration::from_secs(30))).await?;
-    /// println!("{} is {} after {} attempts", view.task, view.state.as_str(), view.attempts);
+    /// assert_eq!((view.task.as_str(), view.state.as_str(), view.attempts), ("sum", "succeeded", 1));
     /// # Ok(()) }
     /// ```
     ///
@@ -62,14 +67,20 @@ impl Client {
     /// Lists tasks, newest first. A listing by labels may have to look at millions of tasks that wait for their
     /// time: it takes as many requests as it needs, for as long as this client has [patience](super::ClientBuilder).
     ///
-    /// ```no_run
-    /// # use umbel::{Client, ClientError, TaskState};
-    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// ```
+    /// # use umbel::testing::Inline;
+    /// # use umbel::{Call, TaskState};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let tasks = Inline::builder().register("mail", |_: u64| async { Err::<(), _>(umbel::TaskError::permanent("no server")) }).build()?;
+    /// # let client = tasks.client();
+    /// # client.submit(Call::<()>::named("mail", &1)).await?;
     /// use umbel::client::Filter;
     ///
     /// let dead = Filter { state: Some(TaskState::Dead), limit: 20, ..Filter::default() };
     /// for view in client.list(dead).await?.tasks {
     ///     println!("{} {}: {:?}", view.id, view.task, view.error);
+    ///     # assert_eq!(view.task, "mail");
     /// }
     /// # Ok(()) }
     /// ```

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use umbel_protocol::task::{Batch, InvalidBatch};
 
 use super::declare::{Declared, Task};
-use super::definition::Definition;
+use super::definition::{Definition, Kind};
 use super::handler::{AsyncHandler, BlockingHandler};
 
 /// The task names that this program can run. A node makes one itself of what its
@@ -101,6 +101,12 @@ impl Registry {
         let template = definition.template();
         // What submissions are checked by, so that no definition promises what they cannot keep.
         Batch { templates: vec![template.clone()], rows: Vec::new() }.check()?;
+        if definition.kind() == Kind::Webhook && template.options.soft_limit.is_some() {
+            return Err(RegisterError::Invalid(InvalidBatch::Conflicting {
+                what: "`soft_limit` of a webhook".to_owned(),
+                why: "a request cannot be told anything; leave it out".to_owned(),
+            }));
+        }
         if template.name.starts_with(Self::OURS) {
             return Err(RegisterError::Reserved { name: template.name.clone() });
         }

@@ -120,13 +120,15 @@ impl<R, By> Call<R, By> {
     }
 
     /// After how long a run is told that its time will soon be over: see
-    /// [`Context::warned`](crate::Context::warned). A command gets SIGTERM then.
+    /// [`Context::warned`](crate::Context::warned). A command gets SIGTERM then; for a
+    /// webhook it means nothing. It must be shorter than the time limit, also one that only the task's declaration says.
     pub fn soft_limit(mut self, limit: Duration) -> Self {
         self.template.options.soft_limit = Some(span(limit));
         self
     }
 
-    /// Gives it up at that time if it does not run then.
+    /// Gives it up at that time if it does not run then; with [`expires`](Self::expires) as well, at the earlier of
+    /// both.
     pub fn expires_at(mut self, at: SystemTime) -> Self {
         self.template.options.expires_at = Some(wall(at));
         self
