@@ -16,6 +16,8 @@ mod file;
 mod five_nodes;
 #[path = "cli/full_disk.rs"]
 mod full_disk;
+#[path = "cli/groups.rs"]
+mod groups;
 #[path = "cli/handover.rs"]
 mod handover;
 #[path = "cli/import.rs"]
