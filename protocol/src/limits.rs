@@ -391,8 +391,8 @@ impl PartitionLimits {
 
     /// Most that the records of a partition weigh between two entries of at most `entry` bytes.
     ///
-    /// Nothing is taken in beyond `bytes`. What is there may still grow: the task that was taken in
-    /// last reaches beyond them by what its entry holds; each unfinished one may come to have a
+    /// Nothing is taken in beyond `bytes`. What is there may still grow: the batch that was taken in
+    /// last reaches beyond them by what its entry holds, and what its records take besides; each unfinished one may come to have a
     /// history, and from then on only one run and a lease; why they failed last has a limit of its
     /// own; the finished are cut down to theirs before each entry, which may bring as many results
     /// as it holds.
@@ -401,6 +401,7 @@ impl PartitionLimits {
             + self.finished_bytes
             + PARTITION_FAILURES_BYTES_MAX
             + 2 * (entry + OVERSHOOT)
+            + BATCH_TASKS_MAX * (RECORD_WEIGHT + GROWTH)
             + self.tasks * GROWTH
     }
 
@@ -417,7 +418,7 @@ const GROWTH: usize = HISTORY_WEIGHT + RUN_WEIGHT * RUNS_KEPT_CROWDED + LEASE_WE
 /// template and its length, two numbers, its phase with a kind and two lengths, and whether it has a
 /// history and particulars.
 const SPARE: usize = RECORD_WEIGHT - (17 + 5 + 9 + 2 * 9 + 20 + 2);
-/// What a task that is taken in brings besides its bytes.
+/// What the last task that is taken in brings besides its bytes, at the most.
 const OVERSHOOT: usize =
     RECORD_WEIGHT + TEMPLATE_WEIGHT + 2 * NAME_BYTES_MAX + GROWTH + METADATA_OVERSHOOT;
 /// What labels and headers are counted as beyond their bytes.

@@ -197,7 +197,7 @@ impl Partition {
         &self,
         task: Option<TaskId>,
     ) -> impl DoubleEndedIterator<Item = (TaskId, Found<'_>)> {
-        self.records.found().filter(move |(id, _)| task.is_none_or(|task| *id < task))
+        self.records.found_before(task)
     }
 
     /// Queues, names of tasks, and how many of them there are in each state.

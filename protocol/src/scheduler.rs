@@ -192,8 +192,8 @@ pub struct Scheduler {
     meta: Option<Meta>,
     is_member: bool,
     peers: BTreeMap<NodeId, Peer>,
-    /// Nodes that gossip has not told of, and since when they are known by name: as members, or as those who run
-    /// something.
+    /// Nodes that gossip has not told of, and since when they are known by name: as members, as those who run
+    /// something, or as those who want to join.
     strangers: BTreeMap<NodeId, Tick>,
     /// The newest version that this node and another both speak, as it was when they met.
     spoken: BTreeMap<NodeId, u16>,
@@ -411,7 +411,8 @@ impl Scheduler {
 
     /// Somebody is known by name, of whom gossip may not have told yet.
     fn know_by_name(&mut self, node: NodeId) {
-        if node != self.settings.node && !self.peers.contains_key(&node) {
+        let is_forgotten = self.meta.as_ref().is_some_and(|meta| meta.is_forgotten(node));
+        if node != self.settings.node && !is_forgotten && !self.peers.contains_key(&node) {
             self.strangers.entry(node).or_insert(self.now.tick);
         }
     }

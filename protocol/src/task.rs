@@ -28,6 +28,7 @@ pub use self::obstacle::Obstacle;
 pub use self::options::Options;
 pub use self::outcome::{Failure, FailureKind, Outcome};
 pub use self::particulars::Particulars;
+pub(crate) use self::particulars::{GROUP_WEIGHT, UNIQUE_WEIGHT};
 pub use self::phase::{IllegalTransition, Lease, Phase, State, Transition};
 pub use self::rate::{InvalidRate, Rate, Steady};
 pub(crate) use self::record::{

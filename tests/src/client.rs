@@ -163,7 +163,9 @@ impl World {
             self.saw_if("hot queue", is_hot);
             let partition = if is_hot { 0 } else { partition };
             let partition = PartitionId(u16::try_from(partition).expect("few partitions"));
-            let group = self.flip(0.3).then(|| group(self.between(0, GROUPS - 1)));
+            // What members of an older version do not know is not for the whole of a world.
+            let is_grouped = self.flip(if self.plan.older > 0 { 0.1 } else { 0.3 });
+            let group = is_grouped.then(|| group(self.between(0, GROUPS - 1)));
             let sort = if self.flip(0.03) { Sort::Early } else { Sort::New };
             let ahead = if sort == Sort::Early { TOO_FAR_AHEAD } else { 0 };
             let (wall, work) = (true_wall(at + ahead), self.plan.work);

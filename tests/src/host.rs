@@ -98,10 +98,8 @@ pub struct Host {
     pub backlog: Vec<What>,
     /// What it can run.
     pub profile: Profile,
-    /// Slots that it had before and that leases may still come for, by pool.
-    pub slots_lent: Vec<u32>,
-    /// Until when.
-    pub slots_lent_until: u64,
+    /// Slots that it had before, by pool, and until when leases may come for them.
+    pub slots_before: Vec<(u64, Vec<u32>)>,
     /// What its program speaks, from its next start on.
     pub versions: Versions,
 }
@@ -219,8 +217,7 @@ impl Host {
             late_until: 0,
             backlog: Vec::new(),
             profile,
-            slots_lent: Vec::new(),
-            slots_lent_until: 0,
+            slots_before: Vec::new(),
             versions: Versions::OWN,
         }
     }

@@ -162,6 +162,17 @@ impl Records {
         look::Merged::new(self.warm.iter().map(|(task, record)| (*task, Found::here(record))), cold)
     }
 
+    /// The same of those that come before `task`, or of all.
+    pub(super) fn found_before(
+        &self,
+        task: Option<TaskId>,
+    ) -> impl DoubleEndedIterator<Item = (TaskId, Found<'_>)> {
+        let end = task.unwrap_or(TaskId::MAX);
+        let warm = self.warm.range(..end).map(|(task, record)| (*task, Found::here(record)));
+        let cold = self.cold.iter().flat_map(move |cold| cold.found_before(end));
+        look::Merged::new(warm, cold)
+    }
+
     /// All records by id. One that cannot be read is left out.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (TaskId, Look<'_>)> {
         self.found().filter_map(|(task, found)| Some((task, found.look()?)))

@@ -1,5 +1,5 @@
-//! How many tasks of each [group](TaskGroup) are how far: counted as records change, so that nobody has to look
-//! through a million of them to tell.
+//! Which tasks are of which [group](TaskGroup), and how far they are: kept as records change, so that nobody has to
+//! look through a million of them to tell, or to find those of one group.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;

@@ -16,7 +16,6 @@ use super::{Effect, Scheduler};
 use crate::durable::LogEntry;
 use crate::id::{GroupId, Lessee, PartitionId, TaskId, Token};
 use crate::job::Target;
-use crate::journal::Live;
 use crate::membership::Liveness;
 use crate::partition::{Change, Partition, Proposal};
 use crate::sabotage::{self, Defect};
@@ -371,16 +370,5 @@ impl Scheduler {
     pub(super) fn view_of(partition: &Partition, task: TaskId) -> Option<Answer> {
         let record = partition.record(task)?;
         Some(Answer::View(Box::new(View::of(task, &record))))
-    }
-
-    /// The same with the arguments of the task, for whoever asks for all that is known of it.
-    pub(super) fn whole_view_of(
-        partition: &Partition,
-        task: TaskId,
-        live: Option<Live>,
-    ) -> Option<Answer> {
-        let record = partition.record(task)?;
-        let view = View { live, ..View::of(task, &record).with_details(&record) };
-        Some(Answer::View(Box::new(view)))
     }
 }

@@ -84,6 +84,8 @@ impl Scheduler {
         here: T,
         gatherings: impl Fn(&mut Self) -> &mut Gatherings<T>,
     ) {
+        // It may have waited for this node to know who there is; now it waits for those.
+        self.asks.parked.remove(&id);
         let missing: BTreeSet<NodeId> =
             (self.members()).filter(|node| *node != self.node() && self.is_alive(*node)).collect();
         let deadline = gatherings(self).wait_max;

@@ -17,6 +17,8 @@ use crate::task::{Failure, Filter, Record, View};
 use crate::time::Span;
 use crate::wire::{Answer, Ask};
 
+/// The version of the protocol in which tasks are listed by more than their states and queues, bit by bit.
+const FILTERS_SINCE: u16 = 3;
 /// How long a listing waits for a member before it goes without it.
 pub(super) const WAIT_MAX: Span = Span::from_millis(2_000);
 
@@ -50,8 +52,10 @@ impl Scheduler {
 
     /// Lists tasks of the partitions that this node owns.
     pub(super) fn list_here(&mut self, origin: Origin, wanted: &Filter) {
-        let (page, partitions_missing) = (self.list_owned(wanted), self.partitions_missing());
-        let TaskPage { tasks, cut_before } = page;
+        let TaskPage { tasks, cut_before } = self.list_owned(wanted);
+        // Whoever asks may be of a version that does not know of cuts.
+        let is_untold = cut_before.is_some() && !self.all_understand(FILTERS_SINCE);
+        let partitions_missing = self.partitions_missing() + u16::from(is_untold);
         self.answer(origin, Answer::Tasks { tasks, partitions_missing, cut_before });
     }
 
@@ -70,7 +74,8 @@ impl Scheduler {
     /// The newest tasks of the partitions that this node owns. No more records are looked at than it takes to find
     /// them, and of those that are put away only so many that it does not hold up everything else.
     fn list_owned(&self, wanted: &Filter) -> TaskPage {
-        let owned = self.replicas.values().filter(|replica| replica.is_settled());
+        let owned = self.replicas.values();
+        let owned = owned.filter(|replica| replica.is_settled() && !self.is_cut_off(replica));
         // Of each partition the newest that was not taken yet, and those before it.
         let mut newest: BTreeMap<TaskId, _> = owned
             .filter_map(Replica::partition)
@@ -116,9 +121,12 @@ impl Scheduler {
         partitions_missing: u16,
     ) {
         let told = self.partitions().saturating_sub(partitions_missing);
+        let is_newer = self.version_of(from) >= FILTERS_SINCE;
         let Some(listing) = self.listings.told(from, id) else {
             return;
         };
+        // What a member lists that does not know what was asked for is not all that is meant.
+        let told = if is_newer || listing.wanted.is_of_2() { told } else { 0 };
         // A member of an older version does not know all that was asked for.
         let meant = page.tasks.into_iter().filter(|view| listing.wanted.includes(view));
         listing.page.tasks.extend(meant);

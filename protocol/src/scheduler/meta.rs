@@ -153,6 +153,7 @@ impl Scheduler {
     pub(super) fn wants_to_join(&mut self, join: Join) {
         if self.meta.is_some() {
             let (node, address) = (join.node, join.address);
+            self.know_by_name(node);
             self.outbox.effects.push(Effect::Meet { node, address });
             self.pass_join(join);
         }

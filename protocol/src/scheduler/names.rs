@@ -32,12 +32,13 @@ impl Scheduler {
                 RequestError::UnknownQueue { name, known }
             }
         })?;
-        // Time limits are those of whoever will run it, if they are not said.
-        let declared = self.profiles().find_map(|profile| profile.declaration(&whole.name));
-        if let Some(declared) = declared {
-            whole.options.check_times(&declared.options)?;
+        // Time limits are those of whoever will run it, if they are not said: any of them may bear it.
+        let declared = self.profiles().filter_map(|profile| profile.declaration(&whole.name));
+        let mut checked = declared.map(|declared| whole.options.check_times(&declared.options));
+        match checked.next() {
+            Some(Err(why)) if checked.all(|checked| checked.is_err()) => Err(why.into()),
+            Some(_) | None => Ok(whole),
         }
-        Ok(whole)
     }
 
     /// The same without a look for names that are alike, which takes long where there are many.
@@ -60,6 +61,11 @@ impl Scheduler {
             options = options.before_3();
         }
         Ok(template.completed(queue, &options))
+    }
+
+    /// How a task of that name is declared by a member that knows it.
+    pub(super) fn declaration(&self, name: &str) -> Option<&Options> {
+        self.profiles().find_map(|profile| profile.declaration(name)).map(|known| &known.options)
     }
 
     /// Whether there is a member that could run it: that knows the task and serves the queue.

@@ -2,10 +2,12 @@
 
 use super::Scheduler;
 use super::ready::Class;
-use crate::id::TaskId;
+use crate::id::{Lessee, NodeId, TaskId};
 use crate::job::Labels;
+use crate::meta::Subject;
 use crate::partition::KeyRoom;
 use crate::task::{Obstacle, State};
+use crate::wire::Profile;
 
 impl Scheduler {
     /// What keeps a task of a partition that is owned here from starting, if it may.
@@ -72,19 +74,36 @@ impl Scheduler {
         } else if serves().next().is_none() {
             Obstacle::NobodyServesItsQueue
         } else if !serves().any(|(lessee, _)| self.may_run(lessee.node, class)) {
-            let none = Labels::NONE;
-            let labels = |node| self.meta.as_ref().map_or(&none, |meta| meta.labels(node));
-            let all = class.gate.iter().flat_map(|gate| &gate.select);
-            let mut rules = all.filter(|(_, selection)| {
-                !serves().any(|(lessee, _)| labels(lessee.node).match_all(selection))
-            });
-            Obstacle::NobodySelected(rules.next().map(|(subject, _)| subject.clone()))
+            Obstacle::NobodySelected(self.rule_that_selects_nobody(class, serves()))
         } else {
             Obstacle::Leaving
         }
     }
 
-    fn is_here(&self, node: crate::id::NodeId) -> bool {
+    /// The first rule that, with those before it, leaves none of the executors that a class selects itself.
+    fn rule_that_selects_nobody<'a>(
+        &self,
+        class: &Class,
+        executors: impl Iterator<Item = (Lessee, &'a Profile)>,
+    ) -> Option<Subject> {
+        let none = Labels::NONE;
+        let labels = |node| self.meta.as_ref().map_or(&none, |meta| meta.labels(node));
+        let nodes = executors.map(|(lessee, _)| lessee.node);
+        let mut left: Vec<NodeId> =
+            nodes.filter(|node| class.target.includes(*node, labels(*node))).collect();
+        if left.is_empty() {
+            return None;
+        }
+        for (subject, selection) in class.gate.iter().flat_map(|gate| &gate.select) {
+            left.retain(|node| labels(*node).match_all(selection));
+            if left.is_empty() {
+                return Some(subject.clone());
+            }
+        }
+        None
+    }
+
+    fn is_here(&self, node: NodeId) -> bool {
         node == self.node() || self.is_alive(node)
     }
 }

@@ -11,7 +11,7 @@ use crate::job::JobName;
 use crate::journal::{Live, Seen};
 use crate::partition::Partition;
 use crate::sabotage::{self, Defect};
-use crate::task::State;
+use crate::task::{Options, State, View};
 use crate::time::{Span, Wall};
 use crate::wire::{Answer, RequestError};
 
@@ -206,25 +206,42 @@ impl Scheduler {
         self.show_as(origin, task, Self::view_of);
     }
 
-    /// The same with the arguments of the task.
+    /// The same with the arguments of the task, and with what keeps it from starting.
     pub(super) fn show_whole(&mut self, origin: Origin, task: TaskId) {
-        let obstacle = self.obstacle_of(task);
+        let (obstacle, declared) = (self.obstacle_of(task), self.declared_options(task));
         self.show_as(origin, task, |partition, task| {
-            let mut answer = Self::whole_view_of(partition, task, None)?;
-            if let Answer::View(view) = &mut answer {
-                view.obstacle = obstacle;
-            }
-            Some(answer)
+            let view = Self::whole_view(partition, task, declared.as_ref())?;
+            Some(Answer::View(Box::new(View { obstacle, ..view })))
         });
     }
 
     /// The same with what is known of how far it is, if it still runs.
     pub(super) fn show_whole_with(&mut self, origin: Origin, task: TaskId, live: Live) {
+        let declared = self.declared_options(task);
         self.show_as(origin, task, |partition, task| {
             let state = partition.state(task);
             let live = Some(live).filter(|_| state == Some(State::Leased));
-            Self::whole_view_of(partition, task, live)
+            let view = Self::whole_view(partition, task, declared.as_ref())?;
+            Some(Answer::View(Box::new(View { live, ..view })))
         });
+    }
+
+    /// All that is on record of a task, and the time limits that it is declared with: those hold of what says none.
+    fn whole_view(partition: &Partition, task: TaskId, declared: Option<&Options>) -> Option<View> {
+        let record = partition.record(task)?;
+        let mut view = View::of(task, &record).with_details(&record);
+        if let (Some(treatment), Some(declared)) = (&mut view.treatment, declared) {
+            let options = &mut treatment.options;
+            options.time_limit = options.time_limit.or(declared.time_limit);
+            options.soft_limit = options.soft_limit.or(declared.soft_limit);
+        }
+        Some(view)
+    }
+
+    /// How a task of a partition that is owned here is declared, as far as this node knows.
+    fn declared_options(&self, task: TaskId) -> Option<Options> {
+        let record = self.owned(task.partition())?.record(task)?;
+        self.declaration(&record.template.name).cloned()
     }
 
     fn show_as(

@@ -44,7 +44,7 @@ impl Scheduler {
     }
 
     /// The newest version that a member is known to speak; the oldest if it has not been met.
-    fn version_of(&self, node: NodeId) -> u16 {
+    pub(super) fn version_of(&self, node: NodeId) -> u16 {
         if node == self.node() {
             return self.settings.versions.max;
         }

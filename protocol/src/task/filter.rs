@@ -32,6 +32,12 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether members of version 2 know of all that is asked for.
+    pub(crate) fn is_of_2(&self) -> bool {
+        let Self { state: _, queue: _, limit: _, labels, name, before, group } = self;
+        labels.is_empty() && name.is_none() && before.is_none() && group.is_none()
+    }
+
     /// Whether a task is meant. A node of an older version does not know all that it is asked for: whoever has
     /// its answer looks at it with this.
     #[must_use]

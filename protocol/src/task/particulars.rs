@@ -216,6 +216,6 @@ impl Particulars {
 /// Without the texts in them.
 const PARTICULARS_WEIGHT: usize = 128;
 /// The places of a task in its group, and a group of one.
-const GROUP_WEIGHT: usize = 256;
+pub(crate) const GROUP_WEIGHT: usize = 256;
 /// The place of a key among others.
-const UNIQUE_WEIGHT: usize = 96;
+pub(crate) const UNIQUE_WEIGHT: usize = 96;

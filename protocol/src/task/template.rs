@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{InvalidBatch, Options, redact};
-use crate::limits::NAME_BYTES_MAX;
+use crate::limits::{BACKOFF_FIRST_DEFAULT, NAME_BYTES_MAX};
 use crate::time::Span;
 use crate::wire::grown;
 
@@ -145,6 +145,14 @@ impl Template {
             };
         }
         each_option!(fill_in);
+        // The pauses double up to the longest, and not beyond it from the first on.
+        if options.backoff_first.is_none()
+            && let Some(longest) = options.backoff_max
+            && longest < BACKOFF_FIRST_DEFAULT
+        {
+            options.backoff_first = Some(longest);
+            filled_in.backoff_first = true;
+        }
         filled_in.redact = redact::add(&mut options.redact, declared.redact());
         whole
     }

@@ -14,14 +14,9 @@ impl World {
         let one = &mut self.hosts[host];
         let before = std::mem::replace(&mut one.profile.pools, pools.to_vec());
         // What was leased for slots that were granted before may come for so long.
-        let are_lent = self.now < one.slots_lent_until;
-        let lent = one.slots_lent.iter().copied().chain(std::iter::repeat(0));
-        one.slots_lent = before
-            .iter()
-            .zip(lent)
-            .map(|(slots, lent)| slots + if are_lent { lent } else { 0 })
-            .collect();
-        one.slots_lent_until = self.now + 2 * CROSSING_MAX.as_micros();
+        let until = self.now + CROSSING_MAX.as_micros();
+        one.slots_before.retain(|(until, _)| *until > self.now);
+        one.slots_before.push((until, before));
         let (node, profile) = (one.node, one.profile.clone());
         if one.process.is_none() {
             return;

@@ -17,8 +17,9 @@ const WRITES_WITHIN: u64 = 10 * SECOND;
 /// For so long an owner may keep what is too old, though it writes.
 const KEPT_WITHIN: u64 = 20 * SECOND;
 
-/// Which owners keep what is too old: in which term, since when, and what they had applied some time later.
-pub type Late = BTreeMap<(usize, GroupId), (u64, u64, Option<u64>)>;
+/// Which owners keep what is too old: in which term and which task, since when, and what they had applied some time
+/// later.
+pub type Late = BTreeMap<(usize, GroupId), ((u64, TaskId), u64, Option<u64>)>;
 
 /// Looks at all owners.
 ///
@@ -45,7 +46,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
             if world.now - since > KEPT_WITHIN && has_written {
                 return Err(format!("host {host} keeps {task} of {group}, which is too old"));
             }
-            world.watch.late.insert(place, (term, since, applied));
+            world.watch.late.insert(place, ((term, task), since, applied));
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::id::{GroupId, ReplicaId, TaskId, Token};
+use umbel_protocol::limits::GUARD_GRACE;
 use umbel_protocol::task::Phase;
 
 use super::partitions;
@@ -101,7 +102,12 @@ pub fn check(world: &mut World) -> Result<(), String> {
             } else {
                 RELEASED_WITHIN
             };
-            if age > within + pending.grace(since) {
+            // Some are to be waited for, by each owner anew.
+            let patience = record.template.options.lost_after().map_or(0, |patience| {
+                let patience = patience.as_micros();
+                patience + patience / 50 + GUARD_GRACE.as_micros()
+            });
+            if age > within + patience + pending.grace(since) {
                 return Err(format!(
                     "{task} is left to {:?}, gone for {age} us, by host {host}",
                     lease.lessee

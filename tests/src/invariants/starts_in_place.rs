@@ -20,8 +20,9 @@ pub fn on_start(world: &World, host: usize, mark: u64, start: &Start) -> Result<
         return Err(format!("host {host} runs {} and does not know it", template.name));
     };
     let running = one.process.as_ref().map_or(0, |process| process.running(pool));
-    // Leases for slots that there were before are on their way for a while.
-    let lent = if world.now < one.slots_lent_until { one.slots_lent[pool] } else { 0 };
+    // Leases for slots that there were before are on their way for a while, beside those for what there is now.
+    let before = one.slots_before.iter().filter(|(until, _)| *until > world.now);
+    let lent = before.map(|(_, pools)| pools[pool]).max().unwrap_or(0);
     if running >= one.profile.pools[pool] + lent {
         return Err(format!("host {host} runs {running} tasks in pool {pool} already"));
     }

@@ -10,7 +10,7 @@ use crate::id::TaskId;
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::partition::snapshot::RecordImage;
 use crate::sabotage::{self, Defect};
-use crate::task::{RECORD_WEIGHT, Record, Template};
+use crate::task::{GROUP_WEIGHT, RECORD_WEIGHT, Record, Template, UNIQUE_WEIGHT};
 use crate::time::{Span, Wall};
 use crate::wire::hello::Versions;
 use crate::wire::{decode_from, encode_for};
@@ -66,6 +66,14 @@ impl ColdRecords {
 
     pub(super) fn found(&self) -> impl DoubleEndedIterator<Item = (TaskId, Found<'_>)> {
         self.index.iter().map(|entry| (entry.id, Found::cold(self, *entry)))
+    }
+
+    /// The same of those that come before `task`.
+    pub(super) fn found_before(
+        &self,
+        task: TaskId,
+    ) -> impl DoubleEndedIterator<Item = (TaskId, Found<'_>)> {
+        self.index.iter_before(task).map(|entry| (entry.id, Found::cold(self, *entry)))
     }
 
     pub(super) fn find(&self, task: TaskId) -> Option<Found<'_>> {
@@ -200,7 +208,3 @@ const WRITTEN_IN: u16 = Versions::OWN.max;
 
 /// What it takes to find a record that is put away.
 const COLD_WEIGHT: usize = 40;
-/// The places of a task in its group, and a group of one.
-const GROUP_WEIGHT: usize = 256;
-/// The place of a key among others.
-const UNIQUE_WEIGHT: usize = 96;

@@ -130,6 +130,19 @@ impl Index {
         self.pieces.iter().flat_map(|piece| &piece.entries)
     }
 
+    /// The same of those that come before `id`.
+    pub(super) fn iter_before(&self, id: TaskId) -> impl DoubleEndedIterator<Item = &Entry> {
+        // All pieces but the last of these come before it as a whole.
+        let pieces = self.piece_of(id).map_or(0, |last| last + 1);
+        let (last, whole) = match self.pieces.get(..pieces).and_then(<[Piece]>::split_last) {
+            Some((last, whole)) => (last.entries.as_slice(), whole),
+            None => (&[][..], &[][..]),
+        };
+        let within = last.partition_point(|entry| entry.id < id);
+        let whole = whole.iter().flat_map(|piece| &piece.entries);
+        whole.chain(last.get(..within).unwrap_or_default())
+    }
+
     /// Bytes that it takes.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {

@@ -47,6 +47,11 @@ fn compared(log: &[Entry], room: u64, turns: &[u8]) -> (u64, u64) {
             record.history.is_none() && other.state(task) == Some(State::Scheduled)
         }));
         let backwards: Vec<TaskId> = other.records().rev().map(|(task, _)| task).collect();
+        for middle in backwards.iter().step_by(3) {
+            let before = |task: &&TaskId| *task < middle;
+            let found = other.found_before(Some(*middle)).rev().map(|(task, _)| task);
+            assert!(found.eq(backwards.iter().filter(before).copied()));
+        }
         assert!(plain.records().rev().map(|(task, _)| task).eq(backwards));
         match turns.get(at % turns.len().max(1)) {
             Some(0) => {

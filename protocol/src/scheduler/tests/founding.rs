@@ -5,8 +5,10 @@ use crate::id::{ClusterId, Incarnation};
 use crate::membership::Liveness;
 use crate::meta::{Join, JoinRefusal, Meta};
 use crate::scheduler::Effect::{Admitted, Joined, Meet, Refused, Spoken};
+use crate::scheduler::{Effect, Event};
+use crate::task::Filter;
 use crate::wire::hello::Versions;
-use crate::wire::{Answer, PeerMessage, RequestError};
+use crate::wire::{Answer, Ask, PeerMessage, RequestError};
 
 fn meet(n: u16) -> Effect {
     let Join { node, address, .. } = join(n);
@@ -70,6 +72,23 @@ fn who_has_just_come_is_not_taken_to_be_gone_though_nobody_has_told_of_it() {
     let (incarnation, liveness) = (Incarnation(1), Liveness::Alive);
     node.step(Event::Liveness { node: id(0), incarnation, liveness });
     assert_eq!(node.scheduler.liveness(id(0)), Liveness::Alive);
+}
+
+#[test]
+fn a_list_that_waited_for_this_node_to_join_asks_all_others_once() {
+    let mut node = Node::blank(1);
+    assert_eq!(node.ask_within(ms(5_000), 1, Ask::List(Filter::default())).said, []);
+    node.peer(id(0), vec![PeerMessage::Meta(Box::new(meta(2)))]);
+    let (incarnation, liveness) = (Incarnation(1), Liveness::Alive);
+    node.step(Event::Liveness { node: id(0), incarnation, liveness });
+    let step = node.pass(ms(1_000));
+    let messages = step.said.iter().filter_map(|effect| match effect {
+        Effect::Send { messages, .. } => Some(messages),
+        _ => None,
+    });
+    let is_list =
+        |message: &&PeerMessage| matches!(message, PeerMessage::Ask { ask: Ask::List(_), .. });
+    assert_eq!(messages.flatten().filter(is_list).count(), 1);
 }
 
 #[test]

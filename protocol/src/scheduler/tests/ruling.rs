@@ -276,6 +276,8 @@ fn a_task_that_waits_says_why() {
     let told = why(&mut owner, 2).expect("it waits");
     assert_eq!(told, Obstacle::NobodySelected(Some(queue("mail"))));
     assert!(told.to_string().contains("the rule for queue mail"), "{told}");
+    // It is to run elsewhere anyhow.
+    assert_eq!(why(&mut owner, 3), Some(Obstacle::NobodySelected(None)));
     owner.clears(queue("mail"));
     let mut late = of_queue("mail", [4]);
     late.templates[0].options.delay = ms(60_000);

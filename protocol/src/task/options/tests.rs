@@ -158,3 +158,12 @@ fn a_soft_limit_is_shorter_than_the_time_limit_that_will_hold() {
     assert_eq!(both.check_times(&declared), Ok(()), "what is said counts");
     assert_eq!(soft(30).check_times(&Options::default()), Ok(()));
 }
+
+#[test]
+fn no_pause_is_longer_than_the_longest_that_was_said() {
+    let options = Options { backoff_max: Some(ms(200)), ..Options::default() };
+    let template = Template { options, ..Template::new("add") };
+    let whole = template.completed("mail", &Options::default());
+    assert_eq!((whole.options.backoff(1), whole.options.backoff(9)), (ms(200), ms(200)));
+    assert_eq!(whole.said(), template);
+}
