@@ -188,7 +188,6 @@ fn a_call_carries_arguments_and_defaults() {
             priority: Some(5),
             attempts_max: Some(7),
             backoff_first: Some(Span::from_millis(2_000)),
-            backoff_max: Some(BACKOFF_MAX_DEFAULT),
             time_limit: Some(Span::from_millis(90_000)),
             ..Options::default()
         }
@@ -387,4 +386,24 @@ fn a_task_may_be_registered_again_but_not_its_name() {
     let mut registry = Registry::new();
     registry.task::<inner::concat>().unwrap();
     assert!(registry.get("inner.concat").is_some());
+}
+
+#[umbel::task(retries = 5, timeout = "30s", backoff_max = "5m")]
+async fn said_as_elsewhere() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel::task(retries = 0)]
+async fn never_again() -> Result<(), String> {
+    Ok(())
+}
+
+#[test]
+fn retries_are_one_less_than_attempts_and_a_timeout_is_a_time_limit() {
+    let options = said_as_elsewhere::template().options;
+    assert_eq!(options.attempts_max(), 6);
+    let limits =
+        [options.time_limit, options.backoff_max].map(|span| span.map(|it| it.as_millis()));
+    assert_eq!(limits, [Some(30_000), Some(300_000)]);
+    assert_eq!(never_again::template().options.attempts_max(), 1);
 }

@@ -125,6 +125,7 @@ async fn groups_broadcasts_and_what_is_tried_again_are_recorded() {
     let cancelled = group.tasks()[0].as_ref().expect("it was taken in").id();
     let again = client.retry(cancelled).await.expect("it is tried again");
     assert_eq!(client.show(again).await.expect("it is there").retry_of, Some(cancelled));
+    recorder.assert_count("count", 6);
     client
         .delete(group.tasks()[1].as_ref().expect("it was taken in").id())
         .await

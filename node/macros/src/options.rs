@@ -70,7 +70,13 @@ impl Options {
                 "timeout" => "time_limit".to_owned(),
                 _ => ident,
             };
-            if seen.insert(said) { Ok(()) } else { Err(meta.error("this option is given twice")) }
+            if seen.insert(said) {
+                Ok(())
+            } else {
+                Err(meta.error(
+                    "this option is given twice; `retries` is one less than `attempts`, and `timeout` is `time_limit`",
+                ))
+            }
         });
         let span = tokens.span();
         parser.parse2(tokens)?;
@@ -118,7 +124,7 @@ impl Options {
             "blocking" => self.blocking = true,
             "redact" => self.redact = names(meta)?,
             "max_retries" => {
-                return Err(meta.error("there is no `max_retries`: write `retries = n`"));
+                return Err(meta.error("there is no `max_retries`: write `retries = n`, or `attempts`, which counts the first one, too"));
             }
             _ => return Err(meta.error(EXPECTED)),
         }

@@ -45,7 +45,8 @@ fn next(error: &Error) -> Option<&'static str> {
         | ClientError::Refused { .. }
         | ClientError::Request(_)
         | ClientError::Tls(_)
-        | ClientError::Unexpected { .. } => None,
+        | ClientError::Unexpected { .. }
+        | ClientError::WrongState { .. } => None,
     })
 }
 

@@ -2,8 +2,11 @@
 
 mod list;
 
+use std::time::Duration;
+
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use tokio::time::timeout;
 use umbel_protocol::meta::{Rule, Subject};
 use umbel_protocol::task::State;
 use umbel_protocol::wire::QueueLine;
@@ -85,7 +88,9 @@ pub(super) async fn run(command: QueueCommand) -> anyhow::Result<Done> {
         QueueCommand::Purge(args) => purge(args).await,
         QueueCommand::Set(SetArgs { name, weight, rank, shared, connect }) => {
             let rule = Rule { weight, rank, ..shared.rule()? };
-            super::rule::set(Subject::Queue(name), rule, &connect).await
+            let done = super::rule::set(Subject::Queue(name.clone()), rule, &connect).await?;
+            doubt(&connect.client().await?, &name).await;
+            Ok(done)
         }
         QueueCommand::Clear(NameArgs { name, connect }) => {
             let client = connect.client().await?;
@@ -95,14 +100,19 @@ pub(super) async fn run(command: QueueCommand) -> anyhow::Result<Done> {
     }
 }
 
+/// So long it is looked whether there is such a queue.
+const DOUBT_MAX: Duration = Duration::from_secs(1);
+
 /// Says so if there is nothing in a queue of which a rule was said: its name may be another. What could not be learned
 /// is no reason to doubt.
 async fn doubt(client: &Client, name: &str) {
-    let Ok(QueueListing { queues, partitions_missing: 0, .. }) = client.queues().await else {
+    let listing = timeout(DOUBT_MAX, client.queues()).await;
+    let Ok(Ok(QueueListing { queues, partitions_missing: 0, .. })) = listing else {
         return;
     };
     let is_used = |line: &QueueLine| {
-        line.name == name && line.ready + line.scheduled + line.running + line.dead > 0
+        let there = line.ready + line.scheduled + line.running + line.dead;
+        line.name == name && there + line.begun + line.ended > 0
     };
     if !queues.iter().any(is_used) {
         out::note(format!("no task is in a queue {name:?} now; this holds for those to come"));

@@ -80,13 +80,13 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     let json_args = typed_args(json_args.as_deref().unwrap_or("null"))?;
     let target = connect.target()?;
     if let Some(path) = from {
-        let client = parent::child(target.client().await?)?;
+        let client = target.client().await?;
         let settings = settings.placed(&client).await?;
         let report = Report { json: *json, wait: *wait };
         return file::run(client, path, settings.clone(), report).await;
     }
     let Some(name) = name else { return Err(anyhow!("name a task, or a file with --from")) };
-    let client = parent::child(target.client().await?)?;
+    let client = target.client().await?;
     let settings = settings.placed(&client).await?;
     if each_node {
         return each_node::run(
@@ -102,7 +102,7 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     let mut submission = Submission {
         template: settings.template(name),
         args: json_args,
-        particulars: settings.particulars(),
+        particulars: settings.particulars(*id),
         id: *id,
     };
     client.number(std::slice::from_mut(&mut submission)).await.with_context(cannot)?;

@@ -217,15 +217,15 @@ async fn list(args: ListArgs) -> anyhow::Result<Done> {
         ));
     }
     if !json && tasks.len() == limit as usize {
-        out::note(format!("the newest {limit}; --limit N shows more"));
+        let last = tasks.last().map(|view| view.id.to_string()).unwrap_or_default();
+        out::note(format!("the newest {limit}; --limit N shows more, --before {last} older ones"));
     }
+    let told = all_told("tasks", partitions_missing);
     if let Some(cut) = cut_before {
-        out::note(format!(
-            "older ones were not looked at: there was no time; --before {cut} shows them"
-        ));
+        out::note(format!("there was no time to look at older ones; --before {cut} shows them"));
         return Ok(Done::Badly);
     }
-    Ok(all_told("tasks", partitions_missing))
+    Ok(told)
 }
 
 /// What people call a task, and what it is.

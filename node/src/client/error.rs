@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::partition::Refusal;
-use umbel_protocol::task::Failure;
+use umbel_protocol::task::{Failure, State};
 use umbel_protocol::wire::{Answer, RequestError};
 
+use super::Steering;
 use crate::config::InvalidAddress;
 use crate::tls::TlsError;
 use crate::work::InvalidCall;
@@ -33,7 +34,8 @@ pub enum ClientError {
     /// The node in this process has stopped.
     #[error("the node in this process has stopped; start another, or connect to a cluster")]
     Closed,
-    /// A task that was to be stopped had ended.
+    /// A task that was to be stopped had ended: told by whoever stops several at a time, not by
+    /// [`Client::cancel`](super::Client::cancel), which returns it as it is.
     #[error("the task {task} had ended before it could be cancelled")]
     HadEnded {
         /// The task.
@@ -81,6 +83,14 @@ pub enum ClientError {
     Unexpected {
         /// What kind of answer came.
         answer: &'static str,
+    },
+    /// Nothing can be done so with tasks in this state. Nothing was done.
+    #[error("nothing is {} that is {}", .steering.done(), .state.as_str())]
+    WrongState {
+        /// What was to be done.
+        steering: Steering,
+        /// In which state.
+        state: State,
     },
 }
 

@@ -20,6 +20,8 @@
 //! # Ok(()) }
 //! ```
 
+use std::collections::HashSet;
+
 use futures_util::{StreamExt as _, stream};
 use umbel_protocol::id::TaskId;
 use umbel_protocol::task::State;
@@ -56,8 +58,20 @@ pub struct Steered {
 pub const REFUSED_MAX: usize = 100;
 /// Requests that are under way at a time.
 const TOGETHER: usize = 256;
+/// How often it is looked at most whether a task was in no state while that was looked through.
+const PASSES_MAX: usize = 8;
 /// Tasks that are looked up at a time.
 const PAGE: u32 = 1_000;
+
+/// How far a steering of many is.
+#[derive(Default)]
+struct Pass {
+    steered: Steered,
+    /// So many more are meant.
+    left: u64,
+    /// What something was done with, or not.
+    met: HashSet<TaskId>,
+}
 
 impl Steered {
     /// Adds what came of others.
@@ -79,6 +93,15 @@ impl Steering {
             Self::Cancel => &[State::Scheduled, State::Ready, State::Leased],
             Self::Retry => &[State::Dead, State::Cancelled, State::Expired],
             Self::Delete => &[State::Succeeded, State::Dead, State::Cancelled, State::Expired],
+        }
+    }
+
+    /// What tasks are with which it was done.
+    pub(super) const fn done(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancelled",
+            Self::Retry => "tried again",
+            Self::Delete => "dropped",
         }
     }
 
@@ -126,29 +149,57 @@ impl Client {
         steering: Steering,
         filter: Filter,
     ) -> Result<Steered, ClientError> {
-        let mut steered = Steered::default();
-        let mut left = u64::from(filter.limit);
         let chosen = filter.state.map(|state| [state]);
         let states =
             chosen.as_ref().map_or_else(|| steering.states_meant(), <[State; 1]>::as_slice);
-        for state in states {
-            let mut before = filter.before;
-            while left > 0 {
-                let limit = PAGE.min(u32::try_from(left).unwrap_or(PAGE));
-                let page = Filter { state: Some(*state), limit, before, ..filter.clone() };
-                let Listing { tasks, partitions_missing, cut_before } = self.list(page).await?;
-                steered.partitions_missing = steered.partitions_missing.max(partitions_missing);
-                let ids: Vec<TaskId> = tasks.iter().map(|view| view.id).collect();
-                before = cut_before.or_else(|| ids.last().copied());
-                left -= ids.len() as u64;
-                let is_last = cut_before.is_none() && ids.is_empty();
-                self.steer_each(steering, ids, &mut steered, false).await;
-                if is_last {
-                    break;
-                }
+        if let Some(state) = states.iter().find(|state| !steering.states().contains(state)) {
+            return Err(ClientError::WrongState { steering, state: *state });
+        }
+        let mut pass = Pass { left: u64::from(filter.limit), ..Pass::default() };
+        for _ in 0..PASSES_MAX {
+            let before = pass.met.len();
+            for state in states {
+                self.steer_in(
+                    steering,
+                    Filter { state: Some(*state), ..filter.clone() },
+                    &mut pass,
+                )
+                .await?;
+            }
+            // One that waited may have begun meanwhile, and one that ran may wait for its next attempt.
+            let may_hide = steering == Steering::Cancel && states.len() > 1;
+            if pass.met.len() == before || !may_hide {
+                break;
             }
         }
-        Ok(steered)
+        Ok(pass.steered)
+    }
+
+    /// Does something with all tasks in a state that were not met before.
+    async fn steer_in(
+        &self,
+        steering: Steering,
+        filter: Filter,
+        pass: &mut Pass,
+    ) -> Result<(), ClientError> {
+        let mut before = filter.before;
+        while pass.left > 0 {
+            let limit = PAGE.min(u32::try_from(pass.left).unwrap_or(PAGE));
+            let page = Filter { limit, before, ..filter.clone() };
+            let Listing { tasks, partitions_missing, cut_before } = self.list(page).await?;
+            let steered = &mut pass.steered;
+            steered.partitions_missing = steered.partitions_missing.max(partitions_missing);
+            let ids: Vec<TaskId> = tasks.iter().map(|view| view.id).collect();
+            before = cut_before.or_else(|| ids.last().copied());
+            let is_last = cut_before.is_none() && ids.is_empty();
+            let fresh: Vec<TaskId> = ids.into_iter().filter(|id| pass.met.insert(*id)).collect();
+            pass.left -= fresh.len() as u64;
+            self.steer_each(steering, fresh, &mut pass.steered, false).await;
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Does something with each of these tasks. Of those that were selected, and not named, one that ends meanwhile is

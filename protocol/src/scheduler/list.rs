@@ -121,7 +121,7 @@ impl Scheduler {
         partitions_missing: u16,
     ) {
         let told = self.partitions().saturating_sub(partitions_missing);
-        let is_newer = self.version_of(from) >= FILTERS_SINCE;
+        let is_newer = self.all_understand(FILTERS_SINCE) || self.version_of(from) >= FILTERS_SINCE;
         let Some(listing) = self.listings.told(from, id) else {
             return;
         };

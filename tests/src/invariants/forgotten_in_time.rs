@@ -32,13 +32,15 @@ pub fn check(world: &mut World) -> Result<(), String> {
         for (host, one) in world.hosts.iter().enumerate() {
             let copy = one.process.as_ref().and_then(|process| process.scheduler.copy(group));
             let Some(copy) = copy.filter(|copy| copy.is_settled()) else { continue };
-            let Some(task) = copy.partition().and_then(|partition| too_old(world, partition))
-            else {
-                continue;
-            };
+            let Some(partition) = copy.partition() else { continue };
             let (place, term) = ((host, group), copy.term());
-            let before = known.get(&place).copied().filter(|(at, ..)| *at == term);
-            let (_, since, mut applied) = before.unwrap_or((term, world.now, None));
+            let before = known.get(&place).copied().filter(|((at, task), ..)| {
+                // As long as it is there it is too old: what was said of it does not change.
+                *at == term && partition.state(*task).is_some()
+            });
+            let task = before.map(|((_, task), ..)| task).or_else(|| too_old(world, partition));
+            let Some(task) = task else { continue };
+            let (_, since, mut applied) = before.unwrap_or(((term, task), world.now, None));
             if world.now - since > WRITES_WITHIN && applied.is_none() {
                 applied = Some(copy.applied());
             }

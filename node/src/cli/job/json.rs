@@ -109,8 +109,8 @@ struct TreatmentJson<'a> {
     lost_after: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retention: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    ignore_result: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ignore_result: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -324,7 +324,7 @@ impl<'a> TreatmentJson<'a> {
             at_most_once: options.is_at_most_once(),
             lost_after: options.lost_after.map(spelled),
             retention: options.retention.map(spelled),
-            ignore_result: options.ignore_result == Some(true),
+            ignore_result: options.ignore_result,
         }
     }
 }

@@ -151,7 +151,7 @@ fn treatment(template: &Template) -> [(&'static str, Option<String>); 15] {
         ("started", options.is_at_most_once().then(|| "once at the most".to_owned())),
         ("lost after", options.lost_after.map(spelled)),
         ("kept", options.retention.map(spelled)),
-        ("result", (options.ignore_result == Some(true)).then(|| "dropped".to_owned())),
+        ("result", options.ignore_result.map(|is| if is { "dropped" } else { "kept" }.to_owned())),
     ]
 }
 

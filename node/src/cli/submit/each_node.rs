@@ -35,7 +35,7 @@ pub(super) async fn run(
     let submission = Submission {
         template: settings.template(name),
         args,
-        particulars: settings.particulars(),
+        particulars: settings.particulars(None),
         id: None,
     };
     let group = client.new_group().await.with_context(cannot)?;

@@ -7,26 +7,21 @@ use anyhow::{Context, anyhow};
 use umbel_protocol::id::TaskId;
 use umbel_protocol::task::{Metadata, Trace};
 
-use crate::client::Client;
-
-/// `client`, for submissions of the task that this program is run by, if it is.
+/// What the task passes on that this program is run by, if it is.
 ///
 /// # Errors
 /// What its variables say is not what umbel says.
-pub(super) fn child(client: Client) -> anyhow::Result<Client> {
+pub(super) fn passed_on_here() -> anyhow::Result<Option<Metadata>> {
     // What is no text is not of umbel.
     let vars = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Ok(match passed_on(&vars.collect())? {
-        Some(metadata) => client.passing_on(metadata),
-        None => client,
-    })
+    passed_on(&vars.collect())
 }
 
 fn passed_on(vars: &BTreeMap<String, String>) -> anyhow::Result<Option<Metadata>> {
     let Some(parent) = vars.get("UMBEL_TASK_ID") else { return Ok(None) };
     let wrong = |name: &str| {
-        format!("{name} is not what a task is told; unset UMBEL_TASK_ID to submit without a parent")
+        format!("{name} is not what a task is told; say --no-parent, or unset UMBEL_TASK_ID")
     };
     let id = |name, text: &str| text.parse::<TaskId>().with_context(|| wrong(name));
     let var = |name: &str| vars.get(name).map(String::as_str);
@@ -46,8 +41,8 @@ fn passed_on(vars: &BTreeMap<String, String>) -> anyhow::Result<Option<Metadata>
             said.headers.insert(&header, value).with_context(|| wrong(name))?;
         }
     }
-    let trace = Trace::parse_some(var("TRACEPARENT"), var("TRACESTATE"));
-    let trace = trace.with_context(|| wrong("TRACEPARENT"))?;
+    // These are not ours alone: what is no trace is none.
+    let trace = Trace::parse_some(var("TRACEPARENT"), var("TRACESTATE")).ok().flatten();
     Ok(Some(Metadata::passed_on(id("UMBEL_TASK_ID", parent)?, Some(&said), trace)))
 }
 
@@ -89,5 +84,7 @@ mod tests {
         assert_eq!(told(&[("UMBEL_TASK_LABELS", "a=b")]).expect("it means nothing"), None);
         let wrong = told(&[("UMBEL_TASK_ID", "7")]).expect_err("it is no id").to_string();
         assert!(wrong.contains("unset UMBEL_TASK_ID"), "{wrong}");
+        let untraced = told(&[("UMBEL_TASK_ID", TASK), ("TRACEPARENT", ""), ("TRACESTATE", "a=b")]);
+        assert_eq!(untraced.expect("it is told").expect("there is a parent").trace, None);
     }
 }

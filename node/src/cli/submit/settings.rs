@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use umbel_protocol::id::{NodeId, TaskGroupId};
+use umbel_protocol::id::{NodeId, TaskGroupId, TaskId};
 use umbel_protocol::job::{Labels, Target};
 use umbel_protocol::task::{
     Metadata, Particulars, Rate, TaskGroup, Template, UniquePolicy, UniqueScope,
 };
 use umbel_protocol::time::Wall;
 
+use super::parent;
 use super::said::{Said, Traced, labels};
 use crate::cli::out::note;
 use crate::cli::time::{parse, parse_some, parse_stamp, span_of};
@@ -125,9 +126,18 @@ pub(super) struct Settings {
     pub(super) said: Said,
     #[command(flatten)]
     pub(super) traced: Traced,
+    /// Make it no child of the task that runs this, if one does
+    ///
+    /// A child takes over labels, headers and the trace of its parent. One that is given an id is nobody's child: it
+    /// would be another task when another one submits it again.
+    #[arg(long = "no-parent")]
+    pub(super) no_parent: bool,
     /// What of that was found to be legal.
     #[arg(skip)]
     pub(super) metadata: Metadata,
+    /// What it takes over.
+    #[arg(skip)]
+    pub(super) parent: Option<Metadata>,
 }
 
 /// A group of tasks.
@@ -155,6 +165,9 @@ impl Settings {
     pub(super) fn checked(mut self) -> Result<Self, String> {
         self.metadata = self.said.metadata()?;
         self.metadata.trace = self.traced.trace()?;
+        if !self.no_parent {
+            self.parent = parent::passed_on_here().map_err(|why| format!("{why:#}"))?;
+        }
         Ok(self)
     }
 
@@ -243,7 +256,9 @@ impl Settings {
             // What is hidden in all is hidden in each.
             redact: hidden(self.redact, others.redact),
             group: self.group.or(others.group),
+            no_parent: self.no_parent || others.no_parent,
             metadata: self.metadata.or(&others.metadata),
+            parent: self.parent.or_else(|| others.parent.clone()),
             said: self.said,
             traced: self.traced,
         }
@@ -280,8 +295,13 @@ impl Settings {
         template
     }
 
-    /// What is said of the task alone.
-    pub(super) fn particulars(&self) -> Option<Box<Particulars>> {
+    /// What is said of the task alone, whose id was said if it has one.
+    pub(super) fn particulars(&self, id: Option<TaskId>) -> Option<Box<Particulars>> {
+        let own = self.metadata.clone();
+        let metadata = match &self.parent {
+            Some(parent) if id.is_none() => own.or(parent),
+            Some(_) | None => own,
+        };
         let key = |key: &Option<String>| key.as_deref().map(Into::into);
         Particulars {
             not_before: self.at,
@@ -300,7 +320,7 @@ impl Settings {
             }),
             ..Particulars::NONE
         }
-        .with_metadata(self.metadata.clone())
+        .with_metadata(metadata)
         .boxed()
     }
 }

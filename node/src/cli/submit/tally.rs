@@ -250,7 +250,8 @@ pub(super) const fn concerns_one_task(error: &ClientError) -> bool {
         | ClientError::NoNode { .. }
         | ClientError::NoTls
         | ClientError::Tls(_)
-        | ClientError::Unexpected { .. } => false,
+        | ClientError::Unexpected { .. }
+        | ClientError::WrongState { .. } => false,
     }
 }
 
@@ -288,7 +289,8 @@ const fn is_not_taken_in(error: &ClientError) -> bool {
         | ClientError::NoNode { .. }
         | ClientError::NoTls
         | ClientError::Refused { .. }
-        | ClientError::Tls(_) => true,
+        | ClientError::Tls(_)
+        | ClientError::WrongState { .. } => true,
         ClientError::NoAnswer { .. } | ClientError::Unexpected { .. } => false,
     }
 }

@@ -1,4 +1,4 @@
-//! How a task is treated, in the words of those who submit: as they stand in a line of a file.
+//! How a task is treated, in the words of the command line.
 
 use serde_json::{Map, Value, json};
 use umbel_protocol::job::{Labels, Target};

@@ -9,8 +9,8 @@ use umbel_protocol::id::{ClusterId, TaskId};
 use umbel_protocol::journal::{News, Seen};
 use umbel_protocol::membership::{Condition, Liveness};
 use umbel_protocol::meta::Meta;
-use umbel_protocol::partition::{Command, Refusal, SteerRefusal};
-use umbel_protocol::task::{Batch, Failure, FailureKind, Outcome, Template, View};
+use umbel_protocol::partition::{Command, Look, Refusal, SteerRefusal};
+use umbel_protocol::task::{Batch, Failure, FailureKind, Outcome, Row, Template, View};
 use umbel_protocol::wire::{Answer, Ask, Ending, MemberStatus, RequestError, Status, Welcome};
 
 use super::super::Recorded;
@@ -92,7 +92,7 @@ impl FakeNode {
                 Answer::TaskGroup { view, partitions_missing: 0 }
             }
             Ask::Retry { task, id } => {
-                let result = self.state().book.steer(Command::Retry { task, id });
+                let result = self.retry(task, id);
                 self.run_to_end(id).await;
                 steered(result)
             }
@@ -168,6 +168,18 @@ impl FakeNode {
             }
         }
         Ok(Taken { refused, known })
+    }
+
+    /// Begins a task anew, which is one more that was submitted.
+    fn retry(&self, task: TaskId, id: TaskId) -> Result<(), SteerRefusal> {
+        let mut state = self.state();
+        state.book.steer(Command::Retry { task, id })?;
+        let record = state.book.record(id).map(Look::into_owned);
+        if let Some(record) = record {
+            let row = Row { particulars: record.particulars, ..Row::new(id, 0, record.args) };
+            state.recorded.push(Recorded::new(&row, &record.template));
+        }
+        Ok(())
     }
 
     /// A template with what it leaves to the declaration of its task.

@@ -28,7 +28,8 @@ impl Definition {
         self
     }
 
-    /// The longest pause before a retry that a doubling one comes to; 10 minutes unless said.
+    /// The longest pause before a retry that a doubling one comes to; 10 minutes, or the first if
+    /// that is longer, unless said.
     #[must_use]
     pub fn backoff_max(mut self, longest: Duration) -> Self {
         set_backoff_max(&mut self.template.options, longest);
@@ -74,7 +75,7 @@ impl Definition {
     }
 
     /// After how long a run is told that its time will soon be over: see
-    /// [`Context::warned`]. A command gets SIGTERM then.
+    /// [`Context::warned`](crate::Context::warned). A command gets SIGTERM then.
     #[must_use]
     pub fn soft_limit(mut self, limit: Duration) -> Self {
         self.template.options.soft_limit = Some(span(limit));

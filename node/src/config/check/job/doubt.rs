@@ -73,6 +73,11 @@ impl Doubts {
             let problem = format!("task `{}` cannot run for this job: {error}", job.template.name);
             problems.warn(what.place.clone(), problem, "write it into the job: args = { ... }");
         }
+        let declared = known.map(|task| &task.options);
+        if let Some(Err(why)) = declared.map(|options| job.template.options.check_times(options)) {
+            let place = raw.present.key("soft_limit").unwrap_or_else(|| what.place.clone());
+            problems.add(place, why.to_string(), "");
+        }
         never(job, when, raw, around, problems);
         let limit = job.template.options.time_limit;
         let limit = limit.or_else(|| known.and_then(|task| task.options.time_limit));
