@@ -16,7 +16,6 @@ use umbel::{
 };
 use umbel_protocol::id::{PartitionId, TaskId, Token};
 use umbel_protocol::job::Target;
-use umbel_protocol::limits::BACKOFF_MAX_DEFAULT;
 use umbel_protocol::task::{FailureKind, Options, Outcome, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::{Span, Wall};
 
