@@ -392,10 +392,10 @@ impl PartitionLimits {
     /// Most that the records of a partition weigh between two entries of at most `entry` bytes.
     ///
     /// Nothing is taken in beyond `bytes`. What is there may still grow: the batch that was taken in
-    /// last reaches beyond them by what its entry holds, and what its records take besides; each unfinished one may come to have a
-    /// history, and from then on only one run and a lease; why they failed last has a limit of its
-    /// own; the finished are cut down to theirs before each entry, which may bring as many results
-    /// as it holds.
+    /// last reaches beyond them by what its entry holds, and by what its records take besides; each
+    /// unfinished one may come to have a history, and from then on only one run and a lease; why they
+    /// failed last has a limit of its own; the finished are cut down to theirs before each entry, which
+    /// may bring as many results as it holds.
     pub(crate) const fn weight_max(&self, entry: usize) -> usize {
         self.bytes
             + self.finished_bytes

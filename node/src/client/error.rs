@@ -36,7 +36,7 @@ pub enum ClientError {
     Closed,
     /// A task that was to be stopped had ended: told by whoever stops several at a time, not by
     /// [`Client::cancel`](super::Client::cancel), which returns it as it is.
-    #[error("the task {task} had ended before it could be cancelled")]
+    #[error("the task {task} had ended before it could be cancelled; `umbel task show` tells how")]
     HadEnded {
         /// The task.
         task: TaskId,
@@ -85,7 +85,9 @@ pub enum ClientError {
         answer: &'static str,
     },
     /// Nothing can be done so with tasks in this state. Nothing was done.
-    #[error("nothing is {} that is {}", .steering.done(), .state.as_str())]
+    #[error(
+        "no task is {} that is {}; ask for one of: {}", .steering.done(), .state.as_str(), .steering.state_words()
+    )]
     WrongState {
         /// What was to be done.
         steering: Steering,

@@ -69,7 +69,7 @@ struct Pass {
     steered: Steered,
     /// So many more are meant.
     left: u64,
-    /// What something was done with, or not.
+    /// What runs and was asked to stop, and what was refused: it is not asked again.
     met: HashSet<TaskId>,
 }
 
@@ -94,6 +94,19 @@ impl Steering {
             Self::Retry => &[State::Dead, State::Cancelled, State::Expired],
             Self::Delete => &[State::Succeeded, State::Dead, State::Cancelled, State::Expired],
         }
+    }
+
+    /// Refuses to do it with tasks in a state in which that cannot be.
+    pub(crate) fn check(self, state: State) -> Result<(), ClientError> {
+        if self.states().contains(&state) {
+            return Ok(());
+        }
+        Err(ClientError::WrongState { steering: self, state })
+    }
+
+    /// The words for the states in which something can be done with tasks.
+    pub(super) fn state_words(self) -> String {
+        self.states().iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// What tasks are with which it was done.
@@ -152,12 +165,10 @@ impl Client {
         let chosen = filter.state.map(|state| [state]);
         let states =
             chosen.as_ref().map_or_else(|| steering.states_meant(), <[State; 1]>::as_slice);
-        if let Some(state) = states.iter().find(|state| !steering.states().contains(state)) {
-            return Err(ClientError::WrongState { steering, state: *state });
-        }
+        filter.state.map_or(Ok(()), |state| steering.check(state))?;
         let mut pass = Pass { left: u64::from(filter.limit), ..Pass::default() };
         for _ in 0..PASSES_MAX {
-            let before = pass.met.len();
+            let done_before = pass.steered.done;
             for state in states {
                 self.steer_in(
                     steering,
@@ -168,7 +179,7 @@ impl Client {
             }
             // One that waited may have begun meanwhile, and one that ran may wait for its next attempt.
             let may_hide = steering == Steering::Cancel && states.len() > 1;
-            if pass.met.len() == before || !may_hide {
+            if pass.steered.done == done_before || !may_hide {
                 break;
             }
         }
@@ -192,9 +203,14 @@ impl Client {
             let ids: Vec<TaskId> = tasks.iter().map(|view| view.id).collect();
             before = cut_before.or_else(|| ids.last().copied());
             let is_last = cut_before.is_none() && ids.is_empty();
-            let fresh: Vec<TaskId> = ids.into_iter().filter(|id| pass.met.insert(*id)).collect();
+            let fresh: Vec<TaskId> = ids.into_iter().filter(|id| !pass.met.contains(id)).collect();
             pass.left -= fresh.len() as u64;
-            self.steer_each(steering, fresh, &mut pass.steered, false).await;
+            // What waits has ended when it is cancelled; what runs is found again.
+            if filter.state == Some(State::Leased) {
+                pass.met.extend(&fresh);
+            }
+            let refused = self.steer_each(steering, fresh, &mut pass.steered, false).await;
+            pass.met.extend(refused);
             if is_last {
                 break;
             }
@@ -203,14 +219,15 @@ impl Client {
     }
 
     /// Does something with each of these tasks. Of those that were selected, and not named, one that ends meanwhile is
-    /// not meant any more.
+    /// not meant any more. Returns those that were refused.
     pub(crate) async fn steer_each(
         &self,
         steering: Steering,
         ids: Vec<TaskId>,
         steered: &mut Steered,
         are_named: bool,
-    ) {
+    ) -> Vec<TaskId> {
+        let mut refused = Vec::new();
         let mut done = stream::iter(ids)
             .map(|id| async move { (id, self.steer(steering, id).await) })
             .buffer_unordered(TOGETHER);
@@ -220,12 +237,14 @@ impl Client {
                 Err(ClientError::HadEnded { .. }) if !are_named => {}
                 Err(why) => {
                     steered.refused_count += 1;
+                    refused.push(id);
                     if steered.refused.len() < REFUSED_MAX {
                         steered.refused.push((id, why));
                     }
                 }
             }
         }
+        refused
     }
 
     async fn steer(&self, steering: Steering, task: TaskId) -> Result<(), ClientError> {

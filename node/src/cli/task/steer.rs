@@ -75,11 +75,8 @@ pub(super) async fn run(steering: Steering, args: SteerArgs) -> anyhow::Result<D
             "name tasks by their ids, or say which: --state, --queue, --name, --label, --group, or --all of them"
         );
     }
-    if let Some(state) = filter.state.filter(|state| !steering.states().contains(state)) {
-        let states: Vec<&str> = steering.states().iter().map(|state| state.as_str()).collect();
-        let (state, states) = (state.as_str(), states.join(", "));
-        bail!("{} that are {state}; ask for one of: {states}", cannot(steering));
-    }
+    // What is typed wrong is told before anybody is called.
+    filter.state.map_or(Ok(()), |state| steering.check(state))?;
     let client = connect.client().await?;
     let steered = client.steer_all(steering, filter).await.with_context(|| cannot(steering))?;
     told(steering, &steered, Vec::new(), json)

@@ -286,6 +286,28 @@ fn a_task_that_waits_says_why() {
 }
 
 #[test]
+fn a_task_is_shown_with_the_time_limits_that_it_is_declared_with() {
+    let mut owner = owner(0);
+    let lessee = owner.lessee();
+    let mut profile = Profile { serves_all: true, ..profile(0) };
+    for declared in &mut profile.tasks {
+        declared.options.time_limit = Some(ms(30_000));
+    }
+    owner.executor(ExecutorSays::Introduce { lessee, profile });
+    let mut own = of_queue("mail", [2]);
+    own.templates[0].options.time_limit = Some(ms(9_000));
+    owner.submit(of_queue("mail", [1]));
+    owner.submit(own);
+    for (n, limit) in [(1, ms(30_000)), (2, ms(9_000))] {
+        let asked = owner.ask(Ask::Show { task: task(n) });
+        let answers = owner.answers(asked);
+        let [Answer::View(view)] = answers[..] else { panic!("{answers:?}") };
+        let treatment = view.treatment.as_ref().expect("it is shown by itself");
+        assert_eq!(treatment.options.time_limit, Some(limit));
+    }
+}
+
+#[test]
 fn a_task_of_a_limit_key_says_that_this_keeps_it() {
     let mut owner = owner(9);
     let mut limited = of_queue("mail", 1..=2);

@@ -103,6 +103,26 @@ error: task `page` has `concurrency`, `rate` or `exclusive`, which mean nothing 
 }
 
 #[test]
+fn a_job_tells_its_runs_before_they_are_stopped() {
+    refused(&[(
+        r#"[tasks.slow]
+command = ["true"]
+time_limit = "30s"
+
+[jobs.a]
+every = "1m"
+task = "slow"
+soft_limit = "40s""#,
+        r#"
+error: `soft_limit`: it is no shorter than the time limit that the task is declared with; make it shorter, or say a longer `time_limit` as well
+ --> cluster.toml:8:1
+  |
+8 | soft_limit = "40s"
+  | ^^^^^^^^^^"#,
+    )]);
+}
+
+#[test]
 fn a_job_runs_one_thing() {
     refused(&[
         (
