@@ -1,5 +1,7 @@
 //! What a `[jobs.NAME]` means: when it fires, what it runs, and how it is treated.
 
+use std::ops::Range;
+
 use umbel_protocol::job::{
     InvalidJob, Job, JobName, MISFIRE_GRACE_DEFAULT, MISFIRES_DEFAULT, Misfire, On, Overlap, Zones,
 };
@@ -145,11 +147,13 @@ fn refused(
         | InvalidJob::Task(_)
         | InvalidJob::Zone(_) => error.to_string(),
     };
-    // What is too much and what to do instead are said in one sentence there.
-    match message.split_once("; ") {
-        Some((message, help)) => problems.add(place, message, help),
-        None => problems.add(place, message, ""),
-    }
+    add_in_two(place, &message, problems);
+}
+
+/// Adds what says in one sentence what is wrong and what to do instead.
+fn add_in_two(place: Range<usize>, message: &str, problems: &mut Problems<'_>) {
+    let (problem, help) = message.split_once("; ").unwrap_or((message, ""));
+    problems.add(place, problem, help);
 }
 
 /// What is said of a job that no other value changes.

@@ -13,6 +13,7 @@ use super::super::super::suggest::nearest;
 use super::super::super::task::Task;
 use super::super::super::{ConfiguredJob, quantity};
 use super::Surroundings;
+use super::add_in_two;
 use super::what::{What, fits};
 use super::when::When;
 use crate::work::Registry;
@@ -76,7 +77,7 @@ impl Doubts {
         let declared = known.map(|task| &task.options);
         if let Some(Err(why)) = declared.map(|options| job.template.options.check_times(options)) {
             let place = raw.present.key("soft_limit").unwrap_or_else(|| what.place.clone());
-            problems.add(place, why.to_string(), "");
+            add_in_two(place, &why.to_string(), problems);
         }
         never(job, when, raw, around, problems);
         let limit = job.template.options.time_limit;

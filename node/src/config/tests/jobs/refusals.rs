@@ -114,11 +114,12 @@ every = "1m"
 task = "slow"
 soft_limit = "40s""#,
         r#"
-error: `soft_limit`: it is no shorter than the time limit that the task is declared with; make it shorter, or say a longer `time_limit` as well
+error: `soft_limit`: it is no shorter than the time limit that the task is declared with
  --> cluster.toml:8:1
   |
 8 | soft_limit = "40s"
-  | ^^^^^^^^^^"#,
+  | ^^^^^^^^^^
+  = help: make it shorter, or say a longer `time_limit` as well"#,
     )]);
 }
 
