@@ -132,7 +132,7 @@ fn all_told(of_what: &str, partitions_missing: u16) -> Done {
     }
     out::note(format!(
         "this is not all: nobody can tell of the {of_what} of {partitions_missing} partitions: they have no owner \
-         at the moment, see `umbel cluster status`, or too many delayed tasks to look through for labels"
+         at the moment, see `umbel cluster status`, or are on nodes of an older version"
     ));
     Done::Badly
 }

@@ -48,8 +48,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
-pub use umbel_protocol::task::Filter;
 use umbel_protocol::task::Metadata;
+pub use umbel_protocol::task::{Filter, States};
 use umbel_protocol::wire::{Answer, Ask};
 
 pub use self::builder::ClientBuilder;

@@ -19,7 +19,7 @@
 //! | at least once | and exactly once if nothing fails | `exactly_one_run`, `second_run_after_loss` |
 //! | at most once | never started twice | `at_most_once` |
 //! | queues | begin with the first task, are listed, paused and resumed | `a_queue_begins_with_its_first_task_and_waits_while_it_is_paused`, `a_pause_outlives_all_nodes`, `queues_are_listed_with_what_is_in_them` |
-//! | purge | of all that waits in a queue | `what_waits_in_a_queue_can_be_purged` |
+//! | purge | of what waits in a queue, all or by selector; what runs goes on | `what_waits_in_a_queue_can_be_purged`, `what_waits_is_withdrawn_and_what_runs_is_left_alone`, `what_is_to_be_stopped_as_long_as_it_waits_is_not_stopped_once_it_runs` |
 //! | weights of queues | shares of the slots at each owner | `queues_with_weights_share_the_slots` |
 //! | ranks of queues | strict order between them at each owner | `a_queue_of_higher_rank_goes_first_whatever_else_waits` |
 //! | priority with aging | nothing waits for ever | `what_is_never_urgent_comes_to_its_turn`, `nobody_starves` |
@@ -34,7 +34,7 @@
 //! | slots | by kind of work, queue and resource (of which a run takes one), by labels of nodes, changeable while a node runs | `slots_are_taken_over_while_the_node_runs`, `slots_may_become_more_and_fewer_while_runs_take_them`, `a_node_has_what_is_said_of_its_labels`, `a_resource_has_a_pool_that_counts_before_that_of_the_queue` |
 //! | broadcast | one task for each node that is selected, each with its id, and a summary | `a_broadcast_runs_once_on_each_node`, `groups_broadcasts_and_what_is_tried_again_are_recorded` |
 //! | why a task waits | a rule, a limit, no node for it, no slot; and how it is treated | `it_is_told_in_the_words_of_those_who_submit`, `a_task_that_waits_says_why`, `a_task_of_a_limit_key_says_that_this_keeps_it`, `a_task_that_nobody_can_run_waits_and_says_why` |
-//! | cancel | one or many; a token, SIGTERM and SIGKILL to the group, a request that ends | `what_waits_in_a_queue_can_be_purged`, `a_list_reads_no_more_than_it_may`, `a_cancelled_task_is_stopped_or_never_starts`, `a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within_the_grace`, `a_program_that_does_not_listen_is_killed_with_its_children`, `a_cancelled_request_is_given_up` |
+//! | cancel | one or many; a token, SIGTERM and SIGKILL to the group, a request that ends | `a_selection_is_gone_through_once_from_the_newest_back`, `a_list_reads_no_more_than_it_may`, `a_cancelled_task_is_stopped_or_never_starts`, `a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within_the_grace`, `a_program_that_does_not_listen_is_killed_with_its_children`, `a_cancelled_request_is_given_up` |
 //! | waiting by push | from any node, over reconnects | `what_a_lost_node_owes_is_asked_of_another`, `a_watcher_goes_on_at_another_node_and_with_another_owner`, `a_group_is_waited_for_while_owners_of_its_tasks_go` |
 //! | unknown is not waiting | | `a_task_that_nobody_knows_is_not_waited_for` |
 //! | progress and log lines | live, over takeovers | `watched_in_order`, `a_watcher_hears_the_next_run_when_the_node_of_one_is_lost` |

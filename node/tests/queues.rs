@@ -109,7 +109,7 @@ async fn what_waits_in_a_queue_can_be_purged() {
     heeded(&cluster, &queue("bulk"), Rule::is_paused).await;
     let waiting = all(&client, (0..2_500).map(|n| double(n).queue("bulk"))).await;
     let filter = || Filter { queue: Some("bulk".to_owned()), limit: u32::MAX, ..Filter::default() };
-    let steered = client.steer_all(Steering::Cancel, filter()).await.expect("they are told");
+    let steered = client.purge_queue("bulk").await.expect("they are told");
     assert_eq!((steered.done, steered.refused_count, steered.partitions_missing), (2_500, 0, 0));
     for handle in &waiting {
         assert_eq!(ended(handle).await, TaskState::Cancelled);

@@ -83,8 +83,8 @@ pub const EXCLUSIVE_LOST_AFTER: Span = Span::from_millis(15_000);
 pub const GUARD_GRACE: Span = Span::from_millis(2_000);
 /// Most runs of a key at a time that a task can ask for. What is to be limited to more needs no limit.
 pub const CONCURRENCY_MAX: u16 = 10_000;
-/// Most runs that a rate can ask for: a partition begins hardly more in a second.
-pub const RATE_COUNT_MAX: u32 = 10_000;
+/// Most runs in a second that a rate can ask for: a partition begins hardly more.
+pub const RATE_PER_SECOND_MAX: u32 = 10_000;
 /// Most runs at a time that a rule can allow a queue, or tasks of a name: more than a cluster has slots.
 pub const PERMITS_MAX: u32 = 1_000_000;
 /// Largest weight of a queue or a tenant: of two that are further apart the lesser one would hardly be seen.
@@ -281,6 +281,9 @@ pub const WARMED_MAX: usize = 2_048;
 /// Records that were put away and are read at most to find those of a listing that is to have certain labels: the
 /// node does nothing else meanwhile.
 pub const COLD_LOOKS_MAX: usize = 4_096;
+/// Records that are looked at most for a page of a listing, in memory: a few milliseconds. The next page goes on from
+/// there.
+pub const LOOKS_MAX: usize = 65_536;
 /// Bytes of what a node may put away: more than the memory that it has by default for what leads there.
 pub const COLD_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// Bytes of finished records that a partition keeps.
@@ -337,10 +340,12 @@ pub const LIST_MAX: usize = 10_000;
 pub const JOBS_LISTED_MAX: usize = 512;
 /// Results of one listing, and what failures carry as data: together with what else is told of so
 /// many tasks they fit into a frame.
-pub const LISTED_BYTES_MAX: usize = 3 * 1024 * 1024;
+pub const LISTED_BYTES_MAX: usize = 5 * 512 * 1024;
 /// Texts of errors of one listing, apart from the former: a few long results are no reason not to say
 /// why tasks failed.
 pub const LISTED_TEXT_BYTES_MAX: usize = 1024 * 1024;
+/// Runs of one listing, besides the last one of each task.
+pub const LISTED_RUNS_MAX: usize = 8 * 1024;
 /// Messages in an actor's mailbox. A message is a batch, so this is far from the number of tasks.
 pub const MAILBOX_MAX: usize = 1_024;
 
@@ -486,7 +491,14 @@ const _: () = {
         JOBS_LISTED_MAX * (6 * NAME_BYTES_MAX + CRON_BYTES_MAX + TICK_OUTPUT_BYTES_MAX + 8 * 1024)
             < FRAME_BYTES_MAX
     );
-    assert!(LISTED_BYTES_MAX + LISTED_TEXT_BYTES_MAX + LIST_MAX * 400 < FRAME_BYTES_MAX);
+    // Of a task in a listing: its two names and numbers; of a run a node, two times and how it ended.
+    assert!(
+        LISTED_BYTES_MAX
+            + LISTED_TEXT_BYTES_MAX
+            + LIST_MAX * (2 * NAME_BYTES_MAX + 170)
+            + LISTED_RUNS_MAX * 40
+            < FRAME_BYTES_MAX
+    );
     assert!(BATCH_BYTES_MAX + LISTED_TEXT_BYTES_MAX + BATCH_TASKS_MAX * 64 < FRAME_BYTES_MAX);
     assert!(QUEUES_LISTED_MAX * (NAME_BYTES_MAX + 100) < FRAME_BYTES_MAX);
     // All of the cluster's facts in one frame: members with their labels, and rules of both sources.

@@ -79,6 +79,7 @@ mod survey;
 mod sweep;
 mod takeover;
 mod task_groups;
+mod tellers;
 #[cfg(test)]
 mod tests;
 mod throttled;

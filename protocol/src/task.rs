@@ -13,6 +13,7 @@ mod rate;
 mod record;
 mod redact;
 mod spec;
+mod states;
 mod task_group;
 mod template;
 mod trace;
@@ -38,6 +39,7 @@ pub(crate) use self::record::{
 pub use self::record::{History, Record, Run, RunEnd};
 pub use self::redact::{REDACT_ALL, REDACTED, redacted};
 pub use self::spec::{Batch, Row};
+pub use self::states::States;
 pub use self::task_group::{TaskGroup, TaskGroupView};
 pub(crate) use self::template::is_name;
 pub use self::template::{FilledIn, Template};

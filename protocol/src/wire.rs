@@ -16,7 +16,7 @@ pub use self::peer::{
 };
 pub use self::request::{
     Answer, Ask, Claim, Claims, ClientFrame, Drain, Ending, MemberStatus, QueueLine, Reloaded,
-    Request, RequestError, ServerFrame, Share, Status, TaskGroupPart, Welcome,
+    Request, RequestError, ServerFrame, Share, Status, TaskGroupPart, Told, Welcome,
 };
 pub(crate) use self::spoken::{Since, grown, grown_enum, since_3, spoken};
 pub use self::spoken::{decode_from, encode_for};

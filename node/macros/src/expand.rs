@@ -158,7 +158,7 @@ fn travel(names: &[&Ident], kinds: &[&Type]) -> Travel {
                     ::umbel::work::declare::serde::Serialize,
                     ::umbel::work::declare::serde::Deserialize,
                 )]
-                #[serde(crate = "::umbel::work::declare::serde")]
+                #[serde(crate = "::umbel::work::declare::serde", deny_unknown_fields)]
                 struct Args { #(#names: #kinds),* }
             },
             kind: quote! { Args },

@@ -9,7 +9,7 @@ use crate::keys::By;
 use crate::options::duration_in;
 
 pub(crate) const CONCURRENCY_MAX: u16 = 10_000;
-const RATE_COUNT_MAX: u32 = 10_000;
+const RATE_PER_SECOND_MAX: u32 = 10_000;
 /// 366 days.
 const RATE_PER_MS_MAX: u64 = 366 * 86_400_000;
 const LOST_AFTER_MS_MIN: u64 = 5_000;
@@ -76,8 +76,9 @@ impl Rate {
             _ => return None,
         };
         let rate = Self { count: count.trim().parse().ok()?, per_ms: many.saturating_mul(unit) };
-        let is_sane = (1..=RATE_COUNT_MAX).contains(&rate.count)
-            && (1_000..=RATE_PER_MS_MAX).contains(&rate.per_ms);
+        let most = u64::from(RATE_PER_SECOND_MAX).saturating_mul(rate.per_ms) / 1_000;
+        let is_sane = (1_000..=RATE_PER_MS_MAX).contains(&rate.per_ms)
+            && (1..=most).contains(&u64::from(rate.count));
         is_sane.then_some(rate)
     }
 }
@@ -88,7 +89,7 @@ pub(crate) fn rate(meta: &ParseNestedMeta<'_>) -> Result<Rate> {
     Rate::read(&literal.value()).ok_or_else(|| {
         let message = format!(
             "not a rate: write how many runs may begin in how long, as in \"100/s\", \"20/min\", \
-             \"5/h\", \"1000/d\" or \"10/30s\": 1 to {RATE_COUNT_MAX} of them in 1 s to 366 days"
+             \"5/h\", \"1000/d\" or \"10/30s\": at most {RATE_PER_SECOND_MAX} a second, in 1 s to 366 days"
         );
         Error::new(literal.span(), message)
     })

@@ -155,7 +155,10 @@ impl Options {
                 "the first pause is longer than the longest may be; make `backoff` shorter",
             );
         }
-        if self.at_most_once && (self.attempts.unwrap_or(1) > 1 || self.backoff_list_ms.is_some()) {
+        let pauses = self.backoff_ms.is_some()
+            || self.backoff_max_ms.is_some()
+            || self.backoff_list_ms.is_some();
+        if self.at_most_once && (self.attempts.unwrap_or(1) > 1 || pauses) {
             return Some(
                 "what is never started twice cannot be tried again; give `at_most_once` or more than \
                  one attempt",

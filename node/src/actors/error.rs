@@ -11,6 +11,7 @@ use crate::store::StoreError;
 
 /// Why a node stopped by itself.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NodeError {
     /// Its data directory cannot be written.
     #[error(transparent)]

@@ -8,15 +8,15 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use tokio::time::timeout;
 use umbel_protocol::meta::{Rule, Subject};
-use umbel_protocol::task::State;
 use umbel_protocol::wire::QueueLine;
 
 use self::list::ListArgs;
 use super::connect::ConnectArgs;
 use super::rule::SharedArgs;
+use super::task::Kind;
 use super::task::steer::told;
 use super::{Done, out};
-use crate::client::{Client, Filter, QueueListing, Steered, Steering};
+use crate::client::{Client, Filter, QueueListing, States, Steering};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
@@ -26,7 +26,7 @@ pub(super) enum QueueCommand {
     Pause(NameArgs),
     /// Have the tasks of a queue start again
     Resume(NameArgs),
-    /// Cancel all tasks of a queue that wait
+    /// Cancel the tasks of a queue that wait: all, or those that are selected; what runs goes on
     Purge(PurgeArgs),
     /// Say how much of a queue runs, in what share, and where, in the whole cluster
     ///
@@ -48,7 +48,10 @@ pub(super) struct NameArgs {
 #[derive(Debug, Args)]
 pub(super) struct PurgeArgs {
     /// The queue
-    name: String,
+    #[arg(value_name = "QUEUE")]
+    queue: String,
+    #[command(flatten)]
+    kind: Kind,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -88,9 +91,9 @@ pub(super) async fn run(command: QueueCommand) -> anyhow::Result<Done> {
         QueueCommand::Purge(args) => purge(args).await,
         QueueCommand::Set(SetArgs { name, weight, rank, shared, connect }) => {
             let rule = Rule { weight, rank, ..shared.rule()? };
-            let done = super::rule::set(Subject::Queue(name.clone()), rule, &connect).await?;
-            doubt(&connect.client().await?, &name).await;
-            Ok(done)
+            let client = super::rule::set(Subject::Queue(name.clone()), rule, &connect).await?;
+            doubt(&client, &name).await;
+            Ok(Done::Well)
         }
         QueueCommand::Clear(NameArgs { name, connect }) => {
             let client = connect.client().await?;
@@ -120,19 +123,9 @@ async fn doubt(client: &Client, name: &str) {
 }
 
 async fn purge(args: PurgeArgs) -> anyhow::Result<Done> {
-    let PurgeArgs { name, json, connect } = args;
+    let PurgeArgs { queue, kind, json, connect } = args;
+    let waiting = Filter { states: States::WAITING, queue: Some(queue), ..kind.filter(u32::MAX)? };
     let client = connect.client().await?;
-    let mut all = Steered::default();
-    for state in [State::Scheduled, State::Ready] {
-        let filter = Filter {
-            state: Some(state),
-            queue: Some(name.clone()),
-            limit: u32::MAX,
-            ..Filter::default()
-        };
-        let steered = client.steer_all(Steering::Cancel, filter).await;
-        let steered = steered.context("cannot purge the queue")?;
-        all.add(steered);
-    }
-    told(Steering::Cancel, &all, Vec::new(), json)
+    let steered = client.steer_all(Steering::Cancel, waiting).await;
+    told(Steering::Cancel, &steered.context("cannot purge the queue")?, Vec::new(), json)
 }

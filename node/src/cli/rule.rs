@@ -11,6 +11,7 @@ use umbel_protocol::task::Rate;
 use super::connect::ConnectArgs;
 use super::table::{brief, table};
 use super::{Done, out};
+use crate::client::Client;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RuleCommand {
@@ -131,7 +132,8 @@ pub(super) async fn run(command: RuleCommand) -> anyhow::Result<Done> {
             let SetArgs { name, queue, priority, pause, resume, shared, connect } = args;
             let paused = (pause || resume).then_some(pause);
             let rule = Rule { queue, priority, paused, ..shared.rule()? };
-            set(Subject::Tasks(name), rule, &connect).await
+            set(Subject::Tasks(name), rule, &connect).await?;
+            Ok(Done::Well)
         }
         RuleCommand::Clear(NameArgs { name, connect }) => {
             let client = connect.client().await?;
@@ -141,18 +143,18 @@ pub(super) async fn run(command: RuleCommand) -> anyhow::Result<Done> {
     }
 }
 
-/// Says something of a queue or of tasks.
+/// Says something of a queue or of tasks; the client that did.
 pub(super) async fn set(
     subject: Subject,
     rule: Rule,
     connect: &ConnectArgs,
-) -> anyhow::Result<Done> {
+) -> anyhow::Result<Client> {
     if rule.is_empty() {
         bail!("say something of it, such as --rate 100/s; see --help");
     }
     let client = connect.client().await?;
     client.set_rule(subject, rule).await.context("cannot set the rule")?;
-    Ok(Done::Well)
+    Ok(client)
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<Done> {

@@ -102,7 +102,7 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<Done> {
     let mut submission = Submission {
         template: settings.template(name),
         args: json_args,
-        particulars: settings.particulars(*id),
+        particulars: settings.particulars(),
         id: *id,
     };
     client.number(std::slice::from_mut(&mut submission)).await.with_context(cannot)?;

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use umbel_protocol::id::{TaskGroupId, TaskId};
 use umbel_protocol::job::Labels;
 use umbel_protocol::limits::LIST_MAX;
-use umbel_protocol::task::{State, View};
+use umbel_protocol::task::{State, States, View};
 
 use self::steer::SteerArgs;
 use super::connect::ConnectArgs;
@@ -59,7 +59,7 @@ pub(super) enum TaskCommand {
     Delete(SteerArgs),
     /// List tasks, the newest first
     ///
-    /// With --json each has its result, up to 3 MiB of results in all, and its error, up to 1 MiB in
+    /// With --json each has its result, up to 2.5 MiB of results in all, and its error, up to 1 MiB in
     /// all: the newest have theirs, any other says "left_out": true. Show a task by itself to see what
     /// was left out. The table shows neither.
     List(ListArgs),
@@ -106,12 +106,20 @@ pub(super) struct ListArgs {
 /// Which tasks are meant: those that match all of it.
 #[derive(Debug, Args)]
 pub(super) struct Matching {
-    /// Only those in this state
-    #[arg(long, value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str)))]
-    state: Option<String>,
+    /// Only those in this state, or in one of these if it is given several times
+    #[arg(long = "state", value_name = "STATE",
+        value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str)))]
+    states: Vec<String>,
     /// Only those of this queue
     #[arg(long)]
     queue: Option<String>,
+    #[command(flatten)]
+    kind: Kind,
+}
+
+/// Which tasks are meant, whatever their states and queues.
+#[derive(Debug, Args)]
+pub(super) struct Kind {
     /// Only those that are called so
     #[arg(long)]
     name: Option<String>,
@@ -129,7 +137,26 @@ impl Matching {
     /// # Errors
     /// None could match.
     fn filter(self, limit: u32) -> anyhow::Result<Filter> {
-        let Self { state, queue, name, labels: given, group } = self;
+        let Self { states, queue, kind } = self;
+        let states = if states.is_empty() {
+            States::ALL
+        } else {
+            State::ALL
+                .into_iter()
+                .filter(|state| states.iter().any(|word| word == state.as_str()))
+                .collect()
+        };
+        Ok(Filter { states, queue, ..kind.filter(limit)? })
+    }
+}
+
+impl Kind {
+    /// So many of them at most, of all states and queues.
+    ///
+    /// # Errors
+    /// None could match.
+    pub(super) fn filter(self, limit: u32) -> anyhow::Result<Filter> {
+        let Self { name, labels: given, group } = self;
         let mut labels = Labels::NONE;
         for (key, value) in given.iter().flat_map(Labels::iter) {
             if labels.get(key).is_some_and(|other| other != value) {
@@ -137,9 +164,7 @@ impl Matching {
             }
             labels.insert(key, value)?;
         }
-        let state =
-            state.and_then(|word| State::ALL.into_iter().find(|state| state.as_str() == word));
-        Ok(Filter { state, queue, name, labels, group, before: None, limit })
+        Ok(Filter { name, labels, group, limit, ..Filter::default() })
     }
 }
 
@@ -218,7 +243,8 @@ async fn list(args: ListArgs) -> anyhow::Result<Done> {
     }
     if !json && tasks.len() == limit as usize {
         let last = tasks.last().map(|view| view.id.to_string()).unwrap_or_default();
-        out::note(format!("the newest {limit}; --limit N shows more, --before {last} older ones"));
+        let more = if (limit as usize) < LIST_MAX { "--limit N shows more, " } else { "" };
+        out::note(format!("the newest {limit}; {more}--before {last} shows older ones"));
     }
     let told = all_told("tasks", partitions_missing);
     if let Some(cut) = cut_before {

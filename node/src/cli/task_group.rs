@@ -4,11 +4,14 @@ use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 use umbel_protocol::id::TaskGroupId;
+use umbel_protocol::task::{State, View};
 
 use super::connect::ConnectArgs;
 use super::interrupt::Interrupts;
+use super::names::Names;
+use super::table::brief;
 use super::{Done, all_told, out};
-use crate::client::GroupCount;
+use crate::client::{Client, Filter, GroupCount, States};
 
 #[derive(Debug, Args)]
 pub(super) struct GroupArgs {
@@ -53,6 +56,7 @@ pub(super) async fn run(args: GroupArgs) -> anyhow::Result<Done> {
     };
     tell(id, &count, json)?;
     if wait && !went_well(&count) {
+        tell_failures(&client, id).await;
         return Ok(Done::Badly);
     }
     Ok(all_told("tasks", count.partitions_missing))
@@ -84,6 +88,29 @@ pub(super) fn tell(id: TaskGroupId, count: &GroupCount, json: bool) -> anyhow::R
     }
     Ok(())
 }
+
+/// Says of some tasks that did not succeed where that was, and why. What cannot be learned is left out: how many they are
+/// was told.
+pub(super) async fn tell_failures(client: &Client, group: TaskGroupId) {
+    let states = States::of(&[State::Dead, State::Cancelled, State::Expired]);
+    let failed = Filter { group: Some(group), states, limit: FAILURES_MAX, ..Filter::default() };
+    let Ok(listing) = client.list(failed).await else {
+        return;
+    };
+    let names = Names::ask(client).await;
+    for view in &listing.tasks {
+        out::note(failure(view, &names));
+    }
+}
+
+fn failure(view: &View, names: &Names) -> String {
+    let node = view.node.map(|node| format!(" on {}", names.name(node))).unwrap_or_default();
+    let why = view.error.as_ref().map(|error| format!(": {}", brief(&error.message, 200)));
+    format!("task {}{node} is {}{}", view.id, view.state.as_str(), why.unwrap_or_default())
+}
+
+/// So many failures of a group are told one by one.
+const FAILURES_MAX: u32 = 20;
 
 /// In a line for people.
 fn told(count: &GroupCount) -> String {

@@ -18,6 +18,7 @@ use crate::work::InvalidCall;
 /// A request that failed. Unless the variant says otherwise nothing was taken in; asking again,
 /// under the same id, is always safe.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// A text is not the address of a node.
     #[error("{address:?} is not the address of a node")]
@@ -183,6 +184,7 @@ impl fmt::Display for Trials<'_> {
 /// }
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TaskFailed {
     /// It was stopped by request.
     #[error("task {task} was cancelled")]

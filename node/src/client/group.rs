@@ -17,6 +17,7 @@ use crate::work::{Call, Submission};
 
 /// How far the tasks of a group are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GroupCount {
     /// How many are in which state. What has ended is counted for as long as it is kept.
     pub tasks: TaskGroupView,

@@ -29,6 +29,7 @@ use super::{Client, ClientError};
 
 /// Jobs that were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct JobListing {
     /// The jobs, by name. Their arguments are left out, and of their ticks only the last one is told:
     /// [`Client::job`] tells all that is known of a job.
@@ -141,7 +142,7 @@ impl Client {
             let after = listing.jobs.last().map(|line| line.name.clone());
             let ask = Ask::ListJobs { prefix: prefix.to_owned(), after: after.clone(), limit };
             let (jobs, has_more, missing) = match self.exchange().one(&ask, self.within()).await? {
-                Answer::Jobs { jobs, has_more, partitions_missing } => {
+                Answer::Jobs { jobs, has_more, partitions_missing, told: _ } => {
                     (jobs, has_more, partitions_missing)
                 }
                 other => return Err(ClientError::unexpected(&other)),

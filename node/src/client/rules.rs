@@ -31,6 +31,7 @@ use super::{Client, ClientError};
 
 /// All queues, as far as their owners told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueListing {
     /// The queues in which there are tasks, or of which rules say something, by name.
     pub queues: Vec<QueueLine>,
@@ -48,7 +49,7 @@ impl Client {
     /// A node of the cluster is of an older version, or nobody answers.
     pub async fn queues(&self) -> Result<QueueListing, ClientError> {
         match self.exchange().one(&Ask::Queues, self.within()).await? {
-            Answer::Queues { queues, rules, partitions_missing } => {
+            Answer::Queues { queues, rules, partitions_missing, told: _ } => {
                 Ok(QueueListing { queues, rules: *rules, partitions_missing })
             }
             other => Err(ClientError::unexpected(&other)),

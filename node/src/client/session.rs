@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use umbel_protocol::limits::FRAME_BYTES_MAX;
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{
-    Answer, Ask, ClientFrame, Request, ServerFrame, decode_from, encode_for,
+    Answer, Ask, ClientFrame, Request, RequestError, ServerFrame, decode_from, encode_for,
 };
 
 use super::local::ANSWERS_MAX;
@@ -57,6 +57,11 @@ impl Session {
         request: Request,
     ) -> Option<(mpsc::Receiver<Answer>, Ticket)> {
         let (answers, receiver) = mpsc::channel(ANSWERS_MAX);
+        if request.ask.needs_version() > self.version {
+            // It would be asked for less than is wanted.
+            let _ = answers.try_send(Answer::Failed(RequestError::NotUpgraded));
+            return Some((receiver, Ticket { session: Arc::clone(self), id: WELCOME }));
+        }
         let ticket = {
             let mut books = self.books();
             if books.lost {

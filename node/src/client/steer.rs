@@ -20,12 +20,11 @@
 //! # Ok(()) }
 //! ```
 
-use std::collections::HashSet;
-
 use futures_util::{StreamExt as _, stream};
 use umbel_protocol::id::TaskId;
-use umbel_protocol::task::State;
-use umbel_protocol::wire::Ask;
+use umbel_protocol::partition::SteerRefusal;
+use umbel_protocol::task::{State, States};
+use umbel_protocol::wire::{Ask, RequestError};
 
 use super::{Client, ClientError, Filter, Listing};
 
@@ -43,6 +42,7 @@ pub enum Steering {
 
 /// What came of steering many.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Steered {
     /// So many tasks were done with as was asked.
     pub done: u64,
@@ -52,61 +52,46 @@ pub struct Steered {
     pub refused_count: u64,
     /// Partitions of whose tasks nobody could tell. With 0 all that were meant were found.
     pub partitions_missing: u16,
+    /// Why it went no further back than to some of them, if it did not.
+    pub cut_short: Option<ClientError>,
 }
 
 /// So many refusals are told one by one.
 pub const REFUSED_MAX: usize = 100;
 /// Requests that are under way at a time.
 const TOGETHER: usize = 256;
-/// How often it is looked at most whether a task was in no state while that was looked through.
-const PASSES_MAX: usize = 8;
 /// Tasks that are looked up at a time.
 const PAGE: u32 = 1_000;
-
-/// How far a steering of many is.
-#[derive(Default)]
-struct Pass {
-    steered: Steered,
-    /// So many more are meant.
-    left: u64,
-    /// What runs and was asked to stop, and what was refused: it is not asked again.
-    met: HashSet<TaskId>,
-}
-
-impl Steered {
-    /// Adds what came of others.
-    #[cfg(feature = "cli")]
-    pub(crate) fn add(&mut self, others: Self) {
-        self.done += others.done;
-        self.refused_count += others.refused_count;
-        self.refused.extend(others.refused);
-        self.refused.truncate(REFUSED_MAX);
-        self.partitions_missing = self.partitions_missing.max(others.partitions_missing);
-    }
-}
 
 impl Steering {
     /// The states in which something can be done with tasks.
     #[must_use]
-    pub const fn states(self) -> &'static [State] {
+    pub const fn states(self) -> States {
         match self {
-            Self::Cancel => &[State::Scheduled, State::Ready, State::Leased],
-            Self::Retry => &[State::Dead, State::Cancelled, State::Expired],
-            Self::Delete => &[State::Succeeded, State::Dead, State::Cancelled, State::Expired],
+            Self::Cancel => States::OPEN,
+            Self::Retry => States::of(&[State::Dead, State::Cancelled, State::Expired]),
+            Self::Delete => States::ALL.without(States::OPEN),
         }
     }
 
-    /// Refuses to do it with tasks in a state in which that cannot be.
-    pub(crate) fn check(self, state: State) -> Result<(), ClientError> {
-        if self.states().contains(&state) {
-            return Ok(());
+    /// In which of `wanted` states tasks are meant: in all of them, as it was not said in which, are those with which
+    /// something can be done, and who tries all again means the dead.
+    ///
+    /// # Errors
+    /// Nothing can be done with tasks in one of them.
+    pub(crate) fn states_meant(self, wanted: States) -> Result<States, ClientError> {
+        let odd = wanted.without(self.states()).iter().next();
+        match (self, odd) {
+            (Self::Retry, _) if wanted == States::ALL => Ok(State::Dead.into()),
+            (Self::Cancel | Self::Delete, _) if wanted == States::ALL => Ok(self.states()),
+            (_, None) => Ok(wanted),
+            (_, Some(state)) => Err(ClientError::WrongState { steering: self, state }),
         }
-        Err(ClientError::WrongState { steering: self, state })
     }
 
     /// The words for the states in which something can be done with tasks.
     pub(super) fn state_words(self) -> String {
-        self.states().iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ")
+        self.states().iter().map(State::as_str).collect::<Vec<_>>().join(", ")
     }
 
     /// What tasks are with which it was done.
@@ -115,14 +100,6 @@ impl Steering {
             Self::Cancel => "cancelled",
             Self::Retry => "tried again",
             Self::Delete => "dropped",
-        }
-    }
-
-    /// The states of tasks that are meant if none is said: who tries all again means the dead.
-    const fn states_meant(self) -> &'static [State] {
-        match self {
-            Self::Retry => &[State::Dead],
-            Self::Cancel | Self::Delete => self.states(),
         }
     }
 }
@@ -151,112 +128,137 @@ impl Client {
     }
 
     /// Does something with all tasks that are there now and match `filter`, whose limit is how many at most, the
-    /// newest. Without a state those are meant with which something can be done; of
-    /// [`Retry`](Steering::Retry) the dead. Each is done with by itself, durably: whatever happens meanwhile,
-    /// all that is told here is so.
+    /// newest. If it says no states those are meant with which something can be done; of [`Retry`](Steering::Retry)
+    /// the dead. Of those that are to be cancelled only if they wait, none is stopped that has begun meanwhile. Each
+    /// is done with by itself, durably: whatever happens then, all that is told here is so.
     ///
     /// # Errors
-    /// Nobody answers, or tasks in such a state are not to be done with so. Some may have been done with then.
+    /// Tasks in such a state are not to be done with so, or nobody answers before any was: what stops it
+    /// [later](Steered::cut_short) is told beside what was done.
     pub async fn steer_all(
         &self,
         steering: Steering,
         filter: Filter,
     ) -> Result<Steered, ClientError> {
-        let chosen = filter.state.map(|state| [state]);
-        let states =
-            chosen.as_ref().map_or_else(|| steering.states_meant(), <[State; 1]>::as_slice);
-        filter.state.map_or(Ok(()), |state| steering.check(state))?;
-        let mut pass = Pass { left: u64::from(filter.limit), ..Pass::default() };
-        for _ in 0..PASSES_MAX {
-            let done_before = pass.steered.done;
-            for state in states {
-                self.steer_in(
-                    steering,
-                    Filter { state: Some(*state), ..filter.clone() },
-                    &mut pass,
-                )
-                .await?;
-            }
-            // One that waited may have begun meanwhile, and one that ran may wait for its next attempt.
-            let may_hide = steering == Steering::Cancel && states.len() > 1;
-            if pass.steered.done == done_before || !may_hide {
-                break;
-            }
-        }
-        Ok(pass.steered)
-    }
-
-    /// Does something with all tasks in a state that were not met before.
-    async fn steer_in(
-        &self,
-        steering: Steering,
-        filter: Filter,
-        pass: &mut Pass,
-    ) -> Result<(), ClientError> {
-        let mut before = filter.before;
-        while pass.left > 0 {
-            let limit = PAGE.min(u32::try_from(pass.left).unwrap_or(PAGE));
-            let page = Filter { limit, before, ..filter.clone() };
-            let Listing { tasks, partitions_missing, cut_before } = self.list(page).await?;
-            let steered = &mut pass.steered;
+        let states = steering.states_meant(filter.states)?;
+        let how = match How::from(steering) {
+            How::Cancel if !states.contains(State::Leased) => How::Withdraw,
+            how => how,
+        };
+        let mut steered = Steered::default();
+        // From the newest on back, so that none is met twice, and none that comes meanwhile.
+        let (mut left, mut before) = (filter.limit, filter.before);
+        while left > 0 {
+            let page = Filter { states, limit: PAGE.min(left), before, ..filter.clone() };
+            let Listing { tasks, partitions_missing, cut_before } = match self.list(page).await {
+                Ok(listing) => listing,
+                Err(error) if before == filter.before => return Err(error),
+                Err(error) => {
+                    steered.cut_short = Some(error);
+                    break;
+                }
+            };
             steered.partitions_missing = steered.partitions_missing.max(partitions_missing);
             let ids: Vec<TaskId> = tasks.iter().map(|view| view.id).collect();
+            left = left.saturating_sub(u32::try_from(ids.len()).unwrap_or(u32::MAX));
             before = cut_before.or_else(|| ids.last().copied());
             let is_last = cut_before.is_none() && ids.is_empty();
-            let fresh: Vec<TaskId> = ids.into_iter().filter(|id| !pass.met.contains(id)).collect();
-            pass.left -= fresh.len() as u64;
-            // What waits has ended when it is cancelled; what runs is found again.
-            if filter.state == Some(State::Leased) {
-                pass.met.extend(&fresh);
-            }
-            let refused = self.steer_each(steering, fresh, &mut pass.steered, false).await;
-            pass.met.extend(refused);
+            self.steer_each(how, ids, &mut steered, false).await;
             if is_last {
                 break;
             }
         }
-        Ok(())
+        Ok(steered)
     }
 
-    /// Does something with each of these tasks. Of those that were selected, and not named, one that ends meanwhile is
-    /// not meant any more. Returns those that were refused.
+    /// Cancels all tasks of a queue that wait, whoever submitted them; what runs goes on.
+    ///
+    /// # Errors
+    /// As [`steer_all`](Self::steer_all).
+    pub async fn purge_queue(&self, name: &str) -> Result<Steered, ClientError> {
+        let waiting = Filter {
+            states: States::WAITING,
+            queue: Some(name.to_owned()),
+            limit: u32::MAX,
+            ..Filter::default()
+        };
+        self.steer_all(Steering::Cancel, waiting).await
+    }
+
+    /// Does something with each of these tasks. Of those that were selected, and not named, one that ends, starts or
+    /// is dropped meanwhile is not meant any more.
     pub(crate) async fn steer_each(
         &self,
-        steering: Steering,
+        how: How,
         ids: Vec<TaskId>,
         steered: &mut Steered,
         are_named: bool,
-    ) -> Vec<TaskId> {
-        let mut refused = Vec::new();
+    ) {
         let mut done = stream::iter(ids)
-            .map(|id| async move { (id, self.steer(steering, id).await) })
+            .map(|id| async move { (id, self.steer(how, id).await) })
             .buffer_unordered(TOGETHER);
         while let Some((id, result)) = done.next().await {
             match result {
                 Ok(()) => steered.done += 1,
-                Err(ClientError::HadEnded { .. }) if !are_named => {}
+                Err(why) if !are_named && is_meant_no_more(&why) => {}
                 Err(why) => {
                     steered.refused_count += 1;
-                    refused.push(id);
                     if steered.refused.len() < REFUSED_MAX {
                         steered.refused.push((id, why));
                     }
                 }
             }
         }
-        refused
     }
 
-    async fn steer(&self, steering: Steering, task: TaskId) -> Result<(), ClientError> {
-        match steering {
-            Steering::Cancel => match self.cancel(task).await?.state {
+    async fn steer(&self, how: How, task: TaskId) -> Result<(), ClientError> {
+        match how {
+            How::Cancel => match self.cancel(task).await?.state {
                 State::Succeeded | State::Dead | State::Expired => {
                     Err(ClientError::HadEnded { task })
                 }
                 State::Scheduled | State::Ready | State::Leased | State::Cancelled => Ok(()),
             },
-            Steering::Retry => self.retry(task).await.map(drop),
-            Steering::Delete => self.delete(task).await,
+            How::Withdraw => self.done(&Ask::Withdraw { task }).await,
+            How::Retry => self.retry(task).await.map(drop),
+            How::Delete => self.delete(task).await,
         }
     }
+}
+
+/// What is done with each of many tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// It is cancelled.
+    Cancel,
+    /// It is cancelled unless it runs.
+    Withdraw,
+    /// It is tried again.
+    Retry,
+    /// Its record is dropped.
+    Delete,
+}
+
+impl From<Steering> for How {
+    fn from(steering: Steering) -> Self {
+        match steering {
+            Steering::Cancel => Self::Cancel,
+            Steering::Retry => Self::Retry,
+            Steering::Delete => Self::Delete,
+        }
+    }
+}
+
+/// Whether a task is not what it was when it was selected.
+const fn is_meant_no_more(why: &ClientError) -> bool {
+    matches!(
+        why,
+        ClientError::HadEnded { .. }
+            | ClientError::Request(
+                RequestError::NotFound { .. }
+                    | RequestError::Steer(
+                        SteerRefusal::NotFound { .. } | SteerRefusal::NotWaiting { .. }
+                    )
+            )
+    )
 }

@@ -11,16 +11,17 @@ use super::{Client, ClientError};
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Listing {
     /// The tasks, newest first. The newest have their results, and what their failures say, as far as
-    /// these fit into one answer (3 MiB); of the others it is said that they were
-    /// [left out](View::left_out), and [`Client::show`] tells them.
+    /// these fit into one answer (2.5 MiB), and their runs before the last one, too; of the others it is said that
+    /// they were [left out](View::left_out), and [`Client::show`] tells them.
     pub tasks: Vec<View>,
     /// Partitions whose tasks are missing, because nobody who owns them could tell. With 0 the
     /// listing is complete.
     pub partitions_missing: u16,
-    /// Tasks before this one were not looked at, as that took too long: there are too many of them that wait for
-    /// their time. List on [from there](Filter::before).
+    /// Tasks before this one were not looked at, as that took too long: there are too many of them. List on
+    /// [from there](Filter::before).
     pub cut_before: Option<TaskId>,
 }
 
@@ -64,8 +65,8 @@ impl Client {
         self.view(Ask::Cancel { task }, self.within()).await
     }
 
-    /// Lists tasks, newest first. A listing by labels may have to look at millions of tasks that wait for their
-    /// time: it takes as many requests as it needs, for as long as this client has [patience](super::ClientBuilder).
+    /// Lists tasks, newest first. To find a few it may have to look through millions: it takes as many requests as
+    /// it needs, for as long as this client has [patience](super::ClientBuilder).
     ///
     /// ```
     /// # use umbel::testing::Inline;
@@ -77,7 +78,7 @@ impl Client {
     /// # client.submit(Call::<()>::named("mail", &1)).await?;
     /// use umbel::client::Filter;
     ///
-    /// let dead = Filter { state: Some(TaskState::Dead), limit: 20, ..Filter::default() };
+    /// let dead = Filter { states: TaskState::Dead.into(), limit: 20, ..Filter::default() };
     /// for view in client.list(dead).await?.tasks {
     ///     println!("{} {}: {:?}", view.id, view.task, view.error);
     ///     # assert_eq!(view.task, "mail");
@@ -110,13 +111,15 @@ impl Client {
         Ok(listing)
     }
 
-    /// As far as one request gets.
+    /// As far as one request gets. Whatever a node answers, the next one goes on further back.
     async fn page(&self, filter: &Filter, until: Until) -> Result<Listing, ClientError> {
         match self.exchange().one(&Ask::List(filter.clone()), until).await? {
-            Answer::Tasks { mut tasks, partitions_missing, cut_before } => {
+            Answer::Tasks { mut tasks, partitions_missing, cut_before, told: _ } => {
                 // A node of an older version does not know all that was asked for.
                 tasks.retain(|view| filter.includes(view));
-                Ok(Listing { tasks, partitions_missing, cut_before })
+                tasks.truncate(usize::try_from(filter.limit).unwrap_or(usize::MAX));
+                let is_further = |cut: &TaskId| filter.before.is_none_or(|before| *cut < before);
+                Ok(Listing { tasks, partitions_missing, cut_before: cut_before.filter(is_further) })
             }
             other => Err(ClientError::unexpected(&other)),
         }

@@ -4,6 +4,7 @@ mod bulk;
 mod jobs;
 mod local;
 mod quic;
+mod steer;
 
 use std::future::Future;
 use std::time::Duration;

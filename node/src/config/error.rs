@@ -8,6 +8,7 @@ use super::report::Report;
 
 /// Why a file gives no configuration. The node does not start; nothing has been changed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// It says what makes no sense, here and there.
     #[error(transparent)]

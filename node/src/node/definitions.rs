@@ -8,6 +8,7 @@ use crate::work::{CommandSpec, Definition, Program, RegisterError, Registry, Web
 
 /// A task of the configuration that cannot be run on this host.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidTask {
     /// It has a name that is taken, or the like.
     #[error(transparent)]

@@ -11,6 +11,7 @@ use crate::work::{LedgerError, NotGiven, RegisterError};
 
 /// A node could not be started. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The address for others cannot be made of the name.
     #[error("the address that others are to use is no address")]

@@ -320,7 +320,12 @@ mod tests {
                         counts: JobCounts::default(),
                         last: None,
                     });
-                    Answer::Jobs { jobs: jobs.collect(), has_more: false, partitions_missing: 0 }
+                    Answer::Jobs {
+                        jobs: jobs.collect(),
+                        has_more: false,
+                        partitions_missing: 0,
+                        told: Vec::new(),
+                    }
                 }
                 Ask::ChangeJob { job, change: JobChange::Define { source, .. } } => {
                     self.jobs.insert(job, source);

@@ -34,6 +34,7 @@ const TOLD_MAX: usize = 20;
 
 /// The file was not taken over, or not all of it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReloadError {
     /// Too many ask for that at once.
     #[error("the file is being read again already; ask again in a moment")]

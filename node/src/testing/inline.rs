@@ -74,6 +74,7 @@ pub struct InlineBuilder {
 
 /// Why tasks cannot be run at once.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InlineError {
     /// There is no place for what is noted of commands.
     #[error("cannot make a directory to note commands in")]

@@ -167,6 +167,7 @@ impl fmt::Debug for Submission {
 
 /// A call that nobody can submit; the program has to change. Nothing was submitted.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidCall {
     /// Its arguments cannot be written as JSON.
     #[error("the arguments of {name:?} do not fit JSON")]

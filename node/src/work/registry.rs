@@ -147,6 +147,7 @@ impl Default for Registry {
 /// A definition that cannot be used. Nothing was registered; the program or its configuration has
 /// to change.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RegisterError {
     /// Two definitions have one name.
     #[error("task {name:?} is defined twice, as {first} and as {second}: rename one of them")]

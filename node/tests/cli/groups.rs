@@ -3,8 +3,15 @@
 use crate::cluster::Node;
 use crate::program::{Program, Ran};
 
-const TASKS: &str =
-    "[tasks.say]\ncommand = [\"echo\", \"{word}\"]\n[tasks.stay]\ncommand = [\"sleep\", \"60\"]\n";
+const TASKS: &str = r#"
+[tasks.say]
+command = ["echo", "{word}"]
+[tasks.stay]
+command = ["sleep", "60"]
+[tasks.fail]
+command = ["sh", "-c", "echo no such host >&2; exit 3"]
+attempts = 1
+"#;
 
 /// The last word of a line of output that begins with `first`.
 #[track_caller]
@@ -53,6 +60,12 @@ fn each_node_gets_one_and_what_had_ended_is_not_cancelled() {
         (ran.json().iter()).filter_map(|line| line["id"].as_str().map(str::to_owned)).collect();
     assert_eq!(ids.len(), 1, "there is one node: {ran:?}");
 
+    let ran = program.run(&["submit", "fail", "{}", "--each-node", "--wait"]);
+    assert!(
+        !ran.ok && ran.err.contains("is dead: "),
+        "it is said which one failed, and why: {ran:?}"
+    );
+
     let other = program.run(&["submit", "say", word, "--wait", "--json"]).json();
     let other = other[0]["id"].as_str().expect("an id");
     let ran = program.run(&["task", "cancel", &ids[0], other, "--json"]);
@@ -82,6 +95,30 @@ fn each_node_gets_one_and_what_had_ended_is_not_cancelled() {
 }
 
 #[test]
+fn a_queue_is_purged_of_what_waits_and_has_certain_labels() {
+    let program = Program::new();
+    let node = Node::start_with(&program, TASKS);
+    for label in ["tenant=acme", "tenant=acme", "tenant=other"] {
+        assert!(program.run(&["submit", "stay", "{}", "--delay", "1h", "--label", label]).ok);
+    }
+    let purged = program.run(&["queue", "purge", "default", "--label", "tenant=acme", "--json"]);
+    assert_eq!(purged.json()[0]["done"], 2, "{purged:?}");
+    let args = ["task", "list", "--state", "ready", "--state", "scheduled", "--json"];
+    let left = program.run(&args).json();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0]["labels"]["tenant"], "other");
+    let purged = program.run(&["queue", "purge", "default", "--json"]);
+    assert_eq!(purged.json()[0]["done"], 1, "{purged:?}");
+    assert!(program.run(&args).json().is_empty());
+    let refused = program.run(&["task", "cancel", "--state", "ready", "--state", "dead"]);
+    assert!(
+        !refused.ok && refused.err.contains("no task is cancelled that is dead"),
+        "{refused:?}"
+    );
+    node.stop();
+}
+
+#[test]
 fn what_a_task_submits_through_a_program_is_its_child() {
     let program = Program::new();
     let tasks = concat!(
@@ -99,5 +136,17 @@ fn what_a_task_submits_through_a_program_is_its_child() {
     let child = program.run(&["task", "show", &child, "--json"]).json();
     assert_eq!((&child[0]["parent_id"], &child[0]["root_id"]), (&parent["id"], &parent["id"]));
     assert_eq!(child[0]["labels"]["tenant"], "acme");
+    let parent = parent["id"].as_str().expect("an id");
+    let by_parent = |args: &[&str]| -> Ran {
+        let mut command = program.command(&[&["submit", "say", r#"{"word":"c"}"#], args].concat());
+        command.env("UMBEL_TASK_ID", parent).output().expect("it runs").into()
+    };
+    let child = by_parent(&[]).out.trim_end().to_owned();
+    assert!(by_parent(&["--id", &child]).ok, "its parent may submit it again");
+    let shown = program.run(&["task", "show", &child, "--json"]).json();
+    assert_eq!(shown[0]["parent_id"], parent);
+    let alone = by_parent(&["--no-parent"]).out.trim_end().to_owned();
+    let shown = program.run(&["task", "show", &alone, "--json"]).json();
+    assert!(shown[0]["id"] == *alone && shown[0]["parent_id"].is_null(), "{shown:?}");
     node.stop();
 }

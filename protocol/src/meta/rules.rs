@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::Meta;
 use crate::job::Labels;
 use crate::limits::{
-    NAME_BYTES_MAX, PERMITS_MAX, RANK_MAX, RATE_COUNT_MAX, RULES_BYTES_MAX, RULES_MAX, WEIGHT_MAX,
+    NAME_BYTES_MAX, PERMITS_MAX, RANK_MAX, RATE_PER_SECOND_MAX, RULES_BYTES_MAX, RULES_MAX,
+    WEIGHT_MAX,
 };
 use crate::task::{Rate, is_name};
 
@@ -230,7 +231,9 @@ impl Rule {
         let option =
             |what: &str, range: String| Err(InvalidRule::Option { what: what.to_owned(), range });
         if self.rate().is_some_and(|rate| !rate.is_sane()) {
-            let range = format!("like 100/s or 20/min: 1 to {RATE_COUNT_MAX} in 1 s to 366 days");
+            let range = format!(
+                "like 100/s or 20/min: at most {RATE_PER_SECOND_MAX} a second, in 1 s to 366 days"
+            );
             return option("rate", range);
         }
         if self.concurrency().is_some_and(|most| !(1..=PERMITS_MAX).contains(&most)) {

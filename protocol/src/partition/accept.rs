@@ -162,7 +162,10 @@ impl Partition {
         match (holder, template.options.unique_policy()) {
             (Some(task), UniquePolicy::Existing) => return Err(Refusal::Exists { task }),
             (Some(task), UniquePolicy::Refuse) => return Err(Refusal::NotUnique { task }),
-            (Some(task), UniquePolicy::Replace) if state == Some(State::Leased) => {
+            // One that runs cannot be taken back, and one that has ended within the time of its key neither.
+            (Some(task), UniquePolicy::Replace)
+                if !matches!(state, Some(State::Scheduled | State::Ready)) =>
+            {
                 return Err(Refusal::NotUnique { task });
             }
             (Some(_), UniquePolicy::Replace) | (None, _) => {}

@@ -42,6 +42,7 @@ impl Partition {
                 Command::Forget { finished, floor } => self.forget(finished, floor),
                 Command::Retry { task, id } => self.retry(task, id, changes),
                 Command::Delete { task } => self.delete(task, changes),
+                Command::Withdraw { task } => self.withdraw(task, changes),
                 Command::ForgetTimed { tasks, until } => self.forget_timed(tasks, until),
                 Command::ChangeJob { job, change } => self.change_job(index, &job, change, changes),
                 Command::Fire(fire) => self.fire(*fire, changes),

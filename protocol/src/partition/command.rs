@@ -126,6 +126,11 @@ pub enum Command {
         /// None of which it is over later than that.
         until: Wall,
     },
+    /// Stop a task unless it runs. Since version 3.
+    Withdraw {
+        /// Which.
+        task: TaskId,
+    },
 }
 
 impl Command {
@@ -138,7 +143,8 @@ impl Command {
             Self::GiveUp { .. }
             | Self::Retry { .. }
             | Self::Delete { .. }
-            | Self::ForgetTimed { .. } => 3,
+            | Self::ForgetTimed { .. }
+            | Self::Withdraw { .. } => 3,
             Self::Lease { .. }
             | Self::Report { .. }
             | Self::Release { .. }
@@ -321,7 +327,7 @@ pub enum Change {
         /// The task.
         task: TaskId,
     },
-    /// The next [`Command::Retry`] or [`Command::Delete`] of the entry was carried out, or refused.
+    /// The next [`Command::Retry`], [`Command::Delete`] or [`Command::Withdraw`] of the entry was carried out, or refused.
     Steered {
         /// The task that was named.
         task: TaskId,

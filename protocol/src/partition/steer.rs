@@ -1,4 +1,5 @@
-//! What people do with tasks that have ended: try them again, or drop them.
+//! What people do with tasks that do not run: try those again that have ended, or drop them, or withdraw those that
+//! wait.
 
 use std::sync::Arc;
 
@@ -55,6 +56,12 @@ pub enum SteerRefusal {
         "the id of the new task is of no use; make another now, in the partition of the old one"
     )]
     UnusableId,
+    /// It has started, or has ended.
+    #[error("the task {task} does not wait any more: it has started; cancel it if it is to stop")]
+    NotWaiting {
+        /// The task.
+        task: TaskId,
+    },
 }
 
 impl Partition {
@@ -74,6 +81,23 @@ impl Partition {
                 self.drop_finished(task);
                 self.cut_stubs();
                 Ok(())
+            }
+        };
+        changes.push(Change::Steered { task, result });
+    }
+
+    /// Ends a task that waits; one that runs is left alone.
+    pub(super) fn withdraw(&mut self, task: TaskId, changes: &mut Vec<Change>) {
+        let result = match self.records.state(task) {
+            None => Err(SteerRefusal::NotFound { task }),
+            Some(State::Scheduled | State::Ready) => {
+                self.cancel(task, changes);
+                Ok(())
+            }
+            // It was said twice.
+            Some(State::Cancelled) => Ok(()),
+            Some(State::Leased | State::Succeeded | State::Dead | State::Expired) => {
+                Err(SteerRefusal::NotWaiting { task })
             }
         };
         changes.push(Change::Steered { task, result });

@@ -94,16 +94,17 @@ impl Scheduler {
     pub(super) fn answered(&mut self, from: NodeId, id: u64, answer: Answer) {
         let answer = match answer {
             Answer::Claims(claims) => return self.claimed(from, id, *claims),
-            Answer::Tasks { tasks, partitions_missing, cut_before } => {
+            Answer::Tasks { tasks, partitions_missing, cut_before, told } => {
                 let page = TaskPage { tasks, cut_before };
-                return self.listed(from, id, page, partitions_missing);
+                return self.listed(from, id, page, (told, partitions_missing));
             }
-            Answer::Queues { queues, rules: _, partitions_missing } => {
-                return self.queues_listed(from, id, queues, partitions_missing);
+            Answer::Queues { queues, rules: _, partitions_missing, told } => {
+                return self.queues_listed(from, id, queues, (told, partitions_missing));
             }
             Answer::TaskGroupParts(parts) => return self.task_group_counted(from, id, parts),
-            Answer::Jobs { jobs, has_more, partitions_missing } => {
-                return self.jobs_listed(from, id, Page { jobs, has_more }, partitions_missing);
+            Answer::Jobs { jobs, has_more, partitions_missing, told } => {
+                let page = Page { jobs, has_more };
+                return self.jobs_listed(from, id, page, (told, partitions_missing));
             }
             other => other,
         };

@@ -7,7 +7,7 @@ use super::Scheduler;
 use super::asks::Origin;
 use crate::id::NodeId;
 use crate::time::{Span, Tick};
-use crate::wire::{Answer, Ask, PeerMessage};
+use crate::wire::{Answer, Ask, PeerMessage, RequestError};
 
 /// Requests to which members still contribute a part of a `T`.
 pub(super) struct Gatherings<T> {
@@ -86,6 +86,10 @@ impl Scheduler {
     ) {
         // It may have waited for this node to know who there is; now it waits for those.
         self.asks.parked.remove(&id);
+        if gatherings(self).open.len() >= GATHERINGS_MAX {
+            let what = format!("{GATHERINGS_MAX} listings at a time");
+            return self.fail(Origin::Here(id), RequestError::Overloaded { what });
+        }
         let missing: BTreeSet<NodeId> =
             (self.members()).filter(|node| *node != self.node() && self.is_alive(*node)).collect();
         let deadline = gatherings(self).wait_max;
@@ -109,6 +113,13 @@ impl Scheduler {
         {
             return;
         }
+        // Whoever has gone wants no answer.
+        let asks = &self.asks;
+        self.listings.open.retain(|id, _| asks.is_open(*id));
+        self.job_listings.open.retain(|id, _| asks.is_open(*id));
+        self.surveys.open.retain(|id, _| asks.is_open(*id));
+        self.queue_listings.open.retain(|id, _| asks.is_open(*id));
+        self.task_group_counts.open.retain(|id, _| asks.is_open(*id));
         let now = self.now.tick;
         let alive = self.members().filter(|node| self.is_alive(*node)).collect();
         let mut over = self.listings.overdue(now, &alive);
@@ -121,3 +132,6 @@ impl Scheduler {
         }
     }
 }
+
+/// So many requests of one kind are gathered for at a time: each may be as large as a frame.
+const GATHERINGS_MAX: usize = 256;

@@ -60,6 +60,7 @@ impl Scheduler {
             | Command::GiveUp { .. }
             | Command::Retry { .. }
             | Command::Delete { .. }
+            | Command::Withdraw { .. }
             | Command::ForgetTimed { .. }
             | Command::Lose { .. }
             | Command::Pardon { .. }

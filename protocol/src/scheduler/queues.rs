@@ -6,17 +6,17 @@ use super::Scheduler;
 use super::asks::Origin;
 use super::gather::Gather;
 use super::replica::Replica;
+use super::tellers::Tellers;
 use crate::id::NodeId;
 use crate::limits::QUEUES_LISTED_MAX;
 use crate::meta::{Rules, Subject};
-use crate::wire::{Answer, Ask, QueueLine, RequestError};
+use crate::wire::{Answer, Ask, QueueLine, RequestError, Told};
 
 /// A listing to which other nodes still contribute.
 pub(super) struct QueueListing {
     queues: BTreeMap<String, QueueLine>,
     rules: Box<Rules>,
-    /// Partitions that nobody has told of yet.
-    partitions_missing: u16,
+    tellers: Tellers,
 }
 
 impl Scheduler {
@@ -36,17 +36,17 @@ impl Scheduler {
                 queues.entry(name.clone()).or_insert_with(line);
             }
         }
-        let partitions_missing = self.partitions_missing();
-        let listing = QueueListing { queues, rules, partitions_missing };
+        let tellers = Tellers::new(self.partitions(), self.told());
+        let listing = QueueListing { queues, rules, tellers };
         self.gather(id, &Ask::Queues, listing, |scheduler| &mut scheduler.queue_listings);
     }
 
     /// Tells another node of the queues of the partitions that this node owns.
     pub(super) fn list_queues_here(&mut self, origin: Origin) {
         let queues = self.queues_owned().into_values().take(QUEUES_LISTED_MAX).collect();
+        let (told, rules) = (self.told(), Box::default());
         let partitions_missing = self.partitions_missing();
-        let rules = Box::default();
-        self.answer(origin, Answer::Queues { queues, rules, partitions_missing });
+        self.answer(origin, Answer::Queues { queues, rules, partitions_missing, told });
     }
 
     /// Another node has told of the queues of the partitions that it owns.
@@ -55,9 +55,8 @@ impl Scheduler {
         from: NodeId,
         id: u64,
         queues: Vec<QueueLine>,
-        partitions_missing: u16,
+        (told, partitions_missing): (Vec<Told>, u16),
     ) {
-        let told = self.partitions().saturating_sub(partitions_missing);
         let Some(listing) = self.queue_listings.told(from, id) else {
             return;
         };
@@ -65,7 +64,9 @@ impl Scheduler {
             let name = line.name.clone();
             listing.queues.entry(name).or_default().add(line);
         }
-        listing.partitions_missing = listing.partitions_missing.saturating_sub(told);
+        // What two tell of one partition is in the sums of both: it stays so for as long as it takes to hear of
+        // the election.
+        listing.tellers.add(told, partitions_missing);
         if let Some(answer) = self.queue_listings.if_complete(id) {
             self.answer(Origin::Here(id), answer);
         }
@@ -73,8 +74,7 @@ impl Scheduler {
 
     fn queues_owned(&self) -> BTreeMap<String, QueueLine> {
         let mut queues: BTreeMap<String, QueueLine> = BTreeMap::new();
-        let owned = self.replicas.values().filter(|replica| replica.is_settled());
-        for partition in owned.filter_map(Replica::partition) {
+        for partition in self.telling().filter_map(Replica::partition) {
             for (queue, _, counts) in partition.counts() {
                 let line = line_of(&mut queues, queue);
                 line.scheduled += counts.scheduled as u64;
@@ -125,9 +125,9 @@ impl QueueLine {
 
 impl Gather for QueueListing {
     fn complete(self) -> Answer {
-        let Self { queues, rules, partitions_missing } = self;
+        let Self { queues, rules, tellers } = self;
         let queues = queues.into_values().take(QUEUES_LISTED_MAX).collect();
-        Answer::Queues { queues, rules, partitions_missing }
+        Answer::Queues { queues, rules, partitions_missing: tellers.missing(), told: Vec::new() }
     }
 }
 

@@ -165,6 +165,7 @@ impl Owner {
                 | Command::GiveUp { .. }
                 | Command::Retry { .. }
                 | Command::Delete { .. }
+                | Command::Withdraw { .. }
                 | Command::Cancel { .. }
                 | Command::Expire { .. }
                 | Command::ChangeJob { .. }

@@ -290,7 +290,8 @@ fn propose_singly(
             Command::ChangeJob { .. }
             | Command::RunNow(_)
             | Command::Retry { .. }
-            | Command::Delete { .. } => next.asked.extend(asked.next()),
+            | Command::Delete { .. }
+            | Command::Withdraw { .. } => next.asked.extend(asked.next()),
             Command::Lease { lessee, .. } => {
                 next.slots = slots.extract_if(.., |(holder, ..)| holder == lessee).collect();
             }
@@ -363,5 +364,6 @@ const fn is_own(command: &Command) -> bool {
             | Command::RunNow(_)
             | Command::Retry { .. }
             | Command::Delete { .. }
+            | Command::Withdraw { .. }
     )
 }

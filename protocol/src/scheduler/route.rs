@@ -133,7 +133,7 @@ impl Scheduler {
                 }
             }
             Ask::Cancel { .. } | Ask::Show { .. } | Ask::Submit { .. } | Ask::Wait { .. } => {}
-            Ask::Retry { .. } | Ask::Delete { .. } => {}
+            Ask::Retry { .. } | Ask::Delete { .. } | Ask::Withdraw { .. } => {}
         }
         let Some(partition) = open.ask.partition(self.partitions()) else {
             // A submission of nothing.
@@ -287,6 +287,7 @@ impl Scheduler {
             | Ask::RunJob { .. }
             | Ask::Retry { .. }
             | Ask::Delete { .. }
+            | Ask::Withdraw { .. }
                 if open.tried =>
             {
                 RequestError::Unknown
@@ -302,7 +303,7 @@ impl Scheduler {
             Ask::ChangeJob { .. } | Ask::RunJob { .. } | Ask::ShowJob { .. } => {
                 RequestError::NoQuorum { partition }
             }
-            Ask::Retry { .. } | Ask::Delete { .. } | Ask::Watch { .. } => {
+            Ask::Retry { .. } | Ask::Delete { .. } | Ask::Withdraw { .. } | Ask::Watch { .. } => {
                 RequestError::NoQuorum { partition }
             }
             Ask::List { .. }

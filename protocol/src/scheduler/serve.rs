@@ -22,7 +22,7 @@ impl Scheduler {
         // caller's choice.
         let needs_majority = match &ask {
             Ask::Cancel { .. } | Ask::Submit { .. } => true,
-            Ask::Retry { .. } | Ask::Delete { .. } => true,
+            Ask::Retry { .. } | Ask::Delete { .. } | Ask::Withdraw { .. } => true,
             Ask::Show { task } | Ask::Wait { task } | Ask::Watch { task, .. } => {
                 !self.has_ended(*task)
             }
@@ -43,6 +43,7 @@ impl Scheduler {
             Ask::Cancel { task } => self.cancel(origin, task),
             Ask::Retry { task, id } => self.steer(origin, task, Command::Retry { task, id }),
             Ask::Delete { task } => self.steer(origin, task, Command::Delete { task }),
+            Ask::Withdraw { task } => self.steer(origin, task, Command::Withdraw { task }),
             Ask::Show { task } => self.read(origin, task, false),
             Ask::Submit { batch, wait } => self.submit(origin, batch, wait),
             Ask::Wait { task } => self.read(origin, task, true),
@@ -79,7 +80,7 @@ impl Scheduler {
         }
     }
 
-    /// Does something with a task that has ended, if all members would understand it.
+    /// Does something with a task that does not run, if all members would understand it.
     fn steer(&mut self, origin: Origin, task: TaskId, command: Command) {
         if !self.all_understand(STEERED_SINCE) {
             return self.answer(origin, Answer::Failed(RequestError::NotUpgraded));
@@ -90,5 +91,6 @@ impl Scheduler {
     }
 }
 
-/// The version of the protocol in which tasks that have ended can be tried again and dropped.
+/// The version of the protocol in which tasks that have ended can be tried again and dropped, and those that wait
+/// withdrawn.
 const STEERED_SINCE: u16 = 3;

@@ -8,7 +8,7 @@ use super::gather::Gather;
 use crate::id::{NodeId, PartitionId, TaskGroupId};
 use crate::sabotage::{self, Defect};
 use crate::task::TaskGroupView;
-use crate::wire::{Answer, Ask, RequestError, TaskGroupPart};
+use crate::wire::{Answer, Ask, RequestError, TaskGroupPart, Told};
 
 /// A count to which other nodes still contribute.
 pub(super) struct TaskGroupCount {
@@ -51,11 +51,11 @@ impl Scheduler {
     }
 
     fn task_group_owned(&self, group: TaskGroupId) -> Vec<TaskGroupPart> {
-        let owned = self.replicas.values().filter(|replica| replica.is_settled());
-        let parts = owned.filter(|replica| !self.is_cut_off(replica)).filter_map(|replica| {
+        let parts = self.telling().filter_map(|replica| {
             let partition = replica.partition()?;
             let view = partition.task_group(group).view();
-            Some(TaskGroupPart { partition: partition.id(), term: replica.group.term(), view })
+            let told = Told { partition: partition.id(), term: replica.group.term() };
+            Some(TaskGroupPart { told, view })
         });
         parts.collect()
     }
@@ -65,11 +65,10 @@ impl TaskGroupCount {
     /// Of two owners of a partition, of which one does not know yet that it is none, the later one counts.
     fn add(&mut self, parts: Vec<TaskGroupPart>) {
         for part in parts {
-            let known = self.parts.get(&part.partition);
-            if part.partition.0 < self.partitions
-                && known.is_none_or(|known| known.term < part.term)
-            {
-                self.parts.insert(part.partition, part);
+            let Told { partition, term } = part.told;
+            let known = self.parts.get(&partition);
+            if partition.0 < self.partitions && known.is_none_or(|known| known.told.term < term) {
+                self.parts.insert(partition, part);
             }
         }
     }
@@ -96,8 +95,7 @@ mod tests {
     #[test]
     fn of_two_owners_of_a_partition_the_later_one_counts() {
         let part = |partition, term, ready| TaskGroupPart {
-            partition: PartitionId(partition),
-            term,
+            told: Told { partition: PartitionId(partition), term },
             view: TaskGroupView { ready, ..TaskGroupView::default() },
         };
         let mut count = TaskGroupCount { parts: BTreeMap::new(), partitions: 3 };

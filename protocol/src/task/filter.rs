@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{State, View};
+use super::{States, View};
 use crate::id::{TaskGroupId, TaskId};
 use crate::job::Labels;
 use crate::wire::since_3;
@@ -10,8 +10,8 @@ use crate::wire::since_3;
 /// Which tasks are meant: those that match all of it, the newest. The default means the newest 100.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
-    /// Only those in this state.
-    pub state: Option<State>,
+    /// Only those in one of these states. Members of version 2 know one of them, or all.
+    pub states: States,
     /// Only those of this queue.
     pub queue: Option<String>,
     /// At most so many.
@@ -33,17 +33,22 @@ pub struct Filter {
 
 impl Filter {
     /// Whether members of version 2 know of all that is asked for.
-    pub(crate) fn is_of_2(&self) -> bool {
-        let Self { state: _, queue: _, limit: _, labels, name, before, group } = self;
-        labels.is_empty() && name.is_none() && before.is_none() && group.is_none()
+    #[must_use]
+    pub fn is_of_2(&self) -> bool {
+        let Self { states, queue: _, limit: _, labels, name, before, group } = self;
+        states.is_of_2()
+            && labels.is_empty()
+            && name.is_none()
+            && before.is_none()
+            && group.is_none()
     }
 
     /// Whether a task is meant. A node of an older version does not know all that it is asked for: whoever has
     /// its answer looks at it with this.
     #[must_use]
     pub fn includes(&self, view: &View) -> bool {
-        let Self { state, queue, limit: _, labels, name, before, group } = self;
-        state.is_none_or(|state| view.state == state)
+        let Self { states, queue, limit: _, labels, name, before, group } = self;
+        states.contains(view.state)
             && queue.as_ref().is_none_or(|queue| view.queue == *queue)
             && name.as_ref().is_none_or(|name| view.task == *name)
             && before.is_none_or(|before| view.id < before)
@@ -55,7 +60,7 @@ impl Filter {
 impl Default for Filter {
     fn default() -> Self {
         Self {
-            state: None,
+            states: States::ALL,
             queue: None,
             limit: 100,
             labels: Labels::NONE,

@@ -4,7 +4,7 @@ use super::{InvalidBatch, Rate, UniquePolicy, UniqueScope, redact};
 use crate::limits::{
     ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT,
     CONCURRENCY_MAX, CRASHES_ALLOWED_MAX, CRASHES_MAX, DELAY_MAX, EXCLUSIVE_LOST_AFTER,
-    LOST_AFTER_MAX, LOST_AFTER_MIN, RATE_COUNT_MAX, RETENTION_MIN,
+    LOST_AFTER_MAX, LOST_AFTER_MIN, RATE_PER_SECOND_MAX, RETENTION_MIN,
 };
 use crate::time::{Span, Wall};
 use crate::wire::grown;
@@ -298,7 +298,7 @@ impl Options {
         let range = format!("1 to {CONCURRENCY_MAX}");
         in_range("concurrency", &(1..=CONCURRENCY_MAX), concurrency, range)?;
         if self.rate.is_some_and(|rate| !rate.is_sane()) {
-            let range = format!("1 to {RATE_COUNT_MAX} in 1 s to 366 days");
+            let range = format!("at most {RATE_PER_SECOND_MAX} a second, in 1 s to 366 days");
             return Err(InvalidBatch::Option { what: "rate".to_owned(), range });
         }
         let lost_after = self.lost_after.unwrap_or(LOST_AFTER_MIN);
@@ -357,12 +357,19 @@ impl Options {
                 "the first pause is longer than the longest may be; make it shorter",
             ));
         }
-        if self.is_at_most_once()
-            && (self.attempts_max.unwrap_or(1) > 1 || self.backoff_list.is_some())
-        {
+        let pauses = self.backoff_list.is_some()
+            || self.backoff_first.is_some()
+            || self.backoff_max.is_some();
+        if self.is_at_most_once() && (self.attempts_max.unwrap_or(1) > 1 || pauses) {
             return Err(InvalidBatch::conflicting(
-                "`at_most_once` and more than one attempt",
+                "`at_most_once` and more than one attempt, or pauses before them",
                 "what is never started twice cannot be tried again; give one of them",
+            ));
+        }
+        if self.is_at_most_once() && self.crashes_max.is_some() {
+            return Err(InvalidBatch::conflicting(
+                "`at_most_once` and `crashes_max`",
+                "what is never started twice takes one node with it at most; give one of them",
             ));
         }
         if self.is_exclusive() && self.concurrency.unwrap_or(1) > 1 {
@@ -377,6 +384,14 @@ impl Options {
             return Err(InvalidBatch::conflicting(
                 "`soft_limit` and `time_limit`",
                 "a run is told some time before it is stopped; make the soft limit shorter",
+            ));
+        }
+        if let (Some(soft), Some(deadline)) = (self.soft_limit, self.deadline)
+            && soft >= deadline
+        {
+            return Err(InvalidBatch::conflicting(
+                "`soft_limit` and `deadline`",
+                "no run takes so long before its time is over; make the soft limit shorter",
             ));
         }
         Ok(())

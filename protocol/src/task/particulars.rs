@@ -132,6 +132,14 @@ impl Particulars {
                 "both say when it may start; give one of them",
             ));
         }
+        if let (Some(start), Some(end)) = (self.not_before, template.options.expires_at)
+            && end <= start
+        {
+            return Err(InvalidBatch::conflicting(
+                "`at` and `expires_at`",
+                "it would be given up before it may start; make it expire later",
+            ));
+        }
         if self.limit_key.is_none() && template.options.is_limited() {
             return Err(InvalidBatch::conflicting(
                 "`concurrency`, `rate` or `exclusive` without `limit_key`",

@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{RATE_COUNT_MAX, RATE_PER_MAX};
+use crate::limits::{RATE_PER_MAX, RATE_PER_SECOND_MAX};
 use crate::time::{Span, Wall};
 
 /// So many runs may begin in so long: evenly spread, but for what a tenth of a second has room for, which may
 /// begin at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Rate {
-    /// How many, 1 to [`RATE_COUNT_MAX`].
+    /// How many, at least 1 and no more than [`RATE_PER_SECOND_MAX`] in a second.
     pub count: u32,
     /// In how long, 1 s to [`RATE_PER_MAX`].
     pub per: Span,
@@ -35,11 +35,12 @@ impl Steady {
 }
 
 impl Rate {
-    /// Whether both numbers are in range.
+    /// Whether it can be kept.
     #[must_use]
     pub fn is_sane(&self) -> bool {
-        (1..=RATE_COUNT_MAX).contains(&self.count)
-            && (Span::from_millis(1_000)..=RATE_PER_MAX).contains(&self.per)
+        let most = u128::from(RATE_PER_SECOND_MAX) * u128::from(self.per.as_micros()) / 1_000_000;
+        (Span::from_millis(1_000)..=RATE_PER_MAX).contains(&self.per)
+            && (1..=most).contains(&u128::from(self.count))
     }
 
     /// The time of one run, rounded up: the rate is kept to one percent, and never passed.
@@ -124,7 +125,7 @@ impl FromStr for Rate {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is no rate; write how many runs may begin in how long, like 100/s, 20/min, 5/h, 1000/d or \
-     10/30s: 1 to {RATE_COUNT_MAX} of them in 1 s to {} days",
+     10/30s: at most {RATE_PER_SECOND_MAX} a second, in 1 s to {} days",
     RATE_PER_MAX.as_millis() / (24 * 3_600_000)
 )]
 pub struct InvalidRate {
@@ -186,7 +187,12 @@ mod tests {
             let why = text.parse::<Rate>().unwrap_err().to_string();
             assert!(why.starts_with(&format!("`{text}` is no rate; ")), "{why}");
         }
-        let huge = format!("{}/s", RATE_COUNT_MAX + 1);
+        let huge = format!("{}/s", RATE_PER_SECOND_MAX + 1);
         assert!(huge.parse::<Rate>().is_err());
+        // What counts is how fast it is, not how many they are.
+        for fast in ["100000/d", "600000/min"] {
+            assert_eq!(fast.parse::<Rate>().unwrap().to_string(), fast);
+        }
+        assert!("600001/min".parse::<Rate>().is_err());
     }
 }

@@ -216,7 +216,7 @@ impl Options {
             declared.backoff_list = None;
         }
         if said.is_at_most_once() {
-            declared.attempts_max = None;
+            (declared.attempts_max, declared.crashes_max) = (None, None);
         }
         if said.is_exclusive() {
             declared.concurrency = None;
@@ -224,13 +224,19 @@ impl Options {
         if said.concurrency.is_some() {
             declared.exclusive = None;
         }
-        if said.attempts_max.unwrap_or(1) > 1 || said.backoff_list.is_some() {
+        let pauses = said.backoff_list.is_some()
+            || said.backoff_first.is_some()
+            || said.backoff_max.is_some();
+        if said.attempts_max.unwrap_or(1) > 1 || pauses || said.crashes_max.is_some() {
             declared.at_most_once = None;
         }
         let contradicts = |smaller: Option<Span>, larger: Option<Span>| match (smaller, larger) {
             (Some(smaller), Some(larger)) => smaller >= larger,
             _ => false,
         };
+        if contradicts(declared.deadline, said.soft_limit) {
+            declared.deadline = None;
+        }
         if contradicts(declared.backoff_first, said.backoff_max) {
             declared.backoff_first = said.backoff_max;
         }

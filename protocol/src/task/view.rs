@@ -42,8 +42,8 @@ pub struct View {
     pub not_before: Option<Wall>,
     /// When it reached its final state.
     pub finished_at: Option<Wall>,
-    /// Whether its result, or the text or the detail of its error, was left out of a listing that has
-    /// no room for it. Asked for by itself, the task has them.
+    /// Whether its result, the text or the detail of its error, or runs before the last one were left out of a listing
+    /// that has no room for them. Asked for by itself, the task has them.
     pub left_out: bool,
     /// What is said of it besides how it is treated; in a listing only what is [meant for
     /// it](Metadata::listed). Headers whose names are [redacted](super::Options::redact) are shown without

@@ -166,6 +166,11 @@ pub enum Ask {
         /// What is known.
         seen: Option<Seen>,
     },
+    /// Stop a task unless it runs. Answered with [`Answer::Done`] once that is durable. Since version 3.
+    Withdraw {
+        /// The task.
+        task: TaskId,
+    },
 }
 
 /// What callers are answered.
@@ -198,6 +203,9 @@ pub enum Answer {
         /// from here. Since version 3.
         #[serde(with = "since_3")]
         cut_before: Option<TaskId>,
+        /// The partitions of which these are the tasks. Only nodes see this. Since version 3.
+        #[serde(with = "since_3")]
+        told: Vec<Told>,
     },
     /// One task.
     View(Box<View>),
@@ -217,6 +225,9 @@ pub enum Answer {
         has_more: bool,
         /// As of [`Answer::Tasks`].
         partitions_missing: u16,
+        /// As of [`Answer::Tasks`].
+        #[serde(with = "since_3")]
+        told: Vec<Told>,
     },
     /// Whether a file is the cluster's.
     File(FileVerdict),
@@ -230,6 +241,8 @@ pub enum Answer {
         rules: Box<Rules>,
         /// As of [`Answer::Tasks`].
         partitions_missing: u16,
+        /// As of [`Answer::Tasks`].
+        told: Vec<Told>,
     },
     /// A task says more of itself. Since version 3.
     News(Box<News>),
@@ -244,13 +257,20 @@ pub enum Answer {
     },
 }
 
-/// How far the tasks of a group are that live in one partition.
+/// A partition of which its owner tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskGroupPart {
+pub struct Told {
     /// Which.
     pub partition: PartitionId,
     /// The term in which whoever tells owns it: of two that tell of it the later one counts.
     pub term: u64,
+}
+
+/// How far the tasks of a group are that live in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskGroupPart {
+    /// Which.
+    pub told: Told,
     /// That.
     pub view: TaskGroupView,
 }
@@ -310,7 +330,7 @@ impl Ask {
             Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => true,
             Self::ChangeJob { .. } | Self::RunJob { .. } | Self::Reload => true,
             Self::ChangeRule { .. } | Self::FileRules { .. } => true,
-            Self::Retry { .. } | Self::Delete { .. } => true,
+            Self::Retry { .. } | Self::Delete { .. } | Self::Withdraw { .. } => true,
             Self::Queues | Self::TaskGroup { .. } => false,
             Self::ListJobs { .. } | Self::ShowJob { .. } => false,
             Self::List(_) | Self::Show { .. } | Self::Status => false,
@@ -328,6 +348,7 @@ impl Ask {
             Self::Retry { task, .. } | Self::Delete { task } | Self::Watch { task, .. } => {
                 Some(task.partition())
             }
+            Self::Withdraw { task } => Some(task.partition()),
             Self::Submit { batch, .. } => batch.rows.first().map(|row| row.id.partition()),
             Self::ChangeJob { job, .. } | Self::RunJob { job, .. } | Self::ShowJob { job } => {
                 Some(job.partition(partitions))
@@ -336,6 +357,24 @@ impl Ask {
             Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => None,
             Self::ChangeRule { .. } | Self::FileRules { .. } => None,
             Self::Reload | Self::Queues | Self::TaskGroup { .. } => None,
+        }
+    }
+
+    /// The version of the protocol that knows all that it asks for: of whoever speaks an earlier one it cannot be
+    /// asked.
+    #[must_use]
+    pub fn needs_version(&self) -> u16 {
+        match self {
+            Self::Submit { batch, .. } => batch.needs_version(),
+            Self::ChangeJob { change, .. } => change.needs_version(),
+            Self::List(wanted) if !wanted.is_of_2() => 3,
+            Self::ChangeRule { .. } | Self::FileRules { .. } | Self::Queues => 3,
+            Self::Retry { .. } | Self::Delete { .. } | Self::Withdraw { .. } => 3,
+            Self::TaskGroup { .. } | Self::Watch { .. } => 3,
+            Self::Cancel { .. } | Self::List(_) | Self::Show { .. } | Self::Wait { .. } => 0,
+            Self::RunJob { .. } | Self::ShowJob { .. } | Self::ListJobs { .. } => 0,
+            Self::Drain { .. } | Self::Forget { .. } | Self::OfferFile { .. } => 0,
+            Self::Status | Self::Welcome | Self::Reload => 0,
         }
     }
 
@@ -367,7 +406,8 @@ impl Ask {
             Self::Cancel { .. } | Self::Submit { .. } | Self::Wait { .. } | Self::Show { .. } => {
                 false
             }
-            Self::Retry { .. } | Self::Delete { .. } | Self::Watch { .. } => false,
+            Self::Retry { .. } | Self::Delete { .. } | Self::Withdraw { .. } => false,
+            Self::Watch { .. } => false,
             Self::ChangeJob { .. } | Self::RunJob { .. } | Self::ShowJob { .. } => false,
             Self::List(_) | Self::ListJobs { .. } => false,
             Self::Queues | Self::TaskGroup { .. } => false,

@@ -178,6 +178,7 @@ impl Writer<'_> {
             | Command::GiveUp { .. }
             | Command::Retry { .. }
             | Command::Delete { .. }
+            | Command::Withdraw { .. }
             | Command::ForgetTimed { .. }
             | Command::RunNow(_)
             | Command::Alert(_)

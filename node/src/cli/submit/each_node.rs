@@ -35,7 +35,7 @@ pub(super) async fn run(
     let submission = Submission {
         template: settings.template(name),
         args,
-        particulars: settings.particulars(None),
+        particulars: settings.particulars(),
         id: None,
     };
     let group = client.new_group().await.with_context(cannot)?;
@@ -80,6 +80,7 @@ pub(super) async fn run(
         };
         task_group::tell(group, &waited, report.json)?;
         if !task_group::went_well(&waited) {
+            task_group::tell_failures(client, group).await;
             return Ok(Done::Badly);
         }
     }

@@ -175,7 +175,7 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
     Ok(Submission {
         template: settings.template(&line.task),
         args,
-        particulars: settings.particulars(id),
+        particulars: settings.particulars(),
         id,
     })
 }

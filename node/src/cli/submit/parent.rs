@@ -41,8 +41,10 @@ fn passed_on(vars: &BTreeMap<String, String>) -> anyhow::Result<Option<Metadata>
             said.headers.insert(&header, value).with_context(|| wrong(name))?;
         }
     }
-    // These are not ours alone: what is no trace is none.
-    let trace = Trace::parse_some(var("TRACEPARENT"), var("TRACESTATE")).ok().flatten();
+    // These are not ours alone: what is no trace is none, and a state that is none leaves the trace as it is.
+    let (trace, state) = (var("TRACEPARENT"), var("TRACESTATE"));
+    let trace = Trace::parse_some(trace, state).or_else(|_| Trace::parse_some(trace, None));
+    let trace = trace.ok().flatten();
     Ok(Some(Metadata::passed_on(id("UMBEL_TASK_ID", parent)?, Some(&said), trace)))
 }
 
@@ -86,5 +88,9 @@ mod tests {
         assert!(wrong.contains("unset UMBEL_TASK_ID"), "{wrong}");
         let untraced = told(&[("UMBEL_TASK_ID", TASK), ("TRACEPARENT", ""), ("TRACESTATE", "a=b")]);
         assert_eq!(untraced.expect("it is told").expect("there is a parent").trace, None);
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let odd = told(&[("UMBEL_TASK_ID", TASK), ("TRACEPARENT", parent), ("TRACESTATE", "odd")]);
+        let trace = odd.expect("it is told").expect("there is a parent").trace;
+        assert_eq!(trace.map(|trace| trace.traceparent()).as_deref(), Some(parent));
     }
 }

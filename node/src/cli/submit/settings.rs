@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use umbel_protocol::id::{NodeId, TaskGroupId, TaskId};
+use umbel_protocol::id::{NodeId, TaskGroupId};
 use umbel_protocol::job::{Labels, Target};
 use umbel_protocol::task::{
     Metadata, Particulars, Rate, TaskGroup, Template, UniquePolicy, UniqueScope,
@@ -64,7 +64,7 @@ pub(super) struct Settings {
     /// How often it may take its node with it before it is given up
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
     pub(super) crashes: Option<u16>,
-    /// Of all tasks of its name with this key have one at a time
+    /// Of all tasks of its name, and of its limit key, with this key have one at a time
     #[arg(long, value_name = "KEY")]
     pub(super) unique: Option<String>,
     /// For how long it keeps others with its key out: until it starts or ends, or so long at the least
@@ -101,7 +101,8 @@ pub(super) struct Settings {
     /// How many tasks with its limit key may start in how long
     #[arg(long, value_name = "N/TIME")]
     pub(super) rate: Option<Rate>,
-    /// Run no other task with its limit key beside it
+    /// Start no other task with its limit key beside it; of several that are exclusive one runs at a time even if
+    /// nodes are cut off from each other
     #[arg(long, conflicts_with = "concurrency")]
     pub(super) exclusive: bool,
     /// How long the node that runs it must be silent before the run is taken to be lost
@@ -128,8 +129,8 @@ pub(super) struct Settings {
     pub(super) traced: Traced,
     /// Make it no child of the task that runs this, if one does
     ///
-    /// A child takes over labels, headers and the trace of its parent. One that is given an id is nobody's child: it
-    /// would be another task when another one submits it again.
+    /// A child takes over labels, headers and the trace of its parent. If it is given an id it must be submitted
+    /// again by the same parent: from elsewhere it would be another task.
     #[arg(long = "no-parent")]
     pub(super) no_parent: bool,
     /// What of that was found to be legal.
@@ -295,12 +296,12 @@ impl Settings {
         template
     }
 
-    /// What is said of the task alone, whose id was said if it has one.
-    pub(super) fn particulars(&self, id: Option<TaskId>) -> Option<Box<Particulars>> {
+    /// What is said of the task alone.
+    pub(super) fn particulars(&self) -> Option<Box<Particulars>> {
         let own = self.metadata.clone();
         let metadata = match &self.parent {
-            Some(parent) if id.is_none() => own.or(parent),
-            Some(_) | None => own,
+            Some(parent) => own.or(parent),
+            None => own,
         };
         let key = |key: &Option<String>| key.as_deref().map(Into::into);
         Particulars {

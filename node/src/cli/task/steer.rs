@@ -38,7 +38,7 @@ struct Selection {
 }
 
 /// The flags of a [`Selection`].
-const SELECTING: [&str; 6] = ["all", "state", "queue", "name", "labels", "group"];
+const SELECTING: [&str; 6] = ["all", "states", "queue", "name", "labels", "group"];
 
 /// What came of it.
 #[derive(Serialize)]
@@ -76,7 +76,7 @@ pub(super) async fn run(steering: Steering, args: SteerArgs) -> anyhow::Result<D
         );
     }
     // What is typed wrong is told before anybody is called.
-    filter.state.map_or(Ok(()), |state| steering.check(state))?;
+    steering.states_meant(filter.states)?;
     let client = connect.client().await?;
     let steered = client.steer_all(steering, filter).await.with_context(|| cannot(steering))?;
     told(steering, &steered, Vec::new(), json)
@@ -108,7 +108,7 @@ async fn each(
             }
         }
     } else {
-        client.steer_each(steering, ids, &mut steered, true).await;
+        client.steer_each(steering.into(), ids, &mut steered, true).await;
     }
     told(steering, &steered, retried_as, json)
 }
@@ -131,7 +131,7 @@ pub(in crate::cli) fn told(
     retried_as: Vec<Retried>,
     json: bool,
 ) -> anyhow::Result<Done> {
-    let Steered { done, refused, refused_count, partitions_missing } = steered;
+    let Steered { done, refused, refused_count, partitions_missing, cut_short } = steered;
     let mut results = out::Results::new();
     if json {
         let why = refused.iter().map(|(id, why)| Why { id: *id, error: why.to_string() }).collect();
@@ -154,6 +154,9 @@ pub(in crate::cli) fn told(
         out::note(format!("and {} more", count_tasks(untold)));
     }
     let found = all_told("tasks", *partitions_missing);
+    if let Some(why) = cut_short {
+        bail!("{} were reached, the older ones not: {why}", count_tasks(*done + *refused_count));
+    }
     Ok(if *refused_count == 0 { found } else { Done::Badly })
 }
 

@@ -135,7 +135,10 @@ async fn lists_are_asked_for_page_by_page() {
         assert_eq!(request.ask, Ask::ListJobs { prefix: "job-".to_owned(), after, limit });
         let jobs = (from..to).map(line).collect();
         let has_more = from == 0;
-        answers.send(Answer::Jobs { jobs, has_more, partitions_missing }).await.unwrap();
+        answers
+            .send(Answer::Jobs { jobs, has_more, partitions_missing, told: Vec::new() })
+            .await
+            .unwrap();
     }
     let listing = asking.await.unwrap();
     assert_eq!(listing.jobs.len(), JOBS_LISTED_MAX + 3);
@@ -149,7 +152,7 @@ async fn a_node_that_tells_the_same_again_and_again_is_not_asked_for_ever() {
     for _ in 0..2 {
         let (_, answers) = node.next().await;
         let jobs = (0..JOBS_LISTED_MAX).map(line).collect();
-        let listed = Answer::Jobs { jobs, has_more: true, partitions_missing: 0 };
+        let listed = Answer::Jobs { jobs, has_more: true, partitions_missing: 0, told: Vec::new() };
         answers.send(listed).await.unwrap();
     }
     assert_eq!(patiently(asking).await.unwrap().jobs.len(), JOBS_LISTED_MAX);

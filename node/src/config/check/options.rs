@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use umbel_protocol::limits::{
     ATTEMPTS_MAX, BACKOFF_FIRST_DEFAULT, BACKOFF_LIST_MAX, BACKOFF_MAX_DEFAULT, CONCURRENCY_MAX,
-    CRASHES_ALLOWED_MAX, DELAY_MAX, LOST_AFTER_MAX, LOST_AFTER_MIN, RATE_COUNT_MAX, REDACT_MAX,
-    REDACT_NAME_BYTES_MAX, RETENTION_MIN,
+    CRASHES_ALLOWED_MAX, DELAY_MAX, LOST_AFTER_MAX, LOST_AFTER_MIN, RATE_PER_SECOND_MAX,
+    REDACT_MAX, REDACT_NAME_BYTES_MAX, RETENTION_MIN,
 };
 use umbel_protocol::task::{InvalidRate, Options, Rate, Template, UniquePolicy, UniqueScope};
 use umbel_protocol::time::Span;
@@ -109,8 +109,9 @@ pub(super) fn rate(text: &Text, problems: &mut Problems<'_>) -> Option<Rate> {
     match text.get_ref().parse() {
         Ok(rate) => Some(rate),
         Err(InvalidRate { text: read }) => {
-            let help =
-                format!("say how many in how long, up to {RATE_COUNT_MAX}: \"100/s\", \"20/min\"");
+            let help = format!(
+                "say how many in how long, at most {RATE_PER_SECOND_MAX} a second: \"100/s\", \"20/min\""
+            );
             problems.add(text.span(), format!("`{read}` is no rate"), help);
             None
         }
@@ -169,10 +170,19 @@ fn conflicts(raw: &RawOptions, problems: &mut Problems<'_>) {
     }
     let is_tried = raw.attempts.as_ref().is_some_and(|attempts| *attempts.get_ref() > 1);
     if let Some(once) = raw.at_most_once.as_ref().filter(|once| *once.get_ref())
-        && (is_tried || raw.backoff_list.is_some())
+        && (is_tried
+            || raw.backoff_list.is_some()
+            || raw.backoff_first.is_some()
+            || raw.backoff_max.is_some())
     {
         let problem = "what is never started twice cannot be tried again";
-        problems.add(once.span(), problem, "keep it, or more than one attempt");
+        problems.add(once.span(), problem, "keep it, or attempts and the pauses before them");
+    }
+    if let Some(once) = raw.at_most_once.as_ref().filter(|once| *once.get_ref())
+        && raw.crashes.is_some()
+    {
+        let problem = "what is never started twice takes one node with it at most";
+        problems.add(once.span(), problem, "keep it, or `crashes`");
     }
     if let Some(alone) = raw.exclusive.as_ref().filter(|alone| *alone.get_ref())
         && raw.concurrency.as_ref().is_some_and(|most| *most.get_ref() > 1)
@@ -187,6 +197,13 @@ fn conflicts(raw: &RawOptions, problems: &mut Problems<'_>) {
     {
         let problem = "`soft_limit` is not shorter than `time_limit`";
         problems.add(text.span(), problem, "a run is told some time before it is stopped");
+    }
+    if let (Some(soft), Some(end)) = (limit(&raw.soft_limit), limit(&raw.deadline))
+        && soft >= end
+        && let Some(text) = &raw.soft_limit
+    {
+        let problem = "`soft_limit` is not shorter than `deadline`";
+        problems.add(text.span(), problem, "no run takes so long before its time is over");
     }
 }
 

@@ -534,7 +534,7 @@ error: what is never started twice cannot be tried again
   |
 4 | at_most_once = true
   |                ^^^^
-  = help: keep it, or more than one attempt
+  = help: keep it, or attempts and the pauses before them
 
 error: `backoff_list` has 0 pauses
  --> cluster.toml:5:16

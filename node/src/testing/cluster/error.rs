@@ -9,6 +9,7 @@ use crate::node::StartError;
 
 /// Why a test has no cluster, or not the one that it wants. What was started is gone.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClusterError {
     /// The client could not be connected.
     #[error("the cluster's client cannot connect")]

@@ -77,7 +77,7 @@ impl FakeNode {
                 let is_meant = |view: &View| wanted.includes(view);
                 let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
                 let tasks = self.state().book.views().filter(is_meant).take(limit).collect();
-                Answer::Tasks { tasks, partitions_missing: 0, cut_before: None }
+                Answer::Tasks { tasks, partitions_missing: 0, cut_before: None, told: Vec::new() }
             }
             Ask::Welcome => Answer::Welcome(Box::new(Welcome {
                 node: NODE,
@@ -97,6 +97,7 @@ impl FakeNode {
                 steered(result)
             }
             Ask::Delete { task } => steered(self.state().book.steer(Command::Delete { task })),
+            Ask::Withdraw { task } => steered(self.state().book.steer(Command::Withdraw { task })),
             Ask::Drain { .. }
             | Ask::Forget { .. }
             | Ask::ChangeJob { .. }

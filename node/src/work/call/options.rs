@@ -150,7 +150,8 @@ impl<R, By> Call<R, By> {
     /// Of all tasks of its name with this key, 1 to 256 bytes, there is one at a time: while one has not
     /// ended, whoever submits another gets the handle of that one. See [`unique_scope`](Self::unique_scope)
     /// and [`unique_policy`](Self::unique_policy) for other ways. `#[umbel::task(unique_by = "...")]` makes
-    /// one of arguments for all calls that say none.
+    /// one of arguments for all calls that say none. Of tasks with a [limit key](Self::limit_key) there is one for
+    /// each of those.
     ///
     /// ```
     /// # use umbel::Call;

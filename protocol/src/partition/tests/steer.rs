@@ -107,3 +107,30 @@ fn a_record_is_dropped_from_among_others() {
     assert_counted(&read);
     assert_eq!(read.to_bytes(), owner.partition.to_bytes());
 }
+
+#[test]
+fn what_waits_is_withdrawn_and_what_runs_is_left_alone() {
+    let mut owner = Owner::new();
+    let mut delayed = plain();
+    delayed.options.delay = Span::from_millis(5_000);
+    let (ready, scheduled) = (owner.submit(&plain()), owner.submit(&delayed));
+    let withdraw = |task| Command::Withdraw { task };
+    for task in [ready, scheduled] {
+        assert_eq!(owner.steer(withdraw(task)), Ok(()));
+        assert_eq!(owner.state(task), State::Cancelled);
+        assert_eq!(owner.steer(withdraw(task)), Ok(()), "it was said twice");
+    }
+    let running = owner.submit(&plain());
+    let token = owner.lease(running, executor(1));
+    let refused = Err(SteerRefusal::NotWaiting { task: running });
+    assert_eq!(owner.steer(withdraw(running)), refused);
+    // It was not even asked to stop.
+    owner.order(Command::Release { runs: vec![(running, token)] });
+    assert_eq!(owner.state(running), State::Ready);
+    assert_eq!(owner.steer(withdraw(running)), Ok(()));
+    let dead = owner.submit(&plain());
+    owner.dies(dead);
+    assert_eq!(owner.steer(withdraw(dead)), Err(SteerRefusal::NotWaiting { task: dead }));
+    let unknown = owner.id();
+    assert_eq!(owner.steer(withdraw(unknown)), Err(SteerRefusal::NotFound { task: unknown }));
+}

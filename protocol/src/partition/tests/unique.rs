@@ -117,6 +117,18 @@ fn a_key_may_be_kept_for_a_time_whatever_becomes_of_its_task() {
 }
 
 #[test]
+fn none_takes_the_place_of_one_that_has_ended_within_the_time_of_its_key() {
+    let mut owner = Owner::new();
+    let policy = UniquePolicy::Replace;
+    let kept = Said { scope: UniqueScope::For(ms(5_000)), policy, ..said("a") };
+    let task = owner.one(&kept).unwrap();
+    owner.ends_well(task);
+    assert_eq!(owner.one(&kept), Err(Refusal::NotUnique { task }));
+    owner.wait(ms(5_000));
+    assert!(owner.one(&kept).is_ok());
+}
+
+#[test]
 fn a_task_may_take_the_place_of_another_that_waits() {
     let mut owner = Owner::new();
     let replacing = Said { policy: UniquePolicy::Replace, ..said("a") };

@@ -1,22 +1,22 @@
 //! Lists of jobs, of which every owner has its part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
-use crate::id::NodeId;
+use crate::id::{NodeId, PartitionId};
 use crate::job::{JobLine, JobName, JobState};
 use crate::limits::JOBS_LISTED_MAX;
 use crate::scheduler::Scheduler;
 use crate::scheduler::asks::Origin;
 use crate::scheduler::gather::Gather;
 use crate::scheduler::replica::Replica;
-use crate::wire::{Answer, Ask};
+use crate::scheduler::tellers::{Overlap, Tellers};
+use crate::wire::{Answer, Ask, Told};
 
 /// A list to which other nodes still contribute.
 pub(in crate::scheduler) struct JobListing {
     page: Page,
-    /// Partitions that nobody has told of yet.
-    partitions_missing: u16,
+    tellers: Tellers,
     limit: usize,
 }
 
@@ -56,8 +56,8 @@ impl Scheduler {
         let each = (2 * limit / members).max(PART_MIN).min(limit);
         let wanted = Wanted { limit: each, ..wanted };
         let page = self.list_owned_jobs(&wanted);
-        let partitions_missing = self.partitions_missing();
-        let listing = JobListing { page, partitions_missing, limit };
+        let tellers = Tellers::new(self.partitions(), self.told());
+        let listing = JobListing { page, tellers, limit };
         let ask = Ask::ListJobs {
             prefix: wanted.prefix.to_owned(),
             after: wanted.after.cloned(),
@@ -72,14 +72,14 @@ impl Scheduler {
             return;
         };
         let Page { jobs, has_more } = self.list_owned_jobs(&wanted);
-        let partitions_missing = self.partitions_missing();
-        self.answer(origin, Answer::Jobs { jobs, has_more, partitions_missing });
+        let (told, partitions_missing) = (self.told(), self.partitions_missing());
+        self.answer(origin, Answer::Jobs { jobs, has_more, partitions_missing, told });
     }
 
     fn list_owned_jobs(&self, wanted: &Wanted<'_>) -> Page {
-        let owned = self.replicas.values().filter(|replica| replica.is_settled());
         // Of each partition the first that was not taken yet, and those after it.
-        let mut first: BTreeMap<&JobName, _> = owned
+        let mut first: BTreeMap<&JobName, _> = self
+            .telling()
             .filter_map(Replica::partition)
             .filter_map(|partition| {
                 let mut after = partition.jobs_from(wanted.prefix, wanted.after);
@@ -106,14 +106,20 @@ impl Scheduler {
         from: NodeId,
         id: u64,
         page: Page,
-        partitions_missing: u16,
+        (told, partitions_missing): (Vec<Told>, u16),
     ) {
-        let told = self.partitions().saturating_sub(partitions_missing);
+        let partitions = self.partitions();
         let Some(listing) = self.job_listings.told(from, id) else {
             return;
         };
-        listing.page.merge(page, listing.limit);
-        listing.partitions_missing = listing.partitions_missing.saturating_sub(told);
+        let Overlap { stale, superseded } = listing.tellers.add(told, partitions_missing);
+        let is_of = |some: &BTreeSet<PartitionId>, line: &JobLine| {
+            !some.is_empty() && some.contains(&line.name.partition(partitions))
+        };
+        let Page { mut jobs, has_more } = page;
+        jobs.retain(|line| !is_of(&stale, line));
+        listing.page.jobs.retain(|line| !is_of(&superseded, line));
+        listing.page.merge(Page { jobs, has_more }, listing.limit);
         if let Some(answer) = self.job_listings.if_complete(id) {
             self.answer(Origin::Here(id), answer);
         }
@@ -143,8 +149,8 @@ impl Page {
 
 impl Gather for JobListing {
     fn complete(self) -> Answer {
-        let Self { page: Page { jobs, has_more }, partitions_missing, limit: _ } = self;
-        Answer::Jobs { jobs, has_more, partitions_missing }
+        let Self { page: Page { jobs, has_more }, tellers, limit: _ } = self;
+        Answer::Jobs { jobs, has_more, partitions_missing: tellers.missing(), told: Vec::new() }
     }
 }
 

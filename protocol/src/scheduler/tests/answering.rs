@@ -6,7 +6,8 @@ use crate::journal::Live;
 use crate::partition::Refusal;
 use crate::scheduler::Effect::Execute;
 use crate::task::{
-    Batch, Filter, Metadata, Obstacle, Particulars, Phase, Row, RunView, State, Template, View,
+    Batch, Filter, Metadata, Obstacle, Particulars, Phase, Row, RunView, State, States, Template,
+    View,
 };
 use crate::wire::{Answer, Ask, ExecutorSays, Request, RequestError, Share};
 
@@ -194,9 +195,9 @@ fn tasks_are_listed_newest_first() {
     node.ask_and_settle(1, submit(&[1, 2, 3]));
     node.ask_and_settle(2, Ask::Submit { batch: batch_of(mail.clone(), &[4]), wait: false });
     node.ask_and_settle(3, Ask::Submit { batch: batch_of(mail, &[101]), wait: false });
-    let mut listed = |state, queue: Option<&str>, limit| -> Vec<u64> {
+    let mut listed = |states, queue: Option<&str>, limit| -> Vec<u64> {
         let ask = Ask::List(Filter {
-            state,
+            states,
             queue: queue.map(str::to_owned),
             limit,
             ..Filter::default()
@@ -208,12 +209,14 @@ fn tasks_are_listed_newest_first() {
         let all = [1, 2, 3, 4, 101];
         views.iter().filter_map(|view| all.into_iter().find(|n| task(*n) == view.id)).collect()
     };
-    assert_eq!(listed(None, None, 99), [101, 4, 3, 2, 1]);
-    assert_eq!(listed(None, None, 2), [101, 4]);
-    assert_eq!(listed(Some(State::Leased), None, 99), [1]);
-    assert_eq!(listed(Some(State::Ready), Some("default"), 99), [3, 2]);
-    assert_eq!(listed(None, Some("mail"), 99), [101, 4]);
-    assert_eq!(listed(Some(State::Dead), None, 99), Vec::<u64>::new());
+    assert_eq!(listed(States::ALL, None, 99), [101, 4, 3, 2, 1]);
+    assert_eq!(listed(States::ALL, None, 2), [101, 4]);
+    assert_eq!(listed(State::Leased.into(), None, 99), [1]);
+    assert_eq!(listed(State::Ready.into(), Some("default"), 99), [3, 2]);
+    assert_eq!(listed(States::OPEN, Some("default"), 99), [3, 2, 1]);
+    assert_eq!(listed(States::ALL, Some("mail"), 99), [101, 4]);
+    assert_eq!(listed(State::Dead.into(), None, 99), Vec::<u64>::new());
+    assert_eq!(listed(States::NONE, None, 99), Vec::<u64>::new());
 }
 
 #[test]
@@ -294,21 +297,28 @@ fn partitions_are_listed_as_one_and_what_has_ended_is_found_behind_what_is_open(
         node.executor(ExecutorSays::Outcomes { lessee: lessee(0), outcomes });
         node.settle();
     }
-    let mut listed = |state, limit| -> Vec<TaskId> {
-        let said = node.ask(9, Ask::List(Filter { state, limit, ..Filter::default() })).said;
+    let mut listed = |states, limit| -> Vec<TaskId> {
+        let said = node.ask(9, Ask::List(Filter { states, limit, ..Filter::default() })).said;
         let [Effect::Answer { answer: Answer::Tasks { tasks: views, .. }, .. }] = &said[..] else {
             panic!("no list: {said:?}");
         };
         views.iter().map(|view| view.id).collect()
     };
-    let states = [(None, &all[..]), (Some(State::Ready), open), (Some(State::Succeeded), ended)];
-    for (state, wanted) in states {
+    let ready_or_ended = States::of(&[State::Ready, State::Succeeded]);
+    let states = [
+        (States::ALL, &all[..]),
+        (ready_or_ended, &all[..]),
+        (States::OPEN, open),
+        (State::Ready.into(), open),
+        (State::Succeeded.into(), ended),
+    ];
+    for (states, wanted) in states {
         for limit in 0..8 {
             let newest = wanted.iter().take(limit as usize).copied().collect::<Vec<_>>();
-            assert_eq!(listed(state, limit), newest, "{limit} of {state:?}");
+            assert_eq!(listed(states, limit), newest, "{limit} of {states:?}");
         }
     }
-    assert_eq!(listed(Some(State::Dead), 9), []);
+    assert_eq!(listed(State::Dead.into(), 9), []);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::job::Labels;
 use crate::limits::{COLD_LOOKS_MAX, Limits};
 use crate::partition::{Command, Partition};
 use crate::scheduler::{Effect, Event};
-use crate::task::{Batch, Filter, Obstacle, Options, Outcome, Row, State, Template};
+use crate::task::{Batch, Filter, Obstacle, Options, Outcome, Row, State, States, Template};
 use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ask, ExecutorSays};
 
@@ -174,13 +174,14 @@ fn a_list_reads_no_more_than_it_may() {
         owner.submit(delayed(first, (count - first).min(1_000), Options::default()));
     }
     assert_eq!(owner.scheduler.put_away().1 as u64, count);
-    let mut list = |state, queue: Option<&str>, labels: Labels| {
+    let mut list = |state: Option<State>, queue: Option<&str>, labels: Labels| {
+        let states = state.map_or(States::ALL, States::from);
         let before = store.uses().1;
         let queue = queue.map(str::to_owned);
         let asked =
-            owner.ask(Ask::List(Filter { state, queue, limit: 10, labels, ..Filter::default() }));
+            owner.ask(Ask::List(Filter { states, queue, limit: 10, labels, ..Filter::default() }));
         let answers = owner.answers(asked);
-        let [Answer::Tasks { tasks, partitions_missing: 1, cut_before }] = &answers[..] else {
+        let [Answer::Tasks { tasks, partitions_missing: 1, cut_before, .. }] = &answers[..] else {
             panic!("the other partition of its cluster is nobody's: {answers:?}")
         };
         (tasks.len(), *cut_before, store.uses().1 - before)

@@ -102,7 +102,7 @@ fn the_tasks_of_a_group_are_listed_without_a_look_at_others() {
     assert_eq!(listed(of(other)), [6, 5, 4].map(task));
     assert_eq!(listed(of(TaskGroupId::new(START, 9))), []);
     assert_eq!(listed(Filter { limit: 2, before: Some(task(8)), ..of(GROUP) }), [7, 3].map(task));
-    let in_state = |state| Filter { state: Some(state), ..of(GROUP) };
+    let in_state = |state: State| Filter { states: state.into(), ..of(GROUP) };
     assert_eq!(listed(in_state(State::Scheduled)), [8, 7].map(task));
     assert_eq!(listed(in_state(State::Cancelled)), [task(2)]);
     let elsewhere = Filter { queue: Some("elsewhere".to_owned()), ..of(GROUP) };

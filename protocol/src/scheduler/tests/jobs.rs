@@ -278,7 +278,7 @@ fn lists_go_by_name_and_on_from_where_they_ended() {
         let asked = owner.ask(Ask::ListJobs { prefix: prefix.to_owned(), after, limit });
         match owner.answers(asked)[..] {
             // Nobody owns the other partition.
-            [Answer::Jobs { jobs, has_more, partitions_missing: 1 }] => {
+            [Answer::Jobs { jobs, has_more, partitions_missing: 1, .. }] => {
                 assert_eq!(*has_more, jobs.len() == 3 && limit == 3, "{jobs:?}");
                 jobs.iter().map(|line| line.name.clone()).collect::<Vec<_>>()
             }

@@ -234,7 +234,8 @@ fn queues_are_listed_with_what_is_in_them() {
     owner.succeeds(task(1));
     owner.advance(ms(3_000));
     let asked = owner.ask(Ask::Queues);
-    let [Answer::Queues { queues, rules, partitions_missing: 0 }] = owner.answers(asked)[..] else {
+    let [Answer::Queues { queues, rules, partitions_missing: 0, .. }] = owner.answers(asked)[..]
+    else {
         panic!("{:?}", owner.answers(asked));
     };
     let names: Vec<&str> = queues.iter().map(|line| line.name.as_str()).collect();

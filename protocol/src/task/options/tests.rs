@@ -67,8 +67,16 @@ fn options_that_contradict_each_other_are_refused() {
     assert!(told.starts_with("`backoff_list` and `backoff_first` or `backoff_max`: "), "{told}");
     refused(Options { backoff_list: list(), backoff_max: Some(ms(1)), ..none() });
     let told = refused(Options { at_most_once: Some(true), attempts_max: Some(2), ..none() });
-    assert!(told.starts_with("`at_most_once` and more than one attempt: "), "{told}");
-    refused(Options { at_most_once: Some(true), backoff_list: list(), ..none() });
+    assert!(told.starts_with("`at_most_once` and more than one attempt, or pauses"), "{told}");
+    for pauses in [
+        Options { backoff_list: list(), ..none() },
+        Options { backoff_first: Some(ms(1)), ..none() },
+        Options { backoff_max: Some(ms(1)), ..none() },
+    ] {
+        refused(Options { at_most_once: Some(true), ..pauses });
+    }
+    let told = refused(Options { at_most_once: Some(true), crashes_max: Some(2), ..none() });
+    assert!(told.starts_with("`at_most_once` and `crashes_max`: "), "{told}");
     let once = Options { at_most_once: Some(true), attempts_max: Some(1), ..none() };
     assert_eq!(once.check(), Ok(()));
     let limits = |soft, hard| Options {
@@ -78,6 +86,8 @@ fn options_that_contradict_each_other_are_refused() {
     };
     assert!(refused(limits(5, 5)).starts_with("`soft_limit` and `time_limit`: "));
     assert_eq!(limits(4, 5).check(), Ok(()));
+    let told = refused(Options { deadline: Some(ms(4)), ..limits(4, 5) });
+    assert!(told.starts_with("`soft_limit` and `deadline`: "), "{told}");
     let pauses = |first, longest| Options {
         backoff_first: Some(ms(first)),
         backoff_max: Some(ms(longest)),
@@ -101,6 +111,19 @@ fn a_task_waits_for_one_time_only() {
 }
 
 #[test]
+fn a_task_may_start_before_it_is_given_up() {
+    let until = |millis| {
+        let mut template = Template::new("add");
+        template.options.expires_at = Some(Wall::from_millis(millis));
+        let at = Some(Wall::from_millis(9));
+        Particulars { not_before: at, ..Particulars::NONE }.check(&template)
+    };
+    assert_eq!(until(10), Ok(()));
+    let told = until(9).expect_err("it never could").to_string();
+    assert!(told.starts_with("`at` and `expires_at`: "), "{told}");
+}
+
+#[test]
 fn what_is_declared_in_another_way_gives_way() {
     let declared = Options {
         attempts_max: Some(7),
@@ -121,6 +144,8 @@ fn what_is_declared_in_another_way_gives_way() {
     assert_eq!((whole.attempts_max(), whole.deadline), (3, Some(ms(50))));
     let whole = completed(Options { at_most_once: Some(true), ..Options::default() });
     assert_eq!((whole.attempts_max(), whole.attempts_max), (1, None));
+    let whole = completed(Options { soft_limit: Some(ms(50)), ..Options::default() });
+    assert_eq!(whole.deadline, None, "it would be over before it is told so");
     let declared = Options { at_most_once: Some(true), ..Options::default() };
     let template = Template::new("add");
     let options = Options { attempts_max: Some(4), ..Options::default() };

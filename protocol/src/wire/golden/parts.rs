@@ -32,7 +32,7 @@ golden! {
     EntryKind { Commands, Membership }
     Command {
         Accept, Lease, Report, Release, Lose, Pardon, Cancel, Expire, Forget, ChangeJob, Fire, RunNow,
-        Alert, NoteUnreported, GiveUp, Retry, Delete, ForgetTimed,
+        Alert, NoteUnreported, GiveUp, Retry, Delete, ForgetTimed, Withdraw,
     }
     Loss { Restarted, Unheard }
     Refusal { Conflict, Overloaded, TooOld, TooEarly, WrongPartition, TooFar, Exists, NotUnique, TooManyKeys }
@@ -107,6 +107,7 @@ fn in_the_log_of_a_partition() {
         Command::Retry { task: task(1), id: task(2) },
         Command::Delete { task: task(1) },
         Command::ForgetTimed { tasks: 9, until: AT },
+        Command::Withdraw { task: task(1) },
     ];
     let commands: Vec<Command> = tasks.into_iter().chain(jobs::commands()).chain(late).collect();
     check(&commands);

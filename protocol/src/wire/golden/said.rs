@@ -19,7 +19,7 @@ use crate::time::Span;
 use crate::wire::{
     Answer, Ask, AskPermits, Claim, Claims, ClientFrame, Declaration, Dispatch, Ending, Envelope,
     ExecutorSays, OwnerSays, PeerMessage, Permits, Profile, Queue, QueueLine, Relayed, Reloaded,
-    Request, RequestError, Said, ServerFrame, Share, Status, TaskGroupPart, Welcome,
+    Request, RequestError, Said, ServerFrame, Share, Status, TaskGroupPart, Told, Welcome,
 };
 
 golden! {
@@ -33,7 +33,7 @@ golden! {
     Ask {
         Cancel, List, Show, Status, Submit, Wait, Welcome, Drain, Forget, ChangeJob, RunJob, ShowJob,
         ListJobs, OfferFile, Reload, ChangeRule, FileRules, Queues, Retry, Delete,
-        Watch, TaskGroup,
+        Watch, TaskGroup, Withdraw,
     }
     Answer {
         Claims, Failed, Finished, Status, Submitted, Tasks, View, Welcome, Waiting, Done, Job, Jobs, File, Reloaded,
@@ -227,7 +227,7 @@ fn asked_by_callers() {
     check(&[
         Ask::Cancel { task: task(1) },
         Ask::List(Filter {
-            state: Some(State::Dead),
+            states: State::Dead.into(),
             queue: Some("reports".into()),
             limit: 50,
             labels: labels(),
@@ -255,6 +255,7 @@ fn asked_by_callers() {
         Ask::Retry { task: task(1), id: task(2) },
         Ask::Delete { task: task(1) },
         Ask::Watch { task: task(1), seen: Some(Seen { token: TOKEN, place: place() }) },
+        Ask::Withdraw { task: task(1) },
     ]);
     check_struct("ClientFrame", &client_frame());
 }
@@ -284,29 +285,40 @@ fn answered_to_callers() {
     let state = JobState::new(jobs::job(), Source::Live, 300, AT, AT);
     let shown = JobView::of(&jobs::name(), &state, Declared { task: true, alert: false }, Some(AT));
     let line = JobLine::of(&jobs::name(), &state, Declared::ALL, None);
+    let told = vec![Told { partition: PARTITION, term: 7 }];
     check(&[
         Answer::Claims(Box::new(claims())),
         Answer::Failed(RequestError::TimedOut),
         Answer::Finished(vec![ending]),
         Answer::Status(Box::new(status())),
         Answer::Submitted { refused: vec![(1, Refusal::TooOld)], known: 2 },
-        Answer::Tasks { tasks: vec![view()], partitions_missing: 2, cut_before: Some(task(4)) },
+        Answer::Tasks {
+            tasks: vec![view()],
+            partitions_missing: 2,
+            cut_before: Some(task(4)),
+            told: told.clone(),
+        },
         Answer::View(Box::new(view())),
         Answer::Welcome(Box::new(welcome())),
         Answer::Waiting,
         Answer::Done,
         Answer::Job(Box::new(shown)),
-        Answer::Jobs { jobs: vec![line], has_more: true, partitions_missing: 2 },
+        Answer::Jobs {
+            jobs: vec![line],
+            has_more: true,
+            partitions_missing: 2,
+            told: told.clone(),
+        },
         Answer::File(verdict),
         Answer::Reloaded(Reloaded { notes: vec!["1 job".into()], jobs: Some(verdict) }),
         Answer::Queues {
             queues: vec![queue_line()],
             rules: Box::new(meta().rules),
             partitions_missing: 2,
+            told: told.clone(),
         },
         Answer::TaskGroupParts(vec![TaskGroupPart {
-            partition: PARTITION,
-            term: 7,
+            told: told[0],
             view: TaskGroupView { ready: 3, ..TaskGroupView::default() },
         }]),
         Answer::TaskGroup {
