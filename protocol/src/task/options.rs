@@ -315,6 +315,15 @@ impl Options {
     /// # Errors
     /// If a run would be stopped before it is told that it will be.
     pub fn check_times(&self, declared: &Self) -> Result<(), InvalidBatch> {
+        if let (Some(soft), None, Some(end)) = (self.soft_limit, self.deadline, declared.deadline)
+            && soft >= end
+        {
+            return Err(InvalidBatch::conflicting(
+                "`soft_limit`",
+                "it is no shorter than the deadline that the task is declared with; make it shorter, or say a \
+                 longer `deadline` as well",
+            ));
+        }
         if let (Some(soft), None, Some(hard)) =
             (self.soft_limit, self.time_limit, declared.time_limit)
             && soft >= hard

@@ -234,9 +234,6 @@ impl Options {
             (Some(smaller), Some(larger)) => smaller >= larger,
             _ => false,
         };
-        if contradicts(declared.deadline, said.soft_limit) {
-            declared.deadline = None;
-        }
         if contradicts(declared.backoff_first, said.backoff_max) {
             declared.backoff_first = said.backoff_max;
         }

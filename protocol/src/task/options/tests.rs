@@ -144,8 +144,6 @@ fn what_is_declared_in_another_way_gives_way() {
     assert_eq!((whole.attempts_max(), whole.deadline), (3, Some(ms(50))));
     let whole = completed(Options { at_most_once: Some(true), ..Options::default() });
     assert_eq!((whole.attempts_max(), whole.attempts_max), (1, None));
-    let whole = completed(Options { soft_limit: Some(ms(50)), ..Options::default() });
-    assert_eq!(whole.deadline, None, "it would be over before it is told so");
     let declared = Options { at_most_once: Some(true), ..Options::default() };
     let template = Template::new("add");
     let options = Options { attempts_max: Some(4), ..Options::default() };
@@ -181,6 +179,9 @@ fn a_soft_limit_is_shorter_than_the_time_limit_that_will_hold() {
     assert!(refused.to_string().contains("longer `time_limit`"), "{refused}");
     let both = Options { time_limit: Some(ms(40)), ..soft(30) };
     assert_eq!(both.check_times(&declared), Ok(()), "what is said counts");
+    let declared = Options { deadline: Some(ms(30)), ..Options::default() };
+    let refused = soft(30).check_times(&declared).expect_err("it would never be told");
+    assert!(refused.to_string().contains("a longer `deadline`"), "{refused}");
     assert_eq!(soft(30).check_times(&Options::default()), Ok(()));
 }
 
