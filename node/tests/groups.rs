@@ -29,7 +29,7 @@ async fn a_group_is_counted_and_waited_for_from_any_node() {
 
     let other = cluster.node(2).client();
     let count = timeout(PATIENCE, other.wait_group(group.id())).await.expect("in time");
-    let GroupCount { tasks, partitions_missing } = count.expect("it is counted");
+    let GroupCount { tasks, partitions_missing, .. } = count.expect("it is counted");
     assert_eq!((tasks.size, tasks.succeeded, tasks.dead), (500, 499, 1));
     assert_eq!((tasks.open(), tasks.awaited, partitions_missing), (0, None, 0));
 

@@ -18,7 +18,6 @@ use super::{Client, ClientError};
 
 /// What happens to a task that is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Event {
     /// A run of it has begun. What it says follows; of a run before it nothing does any more.
     Started {
