@@ -32,7 +32,7 @@ use super::gossip::Free;
 use super::runs::Tie;
 use crate::clock::Clock;
 use crate::transport::Room;
-use crate::work::{Registry, Runner};
+use crate::work::{Lingering, Registry, Runner};
 
 /// Runs tasks in slots. See the [module](self).
 pub struct Executor {
@@ -92,6 +92,14 @@ pub(crate) struct RunnersEnded(pub(crate) Vec<(TaskId, Token, Outcome)>);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct Spoke {
+    task: TaskId,
+    token: Token,
+}
+
+/// The code of a run that was given up has come to its end.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Quiet {
     task: TaskId,
     token: Token,
 }
@@ -205,6 +213,19 @@ impl Executor {
         self.settle(ctx);
     }
 
+    /// Tells the machine which runs, of those that are meant, go on in part though they are over, and again
+    /// when they do not.
+    fn tell_lingering(&mut self, is_meant: impl Fn(TaskId, Token) -> bool, ctx: &Context<Self>) {
+        for Lingering { task, token, name, queue } in self.runner.lingering(is_meant) {
+            // As with what a run says: there is room for one message.
+            let me = ctx.address();
+            let tell = move || drop(me.try_send(Quiet { task, token }));
+            if self.runner.when_quiet(task, token, tell) {
+                self.step(Event::Lingers { task, token, queue, name });
+            }
+        }
+    }
+
     fn start(&mut self, starts: Vec<Start>, ctx: &Context<Self>) {
         if starts.is_empty() {
             return;
@@ -264,6 +285,8 @@ impl Actor for Executor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
+        // Its predecessor may have left some.
+        self.tell_lingering(|_, _| true, ctx);
         self.step(Event::Reached(self.machine.me().node));
         if *self.handles.member.borrow() {
             // One before it has been told.
@@ -323,6 +346,8 @@ impl Handler<RunnersEnded> for Executor {
         // What they said is told before their ends, and then forgotten.
         let said = (!self.runner.journals().is_empty())
             .then(|| ended.iter().map(|(task, token, _)| (*task, *token)).collect::<Vec<_>>());
+        let is_over = |task, token| ended.iter().any(|end| (end.0, end.1) == (task, token));
+        self.tell_lingering(is_over, ctx);
         self.step(Event::Finished(ended));
         self.perform(ctx);
         for (task, token) in said.into_iter().flatten() {
@@ -336,6 +361,15 @@ impl Handler<Spoke> for Executor {
 
     fn handle(&mut self, Spoke { task, token }: Spoke, ctx: &mut Self::Context) {
         self.step(Event::Spoke { task, token });
+        self.perform(ctx);
+    }
+}
+
+impl Handler<Quiet> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, Quiet { task, token }: Quiet, ctx: &mut Self::Context) {
+        self.step(Event::Quiet { task, token });
         self.perform(ctx);
     }
 }

@@ -98,8 +98,9 @@ impl Definition {
     /// `name` runs a function that may block its thread.
     ///
     /// A thread cannot be killed: when its time is over, or it was cancelled and does not end within
-    /// the grace, the outcome is reported and the thread is left to end by itself. Functions that
-    /// take long ask [`Context::is_cancelled`] between steps.
+    /// the grace, the outcome is reported and the thread is left to end by itself. It keeps its slot until
+    /// then, so that functions that hang take no more threads than there are slots; the log of the node
+    /// says which do. Functions that take long ask [`Context::is_cancelled`] between steps.
     pub fn from_blocking<Shape>(
         name: impl Into<String>,
         handler: impl BlockingHandler<Shape>,

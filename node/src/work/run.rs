@@ -33,6 +33,7 @@ use super::limit::Limit;
 use super::middleware::Middleware;
 use super::registry::Registry;
 use super::state::NotGiven;
+use super::threads::{Lingering, Threads};
 use super::webhook::Clients;
 
 /// The target of the spans of runs.
@@ -40,12 +41,14 @@ pub(crate) const SPAN_TARGET: &str = "umbel::run";
 /// How long a run may go on after it was told to end.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 
-/// Runs tasks. Cheap to clone; clones share the ledger and the HTTP clients.
+/// Runs tasks. Cheap to clone; clones share the ledger, the threads of blocking handlers and the HTTP
+/// clients.
 #[derive(Clone, Debug)]
 pub struct Runner {
     pub(super) host: Arc<Host>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) http: Arc<Clients>,
+    pub(super) threads: Arc<Threads>,
     pub(super) grace: Duration,
 }
 
@@ -97,6 +100,7 @@ impl Runner {
             host: Arc::new(host),
             ledger: Arc::new(ledger),
             http: Arc::default(),
+            threads: Arc::default(),
             grace: GRACE_DEFAULT,
         }
     }
@@ -135,6 +139,22 @@ impl Runner {
     /// How long a run may go on after it was told to end.
     pub(crate) const fn grace(&self) -> Duration {
         self.grace
+    }
+
+    /// Those runs that are over, of those that are meant, and whose code goes on: it has a thread, and
+    /// cannot be stopped.
+    pub(crate) fn lingering(&self, is_meant: impl Fn(TaskId, Token) -> bool) -> Vec<Lingering> {
+        self.threads.lingering(is_meant)
+    }
+
+    /// Has `tell` called, on some thread, when the code of such a run has come to its end; false if it has.
+    pub(crate) fn when_quiet(
+        &self,
+        task: TaskId,
+        token: Token,
+        tell: impl FnOnce() + Send + 'static,
+    ) -> bool {
+        self.threads.when_quiet(task, token, tell)
     }
 
     /// What its runs say.
@@ -234,7 +254,10 @@ impl Runner {
                 Ok(work) => work,
                 Err(outcome) => return Box::pin(ready(outcome)),
             },
-            Body::Blocking(_) => blocking(context.clone(), args),
+            Body::Blocking(_) => match blocking(&self.threads, &context, args) {
+                Ok(work) => work,
+                Err(outcome) => return Box::pin(ready(outcome)),
+            },
             Body::Webhook(webhook) => webhook.post(&self.http, context.clone(), args),
             Body::Command(_) => {
                 let ledger = Arc::clone(&self.ledger);
@@ -316,36 +339,22 @@ const fn poller() -> std::task::Context<'static> {
 }
 
 /// Runs a blocking handler on a thread of its own. Dropped before that has begun, it never begins.
-fn blocking(context: Context, args: Bytes) -> Work {
-    let span = Span::current();
-    let handle = AbortOnDrop(tokio::task::spawn_blocking(move || {
-        let _within = span.enter();
-        let definition = Arc::clone(&context.definition);
-        match &definition.body {
-            Body::Blocking(run) => run(&context, &args),
-            Body::Async(_) | Body::Command(_) | Body::Webhook(_) => {
-                unreachable!("only blocking handlers get a thread")
-            }
+fn blocking(threads: &Threads, context: &Context, args: Bytes) -> Result<Work, Outcome> {
+    let definition = Arc::clone(&context.definition);
+    let inside = context.clone();
+    let run = threads.run(context, move || match &definition.body {
+        Body::Blocking(run) => run(&inside, &args),
+        Body::Async(_) | Body::Command(_) | Body::Webhook(_) => {
+            unreachable!("only blocking handlers get a thread")
         }
-    }));
-    Box::pin(async move {
-        let mut handle = handle;
-        match (&mut handle.0).await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Failed(match error.try_into_panic() {
-                Ok(payload) => panicked(&*payload),
-                // The runtime is ending, and the node with it.
-                Err(_) => Failure::new(FailureKind::Crashed, "the node stopped before it began"),
-            }),
+    });
+    match run {
+        Ok(run) => Ok(Box::pin(run)),
+        // The system has none left, which may be over soon.
+        Err(why) => {
+            let message = format!("there is no thread for it: {why}");
+            Err(Outcome::Failed(Failure::new(FailureKind::Error, message)))
         }
-    })
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<Outcome>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
