@@ -141,6 +141,12 @@ impl Runner {
         self.grace
     }
 
+    /// Waits until no process of this run goes on, which was dropped. One that hangs in the kernel is not
+    /// waited for for ever.
+    pub(crate) async fn gone(&self, task: TaskId, token: Token) {
+        self.ledger.gone(task, token).await;
+    }
+
     /// Those runs that are over, of those that are meant, and whose code goes on: it has a thread, and
     /// cannot be stopped.
     pub(crate) fn lingering(&self, is_meant: impl Fn(TaskId, Token) -> bool) -> Vec<Lingering> {

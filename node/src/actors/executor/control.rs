@@ -25,9 +25,14 @@ impl Control {
         }
     }
 
-    /// How `run` ends. Of one that is killed nothing goes on, but for a blocking handler that does not look
-    /// whether it is cancelled: its thread cannot be stopped.
-    pub(super) async fn until_killed(&self, run: impl Future<Output = Outcome>) -> Outcome {
+    /// How `run` ends. Of one that is killed nothing goes on then, but for a blocking handler that does not
+    /// look whether it is cancelled: its thread cannot be stopped. `gone` waits for the rest of it, once it is
+    /// dropped.
+    pub(super) async fn until_killed(
+        &self,
+        run: impl Future<Output = Outcome>,
+        gone: impl Future<Output = ()>,
+    ) -> Outcome {
         let Some(kill) = &self.kill else {
             return run.await;
         };
@@ -36,6 +41,7 @@ impl Control {
             outcome = run => outcome,
             () = kill.cancelled() => {
                 self.cancel.cancel();
+                gone.await;
                 Outcome::Cancelled
             }
         }
@@ -46,6 +52,7 @@ impl Control {
 mod tests {
     use std::sync::Arc;
 
+    use futures_util::FutureExt as _;
     use umbel_protocol::id::Token;
     use umbel_protocol::task::{Options, Template};
 
@@ -53,7 +60,7 @@ mod tests {
 
     fn control(exclusive: bool) -> Control {
         let options = Options { exclusive: Some(exclusive), ..Options::default() };
-        Control::of(&Start {
+        let start = Start {
             task: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
             token: Token { term: 1, index: 2, position: 3 },
             attempt: 1,
@@ -61,7 +68,8 @@ mod tests {
             args: "null".into(),
             time_left: None,
             metadata: None,
-        })
+        };
+        Control::of(&start)
     }
 
     #[tokio::test]
@@ -75,9 +83,16 @@ mod tests {
             Outcome::Succeeded("1".into())
         };
         control.kill();
-        assert_eq!(control.until_killed(run).await, Outcome::Cancelled);
-        assert_eq!(Arc::strong_count(&held), 1, "nothing of it goes on");
-        assert!(control.cancel.is_cancelled(), "what cannot be dropped can see it");
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let gone = async {
+            assert_eq!(Arc::strong_count(&held), 1, "nothing of it goes on");
+            assert!(control.cancel.is_cancelled(), "what cannot be dropped can see it");
+            ended.await.unwrap();
+        };
+        let mut outcome = std::pin::pin!(control.until_killed(run, gone));
+        assert!((&mut outcome).now_or_never().is_none(), "it is not told before all of it is gone");
+        end.send(()).unwrap();
+        assert_eq!(outcome.await, Outcome::Cancelled);
     }
 
     #[tokio::test]
@@ -86,7 +101,8 @@ mod tests {
         for exclusive in [true, false] {
             let control = control(exclusive);
             control.kill();
-            let ended = control.until_killed(std::future::ready(done.clone())).await;
+            let run = std::future::ready(done.clone());
+            let ended = control.until_killed(run, std::future::pending()).await;
             assert_eq!(ended, done);
         }
     }
