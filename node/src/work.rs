@@ -10,6 +10,7 @@
 //! | result | JSON of what it returns | JSON of what it returns | exit code and output | answer's body |
 //! | time limit | dropped | reported; the thread ends by itself, and keeps its slot until then | TERM, grace, KILL to the group | dropped |
 //! | cancel | told, grace, dropped | told, grace, reported | TERM, grace, KILL to the group | dropped |
+//! | grace | 5 s | 5 s | [5 s, or as it says](CommandSpec::grace) | |
 //! | panic | failure of this run only | failure of this run only | | |
 //! | taken of the node | [`State`], [`Context`], [`FromContext`] | the same | | |
 //! | around it | [`middleware`] | [`middleware`] | [`middleware`] | [`middleware`] |
@@ -66,7 +67,6 @@ pub use self::command::{CommandSpec, Environment, Expand, Program};
 pub use self::context::Context;
 pub use self::declare::{Task, TaskReturn};
 pub(crate) use self::definition::duration;
-#[cfg(feature = "testing")]
 pub(crate) use self::definition::span;
 pub use self::definition::{Definition, Kind};
 pub use self::error::TaskError;

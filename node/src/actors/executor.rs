@@ -11,6 +11,7 @@ mod line;
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use tracing::warn;
@@ -39,6 +40,8 @@ pub struct Executor {
     machine: executor::Executor,
     clock: Clock,
     registry: Arc<Registry>,
+    /// Whether any of its tasks has a grace of its own.
+    has_graces: bool,
     runner: Runner,
     handles: Handles,
     running: HashMap<(TaskId, Token), Control>,
@@ -147,6 +150,7 @@ impl Executor {
         Self {
             machine,
             clock: clock.clone(),
+            has_graces: has_graces(&registry),
             registry,
             runner,
             handles,
@@ -213,6 +217,13 @@ impl Executor {
         self.settle(ctx);
     }
 
+    /// How long a run may go on after it was asked to end.
+    fn grace_of(&self, start: &Start) -> Duration {
+        let named = || self.registry.get(&start.template.name);
+        let definition = self.has_graces.then(named).flatten();
+        definition.map_or_else(|| self.runner.grace(), |known| self.runner.grace_of(known))
+    }
+
     /// Tells the machine which runs, of those that are meant, go on in part though they are over, and again
     /// when they do not.
     fn tell_lingering(&mut self, is_meant: impl Fn(TaskId, Token) -> bool, ctx: &Context<Self>) {
@@ -233,7 +244,7 @@ impl Executor {
         let waiting: Vec<(Start, Control)> = starts
             .into_iter()
             .map(|start| {
-                let control = Control::of(&start);
+                let control = Control::of(&start, self.grace_of(&start));
                 self.running.insert((start.task, start.token), control.clone());
                 (start, control)
             })
@@ -300,9 +311,20 @@ impl Drop for Executor {
     fn drop(&mut self) {
         // Nobody hears any more how they end; what does not do so soon is ended by the supervisor,
         // before it builds a successor.
-        for control in self.running.values() {
+        let mut longest = self.runner.grace();
+        for ((task, token), control) in &self.running {
             control.cancel.cancel();
+            longest = longest.max(control.grace);
+            // Nobody asks any more whether those may go on that must not overlap with others.
+            if let Some(until) = self.machine.guarded_until(*task, *token) {
+                let (left, control) = (self.clock.until(until), control.clone());
+                self.handles.tasks.spawn(async move {
+                    tokio::time::sleep(left).await;
+                    control.kill();
+                });
+            }
         }
+        self.tie.told(longest);
         if !self.running.is_empty() {
             warn!(runs = self.running.len(), "runs are given up with their executor");
         }
@@ -389,6 +411,7 @@ impl Handler<Learned> for Executor {
     /// Whoever can be reached is told at once, as after a new connection.
     fn handle(&mut self, Learned(repertoire): Learned, ctx: &mut Self::Context) {
         let Repertoire { registry, profile } = repertoire;
+        self.has_graces = has_graces(&registry);
         self.registry = registry;
         self.step(Event::Learned(profile));
         self.step(Event::Reached(self.machine.me().node));
@@ -440,6 +463,10 @@ impl Handler<Held> for Executor {
     fn handle(&mut self, _: Held, _: &mut Self::Context) -> usize {
         self.machine.held()
     }
+}
+
+fn has_graces(registry: &Registry) -> bool {
+    registry.iter().any(|definition| definition.grace().is_some())
 }
 
 /// Makes the actor panic, as a bug of ours would.

@@ -103,6 +103,11 @@ pub struct CommandSpec {
     /// limit. What is mapped counts, whether it is used or not. One that wants more is refused it, and fails
     /// in its own way. Less than the program itself needs to start, some MiB, makes it always fail.
     pub memory_bytes: Option<u64>,
+    /// How long its processes may go on after SIGTERM, which they get when the run is cancelled or its time is
+    /// over; those that do get SIGKILL. At most [`GRACE_MAX`](Self::GRACE_MAX), and
+    /// [`GRACE_DEFAULT`](Self::GRACE_DEFAULT) if nothing is said. A run that must not overlap with others has
+    /// less if the owner of its task is not heard of: then it is killed before another may begin.
+    pub grace: Option<Duration>,
 }
 
 impl fmt::Debug for CommandSpec {
@@ -112,18 +117,24 @@ impl fmt::Debug for CommandSpec {
             .field("cwd", &self.cwd)
             .field("capture_bytes", &self.capture_bytes)
             .field("memory_bytes", &self.memory_bytes)
+            .field("grace", &self.grace)
             .finish_non_exhaustive()
     }
 }
 
 impl CommandSpec {
+    /// How long the processes of a command may go on after SIGTERM that says nothing of it.
+    pub const GRACE_DEFAULT: Duration = Duration::from_secs(5);
+    /// The most that it can say: as long a node that is told to stop may have to wait for it.
+    pub const GRACE_MAX: Duration = Duration::from_secs(300);
+
     /// `program` with nothing added to its environment, keeping as much output as allowed, its memory not
     /// limited.
     #[must_use]
     pub fn new(program: Program) -> Self {
         let environment: Environment = Box::new(|_| Ok(Vec::new()));
         let capture_bytes = CAPTURE_BYTES_MAX;
-        Self { program, environment, cwd: None, capture_bytes, memory_bytes: None }
+        Self { program, environment, cwd: None, capture_bytes, memory_bytes: None, grace: None }
     }
 }
 

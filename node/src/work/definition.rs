@@ -203,6 +203,12 @@ impl Definition {
         self.template.options.time_limit.map(duration)
     }
 
+    /// How long its runs may go on after they were told to end, if it says so.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        let Body::Command(spec) = &self.body else { return None };
+        spec.grace.map(|grace| grace.min(CommandSpec::GRACE_MAX))
+    }
+
     /// After how long a run is told that does not say so itself.
     pub(super) fn default_soft_limit(&self) -> Option<Duration> {
         self.template.options.soft_limit.map(duration)

@@ -20,7 +20,7 @@ use umbel_protocol::id::{TaskId, Token};
 use umbel_protocol::task::{Failure, FailureKind, Metadata, Outcome};
 
 use super::around::around;
-use super::command;
+use super::command::{self, CommandSpec};
 use super::context::Context;
 use super::context::metadata::Said;
 use super::definition::{Body, Definition, Kind, Start};
@@ -38,8 +38,6 @@ use super::webhook::Clients;
 
 /// The target of the spans of runs.
 pub(crate) const SPAN_TARGET: &str = "umbel::run";
-/// How long a run may go on after it was told to end.
-const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 
 /// Runs tasks. Cheap to clone; clones share the ledger, the threads of blocking handlers and the HTTP
 /// clients.
@@ -101,11 +99,12 @@ impl Runner {
             ledger: Arc::new(ledger),
             http: Arc::default(),
             threads: Arc::default(),
-            grace: GRACE_DEFAULT,
+            grace: CommandSpec::GRACE_DEFAULT,
         }
     }
 
-    /// Sets how long a run may go on after it was told to end: 5 s unless set.
+    /// Sets how long a run may go on after it was told to end, unless its command [says](CommandSpec::grace)
+    /// otherwise: 5 s unless set.
     #[must_use]
     pub const fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -136,7 +135,7 @@ impl Runner {
         self.host.check(registry)
     }
 
-    /// How long a run may go on after it was told to end.
+    /// How long a run may go on after it was told to end, if its task does not say otherwise.
     pub(crate) const fn grace(&self) -> Duration {
         self.grace
     }
@@ -145,6 +144,11 @@ impl Runner {
     /// waited for for ever.
     pub(crate) async fn gone(&self, task: TaskId, token: Token) {
         self.ledger.gone(task, token).await;
+    }
+
+    /// How long a run of this task may go on after it was told to end.
+    pub(crate) fn grace_of(&self, definition: &Definition) -> Duration {
+        definition.grace().unwrap_or(self.grace)
     }
 
     /// Those runs that are over, of those that are meant, and whose code goes on: it has a thread, and
@@ -267,7 +271,8 @@ impl Runner {
             Body::Webhook(webhook) => webhook.post(&self.http, context.clone(), args),
             Body::Command(_) => {
                 let ledger = Arc::clone(&self.ledger);
-                let run = command::run(context, args, ledger, limit, self.grace);
+                let grace = self.grace_of(&definition);
+                let run = command::run(context, args, ledger, limit, grace);
                 return Box::pin(AssertUnwindSafe(run).catch_unwind().map(or_panicked));
             }
         };
