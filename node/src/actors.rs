@@ -13,8 +13,9 @@
 //!
 //! Scheduler and executor share a thread: what they say to each other is on the way of every task.
 //! Gossip has its own, so that no load ever delays a probe. The network has threads of its own, too,
-//! which run no code of tasks; that runs on the runtime of whoever started the node. Where actors
-//! share a thread each makes way for the others after some messages.
+//! which run no code of tasks; that runs on the runtime of whoever started the node, and blocking
+//! handlers on threads that the node has for them alone. Where actors share a thread each makes way for
+//! the others after some messages.
 //!
 //! Whoever embeds a node may ask each of them: the Scheduler any request of a client ([`Ask`], which tells how) and
 //! which copies are here ([`CopiesHere`]), the Executor how many runs it holds ([`Held`]), Gossip who

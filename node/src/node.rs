@@ -257,8 +257,9 @@ impl Node {
     }
 
     /// [Stops](Self::stop) it with a patience of its own; whether all was handed over by then. What was
-    /// not is ended, which takes some ten seconds more if runs do not end when they are told to: a
-    /// service that is killed after 30 s stops its node within 15.
+    /// not is ended, which takes some ten seconds more if runs do not end when they are told to, or as
+    /// long as commands have in [grace](crate::work::CommandSpec::grace): a service that is killed after
+    /// 30 s stops its node within 15.
     ///
     /// ```no_run
     /// # async fn example(node: umbel::Node) {
@@ -275,9 +276,10 @@ impl Node {
         left
     }
 
-    /// Ends it without handing anything over: runs are told to end and, after 5 s, made to; other
-    /// nodes run their tasks again. What was acknowledged is on disk, connections are closed, the
-    /// directory and the port are free.
+    /// Ends it without handing anything over: runs are told to end and, after 5 s or the
+    /// [grace](crate::work::CommandSpec::grace) of their command, made to; other nodes run their tasks
+    /// again. What was acknowledged is on disk, connections are closed, the directory and the port are
+    /// free.
     pub async fn end(mut self) {
         let (done, stopped) = oneshot::channel();
         if self.supervisor.send(Stop { at_once: false, done }).await.is_ok() {

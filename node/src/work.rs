@@ -8,8 +8,9 @@
 //! |---|---|---|---|---|
 //! | arguments | JSON, decoded | JSON, decoded | `argv`, stdin, environment | JSON body |
 //! | result | JSON of what it returns | JSON of what it returns | exit code and output | answer's body |
-//! | time limit | dropped | reported; the thread ends by itself | TERM, grace, KILL to the group | dropped |
+//! | time limit | dropped | reported; the thread ends by itself, and keeps its slot until then | TERM, grace, KILL to the group | dropped |
 //! | cancel | told, grace, dropped | told, grace, reported | TERM, grace, KILL to the group | dropped |
+//! | grace | 5 s | 5 s | [5 s, or as it says](CommandSpec::grace) | |
 //! | panic | failure of this run only | failure of this run only | | |
 //! | taken of the node | [`State`], [`Context`], [`FromContext`] | the same | | |
 //! | around it | [`middleware`] | [`middleware`] | [`middleware`] | [`middleware`] |
@@ -57,6 +58,7 @@ mod process_group;
 mod registry;
 mod run;
 mod state;
+mod threads;
 mod webhook;
 
 pub use self::arguments::{Argument, Arguments};
@@ -65,7 +67,6 @@ pub use self::command::{CommandSpec, Environment, Expand, Program};
 pub use self::context::Context;
 pub use self::declare::{Task, TaskReturn};
 pub(crate) use self::definition::duration;
-#[cfg(feature = "testing")]
 pub(crate) use self::definition::span;
 pub use self::definition::{Definition, Kind};
 pub use self::error::TaskError;
@@ -81,5 +82,6 @@ pub use self::registry::{RegisterError, Registry};
 pub(crate) use self::run::SPAN_TARGET;
 pub use self::run::{RunRequest, Runner, Started};
 pub use self::state::{Needs, NotGiven, State};
+pub(crate) use self::threads::Lingering;
 pub use self::webhook::WebhookSpec;
 pub(crate) use self::webhook::reach;

@@ -10,6 +10,7 @@
 mod follow;
 mod guard;
 mod inspect;
+mod linger;
 mod retire;
 mod runs;
 mod slots;
@@ -53,6 +54,8 @@ pub struct Executor {
     crossed_at: BTreeMap<NodeId, Tick>,
     retirement: Retirement,
     questions: Questions,
+    /// Runs whose code goes on whatever becomes of them, and the pool whose slot each takes.
+    lingering: BTreeMap<(TaskId, Token), usize>,
     /// Runs that somebody watches.
     followed: BTreeMap<(TaskId, Token), Follower>,
     /// Until then runs are begun for which there is no slot: the slots have become others.
@@ -95,6 +98,26 @@ pub enum Event {
     /// What this executor can run, and in how many slots, is another from now on. Whoever is told that it is
     /// [reached](Event::Reached) next hears of it.
     Learned(Profile),
+    /// The code of a run cannot be stopped and goes on, whatever becomes of the run: its slot stays taken
+    /// until it is [quiet](Event::Quiet). Told before the end of the run; and to an executor that does not
+    /// know the run, because a former one began it, before all else.
+    Lingers {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+        /// The queue that the task is served from, which counts if the run is not known.
+        queue: String,
+        /// The name of the task, likewise.
+        name: String,
+    },
+    /// The code of a run that [lingers](Event::Lingers) has come to its end: its slot is free again.
+    Quiet {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+    },
     /// A run that is [heeded](Effect::Heed) has said more.
     Spoke {
         /// The task.
@@ -201,6 +224,7 @@ impl Executor {
             crossed_at: BTreeMap::new(),
             retirement: Retirement::default(),
             questions: Questions::default(),
+            lingering: BTreeMap::new(),
             followed: BTreeMap::new(),
             lends_until: Tick::START,
             news_at: Tick::NEVER,
@@ -216,7 +240,7 @@ impl Executor {
         self.me
     }
 
-    /// Slots that no run takes, by pool. Of one that retires none are.
+    /// Slots that no run takes, nor what is left of one, by pool. Of one that retires none are.
     #[must_use]
     pub fn free(&self) -> Vec<u32> {
         let mut free = self.slots.unused();
@@ -262,7 +286,11 @@ impl Executor {
                 }
                 self.profile = profile;
             }
+            Event::Lingers { task, token, queue, name } => {
+                self.lingers((task, token), &queue, &name);
+            }
             Event::Owner { from, says } => self.owner_says(now, from, says, effects),
+            Event::Quiet { task, token } => self.quiet((task, token), effects),
             Event::Reached(node) => {
                 // Within a node there is one mailbox, and one order.
                 if node == self.me.node {

@@ -11,6 +11,7 @@ mod line;
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use tracing::warn;
@@ -32,13 +33,15 @@ use super::gossip::Free;
 use super::runs::Tie;
 use crate::clock::Clock;
 use crate::transport::Room;
-use crate::work::{Registry, Runner};
+use crate::work::{Lingering, Registry, Runner};
 
 /// Runs tasks in slots. See the [module](self).
 pub struct Executor {
     machine: executor::Executor,
     clock: Clock,
     registry: Arc<Registry>,
+    /// Whether any of its tasks has a grace of its own.
+    has_graces: bool,
     runner: Runner,
     handles: Handles,
     running: HashMap<(TaskId, Token), Control>,
@@ -96,6 +99,14 @@ struct Spoke {
     token: Token,
 }
 
+/// The code of a run that was given up has come to its end.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Quiet {
+    task: TaskId,
+    token: Token,
+}
+
 /// A node is not heard of any more.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -139,6 +150,7 @@ impl Executor {
         Self {
             machine,
             clock: clock.clone(),
+            has_graces: has_graces(&registry),
             registry,
             runner,
             handles,
@@ -205,6 +217,26 @@ impl Executor {
         self.settle(ctx);
     }
 
+    /// How long a run may go on after it was asked to end.
+    fn grace_of(&self, start: &Start) -> Duration {
+        let named = || self.registry.get(&start.template.name);
+        let definition = self.has_graces.then(named).flatten();
+        definition.map_or_else(|| self.runner.grace(), |known| self.runner.grace_of(known))
+    }
+
+    /// Tells the machine which runs, of those that are meant, go on in part though they are over, and again
+    /// when they do not.
+    fn tell_lingering(&mut self, is_meant: impl Fn(TaskId, Token) -> bool, ctx: &Context<Self>) {
+        for Lingering { task, token, name, queue } in self.runner.lingering(is_meant) {
+            // As with what a run says: there is room for one message.
+            let me = ctx.address();
+            let tell = move || drop(me.try_send(Quiet { task, token }));
+            if self.runner.when_quiet(task, token, tell) {
+                self.step(Event::Lingers { task, token, queue, name });
+            }
+        }
+    }
+
     fn start(&mut self, starts: Vec<Start>, ctx: &Context<Self>) {
         if starts.is_empty() {
             return;
@@ -212,7 +244,7 @@ impl Executor {
         let waiting: Vec<(Start, Control)> = starts
             .into_iter()
             .map(|start| {
-                let control = Control::of(&start);
+                let control = Control::of(&start, self.grace_of(&start));
                 self.running.insert((start.task, start.token), control.clone());
                 (start, control)
             })
@@ -264,6 +296,8 @@ impl Actor for Executor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
+        // Its predecessor may have left some.
+        self.tell_lingering(|_, _| true, ctx);
         self.step(Event::Reached(self.machine.me().node));
         if *self.handles.member.borrow() {
             // One before it has been told.
@@ -277,9 +311,20 @@ impl Drop for Executor {
     fn drop(&mut self) {
         // Nobody hears any more how they end; what does not do so soon is ended by the supervisor,
         // before it builds a successor.
-        for control in self.running.values() {
+        let mut longest = self.runner.grace();
+        for ((task, token), control) in &self.running {
             control.cancel.cancel();
+            longest = longest.max(control.grace);
+            // Nobody asks any more whether those may go on that must not overlap with others.
+            if let Some(until) = self.machine.guarded_until(*task, *token) {
+                let (left, control) = (self.clock.until(until), control.clone());
+                self.handles.tasks.spawn(async move {
+                    tokio::time::sleep(left).await;
+                    control.kill();
+                });
+            }
         }
+        self.tie.told(longest);
         if !self.running.is_empty() {
             warn!(runs = self.running.len(), "runs are given up with their executor");
         }
@@ -323,6 +368,8 @@ impl Handler<RunnersEnded> for Executor {
         // What they said is told before their ends, and then forgotten.
         let said = (!self.runner.journals().is_empty())
             .then(|| ended.iter().map(|(task, token, _)| (*task, *token)).collect::<Vec<_>>());
+        let is_over = |task, token| ended.iter().any(|end| (end.0, end.1) == (task, token));
+        self.tell_lingering(is_over, ctx);
         self.step(Event::Finished(ended));
         self.perform(ctx);
         for (task, token) in said.into_iter().flatten() {
@@ -336,6 +383,15 @@ impl Handler<Spoke> for Executor {
 
     fn handle(&mut self, Spoke { task, token }: Spoke, ctx: &mut Self::Context) {
         self.step(Event::Spoke { task, token });
+        self.perform(ctx);
+    }
+}
+
+impl Handler<Quiet> for Executor {
+    type Result = ();
+
+    fn handle(&mut self, Quiet { task, token }: Quiet, ctx: &mut Self::Context) {
+        self.step(Event::Quiet { task, token });
         self.perform(ctx);
     }
 }
@@ -355,6 +411,7 @@ impl Handler<Learned> for Executor {
     /// Whoever can be reached is told at once, as after a new connection.
     fn handle(&mut self, Learned(repertoire): Learned, ctx: &mut Self::Context) {
         let Repertoire { registry, profile } = repertoire;
+        self.has_graces = has_graces(&registry);
         self.registry = registry;
         self.step(Event::Learned(profile));
         self.step(Event::Reached(self.machine.me().node));
@@ -406,6 +463,10 @@ impl Handler<Held> for Executor {
     fn handle(&mut self, _: Held, _: &mut Self::Context) -> usize {
         self.machine.held()
     }
+}
+
+fn has_graces(registry: &Registry) -> bool {
+    registry.iter().any(|definition| definition.grace().is_some())
 }
 
 /// Makes the actor panic, as a bug of ours would.

@@ -5,10 +5,11 @@
 //! killed by what the ledger says.
 
 use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -24,6 +25,8 @@ const DROP_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Runs {
     given_up: CancellationToken,
+    /// The longest grace of those that were told to end, once they are.
+    grace: Arc<OnceLock<Duration>>,
     /// Closed when the last [`Tie`] is gone; nothing is ever sent.
     ties: mpsc::Receiver<Infallible>,
 }
@@ -32,6 +35,7 @@ pub(crate) struct Runs {
 #[derive(Clone, Debug)]
 pub(crate) struct Tie {
     given_up: CancellationToken,
+    grace: Arc<OnceLock<Duration>>,
     _held: mpsc::Sender<Infallible>,
 }
 
@@ -39,8 +43,9 @@ impl Runs {
     /// None so far, and what ties those to come.
     pub(crate) fn none() -> (Self, Tie) {
         let (held, ties) = mpsc::channel(1);
-        let given_up = CancellationToken::new();
-        (Self { given_up: given_up.clone(), ties }, Tie { given_up, _held: held })
+        let (given_up, grace) = (CancellationToken::new(), Arc::default());
+        let runs = Self { given_up: given_up.clone(), grace: Arc::clone(&grace), ties };
+        (runs, Tie { given_up, grace, _held: held })
     }
 
     /// Drops all runs at once, without telling anybody how they ended.
@@ -48,11 +53,18 @@ impl Runs {
         self.given_up.cancel();
     }
 
-    /// Waits until the runs, which were told to end, have done so; at most their grace. Those that
-    /// go on then are given up.
+    /// Waits until the runs, which were told to end, have done so; at most the longest grace of any. Those
+    /// that go on then are given up.
     pub(crate) async fn end(mut self, runner: Runner) {
-        if timeout(runner.grace() + MARGIN, self.over()).await.is_err() {
-            self.drop_all(runner).await;
+        let since = Instant::now();
+        // That they are told may be on its way: then it is not known yet how long that is.
+        let mut until = since + runner.grace() + MARGIN;
+        while timeout(until.duration_since(Instant::now()), self.over()).await.is_err() {
+            let longest = self.grace.get().copied().unwrap_or_default();
+            if since + longest + MARGIN <= until {
+                return self.drop_all(runner).await;
+            }
+            until = since + longest + MARGIN;
         }
     }
 
@@ -85,8 +97,43 @@ impl Tie {
         self.given_up.is_cancelled()
     }
 
+    /// All runs are told to end; `longest` is the longest grace of any.
+    pub(crate) fn told(&self, longest: Duration) {
+        // An executor tells it once.
+        let _ = self.grace.set(longest);
+    }
+
     /// What comes of `run`, or nothing if it is given up; then it is dropped first.
     pub(crate) async fn hold<T>(self, run: impl Future<Output = T>) -> Option<T> {
         self.given_up.run_until_cancelled(run).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::work::Ledger;
+
+    #[tokio::test]
+    async fn runs_that_are_to_end_have_the_longest_grace_of_any() {
+        let dir = tempfile::tempdir().unwrap();
+        let runner = Runner::new("a", Ledger::open(dir.path()).unwrap());
+        let runner = runner.with_grace(Duration::ZERO);
+        for (longest, has_time) in [(Duration::from_secs(600), true), (Duration::ZERO, false)] {
+            let (runs, tie) = Runs::none();
+            tie.told(longest);
+            // It takes a bit more than it would have without.
+            let run = timeout(MARGIN + MARGIN / 2, pending::<()>());
+            let hold = async move {
+                let held = tie.clone();
+                let ended = tie.hold(run).await;
+                drop(held);
+                ended
+            };
+            let (ended, ()) = tokio::join!(hold, runs.end(runner.clone()));
+            assert_eq!(ended.is_some(), has_time, "{longest:?}");
+        }
     }
 }

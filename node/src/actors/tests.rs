@@ -5,6 +5,7 @@ mod ends;
 mod falls;
 mod flow;
 mod given;
+mod hanging;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

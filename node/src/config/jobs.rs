@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 use umbel_protocol::job::{Job, JobName};
 use umbel_protocol::meta::{Rule, Subject};
+use umbel_protocol::time::Span;
 use umbel_protocol::wire::encode_for;
 use umbel_protocol::wire::hello::Versions;
 use xxhash_rust::xxh3::xxh3_64;
@@ -100,14 +101,19 @@ enum Written<'t> {
         memory_bytes: u64,
         command: Box<Self>,
     },
+    /// One of these that says how long it may go on after it was told to end.
+    Graced {
+        grace: Span,
+        command: Box<Self>,
+    },
 }
 
 impl<'t> Written<'t> {
     fn of(task: &'t Task) -> Self {
-        let Work::Command(Command { program, env, cwd, capture_bytes, memory_bytes }) = &task.work
-        else {
+        let Work::Command(command) = &task.work else {
             return Self::Webhook;
         };
+        let Command { program, env, cwd, capture_bytes, memory_bytes, grace } = command;
         let env = env.iter().map(|(name, value)| (name.as_str(), value.to_string())).collect();
         let (cwd, capture_bytes) = (cwd.as_deref(), *capture_bytes as u64);
         let command = match program {
@@ -116,8 +122,12 @@ impl<'t> Written<'t> {
             }
             Program::Shell(text) => Self::Shell { text, env, cwd, capture_bytes },
         };
-        match *memory_bytes {
+        let command = match *memory_bytes {
             Some(memory_bytes) => Self::Limited { memory_bytes, command: Box::new(command) },
+            None => command,
+        };
+        match *grace {
+            Some(grace) => Self::Graced { grace, command: Box::new(command) },
             None => command,
         }
     }

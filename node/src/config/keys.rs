@@ -135,6 +135,7 @@ pub(super) const TASKS: Section = Section {
         key("cwd", "\"/srv\""),
         key("capture_bytes", "\"64 KiB\""),
         key("memory", "\"512 MiB\""),
+        key("grace", "\"30s\""),
         key("headers", "{ x-team = \"billing\" }"),
         key("secret_env", "\"HOOK_SECRET\""),
         key("secret_file", "\"/etc/umbel/hook.secret\""),
@@ -173,6 +174,7 @@ pub(super) const JOBS: Section = Section {
         key("cwd", "\"/srv\""),
         key("capture_bytes", "\"64 KiB\""),
         key("memory", "\"512 MiB\""),
+        key("grace", "\"30s\""),
         key("on", "\"each\""),
         key("select", "{ role = \"db\" }"),
         key("misfire", "\"once\""),
@@ -210,7 +212,8 @@ pub(super) const ALERT: Section = Section {
 };
 
 /// Those keys of a task, or of a job with `run`, that only a command has.
-pub(super) const COMMAND_ONLY: [&str; 5] = ["shell", "env", "cwd", "capture_bytes", "memory"];
+pub(super) const COMMAND_ONLY: [&str; 6] =
+    ["shell", "env", "cwd", "capture_bytes", "memory", "grace"];
 /// Those keys of a task that only a webhook has.
 pub(super) const WEBHOOK_ONLY: [&str; 4] =
     ["headers", "secret_env", "secret_file", "allow_private"];
@@ -229,7 +232,7 @@ pub(super) fn home_of(name: &str) -> Option<&'static Section> {
 }
 
 /// What is written by those who know it from elsewhere, and the key that they mean.
-const MEANT: [(&str, &str); 18] = [
+const MEANT: [(&str, &str); 20] = [
     ("command", "run"),
     ("cmd", "run"),
     ("cmd", "command"),
@@ -239,6 +242,8 @@ const MEANT: [(&str, &str); 18] = [
     ("tz", "timezone"),
     ("timeout", "time_limit"),
     ("soft_time_limit", "soft_limit"),
+    ("kill_timeout", "grace"),
+    ("grace_period", "grace"),
     ("ttl", "expires"),
     ("retry_delays", "backoff_list"),
     ("retries", "attempts"),

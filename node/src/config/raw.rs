@@ -136,6 +136,7 @@ pub(super) struct RawProgram {
     pub(super) cwd: Option<Text>,
     pub(super) capture_bytes: Option<Text>,
     pub(super) memory: Option<Text>,
+    pub(super) grace: Option<Text>,
 }
 
 /// How tasks are treated.
@@ -334,6 +335,7 @@ impl RawProgram {
             cwd: reader.text("cwd"),
             capture_bytes: reader.size("capture_bytes"),
             memory: reader.size("memory"),
+            grace: reader.text("grace"),
         }
     }
 }

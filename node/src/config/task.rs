@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use reqwest::Url;
 use umbel_protocol::limits::JOB_COMMAND_BYTES_MAX;
 use umbel_protocol::task::{Options, Template};
+use umbel_protocol::time::Span;
 
 use super::command_line::{CommandLine, ExpandError, Pattern, quoted};
 use crate::work::Arguments;
@@ -78,6 +79,8 @@ pub struct Command {
     pub capture_bytes: usize,
     /// Most address space that each of its processes may take, if there is a limit.
     pub memory_bytes: Option<u64>,
+    /// How long its processes may go on after SIGTERM, if it says so.
+    pub grace: Option<Span>,
 }
 
 /// How a program is named.

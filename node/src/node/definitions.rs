@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{self, Config, Program as ConfiguredProgram, Secret, Work};
-use crate::work::{CommandSpec, Definition, Program, RegisterError, Registry, WebhookSpec};
+use crate::work::{
+    CommandSpec, Definition, Program, RegisterError, Registry, WebhookSpec, duration,
+};
 
 /// A task of the configuration that cannot be run on this host.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +77,7 @@ fn command_spec(command: &config::Command) -> CommandSpec {
     spec.cwd.clone_from(&command.cwd);
     spec.capture_bytes = command.capture_bytes;
     spec.memory_bytes = command.memory_bytes;
+    spec.grace = command.grace.map(duration);
     spec
 }
 

@@ -1,9 +1,12 @@
 //! Running a program as a task.
 //!
 //! The program leads a process group of its own. Invariant: a run is over only when no process of
-//! that group lives any more, whatever ended it; so a task that has ended can safely be run elsewhere.
+//! that group lives any more, whatever ended it; so a task that has ended can safely be run elsewhere. A
+//! process that hangs in the kernel cannot be killed: after a while the run is told to be over all the
+//! same, and the log says so.
 //! If memory runs out, programs are ended before their node, see [`memory`].
 
+mod group;
 mod lines;
 mod memory;
 
@@ -26,13 +29,14 @@ use tokio::process::Child;
 use umbel_protocol::limits::{CAPTURE_BYTES_MAX, DETAIL_BYTES_MAX, RESULT_BYTES_MAX};
 use umbel_protocol::task::{Failure, FailureKind, Outcome, Trace};
 
+use self::group::Group;
 use self::lines::Lines;
 use super::arguments::Arguments;
 use super::context::Context;
 use super::definition::Body;
 use super::error::chain;
 use super::excerpt::{Excerpt, fit};
-use super::ledger::{Entry, Ledger, marks};
+use super::ledger::{Ledger, marks};
 use super::limit::Limit;
 use super::process_group;
 use super::run::alongside;
@@ -99,6 +103,11 @@ pub struct CommandSpec {
     /// limit. What is mapped counts, whether it is used or not. One that wants more is refused it, and fails
     /// in its own way. Less than the program itself needs to start, some MiB, makes it always fail.
     pub memory_bytes: Option<u64>,
+    /// How long its processes may go on after SIGTERM, which they get when the run is cancelled or its time is
+    /// over; those that do get SIGKILL. At most [`GRACE_MAX`](Self::GRACE_MAX), and
+    /// [`GRACE_DEFAULT`](Self::GRACE_DEFAULT) if nothing is said. A run that must not overlap with others has
+    /// less if the owner of its task is not heard of: then it is killed before another may begin.
+    pub grace: Option<Duration>,
 }
 
 impl fmt::Debug for CommandSpec {
@@ -108,18 +117,24 @@ impl fmt::Debug for CommandSpec {
             .field("cwd", &self.cwd)
             .field("capture_bytes", &self.capture_bytes)
             .field("memory_bytes", &self.memory_bytes)
+            .field("grace", &self.grace)
             .finish_non_exhaustive()
     }
 }
 
 impl CommandSpec {
+    /// How long the processes of a command may go on after SIGTERM that says nothing of it.
+    pub const GRACE_DEFAULT: Duration = Duration::from_secs(5);
+    /// The most that it can say: as long a node that is told to stop may have to wait for it.
+    pub const GRACE_MAX: Duration = Duration::from_secs(300);
+
     /// `program` with nothing added to its environment, keeping as much output as allowed, its memory not
     /// limited.
     #[must_use]
     pub fn new(program: Program) -> Self {
         let environment: Environment = Box::new(|_| Ok(Vec::new()));
         let capture_bytes = CAPTURE_BYTES_MAX;
-        Self { program, environment, cwd: None, capture_bytes, memory_bytes: None }
+        Self { program, environment, cwd: None, capture_bytes, memory_bytes: None, grace: None }
     }
 }
 
@@ -301,7 +316,7 @@ fn start(
     match spawned.map(|child| (leader(&child), child)) {
         Ok((Some(leader), child)) => {
             // From here on whatever goes wrong kills the group.
-            let mut group = Group { id: Pid::from_raw(leader), entry: Some(entry) };
+            let mut group = Group::new(Pid::from_raw(leader), entry);
             memory::mark(group.id);
             group.remember().map_err(remembered)?;
             Ok((child, group))
@@ -449,50 +464,6 @@ impl Printed {
             detail["stderr"] = self.stderr.text(limit).into();
             detail
         }))
-    }
-}
-
-/// The process group of a run. Dropped before it is gone, it is killed.
-struct Group {
-    id: Pid,
-    entry: Option<Entry>,
-}
-
-impl Group {
-    fn remember(&mut self) -> Result<(), super::ledger::LedgerError> {
-        self.entry.as_mut().map_or(Ok(()), |entry| entry.started(self.id))
-    }
-
-    /// Asks the group to end, then makes it; over when it is gone.
-    async fn stop(&self, child: &mut Child, grace: Duration) {
-        process_group::signal(self.id, Signal::SIGTERM);
-        if tokio::time::timeout(grace, self.gone(child)).await.is_err() {
-            process_group::signal(self.id, Signal::SIGKILL);
-            self.gone(child).await;
-        }
-    }
-
-    async fn gone(&self, child: &mut Child) {
-        if let Err(error) = child.wait().await {
-            tracing::debug!(group = %self.id, %error, "cannot wait for a program");
-        }
-        process_group::gone(self.id).await;
-    }
-
-    /// Forgets the group, which is gone.
-    fn close(&mut self) {
-        if let Some(entry) = self.entry.take() {
-            entry.close();
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Its entry stays in the ledger: whether the group is gone will only be known later.
-        if self.entry.is_some() {
-            process_group::signal(self.id, Signal::SIGKILL);
-        }
     }
 }
 

@@ -98,8 +98,9 @@ impl Definition {
     /// `name` runs a function that may block its thread.
     ///
     /// A thread cannot be killed: when its time is over, or it was cancelled and does not end within
-    /// the grace, the outcome is reported and the thread is left to end by itself. Functions that
-    /// take long ask [`Context::is_cancelled`] between steps.
+    /// the grace, the outcome is reported and the thread is left to end by itself. It keeps its slot until
+    /// then, so that functions that hang take no more threads than there are slots; the log of the node
+    /// says which do. Functions that take long ask [`Context::is_cancelled`] between steps.
     pub fn from_blocking<Shape>(
         name: impl Into<String>,
         handler: impl BlockingHandler<Shape>,
@@ -200,6 +201,12 @@ impl Definition {
     /// How long a run may take that does not say so itself.
     pub(super) fn default_time_limit(&self) -> Option<Duration> {
         self.template.options.time_limit.map(duration)
+    }
+
+    /// How long its runs may go on after they were told to end, if it says so.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        let Body::Command(spec) = &self.body else { return None };
+        spec.grace.map(|grace| grace.min(CommandSpec::GRACE_MAX))
     }
 
     /// After how long a run is told that does not say so itself.

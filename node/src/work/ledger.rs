@@ -119,6 +119,22 @@ impl Ledger {
         Ok(count)
     }
 
+    /// Waits until no process of a run goes on that was dropped, which has killed them; not for one that
+    /// hangs in the kernel. What is no command, and what has ended in order, is not waited for.
+    pub(super) async fn gone(&self, id: TaskId, token: Token) {
+        let path = self.dir.join(file_name(id, token));
+        let Ok(text) = std::fs::read_to_string(&path) else { return };
+        let living = process_group::living().unwrap_or_default();
+        if let Some(group) = Record::parse(&text).and_then(|record| record.survivors(&living))
+            && !process_group::killed(group, process_group::lifeless(group)).await
+        {
+            return;
+        }
+        if let Err(error) = remove(&path) {
+            tracing::warn!(%error, "a run that was given up stays in the ledger");
+        }
+    }
+
     /// Records a run whose process is about to be started with [`marks`] in its environment.
     pub(super) fn enter(&self, id: TaskId, token: Token) -> Result<Entry, LedgerError> {
         let path = self.dir.join(file_name(id, token));

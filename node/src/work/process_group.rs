@@ -14,8 +14,11 @@ use nix::unistd::Pid;
 /// How often a group is asked whether it is gone, at first and at the most.
 const POLL_FIRST: Duration = Duration::from_millis(1);
 const POLL_MAX: Duration = Duration::from_millis(50);
-/// When to say that a killed group does not go away: its members hang in the kernel.
+/// When to say that a group does not go away.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
+/// How long a group that was killed is waited for. A process with much memory may need seconds; one that
+/// hangs in the kernel, on a disk or a network that does not answer, may never go.
+const KILLED_WAIT: Duration = Duration::from_secs(30);
 
 /// What `/proc` says about one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,9 +99,48 @@ pub(super) async fn gone(group: Pid) {
     }
 }
 
+/// Waits for `gone`, that the group, which was killed, has no living member left; but not for ever.
+/// Whether that was so.
+pub(super) async fn killed(group: Pid, gone: impl Future<Output = ()>) -> bool {
+    killed_within(KILLED_WAIT, group, gone).await
+}
+
+async fn killed_within(wait: Duration, group: Pid, gone: impl Future<Output = ()>) -> bool {
+    let is_gone = tokio::time::timeout(wait, gone).await.is_ok();
+    if !is_gone {
+        tracing::error!(
+            %group,
+            waited = ?wait,
+            "killed processes of a run do not go away: that it is over is told all the same"
+        );
+    }
+    is_gone
+}
+
+/// Ends when the group has no living member left, whoever is to wait for the dead.
+pub(super) async fn lifeless(group: Pid) {
+    let mut pause = POLL_FIRST;
+    while !is_gone(group) {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(POLL_MAX);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log_capture::LogCapture;
+
+    #[tokio::test]
+    async fn a_group_that_cannot_be_killed_is_told_and_not_waited_for_for_ever() {
+        let log = LogCapture::begin();
+        // Of no process: no system has so many.
+        let group = Pid::from_raw(i32::MAX);
+        assert!(killed(group, lifeless(group)).await);
+        assert!(log.lines("ERROR").is_empty());
+        assert!(!killed_within(Duration::ZERO, group, std::future::pending()).await);
+        assert_eq!(log.lines("ERROR").len(), 1);
+    }
 
     #[test]
     fn reads_a_stat_line_whatever_the_program_is_called() {

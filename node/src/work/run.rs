@@ -20,7 +20,7 @@ use umbel_protocol::id::{TaskId, Token};
 use umbel_protocol::task::{Failure, FailureKind, Metadata, Outcome};
 
 use super::around::around;
-use super::command;
+use super::command::{self, CommandSpec};
 use super::context::Context;
 use super::context::metadata::Said;
 use super::definition::{Body, Definition, Kind, Start};
@@ -33,19 +33,20 @@ use super::limit::Limit;
 use super::middleware::Middleware;
 use super::registry::Registry;
 use super::state::NotGiven;
+use super::threads::{Lingering, Threads};
 use super::webhook::Clients;
 
 /// The target of the spans of runs.
 pub(crate) const SPAN_TARGET: &str = "umbel::run";
-/// How long a run may go on after it was told to end.
-const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 
-/// Runs tasks. Cheap to clone; clones share the ledger and the HTTP clients.
+/// Runs tasks. Cheap to clone; clones share the ledger, the threads of blocking handlers and the HTTP
+/// clients.
 #[derive(Clone, Debug)]
 pub struct Runner {
     pub(super) host: Arc<Host>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) http: Arc<Clients>,
+    pub(super) threads: Arc<Threads>,
     pub(super) grace: Duration,
 }
 
@@ -97,11 +98,13 @@ impl Runner {
             host: Arc::new(host),
             ledger: Arc::new(ledger),
             http: Arc::default(),
-            grace: GRACE_DEFAULT,
+            threads: Arc::default(),
+            grace: CommandSpec::GRACE_DEFAULT,
         }
     }
 
-    /// Sets how long a run may go on after it was told to end: 5 s unless set.
+    /// Sets how long a run may go on after it was told to end, unless its command [says](CommandSpec::grace)
+    /// otherwise: 5 s unless set.
     #[must_use]
     pub const fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -132,9 +135,36 @@ impl Runner {
         self.host.check(registry)
     }
 
-    /// How long a run may go on after it was told to end.
+    /// How long a run may go on after it was told to end, if its task does not say otherwise.
     pub(crate) const fn grace(&self) -> Duration {
         self.grace
+    }
+
+    /// Waits until no process of this run goes on, which was dropped. One that hangs in the kernel is not
+    /// waited for for ever.
+    pub(crate) async fn gone(&self, task: TaskId, token: Token) {
+        self.ledger.gone(task, token).await;
+    }
+
+    /// How long a run of this task may go on after it was told to end.
+    pub(crate) fn grace_of(&self, definition: &Definition) -> Duration {
+        definition.grace().unwrap_or(self.grace)
+    }
+
+    /// Those runs that are over, of those that are meant, and whose code goes on: it has a thread, and
+    /// cannot be stopped.
+    pub(crate) fn lingering(&self, is_meant: impl Fn(TaskId, Token) -> bool) -> Vec<Lingering> {
+        self.threads.lingering(is_meant)
+    }
+
+    /// Has `tell` called, on some thread, when the code of such a run has come to its end; false if it has.
+    pub(crate) fn when_quiet(
+        &self,
+        task: TaskId,
+        token: Token,
+        tell: impl FnOnce() + Send + 'static,
+    ) -> bool {
+        self.threads.when_quiet(task, token, tell)
     }
 
     /// What its runs say.
@@ -234,11 +264,15 @@ impl Runner {
                 Ok(work) => work,
                 Err(outcome) => return Box::pin(ready(outcome)),
             },
-            Body::Blocking(_) => blocking(context.clone(), args),
+            Body::Blocking(_) => match blocking(&self.threads, &context, args) {
+                Ok(work) => work,
+                Err(outcome) => return Box::pin(ready(outcome)),
+            },
             Body::Webhook(webhook) => webhook.post(&self.http, context.clone(), args),
             Body::Command(_) => {
                 let ledger = Arc::clone(&self.ledger);
-                let run = command::run(context, args, ledger, limit, self.grace);
+                let grace = self.grace_of(&definition);
+                let run = command::run(context, args, ledger, limit, grace);
                 return Box::pin(AssertUnwindSafe(run).catch_unwind().map(or_panicked));
             }
         };
@@ -316,36 +350,22 @@ const fn poller() -> std::task::Context<'static> {
 }
 
 /// Runs a blocking handler on a thread of its own. Dropped before that has begun, it never begins.
-fn blocking(context: Context, args: Bytes) -> Work {
-    let span = Span::current();
-    let handle = AbortOnDrop(tokio::task::spawn_blocking(move || {
-        let _within = span.enter();
-        let definition = Arc::clone(&context.definition);
-        match &definition.body {
-            Body::Blocking(run) => run(&context, &args),
-            Body::Async(_) | Body::Command(_) | Body::Webhook(_) => {
-                unreachable!("only blocking handlers get a thread")
-            }
+fn blocking(threads: &Threads, context: &Context, args: Bytes) -> Result<Work, Outcome> {
+    let definition = Arc::clone(&context.definition);
+    let inside = context.clone();
+    let run = threads.run(context, move || match &definition.body {
+        Body::Blocking(run) => run(&inside, &args),
+        Body::Async(_) | Body::Command(_) | Body::Webhook(_) => {
+            unreachable!("only blocking handlers get a thread")
         }
-    }));
-    Box::pin(async move {
-        let mut handle = handle;
-        match (&mut handle.0).await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Failed(match error.try_into_panic() {
-                Ok(payload) => panicked(&*payload),
-                // The runtime is ending, and the node with it.
-                Err(_) => Failure::new(FailureKind::Crashed, "the node stopped before it began"),
-            }),
+    });
+    match run {
+        Ok(run) => Ok(Box::pin(run)),
+        // The system has none left, which may be over soon.
+        Err(why) => {
+            let message = format!("there is no thread for it: {why}");
+            Err(Outcome::Failed(Failure::new(FailureKind::Error, message)))
         }
-    })
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<Outcome>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

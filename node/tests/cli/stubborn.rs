@@ -21,7 +21,7 @@ while :; do sleep 600; done
 '''
 "#;
 
-/// How long a program that was asked to end may take.
+/// How long a program that was asked to end may take, if its task says nothing else.
 const GRACE: Duration = Duration::from_secs(5);
 /// Far longer than it takes to tell a node and to kill a few processes.
 const MARGIN: Duration = Duration::from_secs(40);
@@ -45,8 +45,18 @@ fn members(group: i32) -> Vec<i32> {
 
 #[test]
 fn a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within_the_grace() {
+    is_gone_within(TASKS, GRACE);
+}
+
+#[test]
+fn a_program_may_take_longer_to_end_if_its_task_says_so() {
+    is_gone_within(&format!("{TASKS}grace = \"7s\"\n"), Duration::from_secs(7));
+}
+
+/// Cancels the program of `tasks`, which has so much time then.
+fn is_gone_within(tasks: &str, grace: Duration) {
     let program = Program::new();
-    let node = Node::start_with(&program, TASKS);
+    let node = Node::start_with(&program, tasks);
     let ran = program.run(&["submit", "stubborn"]);
     assert!(ran.ok, "{ran:?}");
     let id = ran.out.trim_end();
@@ -67,9 +77,9 @@ fn a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within
     });
     let (left, took) = (members(pids[0]), began.elapsed());
     assert!(left.is_empty(), "{left:?} of {before:?} go on beside what may run next");
-    assert!(took <= GRACE + MARGIN, "{took:?}");
+    assert!(took <= grace + MARGIN, "{took:?}");
     // The node had to ask before it killed.
-    assert!(took >= GRACE, "{took:?}");
+    assert!(took >= grace, "{took:?}");
 
     let ran = program.run(&["submit", "umbel.noop", "--wait"]);
     assert!(ran.ok, "{ran:?}");

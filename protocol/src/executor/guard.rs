@@ -124,6 +124,13 @@ impl Executor {
         self.watch_guards();
     }
 
+    /// Until when a run that was started and must not overlap with others may go on, as far as its owner
+    /// has said; nothing for others.
+    #[must_use]
+    pub fn guarded_until(&self, task: TaskId, token: Token) -> Option<Tick> {
+        self.runs.get(&(task, token))?.guard.as_ref()?.ends_at()
+    }
+
     /// Ends runs whose owners have been silent for too long.
     pub(super) fn end_unguarded(&mut self, now: Tick, effects: &mut Vec<Effect>) {
         if now < self.guard_at {

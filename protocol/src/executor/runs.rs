@@ -26,7 +26,7 @@ pub(super) struct Run {
     pub(super) owner: NodeId,
     /// Who dispatched it, and may do so once more as long as it does not know better.
     pub(super) dispatcher: NodeId,
-    pool: usize,
+    pub(super) pool: usize,
     /// What it goes on by, if it must not overlap with others.
     pub(super) guard: Option<Box<Guard>>,
     /// How often its end was repeated in vain.
@@ -121,14 +121,15 @@ impl Executor {
         }
     }
 
-    /// Slots that runs take, by pool; of so many pools at the least.
+    /// Slots that runs take, and what is left of them, by pool; of so many pools at the least.
     pub(super) fn slots_used(&self, pools: usize) -> Vec<u32> {
         let mut used = vec![0; pools];
-        for run in self.runs.values().filter(|run| run.end.is_none()) {
-            if used.len() <= run.pool {
-                used.resize(run.pool + 1, 0);
+        let running = self.runs.values().filter(|run| run.end.is_none()).map(|run| run.pool);
+        for pool in running.chain(self.left_over()) {
+            if used.len() <= pool {
+                used.resize(pool + 1, 0);
             }
-            if let Some(used) = used.get_mut(run.pool) {
+            if let Some(used) = used.get_mut(pool) {
                 *used += 1;
             }
         }
@@ -149,7 +150,9 @@ impl Executor {
             if run.end.is_some() {
                 continue;
             }
-            self.slots.free(run.pool);
+            if !self.lingering.contains_key(&(task, token)) {
+                self.slots.free(run.pool);
+            }
             run.end = Some((outcome.clone(), now));
             run.guard = None;
             let owner = run.owner;

@@ -147,6 +147,14 @@ impl Slots {
         false
     }
 
+    /// What is left of a run of a former executor takes a slot; one that is owed, if there is none.
+    pub(super) fn occupy(&mut self, pool: usize) {
+        match self.spare.get_mut(pool).filter(|spare| **spare > 0) {
+            Some(spare) => *spare -= 1,
+            None => self.lend(pool),
+        }
+    }
+
     /// A run begins without a slot, and the next that is free is not given out again.
     pub(super) fn lend(&mut self, pool: usize) {
         if let Some(owed) = self.owed.get_mut(pool) {

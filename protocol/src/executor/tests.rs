@@ -5,6 +5,7 @@ mod crossing;
 mod endings;
 mod following;
 mod guards;
+mod lingering;
 mod retiring;
 mod runs;
 mod slots;

@@ -73,9 +73,11 @@ pub(super) async fn run(
             }
             Started::Running(run) => {
                 let (to, tie, control) = (to.clone(), tie.clone(), control.clone());
+                let runner = runner.clone();
                 tokio::spawn(async move {
                     let held = tie.clone();
-                    if let Some(outcome) = tie.hold(control.until_killed(run)).await {
+                    let ended = control.until_killed(run, runner.gone(task, token));
+                    if let Some(outcome) = tie.hold(ended).await {
                         report(&to, vec![(task, token, outcome)]).await;
                     }
                     drop(held);

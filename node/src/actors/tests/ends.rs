@@ -2,6 +2,9 @@
 
 use std::sync::atomic::AtomicUsize;
 
+use umbel_protocol::limits::LOST_AFTER_MIN;
+use umbel_protocol::task::{Options, Particulars};
+
 use super::*;
 use crate::data_dir::DataDirError;
 use crate::node::StartError;
@@ -97,6 +100,29 @@ async fn a_node_that_stops_leaves_no_process_behind() {
     until("it runs", async || pids(dir.path()).len() == 1).await;
     assert!(lives(pids(dir.path())[0]));
     node.stop().await;
+    assert!(!lives(pids(dir.path())[0]), "it runs on without its node");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_not_overlap_is_killed_in_time_when_its_node_ends_whatever_its_grace() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut config = stubborn(dir.path());
+    let task = config.tasks.get_mut("stubborn").expect("it is there");
+    let crate::config::Work::Command(command) = &mut task.work else { panic!("a command") };
+    command.grace = Some(Span::from_millis(300_000));
+    let partitions = config.cluster.partitions;
+    let node = started(builder(dir.path()).config(config)).await;
+    let options =
+        Options { exclusive: Some(true), lost_after: Some(LOST_AFTER_MIN), ..Options::default() };
+    let template = Template { options, ..Template::new("stubborn") };
+    let key = Particulars { limit_key: Some("one".into()), ..Particulars::default() };
+    let place = key.partition("stubborn", partitions).expect("it has a key");
+    let mut row = Row::new(TaskId::new(wall(), place, 1), 0, "null".into());
+    row.particulars = Some(Box::new(key));
+    let batch = Arc::new(Batch { templates: vec![template], rows: vec![row] });
+    drop(submit(&node, &batch, false).await);
+    until("it runs", async || pids(dir.path()).len() == 1).await;
+    timeout(PATIENCE, node.stop()).await.expect("it ends as soon as another might begin");
     assert!(!lives(pids(dir.path())[0]), "it runs on without its node");
 }
 

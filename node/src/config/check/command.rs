@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 use umbel_protocol::limits::CAPTURE_BYTES_MAX;
+use umbel_protocol::time::Span;
 
 use super::super::command_line::{CommandLine, InvalidCommandLine, InvalidPattern, Pattern};
 use super::super::raw::{RawCommand, RawProgram, Text};
 use super::super::report::Problems;
 use super::super::task::{Command, Program};
-use super::{VARIABLE_HELP, bytes_of, is_variable, path};
+use super::{VARIABLE_HELP, bytes_of, is_variable, path, span};
+use crate::work::{CommandSpec, span as time_span};
 
 /// The command that `raw` stands for.
 pub(super) fn command(raw: RawProgram, problems: &mut Problems<'_>) -> Option<Command> {
@@ -56,7 +58,9 @@ pub(super) fn command(raw: RawProgram, problems: &mut Problems<'_>) -> Option<Co
     let capture_bytes = raw.capture_bytes.and_then(|size| capture(&size, problems));
     let capture_bytes = capture_bytes.unwrap_or(CAPTURE_BYTES_DEFAULT);
     let memory_bytes = raw.memory.and_then(|size| memory(&size, problems));
-    Some(Command { program: program?, env, cwd, capture_bytes, memory_bytes })
+    let longest = time_span(CommandSpec::GRACE_MAX);
+    let grace = span("grace", raw.grace.as_ref(), Span::ZERO..=longest, problems);
+    Some(Command { program: program?, env, cwd, capture_bytes, memory_bytes, grace })
 }
 
 fn command_line(list: &Spanned<Vec<Text>>, problems: &mut Problems<'_>) -> Option<CommandLine> {

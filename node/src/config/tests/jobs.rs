@@ -204,6 +204,7 @@ fn a_command_of_its_own_is_a_task_of_its_own() {
         cwd = "/tmp"
         capture_bytes = "1 KiB"
         memory = "32 MiB"
+        grace = "0s"
         args = { x = "y" }
         attempts = 5
         time_limit = "1m"
@@ -225,7 +226,7 @@ fn a_command_of_its_own_is_a_task_of_its_own() {
     let Work::Command(command) = &command.work else { panic!("not a command") };
     assert_eq!(command.program, Program::Shell("echo $X".to_owned()));
     assert_eq!((command.cwd.as_deref(), command.capture_bytes), (Some("/tmp".as_ref()), 1024));
-    assert_eq!(command.memory_bytes, Some(32 << 20));
+    assert_eq!((command.memory_bytes, command.grace), (Some(32 << 20), Some(Span::ZERO)));
     assert_eq!(command.env["X"].to_string(), "{x}");
 }
 
@@ -263,6 +264,8 @@ fn the_hash_is_that_of_the_definitions_and_commands() {
         &format!("{a}{b}cwd = \"/tmp\""),
         &format!("{a}{b}capture_bytes = \"1 KiB\""),
         &format!("{a}{b}memory = \"1 GiB\""),
+        &format!("{a}{b}grace = \"5s\""),
+        &format!("{a}{b}grace = \"6s\""),
     ] {
         assert_ne!(both, hash(other), "{other}");
     }

@@ -474,6 +474,61 @@ error: `memory` cannot be 0
 4 problems in cluster.toml"#,
         ),
         (
+            r#"[tasks.a]
+command = ["a"]
+grace = "a while"
+[tasks.b]
+command = ["b"]
+grace = "6m"
+[tasks.c]
+command = ["c"]
+grace = 30
+[jobs.d]
+every = "1m"
+run = ["d"]
+grace = "5m1ms"
+[tasks.e]
+command = ["e"]
+grace_period = "1s""#,
+            r#"
+error: "a while" is not a length of time
+ --> cluster.toml:3:9
+  |
+3 | grace = "a while"
+  |         ^^^^^^^^^
+  = help: write whole numbers with units, the largest first: 500ms, 30s, 1m30s, 2h, 7d
+
+error: `grace` cannot be 6m
+ --> cluster.toml:6:9
+  |
+6 | grace = "6m"
+  |         ^^^^
+  = help: use 0s to 5m
+
+error: `grace` must be a string, not an integer
+ --> cluster.toml:9:9
+  |
+9 | grace = 30
+  |         ^^
+  = help: for example: grace = "30s"
+
+error: `grace` cannot be 5m1ms
+  --> cluster.toml:13:9
+   |
+13 | grace = "5m1ms"
+   |         ^^^^^^^
+   = help: use 0s to 5m
+
+error: unknown key `grace_period` in [tasks.e]
+  --> cluster.toml:16:1
+   |
+16 | grace_period = "1s"
+   | ^^^^^^^^^^^^
+   = help: did you mean `grace`?
+
+5 problems in cluster.toml"#,
+        ),
+        (
             r#"[node]
 memory = "1 GB""#,
             r#"

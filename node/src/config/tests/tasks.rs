@@ -67,7 +67,8 @@ error: `allow_private` means nothing for a command
 webhook = "https://a"
 cwd = "/"
 shell = true
-memory = "64 MiB""#,
+memory = "64 MiB"
+grace = "10s""#,
             r#"
 error: `cwd` means nothing for a webhook
  --> cluster.toml:3:1
@@ -90,7 +91,14 @@ error: `memory` means nothing for a webhook
   | ^^^^^^
   = help: only commands have it, remove it
 
-3 problems in cluster.toml"#,
+error: `grace` means nothing for a webhook
+ --> cluster.toml:6:1
+  |
+6 | grace = "10s"
+  | ^^^^^
+  = help: only commands have it, remove it
+
+4 problems in cluster.toml"#,
         ),
         (
             r#"[queues.reports]

@@ -236,7 +236,8 @@ async fn a_thread_has_a_time_limit() {
 }
 
 #[tokio::test]
-async fn a_thread_that_does_not_listen_is_left_to_end() {
+async fn a_thread_that_does_not_listen_is_left_to_end_and_counts_until_then() {
+    let log = LogCapture::begin();
     let bench = Bench::new().grace(Duration::from_millis(20));
     let (began, begin) = oneshot::channel();
     let (ended, end) = oneshot::channel();
@@ -253,9 +254,22 @@ async fn a_thread_that_does_not_listen_is_left_to_end() {
     let run = running(bench.start(slow, "null"));
     begin.await.unwrap();
     bench.cancel.cancel();
+    let RunRequest { id, token, .. } = request("null");
+    assert!(!bench.runner.when_quiet(id, token, || ()), "nobody has given it up");
     assert_eq!(run.await, Outcome::Cancelled);
+
+    let [left] = &bench.runner.lingering(|_, _| true)[..] else { panic!("one goes on") };
+    assert_eq!((left.task, left.token, left.name.as_str()), (id, token, "slow"));
+    assert!(bench.runner.lingering(|task, _| task != id).is_empty());
+    let [line] = &log.lines("keeps its slot")[..] else { panic!("it is told once") };
+    assert!(line.contains(&format!("task={id} name=\"slow\" attempt=2 lingering=1")), "{line}");
+    let (tell, told) = oneshot::channel();
+    assert!(bench.runner.when_quiet(id, token, move || tell.send(()).unwrap()));
     drop(finish);
     assert_eq!(end.await, Ok(true));
+    assert_eq!(told.await, Ok(()));
+    assert!(bench.runner.lingering(|_, _| true).is_empty());
+    assert!(!bench.runner.when_quiet(id, token, || ()), "it is over");
 }
 
 #[tokio::test]
