@@ -79,7 +79,11 @@ impl Hand<'_> {
         let history = self.record.history_mut();
         history.starts += 1;
         let excess = (history.runs.len() + 1).saturating_sub(kept);
-        history.runs.drain(..excess);
+        for _ in 0..excess {
+            // What was not time yet tells less of a task than why it failed.
+            let snoozed = history.runs.iter().position(|run| run.end == RunEnd::Snoozed);
+            history.runs.remove(snoozed.unwrap_or(0));
+        }
         if is_crowded {
             history.runs.shrink_to_fit();
         }

@@ -202,6 +202,25 @@ fn a_run_may_say_that_it_is_not_time_yet() {
 }
 
 #[test]
+fn runs_that_were_too_early_do_not_push_failures_out_of_the_record() {
+    let mut owner = Owner::new();
+    let lessee = executor(1);
+    let task = owner.submit(&tried(3));
+    for n in 0..RUNS_KEPT_MAX + 9 {
+        let token = owner.lease(task, lessee);
+        let outcome = match n {
+            1 => Outcome::Failed(failure(FailureKind::Error)),
+            _ => Outcome::Snoozed { pause: ms(1) },
+        };
+        owner.report(lessee, task, token, outcome);
+        owner.clock = owner.not_before(task);
+    }
+    let ends = owner.ends(task);
+    let snoozed = vec![RunEnd::Snoozed; RUNS_KEPT_MAX - 1];
+    assert_eq!(ends, [vec![RunEnd::Failed(FailureKind::Error)], snoozed].concat());
+}
+
+#[test]
 fn what_each_run_said_is_kept_in_short() {
     let mut owner = Owner::new();
     let lessee = executor(1);
