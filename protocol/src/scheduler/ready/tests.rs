@@ -29,7 +29,29 @@ fn again(priority: u8) -> Record {
 }
 
 fn served(ready: &mut Ready) -> Vec<TaskId> {
-    std::iter::from_fn(|| ready.pop(0)).collect()
+    let mut contest = Contest::default();
+    for class in ready.waited_for().collect::<Vec<_>>() {
+        contest.enter(ready, class, 0);
+    }
+    std::iter::from_fn(|| next(ready, &mut contest)).collect()
+}
+
+/// As [dispatch](super::super::dispatch) takes them, if nothing keeps anybody from starting.
+fn next(ready: &mut Ready, contest: &mut Contest) -> Option<TaskId> {
+    loop {
+        let head = contest.pop()?;
+        let now = ready.head(head.class(), head.priority());
+        if now != Some(head) {
+            now.into_iter().for_each(|now| contest.push(now));
+            continue;
+        }
+        let (class, others) = contest.next(ready, head).expect("it is open");
+        let taken = ready.pop(class, head.priority()).expect("somebody waits");
+        ready.settle(&taken, true, others);
+        contest.takes_turns(ready, class, head.priority());
+        ready.head(head.class(), head.priority()).into_iter().for_each(|now| contest.push(now));
+        return Some(taken.task);
+    }
 }
 
 #[test]
@@ -42,13 +64,14 @@ fn classes_in_which_nobody_waits_any_more_are_dropped() {
             let target = Target::Node(NodeId(round * 1_000 + n));
             ready.push(&waits, &target, task(2));
             let class = ready.class(&waits.template, &target);
-            assert_eq!(ready.pop(class), Some(task(2)));
+            assert_eq!(ready.pop(class, 0).map(|taken| taken.task), Some(task(2)));
         }
         ready.sweep(|_| true);
     }
     assert!(ready.classes.len() < 3 * SLACK, "{} classes", ready.classes.len());
     let class = ready.class(&waits.template, &Target::Anywhere);
-    assert_eq!((ready.len(), ready.pop(class)), (1, Some(task(1))));
+    let left = ready.pop(class, 0).map(|taken| taken.task);
+    assert_eq!((ready.len(), left), (0, Some(task(1))));
 }
 
 #[test]
