@@ -54,9 +54,8 @@ impl Scheduler {
                 let class = self.ready.classes().get(at);
                 let class = class.filter(|class| self.may_run(lessee.node, class));
                 let pool = class.and_then(|class| profile.pool(&class.queue, &class.name));
-                let is_fit = || {
-                    is_serving || self.executors_for(at).iter().any(|(fit, _)| *fit == lessee)
-                };
+                let is_fit =
+                    || is_serving || self.executors_for(at).iter().any(|(fit, _)| *fit == lessee);
                 if let Some(pool) = pool.filter(|pool| self.slots.free(lessee, *pool) > 0)
                     && is_fit()
                 {
@@ -168,11 +167,9 @@ impl Scheduler {
         // otherwise the lease has no effect, and it goes back to the timers.
         let waits = record.as_ref().is_some_and(|record| match record.state() {
             State::Ready | State::Scheduled => true,
-            State::Leased
-            | State::Succeeded
-            | State::Dead
-            | State::Cancelled
-            | State::Expired => false,
+            State::Leased | State::Succeeded | State::Dead | State::Cancelled | State::Expired => {
+                false
+            }
         });
         let may_have_key = record.is_some_and(|record| record.particulars.is_some());
         waits && (!may_have_key || self.may_be_leased(task))

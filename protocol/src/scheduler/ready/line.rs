@@ -140,8 +140,8 @@ impl Line {
             let turn = shared.turn(&Tenant::of(&key));
             if turn == known {
                 let counts = shared.counts(turn);
-                let is_plain = !self.plain.is_empty()
-                    && shared.counts(shared.turn(&Tenant::NOBODY)) < counts;
+                let is_plain =
+                    !self.plain.is_empty() && shared.counts(shared.turn(&Tenant::NOBODY)) < counts;
                 return (!is_plain).then_some((counts, key));
             }
             // It was served in another line.

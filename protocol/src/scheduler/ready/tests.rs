@@ -108,16 +108,67 @@ fn classes_have_their_turns_by_how_long_they_wait() {
     assert_eq!(first, Some(1));
 }
 
+fn of(key: &str) -> Record {
+    let fairness_key = Some(key.into());
+    record(0, NOW).with_particulars(Particulars { fairness_key, ..Particulars::NONE }.boxed())
+}
+
 #[test]
 fn tasks_on_behalf_of_many_are_served_in_turn() {
     let mut ready = Ready::default();
-    let of = |key: &str| {
-        let fairness_key = Some(key.into());
-        record(0, NOW).with_particulars(Particulars { fairness_key, ..Particulars::NONE }.boxed())
-    };
     for n in 0..3 {
         ready.push(&of("a"), &Target::Anywhere, task(n));
     }
     ready.push(&of("b"), &Target::Anywhere, task(3));
     assert_eq!(served(&mut ready), [0, 3, 1, 2].map(task));
+    ready.sweep(|_| true);
+    assert!(ready.levels.is_empty(), "nothing is kept of turns where nobody waits");
+}
+
+#[test]
+fn those_take_turns_that_compete_for_slots_of_one_pool() {
+    for (pool, order) in [(3, [1, 4, 2, 3, 5]), (5, [1, 2, 3, 4, 5])] {
+        let mut ready = Ready::default();
+        let [here, there] = [Target::Anywhere, Target::Node(NodeId(1))];
+        for n in 1..=3 {
+            ready.push(&of("a"), &here, task(n));
+        }
+        for n in 4..=5 {
+            ready.push(&of("b"), &there, task(n));
+        }
+        ready.competes(0, 4, false);
+        ready.competes(1, pool, false);
+        // What another says does not count any more, unless it is the executor of this node.
+        ready.competes(0, 9, false);
+        ready.competes(0, 3, true);
+        assert_eq!(served(&mut ready), order.map(task));
+    }
+}
+
+#[test]
+fn who_has_no_tasks_left_where_others_own_them_now_has_no_turn() {
+    let mut ready = Ready::default();
+    let elsewhere = |n| TaskId::new(Wall::from_millis(1), PartitionId(1), n);
+    for n in 1..=3 {
+        ready.push(&of("a"), &Target::Anywhere, elsewhere(n));
+        ready.push(&of("b"), &Target::Node(NodeId(1)), task(n));
+        ready.push(&record(0, NOW), &Target::Node(NodeId(1)), elsewhere(10 + n));
+    }
+    ready.forget(PartitionId(1));
+    let (_, shared) = ready.levels.get("default", None, 0).expect("somebody waits");
+    assert_eq!(shared.len(), 1);
+    assert_eq!(served(&mut ready), [1, 2, 3].map(task));
+    ready.sweep(|_| true);
+    assert!(ready.levels.is_empty());
+}
+
+#[test]
+fn keys_that_come_after_tasks_without_one_take_turns_with_all_of_them() {
+    let mut ready = Ready::default();
+    for n in 1..=3 {
+        ready.push(&record(0, NOW), &Target::Node(NodeId(n.into())), task(n));
+    }
+    ready.push(&of("a"), &Target::Anywhere, task(4));
+    ready.push(&of("a"), &Target::Anywhere, task(5));
+    assert_eq!(served(&mut ready), [1, 4, 2, 5, 3].map(task));
 }
