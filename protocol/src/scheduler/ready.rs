@@ -18,7 +18,7 @@
 //!
 //! So aging is for levels, and a share within a level is for its turns to give: a tenant cannot have more by
 //! waiting longer. Tasks that are stopped by a rule or a limit, and those that the executor in question may not
-//! run, take no part, and have no turns to make up for afterwards.
+//! run, take no part, and have hardly any turns to make up for afterwards.
 //!
 //! Without keys a level is nothing but its tasks in the order in which they came, so there nothing is kept
 //! of levels: they begin with the first task that has a key.

@@ -176,8 +176,8 @@ impl<R, By> Call<R, By> {
 
     /// On whose behalf it is, 1 to 256 bytes: of tasks of one queue and priority those of different keys are
     /// served in turn by each owner, whatever each has waiting and whatever their names and the nodes that they
-    /// may run on. All that have no key are served as if they had one together. `#[umbel::task(fair_by = "...")]` makes one of
-    /// arguments for all calls that say none.
+    /// may run on. All that have no key are served as if they had one together.
+    /// `#[umbel::task(fair_by = "...")]` makes one of arguments for all calls that say none.
     pub fn fairness_key(mut self, key: impl Into<Box<str>>) -> Self {
         self.particulars.fairness_key = Some(key.into());
         self
