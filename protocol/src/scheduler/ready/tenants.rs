@@ -122,10 +122,14 @@ impl Tenants {
 
     /// A task of one is served while others wait that might have been.
     pub(super) fn served(&mut self, tenant: &Tenant) {
-        let least = self.least();
+        let (least, weight) = (self.least(), self.weight);
         let Some(share) = self.shares.get_mut(tenant) else {
             return;
         };
+        if u64::from(share.weight) == weight {
+            // Those others are tasks of its own.
+            return self.served_alone(tenant);
+        }
         let number = share.turn.number.max(least);
         self.order += 1;
         let next = number + STRIDE / u64::from(share.weight);

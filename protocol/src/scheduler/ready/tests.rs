@@ -127,7 +127,7 @@ fn tasks_on_behalf_of_many_are_served_in_turn() {
 
 #[test]
 fn those_take_turns_that_compete_for_slots_of_one_pool() {
-    for (pool, order) in [(3, [1, 4, 2, 3, 5]), (5, [1, 2, 3, 4, 5])] {
+    for (pool, order) in [(3, [4, 1, 5, 2, 3]), (5, [1, 2, 3, 4, 5])] {
         let mut ready = Ready::default();
         let [here, there] = [Target::Anywhere, Target::Node(NodeId(1))];
         for n in 1..=3 {
@@ -155,7 +155,8 @@ fn who_has_no_tasks_left_where_others_own_them_now_has_no_turn() {
         ready.push(&record(0, NOW), &Target::Node(NodeId(1)), elsewhere(10 + n));
     }
     ready.forget(PartitionId(1));
-    let (_, shared) = ready.levels.get("default", None, 0).expect("somebody waits");
+    let queue = Template::new("add").queue;
+    let (_, shared) = ready.levels.get(&queue, None, 0).expect("somebody waits");
     assert_eq!(shared.len(), 1);
     assert_eq!(served(&mut ready), [1, 2, 3].map(task));
     ready.sweep(|_| true);
