@@ -264,7 +264,7 @@ impl Ready {
         let class = self.classes.get_mut(place)?;
         let line = class.lines.get_mut(&priority)?;
         let shared = self.levels.get(&class.queue, class.pool, priority);
-        let from = line.pop(shared.map(|(_, shared)| shared))?;
+        let from = line.pop(shared)?;
         if line.is_empty() {
             class.lines.remove(&priority);
         }
@@ -321,15 +321,15 @@ impl Ready {
             return None;
         }
         let class = self.classes.get(head.class())?;
-        Some(self.levels.get(&class.queue, class.pool, head.priority)?.0)
+        Some(self.levels.get(&class.queue, class.pool, head.priority)?.level())
     }
 
     /// Whose turn it is in a class at a priority, and the number of that level, if it has turns.
     fn front(&mut self, place: usize, priority: u8) -> Option<(u64, Front)> {
         let class = self.classes.get_mut(place)?;
-        let (level, shared) = self.levels.get(&class.queue, class.pool, priority)?;
+        let shared = self.levels.get(&class.queue, class.pool, priority)?;
         let (turn, came) = class.lines.get_mut(&priority)?.front(shared)?;
-        Some((level, Front { turn, came, class: place }))
+        Some((shared.level(), Front { turn, came, class: place }))
     }
 
     /// The classes in which anybody waits.

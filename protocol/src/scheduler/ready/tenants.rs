@@ -43,6 +43,8 @@ pub(super) struct Turn {
 /// Those who compete.
 #[derive(Debug, Default)]
 pub(super) struct Tenants {
+    /// Tells levels apart.
+    level: u64,
     shares: BTreeMap<Tenant, Share>,
     /// Those for which nobody waits, by their numbers.
     idle: BTreeSet<(u64, Tenant)>,
@@ -169,6 +171,10 @@ impl Tenants {
         self.now.saturating_sub(STRIDE)
     }
 
+    pub(super) const fn level(&self) -> u64 {
+        self.level
+    }
+
     /// Whether anybody waits who has a key.
     pub(super) const fn has_keys(&self) -> bool {
         self.keyed > 0
@@ -184,7 +190,7 @@ impl Tenants {
 /// Where anybody waits who has a key: whose turn it is there.
 #[derive(Debug, Default)]
 pub(super) struct Levels {
-    by_queue: BTreeMap<String, BTreeMap<(Option<usize>, u8), (u64, Tenants)>>,
+    by_queue: BTreeMap<String, BTreeMap<(Option<usize>, u8), Tenants>>,
     /// Numbers them.
     made: u64,
 }
@@ -195,15 +201,9 @@ impl Levels {
         self.by_queue.is_empty()
     }
 
-    /// Those of a queue who compete for slots of a pool at a priority, and the number of this level.
-    pub(super) fn get(
-        &self,
-        queue: &str,
-        pool: Option<usize>,
-        priority: u8,
-    ) -> Option<(u64, &Tenants)> {
-        let (number, tenants) = self.by_queue.get(queue)?.get(&(pool, priority))?;
-        Some((*number, tenants))
+    /// Those of a queue who compete for slots of a pool at a priority.
+    pub(super) fn get(&self, queue: &str, pool: Option<usize>, priority: u8) -> Option<&Tenants> {
+        self.by_queue.get(queue)?.get(&(pool, priority))
     }
 
     pub(super) fn get_mut(
@@ -212,19 +212,19 @@ impl Levels {
         pool: Option<usize>,
         priority: u8,
     ) -> Option<&mut Tenants> {
-        Some(&mut self.by_queue.get_mut(queue)?.get_mut(&(pool, priority))?.1)
+        self.by_queue.get_mut(queue)?.get_mut(&(pool, priority))
     }
 
     pub(super) fn insert(&mut self, queue: &str, pool: Option<usize>, priority: u8, all: Tenants) {
         self.made += 1;
         let levels = self.by_queue.entry(queue.to_owned()).or_default();
-        levels.insert((pool, priority), (self.made, all));
+        levels.insert((pool, priority), Tenants { level: self.made, ..all });
     }
 
     /// Forgets those where nobody waits who has a key.
     pub(super) fn sweep(&mut self) {
         self.by_queue.retain(|_, levels| {
-            levels.retain(|_, (_, tenants)| tenants.has_keys());
+            levels.retain(|_, tenants| tenants.has_keys());
             !levels.is_empty()
         });
     }

@@ -156,7 +156,7 @@ fn who_has_no_tasks_left_where_others_own_them_now_has_no_turn() {
     }
     ready.forget(PartitionId(1));
     let queue = Template::new("add").queue;
-    let (_, shared) = ready.levels.get(&queue, None, 0).expect("somebody waits");
+    let shared = ready.levels.get(&queue, None, 0).expect("somebody waits");
     assert_eq!(shared.len(), 1);
     assert_eq!(served(&mut ready), [1, 2, 3].map(task));
     ready.sweep(|_| true);
