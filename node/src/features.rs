@@ -23,7 +23,7 @@
 //! | weights of queues | shares of the slots at each owner | `queues_with_weights_share_the_slots` |
 //! | ranks of queues | strict order between them at each owner | `a_queue_of_higher_rank_goes_first_whatever_else_waits` |
 //! | priority with aging | nothing waits for ever | `what_is_never_urgent_comes_to_its_turn`, `nobody_starves` |
-//! | fairness between tenants | in turn, as they weigh | `a_long_line_of_one_does_not_keep_others_from_their_turns`, `tenants_are_served_as_they_weigh` |
+//! | fairness between tenants | in turn, as they weigh, whatever the names and targets of their tasks | `tenants_take_turns_whatever_the_names_of_their_tasks`, `tenants_take_turns_wherever_their_tasks_may_run`, `weights_hold_across_names`, `of_any_tenants_each_is_served_as_it_weighs_to_within_a_round` |
 //! | limits by key | rate and concurrency | `limited_by_key`, `as_many_run_at_once_as_their_key_allows` |
 //! | limits by queue and name | rate and concurrency, in the whole cluster | `limited_by_rule`, `rules_say_where_tasks_go_and_how_many_run_in_the_whole_cluster`, `three_owners_share_a_rate_exactly` |
 //! | exclusive | never two at once, even between nodes that are cut off | `exclusive` |

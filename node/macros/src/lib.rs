@@ -158,9 +158,10 @@ use proc_macro::TokenStream;
 /// task; one in a file runs it without these limits.
 ///
 /// # Turns
-/// Of tasks of one name, queue and priority those of different fairness keys are served in turn, whatever
-/// each has waiting. `fair_by` names the arguments that make it, [in the same way](#one-task-at-a-time). How
-/// much one of them counts is for its calls to say, with [`fairness_weight`].
+/// Of tasks of one queue and priority those of different fairness keys are served in turn, whatever their
+/// names and whatever each has waiting. `fair_by` names the arguments that make it,
+/// [in the same way](#one-task-at-a-time). How much one of them counts is for its calls to say, with
+/// [`fairness_weight`].
 ///
 /// ```text
 /// #[umbel::task(fair_by = "tenant")]

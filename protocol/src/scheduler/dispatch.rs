@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::mem;
 
 use super::Scheduler;
-use super::ready::Head;
+use super::ready::{Contest, Head};
 use super::replica::{Machine, Replica};
 use super::slots::{Choice, take_slots};
 use super::submit::Submission;
@@ -32,8 +32,8 @@ impl Scheduler {
         self.renew_wishes();
     }
 
-    /// Gives every slot that is held to whoever has waited longest of those of the highest priority
-    /// that may run there: slots of this node first.
+    /// Gives every slot that is held to whoever is [first](super::ready) of those that may run there: slots of
+    /// this node first.
     fn assign_ready(&mut self) {
         let mut executors: Vec<Lessee> = self.slots.open().collect();
         let home = self.node();
@@ -49,51 +49,81 @@ impl Scheduler {
                 continue;
             }
             let is_serving = self.condition_of(lessee.node).is_serving();
-            let mut lines: BTreeMap<usize, BinaryHeap<Head>> = BTreeMap::new();
-            for head in self.open_heads() {
-                let class = self.ready.classes().get(head.class());
+            let mut open: Vec<(usize, usize)> = Vec::new();
+            for at in self.ready.waited_for().filter(|class| self.is_open(*class)) {
+                let class = self.ready.classes().get(at);
                 let class = class.filter(|class| self.may_run(lessee.node, class));
                 let pool = class.and_then(|class| profile.pool(&class.queue, &class.name));
-                let is_fit = || {
-                    is_serving
-                        || self.executors_for(head.class()).iter().any(|(fit, _)| *fit == lessee)
-                };
+                let is_fit =
+                    || is_serving || self.executors_for(at).iter().any(|(fit, _)| *fit == lessee);
                 if let Some(pool) = pool.filter(|pool| self.slots.free(lessee, *pool) > 0)
                     && is_fit()
                 {
-                    lines.entry(pool).or_default().push(self.in_turn(head, pool));
+                    open.push((at, pool));
                 }
             }
-            for (pool, heads) in lines {
-                self.assign_pool(lessee, pool, heads);
+            let mut contests: BTreeMap<usize, Contest> = BTreeMap::new();
+            // Before anybody's turn is looked at.
+            for (class, pool) in &open {
+                self.ready.competes(*class, *pool, lessee.node == home);
+            }
+            for (class, pool) in open {
+                let turn = self.queue_turn(class, pool);
+                contests.entry(pool).or_default().enter(&mut self.ready, class, turn);
+            }
+            for (pool, contest) in contests {
+                self.assign_pool(lessee, pool, contest);
             }
         }
     }
 
-    fn assign_pool(&mut self, lessee: Lessee, pool: usize, mut heads: BinaryHeap<Head>) {
+    fn assign_pool(&mut self, lessee: Lessee, pool: usize, mut contest: Contest) {
         while self.slots.free(lessee, pool) > 0 {
-            let Some(head) = heads.pop() else {
+            let Some((class, task)) = self.next_of(pool, &mut contest) else {
                 return;
             };
-            let now = self.in_turn(head, pool);
-            if now < head {
-                // Another class of its queue was served meanwhile.
-                heads.push(now);
-                continue;
-            }
-            let class = self.ready.classes().get(head.class());
-            if class.is_none_or(|class| self.gate_room(class) == 0) {
-                continue;
-            }
-            let Some(task) = self.next_of(head.class()) else {
-                continue;
-            };
-            self.pass_gate(head.class(), pool, task);
-            heads.extend(self.ready.head(head.class()).map(|head| self.in_turn(head, pool)));
+            self.pass_gate(class, pool, task);
             self.slots.take(lessee, pool, 1);
             if let Some(line) = self.line(task.partition()) {
                 line.leases.entry(lessee).or_default().push(task);
                 take_slots(&mut line.slots, lessee, pool, 1);
+            }
+        }
+    }
+
+    /// The next task that may really be leased, and its class.
+    fn next_of(&mut self, pool: usize, contest: &mut Contest) -> Option<(usize, TaskId)> {
+        loop {
+            let head = contest.pop()?;
+            let Some(now) = self.ready.head(head.class(), head.priority()) else {
+                continue;
+            };
+            let now = now.at(self.queue_turn(head.class(), pool));
+            if now < head {
+                // Another class of its queue was served meanwhile, or another took its turn.
+                contest.push(now);
+                continue;
+            }
+            if !self.is_open(head.class()) {
+                continue;
+            }
+            let Some((class, others_take_turns)) = contest.next(&mut self.ready, head) else {
+                continue;
+            };
+            let is_open = class == head.class() || self.is_open(class);
+            let taken = is_open.then(|| self.ready.pop(class, head.priority())).flatten();
+            let mut found = None;
+            if let Some(taken) = taken {
+                let may_start = self.may_start_now(taken.task);
+                self.ready.settle(&taken, may_start, others_take_turns);
+                contest.takes_turns(&mut self.ready, class, head.priority());
+                found = may_start.then_some((class, taken.task));
+            }
+            if let Some(left) = self.ready.head(head.class(), head.priority()) {
+                contest.push(left.at(self.queue_turn(head.class(), pool)));
+            }
+            if found.is_some() {
+                return found;
             }
         }
     }
@@ -123,31 +153,26 @@ impl Scheduler {
 
     /// Classes in which anybody waits who may start, the most urgent first.
     pub(super) fn classes_by_priority(&self) -> Vec<usize> {
-        let heads: BinaryHeap<Head> = self.open_heads().collect();
+        let open = self.ready.waited_for().filter(|class| self.is_open(*class));
+        let heads: BinaryHeap<Head> =
+            open.filter_map(|class| self.ready.most_urgent(class)).collect();
         heads.into_sorted_vec().into_iter().rev().map(|head| head.class()).collect()
     }
 
-    /// The next task of a class that may really be leased: the line is not cleaned when a task is
+    /// Whether a task that was first in line may really be leased: the line is not cleaned when a task is
     /// cancelled or leased otherwise.
-    fn next_of(&mut self, class: usize) -> Option<TaskId> {
-        while let Some(task) = self.ready.pop(class) {
-            let record = self.owned(task.partition()).and_then(|p| p.record(task));
-            // One that is scheduled got here because its time had come. If partition time says
-            // otherwise the lease has no effect, and it goes back to the timers.
-            let waits = record.as_ref().is_some_and(|record| match record.state() {
-                State::Ready | State::Scheduled => true,
-                State::Leased
-                | State::Succeeded
-                | State::Dead
-                | State::Cancelled
-                | State::Expired => false,
-            });
-            let may_have_key = record.is_some_and(|record| record.particulars.is_some());
-            if waits && (!may_have_key || self.may_be_leased(task)) {
-                return Some(task);
+    fn may_start_now(&mut self, task: TaskId) -> bool {
+        let record = self.owned(task.partition()).and_then(|p| p.record(task));
+        // One that is scheduled got here because its time had come. If partition time says
+        // otherwise the lease has no effect, and it goes back to the timers.
+        let waits = record.as_ref().is_some_and(|record| match record.state() {
+            State::Ready | State::Scheduled => true,
+            State::Leased | State::Succeeded | State::Dead | State::Cancelled | State::Expired => {
+                false
             }
-        }
-        None
+        });
+        let may_have_key = record.is_some_and(|record| record.particulars.is_some());
+        waits && (!may_have_key || self.may_be_leased(task))
     }
 
     /// Executors that may run a class: this node's own first. Those of nodes that cannot do their part

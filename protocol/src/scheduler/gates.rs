@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Scheduler;
-use super::ready::{Class, Head};
+use super::ready::Class;
 use crate::id::{NodeId, TaskId};
 use crate::job::{Labels, Target};
 use crate::meta::{Rule, Rules, Subject};
@@ -142,22 +142,17 @@ impl Scheduler {
         }
     }
 
-    /// The first in line of each class whose gate is open.
-    pub(super) fn open_heads(&self) -> impl Iterator<Item = Head> {
-        let is_open = |head: &Head| {
-            let class = self.ready.classes().get(head.class());
-            class.is_some_and(|class| self.gate_room(class) > 0)
-        };
-        self.ready.heads().filter(is_open)
+    /// Whether tasks of a class may start now, as far as rules say.
+    pub(super) fn is_open(&self, class: usize) -> bool {
+        let class = self.ready.classes().get(class);
+        class.is_some_and(|class| self.gate_room(class) > 0)
     }
 
-    /// The same head at the turn that its queue has now for slots of `pool`.
-    pub(super) fn in_turn(&self, head: Head, pool: usize) -> Head {
-        match self.ready.classes().get(head.class()) {
-            Some(class) if self.ready.gates().is_weighted() => {
-                head.at(self.turns.of(pool, &class.queue))
-            }
-            Some(_) | None => head,
+    /// The turn that the queue of a class has now for slots of `pool`.
+    pub(super) fn queue_turn(&self, class: usize, pool: usize) -> u64 {
+        match self.ready.classes().get(class) {
+            Some(class) if self.ready.gates().is_weighted() => self.turns.of(pool, &class.queue),
+            Some(_) | None => 0,
         }
     }
 

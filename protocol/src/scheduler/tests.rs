@@ -31,6 +31,7 @@ mod restarting;
 mod retaining;
 mod ruling;
 mod said;
+mod sharing;
 mod slots;
 mod straining;
 mod submitting;

@@ -175,16 +175,18 @@ impl<R, By> Call<R, By> {
         self
     }
 
-    /// On whose behalf it is, 1 to 256 bytes: of tasks of one name, queue and priority those of different
-    /// keys are served in turn, whatever each has waiting. `#[umbel::task(fair_by = "...")]` makes one of
-    /// arguments for all calls that say none.
+    /// On whose behalf it is, 1 to 256 bytes: of tasks of one queue and priority those of different keys are
+    /// served in turn by each owner, whatever each has waiting and whatever their names and the nodes that they
+    /// may run on. All that have no key are served as if they had one together.
+    /// `#[umbel::task(fair_by = "...")]` makes one of arguments for all calls that say none.
     pub fn fairness_key(mut self, key: impl Into<Box<str>>) -> Self {
         self.particulars.fairness_key = Some(key.into());
         self
     }
 
     /// How many tasks of its [fairness key](Self::fairness_key) are served for each of one that weighs 1: 1 to
-    /// [1,000](umbel_protocol::limits::WEIGHT_MAX). What was said last of a key holds for all that waits.
+    /// [1,000](umbel_protocol::limits::WEIGHT_MAX). What was said last of a key holds for all that waits,
+    /// of each queue and priority.
     pub fn fairness_weight(mut self, weight: u16) -> Self {
         self.particulars.fairness_weight = Some(weight);
         self

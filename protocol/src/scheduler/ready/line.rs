@@ -1,145 +1,241 @@
-//! Tasks of one class and one priority that wait: in turn between those on whose behalf they are, and
-//! first come first served for each of them.
+//! Tasks of one class and one priority that wait: in turn between those on whose behalf they are, and first
+//! come first served for each of them.
 //!
-//! Each has a number of its own that grows with each task of it that is served, by less the more it weighs, and
-//! the least is next
-//! (stride scheduling, Waldspurger and Weihl, 1995). Whoever joins begins at the number of the one that
-//! was served last, so nobody can save up turns. Most tasks are on nobody's behalf: those stand in a plain
+//! Whose turn it is others decide with: [all that compete](super::tenants) share it, whatever line they stand in.
+//! What is known here of the turn of each may be of the past, and is brought up to date when it comes to
+//! the front: while anybody waits turns only grow. Most tasks are on nobody's behalf: those stand in a plain
 //! line, which is one among the others.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::tenants::{Tenant, Tenants, Turn};
 use crate::id::TaskId;
-use crate::limits::WEIGHT_MAX;
 use crate::time::Wall;
-
-/// By so much the number of one that weighs 1 grows with each task.
-const STRIDE: u64 = WEIGHT_MAX as u64 * 1_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Line {
     /// On nobody's behalf.
-    plain: Waiters,
+    plain: VecDeque<(Wall, TaskId)>,
     /// By fairness key; none of them is empty.
     tenants: BTreeMap<Arc<str>, Waiters>,
-    /// The latter by whose turn it is.
+    /// The latter by whose turn it was when that was last looked at.
     turns: BTreeSet<(Turn, Arc<str>)>,
-    /// That of the one that was served last.
-    served: u64,
-    /// Numbers those who join.
-    joined: u64,
+    /// The same by how long the first of each has waited.
+    ages: BTreeSet<(Wall, Arc<str>)>,
 }
 
 #[derive(Debug, Default)]
 struct Waiters {
     turn: Turn,
-    weight: u16,
+    /// What was said last.
+    weight: Option<u16>,
     tasks: VecDeque<(Wall, TaskId)>,
 }
 
-/// Whose turn it is: that of the least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Turn {
-    number: u64,
-    /// Of several with one number it is that of the one that joined first.
-    joined: u64,
+/// What was taken out of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) task: TaskId,
+    pub(super) tenant: Tenant,
+    /// Whether nobody waits in this line on its behalf any more.
+    pub(super) has_left: bool,
+    /// Whether others waited in this line.
+    pub(super) is_contested: bool,
 }
 
 impl Line {
     /// A task joins, which has waited since `came`: at the end, or, if it waits `again`, at the front.
-    pub(super) fn push(&mut self, key: Option<(&str, u16)>, came: Wall, task: TaskId, again: bool) {
+    pub(super) fn push(
+        &mut self,
+        key: Option<(&str, Option<u16>)>,
+        (came, task): (Wall, TaskId),
+        again: bool,
+        shared: Option<&mut Tenants>,
+    ) {
         let Some((key, weight)) = key else {
-            if self.plain.tasks.is_empty() {
-                self.plain.turn = self.joins();
+            if self.plain.is_empty()
+                && let Some(shared) = shared
+            {
+                shared.joins(&Tenant::NOBODY, None);
             }
-            return self.plain.push(came, task, again);
+            return put(&mut self.plain, came, task, again);
         };
-        if let Some(tenant) = self.tenants.get_mut(key) {
-            // What was said last of a tenant holds for all that is done on its behalf.
-            tenant.weight = weight;
-            return tenant.push(came, task, again);
+        let (key, before) = match self.tenants.get_key_value(key) {
+            Some((key, waiters)) => (Arc::clone(key), waiters.front()),
+            None => (key.into(), None),
+        };
+        let waiters = self.tenants.entry(Arc::clone(&key)).or_default();
+        put(&mut waiters.tasks, came, task, again);
+        waiters.weight = weight.or(waiters.weight);
+        let after = waiters.front();
+        if let Some(shared) = shared {
+            let tenant = Tenant::of(&key);
+            if before.is_some() {
+                shared.weighs(&tenant, weight);
+            } else {
+                shared.joins(&tenant, weight);
+                waiters.turn = shared.turn(&tenant);
+                self.turns.insert((waiters.turn, Arc::clone(&key)));
+            }
         }
-        let turn = self.joins();
-        let mut tenant = Waiters { turn, weight, tasks: VecDeque::new() };
-        tenant.push(came, task, again);
-        let key: Arc<str> = key.into();
-        self.turns.insert((turn, Arc::clone(&key)));
-        self.tenants.insert(key, tenant);
+        self.ages_anew(&key, before, after);
     }
 
-    fn joins(&mut self) -> Turn {
-        self.joined += 1;
-        Turn { number: self.served, joined: self.joined }
+    /// The first of one has waited since `after` now.
+    fn ages_anew(&mut self, key: &Arc<str>, before: Option<Wall>, after: Option<Wall>) {
+        if before == after {
+            return;
+        }
+        if let Some(before) = before {
+            self.ages.remove(&(before, Arc::clone(key)));
+        }
+        if let Some(after) = after {
+            self.ages.insert((after, Arc::clone(key)));
+        }
     }
 
-    /// Since when the next one has waited.
-    pub(super) fn front(&self) -> Option<Wall> {
-        let next = match self.next() {
-            Some(key) => self.tenants.get(key)?,
-            None => &self.plain,
+    /// Since when the one has waited that has waited longest, whoever's turn it is.
+    pub(super) fn oldest(&self) -> Option<Wall> {
+        let plain = self.plain.front().map(|(came, _)| *came);
+        let keyed = self.ages.first().map(|(came, _)| *came);
+        [plain, keyed].into_iter().flatten().min()
+    }
+
+    /// Whose turn it is here, and since when the first of those has waited.
+    pub(super) fn front(&mut self, shared: &Tenants) -> Option<(Turn, Wall)> {
+        let Some((turn, key)) = self.next(shared) else {
+            let (came, _) = self.plain.front()?;
+            return Some((shared.counts(shared.turn(&Tenant::NOBODY)), *came));
         };
-        next.tasks.front().map(|(came, _)| *came)
+        Some((turn, self.tenants.get(&key)?.front()?))
     }
 
-    /// Takes out the next one.
-    pub(super) fn pop(&mut self) -> Option<TaskId> {
-        let Some(key) = self.next().cloned() else {
-            let (_, task) = self.plain.tasks.pop_front()?;
-            self.served = self.plain.turn.number;
-            self.plain.turn.number += STRIDE;
-            return Some(task);
+    /// Takes out the next one. Those who have a key compete.
+    pub(super) fn pop(&mut self, shared: Option<&Tenants>) -> Option<Taken> {
+        let is_contested = self.tenants.len() + usize::from(!self.plain.is_empty()) > 1;
+        let Some((_, key)) = shared.and_then(|shared| self.next(shared)) else {
+            let (_, task) = self.plain.pop_front()?;
+            let has_left = self.plain.is_empty();
+            return Some(Taken { task, tenant: Tenant::NOBODY, has_left, is_contested });
         };
-        let tenant = self.tenants.get_mut(&key)?;
-        self.turns.remove(&(tenant.turn, Arc::clone(&key)));
-        let (_, task) = tenant.tasks.pop_front()?;
-        self.served = tenant.turn.number;
-        tenant.turn.number += STRIDE / u64::from(tenant.weight.max(1));
-        if tenant.tasks.is_empty() {
+        let waiters = self.tenants.get_mut(&key)?;
+        let before = waiters.front();
+        let (_, task) = waiters.tasks.pop_front()?;
+        let (after, turn) = (waiters.front(), waiters.turn);
+        let has_left = after.is_none();
+        self.ages_anew(&key, before, after);
+        if has_left {
             self.tenants.remove(&key);
-        } else {
-            self.turns.insert((tenant.turn, key));
+            self.turns.remove(&(turn, Arc::clone(&key)));
         }
-        Some(task)
+        Some(Taken { task, tenant: Tenant(Some(key)), has_left, is_contested })
     }
 
-    /// On whose behalf the next one is; nothing if on nobody's.
-    fn next(&self) -> Option<&Arc<str>> {
-        let (turn, key) = self.turns.first()?;
-        let is_plain = !self.plain.tasks.is_empty() && self.plain.turn < *turn;
-        (!is_plain).then_some(key)
+    /// The next one and its turn; nothing if it is on nobody's behalf.
+    fn next(&mut self, shared: &Tenants) -> Option<(Turn, Arc<str>)> {
+        loop {
+            let (known, key) = self.turns.first()?;
+            let (known, key) = (*known, Arc::clone(key));
+            let turn = shared.turn(&Tenant::of(&key));
+            if turn == known {
+                let counts = shared.counts(turn);
+                let is_plain =
+                    !self.plain.is_empty() && shared.counts(shared.turn(&Tenant::NOBODY)) < counts;
+                return (!is_plain).then_some((counts, key));
+            }
+            // It was served in another line.
+            self.turns.pop_first();
+            self.tenants.get_mut(&key)?.turn = turn;
+            self.turns.insert((turn, key));
+        }
+    }
+
+    /// All of it competes with others from now on.
+    pub(super) fn join(&mut self, shared: &mut Tenants) {
+        self.join_plain(shared);
+        self.turns.clear();
+        for (key, waiters) in &mut self.tenants {
+            let tenant = Tenant::of(key);
+            shared.joins(&tenant, waiters.weight);
+            waiters.turn = shared.turn(&tenant);
+            self.turns.insert((waiters.turn, Arc::clone(key)));
+        }
+    }
+
+    /// Those on nobody's behalf do.
+    pub(super) fn join_plain(&self, shared: &mut Tenants) {
+        if !self.plain.is_empty() {
+            shared.joins(&Tenant::NOBODY, None);
+        }
+    }
+
+    /// All of it competes with them no more.
+    pub(super) fn leave(&self, shared: &mut Tenants) {
+        if !self.plain.is_empty() {
+            shared.leaves(&Tenant::NOBODY);
+        }
+        for key in self.tenants.keys() {
+            shared.leaves(&Tenant::of(key));
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.plain.tasks.is_empty() && self.tenants.is_empty()
+        self.plain.is_empty() && self.tenants.is_empty()
+    }
+
+    /// Whether anybody waits who has a key.
+    pub(super) fn has_keys(&self) -> bool {
+        !self.tenants.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
         let tenants = self.tenants.values().map(|tenant| tenant.tasks.len());
-        self.plain.tasks.len() + tenants.sum::<usize>()
+        self.plain.len() + tenants.sum::<usize>()
     }
 
-    pub(super) fn retain(&mut self, keep: impl Fn(TaskId) -> bool) {
-        self.plain.tasks.retain(|(_, task)| keep(*task));
-        let turns = &mut self.turns;
-        self.tenants.retain(|key, tenant| {
-            tenant.tasks.retain(|(_, task)| keep(*task));
-            let is_left = !tenant.tasks.is_empty();
-            if !is_left {
-                turns.remove(&(tenant.turn, Arc::clone(key)));
-            }
-            is_left
+    pub(super) fn retain(
+        &mut self,
+        keep: impl Fn(TaskId) -> bool,
+        mut shared: Option<&mut Tenants>,
+    ) {
+        let had_plain = !self.plain.is_empty();
+        self.plain.retain(|(_, task)| keep(*task));
+        if had_plain
+            && self.plain.is_empty()
+            && let Some(shared) = &mut shared
+        {
+            shared.leaves(&Tenant::NOBODY);
+        }
+        let (turns, ages) = (&mut self.turns, &mut self.ages);
+        ages.clear();
+        self.tenants.retain(|key, waiters| {
+            waiters.tasks.retain(|(_, task)| keep(*task));
+            let Some(front) = waiters.front() else {
+                turns.remove(&(waiters.turn, Arc::clone(key)));
+                if let Some(shared) = &mut shared {
+                    shared.leaves(&Tenant::of(key));
+                }
+                return false;
+            };
+            ages.insert((front, Arc::clone(key)));
+            true
         });
     }
 }
 
 impl Waiters {
-    fn push(&mut self, came: Wall, task: TaskId, again: bool) {
-        if again {
-            self.tasks.push_front((came, task));
-        } else {
-            self.tasks.push_back((came, task));
-        }
+    /// Since when the first one has waited.
+    fn front(&self) -> Option<Wall> {
+        self.tasks.front().map(|(came, _)| *came)
+    }
+}
+
+fn put(tasks: &mut VecDeque<(Wall, TaskId)>, came: Wall, task: TaskId, again: bool) {
+    if again {
+        tasks.push_front((came, task));
+    } else {
+        tasks.push_back((came, task));
     }
 }
 
@@ -154,62 +250,95 @@ mod tests {
         TaskId::new(CAME, PartitionId(0), n)
     }
 
-    fn served(line: &mut Line, count: usize) -> Vec<u64> {
-        let number = |task: TaskId| (0..).find(|n| task == self::task(*n)).expect("a small one");
-        (0..count).filter_map(|_| line.pop()).map(number).collect()
+    /// A line whose tenants compete with nobody else.
+    #[derive(Default)]
+    struct Alone {
+        line: Line,
+        shared: Tenants,
+    }
+
+    impl Alone {
+        fn push(&mut self, key: Option<(&str, u16)>, n: u64, again: bool) {
+            let key = key.map(|(key, weight)| (key, Some(weight)));
+            self.line.push(key, (CAME, task(n)), again, Some(&mut self.shared));
+        }
+
+        fn served(&mut self, count: usize) -> Vec<u64> {
+            let number =
+                |task: TaskId| (0..).find(|n| task == self::task(*n)).expect("a small one");
+            let mut served = Vec::new();
+            while served.len() < count
+                && let Some(taken) = self.line.pop(Some(&self.shared))
+            {
+                if taken.is_contested {
+                    self.shared.served(&taken.tenant);
+                } else {
+                    self.shared.served_alone(&taken.tenant);
+                }
+                if taken.has_left {
+                    self.shared.leaves(&taken.tenant);
+                }
+                served.push(number(taken.task));
+            }
+            served
+        }
     }
 
     #[test]
     fn without_keys_it_is_first_come_first_served_but_for_who_waits_again() {
         let mut line = Line::default();
         for n in 1..4 {
-            line.push(None, CAME, task(n), false);
+            line.push(None, (CAME, task(n)), false, None);
         }
-        line.push(None, CAME, task(4), true);
-        assert_eq!((line.len(), served(&mut line, 9)), (4, vec![4, 1, 2, 3]));
-        assert_eq!((line.len(), line.front(), line.is_empty()), (0, None, true));
+        line.push(None, (CAME, task(4)), true, None);
+        assert_eq!((line.len(), line.oldest()), (4, Some(CAME)));
+        let served: Vec<TaskId> =
+            std::iter::from_fn(|| line.pop(None).map(|taken| taken.task)).collect();
+        assert_eq!(served, [4, 1, 2, 3].map(task));
+        assert_eq!((line.len(), line.oldest(), line.is_empty()), (0, None, true));
     }
 
     #[test]
     fn a_long_line_of_one_does_not_keep_others_from_their_turns() {
-        let mut line = Line::default();
+        let mut alone = Alone::default();
         for n in 0..10 {
-            line.push(Some(("a", 1)), CAME, task(n), false);
+            alone.push(Some(("a", 1)), n, false);
         }
-        assert_eq!(served(&mut line, 3), [0, 1, 2]);
+        assert_eq!(alone.served(3), [0, 1, 2]);
         for n in 10..13 {
-            line.push(Some(("b", 1)), CAME, task(n), false);
+            alone.push(Some(("b", 1)), n, false);
         }
         for n in 20..22 {
-            line.push(None, CAME, task(n), false);
+            alone.push(None, n, false);
         }
         // Nobody is served for the time that it was not there, and nobody waits for who was served before.
-        assert_eq!(served(&mut line, 8), [10, 20, 3, 11, 21, 4, 12, 5]);
-        line.push(Some(("b", 1)), CAME, task(13), false);
-        assert_eq!(served(&mut line, 3), [13, 6, 7], "who comes back begins where the others are");
+        assert_eq!(alone.served(8), [10, 20, 3, 11, 21, 4, 12, 5]);
+        alone.push(Some(("b", 1)), 13, false);
+        assert_eq!(alone.served(3), [6, 13, 7], "who comes back begins where the others are");
     }
 
     #[test]
     fn tenants_are_served_as_they_weigh() {
-        let mut line = Line::default();
+        let mut alone = Alone::default();
         for n in 0..40 {
-            line.push(Some(("light", 1)), CAME, task(n), false);
-            line.push(Some(("heavy", 3)), CAME, task(100 + n), false);
+            alone.push(Some(("light", 1)), n, false);
+            alone.push(Some(("heavy", 3)), 100 + n, false);
         }
-        let served: Vec<TaskId> = (0..40).filter_map(|_| line.pop()).collect();
-        assert_eq!(served.iter().filter(|task| **task >= self::task(100)).count(), 30);
+        assert_eq!(alone.served(40).into_iter().filter(|n| *n >= 100).count(), 30);
     }
 
     #[test]
     fn whoever_does_not_wait_any_more_has_no_turn() {
-        let mut line = Line::default();
+        let mut alone = Alone::default();
         for (key, n) in [("a", 1), ("b", 2), ("a", 3)] {
-            line.push(Some((key, 1)), CAME, task(n), false);
+            alone.push(Some((key, 1)), n, false);
         }
-        line.retain(|kept| kept != task(2));
-        assert_eq!((line.len(), line.turns.len(), line.tenants.len()), (2, 1, 1));
-        assert!(!line.is_empty());
-        assert_eq!(served(&mut line, 9), [1, 3]);
-        assert_eq!((line.turns.len(), line.tenants.len()), (0, 0));
+        alone.line.retain(|kept| kept != task(2), Some(&mut alone.shared));
+        let sizes = |line: &Line| (line.len(), line.turns.len(), line.ages.len());
+        assert_eq!((sizes(&alone.line), alone.line.tenants.len()), ((2, 1, 1), 1));
+        assert!(!alone.line.is_empty());
+        assert_eq!(alone.served(9), [1, 3]);
+        assert_eq!((sizes(&alone.line), alone.line.tenants.len()), ((0, 0, 0), 0));
+        assert!(!alone.shared.has_keys());
     }
 }

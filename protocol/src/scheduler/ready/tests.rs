@@ -29,7 +29,29 @@ fn again(priority: u8) -> Record {
 }
 
 fn served(ready: &mut Ready) -> Vec<TaskId> {
-    std::iter::from_fn(|| ready.pop(0)).collect()
+    let mut contest = Contest::default();
+    for class in ready.waited_for().collect::<Vec<_>>() {
+        contest.enter(ready, class, 0);
+    }
+    std::iter::from_fn(|| next(ready, &mut contest)).collect()
+}
+
+/// As [dispatch](super::super::dispatch) takes them, if nothing keeps anybody from starting.
+fn next(ready: &mut Ready, contest: &mut Contest) -> Option<TaskId> {
+    loop {
+        let head = contest.pop()?;
+        let now = ready.head(head.class(), head.priority());
+        if now != Some(head) {
+            now.into_iter().for_each(|now| contest.push(now));
+            continue;
+        }
+        let (class, others) = contest.next(ready, head).expect("it is open");
+        let taken = ready.pop(class, head.priority()).expect("somebody waits");
+        ready.settle(&taken, true, others);
+        contest.takes_turns(ready, class, head.priority());
+        ready.head(head.class(), head.priority()).into_iter().for_each(|now| contest.push(now));
+        return Some(taken.task);
+    }
 }
 
 #[test]
@@ -42,13 +64,14 @@ fn classes_in_which_nobody_waits_any_more_are_dropped() {
             let target = Target::Node(NodeId(round * 1_000 + n));
             ready.push(&waits, &target, task(2));
             let class = ready.class(&waits.template, &target);
-            assert_eq!(ready.pop(class), Some(task(2)));
+            assert_eq!(ready.pop(class, 0).map(|taken| taken.task), Some(task(2)));
         }
         ready.sweep(|_| true);
     }
     assert!(ready.classes.len() < 3 * SLACK, "{} classes", ready.classes.len());
     let class = ready.class(&waits.template, &Target::Anywhere);
-    assert_eq!((ready.len(), ready.pop(class)), (1, Some(task(1))));
+    let left = ready.pop(class, 0).map(|taken| taken.task);
+    assert_eq!((ready.len(), left), (0, Some(task(1))));
 }
 
 #[test]
@@ -85,16 +108,68 @@ fn classes_have_their_turns_by_how_long_they_wait() {
     assert_eq!(first, Some(1));
 }
 
+fn of(key: &str) -> Record {
+    let fairness_key = Some(key.into());
+    record(0, NOW).with_particulars(Particulars { fairness_key, ..Particulars::NONE }.boxed())
+}
+
 #[test]
 fn tasks_on_behalf_of_many_are_served_in_turn() {
     let mut ready = Ready::default();
-    let of = |key: &str| {
-        let fairness_key = Some(key.into());
-        record(0, NOW).with_particulars(Particulars { fairness_key, ..Particulars::NONE }.boxed())
-    };
     for n in 0..3 {
         ready.push(&of("a"), &Target::Anywhere, task(n));
     }
     ready.push(&of("b"), &Target::Anywhere, task(3));
     assert_eq!(served(&mut ready), [0, 3, 1, 2].map(task));
+    ready.sweep(|_| true);
+    assert!(ready.levels.is_empty(), "nothing is kept of turns where nobody waits");
+}
+
+#[test]
+fn those_take_turns_that_compete_for_slots_of_one_pool() {
+    for (pool, order) in [(3, [4, 1, 5, 2, 3]), (5, [1, 2, 3, 4, 5])] {
+        let mut ready = Ready::default();
+        let [here, there] = [Target::Anywhere, Target::Node(NodeId(1))];
+        for n in 1..=3 {
+            ready.push(&of("a"), &here, task(n));
+        }
+        for n in 4..=5 {
+            ready.push(&of("b"), &there, task(n));
+        }
+        ready.competes(0, 4, false);
+        ready.competes(1, pool, false);
+        // What another says does not count any more, unless it is the executor of this node.
+        ready.competes(0, 9, false);
+        ready.competes(0, 3, true);
+        assert_eq!(served(&mut ready), order.map(task));
+    }
+}
+
+#[test]
+fn who_has_no_tasks_left_where_others_own_them_now_has_no_turn() {
+    let mut ready = Ready::default();
+    let elsewhere = |n| TaskId::new(Wall::from_millis(1), PartitionId(1), n);
+    for n in 1..=3 {
+        ready.push(&of("a"), &Target::Anywhere, elsewhere(n));
+        ready.push(&of("b"), &Target::Node(NodeId(1)), task(n));
+        ready.push(&record(0, NOW), &Target::Node(NodeId(1)), elsewhere(10 + n));
+    }
+    ready.forget(PartitionId(1));
+    let queue = Template::new("add").queue;
+    let shared = ready.levels.get(&queue, None, 0).expect("somebody waits");
+    assert_eq!(shared.len(), 1);
+    assert_eq!(served(&mut ready), [1, 2, 3].map(task));
+    ready.sweep(|_| true);
+    assert!(ready.levels.is_empty());
+}
+
+#[test]
+fn keys_that_come_after_tasks_without_one_take_turns_with_all_of_them() {
+    let mut ready = Ready::default();
+    for n in 1..=3 {
+        ready.push(&record(0, NOW), &Target::Node(NodeId(n.into())), task(n));
+    }
+    ready.push(&of("a"), &Target::Anywhere, task(4));
+    ready.push(&of("a"), &Target::Anywhere, task(5));
+    assert_eq!(served(&mut ready), [1, 4, 2, 5, 3].map(task));
 }
