@@ -87,11 +87,11 @@ impl Partition {
         if id.made_at() <= self.dedup_floor {
             return Err(Refusal::TooOld);
         }
-        if id.made_at() > self.now + ID_AHEAD_MAX {
+        if id.made_at() > self.now.max(self.shown) + ID_AHEAD_MAX {
             return Err(Refusal::TooEarly);
         }
         let not_before = row.particulars.as_ref().and_then(|particulars| particulars.not_before);
-        if not_before.is_some_and(|at| at.since(self.now) > DELAY_MAX) {
+        if not_before.is_some_and(|at| at.since(self.now.max(self.shown)) > DELAY_MAX) {
             return Err(Refusal::TooFar);
         }
         if is_full.unwrap_or_else(|| self.tally.is_full(&self.limits)) {

@@ -121,6 +121,7 @@ impl World {
             versions: one.versions,
             scheduler,
             zones: self.zones.clone(),
+            follows_wall: false,
             cold: Some(Cold::with_times(store, COLD_AFTER, WARM_AHEAD)),
         }
     }

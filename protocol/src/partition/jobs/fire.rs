@@ -74,7 +74,7 @@ impl Partition {
         let is_as_seen = self.jobs.states.get(&job).is_some_and(|state| {
             state.enabled && state.revision == revision && state.fired_through == after
         });
-        let is_due = through <= self.now && through > after;
+        let is_due = through <= self.now.max(self.shown) && through > after;
         if !(is_as_seen && is_due) {
             return self.tell_notices(&job, changes);
         }
@@ -122,7 +122,7 @@ impl Partition {
         let seen = self.jobs.states.get(job).map(|state| state.revision);
         let result = if seen.is_none() {
             Err(JobRefusal::NotFound { job: job.clone() })
-        } else if *at <= self.dedup_floor || *at > self.now + ID_AHEAD_MAX {
+        } else if *at <= self.dedup_floor || *at > self.now.max(self.shown) + ID_AHEAD_MAX {
             // Whether it has run already is not known any more, or could not be for long.
             Err(JobRefusal::Untimely { job: job.clone() })
         } else if self.has_run(job, *at, nodes) {

@@ -92,6 +92,7 @@ impl LoneOwner {
             versions: Versions::OWN,
             scheduler: 1,
             zones: Zones::bundled(),
+            follows_wall: false,
             cold,
         };
         let now = Now { tick: Tick::START, wall: START };
