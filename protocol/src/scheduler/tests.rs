@@ -32,6 +32,7 @@ mod retaining;
 mod ruling;
 mod said;
 mod slots;
+mod stepping;
 mod straining;
 mod submitting;
 mod surveying;

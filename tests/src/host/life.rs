@@ -46,6 +46,7 @@ impl World {
         one.disk.incarnation.0 += 1;
         let incarnation = one.disk.incarnation;
         let listens = address(host, one.moves);
+        self.note_start(host);
         let settings = self.settings(host, seed, 1);
         let one = &mut self.hosts[host];
         let at = Now { tick: Tick::START, wall: one.wall(now) };
