@@ -116,7 +116,7 @@ impl Partition {
         let record =
             Record::new(Arc::clone(template), args, self.now, self.order_next, Phase::Ready)
                 .with_particulars(row.particulars.clone())
-                .in_time();
+                .in_time(self.shown);
         if let Phase::Scheduled { not_before } = *record.phase() {
             changes.push(Change::Scheduled { task: id, not_before });
             self.tally.add(id, &record);
@@ -125,7 +125,8 @@ impl Partition {
         } else {
             let record = spot.insert(record);
             // What comes too late to start waits for its owner to give it up.
-            let may_start = !record.is_overdue(self.now) && self.limited.has_room(record, self.now);
+            let ends_by = record.ends_by(self.now, self.shown);
+            let may_start = !record.is_overdue(ends_by) && self.limited.has_room(record, self.now);
             match may_start.then(|| slots.next()).flatten() {
                 Some(lessee) => {
                     let token = tokens.take();

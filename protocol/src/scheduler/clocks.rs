@@ -9,7 +9,8 @@
 //!   of a node, which remembers nothing; and where the clock steps ahead by more than a day: that was wrong
 //!   before, as one that began in 1970.
 //! - *What clocks show* ([`Scheduler::shown_time`]) is for what people name by a time of day: ticks of cron
-//!   jobs, and when ids say that they were made. It steps with the clock, as whoever sets a clock wants.
+//!   jobs, tasks that start at a time, and when ids say that they were made. It steps with the clock, as
+//!   whoever sets a clock wants.
 //!
 //! Both follow the others where a majority of the members agree and this node's own clock is wild, and
 //! neither goes further than the median of the voters' clocks.
@@ -22,10 +23,10 @@ mod carried;
 use std::collections::BTreeMap;
 
 use self::carried::Carried;
-
 use super::replica::Replica;
 use super::{Now, Scheduler};
 use crate::id::{GroupId, NodeId, ReplicaId};
+use crate::partition::Partition;
 use crate::sabotage::{self, Defect};
 use crate::time::{Span, Tick, Wall};
 
@@ -168,9 +169,11 @@ impl Scheduler {
         Now { wall: self.now.wall.max(shown), ..self.now }
     }
 
-    /// What clocks show, in `group`, as [`partition_time`](Self::partition_time) is the time there.
+    /// What clocks show, in `group`, as [`partition_time`](Self::partition_time) is the time there. Members that
+    /// cannot say so in their logs yet go by the time alone.
     pub(super) fn shown_time(&self, group: GroupId) -> Wall {
-        let shown = self.clocks.shown.unwrap_or(self.now);
+        let is_said = self.meta.as_ref().is_some_and(|meta| meta.spoken >= SHOWN_SINCE);
+        let shown = self.clocks.shown.filter(|_| is_said).unwrap_or(self.now);
         self.time_by(shown.wall, group)
     }
 
@@ -201,6 +204,14 @@ impl Scheduler {
             None => passed.map(|passed| passed + JUMP_MAX),
         };
         latest.map_or(own, |latest| own.min(latest))
+    }
+
+    /// What time it is in a partition that is owned here, and what clocks show there.
+    pub(super) fn times_of(&self, partition: &Partition) -> (Wall, Wall) {
+        let group = GroupId::of(partition.id());
+        let now = partition.now().max(self.partition_time(group));
+        let shown = if self.is_carried() { self.shown_time(group) } else { now };
+        (now, shown)
     }
 
     /// Whether it can be told what time it is in `group`. Not by an owner that has heard of too few other
@@ -288,6 +299,8 @@ const LATE: Span = Span::from_millis(2_000);
 const BELIEVED_AFTER: Span = Span::from_millis(1_000);
 /// A clock that goes so far in no time has been set.
 const JUMP_SEEN: Span = Span::from_millis(1_000);
+/// The first version in which a log can say what clocks show.
+const SHOWN_SINCE: u16 = 3;
 /// A clock that steps further ahead was wrong before: caught up with at a tenth, all that is to happen at some
 /// time would come late for weeks. Back there is no such limit: else all that waits would stand still.
 const STEP_AHEAD_MAX: Span = Span::from_millis(24 * 3_600_000);

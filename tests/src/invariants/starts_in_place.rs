@@ -8,12 +8,7 @@ use umbel_protocol::time::Span;
 use crate::faults::Slack;
 use crate::jobs::{Purpose, What};
 use crate::ledger::TaskLog;
-use crate::plan::SECOND;
 use crate::world::World;
-
-/// Clocks are wild for ten seconds at most, of which a tenth is gained, and another where they are set right in
-/// the middle of a second.
-const GAINED_MAX: u64 = 2 * SECOND;
 
 /// A run starts on `host`.
 ///
@@ -81,8 +76,9 @@ fn earliest(log: &TaskLog, start: &Start, has_older: bool, slack: Slack) -> Opti
         true => span.as_micros() - span.as_micros() / 10,
         false => span.as_micros(),
     };
-    let gained = if slack.was_slewed { GAINED_MAX } else { 0 };
-    let not_before = log.not_before.map(|at| at.saturating_sub(gained));
+    // A time of day is what clocks show, however they have stepped.
+    let ahead = if slack.was_slewed { slack.ahead } else { 0 };
+    let not_before = log.not_before.map(|at| at.saturating_sub(ahead));
     let delayed = log.first_try.map(|at| at + waited(options.delay)).max(not_before);
     // How an attempt ended that is made once more, as its node was lost, nobody heard.
     let before = log.starts.iter().filter(|before| before.attempt < start.attempt);

@@ -51,12 +51,12 @@ impl Scheduler {
         let Some(state) = owned.job(name) else {
             return;
         };
-        let passed = self.partition_time(group).max(owned.now());
+        let (passed, shown) = self.times_of(owned);
         let plan = self.plans.known.get(name).and_then(|known| known.plan.as_ref());
         let now = match plan {
             // People name them by what clocks show, and set a clock so that it shows the right time.
-            Some(Plan::At(_) | Plan::Cron(..)) if self.is_carried() => self.shown_time(group),
-            Some(Plan::At(_) | Plan::Cron(..) | Plan::Every(_)) | None => passed,
+            Some(Plan::At(_) | Plan::Cron(..)) => shown,
+            Some(Plan::Every(_)) | None => passed,
         };
         let mut commands = self.due_commands(name, state, now, passed);
         let is_declared = self.declared(&state.job.template).is_ok();

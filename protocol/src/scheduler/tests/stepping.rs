@@ -4,12 +4,12 @@ use super::lone_owner::{LoneOwner, PARTITION, batch, made, profile, task, templa
 use super::network::Network;
 use super::said::{self, HERE, granted, submit_with};
 use crate::id::TaskId;
-use crate::job::{Job, JobName, Schedule, Source, Verdict};
+use crate::job::{Job, JobName, Schedule, Source};
 use crate::limits::Limits;
 use crate::partition::{JobChange, Partition, Precondition};
 use crate::scheduler::Event;
 use crate::task::{Failure, FailureKind, Options, Outcome, Particulars, State, Template};
-use crate::time::{Span, Tick, Wall};
+use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ask, ExecutorSays};
 
 const SECOND: Span = ms(1_000);
@@ -188,10 +188,8 @@ fn whoever_starts_anew_goes_on_from_what_is_in_the_log() {
 fn a_time_of_day_is_what_the_clock_shows_and_an_interval_is_what_passes() {
     let names = (0..).map(|n| format!("job-{n}").parse::<JobName>().unwrap());
     let names: Vec<JobName> = names.take(2).collect();
-    let fired = |owner: &LoneOwner, name: &JobName| -> Vec<Wall> {
-        let history = owner.partition().job(name).unwrap().history.iter();
-        history.filter(|tick| tick.verdict == Verdict::Fired).map(|tick| tick.tick).collect()
-    };
+    let fired =
+        |owner: &LoneOwner, name: &JobName| owner.partition().job(name).unwrap().counts.fired;
     let five = MINUTE.times(5);
     for (step, left, passed) in [((five, Span::ZERO), 5, 23), ((Span::ZERO, five), 15, 22)] {
         let mut owner = owner(0);
@@ -206,12 +204,38 @@ fn a_time_of_day_is_what_the_clock_shows_and_an_interval_is_what_passes() {
         owner.pass(MINUTE.times(19));
         owner.steps(step);
         owner.pass(MINUTE.times(4));
-        assert_eq!(fired(&owner, &names[1]).len(), passed, "{step:?}");
+        assert_eq!(fired(&owner, &names[1]), passed, "{step:?}");
         owner.pass(ms((left - 4) * 60_000 - 1_000));
-        assert_eq!(fired(&owner, &names[0]), [], "{step:?}");
+        assert_eq!(fired(&owner, &names[0]), 0, "{step:?}");
         // Time that is behind what the clock shows is looked at now and then.
         owner.pass(ms(6_000));
-        assert_eq!(fired(&owner, &names[0]).len(), 1, "{step:?}: at half past by its clock");
+        assert_eq!(fired(&owner, &names[0]), 1, "{step:?}: at half past by its clock");
+    }
+}
+
+#[test]
+fn what_waits_for_a_time_of_day_goes_by_what_the_clock_shows() {
+    let five = MINUTE.times(5);
+    for (step, waits) in [((five, Span::ZERO), 5), ((Span::ZERO, five), 15)] {
+        for steps_first in [true, false] {
+            let mut owner = owner(1);
+            let at = owner.now.wall + MINUTE.times(10);
+            if steps_first {
+                owner.steps(step);
+            }
+            let options = Options { expires: Some(MINUTE), ..Options::default() };
+            let id = made(owner.now.wall, 1);
+            let mut batch = batch(Template { options, ..template("add") }, [id]);
+            let not_before = Some(at);
+            batch.rows[0].particulars = Particulars { not_before, ..Particulars::NONE }.boxed();
+            owner.submit(batch);
+            if !steps_first {
+                owner.steps(step);
+            }
+            let (waited, meant) = (owner.waits_for(id), MINUTE.times(waits));
+            let late = waited.as_millis().checked_sub(meant.as_millis());
+            assert!(late.is_some_and(|late| late < 5_200), "{step:?}: {waited:?}");
+        }
     }
 }
 
