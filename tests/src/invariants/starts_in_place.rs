@@ -79,7 +79,10 @@ fn earliest(log: &TaskLog, start: &Start, has_older: bool, slack: Slack) -> Opti
     // A time of day is what clocks show, however they have stepped.
     let ahead = if slack.was_slewed { slack.ahead } else { 0 };
     let not_before = log.not_before.map(|at| at.saturating_sub(ahead));
-    let delayed = log.first_try.map(|at| at + waited(options.delay)).max(not_before);
+    // The tick of a job is one.
+    let ahead = if start.task.is_derived() { ahead } else { 0 };
+    let first_try = log.first_try.map(|at| at.saturating_sub(ahead));
+    let delayed = first_try.map(|at| at + waited(options.delay)).max(not_before);
     // How an attempt ended that is made once more, as its node was lost, nobody heard.
     let before = log.starts.iter().filter(|before| before.attempt < start.attempt);
     let retried = before.filter_map(|before| {

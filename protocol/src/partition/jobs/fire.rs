@@ -148,10 +148,12 @@ impl Partition {
 
     /// These ticks were missed; that is told once.
     fn miss(&mut self, job: &JobName, ticks: &[Wall]) {
-        let (now, Some(last)) = (self.now, ticks.last()) else {
+        let Some(last) = ticks.last() else {
             return;
         };
+        let Self { now, shown, .. } = *self;
         self.jobs.take(job, |state| {
+            let now = state.job.schedule.by(now, shown);
             state.counts.missed += ticks.len() as u64;
             state.fired_through = *last;
             for tick in ticks {
@@ -182,6 +184,7 @@ impl Partition {
             return Ok(Verdict::Missed);
         };
         let (overlap, expires, born) = (state.job.overlap, state.job.expires, state.born);
+        let decided_at = state.job.schedule.by(self.now, self.shown);
         let select = Target::Labels(state.job.select.clone());
         let select = if state.job.select.is_empty() { Target::Anywhere } else { select };
         let args = state.job.args.clone();
@@ -196,7 +199,7 @@ impl Partition {
         let mut open = self.open_by_place(job, overlap, nodes);
         // One job whose tasks do not end must not take the room of all others.
         let is_piled_up = self.jobs.open_of(job).count() + tasks > JOB_OPEN_MAX;
-        let mut record = TickRecord::new(tick, self.now, Verdict::Fired);
+        let mut record = TickRecord::new(tick, decided_at, Verdict::Fired);
         record.by_hand = by_hand;
         // Nearly all ticks have one run, and many are remembered.
         record.runs.reserve_exact(tasks + nodes.absent().len());

@@ -1,7 +1,7 @@
 //! What is due is put into the log of its partition.
 
 use crate::id::{GroupId, NodeId};
-use crate::job::{JobName, JobState, On, Plan, due};
+use crate::job::{JobName, JobState, On, due};
 use crate::membership::Liveness;
 use crate::partition::{Command, Fire, Nodes};
 use crate::sabotage::{self, Defect};
@@ -52,12 +52,7 @@ impl Scheduler {
             return;
         };
         let (passed, shown) = self.times_of(owned);
-        let plan = self.plans.known.get(name).and_then(|known| known.plan.as_ref());
-        let now = match plan {
-            // People name them by what clocks show, and set a clock so that it shows the right time.
-            Some(Plan::At(_) | Plan::Cron(..)) => shown,
-            Some(Plan::Every(_)) | None => passed,
-        };
+        let now = state.job.schedule.by(passed, shown);
         let mut commands = self.due_commands(name, state, now, passed);
         let is_declared = self.declared(&state.job.template).is_ok();
         let is_undeclared = |command: &Command| match command {
