@@ -35,6 +35,11 @@ impl Clock {
         Self { ahead: Some(ahead), ..self }
     }
 
+    /// Whether a test moves it.
+    pub(crate) const fn is_moved(&self) -> bool {
+        self.ahead.is_some()
+    }
+
     pub(crate) fn tick(&self) -> Tick {
         Tick::from_micros(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX))
     }

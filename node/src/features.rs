@@ -5,7 +5,7 @@
 //!
 //! | feature | in short | shown by |
 //! |---|---|---|
-//! | delay, at | it starts when it is time and not before, whatever the wall clock does | `a_delayed_task_starts_when_it_is_time_and_not_before`, `hours_pass_at_once_on_one_node_and_on_three`, `starts_in_place` |
+//! | delay, at | it starts when it is time and not before, whatever the wall clock does | `a_delayed_task_starts_when_it_is_time_and_not_before`, `hours_pass_at_once_on_one_node_and_on_three`, `what_is_delayed_waits_as_long_as_it_was_to`, `starts_in_place` |
 //! | delayed tasks on disk | those that wait for long take disk, not memory | `a_partition_that_puts_records_away_decides_the_same`, `both_stores_conform`, `memory_is_counted` |
 //! | expires | it is given up without any worker | `what_waits_is_given_up_when_its_time_has_passed`, `what_fills_the_memory_keeps_nothing_from_being_given_up` |
 //! | deadline | it has ended by then, with all its retries | `what_waits_at_its_deadline_is_dead`, `a_run_is_over_at_the_deadline_of_its_task_whatever_its_limit` |

@@ -74,6 +74,8 @@ pub struct Partition {
     version: u16,
     /// Partition time: that of the last entry.
     now: Wall,
+    /// What wall clocks show, as the entry says that is carried out.
+    shown: Wall,
     /// Ids made at or before it that are not known here are too old to be new.
     dedup_floor: Wall,
     /// Place in the line of the task that was accepted last.
@@ -125,6 +127,7 @@ impl Partition {
             limits: PartitionLimits::REAL,
             version: Versions::OWN.min,
             now: Wall::EPOCH,
+            shown: Wall::EPOCH,
             dedup_floor: Wall::EPOCH,
             order_next: 0,
             records: Records::default(),

@@ -53,6 +53,8 @@ pub enum Defect {
     /// The floor of recognised ids follows the clock, backwards too: `nothing_goes_back`,
     /// `finished_stays`.
     FloorGoesBack,
+    /// Time steps with the wall clock where nobody says that it is wrong: `starts_in_place`.
+    FollowSteps,
     /// A snapshot is written without the jobs: `jobs_are_kept`, `replicas_converge`.
     ForgetJobs,
     /// A new owner does not look who runs its tasks: `every_task_ends`, `majority_serves`,
@@ -153,7 +155,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 58] = [
         Self::AcknowledgeUnsynced,
         Self::AllStates,
         Self::AnswerUncommitted,
@@ -170,6 +172,7 @@ impl Defect {
         Self::EditBlindly,
         Self::FireAgain,
         Self::FloorGoesBack,
+        Self::FollowSteps,
         Self::ForgetJobs,
         Self::ForgetLeases,
         Self::ForgetOwed,

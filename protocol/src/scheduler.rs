@@ -161,6 +161,9 @@ pub struct Settings {
     pub scheduler: u32,
     /// The time zones that it knows.
     pub zones: Zones,
+    /// Whether its wall clock is moved by a test, which wants all that waits to go along with it. Else that
+    /// goes by the time that passes.
+    pub follows_wall: bool,
     /// Where records lie that nobody will look at for a while; absent if all of them stay in memory. No other
     /// scheduler has this one, nor had any before.
     pub cold: Option<Cold>,
@@ -333,8 +336,11 @@ impl Scheduler {
             return Tick::NEVER;
         }
         // While the disk is busy nothing is leased: what is due waits for it, not for a deadline.
-        let due =
-            self.timers.next(self.now).min(self.plans.next(self.now)).min(self.throttled.next());
+        let due = self
+            .timers
+            .next(self.now)
+            .min(self.plans.next(self.latest()))
+            .min(self.throttled.next());
         let due = due.min(self.permits.next());
         let timer = if self.disk.is_free() { due } else { Tick::NEVER };
         self.tick_at.min(timer.max(self.now.tick)).min(self.asks.next_deadline())

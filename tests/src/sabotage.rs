@@ -136,6 +136,7 @@ impl Sabotage {
                 Defect::DriftInterval | Defect::IgnoreOverlap | Defect::LoseTick => {
                     &["jobs_are_fired"]
                 }
+                Defect::FollowSteps => &["starts_in_place"],
                 Defect::LoseAlert | Defect::LoseNotice => &["alerts_are_told"],
                 Defect::ForgetJobs => &["jobs_are_kept", "replicas_converge"],
                 Defect::FloorGoesBack => &["nothing_goes_back", "finished_stays"],
@@ -272,6 +273,11 @@ fn plan_for(defect: Defect, number: u64) -> Plan {
             let (dedup_window, stubs_max) = (Span::from_millis(60_000), 4);
             let limits = Limits { kept, dedup_window, stubs_max, ..plan.limits };
             Plan { limits, submissions: 4 * plan.submissions, ..plan }
+        }
+        Defect::FollowSteps => {
+            // Nobody tells one or two nodes what is right.
+            let plan = nth(number, |plan| plan.faults.kind == "clock steps" && plan.hosts <= 2);
+            Plan { submissions: 4 * plan.submissions, ..plan }
         }
         Defect::RetireEarly => nth(number, of_kind(&["leaving", "joining, leaving and crashes"])),
         Defect::LeaseTwice => nth(number, of_kind(&["crashes", "parts fall", "everything"])),

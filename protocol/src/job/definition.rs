@@ -75,6 +75,18 @@ pub enum Schedule {
     Every(Span),
 }
 
+impl Schedule {
+    /// By which time its ticks are counted, when it is `now` and clocks show `shown`, which is another time only
+    /// while that is made up for by which clocks have stepped.
+    #[must_use]
+    pub const fn by(&self, now: Wall, shown: Wall) -> Wall {
+        match self {
+            Self::At(_) | Self::Cron(_) => shown,
+            Self::Every(_) => now,
+        }
+    }
+}
+
 /// How many nodes run a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum On {

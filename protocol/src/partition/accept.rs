@@ -87,11 +87,11 @@ impl Partition {
         if id.made_at() <= self.dedup_floor {
             return Err(Refusal::TooOld);
         }
-        if id.made_at() > self.now + ID_AHEAD_MAX {
+        if id.made_at() > self.now.max(self.shown) + ID_AHEAD_MAX {
             return Err(Refusal::TooEarly);
         }
         let not_before = row.particulars.as_ref().and_then(|particulars| particulars.not_before);
-        if not_before.is_some_and(|at| at.since(self.now) > DELAY_MAX) {
+        if not_before.is_some_and(|at| at.since(self.now.max(self.shown)) > DELAY_MAX) {
             return Err(Refusal::TooFar);
         }
         if is_full.unwrap_or_else(|| self.tally.is_full(&self.limits)) {
@@ -116,7 +116,7 @@ impl Partition {
         let record =
             Record::new(Arc::clone(template), args, self.now, self.order_next, Phase::Ready)
                 .with_particulars(row.particulars.clone())
-                .in_time();
+                .in_time(self.shown);
         if let Phase::Scheduled { not_before } = *record.phase() {
             changes.push(Change::Scheduled { task: id, not_before });
             self.tally.add(id, &record);
@@ -125,7 +125,8 @@ impl Partition {
         } else {
             let record = spot.insert(record);
             // What comes too late to start waits for its owner to give it up.
-            let may_start = !record.is_overdue(self.now) && self.limited.has_room(record, self.now);
+            let ends_by = record.ends_by(self.now, self.shown);
+            let may_start = !record.is_overdue(ends_by) && self.limited.has_room(record, self.now);
             match may_start.then(|| slots.next()).flatten() {
                 Some(lessee) => {
                     let token = tokens.take();

@@ -15,6 +15,7 @@ impl Partition {
         }
         self.version = self.version.max(proposal.version);
         self.now = self.now.max(proposal.at);
+        self.shown = proposal.shown.unwrap_or(self.now);
         self.cut_finished();
         self.uniques.pass(self.now);
         self.limited.pass(self.now);

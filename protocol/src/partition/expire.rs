@@ -6,10 +6,11 @@ use crate::task::{Failure, FailureKind, Phase, State, Transition};
 
 impl Partition {
     pub(super) fn expire(&mut self, tasks: &[TaskId], changes: &mut Vec<Change>) {
+        let shown = self.shown;
         for task in tasks {
             self.take(*task, changes, |hand| {
                 let waits = matches!(hand.record.state(), State::Scheduled | State::Ready);
-                if !waits || !hand.record.is_overdue(hand.now) {
+                if !waits || !hand.record.is_overdue(hand.record.ends_by(hand.now, shown)) {
                     return;
                 }
                 let (expires_at, deadline) = (hand.record.expires_at(), hand.record.deadline());

@@ -14,6 +14,7 @@ impl Partition {
         tokens: &mut Tokens,
         changes: &mut Vec<Change>,
     ) {
+        let shown = self.shown;
         for task in tasks {
             let token = tokens.take();
             let record = self.records.get(*task);
@@ -22,7 +23,7 @@ impl Partition {
                 continue;
             }
             let granted = self.take(*task, changes, |hand| {
-                if !is_due(hand.record, hand.now) {
+                if !is_due(hand.record, hand.now, shown) {
                     return false;
                 }
                 let crashes_max = hand.record.template.options.crashes_max();
@@ -43,10 +44,10 @@ impl Partition {
     }
 }
 
-/// Whether a task may be given out now.
-fn is_due(record: &Record, now: Wall) -> bool {
+/// Whether a task may be given out when it is `now` and clocks show `shown`.
+fn is_due(record: &Record, now: Wall, shown: Wall) -> bool {
     let waits = match record.phase() {
-        Phase::Scheduled { not_before } => *not_before <= now,
+        Phase::Scheduled { not_before } => *not_before <= record.starts_by(now, shown),
         Phase::Ready => true,
         Phase::Leased(_)
         | Phase::Succeeded(_)
@@ -54,7 +55,7 @@ fn is_due(record: &Record, now: Wall) -> bool {
         | Phase::Cancelled
         | Phase::Expired => false,
     };
-    waits && !record.is_overdue(now)
+    waits && !record.is_overdue(record.ends_by(now, shown))
 }
 
 /// What is said of a task that took too many nodes with it.

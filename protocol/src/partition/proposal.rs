@@ -2,7 +2,8 @@
 //!
 //! Entries are read for as long as a log holds them, by members of two versions while a cluster is upgraded.
 //! So each says in which version it was written: one of version 2 begins with its term, and all later ones
-//! with a mark that no number begins with, and their version.
+//! with a mark that no number begins with, and their version. Another mark says that clocks show another time
+//! than it is, which is so only for a while after they have stepped.
 
 use super::Command;
 use crate::limits::ENTRY_BYTES_MAX;
@@ -19,6 +20,9 @@ pub struct Proposal {
     pub term: u64,
     /// What the owner takes the time to be.
     pub at: Wall,
+    /// What wall clocks show, where that is not the time, as they have stepped: what people name by a time of
+    /// day goes by it. Since version 3.
+    pub shown: Option<Wall>,
     /// To be carried out in this order.
     pub commands: Vec<Command>,
 }
@@ -27,20 +31,24 @@ impl Proposal {
     /// One of the newest version.
     #[must_use]
     pub const fn new(term: u64, at: Wall, commands: Vec<Command>) -> Self {
-        Self { version: Versions::OWN.max, term, at, commands }
+        Self { version: Versions::OWN.max, term, at, shown: None, commands }
     }
 
     /// As it is written into the log.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Self { version, term, at, commands } = self;
+        let Self { version, term, at, shown, commands } = self;
         let whole = (term, at, commands);
         if *version < MARKED_SINCE {
             return encode_for(*version, &whole);
         }
         let [low, high] = version.to_le_bytes();
-        let mut bytes = vec![MARK, low, high];
-        bytes.append(&mut encode_for(*version, &whole));
+        let (mark, mut rest) = match shown {
+            None => (MARK, encode_for(*version, &whole)),
+            Some(shown) => (MARK_SHOWN, encode_for(*version, &(shown, whole))),
+        };
+        let mut bytes = vec![mark, low, high];
+        bytes.append(&mut rest);
         bytes
     }
 
@@ -66,17 +74,26 @@ impl Proposal {
     }
 
     fn read(bytes: &[u8], bytes_max: usize) -> Result<Self, DecodeError> {
-        let (version, bytes) = match bytes {
-            [MARK, low, high, rest @ ..] => (u16::from_le_bytes([*low, *high]), rest),
-            _ => (MARKED_SINCE - 1, bytes),
+        let (version, is_shown, bytes) = match bytes {
+            [mark @ (MARK | MARK_SHOWN), low, high, rest @ ..] => {
+                (u16::from_le_bytes([*low, *high]), *mark == MARK_SHOWN, rest)
+            }
+            _ => (MARKED_SINCE - 1, false, bytes),
         };
-        let (term, at, commands) = decode_from(version, bytes, bytes_max)?;
-        Ok(Self { version, term, at, commands })
+        let (shown, (term, at, commands)) = if is_shown {
+            let (shown, whole) = decode_from(version, bytes, bytes_max)?;
+            (Some(shown), whole)
+        } else {
+            (None, decode_from(version, bytes, bytes_max)?)
+        };
+        Ok(Self { version, term, at, shown, commands })
     }
 }
 
 /// Stands before a proposal that says its version. No number begins so.
 const MARK: u8 = 0xff;
+/// The same where it says what clocks show, too. No number of 64 bits begins so.
+const MARK_SHOWN: u8 = 0xfe;
 /// The first version whose proposals do.
 const MARKED_SINCE: u16 = 3;
 
@@ -118,6 +135,24 @@ mod tests {
     }
 
     #[test]
+    fn what_clocks_show_is_written_where_it_is_not_the_time() {
+        let shown = Some(Wall::from_millis(4_000_009));
+        let mut stepped = Proposal { shown, ..proposal(Versions::OWN.max, vec![snoozed()]) };
+        let meant = stepped.clone();
+        let bytes = stepped.write();
+        assert_eq!((&stepped, Proposal::from_bytes(&bytes).as_ref()), (&meant, Ok(&meant)));
+        // Whoever knows nothing of that goes by the time.
+        let mut older = Proposal { shown, ..proposal(2, vec![]) };
+        let bytes = older.write();
+        assert_eq!((older.shown, Proposal::from_bytes(&bytes)), (None, Ok(older)));
+        // Terms are numbers, too.
+        for term in [0, 250, 251, 1 << 20, u64::MAX] {
+            let older = Proposal { term, ..proposal(2, vec![]) };
+            assert_eq!(Proposal::from_bytes(&older.to_bytes()), Ok(older));
+        }
+    }
+
+    #[test]
     fn one_that_is_too_long_for_an_entry_is_written_for_its_owner_to_see_that() {
         let id = TaskId::new(Wall::from_millis(5), PartitionId(0), 1);
         let args = bytes::Bytes::from(vec![0; ARGS_BYTES_MAX]);
@@ -145,8 +180,8 @@ mod tests {
 
     #[test]
     fn bytes_of_no_proposal_are_refused() {
-        for bytes in [&[][..], &[MARK], &[MARK, 3], &[MARK, 3, 0], &[MARK, 3, 0, 1], &[1, 2, 3, 4]]
-        {
+        let marked = [&[][..], &[MARK], &[MARK, 3], &[MARK, 3, 0], &[MARK, 3, 0, 1], &[1, 2, 3, 4]];
+        for bytes in marked.into_iter().chain([&[MARK_SHOWN, 3, 0, 1, 2][..]]) {
             assert!(Proposal::from_bytes(bytes).is_err(), "{bytes:?}");
         }
     }

@@ -128,7 +128,7 @@ impl Partition {
             && !id.is_derived()
             && self.stubs.turned_away(id).is_none()
             && id.made_at() > self.dedup_floor
-            && id.made_at() <= self.now + ID_AHEAD_MAX;
+            && id.made_at() <= self.now.max(self.shown) + ID_AHEAD_MAX;
         if !is_usable {
             return Err(SteerRefusal::UnusableId);
         }

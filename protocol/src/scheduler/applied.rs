@@ -264,7 +264,8 @@ impl Scheduler {
             return;
         }
         let failures = record.history.as_ref().map_or(0, |history| history.failures);
-        let time_left = record.deadline().map(|deadline| deadline.since(self.partition_time(id)));
+        let by = record.ends_by(self.partition_time(id), self.shown_time(id));
+        let time_left = record.deadline().map(|deadline| deadline.since(by));
         let dispatch = Dispatch {
             task,
             token,
@@ -326,11 +327,11 @@ impl Scheduler {
         let Some(partition) = self.owned(task.partition()) else {
             return;
         };
-        let now = partition.now();
+        let (_, shown) = self.times_of(partition);
         let Some(record) = partition.record(task) else {
             return;
         };
-        let is_late = record.is_overdue(now);
+        let is_late = record.is_overdue(record.ends_by(partition.now(), shown));
         match record.state() {
             State::Ready if !is_late => self.index_ready(task),
             State::Scheduled if !is_late => {

@@ -1,10 +1,33 @@
 //! What time it is, by the clocks of all who vote, and whether this node's own can be believed.
+//!
+//! **The rule.** There are two answers, which are the same unless a wall clock has stepped not long ago:
+//!
+//! - *Time* ([`Scheduler::partition_time`]) is for what waits: delays, pauses between attempts, rates, deadlines,
+//!   intervals. It goes on as time passes. If a clock steps by more than a second, time goes on from before
+//!   and is [`Carried`] towards what the clock shows, a tenth faster or slower. It takes over what the clock
+//!   shows at once where a majority of the other members agree with that, as they know better; at the start
+//!   of a node, which remembers nothing; and where the clock steps ahead by more than a day: that was wrong
+//!   before, as one that began in 1970.
+//! - *What clocks show* ([`Scheduler::shown_time`]) is for what people name by a time of day: ticks of cron
+//!   jobs, tasks that start at a time, and when ids say that they were made. It steps with the clock, as
+//!   whoever sets a clock wants.
+//!
+//! Both follow the others where a majority of the members agree and this node's own clock is wild, and
+//! neither goes further than the median of the voters' clocks.
+//!
+//! What is in the log of a partition never goes back. After a start that is all that is remembered: where it
+//! is ahead of all clocks, as they were set back before, time goes on from there.
+
+mod carried;
 
 use std::collections::BTreeMap;
 
+use self::carried::Carried;
 use super::replica::Replica;
 use super::{Now, Scheduler};
 use crate::id::{GroupId, NodeId, ReplicaId};
+use crate::partition::Partition;
+use crate::sabotage::{self, Defect};
 use crate::time::{Span, Tick, Wall};
 
 /// What other nodes said their wall clocks show, and when. Kept against the monotonic clock: if
@@ -20,6 +43,10 @@ pub(super) struct Clocks {
     is_doubted: bool,
     /// What the others agreed on when the own clock was last found to be wild.
     agreed: Option<Now>,
+    /// What clocks showed last: the own one, or those of the others if that is wild.
+    shown: Option<Now>,
+    /// How time goes on since that has stepped, until it is the same again.
+    carried: Option<Carried>,
 }
 
 impl Clocks {
@@ -60,36 +87,94 @@ impl Clocks {
 impl Scheduler {
     /// Takes over what time it is. Where the clocks of a majority of the members agree with each other
     /// and not with this node's own, theirs is the time here, too: an owner whose clock somebody has
-    /// set an hour back would else refuse what is submitted as made in the future, and try nothing
-    /// again for an hour.
+    /// set an hour back would else refuse what is submitted as made in the future.
     pub(super) fn take_time(&mut self, now: Now) {
-        let seemed = self.clocks.own.map(|own| own.wall + now.tick.since(own.tick));
+        let seemed = self.clocks.own.map(|own| own.run_on(now.tick));
         let jumped = seemed.is_some_and(|seemed| apart(seemed, now.wall) > JUMP_SEEN);
         self.clocks.own = Some(now);
         if jumped || self.clocks.is_doubted {
             self.clocks.is_doubted = false;
-            self.clocks.agreed = self.agreed_without(now).map(|wall| Now { wall, ..now });
+            self.judge_own(now);
         }
-        let agreed = self.clocks.agreed.map(|at| at.wall + now.tick.since(at.tick));
-        self.now = Now { wall: agreed.unwrap_or(now.wall), ..now };
+        let wall = self.clocks.agreed.map_or(now.wall, |agreed| agreed.run_on(now.tick));
+        let shown = Now { wall, ..now };
+        self.clocks.shown = Some(shown);
+        let carried = self.clocks.carried.and_then(|carried| carried.at(shown));
+        self.clocks.carried = self.clocks.carried.filter(|_| carried.is_some());
+        self.now = Now { wall: carried.unwrap_or(wall), ..now };
     }
 
-    /// What the clocks of a majority of the members show that are close to each other, if this node's
-    /// own is not.
-    fn agreed_without(&self, now: Now) -> Option<Wall> {
+    /// Finds out whether the own clock, which shows `now`, is to be believed, and whether time goes on from
+    /// what it was before or is what clocks show.
+    fn judge_own(&mut self, now: Now) {
+        let agreed = self.agreed_by_others(now);
+        let is_wild = |(first, last)| now.wall + CLOSE < last || first + CLOSE < now.wall;
+        let theirs = agreed.filter(|agreed| is_wild(*agreed)).map(|(first, _)| first);
+        self.clocks.agreed = theirs.map(|wall| Now { wall, ..now });
+        let wall = theirs.unwrap_or(now.wall);
+        let Some(before) = self.clocks.shown.map(|shown| shown.run_on(now.tick)) else {
+            return;
+        };
+        // What time it is if clocks have gone on as before.
+        let seemed = Now { wall: before, ..now };
+        let time = self.clocks.carried.and_then(|carried| carried.at(seemed)).unwrap_or(before);
+        let is_told = agreed.is_some_and(|(first, _)| apart(wall, first) <= apart(time, first));
+        let was_wrong = wall.since(time) > STEP_AHEAD_MAX;
+        if is_told || was_wrong || self.settings.follows_wall || sabotage::has(Defect::FollowSteps)
+        {
+            self.clocks.carried = None;
+        } else if apart(before, wall) > JUMP_SEEN {
+            self.clocks.carried = Some(Carried::from(Now { wall: time, ..now }));
+        }
+    }
+
+    /// The time in the log of a group that is owned here from now on is ahead of all clocks: they were set
+    /// back while it was carried on, and nobody here remembers that. It goes on from there.
+    pub(super) fn go_on_from(&mut self, floor: Wall) {
+        let now = self.now;
+        let is_behind = |wall: Wall| wall + JUMP_SEEN < floor;
+        let mut others = self.members().filter_map(|node| self.clocks.estimate(node, now));
+        let are_behind = is_behind(now.wall) && others.all(is_behind);
+        drop(others);
+        if are_behind && self.agreed_by_others(now).is_none() && !self.settings.follows_wall {
+            let from = Now { wall: floor, ..now };
+            self.clocks.carried = Some(Carried::from(from));
+            self.now = from;
+        }
+    }
+
+    /// The first and the last of what the clocks of a majority of the members show that are close to each
+    /// other, without this node's own.
+    fn agreed_by_others(&self, now: Now) -> Option<(Wall, Wall)> {
         let members = self.meta.as_ref()?.members.len();
         let majority = members / 2 + 1;
         let others = self.members().filter(|node| *node != self.node());
         let mut clocks: Vec<Wall> =
             others.filter_map(|node| self.clocks.estimate(node, now)).collect();
         clocks.sort_unstable();
-        let close = clocks.windows(majority).find_map(|clocks| match clocks {
+        clocks.windows(majority).find_map(|clocks| match clocks {
             [first, .., last] if apart(*first, *last) <= CLOSE => Some((*first, *last)),
             _ => None,
-        });
-        let (first, last) = close?;
-        let is_wild = now.wall + CLOSE < last || first + CLOSE < now.wall;
-        is_wild.then_some(first)
+        })
+    }
+
+    /// Whether time is not what clocks show.
+    pub(super) const fn is_carried(&self) -> bool {
+        self.clocks.carried.is_some()
+    }
+
+    /// The later of what time it is and what clocks show: whatever may be due by either.
+    pub(super) fn latest(&self) -> Now {
+        let shown = self.clocks.shown.map_or(Wall::EPOCH, |shown| shown.wall);
+        Now { wall: self.now.wall.max(shown), ..self.now }
+    }
+
+    /// What clocks show, in `group`, as [`partition_time`](Self::partition_time) is the time there. Members that
+    /// cannot say so in their logs yet go by the time alone.
+    pub(super) fn shown_time(&self, group: GroupId) -> Wall {
+        let is_said = self.meta.as_ref().is_some_and(|meta| meta.spoken >= SHOWN_SINCE);
+        let shown = self.clocks.shown.filter(|_| is_said).unwrap_or(self.now);
+        self.time_by(shown.wall, group)
     }
 
     /// The time to propose in `group`: the owner's clock, but no later than the median of the
@@ -101,17 +186,32 @@ impl Scheduler {
     /// so far it goes in any case, so that a clock that stands, of the only other voter that is
     /// there, stops nobody.
     pub(super) fn partition_time(&self, group: GroupId) -> Wall {
-        let own = self.now.wall;
+        self.time_by(self.now.wall, group)
+    }
+
+    /// What time it is in `group` if it is `own` by the clock of this node.
+    fn time_by(&self, own: Wall, group: GroupId) -> Wall {
         let Some(replica) = self.replicas.get(&group) else {
             return own;
         };
-        let passed =
-            replica.owner.as_ref().and_then(|owner| owner.sure_of).map(|at| self.run_on(at));
-        let latest = match self.median(replica) {
+        let passed = replica
+            .owner
+            .as_ref()
+            .and_then(|owner| owner.sure_of)
+            .map(|at| at.run_on(self.now.tick));
+        let latest = match self.median(replica, own) {
             Some(median) => Some(median).max(passed),
             None => passed.map(|passed| passed + JUMP_MAX),
         };
         latest.map_or(own, |latest| own.min(latest))
+    }
+
+    /// What time it is in a partition that is owned here, and what clocks show there.
+    pub(super) fn times_of(&self, partition: &Partition) -> (Wall, Wall) {
+        let group = GroupId::of(partition.id());
+        let now = partition.now().max(self.partition_time(group));
+        let shown = if self.is_carried() { self.shown_time(group) } else { now };
+        (now, shown)
     }
 
     /// Whether it can be told what time it is in `group`. Not by an owner that has heard of too few other
@@ -120,7 +220,8 @@ impl Scheduler {
     pub(super) fn can_tell_time(&self, group: GroupId) -> bool {
         let replica = self.replicas.get(&group).filter(|_| group != GroupId::META);
         replica.is_none_or(|replica| {
-            self.partition_time(group) == self.now.wall || self.median(replica).is_some()
+            self.partition_time(group) == self.now.wall
+                || self.median(replica, self.now.wall).is_some()
         })
     }
 
@@ -130,12 +231,12 @@ impl Scheduler {
         let Some(replica) = self.replicas.get(&group).filter(|replica| replica.is_settled()) else {
             return;
         };
-        let Some(median) = self.median(replica) else {
+        let Some(median) = self.median(replica, now.wall) else {
             return;
         };
         let wall = now.wall.min(median);
         let before = replica.owner.as_ref().and_then(|owner| owner.sure_of);
-        if before.is_none_or(|before| self.run_on(before) < wall)
+        if before.is_none_or(|before| before.run_on(now.tick) < wall)
             && let Some(owner) = self.replicas.get_mut(&group).and_then(Replica::settled)
         {
             owner.sure_of = Some(Now { tick: now.tick, wall });
@@ -144,19 +245,25 @@ impl Scheduler {
 
     /// The median of the clocks of those who vote. While two configurations hold, of those of one that
     /// can be told: whoever has led since before the second came has heard a majority of the first only.
-    fn median(&self, replica: &Replica) -> Option<Wall> {
-        self.median_of(replica, |copy| replica.group.votes(copy)).or_else(|| {
+    fn median(&self, replica: &Replica, own: Wall) -> Option<Wall> {
+        self.median_of(replica, own, |copy| replica.group.votes(copy)).or_else(|| {
             let copies = replica.group.copies();
-            let of = |voters: &[ReplicaId]| self.median_of(replica, |copy| voters.contains(&copy));
+            let of =
+                |voters: &[ReplicaId]| self.median_of(replica, own, |copy| voters.contains(&copy));
             of(&copies.voters_outgoing).or_else(|| of(&copies.voters))
         })
     }
 
     /// The median of the voters' clocks, the earlier of two, if those of a majority are known; earlier
     /// still if so few are known that a minority of all could be later than that.
-    fn median_of(&self, replica: &Replica, votes: impl Fn(ReplicaId) -> bool) -> Option<Wall> {
+    fn median_of(
+        &self,
+        replica: &Replica,
+        own: Wall,
+        votes: impl Fn(ReplicaId) -> bool,
+    ) -> Option<Wall> {
         let clock = |node: NodeId| match node {
-            node if node == self.node() => Some(self.now.wall),
+            node if node == self.node() => Some(own),
             node => self.clocks.estimate(node, self.now),
         };
         let mut voters: usize = 0;
@@ -171,10 +278,12 @@ impl Scheduler {
         let middle = (last / 2).min(last.saturating_sub(minority));
         clocks.get(middle).copied().filter(|_| clocks.len() > voters / 2)
     }
+}
 
-    /// What was `at` shows by now.
-    fn run_on(&self, at: Now) -> Wall {
-        at.wall + self.now.tick.since(at.tick)
+impl Now {
+    /// What a clock that showed this shows at `tick`.
+    fn run_on(self, tick: Tick) -> Wall {
+        self.wall + tick.since(self.tick)
     }
 }
 
@@ -190,6 +299,11 @@ const LATE: Span = Span::from_millis(2_000);
 const BELIEVED_AFTER: Span = Span::from_millis(1_000);
 /// A clock that goes so far in no time has been set.
 const JUMP_SEEN: Span = Span::from_millis(1_000);
+/// The first version in which a log can say what clocks show.
+const SHOWN_SINCE: u16 = 3;
+/// A clock that steps further ahead was wrong before: caught up with at a tenth, all that is to happen at some
+/// time would come late for weeks. Back there is no such limit: else all that waits would stand still.
+const STEP_AHEAD_MAX: Span = Span::from_millis(24 * 3_600_000);
 /// How far the owner's clock may be ahead of the time that has passed while no majority of the
 /// voters' clocks is known.
 const JUMP_MAX: Span = Span::from_millis(60_000);

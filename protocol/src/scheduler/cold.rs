@@ -27,7 +27,7 @@ impl Scheduler {
         else {
             return;
         };
-        let until = self.now.wall + cold.ahead();
+        let until = self.latest().wall + cold.ahead();
         let mut due: Vec<(Wall, GroupId)> = (self.replicas.iter())
             .filter(|(_, replica)| replica.is_settled())
             .filter_map(|(id, replica)| Some((replica.partition()?.next_cold()?, *id)))
@@ -35,7 +35,7 @@ impl Scheduler {
             .collect();
         due.sort_unstable();
         if !self.has_memory_for_more() {
-            let now = self.now.wall;
+            let now = self.latest().wall;
             let mut left = WARMED_ANYHOW;
             for (_, id) in due.into_iter().take_while(|(at, _)| *at <= now) {
                 left -= self.warm_partition(id, now, left);

@@ -112,6 +112,7 @@ mod tests {
             limits: Limits::default(),
             scheduler: 1,
             zones: Zones::bundled(),
+            follows_wall: false,
             cold: None,
         }
     }

@@ -37,7 +37,9 @@ impl Scheduler {
         let limits = self.limits_now(id);
         let timed = timed_excess(partition, &limits, now)
             .map(|(tasks, until)| Command::ForgetTimed { tasks, until });
-        let others = excess(partition, &limits, now)
+        // Ids are made by what clocks show.
+        let made = if self.is_carried() { now.min(self.shown_time(id)) } else { now };
+        let others = excess(partition, &limits, now, made)
             .map(|(finished, floor)| Command::Forget { finished, floor });
         if timed.is_none() && others.is_none() {
             return;
@@ -51,13 +53,19 @@ impl Scheduler {
     }
 }
 
-/// How many of the finished are too many, and up to where ids need not be recognised any more.
-fn excess(partition: &Partition, limits: &Limits, now: Wall) -> Option<(Shelves<u32>, Wall)> {
+/// How many of the finished are too many, and up to where ids need not be recognised any more if they are
+/// `made` now.
+fn excess(
+    partition: &Partition,
+    limits: &Limits,
+    now: Wall,
+    made: Wall,
+) -> Option<(Shelves<u32>, Wall)> {
     let shelves = Shelves::of(|shelf| excess_of(partition, shelf, limits, now));
     let finished = Shelves::of(|shelf| u32::try_from(shelves[shelf].0).unwrap_or(u32::MAX));
     let is_due = Shelf::ALL.into_iter().any(|shelf| shelves[shelf].1);
 
-    let aged = now - limits.dedup_window;
+    let aged = made - limits.dedup_window;
     let crowded = partition.stub_floor(limits.stubs_max);
     // It may have been moved further than the window asks for: it never goes back.
     let floor = crowded.map_or(aged, |crowded| crowded.max(aged));

@@ -133,6 +133,8 @@ impl Scheduler {
             self.dirty.insert(id);
             let is_timely = self.can_tell_time(id);
             let at = self.partition_time(id);
+            let shown = self.is_carried().then(|| self.shown_time(id));
+            let stamp = Proposal { version, at, shown, ..Proposal::default() };
             let Some(replica) = self.replicas.get_mut(&id) else {
                 continue;
             };
@@ -149,7 +151,7 @@ impl Scheduler {
             let rest = match &replica.machine {
                 Some(Machine::Meta(_)) => propose_meta(&mut replica.group, owner, line),
                 Some(Machine::Partition(_)) | None => {
-                    propose_commands(&mut replica.group, owner, line, (version, at), &mut too_large)
+                    propose_commands(&mut replica.group, owner, line, stamp, &mut too_large)
                 }
             };
             if let Some(line) = rest {
@@ -214,10 +216,11 @@ fn propose_commands(
     group: &mut crate::group::Group,
     owner: &mut Owner,
     line: Line,
-    (version, at): (u16, crate::time::Wall),
+    stamp: Proposal,
     too_large: &mut Line,
 ) -> Option<Line> {
-    let term = owner.term;
+    let stamp = Proposal { term: owner.term, ..stamp };
+    let stamped = |commands| Proposal { commands, ..stamp.clone() };
     let Line { reports, commands: others, leases, slots, submissions, cancels, asked, meta: _ } =
         line;
     let mut commands = Vec::new();
@@ -228,7 +231,7 @@ fn propose_commands(
     }
     if gathered >= GATHERED_BYTES_MAX {
         // Large results have entries of their own: an entry must fit into a frame.
-        commands = propose_reports(group, term, (version, at), commands);
+        commands = propose_reports(group, &stamped, commands);
     }
     commands.extend(others);
     commands.extend(cancels.iter().map(|(_, task)| Command::Cancel { task: *task }));
@@ -249,7 +252,7 @@ fn propose_commands(
         if commands.is_empty() {
             return (!kept.is_empty()).then_some(kept);
         }
-        next.proposal = Proposal { version, term, at, commands: mem::take(&mut commands) };
+        next.proposal = stamped(mem::take(&mut commands));
         match group.propose(next.proposal.write()) {
             Ok(index) => owner.in_flight.push_back(InFlight { index, ..mem::take(&mut next) }),
             // All that is large is counted, so this is only met by far too many small commands.
@@ -278,7 +281,7 @@ fn propose_singly(
     too_large: &mut Line,
 ) {
     let InFlight { index: _, proposal, submissions, cancels, asked, facts: _, mut slots } = whole;
-    let Proposal { version, term, at, commands } = proposal;
+    let Proposal { version, term, at, shown, commands } = proposal;
     let mut submissions = submissions.into_iter();
     let mut cancels = cancels.into_iter();
     let mut asked = asked.into_iter();
@@ -307,7 +310,7 @@ fn propose_singly(
             | Command::Alert(_)
             | Command::NoteUnreported { .. } => {}
         }
-        next.proposal = Proposal { version, term, at, commands: vec![command] };
+        next.proposal = Proposal { version, term, at, shown, commands: vec![command] };
         match group.propose(next.proposal.write()) {
             Ok(index) => owner.in_flight.push_back(InFlight { index, ..next }),
             Err(_) => {
@@ -324,8 +327,7 @@ fn propose_singly(
 /// Proposes reports in entries of bounded size; returns those that were not taken.
 fn propose_reports(
     group: &mut crate::group::Group,
-    term: u64,
-    (version, at): (u16, crate::time::Wall),
+    stamped: impl Fn(Vec<Command>) -> Proposal,
     reports: Vec<Command>,
 ) -> Vec<Command> {
     let mut left = Vec::new();
@@ -344,8 +346,8 @@ fn propose_reports(
                 continue;
             }
             bytes = 0;
-            let commands = vec![Command::Report { lessee, reports: mem::take(&mut part) }];
-            let mut proposal = Proposal { version, term, at, commands };
+            let mut proposal =
+                stamped(vec![Command::Report { lessee, reports: mem::take(&mut part) }]);
             if group.propose(proposal.write()).is_err() {
                 left.extend(proposal.commands);
             }

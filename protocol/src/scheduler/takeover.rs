@@ -31,7 +31,8 @@ impl Scheduler {
             return self.learn_own_meta();
         };
         let partition_id = partition.id();
-        owner.sure_of = Some(Now { tick: now, wall: partition.now() });
+        let floor = partition.now();
+        owner.sure_of = Some(Now { tick: now, wall: floor });
         let (mut ready, mut running) = (Vec::new(), Vec::new());
         let mut scheduled = Vec::new();
         let mut holders = BTreeSet::new();
@@ -71,6 +72,7 @@ impl Scheduler {
             self.index_ready(task);
         }
         self.index_jobs(partition_id);
+        self.go_on_from(floor);
         self.ask_executors(id);
     }
 

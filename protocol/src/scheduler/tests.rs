@@ -33,6 +33,7 @@ mod ruling;
 mod said;
 mod sharing;
 mod slots;
+mod stepping;
 mod straining;
 mod submitting;
 mod surveying;

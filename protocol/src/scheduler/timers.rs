@@ -2,7 +2,9 @@
 //!
 //! What is due is known by the wall clock. One that this node's clock has fired and that partition time
 //! holds back is looked at again by the monotonic clock, when it should be due and after some seconds at the
-//! latest: the wall clock may have been an hour ahead and be set right, and partition time may catch up.
+//! latest: the wall clock may have been an hour ahead and be set right, and partition time may catch up. What
+//! waits for a time of day goes by what [clocks show](super::clocks), and all else by the time: it is looked at
+//! when either says so.
 
 use std::collections::BTreeSet;
 
@@ -94,7 +96,7 @@ impl Scheduler {
         let tick = self.now.tick;
         // The rest is due in the next round, when the disk is free again.
         for _ in 0..TIMERS_PER_ROUND {
-            let Some((task, what)) = self.timers.pop(self.now) else {
+            let Some((task, what)) = self.timers.pop(self.latest()) else {
                 break;
             };
             if !self.can_tell_time(GroupId::of(task.partition())) {
@@ -104,18 +106,28 @@ impl Scheduler {
             let Some(partition) = self.owned(task.partition()) else {
                 continue;
             };
-            let now = partition.now().max(self.partition_time(GroupId::of(task.partition())));
+            let (now, shown) = self.times_of(partition);
             let Some(record) = partition.record(task) else {
                 continue;
             };
-            let due = match (what, record.state()) {
-                (Due::Start, State::Scheduled) => record.not_before(),
-                (Due::Expire, State::Scheduled | State::Ready) => record.given_up_at(),
-                (Due::Start | Due::Expire, _) => None,
+            let (due, by) = match (what, record.state()) {
+                (Due::Start, State::Scheduled) => {
+                    (record.not_before(), record.starts_by(now, shown))
+                }
+                (Due::Expire, State::Scheduled | State::Ready) => {
+                    (record.given_up_at(), record.ends_by(now, shown))
+                }
+                (Due::Start | Due::Expire, _) => (None, now),
             };
             match (due, what) {
-                (Some(due), _) if due > now => {
-                    self.timers.insert_again(tick + due.since(now).min(BEHIND), task, what);
+                (Some(due), _) if due > by => {
+                    let left = due.since(by);
+                    // Time that is carried on may go a tenth faster. As much may wait for it as is due within
+                    // an hour: nobody looks at all of that every few seconds.
+                    let carried = Span::from_micros(left.as_micros() / 10 * 9);
+                    let most = if self.is_carried() && by == now { carried } else { BEHIND };
+                    let left = left.min(BEHIND.max(most));
+                    self.timers.insert_again(tick + left, task, what);
                 }
                 (Some(_), Due::Start) => self.index_ready(task),
                 (Some(_), Due::Expire) => {

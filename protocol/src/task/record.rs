@@ -135,15 +135,41 @@ impl Record {
         Self { particulars, ..self }
     }
 
-    /// The same, waiting for its time if it is to start later than it was accepted.
+    /// The same, waiting for its time if it is to start later than it was accepted, when clocks showed that.
     #[must_use]
-    pub fn in_time(mut self) -> Self {
-        let not_before = self.due_at();
-        let is_delayed = !self.template.options.delay.is_zero();
-        if self.phase == Phase::Ready && (is_delayed || not_before > self.accepted_at) {
+    pub fn in_time(mut self, shown: Wall) -> Self {
+        let (not_before, is_early) = match self.time_of_day() {
+            Some(at) => (at, at > shown),
+            None => {
+                let is_delayed = !self.template.options.delay.is_zero();
+                (self.due_at(), is_delayed || self.due_at() > self.accepted_at)
+            }
+        };
+        if self.phase == Phase::Ready && is_early {
             self.phase = Phase::Scheduled { not_before };
         }
         self
+    }
+
+    /// The time of day for which it waits, if somebody named one, and not how long it is to wait.
+    fn time_of_day(&self) -> Option<Wall> {
+        let is_delayed = !self.template.options.delay.is_zero();
+        let said = self.particulars.as_ref().and_then(|particulars| particulars.not_before);
+        said.filter(|_| !is_delayed)
+    }
+
+    /// By which time it starts, when it is `now` and clocks show `shown`: by what they show if it waits for a
+    /// time of day.
+    #[must_use]
+    pub fn starts_by(&self, now: Wall, shown: Wall) -> Wall {
+        if self.time_of_day().is_some() && !self.waits_again() { shown } else { now }
+    }
+
+    /// By which time it is given up: of what waits for a time of day not before it may start, nor before it is
+    /// time.
+    #[must_use]
+    pub fn ends_by(&self, now: Wall, shown: Wall) -> Wall {
+        if self.time_of_day().is_some() { now.min(shown) } else { now }
     }
 
     /// Where it is in its life.

@@ -14,8 +14,14 @@ pub struct Slack {
     pub behind: u64,
     /// What came was read so late at most, by a process that stood still.
     pub read_late: u64,
+    /// The same for what waits for a while: clocks that are wild where nobody agrees with them do not count.
+    pub waits: (u64, u64),
+    /// Whether time was ever carried on since clocks stepped, a little faster or slower than it passes.
+    pub was_slewed: bool,
     /// Whether a majority of some group's clocks was ever wild.
     was_wild: bool,
+    /// Whether there were others who agreed with those, or a process that remembered nothing else.
+    was_believed: bool,
     /// Whether such a majority was ahead. It may have carried the time of a partition on, which stays so for
     /// longer than any world lasts.
     pub was_carried_on: bool,
@@ -56,6 +62,9 @@ impl World {
         if is_majority {
             self.slack.was_wild = true;
             self.slack.was_carried_on |= ahead;
+            // Of two none is told by the other which of them is right.
+            self.slack.was_believed |= hosts > 2;
+            self.slack.was_slewed |= hosts <= 2;
         }
         for host in chosen {
             self.hosts[host].step = step;
@@ -63,6 +72,11 @@ impl World {
         self.note_clocks();
         let at = self.now + self.between(SECOND, 10 * SECOND);
         self.push(at, What::Fault(Fault::ClocksRight));
+    }
+
+    /// A scheduler starts on `host`: of the time before it remembers what is in its logs.
+    pub(crate) fn note_start(&mut self, host: usize) {
+        self.slack.was_believed |= self.slack.was_wild && self.hosts[host].step != 0;
     }
 
     /// So many clocks may be wild that no group has a majority of them.
@@ -88,9 +102,14 @@ impl World {
         let truth = true_wall(self.now);
         let mut is_any_off = false;
         for host in &self.hosts {
+            let wall = host.wall(self.now);
+            let (ahead, behind) = (wall.since(truth), truth.since(wall));
+            if host.step == 0 || self.slack.was_believed {
+                let waits = &mut self.slack.waits;
+                waits.0 = waits.0.max(ahead.as_micros() + 2 * MS);
+                waits.1 = waits.1.max(behind.as_micros() + 2 * MS);
+            }
             if host.step == 0 || self.slack.was_wild {
-                let wall = host.wall(self.now);
-                let (ahead, behind) = (wall.since(truth), truth.since(wall));
                 let is_off = ahead.max(behind).as_micros() > SECOND;
                 is_any_off |= is_off && host.step == 0;
                 self.slack.ahead = self.slack.ahead.max(ahead.as_micros() + 2 * MS);

@@ -46,6 +46,7 @@ impl World {
         one.disk.incarnation.0 += 1;
         let incarnation = one.disk.incarnation;
         let listens = address(host, one.moves);
+        self.note_start(host);
         let settings = self.settings(host, seed, 1);
         let one = &mut self.hosts[host];
         let at = Now { tick: Tick::START, wall: one.wall(now) };
@@ -121,6 +122,7 @@ impl World {
             versions: one.versions,
             scheduler,
             zones: self.zones.clone(),
+            follows_wall: false,
             cold: Some(Cold::with_times(store, COLD_AFTER, WARM_AHEAD)),
         }
     }

@@ -78,6 +78,7 @@ impl World {
                 let process = self.process(host);
                 process.schedulers += 1;
                 let (seed, schedulers) = (process.seed, process.schedulers);
+                self.note_start(host);
                 let settings = self.settings(host, seed, schedulers);
                 let at = Now { tick: self.tick(host), wall: self.hosts[host].wall(self.now) };
                 let stored = self.hosts[host].disk.open();

@@ -5,6 +5,7 @@ use umbel_protocol::executor::Start;
 use umbel_protocol::task::Outcome;
 use umbel_protocol::time::Span;
 
+use crate::faults::Slack;
 use crate::jobs::{Purpose, What};
 use crate::ledger::TaskLog;
 use crate::world::World;
@@ -29,12 +30,13 @@ pub fn on_start(world: &World, host: usize, mark: u64, start: &Start) -> Result<
     let Some(log) = world.ledger.tasks.get(&mark) else {
         return Ok(());
     };
-    let early = earliest(log, start, world.plan.older > 0).filter(|earliest| {
+    let early = earliest(log, start, world.plan.older > 0, world.slack).filter(|earliest| {
         // Partition time is that of clocks which may be off, each against each, and are known as they
         // were when a message left, which a node that stands still reads late. What a minority's
-        // clocks show when they are wild does not count.
-        let slack = world.slack;
-        let off = slack.ahead + slack.behind + world.network.slowest() + slack.read_late;
+        // clocks show when they are wild does not count, nor those of one or two nodes, whom nobody tells
+        // what is right.
+        let (ahead, behind) = world.slack.waits;
+        let off = ahead + behind + world.network.slowest() + world.slack.read_late;
         world.now + off < *earliest
     });
     match early {
@@ -67,9 +69,20 @@ pub fn on_start_of_job(world: &mut World, host: usize, start: &Start) -> Result<
 
 /// Before when the run cannot start, if clocks were right. An owner of an older version takes a run that says when
 /// to try again for one that failed.
-fn earliest(log: &TaskLog, start: &Start, has_older: bool) -> Option<u64> {
+fn earliest(log: &TaskLog, start: &Start, has_older: bool, slack: Slack) -> Option<u64> {
     let options = &start.template.options;
-    let delayed = log.first_try.map(|at| at + options.delay.as_micros()).max(log.not_before);
+    // A tenth of what is waited for may be gained.
+    let waited = |span: Span| match slack.was_slewed {
+        true => span.as_micros() - span.as_micros() / 10,
+        false => span.as_micros(),
+    };
+    // A time of day is what clocks show, however they have stepped.
+    let ahead = if slack.was_slewed { slack.ahead } else { 0 };
+    let not_before = log.not_before.map(|at| at.saturating_sub(ahead));
+    // The tick of a job is one.
+    let ahead = if start.task.is_derived() { ahead } else { 0 };
+    let first_try = log.first_try.map(|at| at.saturating_sub(ahead));
+    let delayed = first_try.map(|at| at + waited(options.delay)).max(not_before);
     // How an attempt ended that is made once more, as its node was lost, nobody heard.
     let before = log.starts.iter().filter(|before| before.attempt < start.attempt);
     let retried = before.filter_map(|before| {
@@ -82,7 +95,7 @@ fn earliest(log: &TaskLog, start: &Start, has_older: bool) -> Option<u64> {
             Some((at, Outcome::Deferred { pause, .. })) => (at, *pause),
             _ => return None,
         };
-        Some(*at + pause.as_micros())
+        Some(*at + waited(pause))
     });
     // Walls count in milliseconds.
     delayed.max(retried.max()).map(|at| at.saturating_sub(2_000))

@@ -32,15 +32,26 @@ fn environment(name: &str, dir: &Path) -> Vec<(String, String)> {
 
 #[test]
 fn one_clock_that_steps_an_hour_starts_nothing_early_and_holds_nothing_up() {
+    steps_an_hour(Setting { environment, ..Setting::three() }, 1);
+}
+
+#[test]
+fn the_clock_of_a_lone_node_that_steps_an_hour_starts_nothing_early_and_holds_nothing_up() {
+    steps_an_hour(Setting { environment, nodes: 1, replicas: 1, ..Setting::three() }, 0);
+}
+
+/// Of a cluster the clock of the node at `place` steps.
+fn steps_an_hour(setting: Setting, place: usize) {
     if fake_time().is_none() {
         return skipped("there is no libfaketime");
     }
-    let setting = Setting { environment, ..Setting::three() };
+    let names = ["a", "b", "c"].into_iter().take(setting.nodes);
+    let names: Vec<&str> = names.collect();
     let mut cluster = Cluster::prepared(setting, false).unwrap();
     let step = |cluster: &Cluster, node: &str, by: &str| {
         fs::write(cluster.dir().join(format!("clock-{node}")), by).unwrap();
     };
-    for node in ["a", "b", "c"] {
+    for node in &names {
         step(&cluster, node, "+0");
     }
     cluster.start_all();
@@ -51,12 +62,12 @@ fn one_clock_that_steps_an_hour_starts_nothing_early_and_holds_nothing_up() {
     waiting.submit(&cluster.client(), vec![later; 40]);
     let mut account = Account::default();
     for by in ["+3600", "-3600", "+0"] {
-        step(&cluster, "b", by);
+        step(&cluster, names[place], by);
         until("its clock says so", || {
             // Whoever is asked has something to log.
-            drop(cluster.client_of(1).status());
+            drop(cluster.client_of(place).status());
             let hour = hour_of(by);
-            let said = cluster.nodes[1].said();
+            let said = cluster.nodes[place].said();
             let last = said.lines().last().unwrap_or_default().to_owned();
             so(last.starts_with(&hour), || format!("{hour} is not in {last}"))
         });
@@ -70,7 +81,7 @@ fn one_clock_that_steps_an_hour_starts_nothing_early_and_holds_nothing_up() {
     let ledger = cluster.ledger();
     let early = ledger.starts().into_keys().filter(|id| waiting.acknowledged.contains(*id)).count();
     assert_eq!((early, waiting.acknowledged.len()), (0, 40), "started early");
-    for place in 0..3 {
+    for place in 0..names.len() {
         assert!(cluster.nodes[place].has_ended().is_none(), "all live on");
     }
 }

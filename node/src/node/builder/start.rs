@@ -181,6 +181,7 @@ impl NodeBuilder {
                 has_seeds: seeds_of(&config, &join).iter().any(|seed| seed.to_string() != own_seed),
                 scheduler: 0,
                 zones: timezones::zones(),
+                follows_wall: clock.is_moved(),
                 // Each scheduler has its own.
                 cold: None,
             },

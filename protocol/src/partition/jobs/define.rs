@@ -156,7 +156,7 @@ impl Partition {
         source: Source,
         precondition: Precondition,
     ) -> Result<(), JobRefusal> {
-        let now = self.now;
+        let now = job.schedule.by(self.now, self.shown);
         self.jobs.note_file(source).map_err(|()| JobRefusal::OldFile { job: name.clone() })?;
         let known = self.jobs.states.get(name);
         if let Some(state) = known
@@ -202,7 +202,8 @@ impl Partition {
                 state.since = now;
             }
             if state.job.enabled != job.enabled {
-                state.fired_through = if state.enabled { state.fired_through } else { now };
+                let from = if state.enabled { state.fired_through } else { now };
+                state.fired_through = state.fired_through.max(from);
                 state.enabled = job.enabled;
             }
             state.report_within(state.job.report_within, job.report_within);
@@ -253,11 +254,12 @@ impl Partition {
     }
 
     fn enable(&mut self, index: u64, name: &JobName, enabled: bool) -> Result<(), JobRefusal> {
-        let now = self.now;
+        let Self { now, shown, .. } = *self;
         let changed = self.jobs.take(name, |state| {
             if state.enabled != enabled {
                 state.enabled = enabled;
-                state.fired_through = now;
+                let from = state.job.schedule.by(now, shown);
+                state.fired_through = state.fired_through.max(from);
                 state.revision = index;
             }
         });

@@ -74,7 +74,7 @@ impl Partition {
         let is_as_seen = self.jobs.states.get(&job).is_some_and(|state| {
             state.enabled && state.revision == revision && state.fired_through == after
         });
-        let is_due = through <= self.now && through > after;
+        let is_due = through <= self.now.max(self.shown) && through > after;
         if !(is_as_seen && is_due) {
             return self.tell_notices(&job, changes);
         }
@@ -122,7 +122,7 @@ impl Partition {
         let seen = self.jobs.states.get(job).map(|state| state.revision);
         let result = if seen.is_none() {
             Err(JobRefusal::NotFound { job: job.clone() })
-        } else if *at <= self.dedup_floor || *at > self.now + ID_AHEAD_MAX {
+        } else if *at <= self.dedup_floor || *at > self.now.max(self.shown) + ID_AHEAD_MAX {
             // Whether it has run already is not known any more, or could not be for long.
             Err(JobRefusal::Untimely { job: job.clone() })
         } else if self.has_run(job, *at, nodes) {
@@ -148,10 +148,12 @@ impl Partition {
 
     /// These ticks were missed; that is told once.
     fn miss(&mut self, job: &JobName, ticks: &[Wall]) {
-        let (now, Some(last)) = (self.now, ticks.last()) else {
+        let Some(last) = ticks.last() else {
             return;
         };
+        let Self { now, shown, .. } = *self;
         self.jobs.take(job, |state| {
+            let now = state.job.schedule.by(now, shown);
             state.counts.missed += ticks.len() as u64;
             state.fired_through = *last;
             for tick in ticks {
@@ -182,6 +184,7 @@ impl Partition {
             return Ok(Verdict::Missed);
         };
         let (overlap, expires, born) = (state.job.overlap, state.job.expires, state.born);
+        let decided_at = state.job.schedule.by(self.now, self.shown);
         let select = Target::Labels(state.job.select.clone());
         let select = if state.job.select.is_empty() { Target::Anywhere } else { select };
         let args = state.job.args.clone();
@@ -196,7 +199,7 @@ impl Partition {
         let mut open = self.open_by_place(job, overlap, nodes);
         // One job whose tasks do not end must not take the room of all others.
         let is_piled_up = self.jobs.open_of(job).count() + tasks > JOB_OPEN_MAX;
-        let mut record = TickRecord::new(tick, self.now, Verdict::Fired);
+        let mut record = TickRecord::new(tick, decided_at, Verdict::Fired);
         record.by_hand = by_hand;
         // Nearly all ticks have one run, and many are remembered.
         record.runs.reserve_exact(tasks + nodes.absent().len());

@@ -27,7 +27,7 @@ impl Scheduler {
     /// node alone fires anything.
     pub(in crate::scheduler) fn fire_jobs(&mut self) {
         while self.plans.budget > 0 {
-            let Some(name) = self.plans.pop(self.now) else {
+            let Some(name) = self.plans.pop(self.latest()) else {
                 break;
             };
             self.plans.budget -= 1;
@@ -45,15 +45,15 @@ impl Scheduler {
         if !self.can_tell_time(group) {
             return self.plans.look_again(name, tick + UNTOLD);
         }
-        let now = self.partition_time(group);
         let Some(owned) = self.owned(partition) else {
             return;
         };
-        let now = now.max(owned.now());
         let Some(state) = owned.job(name) else {
             return;
         };
-        let mut commands = self.due_commands(name, state, now);
+        let (passed, shown) = self.times_of(owned);
+        let now = state.job.schedule.by(passed, shown);
+        let mut commands = self.due_commands(name, state, now, passed);
         let is_declared = self.declared(&state.job.template).is_ok();
         let is_undeclared = |command: &Command| match command {
             Command::Fire(fire) if !is_declared => {
@@ -76,9 +76,9 @@ impl Scheduler {
             // This node's clock is ahead of partition time, or has nothing to do any more.
             self.index_job(name);
             let is_early = self.plans.known.get(name).and_then(|known| known.due);
-            if let Some(due) = is_early.filter(|due| *due <= self.now.wall) {
+            if let Some(due) = is_early.filter(|due| *due <= self.latest().wall) {
                 self.plans.look_at(name, None);
-                let behind = due.since(now).max(Span::from_millis(1)).min(BEHIND);
+                let behind = due.since(now.min(passed)).max(Span::from_millis(1)).min(BEHIND);
                 self.plans.look_again(name, tick + behind);
             }
             return;
@@ -100,9 +100,15 @@ impl Scheduler {
         self.plans.look_again(name, self.now.tick + FULL);
     }
 
-    /// What is to be done about a job at `now`.
-    fn due_commands(&self, name: &JobName, state: &JobState, now: Wall) -> Vec<Command> {
-        let overdue = state.awaited.iter().filter(|(_, by)| *by <= now);
+    /// What is to be done about a job at `now`, as its ticks are named, which is `passed` as time passes.
+    fn due_commands(
+        &self,
+        name: &JobName,
+        state: &JobState,
+        now: Wall,
+        passed: Wall,
+    ) -> Vec<Command> {
+        let overdue = state.awaited.iter().filter(|(_, by)| *by <= passed);
         let unreported = |(tick, _): &(Wall, Wall)| {
             let (job, tick) = (name.clone(), *tick);
             Command::NoteUnreported { job, tick }

@@ -172,8 +172,8 @@ fn a_new_owner_runs_and_tells_nothing_before_it_has_heard_how() {
     job.alert = Some(Alert { template: Template::new("far"), ..alert() });
     let mut owner = LoneOwner::new(4);
     owner.ask(define_by_file(job));
-    let mut next = LoneOwner::over(owner.partition());
-    next.now.wall = owner.now.wall + hour + hour + millis(1_800_000);
+    let later = owner.now.wall + hour + hour + millis(1_800_000);
+    let mut next = LoneOwner::later(owner.partition(), later);
     joined_by(&mut next, FAR);
     next.introduce(next.lessee(), 4);
 
@@ -200,9 +200,8 @@ fn a_job_whose_alert_nobody_declares_yet_fires_all_the_same() {
     job.alert = Some(Alert { template: Template::new("far"), ..alert() });
     let mut owner = LoneOwner::new(4);
     owner.ask(define_by_file(job));
-    let mut next = LoneOwner::over(owner.partition());
     // What was missed meanwhile is to be told.
-    next.now.wall = owner.now.wall + millis(310_000);
+    let mut next = LoneOwner::later(owner.partition(), owner.now.wall + millis(310_000));
     joined_by(&mut next, FAR);
     next.introduce(next.lessee(), 4);
     next.pass(millis(100_000));

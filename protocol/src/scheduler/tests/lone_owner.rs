@@ -65,15 +65,26 @@ impl LoneOwner {
 
     /// The same in a cluster of so many partitions, of which it has no copies.
     pub(super) fn one_of(partitions: u16, partition: &Partition, limits: Limits) -> Self {
-        Self::set_up(partitions, partition, limits, None)
+        Self::set_up(partitions, partition, limits, None, START)
     }
 
     /// With a partition in this state, of which it puts away what `cold` says, and no executor.
     pub(super) fn with_cold(partition: &Partition, limits: Limits, cold: Cold) -> Self {
-        Self::set_up(2, partition, limits, Some(cold))
+        Self::set_up(2, partition, limits, Some(cold), START)
     }
 
-    fn set_up(partitions: u16, partition: &Partition, limits: Limits, cold: Option<Cold>) -> Self {
+    /// One that begins when its clock shows `wall`, with a partition in this state and no executor.
+    pub(super) fn later(partition: &Partition, wall: Wall) -> Self {
+        Self::set_up(2, partition, Limits::default(), None, wall)
+    }
+
+    fn set_up(
+        partitions: u16,
+        partition: &Partition,
+        limits: Limits,
+        cold: Option<Cold>,
+        wall: Wall,
+    ) -> Self {
         let join = join(HOME);
         let mut meta = Meta::new(ClusterId(7), join.cluster_name.clone(), partitions, 1, 1);
         meta.admit(join.clone(), START);
@@ -92,9 +103,10 @@ impl LoneOwner {
             versions: Versions::OWN,
             scheduler: 1,
             zones: Zones::bundled(),
+            follows_wall: false,
             cold,
         };
-        let now = Now { tick: Tick::START, wall: START };
+        let now = Now { tick: Tick::START, wall };
         let mut owner = Self {
             scheduler: Scheduler::new(settings, now, stored),
             now,

@@ -87,6 +87,7 @@ impl Node {
             versions,
             scheduler: 1,
             zones: Zones::bundled(),
+            follows_wall: false,
             cold: None,
         };
         let scheduler = Scheduler::new(settings, now, disk.values().cloned().collect());

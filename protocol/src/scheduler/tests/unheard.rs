@@ -40,6 +40,7 @@ impl Pair {
                 versions: Versions::OWN,
                 scheduler: 1,
                 zones: Zones::bundled(),
+                follows_wall: false,
                 cold: None,
             };
             let now = Now { tick: Tick::START, wall: START };

@@ -101,10 +101,10 @@ impl Year {
 
     /// Another one owns the partition `after` so long, with another clock.
     fn hand_over(&mut self, after: Span) {
-        let mut next = LoneOwner::over(self.owner.partition());
         let off = self.rng.random_range(0..OFF_MAX);
-        next.now.wall = self.owner.now.wall + after + Span::from_millis(off);
-        next.now.wall = next.now.wall - Span::from_millis(OFF_MAX / 2);
+        let later = self.owner.now.wall + after + Span::from_millis(off);
+        let later = later - Span::from_millis(OFF_MAX / 2);
+        let mut next = LoneOwner::later(self.owner.partition(), later);
         next.introduce(next.lessee(), 0);
         next.step(Event::Due);
         self.owner = next;
