@@ -53,6 +53,7 @@ impl Lone {
             incarnation: Incarnation(1),
             join,
             seed: 1,
+            follows_wall: false,
             replace_after: Span::from_millis(30_000),
             limits: Limits::default(),
             has_seeds: false,
