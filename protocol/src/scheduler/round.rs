@@ -231,7 +231,7 @@ fn propose_commands(
     }
     if gathered >= GATHERED_BYTES_MAX {
         // Large results have entries of their own: an entry must fit into a frame.
-        commands = propose_reports(group, &stamped, commands);
+        commands = propose_reports(group, stamped, commands);
     }
     commands.extend(others);
     commands.extend(cancels.iter().map(|(_, task)| Command::Cancel { task: *task }));
