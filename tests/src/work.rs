@@ -199,7 +199,7 @@ fn draw_rarer(options: &mut Options, rng: &mut ChaCha8Rng) {
         3 => options.crashes_max = Some(rng.random_range(1..6)),
         4 => {
             options.at_most_once = Some(true);
-            options.attempts_max = None;
+            (options.attempts_max, options.backoff_first, options.backoff_max) = (None, None, None);
         }
         5..7 => {
             options.unique_scope = Some(match millis(0, 3).as_millis() {

@@ -115,7 +115,8 @@ pub(super) struct Settings {
     #[arg(long = "ignore-result")]
     pub(super) ignore_result: bool,
     /// Never start it twice, whatever happens
-    #[arg(long = "at-most-once", conflicts_with_all = ["attempts", "backoff_list"])]
+    #[arg(long = "at-most-once", conflicts_with_all = ["attempts", "backoff_first",
+        "backoff_max", "backoff_list", "crashes"])]
     pub(super) at_most_once: bool,
     /// Never show arguments, or fields of them, of these names; "*" stands for all
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
@@ -207,9 +208,13 @@ impl Settings {
             others.backoff_list = None;
         }
         if self.at_most_once {
-            (others.attempts, others.backoff_list) = (None, None);
+            (others.attempts, others.crashes, others.backoff_list) = (None, None, None);
+            (others.backoff_first, others.backoff_max) = (None, None);
         }
-        if self.attempts.is_some() || self.backoff_list.is_some() {
+        let pauses = self.backoff_list.is_some()
+            || self.backoff_first.is_some()
+            || self.backoff_max.is_some();
+        if self.attempts.is_some() || self.crashes.is_some() || pauses {
             others.at_most_once = false;
         }
         if self.select.is_some() {
