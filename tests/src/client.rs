@@ -183,6 +183,9 @@ impl World {
                 let options = &batch.templates[usize::from(template)].options;
                 let is_timed = options.delay.is_zero() && self.flip(0.05);
                 let at = is_timed.then(|| wall + Span::from_millis(self.between(0, 8_000)));
+                // Nobody may ask for what is given up before it may start.
+                let end = options.expires_at;
+                let at = at.filter(|at| end.is_none_or(|end| *at < end));
                 let fairness_key =
                     self.flip(0.1).then(|| format!("tenant {}", self.between(0, 2)).into());
                 let name = &batch.templates[usize::from(template)].name;
