@@ -614,7 +614,7 @@ error: `fast` is no rate
   |
 4 | rate = \"fast\"
   |        ^^^^^^
-  = help: say how many in how long, up to 10000: \"100/s\", \"20/min\"
+  = help: say how many in how long, at most 10000 a second: \"100/s\", \"20/min\"
 
 3 problems in cluster.toml",
         ),
