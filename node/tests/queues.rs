@@ -3,6 +3,7 @@
 mod cluster;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::timeout;
 use umbel::client::{Filter, Rule, Steering, Subject};
@@ -107,7 +108,9 @@ async fn what_waits_in_a_queue_can_be_purged() {
     let client = cluster.node(2).client();
     client.pause_queue("bulk").await.expect("it is heard");
     heeded(&cluster, &queue("bulk"), Rule::is_paused).await;
-    let waiting = all(&client, (0..2_500).map(|n| double(n).queue("bulk"))).await;
+    // Kept however many of one partition end so.
+    let kept = |n| double(n).queue("bulk").retention(Duration::from_secs(600));
+    let waiting = all(&client, (0..2_500).map(kept)).await;
     let filter = || Filter { queue: Some("bulk".to_owned()), limit: u32::MAX, ..Filter::default() };
     let steered = client.purge_queue("bulk").await.expect("they are told");
     assert_eq!((steered.done, steered.refused_count, steered.partitions_missing), (2_500, 0, 0));

@@ -215,8 +215,9 @@ fn catches(child: &Child, signal: Signal) {
 fn a_node_whose_terminal_goes_takes_its_commands_along() {
     let program = Program::new();
     fs::write(program.path("cluster.toml"), CONFIG).unwrap();
-    // `script` gives the node a terminal, which goes when it is killed.
-    let node = "exec $UMBEL node -c cluster.toml --name a --listen 127.0.0.1:0";
+    // `script` gives the node a terminal, which goes when it is killed. It hears of that, also where the tests do not.
+    let node =
+        "exec env --default-signal=HUP $UMBEL node -c cluster.toml --name a --listen 127.0.0.1:0";
     let mut terminal = program.command_by("script", &["-qfc", node, "/dev/null"], &[]);
     terminal.env("UMBEL", env!("CARGO_BIN_EXE_umbel"));
     let piped = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
