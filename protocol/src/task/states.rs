@@ -21,11 +21,11 @@ impl States {
 
     /// These.
     #[must_use]
-    pub const fn of(states: &[State]) -> Self {
-        let (mut bits, mut at) = (0, 0);
-        while at < states.len() {
-            bits |= bit(states[at]);
-            at += 1;
+    pub const fn of(mut states: &[State]) -> Self {
+        let mut bits = 0;
+        while let [first, rest @ ..] = states {
+            bits |= bit(*first);
+            states = rest;
         }
         Self(bits)
     }
