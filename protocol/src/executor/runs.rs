@@ -74,13 +74,8 @@ impl Executor {
                 never.push(key);
                 continue;
             };
-            let has_slot = self.slots.take(from, *pool) || {
-                let lends = now < self.lends_until;
-                if lends {
-                    self.slots.lend(*pool);
-                }
-                lends
-            };
+            let has_slot =
+                self.slots.take(from, *pool) || (now < self.lends_until && self.slots.lend(*pool));
             // Whoever was told what is held here takes back all other runs of older terms: such a
             // run must not start any more, not even if its new owner repeats the dispatch.
             let is_stale =

@@ -26,6 +26,9 @@ pub(super) struct Slots {
     spare: Vec<u32>,
     /// Slots that runs take beyond those that there are, by pool: it has become smaller.
     owed: Vec<u32>,
+    /// Runs that may begin without a slot, by pool: their leases may be on their way, for slots that were granted before
+    /// there were other numbers of them.
+    lendable: Vec<u32>,
     owners: BTreeMap<NodeId, OwnerSlots>,
     /// Counts grants while both sides want slots.
     turn: u32,
@@ -69,6 +72,7 @@ impl Slots {
             home,
             spare: pools.to_vec(),
             owed: vec![0; pools.len()],
+            lendable: vec![0; pools.len()],
             owners: BTreeMap::new(),
             turn: 0,
             served,
@@ -80,8 +84,15 @@ impl Slots {
     /// anew. What there are too few of is owed: it is not given out again when runs end.
     pub(super) fn resize(&mut self, pools: &[u32], used: &[u32]) {
         let is_closed = self.is_closed;
+        let mut lendable = std::mem::take(&mut self.lendable);
+        for (pool, lendable) in lendable.iter_mut().enumerate() {
+            let held = self.owners.values().filter_map(|owner| owner.held.get(pool));
+            *lendable = (*lendable).max(held.sum());
+        }
         *self = Self { is_closed, ..Self::new(self.home, pools) };
         self.spare.resize(self.spare.len().max(used.len()), 0);
+        lendable.resize(self.spare.len(), 0);
+        self.lendable = lendable;
         self.owed.resize(self.spare.len(), 0);
         self.served.resize(self.spare.len(), None);
         for ((spare, owed), used) in self.spare.iter_mut().zip(&mut self.owed).zip(used) {
@@ -151,12 +162,22 @@ impl Slots {
     pub(super) fn occupy(&mut self, pool: usize) {
         match self.spare.get_mut(pool).filter(|spare| **spare > 0) {
             Some(spare) => *spare -= 1,
-            None => self.lend(pool),
+            None => self.owe(pool),
         }
     }
 
-    /// A run begins without a slot, and the next that is free is not given out again.
-    pub(super) fn lend(&mut self, pool: usize) {
+    /// A run begins without a slot, if one of that pool may: of more it would not be for what was granted before.
+    pub(super) fn lend(&mut self, pool: usize) -> bool {
+        let Some(lendable) = self.lendable.get_mut(pool).filter(|lendable| **lendable > 0) else {
+            return false;
+        };
+        *lendable -= 1;
+        self.owe(pool);
+        true
+    }
+
+    /// The next slot that is free is not given out again.
+    fn owe(&mut self, pool: usize) {
         if let Some(owed) = self.owed.get_mut(pool) {
             *owed += 1;
         }
