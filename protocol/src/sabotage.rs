@@ -64,7 +64,7 @@ pub enum Defect {
     /// `starts_in_place`.
     ForgetOwed,
     /// An executor does not remember what it said it never had: `leased_runs_only`,
-    /// `second_run_after_loss`, `every_task_ends`.
+    /// `second_run_after_loss`.
     ForgetRefusals,
     /// A partition does not remember what it has turned away because of its key: `linearizable_tasks`.
     ForgetTurnedAway,

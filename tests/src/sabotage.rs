@@ -156,11 +156,9 @@ impl Sabotage {
                 Defect::CloseUncommitted => {
                     &["second_run_after_loss", "leased_runs_only", "every_task_ends"]
                 }
-                // A run of which its owner has heard that it never began may do what is not asked for any more.
-                Defect::ForgetRefusals => {
-                    &["leased_runs_only", "second_run_after_loss", "every_task_ends"]
+                Defect::ForgetRefusals | Defect::IgnoreFence => {
+                    &["leased_runs_only", "second_run_after_loss"]
                 }
-                Defect::IgnoreFence => &["leased_runs_only", "second_run_after_loss"],
                 Defect::FreeKey => &["unique_keys"],
                 Defect::IgnoreLimits => &["limited_by_key"],
                 Defect::ForgetPermits | Defect::IgnorePause => &["limited_by_rule"],

@@ -9,7 +9,7 @@ use umbel_protocol::task::{FailureKind, History, Outcome, Phase, Record, Run, Ru
 use umbel_protocol::time::Span;
 
 use super::{owned, partitions};
-use crate::ledger::TaskLog;
+use crate::ledger::{StartLog, TaskLog};
 use crate::work::{Manner, Script};
 use crate::world::World;
 
@@ -58,7 +58,7 @@ pub fn judge(world: &World, task: TaskId, record: &Record) -> Result<(), String>
     };
     let nothing = History::default();
     let history = record.history.as_deref().unwrap_or(&nothing);
-    let succeeded = succeeded_in_reach(world, task, log);
+    let succeeded = succeeded_in_reach(world, task, log, history);
     if script.manner != Manner::Plain && world.plan.older > 0 {
         // What it says is put into older words for owners that know no others.
         return counted_right(world, record, history);
@@ -176,10 +176,15 @@ fn is_replaced(history: &History) -> bool {
     why.is_some_and(|why| why.message.starts_with("replaced by"))
 }
 
-/// Whether a run of `task` was seen to succeed, on a node that nobody took to be lost since.
-fn succeeded_in_reach(world: &World, task: TaskId, log: &TaskLog) -> bool {
+/// Whether a run of `task` was seen to succeed, on a node that nobody took to be lost since. Of one that was cut off
+/// the end may come after its task was cancelled, which waited again.
+fn succeeded_in_reach(world: &World, task: TaskId, log: &TaskLog, history: &History) -> bool {
+    let was_cut_off = |start: &StartLog| {
+        history.runs.iter().any(|run| run.token == start.token && run.end == RunEnd::CutOff)
+    };
     log.starts.iter().filter(|start| start.task == task).any(|start| {
         matches!(start.end, Some((_, Outcome::Succeeded(_))))
+            && !was_cut_off(start)
             && !world.ledger.was_lost(start.lessee, start.at, world.now)
     })
 }
