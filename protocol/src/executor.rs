@@ -280,7 +280,7 @@ impl Executor {
             Event::Learned(profile) => {
                 if profile.pools != self.profile.pools {
                     let used = self.slots_used(profile.pools.len());
-                    self.slots.resize(&profile.pools, &used);
+                    self.slots.resize(&profile.pools, &used, now < self.lends_until);
                     // What was leased for slots that were granted before is on its way.
                     self.lends_until = now + CROSSING_MAX;
                 }

@@ -81,10 +81,14 @@ impl Slots {
     }
 
     /// There are so many slots from now on, of which runs take some. Whoever was given any before is to be introduced
-    /// anew. What there are too few of is owed: it is not given out again when runs end.
-    pub(super) fn resize(&mut self, pools: &[u32], used: &[u32]) {
+    /// anew. What there are too few of is owed: it is not given out again when runs end. What was granted may
+    /// be lent, and what could be before if it `still_lends`.
+    pub(super) fn resize(&mut self, pools: &[u32], used: &[u32], still_lends: bool) {
         let is_closed = self.is_closed;
         let mut lendable = std::mem::take(&mut self.lendable);
+        if !still_lends {
+            lendable.fill(0);
+        }
         for (pool, lendable) in lendable.iter_mut().enumerate() {
             let held = self.owners.values().filter_map(|owner| owner.held.get(pool));
             *lendable = (*lendable).max(held.sum());

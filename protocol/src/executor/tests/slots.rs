@@ -204,6 +204,10 @@ fn slots_may_become_more_and_fewer_while_runs_take_them() {
     assert_eq!(host.dispatch(HOME, vec![run(7)]), [start(&run(7))]);
     host.finish(&[1, 2]);
     assert_eq!(host.executor.free(), [0, 1], "there are as many as there may be");
+    // No more were on their way than had been granted.
+    assert_eq!(host.dispatch(HOME, vec![run(9)]), [start(&run(9))]);
+    assert_eq!(host.dispatch(HOME, vec![run(10)]), [never_had(HOME, &[10])]);
+    host.finish(&[7]);
     host.pass(CROSSING_MAX);
     assert_eq!(host.dispatch(HOME, vec![run(8)]), [never_had(HOME, &[8])]);
     host.finish(&[3]);
