@@ -311,6 +311,13 @@ async fn declared_tasks_fail_as_they_say() {
         ("add", "[18446744073709551615,1]", FailureKind::Permanent, "the sum is too large"),
         ("crunch", "10", FailureKind::Error, "too many rounds"),
         ("nothing", "7", FailureKind::BadArguments, "expected no arguments"),
+        // One that is misspelt would not be there.
+        (
+            "inner.concat",
+            r#"{"type":"x","cuont":3}"#,
+            FailureKind::BadArguments,
+            "unknown field `cuont`",
+        ),
     ] {
         let Outcome::Failed(failure) = run(name, args).await else { panic!("{name} succeeded") };
         assert_eq!(failure.kind, kind, "{name}");

@@ -234,10 +234,11 @@ impl Client {
 
     /// Waits until all tasks of a group have ended that were taken in so far, however long that takes and however
     /// they do. It waits for the last in line and then counts again, so it is told of the end, and asks nobody
-    /// meanwhile.
+    /// meanwhile; but while nobody tells of a partition, or the task in question is gone, five times a second.
     ///
     /// # Errors
-    /// As [`group`](Self::group).
+    /// As [`group`](Self::group), and if for 15 seconds nobody answers for a task that is waited for: what was
+    /// submitted goes on, and can be waited for again.
     pub async fn wait_group(&self, id: TaskGroupId) -> Result<GroupCount, ClientError> {
         loop {
             let count = self.count_group(id, Until::Answered).await?;

@@ -15,6 +15,7 @@ use super::{Config, ConfigError, Invocation, Program, Queue, Secret, Slots, Work
 
 mod jobs;
 mod meaning;
+mod quantities;
 mod shape;
 mod tasks;
 

@@ -74,6 +74,24 @@ pub struct RunRequest {
     pub redacts: bool,
 }
 
+#[cfg(test)]
+impl RunRequest {
+    /// One of no task in particular, at its second attempt.
+    pub(crate) fn with_args(args: &str) -> Self {
+        Self {
+            id: "018bcfe5-687b-7003-8000-000000000001".parse().expect("it is an id"),
+            token: Token { term: 1, index: 2, position: 3 },
+            attempt: 2,
+            args: args.to_owned().into(),
+            time_limit: None,
+            soft_limit: None,
+            time_left: None,
+            metadata: None,
+            redacts: false,
+        }
+    }
+}
+
 /// A run that was started.
 pub enum Started {
     /// It is over already.

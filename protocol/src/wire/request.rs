@@ -434,3 +434,23 @@ pub struct ServerFrame {
     /// The answer.
     pub answer: Answer,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::{State, States};
+
+    #[test]
+    fn what_members_of_an_older_version_would_do_in_part_is_not_asked_of_them() {
+        let list = |states| Ask::List(Filter { states, ..Filter::default() });
+        let named = Ask::List(Filter { name: Some("add".to_owned()), ..Filter::default() });
+        let task = TaskId::MAX;
+        assert_eq!(
+            [list(States::ALL), list(State::Dead.into())].map(|ask| ask.needs_version()),
+            [0; 2]
+        );
+        let newer = [list(States::OPEN), named, Ask::Withdraw { task }, Ask::Queues];
+        assert_eq!(newer.map(|ask| ask.needs_version()), [3; 4]);
+        assert_eq!(Ask::Cancel { task }.needs_version(), 0);
+    }
+}

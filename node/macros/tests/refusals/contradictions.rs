@@ -10,6 +10,11 @@ async fn once_or_thrice() -> Result<(), String> {
     Ok(())
 }
 
+#[umbel_macros::task(at_most_once, backoff_max = "1m")]
+async fn once_after_a_pause() -> Result<(), String> {
+    Ok(())
+}
+
 #[umbel_macros::task(soft_limit = "30s", time_limit = "30s")]
 async fn too_late() -> Result<(), String> {
     Ok(())

@@ -111,17 +111,7 @@ mod tests {
         spec.grace = Some(CommandSpec::GRACE_MAX);
         let definition = Arc::new(Definition::command("bill", spec));
         let runner = Runner::new("a", Ledger::open(dir.path().join("runs")).unwrap());
-        let request = RunRequest {
-            id: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
-            token: Token { term: 1, index: 2, position: 3 },
-            attempt: 1,
-            args: "null".into(),
-            time_limit: None,
-            soft_limit: None,
-            time_left: None,
-            metadata: None,
-            redacts: false,
-        };
+        let request = RunRequest::with_args("null");
         let gone = runner.gone(request.id, request.token);
         let run = runner.run(&definition, request.clone(), control.cancel.clone());
         let exists = async |name: &str| {

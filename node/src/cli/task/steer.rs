@@ -155,7 +155,10 @@ pub(in crate::cli) fn told(
     }
     let found = all_told("tasks", *partitions_missing);
     if let Some(why) = cut_short {
-        bail!("{} were reached, the older ones not: {why}", count_tasks(*done + *refused_count));
+        bail!(
+            "{} were reached, the older ones not, for which it may be run again: {why}",
+            count_tasks(*done + *refused_count)
+        );
     }
     Ok(if *refused_count == 0 { found } else { Done::Badly })
 }

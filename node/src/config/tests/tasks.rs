@@ -555,6 +555,38 @@ error: `backoff_list` has 0 pauses
         ),
         (
             r#"[tasks.a]
+command = ["a"]
+at_most_once = true
+backoff_max = "1m"
+crashes = 2
+soft_limit = "1h"
+deadline = "1h""#,
+            r#"
+error: what is never started twice cannot be tried again
+ --> cluster.toml:3:16
+  |
+3 | at_most_once = true
+  |                ^^^^
+  = help: keep it, or attempts and the pauses before them
+
+error: what is never started twice takes one node with it at most
+ --> cluster.toml:3:16
+  |
+3 | at_most_once = true
+  |                ^^^^
+  = help: keep it, or `crashes`
+
+error: `soft_limit` is not shorter than `deadline`
+ --> cluster.toml:6:14
+  |
+6 | soft_limit = "1h"
+  |              ^^^^
+  = help: no run takes so long before its time is over
+
+3 problems in cluster.toml"#,
+        ),
+        (
+            r#"[tasks.a]
 webhook = "http://[::1]:80/a"
 soft_limit = "1s"
 crashes = 17

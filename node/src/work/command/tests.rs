@@ -39,7 +39,7 @@ impl Bench {
     }
 
     async fn run(&self, definition: Definition, args: &str) -> Outcome {
-        let request = request(args);
+        let request = RunRequest::with_args(args);
         let outcome = self.runner.run(&Arc::new(definition), request, self.cancel.clone()).await;
         // Whatever happened, nothing is left to be killed by a next start.
         assert_eq!(self.path("runs").read_dir().unwrap().count(), 0);
@@ -65,20 +65,6 @@ impl Bench {
     /// Waits until a program of the test has written a number to the file `name`.
     async fn pid(&self, name: &str) -> i32 {
         until(|| self.written(name)).await
-    }
-}
-
-fn request(args: &str) -> RunRequest {
-    RunRequest {
-        id: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
-        token: Token { term: 1, index: 2, position: 3 },
-        attempt: 2,
-        args: args.to_owned().into(),
-        time_limit: None,
-        soft_limit: None,
-        time_left: None,
-        metadata: None,
-        redacts: false,
     }
 }
 

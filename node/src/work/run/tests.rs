@@ -45,25 +45,13 @@ impl Bench {
     }
 
     pub(in crate::work) fn start(&self, definition: Definition, args: &str) -> Started {
-        self.runner.start(&Arc::new(definition), request(args), self.cancel.clone())
+        self.runner.start(&Arc::new(definition), RunRequest::with_args(args), self.cancel.clone())
     }
 
     pub(in crate::work) async fn run(&self, definition: Definition, args: &str) -> Outcome {
-        self.runner.run(&Arc::new(definition), request(args), self.cancel.clone()).await
-    }
-}
-
-fn request(args: &str) -> RunRequest {
-    RunRequest {
-        id: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
-        token: Token { term: 1, index: 2, position: 3 },
-        attempt: 2,
-        args: args.to_owned().into(),
-        time_limit: None,
-        soft_limit: None,
-        time_left: None,
-        metadata: None,
-        redacts: false,
+        self.runner
+            .run(&Arc::new(definition), RunRequest::with_args(args), self.cancel.clone())
+            .await
     }
 }
 
@@ -177,7 +165,8 @@ async fn a_time_limit_drops_the_handler_and_tells_its_token() {
         }
     });
     let definition = Arc::new(hang.time_limit(NEVER));
-    let request = RunRequest { time_limit: Some(Duration::from_millis(20)), ..request("null") };
+    let request =
+        RunRequest { time_limit: Some(Duration::from_millis(20)), ..RunRequest::with_args("null") };
     let outcome = bench.runner.run(&definition, request, bench.cancel.clone()).await;
     drop(definition);
     let expected = Failure::new(FailureKind::TimedOut, "it took longer than its limit of 20ms");
@@ -254,7 +243,7 @@ async fn a_thread_that_does_not_listen_is_left_to_end_and_counts_until_then() {
     let run = running(bench.start(slow, "null"));
     begin.await.unwrap();
     bench.cancel.cancel();
-    let RunRequest { id, token, .. } = request("null");
+    let RunRequest { id, token, .. } = RunRequest::with_args("null");
     assert!(!bench.runner.when_quiet(id, token, || ()), "nobody has given it up");
     assert_eq!(run.await, Outcome::Cancelled);
 
@@ -340,12 +329,13 @@ async fn a_run_is_over_at_the_deadline_of_its_task_whatever_its_limit() {
         let hang = |(): ()| std::future::pending::<Result<(), String>>();
         Arc::new(Definition::from_async("hang", hang).time_limit(NEVER))
     };
-    let soon = RunRequest { time_left: Some(Duration::from_millis(5)), ..request("null") };
+    let soon =
+        RunRequest { time_left: Some(Duration::from_millis(5)), ..RunRequest::with_args("null") };
     let outcome = bench.runner.run(&definition(), soon, bench.cancel.clone()).await;
     assert_eq!(failure(outcome).kind, FailureKind::Deadline);
     // It may have come on the way.
     let bench = Bench::new();
-    let past = RunRequest { time_left: Some(Duration::ZERO), ..request("null") };
+    let past = RunRequest { time_left: Some(Duration::ZERO), ..RunRequest::with_args("null") };
     let outcome = bench.runner.run(&definition(), past, bench.cancel.clone()).await;
     assert_eq!(failure(outcome).kind, FailureKind::Deadline);
 }
@@ -373,7 +363,7 @@ async fn all_that_a_handler_logs_says_of_which_run_it_is() {
         tracing::info!("after it has waited");
         Ok::<_, TaskError>(context.trace().map(Trace::span_id))
     };
-    let request = RunRequest { metadata: Some(said.into()), ..request("null") };
+    let request = RunRequest { metadata: Some(said.into()), ..RunRequest::with_args("null") };
     let definition = Arc::new(Definition::from_async("logs", handler));
     let outcome = bench.runner.run(&definition, request, CancellationToken::new()).await;
     let Outcome::Succeeded(span) = outcome else { panic!("it did not succeed: {outcome:?}") };
@@ -405,7 +395,7 @@ async fn all_that_a_handler_logs_says_of_which_run_it_is() {
 
 #[test]
 fn a_run_is_written_for_debugging_without_its_arguments() {
-    assert!(!format!("{:?}", request("\"hunter2\"")).contains("hunter2"));
+    assert!(!format!("{:?}", RunRequest::with_args("\"hunter2\"")).contains("hunter2"));
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use umbel_protocol::id::Token;
 use umbel_protocol::task::{Metadata, Outcome, Trace};
 
 use super::*;
@@ -77,21 +76,7 @@ async fn run_by(
     cancel: CancellationToken,
 ) -> Outcome {
     let definition = Arc::new(Definition::webhook("hook", spec).unwrap());
-    runner.run(&definition, request(args), cancel).await
-}
-
-fn request(args: &str) -> RunRequest {
-    RunRequest {
-        id: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
-        token: Token { term: 1, index: 2, position: 3 },
-        attempt: 2,
-        args: args.to_owned().into(),
-        time_limit: None,
-        soft_limit: None,
-        time_left: None,
-        metadata: None,
-        redacts: false,
-    }
+    runner.run(&definition, RunRequest::with_args(args), cancel).await
 }
 
 async fn answered(answer: &[u8]) -> Outcome {
@@ -122,7 +107,7 @@ async fn what_is_said_of_the_task_wins_over_headers_of_the_same_name() {
     said.headers.insert("locale", "de").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let runner = Runner::new("here", Ledger::open(dir.path()).unwrap());
-    let request = RunRequest { metadata: Some(said.into()), ..request("{}") };
+    let request = RunRequest { metadata: Some(said.into()), ..RunRequest::with_args("{}") };
     let definition = Arc::new(Definition::webhook("hook", spec).unwrap());
     let run = runner.run(&definition, request, CancellationToken::new());
     let response = answer("200 OK", "1");

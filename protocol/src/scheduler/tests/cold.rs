@@ -9,7 +9,7 @@ use super::lone_owner::{LoneOwner, PARTITION, START, batch, template};
 use crate::cold::{Cold, ColdStore as _, MemoryColdStore};
 use crate::id::TaskId;
 use crate::job::Labels;
-use crate::limits::{COLD_LOOKS_MAX, Limits};
+use crate::limits::{COLD_LOOKS_MAX, LOOKS_MAX, Limits};
 use crate::partition::{Command, Partition};
 use crate::scheduler::{Effect, Event};
 use crate::task::{Batch, Filter, Obstacle, Options, Outcome, Row, State, States, Template};
@@ -199,6 +199,29 @@ fn a_list_reads_no_more_than_it_may() {
     let answers = owner.answers(asked);
     assert!(matches!(&answers[..], [Answer::Tasks { cut_before: None, .. }]), "{answers:?}");
     assert_eq!(store.uses().1, 10 + count);
+}
+
+#[test]
+fn a_list_looks_at_no_more_than_it_may() {
+    let (mut owner, _) = owner(&Partition::new(PARTITION));
+    owner.introduce(owner.lessee(), 0);
+    let count = LOOKS_MAX as u64 + 1_464;
+    for first in (0..count).step_by(1_000) {
+        let tasks = (first..(first + 1_000).min(count)).map(task);
+        owner.submit(batch(template("add"), tasks));
+    }
+    let mut list = |name: &str, before| {
+        let name = Some(name.to_owned());
+        let asked = owner.ask(Ask::List(Filter { name, before, limit: 10, ..Filter::default() }));
+        match &owner.answers(asked)[..] {
+            [Answer::Tasks { tasks, cut_before, .. }] => (tasks.len(), *cut_before),
+            answers => panic!("no list: {answers:?}"),
+        }
+    };
+    assert_eq!(list("add", None), (10, None), "it need not look far");
+    let cut = list("nobody", None);
+    assert_eq!(cut, (0, Some(task(count - LOOKS_MAX as u64))));
+    assert_eq!(list("nobody", cut.1), (0, None), "from there it comes to the end");
 }
 
 #[test]

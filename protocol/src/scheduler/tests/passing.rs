@@ -251,3 +251,27 @@ fn a_list_goes_without_a_member_that_does_not_answer() {
         "{told:?}"
     );
 }
+
+#[test]
+fn so_many_lists_are_made_at_a_time_and_none_for_who_has_gone() {
+    let mut network = Network::formed(4, 1);
+    let (silent, here) = (network.owner(partition(101)), network.owner(HERE));
+    network.apart.insert(silent);
+    let list = || Ask::List(Filter::default());
+    for request in 0..256 {
+        network.ask(here, request, list());
+    }
+    assert_eq!(network.take_answers(), []);
+    network.ask(here, 256, list());
+    let is_too_much =
+        |answer: &Answer| matches!(answer, Answer::Failed(RequestError::Overloaded { .. }));
+    let told = network.take_answers();
+    assert!(matches!(&told[..], [(_, 256, answer)] if is_too_much(answer)), "{told:?}");
+    network.step(here, Event::CallerGone { session: SESSION });
+    network.pass(ms(200));
+    network.ask(here, 257, list());
+    assert_eq!(network.take_answers(), [], "there is room again");
+    network.pass(ms(2_100));
+    let told = network.take_answers();
+    assert!(matches!(&told[..], [(_, 257, Answer::Tasks { .. })]), "{told:?}");
+}

@@ -72,7 +72,7 @@ async fn nothing_of_a_run_that_was_dropped_goes_on_once_that_is_told() {
         outcome = bench.run(definition, "null") => panic!("it ended: {outcome:?}"),
         pids = told => pids,
     };
-    let RunRequest { id, token, .. } = request("null");
+    let RunRequest { id, token, .. } = RunRequest::with_args("null");
     bench.runner.gone(id, token).await;
     assert!(!pids.into_iter().any(lives));
     assert_eq!(bench.path("runs").read_dir().unwrap().count(), 0, "it is forgotten");
