@@ -160,9 +160,19 @@ impl Options {
             || self.backoff_list_ms.is_some();
         if self.at_most_once && (self.attempts.unwrap_or(1) > 1 || pauses) {
             return Some(
-                "what is never started twice cannot be tried again; give `at_most_once` or more than \
-                 one attempt",
+                "what is never started twice cannot be tried again; give `at_most_once`, or attempts and \
+                 the pauses before them",
             );
+        }
+        if self.at_most_once && self.crashes.is_some() {
+            return Some(
+                "what is never started twice takes one node with it at most; give `at_most_once` or `crashes`",
+            );
+        }
+        if let (Some(soft), Some(end)) = (self.soft_limit_ms, self.deadline_ms)
+            && soft >= end
+        {
+            return Some("no run takes so long before its deadline; make `soft_limit` shorter");
         }
         match (self.soft_limit_ms, self.time_limit_ms) {
             (Some(soft), Some(hard)) if soft >= hard => {

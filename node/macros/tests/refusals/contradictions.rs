@@ -15,6 +15,16 @@ async fn once_after_a_pause() -> Result<(), String> {
     Ok(())
 }
 
+#[umbel_macros::task(at_most_once, crashes = 2)]
+async fn once_and_again() -> Result<(), String> {
+    Ok(())
+}
+
+#[umbel_macros::task(soft_limit = "1h", deadline = "1h")]
+async fn never() -> Result<(), String> {
+    Ok(())
+}
+
 #[umbel_macros::task(soft_limit = "30s", time_limit = "30s")]
 async fn too_late() -> Result<(), String> {
     Ok(())
