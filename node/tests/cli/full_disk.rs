@@ -13,6 +13,11 @@ use crate::program::Program;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// What the small disk holds: an empty store, and a little more.
 const SMALL_KIB: usize = 16 * 1024;
+/// Which node owns which is decided by a hash of ids that are new each time: so many that chance leaves
+/// none of three nodes without `OWNED_MIN` of them more often than once in a million times.
+const PARTITIONS: usize = 64;
+/// Submissions go to what the node owns that takes them: of one partition it would not keep all.
+const OWNED_MIN: u64 = 4;
 
 /// A directory on a disk of its own where that may be; else files there are kept from growing.
 struct Disk {
@@ -119,7 +124,8 @@ fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
     // Formed by all three together: nothing is acknowledged before each group has three voters, so
     // that any two of the nodes have all of it.
     let seeds = [address(1), address(2), address(3)];
-    fs::write(&config, format!("[cluster]\npartitions = 16\nseeds = {seeds:?}\n")).unwrap();
+    fs::write(&config, format!("[cluster]\npartitions = {PARTITIONS}\nseeds = {seeds:?}\n"))
+        .unwrap();
     let mut disk = Disk::small(program.path("c"));
     let args = |name: &'static str, listen: &String| {
         let data = program.path(name);
@@ -157,10 +163,9 @@ fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
         states
     };
     until("all three are there", || states() == ["alive", "alive", "alive"]);
-    // Submissions go to what the node owns that takes them: of one partition it would not keep all.
     until("all own their part", || {
         let nodes = ask(&["cluster", "status", "--json"]).json();
-        nodes.iter().all(|node| node["partitions"].as_u64() >= Some(4))
+        nodes.iter().all(|node| node["partitions"].as_u64() >= Some(OWNED_MIN))
     });
 
     // Tasks until the third has no room for more of them.
