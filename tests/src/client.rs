@@ -1,6 +1,7 @@
 //! Clients: they submit, ask, wait and cancel at random nodes, and try again until they are told.
 
 mod answers;
+mod steering;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,12 +13,13 @@ use umbel_protocol::task::{Batch, Filter, Metadata, Particulars, Row, TaskGroup}
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Ask, Request};
 
+pub use self::steering::Steer;
 use crate::host::{Local, true_time, true_wall};
 use crate::invariants::linearizable_tasks::Told;
 use crate::invariants::{jobs_are_kept, said_as_it_was};
 use crate::ledger::may_be_given_up;
 use crate::plan::{MS, SECOND, Work};
-use crate::work::{Manner, Script, draw_template};
+use crate::work::{Manner, Script, draw_template, id_of_new};
 use crate::world::{What, World};
 
 /// So far ahead a clock is that is refused: more than a minute, however long a client tries.
@@ -57,6 +59,7 @@ enum Kind {
     Job(Box<Ask>),
     List,
     Show(TaskId),
+    Steer(Steer),
     Submit(Submission),
     Wait(TaskId),
     /// Hear all that it says, until its end.
@@ -94,6 +97,7 @@ impl Kind {
             Self::Job(ask) => format!("{ask:?}"),
             Self::List => "list".to_owned(),
             Self::Show(task) => format!("show {task}"),
+            Self::Steer(steer) => format!("{steer:?}"),
             Self::Submit(submission) => {
                 let Submission { batch, marks, wait, sort } = submission;
                 let first = batch.rows.first().map(|row| row.id.to_string()).unwrap_or_default();
@@ -126,6 +130,7 @@ impl Clients {
                 | Kind::Job(_)
                 | Kind::List
                 | Kind::Show(_)
+                | Kind::Steer(_)
                 | Kind::Wait(_)
                 | Kind::Watch(..) => format!("{:?}", op.kind),
             };
@@ -176,7 +181,7 @@ impl World {
             for _ in 0..rows {
                 self.clients.marks += 1;
                 let script = Script::draw(self.clients.marks, work, &mut self.rng);
-                let id = TaskId::new(wall, partition, self.random());
+                let id = id_of_new(wall, partition, self.random());
                 let last = batch.templates.len() as u64 - 1;
                 let template = u16::try_from(self.between(0, last)).expect("few templates");
                 self.ledger.submits(script.mark, id);
@@ -211,8 +216,8 @@ impl World {
                     ..Particulars::NONE
                 };
                 // Of what is plain nothing is said: all versions of the protocol are to understand it.
-                log.is_labelled = particulars != Particulars::NONE;
-                if log.is_labelled {
+                log.label = (particulars != Particulars::NONE).then_some(script.mark);
+                if log.label.is_some() {
                     particulars = particulars.with_metadata(labelled(script.mark));
                 }
                 let particulars = particulars.boxed();
@@ -314,6 +319,10 @@ impl World {
             Kind::Job(ask) => *ask,
             Kind::List => Ask::List(Filter::default()),
             Kind::Show(task) => Ask::Show { task },
+            Kind::Steer(steer) => {
+                self.steers(steer, attempt > 1);
+                steer.ask()
+            }
             Kind::Submit(Submission { batch, marks, wait, .. }) => {
                 for mark in marks {
                     let log = self.ledger.tasks.entry(mark).or_default();
@@ -347,6 +356,10 @@ impl World {
         self.clients.calls.insert((op, attempt), self.now);
         let (tasks, told) = match &self.op(op).kind {
             Kind::Cancel(task) => (vec![*task], Told::LostCancel),
+            Kind::Steer(steer) => match steer.lost() {
+                Some((task, told)) => (vec![task], told),
+                None => return,
+            },
             Kind::Submit(Submission { batch, sort, .. }) if *sort != Sort::Impostor => {
                 (batch.rows.iter().map(|row| row.id).collect(), Told::In)
             }
@@ -382,7 +395,8 @@ impl World {
         };
         let mut renamed = (**batch).clone();
         for (place, row) in renamed.rows.iter_mut().enumerate() {
-            row.id = TaskId::new(row.id.made_at(), row.id.partition(), random ^ place as u64);
+            let random = random ^ ((place as u64) << 1);
+            row.id = id_of_new(row.id.made_at(), row.id.partition(), random);
         }
         let marks = marks.clone();
         *batch = Arc::new(renamed.clone());

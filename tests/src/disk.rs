@@ -151,10 +151,13 @@ impl Disk {
         }
         let proposal: Proposal = Proposal::from_bytes(&entry.data).expect("it was proposed");
         for command in proposal.commands {
-            if let Command::Accept { batch, .. } = command {
-                for row in &batch.rows {
-                    self.accepts.entry(row.id).or_default().insert((entry.index, entry.term));
-                }
+            let accepted: Vec<TaskId> = match &command {
+                Command::Accept { batch, .. } => batch.rows.iter().map(|row| row.id).collect(),
+                Command::Retry { id, .. } => vec![*id],
+                _ => continue,
+            };
+            for task in accepted {
+                self.accepts.entry(task).or_default().insert((entry.index, entry.term));
             }
         }
     }

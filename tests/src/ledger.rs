@@ -9,7 +9,7 @@ use umbel_protocol::limits::CRASHES_MAX;
 use umbel_protocol::task::{Options, Outcome, State};
 
 use crate::host::true_time;
-use crate::work::mark_of_job_task;
+use crate::work::{is_known_by_id, mark_by_id};
 
 /// All that was seen.
 #[derive(Debug, Default)]
@@ -54,14 +54,16 @@ pub struct TaskLog {
     pub drops: bool,
     /// Its limit key, and whether it is to run alone of those that have it.
     pub limit_key: Option<(Box<str>, bool)>,
-    /// Whether it was submitted with a label that carries its mark.
-    pub is_labelled: bool,
+    /// The mark that its label carries, if it has one: its own, or that of the task in whose place it was begun.
+    pub label: Option<u64>,
     /// When it may start at the earliest, if that was said.
     pub not_before: Option<u64>,
     /// When a client was last shown it: whether it had ended, and how many of its runs.
     pub viewed: Option<(u64, (bool, usize))>,
     /// Whether any client has asked for it to be stopped.
     pub cancel_asked: bool,
+    /// Whether anybody has asked for it to be begun anew or dropped, once it has ended.
+    pub may_be_dropped: bool,
     /// Whether a client was told that it will be stopped: it had not ended then.
     pub stopped: bool,
     /// Its starts, in order.
@@ -156,7 +158,7 @@ impl Ledger {
     /// A task is seen that a job has made, so it is there to stay. Whether it is given up if it does not
     /// start in time, and whether its job may have it stopped.
     pub fn meets(&mut self, task: TaskId, expires: bool, may_stop: bool) {
-        let log = self.tasks.entry(mark_of_job_task(task)).or_insert_with(|| TaskLog {
+        let log = self.tasks.entry(mark_by_id(task)).or_insert_with(|| TaskLog {
             ids: vec![task],
             acknowledged: Some(task),
             first_try: Some(true_time(task.made_at())),
@@ -164,6 +166,23 @@ impl Ledger {
         });
         log.expires |= expires;
         log.cancel_asked |= may_stop;
+    }
+
+    /// Somebody is going to ask for `task` to be begun anew as `id`.
+    pub fn begins_anew(&mut self, task: TaskId, id: TaskId) {
+        let Some(old) = self.log_of(task) else {
+            return;
+        };
+        let log = TaskLog {
+            ids: vec![id],
+            group: old.group,
+            expires: old.expires,
+            drops: old.drops,
+            limit_key: old.limit_key.clone(),
+            label: old.label,
+            ..TaskLog::default()
+        };
+        self.tasks.insert(mark_by_id(id), log);
     }
 
     /// A run ended.
@@ -177,8 +196,8 @@ impl Ledger {
     /// The mark of the task that was submitted under `id`.
     #[must_use]
     pub fn mark_of(&self, id: TaskId) -> Option<u64> {
-        if id.is_derived() {
-            return Some(mark_of_job_task(id));
+        if is_known_by_id(id) {
+            return Some(mark_by_id(id));
         }
         self.marks.get(&id).copied()
     }

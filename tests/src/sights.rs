@@ -12,7 +12,7 @@ use crate::invariants::owned;
 use crate::world::World;
 
 /// All of them that every ordinary run must reach, besides faults.
-pub const BRANCHES: [&str; 40] = [
+pub const BRANCHES: [&str; 43] = [
     "alert told",
     "checkpoint",
     "conflict",
@@ -42,6 +42,9 @@ pub const BRANCHES: [&str; 40] = [
     "starvation told",
     "state sent",
     "state waits",
+    "task begun anew",
+    "task dropped by hand",
+    "task withdrawn",
     "tick fired",
     "tick fired by another owner after a crash",
     "tick missed",

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use umbel_protocol::id::{TaskId, Token};
+use umbel_protocol::id::{PartitionId, TaskId, Token};
 use umbel_protocol::limits::LOST_AFTER_MIN;
 use umbel_protocol::task::{
     Failure, FailureKind, Options, Outcome, Template, UniquePolicy, UniqueScope,
@@ -114,16 +114,17 @@ impl Script {
         })
     }
 
-    /// What the task `id` with these arguments does. All tasks of a job have the same ones, so what they are
-    /// recognised by follows from their ids; those that tell what has happened to a job do nothing.
+    /// What the task `id` with these arguments does. All tasks of a job have the same ones, and so have those that
+    /// were begun anew, so what they are recognised by follows from their ids; those that tell what has happened to
+    /// a job do nothing.
     #[must_use]
     pub fn of_task(id: TaskId, args: &[u8]) -> Option<Self> {
-        if !id.is_derived() {
+        if !is_known_by_id(id) {
             return Self::of(args);
         }
         let telling = Self { takes: 5 * MS, ..Self::plain(0) };
         let script = if args.starts_with(b"{\"job\":") { telling } else { Self::of(args)? };
-        Some(Self { mark: mark_of_job_task(id), ..script })
+        Some(Self { mark: mark_by_id(id), ..script })
     }
 
     /// How the run `token` ends, which is attempt `attempt`.
@@ -151,9 +152,30 @@ impl Script {
     }
 }
 
-/// What the runs of a task that a job has made are recognised by. Clients count theirs from one.
+/// Ids of tasks that clients begin anew are odd, of those that they submit even.
+const ANEW: u64 = 1;
+
+/// The id of a task that is begun anew.
 #[must_use]
-pub fn mark_of_job_task(id: TaskId) -> u64 {
+pub const fn id_of_anew(at: Wall, partition: PartitionId, random: u64) -> TaskId {
+    TaskId::new(at, partition, random | ANEW)
+}
+
+/// The id of a task that is submitted.
+#[must_use]
+pub const fn id_of_new(at: Wall, partition: PartitionId, random: u64) -> TaskId {
+    TaskId::new(at, partition, random & !ANEW)
+}
+
+/// Whether a task has its arguments from another, as it is of a job or was begun anew.
+#[must_use]
+pub const fn is_known_by_id(id: TaskId) -> bool {
+    id.is_derived() || id.bits() & ANEW as u128 != 0
+}
+
+/// What the runs of a task are recognised by that has its arguments from another. Clients count theirs from one.
+#[must_use]
+pub fn mark_by_id(id: TaskId) -> u64 {
     xxh3_64(&id.bits().to_le_bytes()) | (1 << 63)
 }
 

@@ -62,6 +62,7 @@ impl World {
             (kind @ Kind::Watch(..), Answer::View(view)) => self.viewed(op, attempt, &kind, *view),
             (Kind::Watch(task, _), Answer::Failed(error)) => self.failed(op, task, &error),
             (Kind::List, _) => self.op(op).done = true,
+            (Kind::Steer(steer), answer) => self.steered(op, steer, answer),
             (Kind::Count(group), Answer::TaskGroup { view, partitions_missing }) => {
                 if partitions_missing == 0 {
                     self.saw("group counted");
@@ -120,6 +121,15 @@ impl World {
             }
             (Kind::Show(_) | Kind::Wait(_) | Kind::Watch(..), Answer::View(view)) => {
                 histories.shown(view, call, now, false);
+            }
+            (Kind::Steer(steer), answer) => {
+                let told = steer.told(answer);
+                if !told.is_empty() {
+                    histories.settles(op, attempt);
+                }
+                for (task, told) in told {
+                    histories.told(task, call, now, told);
+                }
             }
             (Kind::Cancel(task), Answer::Failed(RequestError::NotFound { .. })) => {
                 histories.settles(op, attempt);
@@ -181,7 +191,7 @@ impl World {
         self.push(self.now, What::Try(op));
     }
 
-    fn failed(&mut self, op: u64, task: TaskId, error: &RequestError) {
+    pub(super) fn failed(&mut self, op: u64, task: TaskId, error: &RequestError) {
         if matches!(error, RequestError::NotFound { .. }) {
             if !submitted_once::was_forgotten(self, task) {
                 self.must("acknowledged_is_kept", Err(format!("{task} is not found")));
@@ -257,9 +267,13 @@ impl World {
         }
         for (_, task) in taken {
             let task = *task;
+            let mut is_cancelled = false;
             let at = self.now + self.between(0, 3 * SECOND);
             match self.between(0, 19) {
-                0 => self.begin(at, Kind::Cancel(task)),
+                0 => {
+                    is_cancelled = true;
+                    self.begin(at, Kind::Cancel(task));
+                }
                 1 => self.begin(at, Kind::Show(task)),
                 2 => self.begin(at, Kind::Wait(task)),
                 // Two of them, who do not know the same.
@@ -284,6 +298,9 @@ impl World {
                     self.begin(later, Kind::Show(task));
                 }
                 _ => {}
+            }
+            if let Some(row) = batch.rows.iter().find(|row| row.id == task) {
+                self.plan_steering(row, is_cancelled);
             }
             if self.plan.is_curious {
                 for _ in 0..4 {

@@ -46,6 +46,7 @@ pub fn told(
 fn is_open(world: &World, log: &TaskLog) -> bool {
     let may_have_ended = log.expires
         || log.cancel_asked
+        || log.may_be_dropped
         || log.crashes > 0
         || log.starts.iter().any(|start| start.end.is_some());
     let Some(task) = log.acknowledged.filter(|_| !may_have_ended && log.ids.len() == 1) else {

@@ -145,7 +145,11 @@ fn may_end(world: &World, task: TaskId, history: &History) -> u64 {
     let lost = log.crashes + 1 >= CRASHES_MAX;
     let started = runs.min().or_else(|| lost.then_some(0));
     let stops = |request: &&Request| {
-        matches!(request.told, Told::Stopping { .. } | Told::StopEnded(_) | Told::StopNothing)
+        let told = request.told;
+        matches!(
+            told,
+            Told::Stopping { .. } | Told::StopEnded(_) | Told::StopNothing | Told::Withdrawn
+        )
     };
     let stopped = history.answered.iter().filter(stops).map(|request| request.call).min();
     let all = [started, stopped, history.cancel_lost];

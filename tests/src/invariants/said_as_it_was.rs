@@ -17,7 +17,7 @@ pub fn on_start(world: &World, mark: u64, start: &Start) -> Result<(), String> {
         return Ok(());
     };
     let told = start.metadata.as_ref().and_then(|said| said.labels.get(LABEL));
-    let said = log.is_labelled.then(|| mark.to_string());
+    let said = log.label.map(|label| label.to_string());
     if told == said.as_deref() {
         return Ok(());
     }

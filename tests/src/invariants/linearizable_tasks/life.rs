@@ -58,6 +58,10 @@ pub enum Told {
     /// There is no such task on record, or none any more now that it was stopped: the node that was
     /// asked repeats what it passes on, and may hear only the second answer.
     StopNothing,
+    /// It waited, and was stopped.
+    Withdrawn,
+    /// It had ended, and not well, and another has taken its place, now or at an earlier attempt.
+    Replaced,
     /// Nothing: the answer to a submission was lost.
     LostSubmit,
     /// Nothing: the answer to a wish to stop it was lost.
@@ -69,9 +73,11 @@ impl Told {
     #[must_use]
     pub const fn stops(self) -> bool {
         match self {
-            Self::Stopping { .. } | Self::StopEnded(_) | Self::StopNothing | Self::LostCancel => {
-                true
-            }
+            Self::Stopping { .. }
+            | Self::StopEnded(_)
+            | Self::StopNothing
+            | Self::LostCancel
+            | Self::Withdrawn => true,
             Self::In
             | Self::Conflict
             | Self::TooOld
@@ -79,6 +85,7 @@ impl Told {
             | Self::Open { .. }
             | Self::Ended(_)
             | Self::Nothing
+            | Self::Replaced
             | Self::LostSubmit => false,
         }
     }
@@ -115,6 +122,18 @@ impl Life {
             Told::LostCancel => match self {
                 Self::Open { over, .. } => Some(Self::Open { stopping: true, over }),
                 other => Some(other),
+            },
+            Told::Withdrawn => {
+                let fits = matches!(self, Self::Open { .. } | Self::Ended(State::Cancelled));
+                fits.then_some(Self::Ended(State::Cancelled))
+            }
+            Told::Replaced => match self {
+                Self::Ended(State::Succeeded) | Self::Forgotten(Some(State::Succeeded)) => None,
+                Self::Ended(state) => Some(Self::Forgotten(Some(state))),
+                Self::Open { .. } => may_end.then_some(Self::Forgotten(None)),
+                Self::Forgotten(_) => Some(self),
+                Self::Barred { was_in } => was_in.then_some(self),
+                Self::Absent | Self::TurnedAway => None,
             },
             Told::Ended(state) => match self {
                 Self::Forgotten(known) => {

@@ -84,6 +84,26 @@ fn who_is_told_that_it_stops_is_not_told_that_it_died() {
 }
 
 #[test]
+fn what_is_withdrawn_waited_and_what_is_begun_anew_had_ended() {
+    let ends = |told, end| find_order(&history(&[(1, 2, Told::In), (3, 4, told), (5, 6, end)]));
+    let cancelled = Told::Ended(State::Cancelled);
+    assert_eq!(ends(Told::Withdrawn, cancelled), Ok(()));
+    assert_eq!(ends(Told::Withdrawn, Told::Withdrawn), Ok(()));
+    assert!(ends(Told::Withdrawn, OPEN).is_err());
+    assert!(ends(Told::Withdrawn, DONE).is_err());
+    assert!(ends(DONE, Told::Withdrawn).is_err());
+    let replaced = Told::Replaced;
+    assert_eq!(ends(replaced, Told::Nothing), Ok(()));
+    assert!(ends(replaced, OPEN).is_err());
+    assert!(ends(DONE, replaced).is_err());
+    // It was said twice.
+    assert_eq!(ends(replaced, replaced), Ok(()));
+    assert!(find_order(&history(&[(1, 2, replaced)])).is_err());
+    let early = history(&[(1, 2, Told::In), (3, 4, replaced)]);
+    assert!(find_order(&History { may_end: 5, ..early }).is_err());
+}
+
+#[test]
 fn what_got_no_answer_may_have_happened_or_not() {
     let shown = history(&[(3, 4, OPEN)]);
     assert!(find_order(&shown).is_err());
