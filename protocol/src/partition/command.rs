@@ -294,8 +294,18 @@ pub enum Change {
         /// Whose slot.
         lessee: Lessee,
     },
-    /// The end of a run is on record, now or already; its executor may forget it.
+    /// The end of a run is on record now; its executor may forget it.
     Closed {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        token: Token,
+        /// Who ran it.
+        lessee: Lessee,
+    },
+    /// The same of a run that its task was not leased for any more, so that nothing ended with it: another run of
+    /// the task may go on.
+    ClosedAlready {
         /// The task.
         task: TaskId,
         /// The run.

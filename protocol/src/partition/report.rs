@@ -19,14 +19,19 @@ impl Partition {
         changes: &mut Vec<Change>,
     ) {
         for Report { task, token, outcome } in reports {
+            let mut was_open = false;
             self.take(task, changes, |hand| match hand.lease() {
                 Some(lease) if lease.token == token && lease.lessee == lessee => {
+                    was_open = true;
                     conclude(hand, &lease, outcome);
                 }
                 Some(lease) if sabotage::has(Defect::OldOutcome) => conclude(hand, &lease, outcome),
                 lease => conclude_late(hand, token, lease, outcome),
             });
-            changes.push(Change::Closed { task, token, lessee });
+            changes.push(match was_open {
+                true => Change::Closed { task, token, lessee },
+                false => Change::ClosedAlready { task, token, lessee },
+            });
         }
     }
 }

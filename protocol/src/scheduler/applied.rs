@@ -130,7 +130,11 @@ impl Scheduler {
                     self.settle_throttled(task, false);
                     self.not_leased(task);
                 }
-                Change::Closed { task, token, lessee } => self.closed(task, token, lessee),
+                Change::Closed { task, token, lessee } => {
+                    self.permits.release(task);
+                    self.closed(task, token, lessee);
+                }
+                Change::ClosedAlready { task, token, lessee } => self.closed(task, token, lessee),
                 Change::Lost { task, token, lessee } => {
                     self.permits.release(task);
                     self.guards.closed(task, token);
@@ -292,6 +296,7 @@ impl Scheduler {
             | Change::Scheduled { .. }
             | Change::Leased { .. }
             | Change::Closed { .. }
+            | Change::ClosedAlready { .. }
             | Change::Lost { .. }
             | Change::Stop { .. }
             | Change::Finished { .. }
@@ -347,7 +352,6 @@ impl Scheduler {
     fn closed(&mut self, task: TaskId, token: Token, lessee: Lessee) {
         self.guards.closed(task, token);
         self.lessees.closed(lessee, task, token);
-        self.permits.release(task);
         self.outbox.closed(lessee.node, task, token);
     }
 

@@ -234,7 +234,8 @@ impl Act {
                         self.release(at, vec![(task, token)]);
                     }
                 }
-                Change::Closed { task, token, lessee } => {
+                Change::Closed { task, token, lessee }
+                | Change::ClosedAlready { task, token, lessee } => {
                     self.forget_lease(at, lessee, task, token);
                     closed.entry(place_of(lessee.node)).or_default().push((task, token));
                 }

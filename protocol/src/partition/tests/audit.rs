@@ -107,7 +107,9 @@ impl Audit {
                 self.life(*task).lease(*token, *lessee);
                 assert!(self.tokens.insert(*token), "{token} was granted twice");
             }
-            Change::Closed { task, token, lessee } | Change::Lost { task, token, lessee } => {
+            Change::Closed { task, token, lessee }
+            | Change::ClosedAlready { task, token, lessee }
+            | Change::Lost { task, token, lessee } => {
                 // Also told of tasks that are not there.
                 if let Some(life) = self.tasks.get_mut(task) {
                     life.run.take_if(|run| *run == (*token, *lessee));

@@ -15,7 +15,7 @@ fn cut_off(owner: &mut Owner, lessee: Lessee) -> (TaskId, Token) {
 fn assert_ignored(owner: &mut Owner, from: Lessee, task: TaskId, token: Token, outcome: &Outcome) {
     assert_unchanged(owner, |owner| {
         let changes = owner.report(from, task, token, outcome.clone());
-        assert_eq!(changes, [Change::Closed { task, token, lessee: from }], "{outcome:?}");
+        assert_eq!(changes, [Change::ClosedAlready { task, token, lessee: from }], "{outcome:?}");
     });
 }
 
@@ -94,7 +94,8 @@ fn a_late_success_ends_a_task_that_waits() {
     let (task, token) = cut_off(&mut owner, lessee);
     owner.wait(ms(9_000));
     let changes = owner.report(lessee, task, token, succeeded());
-    assert_eq!(changes, [Change::Finished { task }, Change::Closed { task, token, lessee }]);
+    let closed = Change::ClosedAlready { task, token, lessee };
+    assert_eq!(changes, [Change::Finished { task }, closed]);
     assert_eq!(owner.ends(task), [RunEnd::Succeeded]);
     assert_eq!(owner.history(task).runs[0].finished_at, START + ms(9_000));
     // It waits in an index; nobody may start it from there.
@@ -116,7 +117,7 @@ fn a_late_success_stops_the_run_that_took_over() {
             // Whatever becomes of that run or its executor, nobody need look after it any more.
             Change::Closed { task, token: late, lessee: second },
             Change::Finished { task },
-            Change::Closed { task, token: early, lessee: first },
+            Change::ClosedAlready { task, token: early, lessee: first },
         ]
     );
     assert_eq!(owner.ends(task), [RunEnd::Succeeded, RunEnd::Cancelled]);

@@ -164,7 +164,9 @@ impl Sights {
                 }
                 Change::KeyFreed { .. } => self.see("a limit with room again"),
                 Change::NotLeased { .. } => self.see("a lease in vain"),
-                Change::Closed { task, token, .. } | Change::Lost { task, token, .. } => {
+                Change::Closed { task, token, .. }
+                | Change::ClosedAlready { task, token, .. }
+                | Change::Lost { task, token, .. } => {
                     self.look_at_run(partition, *task, *token);
                 }
                 Change::Stop { .. } => self.see("a run that is to stop"),

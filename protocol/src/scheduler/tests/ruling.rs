@@ -1,13 +1,16 @@
 //! What the cluster's rules say of queues and of tasks by name is heeded.
 
-use super::lone_owner::{LoneOwner, PARTITION, batch, profile, task, template};
+use super::lone_owner::{LoneOwner, PARTITION, batch, lessee, profile, task, template};
 use crate::id::{NodeId, TaskId};
 use crate::job::{Labels, Target};
 use crate::limits::Limits;
+use crate::membership::Liveness;
 use crate::meta::{Rule, RuleChange, Subject};
 use crate::partition::Partition;
 use crate::scheduler::Event;
-use crate::task::{Batch, Obstacle, Outcome, Particulars, Rate, Record, State, Template};
+use crate::task::{
+    Batch, Failure, FailureKind, Obstacle, Outcome, Particulars, Rate, Record, State, Template,
+};
 use crate::time::Span;
 use crate::wire::{Answer, Ask, ExecutorSays, Profile, RequestError};
 
@@ -23,12 +26,17 @@ fn tasks(pattern: &str) -> Subject {
     Subject::Tasks(pattern.to_owned())
 }
 
+const FAR: NodeId = NodeId(2 << 96);
+
+fn served(slots: u32) -> Profile {
+    Profile { serves_all: true, ..profile(slots) }
+}
+
 /// The owner of the only partition, whose node serves all queues and has so many slots for all of them.
 fn owner(slots: u32) -> LoneOwner {
     let mut owner = LoneOwner::one_of(1, &Partition::new(PARTITION), Limits::default());
     let lessee = owner.lessee();
-    let profile = Profile { serves_all: true, ..profile(slots) };
-    owner.executor(ExecutorSays::Introduce { lessee, profile });
+    owner.executor(ExecutorSays::Introduce { lessee, profile: served(slots) });
     owner.grant_slots(slots);
     owner
 }
@@ -115,6 +123,34 @@ fn as_many_run_as_a_rule_allows_whatever_slots_there_are() {
     assert_eq!(owner.leased()[..3], [task(2), task(3), task(4)]);
     owner.clears(queue("mail"));
     assert_eq!(owner.leased().len(), 8);
+}
+
+#[test]
+fn word_of_a_run_that_was_lost_makes_no_room_beside_the_one_in_its_place() {
+    let mut owner = owner(0);
+    owner.says(queue("mail"), at_once(1));
+    let far = lessee(FAR);
+    owner.introduce(far, 0);
+    owner.executor(ExecutorSays::Introduce { lessee: far, profile: served(1) });
+    owner.executor(ExecutorSays::Grant { lessee: far, slots: vec![1] });
+    owner.submit(of_queue("mail", [1, 2]));
+    owner.pass(ms(10));
+    let lost = owner.token(task(1));
+    let (node, incarnation) = (FAR, far.incarnation);
+    owner.step(Event::Liveness { node, incarnation, liveness: Liveness::Down });
+    owner.grant_slots(4);
+    owner.pass(ms(100));
+    assert_eq!(owner.leased(), [task(1)]);
+    assert_ne!(owner.token(task(1)), lost);
+    owner.step(Event::Liveness { node, incarnation, liveness: Liveness::Alive });
+    let failure = Failure::new(FailureKind::Error, "late");
+    let outcomes = vec![(task(1), lost, Outcome::Failed(failure))];
+    owner.executor(ExecutorSays::Outcomes { lessee: far, outcomes });
+    owner.pass(ms(1_500));
+    assert_eq!(owner.leased(), [task(1)], "it goes on");
+    owner.succeeds(task(1));
+    owner.pass(ms(10));
+    assert_eq!(owner.leased(), [task(2)]);
 }
 
 #[test]
