@@ -222,10 +222,14 @@ impl Scheduler {
         if !submission.slots.is_empty() || !template.options.delay.is_zero() {
             return;
         }
-        let has_target = |row: &Row| {
-            row.particulars.as_ref().is_some_and(|said| said.target != Target::Anywhere)
+        // What waits for the same limit is before it, and may have room by the time that the entry is applied.
+        let must_wait = |row: &Row| {
+            row.particulars.as_ref().is_some_and(|said| {
+                let key = said.limit_key.as_deref();
+                said.target != Target::Anywhere || key.is_some_and(|key| self.throttled.waits(key))
+            })
         };
-        if submission.batch.rows.iter().any(has_target) {
+        if submission.batch.rows.iter().any(must_wait) {
             return;
         }
         let class = self.ready.class(template, &Target::Anywhere);

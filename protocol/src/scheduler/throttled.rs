@@ -113,6 +113,11 @@ impl Throttled {
         self.keys.get_mut(key).expect("it was just put there")
     }
 
+    /// Whether any task of this key is set aside, or was let go and is in line.
+    pub(super) fn waits(&self, key: &str) -> bool {
+        self.keys.get(key).is_some_and(|key| !key.kinds.is_empty())
+    }
+
     /// Whether a task of this key and kind is set aside, so that another must not go before it.
     fn has_any(&self, key: &str, kind: &Kind) -> bool {
         let kinds = self.keys.get(key).map(|key| &key.kinds);

@@ -143,6 +143,28 @@ fn the_most_urgent_of_a_key_goes_first() {
 }
 
 #[test]
+fn a_newcomer_passes_none_that_wait_for_its_limit_though_it_has_room_by_then() {
+    let mut owner = owner(4);
+    owner.submit(limited(at_once(1), "a", 1..=3));
+    owner.disk_is_stuck = true;
+    owner.submit(batch(template("add"), [task(4)]));
+    // Told, and submitted, while something else is being written: both are in the next entry.
+    owner.ends(task(1));
+    owner.submit(limited(Options { priority: Some(9), ..at_once(1) }, "a", [5]));
+    owner.submit(limited(at_once(1), "b", [6]));
+    let before = owner.entries;
+    owner.settle();
+    assert_eq!(owner.running(), [task(2), task(4), task(6)], "no limit of task 6 is waited for");
+    assert_eq!(owner.entries, before + 2, "one for what was told, and one for the next of the key");
+    for n in [2, 5, 3] {
+        owner.ends(task(n));
+    }
+    owner.ends(task(4));
+    owner.ends(task(6));
+    owner.leaves_nothing();
+}
+
+#[test]
 fn one_that_is_to_run_alone_does() {
     let mut owner = owner(4);
     let alone = || Options { exclusive: Some(true), ..Options::default() };
