@@ -179,6 +179,8 @@ impl Partition {
             && matches!(state, Some(State::Scheduled | State::Ready))
         {
             self.take(task, changes, |hand| hand.replace(row.id));
+            // However long that one was to keep it, or the new one would be taken for it for the rest of that time.
+            self.uniques.yields(&key);
         }
         Ok(())
     }

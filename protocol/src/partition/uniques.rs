@@ -100,6 +100,14 @@ impl Uniques {
         }
     }
 
+    /// The task that a key is kept for does not have it any more: another takes its place.
+    pub(super) fn yields(&mut self, key: &str) {
+        if let Some((key, (_, until))) = self.kept.remove_entry(key) {
+            self.bytes -= KEPT_WEIGHT + key.len();
+            self.kept_until.remove(&(until, key));
+        }
+    }
+
     /// Drops what was kept until `now`.
     pub(super) fn pass(&mut self, now: Wall) {
         while let Some((until, _)) = self.kept_until.first()

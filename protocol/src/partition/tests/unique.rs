@@ -143,6 +143,24 @@ fn a_task_may_take_the_place_of_another_that_waits() {
 }
 
 #[test]
+fn a_task_that_was_replaced_keeps_its_key_no_longer() {
+    let mut owner = Owner::new();
+    let kept = Said { scope: UniqueScope::For(ms(600_000)), ..said("a") };
+    let first = owner.one(&kept).unwrap();
+    let replacing = Said { policy: UniquePolicy::Replace, ..said("a") };
+    let second = owner.one(&replacing).unwrap();
+    assert_eq!(owner.state(first), State::Cancelled);
+    assert_eq!(owner.one(&said("a")), Err(Refusal::Exists { task: second }));
+    owner.ends_well(second);
+    assert_eq!(owner.partition.fill().key_bytes, 0);
+    let third = owner.one(&kept).unwrap();
+    let fourth = owner.one(&Said { policy: UniquePolicy::Replace, ..kept }).unwrap();
+    owner.ends_well(fourth);
+    let told = owner.one(&said("a"));
+    assert_eq!(told, Err(Refusal::Exists { task: fourth }), "not {third}");
+}
+
+#[test]
 fn a_task_may_be_refused_that_is_not_the_only_one() {
     let mut owner = Owner::new();
     let strict = Said { policy: UniquePolicy::Refuse, ..said("a") };
