@@ -14,10 +14,12 @@ impl Scheduler {
     pub(super) fn obstacle_of(&mut self, task: TaskId) -> Option<Obstacle> {
         let owner = self.replicas.get(&crate::id::GroupId::of(task.partition()))?;
         let is_settled = owner.is_settled();
-        let record = owner.partition()?.record(task)?;
+        let partition = owner.partition()?;
+        let (now, shown) = self.times_of(partition);
+        let record = partition.record(task)?;
         let may_start = match record.state() {
             State::Ready => true,
-            State::Scheduled => record.waits_since() <= self.now.wall,
+            State::Scheduled => record.waits_since() <= record.starts_by(now, shown),
             _ => false,
         };
         if !may_start {

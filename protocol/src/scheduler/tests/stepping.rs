@@ -8,7 +8,7 @@ use crate::job::{Job, JobName, Schedule, Source};
 use crate::limits::Limits;
 use crate::partition::{JobChange, Partition, Precondition};
 use crate::scheduler::Event;
-use crate::task::{Failure, FailureKind, Options, Outcome, Particulars, State, Template};
+use crate::task::{Failure, FailureKind, Obstacle, Options, Outcome, Particulars, State, Template};
 use crate::time::{Span, Tick};
 use crate::wire::{Answer, Ask, ExecutorSays};
 
@@ -68,6 +68,31 @@ impl LoneOwner {
 fn is_about(waited: Span, meant: Span) -> bool {
     let (least, most) = (meant.as_millis() * 9 / 10, meant.as_millis() * 10 / 9);
     (least..=most + 200).contains(&waited.as_millis())
+}
+
+#[test]
+fn what_waits_for_a_time_of_day_is_not_said_to_wait_for_anything_else() {
+    for step in STEPS {
+        let mut owner = owner(0);
+        owner.steps(step);
+        let at = owner.now.wall + MINUTE;
+        let id = made(owner.now.wall, 1);
+        let mut batch = batch(template("add"), [id]);
+        batch.rows[0].particulars =
+            Particulars { not_before: Some(at), ..Particulars::NONE }.boxed();
+        owner.submit(batch);
+        let mut why = || {
+            let asked = owner.ask(Ask::Show { task: id });
+            let [Answer::View(view)] = owner.answers(asked)[..] else {
+                panic!("{:?}", owner.answers(asked))
+            };
+            let why = (view.state, view.obstacle.clone());
+            owner.pass(MINUTE.times(2));
+            why
+        };
+        assert_eq!(why(), (State::Scheduled, None), "{step:?}");
+        assert_eq!(why().1, Some(Obstacle::NoResource), "{step:?}");
+    }
 }
 
 #[test]
