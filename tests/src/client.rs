@@ -285,6 +285,21 @@ impl World {
         self.push(at, What::Try(op));
     }
 
+    /// Whether something else was said since of the queue that it is about: nobody says it again then.
+    fn is_outdone(&mut self, op: u64) -> bool {
+        let subject_of = |op: &Op| match &op.kind {
+            Kind::Job(ask) => match &**ask {
+                Ask::ChangeRule { subject, .. } => Some(subject.clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let subject = subject_of(self.op(op));
+        let later = self.clients.ops.iter().skip(usize::try_from(op).expect("it was counted") + 1);
+        let mut later = later.filter(|other| other.attempt > 0);
+        subject.is_some() && later.any(|other| subject_of(other) == subject)
+    }
+
     fn op(&mut self, op: u64) -> &mut Op {
         &mut self.clients.ops[usize::try_from(op).expect("it was counted")]
     }
@@ -295,6 +310,7 @@ impl World {
             // The answer came late, to an attempt that was given up: nobody waits for the end.
             self.op(op).done = true;
         }
+        self.op(op).done |= self.is_outdone(op);
         if self.op(op).done {
             return;
         }

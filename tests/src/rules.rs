@@ -24,7 +24,7 @@ pub struct Rules {
 }
 
 impl World {
-    /// Spreads what is said of queues over the storm. All of it is taken back before that ends.
+    /// Spreads what is said of queues over the storm. All of it is taken back before that ends, and once more.
     pub fn plan_rules(&mut self) {
         if self.plan.work != Work::Ruled {
             return;
@@ -39,6 +39,9 @@ impl World {
             (6, &paused, RuleChange::Say(pause(true))),
             (15, &paused, RuleChange::Say(pause(false))),
             (22, &limited, RuleChange::Clear),
+            // What was said first may be carried out last, as long as whoever asked waits for it.
+            (36, &paused, RuleChange::Say(pause(false))),
+            (37, &limited, RuleChange::Clear),
         ] {
             let ask = Ask::ChangeRule { subject: subject.clone(), change };
             self.begin_job(self.now + second * SECOND, ask);
