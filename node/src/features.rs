@@ -40,7 +40,7 @@
 //! | progress and log lines | live, over takeovers | `watched_in_order`, `a_watcher_hears_the_next_run_when_the_node_of_one_is_lost` |
 //! | results have a limit | that the failure names | `a_result_that_is_too_large_is_a_failure_that_names_the_limit` |
 //! | results of another type | an error of whoever expects another, not of the task | `a_result_of_another_type_fails_whoever_expects_it_and_not_the_task`, `a_result_that_is_no_json_is_permanent` |
-//! | retention | of one task for longer or shorter than of others | `forgotten_in_time`, `what_says_for_how_long_it_is_kept_goes_by_that_alone`, `a_task_is_kept_for_as_long_as_it_says`, `no_more_say_for_how_long_they_are_kept_than_there_is_room_for` |
+//! | retention | by age, of one task for longer or shorter than of others; by number and bytes of all of a partition together | `forgotten_in_time`, `what_says_for_how_long_it_is_kept_goes_by_that_alone`, `a_task_is_kept_for_as_long_as_it_says`, `no_more_say_for_how_long_they_are_kept_than_there_is_room_for` |
 //! | ignored results | are not kept | `of_a_result_that_is_ignored_nothing_is_kept`, `a_result_that_is_ignored_is_not_kept_and_a_task_goes_when_it_says` |
 //! | metadata | labels, headers, parents, traces, a name | `said_as_it_was`, `what_is_submitted_from_within_a_task_is_its_child`, `what_a_program_submits_that_a_task_runs_is_a_child_of_it` |
 //! | redacted arguments | shown nowhere | `what_is_hidden_reaches_the_handler_and_nobody_else` |

@@ -221,11 +221,14 @@ async fn a_delayed_task_starts_when_it_is_time_and_not_before() {
     let delay = Span::from_millis(700);
     let options = Options { delay, ..Options::default() };
     let task = alone.client.submit_named("go", &json!(null), options).await.expect("it is taken");
-    let view = alone.client.show(task.id()).await.expect("it is known");
-    assert_eq!(view.state, State::Scheduled, "{view:?}");
     let view = alone.wait(task.id()).await;
     assert_eq!(view.state, State::Succeeded);
     assert!(view.runs[0].started_at.since(view.submitted_at) >= delay, "{view:?}");
+    let delay = Span::from_millis(3_600_000);
+    let options = Options { delay, ..Options::default() };
+    let task = alone.client.submit_named("go", &json!(null), options).await.expect("it is taken");
+    let view = alone.client.show(task.id()).await.expect("it is known");
+    assert_eq!((view.state, view.runs.len()), (State::Scheduled, 0), "{view:?}");
     alone.node.stop().await;
 }
 

@@ -183,17 +183,18 @@ fn elsewhere(id: TaskId) -> TaskId {
 async fn a_result_that_is_ignored_is_not_kept_and_a_task_goes_when_it_says() {
     let (node, _dir) = node().await;
     let client = node.client();
-    let brief = Duration::from_secs(1);
-    let handle = submit(&client, "attempt", |call| call.ignore_result().retention(brief)).await;
-    let view = timeout(PATIENCE, handle.wait()).await.expect("in time").expect("it ends");
+    let ignored = submit(&client, "attempt", |call| call.ignore_result()).await;
+    let view = timeout(PATIENCE, ignored.wait()).await.expect("in time").expect("it ends");
     assert_eq!((view.state, view.result.as_deref()), (State::Succeeded, Some(&b"null"[..])));
+    let brief = Duration::from_secs(1);
+    let handle = submit(&client, "attempt", |call| call.retention(brief)).await;
     let kept = submit(&client, "attempt", |call| call).await;
     timeout(PATIENCE, kept.wait()).await.expect("in time").expect("it ends");
     // Nobody tells when that is.
     let is_gone = async {
         loop {
             match client.show(handle.id()).await {
-                Ok(view) => assert!(view.result.is_some(), "{view:?}"),
+                Ok(view) => assert!(view.error.is_none(), "{view:?}"),
                 Err(ClientError::Request(RequestError::NotFound { .. })) => break,
                 Err(error) => panic!("{error}"),
             }

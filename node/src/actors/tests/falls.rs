@@ -178,7 +178,8 @@ async fn an_actor_that_hangs_is_told_from_one_that_is_built_anew() {
 
     let post = &node.handles().gossip;
     post.try_send(gossip::Hold(gate.clone())).map_err(|(why, _)| why).expect("it is taken");
-    assert_eq!(node.responds(Duration::from_millis(50)).await, Err(Which::Gossip));
+    // The others answer within that on any machine.
+    assert_eq!(node.responds(Duration::from_secs(5)).await, Err(Which::Gossip));
     drop(opener);
     assert_eq!(node.responds(PATIENCE).await, Ok(()));
     node.stop().await;

@@ -19,7 +19,7 @@ pub(in crate::cli) struct SteerArgs {
     ids: Vec<TaskId>,
     #[command(flatten)]
     selection: Selection,
-    /// Print one line of JSON: what came of it, or, if one is cancelled by its id, the task
+    /// Print one line of JSON: what came of it, or, of one that is named to `cancel`, the task
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -109,7 +109,7 @@ async fn trouble_that_lasts_is_told() {
 
 #[tokio::test]
 async fn a_refusal_says_nothing_of_the_try_before_it() {
-    let (client, mut node) = pair(Duration::from_millis(50));
+    let (client, mut node) = pair(Duration::from_secs(1));
     let submitting = client.clone();
     let mut asking = tokio::spawn(async move { submitting.submit(add()).await });
     // The first try may have come through.

@@ -100,7 +100,7 @@ async fn what_is_wrong_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_s_round_trip_is_short() {
+async fn what_a_client_sends_comes_back_one_after_the_other_and_all_at_once() {
     let authority = Authority::new();
     let node = start(authority.node(), hello(1));
     let mut link = ClientLink::connect(node.addr(), &authority.client(), "shop").await.unwrap();
@@ -116,20 +116,14 @@ async fn a_client_s_round_trip_is_short() {
             }
         }
     });
-    let mut trips = Vec::new();
-    for _ in 0..2_000 {
-        let begin = Instant::now();
-        link.sender.try_send(Bytes::from_static(&[1; 200])).unwrap();
-        patiently(link.receiver.recv()).await.unwrap();
-        trips.push(begin.elapsed());
+    // Nothing else would wake who waits for one that was forgotten.
+    for n in 0..2_000_u64 {
+        let frame = Bytes::from([n.to_le_bytes(); 25].concat());
+        link.sender.try_send(frame.clone()).unwrap();
+        assert!(patiently(link.receiver.recv()).await.unwrap() == frame);
     }
-    trips.sort();
-    println!("client round trip: p50 {:?}, p99 {:?}", trips[1_000], trips[1_980]);
-    assert!(trips[1_000] < Duration::from_millis(10));
-    // Throughput of batches: what a client that submits many tasks at once gets.
     let batch = Bytes::from(vec![1; 150_000]);
     let (sender, count) = (link.sender.clone(), 1_000);
-    let begin = Instant::now();
     let sending = batch.clone();
     tokio::spawn(async move {
         for _ in 0..count {
@@ -139,6 +133,4 @@ async fn a_client_s_round_trip_is_short() {
     for _ in 0..count {
         assert!(patiently(link.receiver.recv()).await.unwrap() == batch);
     }
-    let rate = (count * batch.len()) as f64 / begin.elapsed().as_secs_f64() / 1e6;
-    println!("echoed {rate:.0} MB/s each way");
 }
