@@ -188,8 +188,11 @@ async fn frames_come_back_one_after_the_other() {
     for n in 0..2_000_u64 {
         let sent = Bytes::from([n.to_le_bytes(); 25].concat());
         a.transport.send(to, Lane::Work, sent.clone()).unwrap();
-        let back = patiently(a.inbox.work.recv()).await.unwrap();
-        assert!(matches!(back, Inbound::Frame { frame, .. } if frame == sent));
+        let back = a.until(|inbound| match inbound {
+            Inbound::Frame { frame, .. } => Some(frame),
+            _ => None,
+        });
+        assert_eq!(back.await, sent);
     }
 }
 
