@@ -1,7 +1,5 @@
 //! Real endpoints on loopback: waiting for events, never for time to pass.
 
-#![expect(clippy::print_stdout, reason = "people read the measurements, with --nocapture")]
-
 mod clients;
 mod pairs;
 mod refusals;

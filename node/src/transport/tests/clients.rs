@@ -122,15 +122,14 @@ async fn what_a_client_sends_comes_back_one_after_the_other_and_all_at_once() {
         link.sender.try_send(frame.clone()).unwrap();
         assert!(patiently(link.receiver.recv()).await.unwrap() == frame);
     }
-    let batch = Bytes::from(vec![1; 150_000]);
+    let batch = |n: u64| Bytes::from(n.to_le_bytes().repeat(150_000 / 8));
     let (sender, count) = (link.sender.clone(), 1_000);
-    let sending = batch.clone();
     tokio::spawn(async move {
-        for _ in 0..count {
-            sender.send(sending.clone()).await.unwrap();
+        for n in 0..count {
+            sender.send(batch(n)).await.unwrap();
         }
     });
-    for _ in 0..count {
-        assert!(patiently(link.receiver.recv()).await.unwrap() == batch);
+    for n in 0..count {
+        assert!(patiently(link.receiver.recv()).await.unwrap() == batch(n), "batch {n} comes next");
     }
 }
