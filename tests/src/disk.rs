@@ -182,6 +182,13 @@ impl Disk {
         entries.filter(|entry| entry.index <= applied).map(|entry| entry.data.len()).sum()
     }
 
+    /// The index of the last saved state of `group`, 0 if there is none.
+    #[must_use]
+    pub fn saved_at(&self, group: GroupId) -> u64 {
+        let saved = self.groups.get(&group).and_then(|stored| stored.snapshot.as_ref());
+        saved.map_or(0, |state| state.index)
+    }
+
     /// What is kept of a group, for people.
     #[must_use]
     pub fn tell(&self, group: GroupId) -> String {

@@ -10,7 +10,9 @@ use crate::plan::SECOND;
 use crate::world::World;
 
 /// A log may be too long for as long as it takes to save the state: that of another group may be in
-/// the way, and disks are slow at times.
+/// the way, and disks are slow at times. It counts from when the last one was saved: where each sync
+/// takes seconds, as much comes meanwhile as a log may have, and is too long again as soon as it is
+/// there, behind a state that is as new as any could be.
 const SAVED_WITHIN: u64 = 4 * SECOND;
 /// What came while a process stood still, or its scheduler was being built anew, is looked at when that
 /// is over, and waits from then on.
@@ -18,8 +20,17 @@ const AFTER_TROUBLE: u64 = 14 * SECOND;
 /// Requests are kept for no longer than their callers wait, and a driver's turn.
 const ASK_SLACK: u64 = SECOND;
 
-/// Since when the log of a group on a host has been too long.
-pub type Overlong = BTreeMap<(usize, GroupId), u64>;
+/// Since when the log of a group on a host has been too long, behind a state saved at which index.
+pub type Overlong = BTreeMap<(usize, GroupId, u64), u64>;
+
+/// The log of a copy that is too long.
+struct LongLog {
+    group: GroupId,
+    /// The index at which the state before it was saved.
+    saved_at: u64,
+    bytes: usize,
+    most: usize,
+}
 
 /// Measures every host.
 ///
@@ -28,14 +39,15 @@ pub type Overlong = BTreeMap<(usize, GroupId), u64>;
 pub fn check(world: &mut World) -> Result<(), String> {
     let known = std::mem::take(&mut world.watch.overlong);
     for host in 0..world.hosts.len() {
-        for (group, bytes, most) in long_logs(world, host) {
-            let since = known.get(&(host, group)).copied().unwrap_or(world.now);
+        for LongLog { group, saved_at, bytes, most } in long_logs(world, host) {
+            let log = (host, group, saved_at);
+            let since = known.get(&log).copied().unwrap_or(world.now);
             if world.now - since > SAVED_WITHIN {
                 return Err(format!(
                     "host {host} keeps {bytes} bytes of log of {group}, not {most}"
                 ));
             }
-            world.watch.overlong.insert((host, group), since);
+            world.watch.overlong.insert(log, since);
         }
         memory(world, host)?;
         requests(world, host)?;
@@ -43,9 +55,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
     Ok(())
 }
 
-/// Groups of which more stands on a disk behind the last saved state than should: how much, and how
-/// much may.
-fn long_logs(world: &World, host: usize) -> Vec<(GroupId, usize, usize)> {
+/// Groups of which more stands on a disk behind the last saved state than should.
+fn long_logs(world: &World, host: usize) -> Vec<LongLog> {
     let (limits, one) = (&world.plan.limits, &world.hosts[host]);
     let Some(process) = one.process.as_ref().filter(|_| one.late_until <= world.now) else {
         return Vec::new();
@@ -54,9 +65,10 @@ fn long_logs(world: &World, host: usize) -> Vec<(GroupId, usize, usize)> {
     let measured = copies.map(|copy| {
         let state = copy.partition().map_or(0, |partition| partition.fill().weight());
         let bytes = one.disk.log_bytes(copy.group(), copy.replica(), copy.applied());
-        (copy.group(), bytes, limits.log_bytes_min.max(state * limits.log_per_state))
+        let most = limits.log_bytes_min.max(state * limits.log_per_state);
+        LongLog { group: copy.group(), saved_at: one.disk.saved_at(copy.group()), bytes, most }
     });
-    measured.filter(|(_, bytes, most)| bytes > most).collect()
+    measured.filter(|log| log.bytes > log.most).collect()
 }
 
 /// Nothing is taken in beyond the memory of its owner; what is there may grow, and copies of what
