@@ -11,7 +11,7 @@ use super::Scheduler;
 use crate::id::{Lessee, PartitionId, TaskId, Token};
 use crate::limits::{BATCH_TASKS_MAX, GUARD_GRACE};
 use crate::partition::Command;
-use crate::task::Options;
+use crate::task::{Options, Phase};
 use crate::time::{Span, Tick};
 use crate::wire::OwnerSays;
 
@@ -120,20 +120,40 @@ impl Guards {
 }
 
 impl Scheduler {
-    /// An executor asks whether these runs may go on.
+    /// An executor asks whether these runs may go on. One that is over, which it has not heard, is to stop: if
+    /// it has not begun it waits for the answer, in a slot, and nobody else would ever say so while its task
+    /// waits for another run.
     pub(super) fn asked_to_go_on(&mut self, lessee: Lessee, number: u64, runs: &[(TaskId, Token)]) {
         let asked_at = self.now.tick;
         let mut by_partition: BTreeMap<PartitionId, Vec<(TaskId, Token)>> = BTreeMap::new();
         for (task, token) in runs {
-            let guard = self.guards.runs.get(task);
-            if guard.is_some_and(|guard| guard.token == *token && !guard.is_given_up) {
-                by_partition.entry(task.partition()).or_default().push((*task, *token));
+            match self.guards.runs.get(task).filter(|guard| guard.token == *token) {
+                Some(guard) if !guard.is_given_up => {
+                    by_partition.entry(task.partition()).or_default().push((*task, *token));
+                }
+                // Its end is on its way into the log.
+                Some(_) => {}
+                None if self.is_over(*task, *token) => {
+                    self.outbox.stop(lessee.node, *task, *token);
+                }
+                None => {}
             }
         }
         for (partition, runs) in by_partition {
             let question = Question { lessee, number, runs, asked_at };
             self.confirm_owner(partition, question);
         }
+    }
+
+    /// Whether a run is closed for certain.
+    fn is_over(&self, task: TaskId, token: Token) -> bool {
+        let partition = self.owned(task.partition()).filter(|_| self.knows_of(task, token));
+        partition.is_some_and(|partition| {
+            match partition.record(task).as_ref().map(|r| r.phase()) {
+                Some(Phase::Leased(lease)) => lease.token != token,
+                Some(_) | None => true,
+            }
+        })
     }
 
     /// This node was the owner when it was asked, and says that those runs may go on which it has not given

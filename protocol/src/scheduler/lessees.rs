@@ -210,7 +210,7 @@ impl Scheduler {
 
     /// Whether the lease of a run is in the log that this owner has applied. Its successor may have
     /// granted it: then this node only does not know yet that it is the owner no more.
-    fn knows_of(&self, task: TaskId, token: Token) -> bool {
+    pub(super) fn knows_of(&self, task: TaskId, token: Token) -> bool {
         let replica = self.replicas.get(&GroupId::of(task.partition()));
         let owner = replica.and_then(|replica| replica.owner.as_ref());
         owner.is_some_and(|owner| token.term <= owner.term)

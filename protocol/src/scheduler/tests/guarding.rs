@@ -57,6 +57,14 @@ impl LoneOwner {
         told.retain(|(_, says)| matches!(says, OwnerSays::GoOn { .. }));
         told
     }
+
+    fn stops(&mut self, number: u64, run: (TaskId, Token)) -> Vec<(NodeId, OwnerSays)> {
+        let lessee = lessee(FAR);
+        self.executor(ExecutorSays::MayGoOn { lessee, number, runs: vec![run] });
+        let mut told = self.told();
+        told.retain(|(_, says)| matches!(says, OwnerSays::Stop { .. }));
+        told
+    }
 }
 
 /// When an owner gives an exclusive run up, after its executor last asked.
@@ -102,6 +110,18 @@ fn who_asks_too_late_or_for_what_it_does_not_have_is_not_answered() {
     assert_eq!(owner.asks(2, &[(task(1), token)]), []);
     owner.settle();
     assert!(owner.commands.iter().any(|command| matches!(command, Command::GiveUp { .. })));
+}
+
+#[test]
+fn whoever_asks_for_a_run_that_is_over_is_told_so() {
+    let mut owner = leased_far(keyed(alone(), 1));
+    let run = (task(1), owner.token(task(1)));
+    assert_eq!(owner.stops(1, run), []);
+    owner.is_down(FAR, Liveness::Down);
+    owner.pass(ms(30_000));
+    // It may not have begun: it would wait for an answer for as long as its task is not at its end.
+    let stop = (FAR, OwnerSays::Stop { runs: vec![run] });
+    assert_eq!((owner.holder(task(1)), owner.stops(2, run)), (Some(owner.lessee()), vec![stop]));
 }
 
 #[test]
