@@ -219,6 +219,18 @@ impl Group {
             .collect()
     }
 
+    /// What was under way to `node` is lost: a state that was is sent once more, when it is its turn.
+    pub fn lose_states_to(&mut self, node: NodeId) {
+        let lost: Vec<u64> = (self.raw.raft.prs().iter())
+            .filter(|(_, progress)| progress.state == ProgressState::Snapshot)
+            .filter(|(id, _)| self.roster.node(ReplicaId(**id)) == Some(node))
+            .map(|(id, _)| *id)
+            .collect();
+        for replica in lost {
+            self.raw.report_snapshot(replica, SnapshotStatus::Failure);
+        }
+    }
+
     /// Nobody wants a state any more.
     pub fn forget_wish(&mut self) {
         self.raw.mut_store().withdraw_wish();

@@ -316,6 +316,7 @@ impl Scheduler {
             Liveness::Suspect => {}
             Liveness::Down => {
                 self.loads.forget(node);
+                self.lose_states_to(node);
                 self.wake_groups_cut_off();
             }
         }

@@ -5,7 +5,9 @@
 //! queued, sent, read and written as a whole. So there are limits, for each node that gets some and
 //! for this one together. A group that has to wait is in line here; until its turn comes nothing is
 //! made or kept for it, and its copy stays a follower that is asked now and then what it has. A
-//! state is on its way until the copy acknowledges it or it is taken to be lost; the group tells.
+//! state is on its way until the copy acknowledges it or it is taken to be lost; the group tells. It is
+//! lost as soon as another way to its node is opened or the node is gone, and else after so long that it
+//! must be: meanwhile it would hold up copies on nodes that are well.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -67,6 +69,18 @@ impl Scheduler {
         *nodes = flying;
         if nodes.is_empty() {
             self.states.flying.remove(&id);
+        }
+    }
+
+    /// States that were under way to a node do not arrive any more: others have their turn.
+    pub(super) fn lose_states_to(&mut self, node: NodeId) {
+        let flying = self.states.flying.iter().filter(|(_, (nodes, _))| nodes.contains(&node));
+        let lost: Vec<GroupId> = flying.map(|(id, _)| *id).collect();
+        for id in lost {
+            if let Some(replica) = self.replicas.get_mut(&id) {
+                replica.group.lose_states_to(node);
+            }
+            self.follow_states(id);
         }
     }
 

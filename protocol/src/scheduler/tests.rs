@@ -33,6 +33,7 @@ mod ruling;
 mod said;
 mod sharing;
 mod slots;
+mod states;
 mod stepping;
 mod straining;
 mod submitting;

@@ -290,6 +290,7 @@ impl Scheduler {
 
     /// A new way to a node was opened.
     pub(super) fn reached(&mut self, node: NodeId) {
+        self.lose_states_to(node);
         // It may have been started again: gossip will tell, and not as fast.
         self.wake_groups_with(node, false);
         let version = self.meta.as_ref().map_or(0, |meta| meta.version);

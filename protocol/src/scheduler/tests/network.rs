@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::node::Node;
 use super::said::{id, lessee, ms, profile};
 use super::{Effect, Event, Step};
+use crate::group::{Body, GroupMessage, RaftKind};
 use crate::id::{GroupId, Lessee, NodeId, PartitionId};
 use crate::membership::{Condition, Liveness, Load};
 use crate::meta::JoinRefusal;
@@ -19,6 +20,9 @@ pub(super) struct Network {
     pub(super) stopped: BTreeSet<usize>,
     /// Nodes that reach each other, and nobody else.
     pub(super) apart: BTreeSet<usize>,
+    /// Whether states of groups are lost on their way, and those that were.
+    pub(super) loses_states: bool,
+    pub(super) lost_states: Vec<GroupId>,
     on_the_way: VecDeque<(usize, usize, Vec<PeerMessage>)>,
     /// What callers were answered: at which node, which request, what.
     pub(super) answers: Vec<(usize, u64, Answer)>,
@@ -45,6 +49,8 @@ impl Network {
             nodes,
             stopped: BTreeSet::new(),
             apart: BTreeSet::new(),
+            loses_states: false,
+            lost_states: Vec::new(),
             on_the_way: VecDeque::new(),
             answers: Vec::new(),
             left: Vec::new(),
@@ -107,6 +113,10 @@ impl Network {
             for message in messages {
                 match message {
                     PeerMessage::ToExecutor(says) => for_executor.push((from, to, says)),
+                    PeerMessage::Group(mut messages) if self.loses_states => {
+                        self.lost_states.extend(messages.extract_if(.., is_state).map(|m| m.group));
+                        rest.push(PeerMessage::Group(messages));
+                    }
                     other => rest.push(other),
                 }
             }
@@ -250,4 +260,8 @@ impl Network {
         });
         runs.collect()
     }
+}
+
+fn is_state(message: &mut GroupMessage) -> bool {
+    matches!(&message.body, Body::Raft(raft) if raft.kind == RaftKind::Snapshot)
 }
