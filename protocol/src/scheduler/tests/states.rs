@@ -33,7 +33,7 @@ fn joined() -> Network {
         network.all_hear(of, Liveness::Alive);
     }
     network.are_connected();
-    network.pass(ms(3_000));
+    network.pass(ms(2_000));
     assert_eq!(under_way(&network).len(), STATES_TO_NODE_MAX);
     assert_eq!(network.nodes[0].scheduler.states_waiting(), 1, "another has to wait for its turn");
     assert_eq!(network.lost_states.len(), STATES_TO_NODE_MAX);
