@@ -109,6 +109,7 @@ impl Sabotage {
             // What is submitted once more runs once more, is taken under two ids, or runs under one of
             // them when the other was stopped.
             Self::NoDedup => &[
+                "at_most_once",
                 "second_run_after_loss",
                 "exactly_one_run",
                 "submitted_once",
@@ -156,9 +157,11 @@ impl Sabotage {
                 Defect::CloseUncommitted => {
                     &["second_run_after_loss", "leased_runs_only", "every_task_ends"]
                 }
-                Defect::ForgetRefusals | Defect::IgnoreFence => {
-                    &["leased_runs_only", "second_run_after_loss"]
+                // Of a run that began after its lease was taken back nobody hears, so it is held for ever.
+                Defect::ForgetRefusals => {
+                    &["leased_runs_only", "nothing_is_left", "second_run_after_loss"]
                 }
+                Defect::IgnoreFence => &["leased_runs_only", "second_run_after_loss"],
                 Defect::FreeKey => &["unique_keys"],
                 Defect::IgnoreLimits => &["limited_by_key"],
                 Defect::ForgetPermits | Defect::IgnorePause => &["limited_by_rule"],
