@@ -4,12 +4,14 @@
 //! validity* is over; so the executor ends the run itself when that comes. The term counts from when it
 //! asked, as the owner counts it from when it was asked, and the owner answers only after a majority has
 //! confirmed that it is one. Before the first answer nothing is started: a dispatch may have been long on
-//! its way. (Leases: Gray and Cheriton, 1989.)
+//! its way. Who is not answered may ask one that is the owner no more, of a task that others have done since: a run
+//! that has not begun by then gives its slot back. (Leases: Gray and Cheriton, 1989.)
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Effect, Executor, Start};
 use crate::id::{NodeId, TaskId, Token};
+use crate::limits::EXCLUSIVE_LOST_AFTER;
 use crate::task::Outcome;
 use crate::time::{Span, Tick};
 use crate::wire::ExecutorSays;
@@ -17,21 +19,25 @@ use crate::wire::ExecutorSays;
 /// So many questions are remembered: those of a minute. The answer to an earlier one is worth nothing.
 const ASKED_MAX: usize = 64;
 
+/// How long a run waits to begin: some beats may be lost, and a takeover takes less.
+const BEGINS_WITHIN: Span = EXCLUSIVE_LOST_AFTER;
+
 /// What a run that must not overlap with others goes on by.
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     /// For how long it may go on after its owner was asked.
     lasts: Span,
-    /// What is to be started once its owner says so.
-    waiting: Option<Start>,
+    /// What is to be started once its owner says so, and until when it waits for that.
+    waiting: Option<(Start, Tick)>,
     /// Until when it may go on.
     until: Option<Tick>,
     is_killed: bool,
 }
 
 impl Guard {
-    pub(super) const fn new(lasts: Span, start: Start) -> Self {
-        Self { lasts, waiting: Some(start), until: None, is_killed: false }
+    pub(super) fn new(lasts: Span, start: Start, now: Tick) -> Self {
+        let waiting = Some((start, now + BEGINS_WITHIN));
+        Self { lasts, waiting, until: None, is_killed: false }
     }
 
     /// Whether its run has not been started.
@@ -39,8 +45,18 @@ impl Guard {
         self.waiting.is_some()
     }
 
+    /// Until when what was started may go on.
     fn ends_at(&self) -> Option<Tick> {
         self.until.filter(|_| self.waiting.is_none() && !self.is_killed)
+    }
+
+    /// When it is to be looked at if nothing happens.
+    fn due_at(&self) -> Option<Tick> {
+        self.waiting.as_ref().map(|(_, until)| *until).or_else(|| self.ends_at())
+    }
+
+    fn waits_in_vain(&self, now: Tick) -> bool {
+        self.waiting.as_ref().is_some_and(|(_, until)| *until <= now)
     }
 }
 
@@ -116,7 +132,7 @@ impl Executor {
             let until = asked_at + guard.lasts;
             guard.until = guard.until.max(Some(until));
             if now < until
-                && let Some(start) = guard.waiting.take()
+                && let Some((start, _)) = guard.waiting.take()
             {
                 effects.push(Effect::Start(start));
             }
@@ -131,20 +147,25 @@ impl Executor {
         self.runs.get(&(task, token))?.guard.as_ref()?.ends_at()
     }
 
-    /// Ends runs whose owners have been silent for too long.
+    /// Ends runs whose owners have been silent for too long, and those that have not begun for as long.
     pub(super) fn end_unguarded(&mut self, now: Tick, effects: &mut Vec<Effect>) {
         if now < self.guard_at {
             return;
         }
+        let mut in_vain = BTreeSet::new();
         for ((task, token), run) in &mut self.runs {
             let Some(guard) = run.guard.as_mut().filter(|_| run.end.is_none()) else {
                 continue;
             };
+            if guard.waits_in_vain(now) {
+                in_vain.insert((*task, *token));
+            }
             if guard.ends_at().is_some_and(|at| at <= now) {
                 guard.is_killed = true;
                 effects.push(Effect::Kill { task: *task, token: *token });
             }
         }
+        self.drop_waiting(now, |key| in_vain.contains(key), effects);
         self.watch_guards();
     }
 
@@ -165,10 +186,10 @@ impl Executor {
         }
     }
 
-    /// Notes when the first of them ends.
-    fn watch_guards(&mut self) {
+    /// Notes when the first of them is due.
+    pub(super) fn watch_guards(&mut self) {
         let running = self.runs.values().filter(|run| run.end.is_none());
-        let ends = running.filter_map(|run| run.guard.as_ref()?.ends_at());
-        self.guard_at = ends.min().unwrap_or(Tick::NEVER);
+        let due = running.filter_map(|run| run.guard.as_ref()?.due_at());
+        self.guard_at = due.min().unwrap_or(Tick::NEVER);
     }
 }

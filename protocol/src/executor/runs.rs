@@ -91,7 +91,7 @@ impl Executor {
             let template = Arc::clone(template);
             let lasts = template.options.lost_after().filter(|_| template.options.is_exclusive());
             let start = Start { task, token, attempt, template, args, time_left, metadata };
-            let guard = lasts.map(|lasts| Box::new(Guard::new(lasts, start.clone())));
+            let guard = lasts.map(|lasts| Box::new(Guard::new(lasts, start.clone(), now)));
             let run =
                 Run { owner: from, dispatcher: from, pool: *pool, guard, repeats: 0, end: None };
             if entry.insert(run).guard.is_some() {
@@ -105,6 +105,7 @@ impl Executor {
             effects.push(start);
         }
         if !guarded.is_empty() {
+            self.watch_guards();
             self.ask_to_go_on(now, BTreeMap::from([(from, guarded)]), effects);
         }
         if !never.is_empty() {

@@ -1,7 +1,7 @@
 //! Runs that must not overlap with others: begun, and gone on with, only as long as their owner says so.
 
 use super::*;
-use crate::limits::EXCLUSIVE_LOST_AFTER;
+use crate::limits::{EXCLUSIVE_LOST_AFTER, LOST_AFTER_MIN};
 
 const fn ms(millis: u64) -> Span {
     Span::from_millis(millis)
@@ -58,10 +58,27 @@ fn nothing_begins_before_its_owner_says_so() {
 #[test]
 fn an_answer_that_comes_too_late_begins_nothing() {
     let mut host = Host::new(1);
-    host.dispatch_alone(HOME, &[1]);
-    host.pass(EXCLUSIVE_LOST_AFTER);
+    let mut brief = alone();
+    brief.options.lost_after = Some(LOST_AFTER_MIN);
+    let says = OwnerSays::Dispatch { lessee: ME, templates: vec![brief], runs: vec![run(1)] };
+    host.hear(HOME, says);
+    host.pass(LOST_AFTER_MIN);
     assert_eq!(host.go_on(HOME, 1, &[1]), []);
-    assert_eq!(host.go_on(HOME, 2, &[1]), [begins(1)], "the next question is younger");
+    let begun = host.go_on(HOME, 2, &[1]);
+    assert!(matches!(begun[..], [Effect::Start(_)]), "the next question is younger: {begun:?}");
+}
+
+#[test]
+fn what_nobody_lets_begin_gives_its_slot_back() {
+    let mut host = Host::new(1);
+    host.dispatch_alone(HOME, &[1]);
+    let waited = host.pass(ms(EXCLUSIVE_LOST_AFTER.as_millis() - 1));
+    assert!(!waited.contains(&cancelled(HOME, 1)), "{waited:?}");
+    // Whoever is the owner now hears of it as of any other end.
+    let dropped = host.pass(ms(1));
+    assert!(dropped.contains(&cancelled(HOME, 1)), "{dropped:?}");
+    assert_eq!(host.executor.free(), [1]);
+    assert_eq!(host.go_on(HOME, 2, &[1]), [], "and it begins no more");
 }
 
 #[test]
