@@ -157,11 +157,9 @@ impl Sabotage {
                 Defect::CloseUncommitted => {
                     &["second_run_after_loss", "leased_runs_only", "every_task_ends"]
                 }
-                // Of a run that began after its lease was taken back nobody hears, so it is held for ever.
-                Defect::ForgetRefusals => {
-                    &["leased_runs_only", "nothing_is_left", "second_run_after_loss"]
+                Defect::ForgetRefusals | Defect::IgnoreFence => {
+                    &["leased_runs_only", "second_run_after_loss"]
                 }
-                Defect::IgnoreFence => &["leased_runs_only", "second_run_after_loss"],
                 Defect::FreeKey => &["unique_keys"],
                 Defect::IgnoreLimits => &["limited_by_key"],
                 Defect::ForgetPermits | Defect::IgnorePause => &["limited_by_rule"],
