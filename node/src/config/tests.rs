@@ -18,6 +18,7 @@ mod meaning;
 mod quantities;
 mod shape;
 mod tasks;
+mod treatment;
 
 const REFERENCE: &str = include_str!("../../../cluster.toml");
 

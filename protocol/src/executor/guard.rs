@@ -4,8 +4,9 @@
 //! validity* is over; so the executor ends the run itself when that comes. The term counts from when it
 //! asked, as the owner counts it from when it was asked, and the owner answers only after a majority has
 //! confirmed that it is one. Before the first answer nothing is started: a dispatch may have been long on
-//! its way. Who is not answered may ask one that is the owner no more, of a task that others have done since: a run
-//! that has not begun by then gives its slot back. (Leases: Gray and Cheriton, 1989.)
+//! its way. An executor that is not answered may be asking a node that is the owner no more, about a task that
+//! others have done since, so a run that has not begun after [some time](BEGINS_WITHIN) gives its slot back.
+//! (Leases: Gray and Cheriton, 1989.)
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
