@@ -1,5 +1,5 @@
 //! Where a majority of a group's copies is on hosts that are well and hear each other, the group has an owner
-//! that they hear, and nothing stays leased to processes that are gone, whatever happens to the other hosts
+//! that they hear, if they are the same for long enough, and nothing stays leased to processes that are gone, whatever happens to the other hosts
 //! meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,10 +25,14 @@ const RELEASED_BY_NEW: u64 = 14 * SECOND;
 /// How much longer either may take where messages get lost, or ways are slow.
 const ON_BAD_WAYS: u64 = LAG_FOR + SECOND;
 
+/// Majorities of a group without an owner, and since when each of them could have one. It takes the same hosts all the
+/// while: where others hear each other every second, whoever was about to be elected begins anew.
+type Waiting = BTreeMap<BTreeSet<usize>, u64>;
+
 /// What is not yet as it has to be, and since when.
 #[derive(Debug, Default)]
 pub struct Pending {
-    unowned: BTreeMap<GroupId, u64>,
+    unowned: BTreeMap<GroupId, Waiting>,
     left: BTreeMap<(TaskId, Token), u64>,
     /// When ways were last bad.
     bad_at: u64,
@@ -74,15 +78,27 @@ pub fn check(world: &mut World) -> Result<(), String> {
             copy.is_settled().then_some((host, copy))
         });
         let Some((host, copy)) = settled.max_by_key(|(_, copy)| copy.term()) else {
-            let since = known.unowned.get(&group).copied().unwrap_or(world.now);
-            // One that crashed and came back between two looks begins anew, and so do those who need it.
-            let ready_at = able.iter().filter_map(|hosts| up_since(world, group, hosts)).min();
-            let since = ready_at.map_or(since, |at| since.max(at));
-            let age = world.now - since;
-            if age > OWNED_WITHIN + pending.grace(since) {
-                return Err(format!("{group} has had no owner for {age} us, though most are well"));
+            let mut waiting: Waiting =
+                able.iter().map(|hosts| (BTreeSet::clone(hosts), world.now)).collect();
+            let still_can = |hosts: &BTreeSet<usize>| {
+                able.iter().any(|circle| hosts.is_subset(circle))
+                    && has_majority(world, group, hosts)
+            };
+            let before = known.unowned.get(&group).into_iter().flatten();
+            waiting.extend(
+                before.filter(|(hosts, _)| still_can(hosts)).map(|(h, at)| (h.clone(), *at)),
+            );
+            for (hosts, since) in &mut waiting {
+                // One that crashed and came back between two looks begins anew, and so do those who need it.
+                *since = (*since).max(up_since(world, group, hosts).unwrap_or(0));
+                let age = world.now - *since;
+                if age > OWNED_WITHIN + pending.grace(*since) {
+                    return Err(format!(
+                        "{group} has had no owner for {age} us, though {hosts:?} are well"
+                    ));
+                }
             }
-            pending.unowned.insert(group, since);
+            pending.unowned.insert(group, waiting);
             continue;
         };
         for (task, record) in copy.partition().into_iter().flat_map(|owned| owned.records()) {
