@@ -22,7 +22,7 @@ const RELEASED_WITHIN: u64 = 8 * SECOND;
 /// The same for one that has started since, and may have heard of the other from nobody: it waits for 10 s
 /// before it takes a member to be gone that nobody has told of.
 const RELEASED_BY_NEW: u64 = 14 * SECOND;
-/// How much longer either may take where messages get lost, or ways are slow.
+/// How much longer either may take where messages get lost, ways are slow, or only one of two is heard.
 const ON_BAD_WAYS: u64 = LAG_FOR + SECOND;
 
 /// Majorities of a group without an owner, and since when each of them could have one. It takes the same hosts all the
@@ -56,7 +56,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
     if world.hosts.iter().any(has_fallen) {
         return Ok(());
     }
-    let bad_at = if has_bad_ways(world) { world.now } else { known.bad_at };
+    let bad_at =
+        if has_bad_ways(world) || has_half_open_ways(world) { world.now } else { known.bad_at };
     let mut pending = Pending { bad_at, ..Pending::default() };
     let circles = circles(world, |host| is_well(world, host));
     for group in partitions(world).map(GroupId::of).chain([GroupId::META]) {
@@ -174,6 +175,16 @@ pub(super) fn has_bad_ways(world: &World) -> bool {
         .healed_at
         .map_or(world.network.lags, |at| world.plan.faults.lags && world.now < at + LAG_FOR);
     lags || noise.has_tails || loses
+}
+
+/// Whether a connection stands over which only one of two is heard. It is silent for some seconds before both know, and
+/// meanwhile others tell either that the other is there: whoever owns a group that sleeps is missed by nobody, and when
+/// the first follower does, the others have to find out by themselves.
+fn has_half_open_ways(world: &World) -> bool {
+    let network = &world.network;
+    let is_one_way = |(from, to): &(usize, usize)| !network.blocked.contains(&(*to, *from));
+    let mut one_way = network.blocked.iter().filter(|way| is_one_way(way));
+    one_way.any(|(from, to)| network.is_up(*from, *to))
 }
 
 /// Whether a host runs and can do all that it is asked for.
