@@ -27,6 +27,9 @@ const SLACK: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Throttled {
     keys: BTreeMap<Arc<str>, Key>,
+    /// The keys and kinds of those that are in line or about to be leased: when nothing comes of that, their records
+    /// may be gone.
+    going: BTreeMap<TaskId, (Arc<str>, Kind)>,
     /// When it is looked again at those that a rate holds back.
     due: BTreeSet<(Tick, Arc<str>)>,
     len: usize,
@@ -95,8 +98,9 @@ impl Throttled {
         self.len
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.going.is_empty()
     }
 
     /// When it is to be looked again at one of them.
@@ -135,6 +139,7 @@ impl Throttled {
     }
 
     fn set_aside(&mut self, key: &str, record: &Record, task: TaskId) {
+        self.going.remove(&task);
         let line = self.key(key, task.partition()).kinds.entry(Kind::of(record)).or_default();
         line.released.remove(&task);
         if line.aside.insert(Place::of(record), task).is_none() {
@@ -142,23 +147,26 @@ impl Throttled {
         }
     }
 
-    fn promise(&mut self, key: &str, record: &Record, task: TaskId) {
-        let key = self.key(key, task.partition());
-        if let Some(line) = key.kinds.get_mut(&Kind::of(record)) {
+    fn promise(&mut self, key: &Arc<str>, record: &Record, task: TaskId) {
+        let kind = Kind::of(record);
+        let at = self.key(key, task.partition());
+        if let Some(line) = at.kinds.get_mut(&kind) {
             line.released.remove(&task);
         }
-        key.promised.insert(task);
+        at.promised.insert(task);
+        self.going.insert(task, (Arc::clone(key), kind));
     }
 
-    /// A task is in line or about to be leased no more; whether it was.
-    fn settle(&mut self, key: &str, kind: &Kind, task: TaskId) -> bool {
-        let Some(at) = self.keys.get_mut(key) else {
-            return false;
-        };
-        let was_released = at.kinds.get_mut(kind).is_some_and(|line| line.released.remove(&task));
-        let was_known = at.promised.remove(&task) || was_released;
-        self.tidy(key);
-        was_known
+    /// A task is in line or about to be leased no more; its key, if it was.
+    fn settle(&mut self, task: TaskId) -> Option<Arc<str>> {
+        let (key, kind) = self.going.remove(&task)?;
+        let at = self.keys.get_mut(&key)?;
+        at.promised.remove(&task);
+        if let Some(line) = at.kinds.get_mut(&kind) {
+            line.released.remove(&task);
+        }
+        self.tidy(&key);
+        Some(key)
     }
 
     /// Drops what is empty.
@@ -216,6 +224,10 @@ impl Throttled {
     ) -> Vec<TaskId> {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let mut released = Vec::new();
+        let Some((name, _)) = self.keys.get_key_value(key) else {
+            return released;
+        };
+        let name = Arc::clone(name);
         let Some(line) = self.keys.get_mut(key).and_then(|key| key.kinds.get_mut(kind)) else {
             return released;
         };
@@ -225,6 +237,7 @@ impl Throttled {
             self.len -= 1;
             if waits(task) {
                 line.released.insert(task);
+                self.going.insert(task, (Arc::clone(&name), kind.clone()));
                 released.push(task);
             }
         }
@@ -246,6 +259,7 @@ impl Throttled {
 
     pub(super) fn forget(&mut self, partition: PartitionId) {
         self.keys.retain(|_, key| key.partition != partition);
+        self.going.retain(|task, _| task.partition() != partition);
         let keys = &self.keys;
         self.due.retain(|(_, key)| keys.contains_key(key));
         self.count();
@@ -309,7 +323,7 @@ impl Scheduler {
             return false;
         };
         let kind = Kind::of(&record);
-        self.throttled.settle(&key, &kind, task);
+        self.throttled.settle(task);
         let has_room = matches!(room, KeyRoom::For(room) if room > self.throttled.promised(&key));
         if has_room && !self.throttled.has_any(&key, &kind) {
             return false;
@@ -337,20 +351,9 @@ impl Scheduler {
     /// A task was leased, or was not, or has ended: it is no longer about to be leased. If nothing came of
     /// that there is room for others.
     pub(super) fn settle_throttled(&mut self, task: TaskId, was_leased: bool) {
-        // Most of the time there is none, and this is asked of every task.
-        if self.throttled.is_empty() {
-            return;
-        }
-        let replica = self.replicas.get(&GroupId::of(task.partition()));
-        let record = replica.and_then(|r| r.partition()).and_then(|p| p.record(task));
-        let known = record.and_then(|record| {
-            let key: Arc<str> = key_of(&record)?.into();
-            Some((key, Kind::of(&record)))
-        });
-        let Some((key, kind)) = known else {
-            return;
-        };
-        if self.throttled.settle(&key, &kind, task) && !was_leased {
+        if let Some(key) = self.throttled.settle(task)
+            && !was_leased
+        {
             self.free_key(&key);
         }
     }

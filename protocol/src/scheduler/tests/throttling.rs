@@ -132,6 +132,26 @@ fn a_task_that_is_gone_keeps_nobody_waiting() {
 }
 
 #[test]
+fn one_that_is_about_to_be_leased_keeps_no_room_when_it_is_cancelled_and_dropped_meanwhile() {
+    let mut owner = owner(0);
+    owner.submit(limited(at_once(1), "a", 1..=3));
+    owner.disk_is_stuck = true;
+    owner.submit(batch(template("add"), [task(4)]));
+    // All in one entry: when nothing comes of the lease, its task is not even on record.
+    owner.ask(Ask::Cancel { task: task(1) });
+    let dropped = owner.ask(Ask::Delete { task: task(1) });
+    owner.grant(1);
+    owner.settle();
+    assert_eq!((owner.answers(dropped), owner.record(task(1))), (vec![&Answer::Done], None));
+    for n in [2, 3] {
+        assert_eq!(owner.running(), [task(n)]);
+        owner.ends(task(n));
+    }
+    owner.ends(task(4));
+    owner.leaves_nothing();
+}
+
+#[test]
 fn the_most_urgent_of_a_key_goes_first() {
     let mut owner = owner(4);
     owner.submit(limited(at_once(1), "a", 1..=3));
