@@ -17,18 +17,18 @@ use crate::task::Outcome;
 use crate::time::{Span, Tick};
 use crate::wire::ExecutorSays;
 
-/// So many questions are remembered: those of a minute. The answer to an earlier one is worth nothing.
-const ASKED_MAX: usize = 64;
-
 /// How long a run waits to begin: some beats may be lost, and a takeover takes less.
 const BEGINS_WITHIN: Span = EXCLUSIVE_LOST_AFTER;
+
+/// For so long a question is remembered: no answer that is still of use takes longer.
+const ANSWERED_WITHIN: Span = Span::from_millis(60_000);
 
 /// What a run that must not overlap with others goes on by.
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     /// For how long it may go on after its owner was asked.
     lasts: Span,
-    /// What is to be started once its owner says so, and until when it waits for that.
+    /// What is to be started once its owner says so, and since when it waits for that.
     waiting: Option<(Start, Tick)>,
     /// Until when it may go on.
     until: Option<Tick>,
@@ -37,8 +37,7 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn new(lasts: Span, start: Start, now: Tick) -> Self {
-        let waiting = Some((start, now + BEGINS_WITHIN));
-        Self { lasts, waiting, until: None, is_killed: false }
+        Self { lasts, waiting: Some((start, now)), until: None, is_killed: false }
     }
 
     /// Whether its run has not been started.
@@ -53,11 +52,12 @@ impl Guard {
 
     /// When it is to be looked at if nothing happens.
     fn due_at(&self) -> Option<Tick> {
-        self.waiting.as_ref().map(|(_, until)| *until).or_else(|| self.ends_at())
+        let in_vain_at = self.waiting.as_ref().map(|(_, since)| *since + BEGINS_WITHIN);
+        in_vain_at.or_else(|| self.ends_at())
     }
 
     fn waits_in_vain(&self, now: Tick) -> bool {
-        self.waiting.as_ref().is_some_and(|(_, until)| *until <= now)
+        self.waiting.as_ref().is_some_and(|(_, since)| *since + BEGINS_WITHIN <= now)
     }
 }
 
@@ -72,14 +72,15 @@ impl Questions {
     fn ask(&mut self, now: Tick) -> u64 {
         self.last += 1;
         self.asked_at.push_back((self.last, now));
-        if self.asked_at.len() > ASKED_MAX {
+        while self.asked_at.front().is_some_and(|(_, at)| *at + ANSWERED_WITHIN < now) {
             self.asked_at.pop_front();
         }
         self.last
     }
 
     fn asked_at(&self, number: u64) -> Option<Tick> {
-        self.asked_at.iter().find(|(asked, _)| *asked == number).map(|(_, at)| *at)
+        let found = self.asked_at.binary_search_by_key(&number, |(asked, _)| *asked).ok()?;
+        self.asked_at.get(found).map(|(_, at)| *at)
     }
 }
 
@@ -133,8 +134,13 @@ impl Executor {
             let until = asked_at + guard.lasts;
             guard.until = guard.until.max(Some(until));
             if now < until
-                && let Some((start, _)) = guard.waiting.take()
+                && let Some((mut start, since)) = guard.waiting.take()
             {
+                // Its deadline does not wait with it.
+                let waited = now.since(since);
+                start.time_left = start.time_left.map(|left| {
+                    Span::from_micros(left.as_micros().saturating_sub(waited.as_micros()))
+                });
                 effects.push(Effect::Start(start));
             }
         }

@@ -126,7 +126,11 @@ impl Scheduler {
                     self.leased(task, token, lessee);
                 }
                 Change::NotLeased { task, lessee: _ } => {
-                    self.permits.release(task);
+                    // Another entry may have leased it, so that it runs.
+                    let partition = self.owned(task.partition());
+                    if partition.and_then(|it| it.state(task)) != Some(State::Leased) {
+                        self.permits.release(task);
+                    }
                     self.settle_throttled(task, false);
                     self.not_leased(task);
                 }

@@ -22,7 +22,7 @@ impl Scheduler {
     pub(super) fn assign(&mut self) {
         self.fire_timers();
         self.fire_jobs();
-        self.free_rated();
+        self.free_due();
         self.ask_for_permits();
         if !self.ready.is_empty() {
             self.assign_ready();

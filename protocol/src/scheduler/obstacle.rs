@@ -49,7 +49,9 @@ impl Scheduler {
         if !has_slots.any(|has| has) {
             return Some(Obstacle::NoResource);
         }
-        if self.room_for(task).is_some_and(|(_, room)| !matches!(room, KeyRoom::For(1..))) {
+        // It may be set aside though there is room: for others that come first.
+        let may_go = |room| matches!(room, KeyRoom::For(1..)) && self.throttled.goes(task);
+        if self.room_for(task).is_some_and(|(_, room)| !may_go(room)) {
             return Some(Obstacle::KeyLimited);
         }
         Some(Obstacle::Slots)

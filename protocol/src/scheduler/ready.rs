@@ -14,7 +14,8 @@
 //! 2. within a level those on whose behalf tasks are have [turns](tenants), whatever names and targets their tasks
 //!    have: a long line of one must not keep others from theirs. Of tasks without a fairness key all are one
 //!    tenant among the others;
-//! 3. of one tenant it is first come first served.
+//! 3. of one tenant it is first come first served. Whoever joins late, because it waited for a limit or its next
+//!    attempt, stands where it came: behind all that have waited longer.
 //!
 //! So aging is for levels, and a share within a level is for its turns to give: a tenant cannot have more by
 //! waiting longer. Tasks that are stopped by a rule or a limit, and those that the executor in question may not
@@ -23,6 +24,7 @@
 //! Without keys a level is nothing but its tasks in the order in which they came, so there nothing is kept
 //! of levels: they begin with the first task that has a key.
 
+mod arrivals;
 mod contest;
 mod line;
 mod tenants;
@@ -30,10 +32,12 @@ mod tenants;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use self::arrivals::Arrival;
 pub(super) use self::contest::Contest;
 use self::contest::Front;
-use self::line::Line;
-use self::tenants::{Levels, Tenants};
+pub(super) use self::line::Line;
+use self::tenants::Levels;
+pub(super) use self::tenants::Tenants;
 use super::gates::{Gate, Gates};
 use crate::id::{PartitionId, TaskId};
 use crate::job::Target;
@@ -178,19 +182,8 @@ impl Ready {
         place
     }
 
-    /// Puts a task into its line: at the end, or if it was started before, and that run is over, at the
-    /// front. It came before those that wait, and whoever waits for it has waited longest.
+    /// Puts a task into its line.
     pub(super) fn push(&mut self, record: &Record, target: &Target, task: TaskId) {
-        self.join(record, target, task, record.waits_again());
-    }
-
-    /// Puts a task that waited elsewhere at the front of its line: it came before those that stand there.
-    pub(super) fn push_first(&mut self, record: &Record, task: TaskId) {
-        let target = record.particulars.as_ref().map_or(&Target::Anywhere, |said| &said.target);
-        self.join(record, target, task, true);
-    }
-
-    fn join(&mut self, record: &Record, target: &Target, task: TaskId, is_first: bool) {
         let place = self.class(&record.template, target);
         let priority = record.template.options.priority().min(PRIORITY_MAX);
         let key = record.particulars.as_ref().and_then(|said| said.fairness_key.as_deref());
@@ -204,7 +197,7 @@ impl Ready {
         let shared = self.levels.get_mut(&class.queue, class.pool, priority);
         let line = class.lines.entry(priority).or_default();
         let key = key.map(|key| (key, weight));
-        line.push(key, (record.waits_since(), task), is_first, shared);
+        line.push(key, Arrival::of(record, task), shared);
         class.len += 1;
         self.len += 1;
         self.waited_for.insert(place);
@@ -328,8 +321,8 @@ impl Ready {
     fn front(&mut self, place: usize, priority: u8) -> Option<(u64, Front)> {
         let class = self.classes.get_mut(place)?;
         let shared = self.levels.get(&class.queue, class.pool, priority)?;
-        let (turn, came) = class.lines.get_mut(&priority)?.front(shared)?;
-        Some((shared.level(), Front { turn, came, class: place }))
+        let (turn, first) = class.lines.get_mut(&priority)?.front(shared)?;
+        Some((shared.level(), Front { turn, came: first.came, class: place }))
     }
 
     /// The classes in which anybody waits.

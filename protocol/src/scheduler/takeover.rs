@@ -39,9 +39,7 @@ impl Scheduler {
         for (task, record) in partition.warm_records() {
             match record.phase() {
                 Phase::Scheduled { not_before } => scheduled.push((*not_before, task)),
-                // Of those that wait again the last to be indexed is the first.
-                Phase::Ready if record.waits_again() => ready.push((true, !record.order, task)),
-                Phase::Ready => ready.push((false, record.order, task)),
+                Phase::Ready => ready.push((record.waits_since(), record.order, task)),
                 Phase::Leased(_) if sabotage::has(Defect::ForgetLeases) => {}
                 Phase::Leased(lease) => {
                     self.lessees.leased(lease.lessee, task, lease.token, now);

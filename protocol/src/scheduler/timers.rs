@@ -131,6 +131,8 @@ impl Scheduler {
                 }
                 (Some(_), Due::Start) => self.index_ready(task),
                 (Some(_), Due::Expire) => {
+                    // Partition time may be behind by the time that it is carried out.
+                    self.timers.insert_again(tick + BEHIND, task, what);
                     if let Some(line) = self.line(task.partition()) {
                         line.commands.push(Command::Expire { tasks: vec![task] });
                     }

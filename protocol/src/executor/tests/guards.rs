@@ -84,6 +84,30 @@ fn what_nobody_lets_begin_gives_its_slot_back() {
 }
 
 #[test]
+fn the_deadline_of_a_run_does_not_wait_with_it() {
+    let mut host = Host::new(1);
+    let hurried = Dispatch { time_left: Some(ms(10_000)), ..run(1) };
+    let says = OwnerSays::Dispatch { lessee: ME, templates: vec![alone()], runs: vec![hurried] };
+    host.hear(HOME, says);
+    host.pass(ms(4_000));
+    let begun = host.go_on(HOME, 4, &[1]);
+    let [Effect::Start(start)] = &begun[..] else { panic!("{begun:?}") };
+    assert_eq!(start.time_left, Some(ms(6_000)));
+}
+
+#[test]
+fn however_many_questions_are_asked_meanwhile_an_answer_counts() {
+    let mut host = Host::new(200);
+    for n in 1..=200 {
+        assert_eq!(host.dispatch_alone(HOME, &[n]), [may_go_on(HOME, n, &[n])]);
+    }
+    assert_eq!(host.go_on(HOME, 1, &[1]), [begins(1)]);
+    host.pass(ms(61_000));
+    let begun = host.go_on(HOME, 2, &[2]);
+    assert_eq!(begun, [], "it is too old");
+}
+
+#[test]
 fn a_run_goes_on_from_answer_to_answer_and_is_ended_without() {
     let mut host = Host::new(1);
     host.dispatch_alone(HOME, &[1]);

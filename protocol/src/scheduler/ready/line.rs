@@ -6,17 +6,18 @@
 //! the front: while anybody waits turns only grow. Most tasks are on nobody's behalf: those stand in a plain
 //! line, which is one among the others.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::arrivals::{Arrival, Arrivals};
 use super::tenants::{Tenant, Tenants, Turn};
 use crate::id::TaskId;
 use crate::time::Wall;
 
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(in crate::scheduler) struct Line {
     /// On nobody's behalf.
-    plain: VecDeque<(Wall, TaskId)>,
+    plain: Arrivals,
     /// By fairness key; none of them is empty.
     tenants: BTreeMap<Arc<str>, Waiters>,
     /// The latter by whose turn it was when that was last looked at.
@@ -30,27 +31,26 @@ struct Waiters {
     turn: Turn,
     /// What was said last.
     weight: Option<u16>,
-    tasks: VecDeque<(Wall, TaskId)>,
+    tasks: Arrivals,
 }
 
 /// What was taken out of a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Taken {
-    pub(super) task: TaskId,
-    pub(super) tenant: Tenant,
+pub(in crate::scheduler) struct Taken {
+    pub(in crate::scheduler) task: TaskId,
+    pub(in crate::scheduler) tenant: Tenant,
     /// Whether nobody waits in this line on its behalf any more.
-    pub(super) has_left: bool,
+    pub(in crate::scheduler) has_left: bool,
     /// Whether others waited in this line.
     pub(super) is_contested: bool,
 }
 
 impl Line {
-    /// A task joins, which has waited since `came`: at the end, or, if it waits `again`, at the front.
-    pub(super) fn push(
+    /// A task joins, and stands where it came.
+    pub(in crate::scheduler) fn push(
         &mut self,
         key: Option<(&str, Option<u16>)>,
-        (came, task): (Wall, TaskId),
-        again: bool,
+        arrival: Arrival,
         shared: Option<&mut Tenants>,
     ) {
         let Some((key, weight)) = key else {
@@ -59,14 +59,14 @@ impl Line {
             {
                 shared.joins(&Tenant::NOBODY, None);
             }
-            return put(&mut self.plain, came, task, again);
+            return self.plain.push(arrival);
         };
         let (key, before) = match self.tenants.get_key_value(key) {
             Some((key, waiters)) => (Arc::clone(key), waiters.front()),
             None => (key.into(), None),
         };
         let waiters = self.tenants.entry(Arc::clone(&key)).or_default();
-        put(&mut waiters.tasks, came, task, again);
+        waiters.tasks.push(arrival);
         waiters.weight = weight.or(waiters.weight);
         let after = waiters.front();
         if let Some(shared) = shared {
@@ -96,32 +96,32 @@ impl Line {
     }
 
     /// Since when the one has waited that has waited longest, whoever's turn it is.
-    pub(super) fn oldest(&self) -> Option<Wall> {
-        let plain = self.plain.front().map(|(came, _)| *came);
+    pub(in crate::scheduler) fn oldest(&self) -> Option<Wall> {
+        let plain = self.plain.front().map(|first| first.came);
         let keyed = self.ages.first().map(|(came, _)| *came);
         [plain, keyed].into_iter().flatten().min()
     }
 
-    /// Whose turn it is here, and since when the first of those has waited.
-    pub(super) fn front(&mut self, shared: &Tenants) -> Option<(Turn, Wall)> {
+    /// Whose turn it is here, and the first of those.
+    pub(in crate::scheduler) fn front(&mut self, shared: &Tenants) -> Option<(Turn, Arrival)> {
         let Some((turn, key)) = self.next(shared) else {
-            let (came, _) = self.plain.front()?;
-            return Some((shared.counts(shared.turn(&Tenant::NOBODY)), *came));
+            let first = self.plain.front()?;
+            return Some((shared.counts(shared.turn(&Tenant::NOBODY)), first));
         };
-        Some((turn, self.tenants.get(&key)?.front()?))
+        Some((turn, self.tenants.get(&key)?.tasks.front()?))
     }
 
     /// Takes out the next one. Those who have a key compete.
-    pub(super) fn pop(&mut self, shared: Option<&Tenants>) -> Option<Taken> {
+    pub(in crate::scheduler) fn pop(&mut self, shared: Option<&Tenants>) -> Option<Taken> {
         let is_contested = self.tenants.len() + usize::from(!self.plain.is_empty()) > 1;
         let Some((_, key)) = shared.and_then(|shared| self.next(shared)) else {
-            let (_, task) = self.plain.pop_front()?;
+            let task = self.plain.pop()?.task;
             let has_left = self.plain.is_empty();
             return Some(Taken { task, tenant: Tenant::NOBODY, has_left, is_contested });
         };
         let waiters = self.tenants.get_mut(&key)?;
         let before = waiters.front();
-        let (_, task) = waiters.tasks.pop_front()?;
+        let task = waiters.tasks.pop()?.task;
         let (after, turn) = (waiters.front(), waiters.turn);
         let has_left = after.is_none();
         self.ages_anew(&key, before, after);
@@ -180,7 +180,7 @@ impl Line {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::scheduler) fn is_empty(&self) -> bool {
         self.plain.is_empty() && self.tenants.is_empty()
     }
 
@@ -189,18 +189,18 @@ impl Line {
         !self.tenants.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::scheduler) fn len(&self) -> usize {
         let tenants = self.tenants.values().map(|tenant| tenant.tasks.len());
         self.plain.len() + tenants.sum::<usize>()
     }
 
-    pub(super) fn retain(
+    pub(in crate::scheduler) fn retain(
         &mut self,
         keep: impl Fn(TaskId) -> bool,
         mut shared: Option<&mut Tenants>,
     ) {
         let had_plain = !self.plain.is_empty();
-        self.plain.retain(|(_, task)| keep(*task));
+        self.plain.retain(&keep);
         if had_plain
             && self.plain.is_empty()
             && let Some(shared) = &mut shared
@@ -210,7 +210,7 @@ impl Line {
         let (turns, ages) = (&mut self.turns, &mut self.ages);
         ages.clear();
         self.tenants.retain(|key, waiters| {
-            waiters.tasks.retain(|(_, task)| keep(*task));
+            waiters.tasks.retain(&keep);
             let Some(front) = waiters.front() else {
                 turns.remove(&(waiters.turn, Arc::clone(key)));
                 if let Some(shared) = &mut shared {
@@ -227,15 +227,7 @@ impl Line {
 impl Waiters {
     /// Since when the first one has waited.
     fn front(&self) -> Option<Wall> {
-        self.tasks.front().map(|(came, _)| *came)
-    }
-}
-
-fn put(tasks: &mut VecDeque<(Wall, TaskId)>, came: Wall, task: TaskId, again: bool) {
-    if again {
-        tasks.push_front((came, task));
-    } else {
-        tasks.push_back((came, task));
+        self.tasks.front().map(|first| first.came)
     }
 }
 
@@ -258,9 +250,9 @@ mod tests {
     }
 
     impl Alone {
-        fn push(&mut self, key: Option<(&str, u16)>, n: u64, again: bool) {
+        fn push(&mut self, key: Option<(&str, u16)>, n: u64) {
             let key = key.map(|(key, weight)| (key, Some(weight)));
-            self.line.push(key, (CAME, task(n)), again, Some(&mut self.shared));
+            self.line.push(key, Arrival::at(CAME, task(n)), Some(&mut self.shared));
         }
 
         fn served(&mut self, count: usize) -> Vec<u64> {
@@ -285,13 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_it_is_first_come_first_served_but_for_who_waits_again() {
+    fn without_keys_it_is_first_come_first_served() {
         let mut line = Line::default();
         for n in 1..4 {
-            line.push(None, (CAME, task(n)), false, None);
+            line.push(None, Arrival::at(CAME, task(n)), None);
         }
-        line.push(None, (CAME, task(4)), true, None);
-        assert_eq!((line.len(), line.oldest()), (4, Some(CAME)));
+        let before = Wall::from_millis(0);
+        line.push(None, Arrival::at(before, task(4)), None);
+        assert_eq!((line.len(), line.oldest()), (4, Some(before)));
         let served: Vec<TaskId> =
             std::iter::from_fn(|| line.pop(None).map(|taken| taken.task)).collect();
         assert_eq!(served, [4, 1, 2, 3].map(task));
@@ -302,18 +295,18 @@ mod tests {
     fn a_long_line_of_one_does_not_keep_others_from_their_turns() {
         let mut alone = Alone::default();
         for n in 0..10 {
-            alone.push(Some(("a", 1)), n, false);
+            alone.push(Some(("a", 1)), n);
         }
         assert_eq!(alone.served(3), [0, 1, 2]);
         for n in 10..13 {
-            alone.push(Some(("b", 1)), n, false);
+            alone.push(Some(("b", 1)), n);
         }
         for n in 20..22 {
-            alone.push(None, n, false);
+            alone.push(None, n);
         }
         // Nobody is served for the time that it was not there, and nobody waits for who was served before.
         assert_eq!(alone.served(8), [10, 20, 3, 11, 21, 4, 12, 5]);
-        alone.push(Some(("b", 1)), 13, false);
+        alone.push(Some(("b", 1)), 13);
         assert_eq!(alone.served(3), [6, 13, 7], "who comes back begins where the others are");
     }
 
@@ -321,8 +314,8 @@ mod tests {
     fn tenants_are_served_as_they_weigh() {
         let mut alone = Alone::default();
         for n in 0..40 {
-            alone.push(Some(("light", 1)), n, false);
-            alone.push(Some(("heavy", 3)), 100 + n, false);
+            alone.push(Some(("light", 1)), n);
+            alone.push(Some(("heavy", 3)), 100 + n);
         }
         assert_eq!(alone.served(40).into_iter().filter(|n| *n >= 100).count(), 30);
     }
@@ -331,7 +324,7 @@ mod tests {
     fn whoever_does_not_wait_any_more_has_no_turn() {
         let mut alone = Alone::default();
         for (key, n) in [("a", 1), ("b", 2), ("a", 3)] {
-            alone.push(Some((key, 1)), n, false);
+            alone.push(Some((key, 1)), n);
         }
         alone.line.retain(|kept| kept != task(2), Some(&mut alone.shared));
         let sizes = |line: &Line| (line.len(), line.turns.len(), line.ages.len());

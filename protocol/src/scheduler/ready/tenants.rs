@@ -34,7 +34,7 @@ impl Tenant {
 
 /// Whose turn it is: that of the least.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Turn {
+pub(in crate::scheduler) struct Turn {
     number: u64,
     /// Of several with one number it is that of the one that joined, or was served, first.
     order: u64,
@@ -42,7 +42,7 @@ pub(super) struct Turn {
 
 /// Those who compete.
 #[derive(Debug, Default)]
-pub(super) struct Tenants {
+pub(in crate::scheduler) struct Tenants {
     /// Tells levels apart.
     level: u64,
     shares: BTreeMap<Tenant, Share>,
@@ -70,7 +70,7 @@ struct Share {
 
 impl Tenants {
     /// Tasks of one wait in one line more.
-    pub(super) fn joins(&mut self, tenant: &Tenant, weight: Option<u16>) {
+    pub(in crate::scheduler) fn joins(&mut self, tenant: &Tenant, weight: Option<u16>) {
         if let Some(share) = self.shares.get_mut(tenant).filter(|share| share.lines > 0) {
             share.lines += 1;
         } else {
@@ -100,7 +100,7 @@ impl Tenants {
     }
 
     /// Tasks of one wait in one line less.
-    pub(super) fn leaves(&mut self, tenant: &Tenant) {
+    pub(in crate::scheduler) fn leaves(&mut self, tenant: &Tenant) {
         let Some(share) = self.shares.get_mut(tenant).filter(|share| share.lines > 0) else {
             return;
         };
@@ -123,7 +123,7 @@ impl Tenants {
     }
 
     /// A task of one is served while others wait that might have been.
-    pub(super) fn served(&mut self, tenant: &Tenant) {
+    pub(in crate::scheduler) fn served(&mut self, tenant: &Tenant) {
         let (least, weight) = (self.least(), self.weight);
         let Some(share) = self.shares.get_mut(tenant) else {
             return;

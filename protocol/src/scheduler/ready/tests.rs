@@ -22,12 +22,6 @@ fn record(priority: u8, came: Wall) -> Record {
     Record::new(Arc::new(template), Bytes::new(), came, 0, Phase::Ready)
 }
 
-fn again(priority: u8) -> Record {
-    let mut record = record(priority, NOW);
-    record.history_mut().starts = 1;
-    record
-}
-
 fn served(ready: &mut Ready) -> Vec<TaskId> {
     let mut contest = Contest::default();
     for class in ready.waited_for().collect::<Vec<_>>() {
@@ -75,15 +69,17 @@ fn classes_in_which_nobody_waits_any_more_are_dropped() {
 }
 
 #[test]
-fn who_waits_again_is_first_among_its_like() {
+fn who_joins_late_stands_where_it_came() {
+    let at = |millis: u64| record(0, NOW + Span::from_millis(millis));
     let mut ready = Ready::default();
-    ready.push(&again(0), &Target::Anywhere, task(1));
     for n in 2..4 {
-        ready.push(&record(0, NOW), &Target::Anywhere, task(n));
+        ready.push(&at(n), &Target::Anywhere, task(n));
     }
-    ready.push(&record(9, NOW), &Target::Anywhere, task(5));
-    ready.push(&again(0), &Target::Anywhere, task(4));
-    assert_eq!(served(&mut ready), [5, 4, 1, 2, 3].map(task));
+    ready.push(&record(9, NOW), &Target::Anywhere, task(9));
+    // They ran before, or waited for a limit: one has waited longest, and the other came last.
+    ready.push(&at(1), &Target::Anywhere, task(1));
+    ready.push(&at(4), &Target::Anywhere, task(4));
+    assert_eq!(served(&mut ready), [9, 1, 2, 3, 4].map(task));
 }
 
 #[test]

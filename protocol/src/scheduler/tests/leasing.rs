@@ -204,6 +204,7 @@ fn the_slots_of_an_executor_that_introduces_itself_again_are_counted_anew() {
 fn only_the_slots_of_tasks_that_were_not_leased_stay_free() {
     let mut node = Node::alone(0);
     node.ask_and_settle(1, submit(&[1, 2, 3, 4]));
+    node.pass(ms(1));
     node.ask(2, submit(&[101]));
     node.ask(3, Ask::Cancel { task: task(1) });
     node.executor(granted(lessee(0), 2));
@@ -216,6 +217,7 @@ fn only_the_slots_of_tasks_that_were_not_leased_stay_free() {
 fn a_slot_whose_task_is_cancelled_in_the_same_entry_stays_free() {
     let mut node = Node::alone(0);
     node.ask_and_settle(1, submit(&[1, 2]));
+    node.pass(ms(1));
     node.ask(2, submit(&[101]));
     node.ask(3, Ask::Cancel { task: task(1) });
     node.executor(granted(lessee(0), 1));

@@ -126,10 +126,10 @@ fn what_is_leased_while_a_loss_is_on_its_way_is_not_dispatched() {
     let taken_back = release(2, token(2));
     assert_eq!(
         step.entries,
-        [[lose(lessee(1), Loss::Unheard)], [taken_back], [lease(lessee(1), &[2])]]
+        [[lose(lessee(1), Loss::Unheard)], [taken_back], [lease(lessee(1), &[1])]]
     );
-    let run = |index| execute_at(id(1), dispatch(lessee(1), &[(2, token(index))]));
-    assert!(!step.said.contains(&run(2)) && step.said.contains(&run(5)), "{:?}", step.said);
+    let run = |task, index| execute_at(id(1), dispatch(lessee(1), &[(task, token(index))]));
+    assert!(!step.said.contains(&run(2, 2)) && step.said.contains(&run(1, 5)), "{:?}", step.said);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Tasks that share a limit: as many run as may, and the others are in nobody's way.
 
+mod order;
+
 use super::lone_owner::{LoneOwner, PARTITION, batch, profile, task, template};
 use crate::id::{TaskId, Token};
 use crate::limits::Limits;
@@ -94,15 +96,22 @@ fn as_many_of_a_key_run_as_may_and_others_pass_them() {
 #[test]
 fn those_that_find_no_room_at_the_head_of_the_line_give_their_slots_to_others() {
     let mut owner = owner(0);
-    owner.submit(limited(at_once(1), "a", 1..=3));
+    owner.submit(limited(at_once(1), "a", 1..=2));
+    let mut of_another_name = limited(at_once(1), "a", [3]);
+    of_another_name.templates[0].name = "zip".to_owned();
+    owner.submit(of_another_name);
     owner.submit(batch(template("add"), [task(4)]));
-    assert_eq!((owner.scheduler.throttled(), owner.scheduler.backlog()), (0, 4));
-    owner.grant(2);
+    // Of each name one is in line.
+    assert_eq!((owner.scheduler.throttled(), owner.scheduler.backlog()), (1, 3));
+    owner.grant(3);
     assert_eq!(owner.running(), [task(1), task(4)]);
     owner.ends(task(4));
-    assert_eq!(owner.running(), [task(1)], "a slot is free, and nobody may have it");
-    owner.ends(task(1));
-    assert_eq!(owner.running(), [task(2)]);
+    assert_eq!(owner.running(), [task(1)], "slots are free, and nobody may have them");
+    for n in [1, 2, 3] {
+        assert_eq!(owner.running(), [task(n)]);
+        owner.ends(task(n));
+    }
+    owner.leaves_nothing();
 }
 
 #[test]
@@ -170,13 +179,13 @@ fn a_newcomer_passes_none_that_wait_for_its_limit_though_it_has_room_by_then() {
     owner.submit(batch(template("add"), [task(4)]));
     // Told, and submitted, while something else is being written: both are in the next entry.
     owner.ends(task(1));
-    owner.submit(limited(Options { priority: Some(9), ..at_once(1) }, "a", [5]));
+    owner.submit(limited(at_once(1), "a", [5]));
     owner.submit(limited(at_once(1), "b", [6]));
     let before = owner.entries;
     owner.settle();
     assert_eq!(owner.running(), [task(2), task(4), task(6)], "no limit of task 6 is waited for");
     assert_eq!(owner.entries, before + 2, "one for what was told, and one for the next of the key");
-    for n in [2, 5, 3] {
+    for n in [2, 3, 5] {
         owner.ends(task(n));
     }
     owner.ends(task(4));
