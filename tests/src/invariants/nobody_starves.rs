@@ -4,14 +4,16 @@
 //! Slots of a pool are alike, so the one that was freed last is taken to be filled first: what is at
 //! the bottom of that pile has been of no use to anybody for as long as it lies there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use umbel_protocol::id::TaskId;
 use umbel_protocol::job::Target;
+use umbel_protocol::limits::AGING;
 use umbel_protocol::membership::Liveness;
 use umbel_protocol::meta::Subject;
 use umbel_protocol::partition::{KeyRoom, Partition};
 use umbel_protocol::task::{Record, State};
+use umbel_protocol::time::Wall;
 
 use super::{owner, partitions};
 use crate::plan::SECOND;
@@ -88,8 +90,9 @@ fn look(world: &World, idle: &mut Idle) -> Result<(), String> {
         let Some((owner, partition)) = owner(world, id) else {
             continue;
         };
-        let ready = partition.records().filter(|(task, record)| is_ready(partition, *task, record));
-        for (task, record) in ready {
+        let kept = kept_waiting(partition);
+        let ready = partition.records().filter(|(_, record)| is_ready(partition, record));
+        for (task, record) in ready.filter(|(task, _)| !kept.contains(task)) {
             if is_ruled(world, owner, &record.template.queue) {
                 continue;
             }
@@ -201,9 +204,64 @@ fn is_ruled(world: &World, owner: usize, queue: &str) -> bool {
     })
 }
 
-fn is_ready(partition: &Partition, task: TaskId, record: &Record) -> bool {
+fn is_ready(partition: &Partition, record: &Record) -> bool {
+    record.state() == State::Ready && !record.is_overdue(partition.now())
+}
+
+/// Those that others of their limit key keep waiting. Of one kind they go in order, and whoever has waited for much
+/// longer is not passed by those of other kinds either.
+fn kept_waiting(partition: &Partition) -> BTreeSet<TaskId> {
     let now = partition.now();
-    // Others with its key run, or have begun a moment ago.
-    let is_throttled = || !matches!(partition.key_room(task, now), None | Some(KeyRoom::For(_)));
-    record.state() == State::Ready && !record.is_overdue(now) && !is_throttled()
+    let mut by_key: BTreeMap<Box<str>, Vec<Waiting>> = BTreeMap::new();
+    let waits = |record: &Record| match record.state() {
+        State::Ready => true,
+        State::Scheduled => record.waits_since() <= now,
+        _ => false,
+    };
+    for (task, record) in partition.records().filter(|(_, record)| waits(record)) {
+        let key = record.particulars.as_ref().and_then(|said| said.limit_key.clone());
+        let (Some(key), Some(room)) = (key, partition.key_room(task, now)) else {
+            continue;
+        };
+        let (came, priority) = (record.waits_since(), record.template.options.priority());
+        let template = &record.template;
+        by_key.entry(key).or_default().push(Waiting {
+            urgent_at: came + AGING.times((9 - priority).into()),
+            came,
+            order: record.order,
+            task,
+            kind: (template.queue.clone(), template.name.clone(), partition.target(task, &record)),
+            has_room: matches!(room, KeyRoom::For(_)),
+        });
+    }
+    let mut kept = BTreeSet::new();
+    for waiting in by_key.values() {
+        for one in waiting {
+            let is_kept = !one.has_room || waiting.iter().any(|other| other.keeps(one));
+            if is_kept {
+                kept.insert(one.task);
+            }
+        }
+    }
+    kept
+}
+
+/// A task that waits and has a limit key.
+struct Waiting {
+    urgent_at: Wall,
+    came: Wall,
+    order: u64,
+    task: TaskId,
+    kind: (String, String, Target),
+    has_room: bool,
+}
+
+impl Waiting {
+    fn keeps(&self, other: &Self) -> bool {
+        if self.kind != other.kind {
+            return self.urgent_at + AGING < other.urgent_at;
+        }
+        let place = |one: &Self| (one.urgent_at, one.came, one.order);
+        !self.has_room && place(self) < place(other)
+    }
 }
