@@ -56,7 +56,7 @@ pub fn check(ticks: &mut Ticks, jobs: &mut Jobs, partition: &Partition) -> Resul
             let decided = decided(on, record);
             let known = ticks.entry((name.clone(), record.tick, record.by_hand));
             let known = known.or_insert_with(|| decided.clone());
-            if record.by_hand && known.verdict == Verdict::Skipped {
+            if record.by_hand && known.verdict != Verdict::Fired {
                 // It did not run. Whoever asks again when the job was defined anew may have it run.
                 known.clone_from(&decided);
             }
@@ -73,7 +73,12 @@ pub fn check(ticks: &mut Ticks, jobs: &mut Jobs, partition: &Partition) -> Resul
                 // Runs of ticks of long ago are forgotten.
                 && (decided.tasks.is_empty() || known.tasks == decided.tasks);
             if !is_same {
-                return Err(format!("a tick of {name} was {known:?}, now {decided:?}"));
+                let (tick, job) = (record.tick, &state.job);
+                return Err(format!(
+                    "the tick of {name} at {tick:?} was {known:?}, now {decided:?}; by hand: {}, \
+                     since {:?}, {job:?}",
+                    record.by_hand, state.since
+                ));
             }
             for (place, task) in &decided.tasks {
                 let what = if record.by_hand { What::ByHand(*place) } else { What::Tick(*place) };
