@@ -87,6 +87,14 @@
 //! - Tests have what they need in `umbel::testing`, with the feature of that name: a client that records,
 //!   tasks that are run at once, and a cluster with a clock inside of the test.
 //!
+//! # What to rely on
+//!
+//! While the version is 0.x, new variants and fields come with a new minor version, never with a patch:
+//! `cargo semver-checks` compares the public API with that of the version before. The enums of [`protocol`] are not
+//! `#[non_exhaustive]` on purpose, as within this workspace the compiler is to find every `match`. Elsewhere a `match`
+//! that ends with `_` outlasts new variants; and what has many fields outlasts new ones where it is made by its `new`, or
+//! as a literal that ends with `..Default::default()`.
+//!
 //! # Words
 //!
 //! A *task* is one piece of work with an id; its *name* says what code it is; it waits in a *queue*.

@@ -166,6 +166,12 @@ async fn a_task_runs_on_the_node_that_is_chosen_or_waits_for_one() {
         assert_eq!(result(&handle).await, 6);
         let view = client.show(handle.id()).await.expect("it is known");
         assert_eq!((view.node, view.runs[0].node), (Some(member.node), member.node));
+        // Each has its name for a label.
+        let selected = double(4).select([("host", &member.name)]);
+        let handle = client.submit(selected).await.expect("it is taken in");
+        assert_eq!(result(&handle).await, 8);
+        let view = client.show(handle.id()).await.expect("it is known");
+        assert_eq!(view.runs.iter().map(|run| run.node).collect::<Vec<_>>(), [member.node]);
     }
     let nowhere = double(3).select([("role", "db")]);
     let nowhere = client.submit(nowhere).await.expect("it is taken in");

@@ -1,4 +1,4 @@
-//! Every limit of the system in one place, each with its reason.
+//! The limits that more than one part has to know, each with its reason. Those of one part alone stand with it.
 //!
 //! A limit is answered with a typed error by whoever meets it first; nothing in umbel grows without
 //! one. Values that depend on each other are derived from each other and checked below.

@@ -71,7 +71,7 @@ pub enum Defect {
     /// The home of a limit gives to each owner what is there for all: `limited_by_rule`.
     ForgetPermits,
     /// Retention takes a task that has not ended: `acknowledged_is_kept`, `every_task_ends`,
-    /// `leased_runs_only`.
+    /// `leased_runs_only`, `submitted_once`.
     ForgetUnfinished,
     /// A copy forgets at a restart whom it has voted for: `one_vote`, `one_owner`.
     ForgetVote,
@@ -86,7 +86,7 @@ pub enum Defect {
     IgnoreLimits,
     /// A job fires though its run before goes on, and must not: `jobs_are_fired`.
     IgnoreOverlap,
-    /// Tasks of a queue that is paused start: `paused_waits`.
+    /// Tasks of a queue that is paused start: `limited_by_rule`.
     IgnorePause,
     /// A copy that was removed stays: `replicas_converge`.
     KeepRemoved,

@@ -1,6 +1,7 @@
 //! What a seed decides before anything runs: how large, how much work, which faults.
 
 mod kinds;
+mod shapes;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};

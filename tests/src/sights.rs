@@ -12,25 +12,28 @@ use crate::invariants::owned;
 use crate::world::World;
 
 /// All of them that every ordinary run must reach, besides faults.
-pub const BRANCHES: [&str; 43] = [
+pub const BRANCHES: [&str; 46] = [
     "alert told",
     "checkpoint",
     "conflict",
     "copy removed",
     "crash hold",
     "cut off and pardoned",
+    "exclusive run ended by its executor",
     "forgotten",
     "full node",
     "group asleep",
+    "group counted",
     "job run by hand",
-    "option not known to all yet",
     "joint change interrupted",
+    "key is taken",
     "late success",
     "lead handed over",
     "lease kept over a takeover",
     "little room told",
     "never had",
     "no quorum",
+    "option not known to all yet",
     "outcome redirected",
     "poison",
     "relayed dispatch",

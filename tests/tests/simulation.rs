@@ -17,7 +17,7 @@ const SEEDS_FOR_ALL: u64 = 200;
 
 /// Faults that must have happened in some of these seeds; what must have come of them is listed in
 /// [`sights`].
-const FAULTS: [&str; 48] = [
+const FAULTS: [&str; 49] = [
     "a majority's clocks ahead",
     "a majority's clocks behind",
     "a minority's clocks ahead",
@@ -60,6 +60,7 @@ const FAULTS: [&str; 48] = [
     "run longer than any timeout",
     "scheduler falls",
     "silent crash",
+    "slots changed beside runs",
     "slow disk",
     "starved",
     "stopped for long",

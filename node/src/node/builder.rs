@@ -107,8 +107,8 @@ impl NodeBuilder {
         self
     }
 
-    /// What is said of this node, which jobs may ask for; may be given several times. It is added to
-    /// what the configuration says of all nodes, or takes the place of it.
+    /// What is said of this node, by which tasks, jobs and rules may select it; may be given several times. It is
+    /// added to what the configuration says of all nodes, or takes the place of it.
     #[must_use]
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((key.into(), value.into()));

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::program::Program;
+use crate::program::{Program, eventually};
 
 /// Far longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -109,14 +109,6 @@ fn address(node: u8) -> String {
     format!("127.{}.{low}.{node}:7411", high + 1)
 }
 
-/// Looks again and again; each look starts a process, so that nothing is gained by a pause.
-fn until(what: &str, mut is_met: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_met() {
-        assert!(began.elapsed() < PATIENCE, "{what} within {PATIENCE:?}");
-    }
-}
-
 #[test]
 fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
     let program = Program::new();
@@ -162,8 +154,8 @@ fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
         states.sort();
         states
     };
-    until("all three are there", || states() == ["alive", "alive", "alive"]);
-    until("all own their part", || {
+    eventually("all three are there", || states() == ["alive", "alive", "alive"]);
+    eventually("all own their part", || {
         let nodes = ask(&["cluster", "status", "--json"]).json();
         nodes.iter().all(|node| node["partitions"].as_u64() >= Some(OWNED_MIN))
     });
@@ -176,7 +168,7 @@ fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
     fs::write(program.path("some.jsonl"), line.repeat(5)).unwrap();
     let mut acknowledged = BTreeSet::new();
     let mut code = None;
-    until("the disk is full", || {
+    eventually("the disk is full", || {
         let ran = ask(&["submit", "--from", "some.jsonl", "--json"]);
         // Of some it may not be known whether they were taken in, as the third goes.
         let taken = ran.json().into_iter().filter(|row| row["error"].is_null());
@@ -197,7 +189,7 @@ fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
 
     disk.make_room();
     c = Process::start(on_disk(&disk, &args("c", &seeds[2]), "c-again.log"));
-    until("it is back", || states() == ["alive", "alive", "alive"]);
+    eventually("it is back", || states() == ["alive", "alive", "alive"]);
     let kept = || -> BTreeSet<String> {
         let args = ["task", "list", "--limit", "10000", "--state", "succeeded", "--json"];
         let through = format!("{},{}", b.address, c.address);
@@ -216,7 +208,7 @@ fn a_node_whose_disk_is_full_says_so_and_the_cluster_goes_on() {
     }
     // What the first had can be had from the other two as well.
     a.stop();
-    until("nothing is lost", || acknowledged.is_subset(&kept()));
+    eventually("nothing is lost", || acknowledged.is_subset(&kept()));
     c.stop();
     drop(b);
 }

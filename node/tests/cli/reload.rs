@@ -251,3 +251,37 @@ fn slots_are_taken_over_while_the_node_runs() {
     assert!(program.run(&["config", "reload"]).ok);
     eventually("all that are left run", || running().len() == 3);
 }
+
+#[test]
+fn a_node_runs_nothing_of_a_queue_that_it_does_not_serve() {
+    let program = Program::new();
+    let file = |queues: &str| format!("[cluster]\npartitions = 16\n[node]\nqueues = {queues}\n");
+    let (both, one) = (file(r#"["default", "reports"]"#), file(r#"["default"]"#));
+    let node = Node::start_with(&program, &both);
+    let reload = |text: &str| {
+        fs::write(program.path("cluster.toml"), text).unwrap();
+        let ran = program.run(&["config", "reload"]);
+        assert!(ran.ok, "{ran:?}");
+    };
+    let submit = || program.run(&["submit", "umbel.noop", "--queue", "reports"]);
+    // It is taken in while its queue is served, and begins when it is not any more.
+    assert!(program.run(&["queue", "pause", "reports"]).ok);
+    let ran = submit();
+    assert!(ran.ok, "{ran:?}");
+    let id = ran.out.trim_end();
+    let shown = || program.run(&["task", "show", id, "--json"]).json().remove(0);
+    reload(&one);
+    eventually("no more are taken in", || {
+        let ran = submit();
+        !ran.ok && ran.err.contains("no node of the cluster serves the queue \"reports\"")
+    });
+    assert!(program.run(&["queue", "resume", "reports"]).ok);
+    let why = "no node that knows the task serves its queue";
+    eventually("it says why it waits", || shown()["waits_because"] == why);
+    let ran = program.run(&["submit", "umbel.noop", "--wait"]);
+    assert!(ran.ok, "those of another queue run: {ran:?}");
+    assert_eq!(shown()["state"], "ready");
+    reload(&both);
+    eventually("it runs", || shown()["state"] == "succeeded");
+    node.stop();
+}

@@ -23,9 +23,11 @@ while :; do sleep 600; done
 
 /// How long a program that was asked to end may take, if its task says nothing else.
 const GRACE: Duration = Duration::from_secs(5);
-/// What a task may say of that: all that a node does besides takes far less on any machine, so that one that waited
-/// for twice as long would be seen.
+/// What a task may say of that.
 const LONGER: Duration = Duration::from_secs(15);
+/// What a node does besides takes far less on any machine. One that waits for [`LONGER`] though nobody has said so
+/// takes more.
+const BESIDES: Duration = Duration::from_secs(10);
 
 /// The processes of a group, but for those that are only to be waited for.
 fn members(group: i32) -> Vec<i32> {
@@ -51,12 +53,11 @@ fn a_cancelled_program_that_does_not_listen_is_gone_with_all_its_children_within
 
 #[test]
 fn a_program_may_take_longer_to_end_if_its_task_says_so() {
-    let took = gone_after(&format!("{TASKS}grace = \"15s\"\n"), LONGER);
-    assert!(took < LONGER * 2, "{took:?}");
+    gone_after(&format!("{TASKS}grace = \"15s\"\n"), LONGER);
 }
 
-/// Cancels the program of `tasks`, which has so much time then: how long it was until its node had seen it end.
-fn gone_after(tasks: &str, grace: Duration) -> Duration {
+/// Cancels the program of `tasks`, which has so much time then: it is gone after that, and not much later.
+fn gone_after(tasks: &str, grace: Duration) {
     let program = Program::new();
     let node = Node::start_with(&program, tasks);
     let names = ["leader", "child", "grandchild"];
@@ -90,5 +91,6 @@ fn gone_after(tasks: &str, grace: Duration) -> Duration {
     // By its own record: how long it takes to ask for that says nothing.
     let ended = shown["runs"][0]["finished_at"].as_str().unwrap();
     let ended: SystemTime = ended.parse::<jiff::Timestamp>().unwrap().into();
-    ended.duration_since(began_at).unwrap()
+    let took = ended.duration_since(began_at).unwrap();
+    assert!(took < grace + BESIDES, "{took:?}");
 }

@@ -90,6 +90,7 @@ impl Cluster {
             .config(self.config.clone())
             .name(name(place))
             .listen(self.addresses[place])
+            .label("host", name(place))
             .register("double", |n: u64| async move { Ok::<_, std::io::Error>(n * 2) })
             .register("inside", |(): ()| async move {
                 let inside = INSIDE.fetch_add(1, Ordering::SeqCst) + 1;

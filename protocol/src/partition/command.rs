@@ -202,7 +202,7 @@ pub enum Refusal {
     /// The partition is full.
     #[error(
         "the partition of this task is full ({PARTITION_TASKS_MAX} open tasks or \
-         {PARTITION_BYTES_MAX} bytes); wait for workers to catch up or add some, then try again"
+         {PARTITION_BYTES_MAX} bytes); wait for the nodes to catch up or add some, then try again"
     )]
     Overloaded,
     /// The id is older than the partition remembers: the task may have run already.

@@ -49,7 +49,7 @@ pub enum SteerRefusal {
         holder: TaskId,
     },
     /// The partition is full.
-    #[error("the partition of this task is full; wait for workers to catch up, then try again")]
+    #[error("the partition of this task is full; wait for the nodes to catch up, then try again")]
     Overloaded,
     /// The id of the new task cannot be used: it is too old, of another partition, or its clock is ahead.
     #[error(

@@ -83,7 +83,7 @@ impl Scheduler {
     pub(super) fn out_of_memory(&self) -> RequestError {
         let mib = self.settings.limits.node_bytes_max / (1024 * 1024);
         let what = format!(
-            "tasks fill the {mib} MiB that it has for them: wait for workers to catch up, add some, \
+            "tasks fill the {mib} MiB that it has for them: wait for the nodes to catch up, add some, \
              or raise `memory` under [node]"
         );
         RequestError::Overloaded { what }

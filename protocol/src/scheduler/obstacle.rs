@@ -26,8 +26,7 @@ impl Scheduler {
             return None;
         }
         let template = record.template.clone();
-        let target =
-            record.particulars.as_ref().map(|said| said.target.clone()).unwrap_or_default();
+        let target = partition.target(task, &record);
         drop(record);
         if !is_settled || !self.disk.is_free() {
             return Some(Obstacle::Owner);

@@ -24,6 +24,7 @@ mod naming;
 mod network;
 mod node;
 mod noise;
+mod obstacles;
 mod owning;
 mod passing;
 mod remembering;

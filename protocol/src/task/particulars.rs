@@ -21,8 +21,8 @@ pub struct Particulars {
     /// [scope](super::Options::unique_scope) and its [policy](super::Options::unique_policy) say. All of
     /// them live in [one partition](Particulars::partition). 1 to [`KEY_BYTES_MAX`] bytes.
     pub unique_key: Option<Box<str>>,
-    /// On whose behalf it is: of tasks of one name, queue and priority those of different keys are served in
-    /// turn, whatever each has waiting. 1 to [`KEY_BYTES_MAX`] bytes.
+    /// On whose behalf it is: of tasks of one queue and priority those of different keys are served in turn,
+    /// whatever their names are and however many each has waiting. 1 to [`KEY_BYTES_MAX`] bytes.
     pub fairness_key: Option<Box<str>>,
     /// Tasks with this key, whatever their names, are limited together, as their
     /// [concurrency](super::Options::concurrency), their [rate](super::Options::rate) and whether they are

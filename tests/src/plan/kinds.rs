@@ -1,11 +1,12 @@
 //! The kinds of worlds: what goes wrong in each, as a table. Seeds take turns through it.
 
-use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use umbel_protocol::limits::Limits;
-use umbel_protocol::time::Span;
 
-use super::{Plan, SECOND, Work};
+use super::shapes::{
+    as_drawn, at_length, bridged, busy, for_minutes, forgetful, leaving, mixed, overloaded,
+    poisoned, renewing, restoring, ruled, thirty, upgraded, wide,
+};
+use super::{Plan, Work};
 
 /// What can go wrong at some time in a storm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +113,8 @@ const QUIET: Noise = Noise {
     is_unruly: false,
     has_tails: false,
 };
-const UNRULY: Noise = Noise { consensus_lost: 30, consensus_doubled: 30, is_unruly: true, ..QUIET };
+pub(super) const UNRULY: Noise =
+    Noise { consensus_lost: 30, consensus_doubled: 30, is_unruly: true, ..QUIET };
 const LOUD: Noise = Noise {
     datagrams_lost: 300,
     datagrams_doubled: 500,
@@ -400,112 +402,3 @@ pub const KINDS: [Kind; 48] = [
         ..CALM
     },
 ];
-
-/// What is poison is not over when the rest is: whoever dies for good then may not be the only one.
-fn poisoned(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    Plan { loses_minority: false, ..plan }
-}
-
-fn as_drawn(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    plan
-}
-
-/// Nothing happens, now and then for many minutes: groups fall asleep and are woken, and what has ended
-/// is collected.
-fn at_length(plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
-    let times = if rng.random_bool(0.3) { 20 } else { 1 };
-    Plan { storm: times * plan.storm, submissions: plan.submissions * 2, ..plan }
-}
-
-/// Two that are cut from each other need a third. They have much to say to each other, and are cut
-/// for longer than anything waits.
-fn bridged(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    let submissions = 4 * plan.submissions;
-    let storm = plan.storm + 30 * SECOND;
-    Plan { submissions, storm, ..plan }.of_hosts_from(3)
-}
-
-/// There is more to do than there are slots, now and then.
-fn busy(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    Plan { submissions: 4 * plan.submissions, ..plan }
-}
-
-fn mixed(mut plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
-    if rng.random_bool(0.5) {
-        plan.faults.noise = Noise { datagrams_lost: 50, ..UNRULY };
-    }
-    plan
-}
-
-/// Copies are replaced before the storm is over.
-fn restoring(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    Plan { storm: plan.storm + 20 * SECOND, replace_after: 5 * SECOND, ..plan }.of_hosts_from(2)
-}
-
-/// What one host loses others must have.
-fn renewing(plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
-    restoring(plan, rng).of_hosts_from(4)
-}
-
-/// One that is alone has nobody to hand over to.
-fn leaving(mut plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    plan.faults.lags = false;
-    let (submissions, storm) = (4 * plan.submissions, plan.storm + 30 * SECOND);
-    Plan { submissions, storm, ..plan }.of_hosts_from(2)
-}
-
-fn thirty(mut plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    plan.faults.lags = false;
-    let limits = Limits::default();
-    let (partitions, replicas, submissions, batch_max) = (64, 3, 150, 4);
-    let (loses_minority, is_curious, storm) = (false, false, 75 * SECOND);
-    Plan {
-        jobs: 0,
-        limits,
-        partitions,
-        replicas,
-        submissions,
-        batch_max,
-        loses_minority,
-        is_curious,
-        storm,
-        ..plan
-    }
-    .of_hosts_from(30)
-}
-
-/// All begin with the version before; see that the storm is long enough for most to be upgraded.
-fn upgraded(plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
-    let (submissions, storm) = (2 * plan.submissions, plan.storm + 20 * SECOND);
-    let older = if rng.random_bool(0.8) { plan.hosts } else { rng.random_range(1..=plan.hosts) };
-    Plan { submissions, storm, older, ..plan }
-}
-
-/// Shapes that few hosts do not have.
-fn wide(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    plan.of_hosts_from(4)
-}
-
-/// Long enough for all that people say of queues to be heeded, and to be taken back.
-fn ruled(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    Plan { submissions: 4 * plan.submissions, storm: 30 * SECOND, older: 0, ..plan }
-}
-
-/// Few things happen, over minutes.
-fn for_minutes(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    let submissions = plan.submissions.min(40);
-    Plan { submissions, batch_max: plan.batch_max.min(4), storm: 200 * SECOND, ..plan }
-}
-
-/// A cut lasts for longer than what has ended is remembered.
-fn forgetful(plan: Plan, rng: &mut ChaCha8Rng) -> Plan {
-    let span = |rng: &mut ChaCha8Rng| Span::from_millis(rng.random_range(1_000..8_000));
-    let limits = Limits { dedup_window: span(rng), retention: span(rng), ..plan.limits };
-    Plan { limits, storm: 75 * SECOND, ..plan }.of_hosts_from(3)
-}
-
-/// Ten times as much as there is room for, and as there are slots.
-fn overloaded(plan: Plan, _: &mut ChaCha8Rng) -> Plan {
-    let limits = Limits { node_bytes_max: 1 << 17, ..plan.limits };
-    Plan { limits, submissions: 150, batch_max: 20, storm: 10 * SECOND, ..plan }
-}

@@ -10,6 +10,7 @@ mod manifests;
 mod purity;
 mod readme;
 mod sources;
+mod tested;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -18,6 +18,7 @@ use super::super::report::Problems;
 use super::super::suggest::nearest;
 use super::super::task::{Task, Work};
 use super::{PRIORITY, SPAN_MIN, choice, optional, span};
+use crate::work::{WebhookSpec, span as time_span};
 
 /// What holds for what is not said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +92,9 @@ impl Treatment {
     pub(super) fn task(self, work: Work) -> Task {
         let Self { queue, mut options } = self;
         if let Work::Webhook(_) = &work {
-            options.time_limit.get_or_insert(WEBHOOK_TIME_LIMIT);
+            // One that never answers holds a slot and a connection, and only a limit can end that.
+            let limit = || time_span(WebhookSpec::TIME_LIMIT_DEFAULT);
+            options.time_limit.get_or_insert_with(limit);
         }
         let queue = queue.unwrap_or_else(|| Template::QUEUE_DEFAULT.to_owned());
         Task { work, queue, resource: None, options }
@@ -252,6 +255,3 @@ pub(crate) fn shrinking(first: Option<Span>, max: Option<Span>) -> Option<String
 
 /// Why that is wrong.
 pub(crate) const BACKOFF_HELP: &str = "pauses double from the first to the longest";
-
-/// A webhook that never answers holds a slot and a connection, and only a limit can end that.
-const WEBHOOK_TIME_LIMIT: Span = Span::from_millis(30_000);

@@ -29,7 +29,10 @@ pub enum RequestError {
         partition: PartitionId,
     },
     /// There is no such task, or its record is no longer kept.
-    #[error("no task {task} is known; results are kept for an hour, fewer if there are many")]
+    #[error(
+        "no task {task} is known; what became of one is kept for an hour, or for as long as it says, and for \
+         less if there is too much of that"
+    )]
     NotFound {
         /// The task.
         task: TaskId,
