@@ -441,7 +441,7 @@ impl Inner {
         let inner = Arc::clone(self);
         self.runtime.spawn(async move {
             if let Err(payload) = AssertUnwindSafe(task).catch_unwind().await {
-                inner.tell(Inbound::Broken { what: panicked(&*payload).message }).await;
+                inner.tell(Inbound::Broken { what: panicked(payload).message }).await;
             }
         })
     }

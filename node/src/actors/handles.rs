@@ -98,7 +98,7 @@ impl Handles {
         self.runtime.spawn(async move {
             let task = AssertUnwindSafe(task).catch_unwind();
             if let Some(Err(payload)) = handles.stopping.run_until_cancelled(task).await {
-                handles.panicked(&*payload);
+                handles.panicked(payload);
             }
         });
     }
@@ -118,7 +118,7 @@ impl Handles {
     }
 
     /// The node must stop for a panic with `payload`.
-    pub(crate) fn panicked(&self, payload: &(dyn Any + Send)) {
+    pub(crate) fn panicked(&self, payload: Box<dyn Any + Send>) {
         self.fail(NodeError::Panicked { what: panicked(payload).message });
     }
 

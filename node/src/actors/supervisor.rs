@@ -177,7 +177,7 @@ impl Supervisor {
                 Ok(done) => then(done, actor, ctx),
                 Err(why) => {
                     if let Ok(payload) = why.try_into_panic() {
-                        actor.setup.handles.panicked(&*payload);
+                        actor.setup.handles.panicked(payload);
                     }
                 }
             }
@@ -241,7 +241,7 @@ impl Supervisor {
             }
             Ok((Ok(_), _)) => debug!("the store is not needed any more"),
             Ok((Err(why), _)) => actor.setup.handles.fail(why.into()),
-            Err(Some(payload)) => actor.setup.handles.panicked(&*payload),
+            Err(Some(payload)) => actor.setup.handles.panicked(payload),
             Err(None) => debug!("the store was not opened: the node ends"),
         });
     }
@@ -285,7 +285,7 @@ impl Supervisor {
             }));
             let machine = match built {
                 Ok(machine) => machine,
-                Err(payload) => return handles.panicked(&*payload),
+                Err(payload) => return handles.panicked(payload),
             };
             let scheduler = Scheduler::new(machine, clock, batches, handles.clone(), bell);
             handles.scheduler.fill(scheduler.start());

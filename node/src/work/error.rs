@@ -3,8 +3,11 @@
 //! Invariant: whatever a handler returns as its error becomes one [`Outcome`]; if that is a failure its
 //! message holds the error and all its sources.
 
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -187,13 +190,20 @@ pub(super) fn outcome(error: impl Into<Box<dyn Error + Send + Sync>>) -> Outcome
 }
 
 /// The failure that a panic with `payload` stands for.
-pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Failure {
+pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Failure {
     let message = payload
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("the code panicked without a message");
-    Failure::new(FailureKind::Panicked, message)
+    let failure = Failure::new(FailureKind::Panicked, message);
+    // It is of any type, and may panic in its turn when it is dropped; what that panics with is left
+    // alone.
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(another);
+        tracing::debug!("what some code panicked with panicked when it was dropped");
+    }
+    failure
 }
 
 /// `error` and its sources in one line. A source that the text already ends with is not repeated:

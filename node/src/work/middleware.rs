@@ -127,7 +127,7 @@ impl<'a> Next<'a> {
             return AssertUnwindSafe(run)
                 .catch_unwind()
                 .await
-                .unwrap_or_else(|payload| Outcome::Failed(panicked(&*payload)));
+                .unwrap_or_else(|payload| Outcome::Failed(panicked(payload)));
         }
         let (answer, answered) = oneshot::channel();
         if begin.send(answer).is_err() {

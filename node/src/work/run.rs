@@ -351,7 +351,7 @@ fn span(context: &Context) -> Span {
 /// The future of an async handler.
 fn begun(start: &Start, context: &Context, args: &[u8]) -> Result<Work, Outcome> {
     catch_unwind(AssertUnwindSafe(|| start(context, args)))
-        .unwrap_or_else(|payload| Err(Outcome::Failed(panicked(&*payload))))
+        .unwrap_or_else(|payload| Err(Outcome::Failed(panicked(payload))))
 }
 
 fn poll_once(work: Work, context: Context, limit: Limit, grace: Duration) -> Started {
@@ -467,14 +467,15 @@ impl Future for Guarded {
 }
 
 fn or_panicked(end: std::thread::Result<Outcome>) -> Outcome {
-    end.unwrap_or_else(|payload| Outcome::Failed(panicked(&*payload)))
+    end.unwrap_or_else(|payload| Outcome::Failed(panicked(payload)))
 }
 
 impl Drop for Guarded {
     fn drop(&mut self) {
         let work = self.work.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(work))).is_err() {
-            tracing::debug!("a handler panicked while it was dropped");
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(work))) {
+            let why = panicked(payload).message;
+            tracing::debug!(%why, "a handler panicked while it was dropped");
         }
     }
 }

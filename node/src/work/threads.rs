@@ -13,7 +13,6 @@
 //!    | given up: never begins       | given up: lingers --handler returns--> quiet
 //! ```
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
@@ -115,7 +114,8 @@ impl Threads {
         let work = Box::new(move || {
             let _runtime = runtime.enter();
             let _within = span.enter();
-            catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(failed)
+            catch_unwind(AssertUnwindSafe(work))
+                .unwrap_or_else(|payload| Outcome::Failed(panicked(payload)))
         });
         let (done, outcome) = oneshot::channel();
         let mut state = self.pool.lock();
@@ -299,16 +299,6 @@ fn tell_end(
     if let Some(tell) = to_tell {
         tell();
     }
-}
-
-/// The outcome of a handler that has panicked.
-fn failed(payload: Box<dyn Any + Send>) -> Outcome {
-    let failure = panicked(&*payload);
-    // As above.
-    if catch_unwind(AssertUnwindSafe(|| drop(payload))).is_err() {
-        tracing::debug!("what a handler panicked with panicked when it was dropped");
-    }
-    Outcome::Failed(failure)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use umbel_protocol::executor::Start;
@@ -76,7 +77,7 @@ pub(super) async fn run(
                 let runner = runner.clone();
                 tokio::spawn(async move {
                     let held = tie.clone();
-                    let ended = control.until_killed(run, runner.gone(task, token));
+                    let ended = end(control.until_killed(run, runner.gone(task, token)));
                     if let Some(outcome) = tie.hold(ended).await {
                         report(&to, vec![(task, token, outcome)]).await;
                     }
@@ -102,7 +103,13 @@ fn begin(
     cancel: CancellationToken,
 ) -> Started {
     catch_unwind(AssertUnwindSafe(|| try_begin(start, registry, runner, cancel)))
-        .unwrap_or_else(|payload| Started::Ready(Outcome::Failed(panicked(&*payload))))
+        .unwrap_or_else(|payload| Started::Ready(Outcome::Failed(panicked(payload))))
+}
+
+/// How a run ends that goes on. As when it was started: whatever goes wrong is its outcome.
+async fn end(run: impl Future<Output = Outcome>) -> Outcome {
+    let ended = AssertUnwindSafe(run).catch_unwind().await;
+    ended.unwrap_or_else(|payload| Outcome::Failed(panicked(payload)))
 }
 
 fn try_begin(
@@ -168,6 +175,25 @@ mod tests {
         // There is no runtime that could have a thread for it.
         let started = begin(&start, &registry, &runner, CancellationToken::new());
         let Started::Ready(Outcome::Failed(failure)) = started else { panic!("{started:?}") };
+        assert_eq!(failure.kind, FailureKind::Panicked);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_goes_on_has_an_end_whatever_it_panics_with() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("dropped");
+            }
+        }
+        let run = async {
+            tokio::task::yield_now().await;
+            if true {
+                std::panic::panic_any(Bomb);
+            }
+            Outcome::Cancelled
+        };
+        let Outcome::Failed(failure) = end(run).await else { panic!("it has not failed") };
         assert_eq!(failure.kind, FailureKind::Panicked);
     }
 }

@@ -10,7 +10,7 @@ use umbel_protocol::task::FailureKind;
 
 use super::*;
 use crate::work::middleware::{Middleware, Next, after, before, on_error};
-use crate::work::run::tests::{Bench, NEVER, failure, running, succeeded};
+use crate::work::run::tests::{Bench, Bomb, NEVER, failure, running, succeeded};
 use crate::work::{
     CommandSpec, Definition, Needs, NotGiven, Program, Registry, Started, State, TaskError,
     WebhookSpec,
@@ -207,6 +207,12 @@ async fn panics_are_failures_of_their_run() {
     let task = Definition::from_async("p", |(): ()| async { broken("oh") });
     assert_eq!(failure(around().run(task, "null").await), expected);
     assert_eq!(diary.take(), ["outer begins", "outer: panicked"]);
+}
+
+#[tokio::test]
+async fn what_a_panic_carries_may_panic_in_its_turn() {
+    let bench = Bench::new().middleware(Of(|| async { std::panic::panic_any(Bomb) }));
+    assert_eq!(failure(bench.run(double(), "21").await).kind, FailureKind::Panicked);
 }
 
 #[tokio::test]

@@ -69,6 +69,15 @@ pub(in crate::work) fn failure(outcome: Outcome) -> Failure {
     }
 }
 
+/// Panics when it is dropped, and may be what a panic carries.
+pub(in crate::work) struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
 pub(in crate::work) fn succeeded(json: &str) -> Outcome {
     Outcome::Succeeded(json.to_owned().into())
 }
@@ -288,12 +297,6 @@ async fn a_run_that_is_dropped_tells_its_token() {
 
 #[tokio::test]
 async fn a_panic_while_dropping_is_contained() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("dropped");
-        }
-    }
     let bench = Bench::new();
     let hang = Definition::from_async("hang", |(): ()| async {
         let _bomb = Bomb;
@@ -301,6 +304,32 @@ async fn a_panic_while_dropping_is_contained() {
     });
     let outcome = bench.run(hang.time_limit(Duration::from_millis(5)), "null").await;
     assert_eq!(failure(outcome).kind, FailureKind::TimedOut);
+}
+
+#[tokio::test]
+async fn what_a_panic_carries_may_panic_in_its_turn() {
+    let bench = Bench::new();
+    let later = Definition::from_async("p", |(): ()| async {
+        tokio::task::yield_now().await;
+        if true {
+            std::panic::panic_any(Bomb);
+        }
+        Ok::<_, String>(())
+    });
+    let before = Definition::from_async("p", |(): ()| {
+        if true {
+            std::panic::panic_any(Bomb);
+        }
+        ready(Ok::<_, String>(()))
+    });
+    let blocking = Definition::from_blocking("p", |(): ()| -> Result<(), String> {
+        std::panic::panic_any(Bomb);
+    });
+    for definition in [later, before, blocking] {
+        let failure = failure(bench.run(definition, "null").await);
+        let message = "the code panicked without a message";
+        assert_eq!(failure, Failure::new(FailureKind::Panicked, message));
+    }
 }
 
 #[tokio::test]
