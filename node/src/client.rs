@@ -48,7 +48,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use umbel_protocol::task::Metadata;
 pub use umbel_protocol::task::{Filter, States};
 use umbel_protocol::wire::{Answer, Ask};
 
@@ -59,6 +58,7 @@ use self::exchange::{Exchange, Limits, Until};
 pub use self::group::{Group, GroupCount};
 pub use self::handle::Handle;
 pub use self::inherit::AsClient;
+pub(crate) use self::inherit::PassedOn;
 pub use self::jobs::JobListing;
 use self::link::Link;
 use self::local::LocalRequest;
@@ -74,7 +74,7 @@ use crate::clock::Clock;
 pub struct Client {
     inner: Arc<Inner>,
     /// What tasks take over that do not say it themselves.
-    passed_on: Option<Arc<Metadata>>,
+    passed_on: Option<Arc<PassedOn>>,
 }
 
 struct Inner {

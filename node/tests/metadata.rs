@@ -162,6 +162,7 @@ async fn what_is_submitted_from_within_a_task_is_its_child() {
     let client = node.client();
     let call = parent::submit(&client).label("tenant", "acme").label("step", "1");
     let call = call.header("request-id", "r7").header("locale", "de").display_name("Family 7");
+    let call = call.redact(["request-id", "other"]);
     let handle = call.traceparent(PARENT).tracestate(STATE).await.expect("it is taken in");
     let family = timeout(PATIENCE, handle.result()).await.expect("in time").expect("it succeeds");
     let Family { parent, child, grandchild, others } = family;
@@ -187,6 +188,14 @@ async fn what_is_submitted_from_within_a_task_is_its_child() {
     assert!(!spans.contains(&caller), "each run is a span of its own: {spans:?}");
     assert!(spans[0] != spans[1] && spans[1] != spans[2] && spans[0] != spans[2], "{spans:?}");
 
+    // What is hidden of the first is hidden of all that take it over.
+    for id in [&parent.id, &child.id, &grandchild.id] {
+        let view = client.show(id.parse().expect("an id")).await.expect("it is known");
+        let headers = &view.metadata.as_ref().expect("it has headers").headers;
+        assert_eq!(headers.get("request-id"), Some("[redacted]"), "{id}");
+        assert_ne!(headers.get("locale"), Some("[redacted]"), "{id}");
+    }
+
     // A program finds it in its environment.
     let view = client.wait(others[0], Some(PATIENCE)).await.expect("it ends");
     let result: Value = serde_json::from_slice(&view.result.expect("it succeeds")).expect("JSON");
@@ -199,6 +208,7 @@ async fn what_is_submitted_from_within_a_task_is_its_child() {
     assert_eq!((env["UMBEL_PARENT_ID"], env["UMBEL_ROOT_ID"]), (root.as_str(), root.as_str()));
     assert_eq!(env["UMBEL_TASK_LABELS"], "step=1,tenant=acme");
     assert_eq!((env["UMBEL_HEADER_REQUEST_ID"], env["UMBEL_HEADER_LOCALE"]), ("r7", "de"));
+    assert_eq!(env["UMBEL_REDACT"], "request-id");
     assert_eq!((env.get("UMBEL_DISPLAY_NAME"), env["TRACESTATE"]), (None, STATE));
     let span = span_of(env["TRACEPARENT"]);
     assert!(!spans.contains(&span) && span != caller, "{span}");

@@ -135,6 +135,11 @@ async fn close(account: u64) -> Result<u64, TaskError> {
     Ok(account)
 }
 
+#[umbel::task(redact = ["token", "pin"])]
+async fn unlock(pin: String) -> Result<usize, TaskError> {
+    Ok(pin.len())
+}
+
 fn submission<R>(call: Call<R>) -> Submission {
     call.into_submission().expect("its arguments fit JSON")
 }
@@ -152,7 +157,7 @@ async fn run(name: &str, args: &str) -> Outcome {
         soft_limit: None,
         time_left: None,
         metadata: None,
-        redacts: false,
+        redact: Vec::new(),
     };
     let definition = registry.get(name).expect("the name is declared above");
     let runner = Runner::new("here", ledger).with_state(Rate(10));
@@ -198,6 +203,9 @@ fn a_call_carries_arguments_and_defaults() {
         submission(inner::concat::call("x".to_owned(), None)).args,
         r#"{"type":"x","count":null}"#
     );
+    // One that travels alone has no name there by which it could be hidden.
+    let unlock = submission(unlock::call("4711".to_owned()));
+    assert_eq!(unlock.template.options.redact(), ["token".into(), "*".into()]);
     // What does not travel is no part of a call.
     assert_eq!(submission(rated::call(2, 1)).args, r#"{"n":2,"m":1}"#);
     assert_eq!(submission(rated_slowly::call()).args, "null");

@@ -37,7 +37,7 @@ pub(crate) use self::record::{
     STUB_WEIGHT, TEMPLATE_WEIGHT,
 };
 pub use self::record::{History, Record, Run, RunEnd};
-pub use self::redact::{REDACT_ALL, REDACTED, redacted};
+pub use self::redact::{REDACT_ALL, REDACTED, hides_header, redacted};
 pub use self::spec::{Batch, Row};
 pub use self::states::States;
 pub use self::task_group::{TaskGroup, TaskGroupView};

@@ -65,7 +65,7 @@ fn declare(
     let client = Ident::new("client", Span::mixed_site());
     let Travel { item, kind, value, take } = travel(&names, &kinds);
     let call = call(options, keys, &value, &work);
-    let redact: Vec<_> = options.redact.iter().chain(&signature.redact).collect();
+    let redact = hidden(options, signature);
     let template = template(options, &redact, &work);
     let resource = options.resource.as_ref().map(|name| quote! { .resource(#name) });
     let handler = handler(function, signature, &kind, &take);
@@ -124,6 +124,17 @@ fn declare(
             #work::declare::inventory::submit! { #work::declare::Declared::of::<#ident>() }
         };
     }
+}
+
+/// The names of what is never shown.
+fn hidden<'a>(options: &'a Options, signature: &'a Signature) -> Vec<&'a str> {
+    // One that travels alone has no name there.
+    let alone = match signature.args.as_slice() {
+        [(name, _)] => Some(unraw(name)),
+        _ => None,
+    };
+    let named = options.redact.iter().chain(&signature.redact).map(String::as_str);
+    named.map(|name| if alone.as_deref() == Some(name) { "*" } else { name }).collect()
 }
 
 /// How arguments travel.
@@ -199,7 +210,7 @@ fn call(options: &Options, keys: &[Key], value: &TokenStream, work: &TokenStream
     quote! { #(#made)* #call }
 }
 
-fn template(options: &Options, redact: &[&String], work: &TokenStream) -> TokenStream {
+fn template(options: &Options, redact: &[&str], work: &TokenStream) -> TokenStream {
     let queue = given(options.queue.as_ref());
     let attempts = given(options.attempts);
     let backoff_ms = given(options.backoff_ms);

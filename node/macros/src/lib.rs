@@ -61,8 +61,9 @@ use proc_macro::TokenStream;
 /// # What is never shown
 /// An argument with the attribute `#[redact]` reaches the handler as it is, and is shown nowhere else: not
 /// by `umbel task show`, nor in what is said of arguments that do not fit. `redact = [...]` does the same
-/// for fields of arguments by their names, however deep they lie. This is about what people see: arguments
-/// are not encrypted in logs or on disks.
+/// for arguments, fields of them and headers by their names, however deep they lie. An argument that travels
+/// alone is shown without the fields of these names if it is an object, and else not at all: it has no names.
+/// This is about what people see: arguments are not encrypted in logs or on disks.
 ///
 /// ```text
 /// #[umbel::task]

@@ -16,7 +16,7 @@ pub(crate) struct Signature {
     pub(crate) taken_names: Vec<Ident>,
     /// The arguments that travel.
     pub(crate) args: Vec<(Ident, Type)>,
-    /// The names of those that are never shown, or the one that stands for all.
+    /// The names of those that are never shown.
     pub(crate) redact: Vec<String>,
     /// What it returns.
     pub(crate) output: Type,
@@ -103,13 +103,7 @@ impl Signature {
         };
         errors.none()?;
         match output {
-            Some(output) => {
-                // One that travels alone has no name there.
-                if args.len() == 1 && !redact.is_empty() {
-                    redact = vec!["*".to_owned()];
-                }
-                Ok(Self { taken, taken_names, args, redact, output })
-            }
+            Some(output) => Ok(Self { taken, taken_names, args, redact, output }),
             None => unreachable!("a missing return type is an error"),
         }
     }

@@ -40,6 +40,7 @@ use super::ledger::{Ledger, marks};
 use super::limit::Limit;
 use super::process_group;
 use super::run::alongside;
+use crate::client::PassedOn;
 
 /// The longest `NAME=value` that Linux passes to a program, its final zero included.
 const ENV_BYTES_MAX: usize = 128 * 1024;
@@ -71,7 +72,8 @@ pub enum Program {
 /// than the 128 KiB that Linux allows, in `UMBEL_ARGS`; otherwise `UMBEL_ARGS_TOO_LARGE` is `1`.
 /// `UMBEL_TASK`, `UMBEL_TASK_ID`, `UMBEL_ATTEMPT` and `UMBEL_TOKEN` say which run it is. If it is said of
 /// the task, `UMBEL_DISPLAY_NAME` is what people call it, `UMBEL_TASK_LABELS` its labels as
-/// `key=value,key=value`, `UMBEL_HEADER_REQUEST_ID` its header `request-id`, `UMBEL_PARENT_ID` and
+/// `key=value,key=value`, `UMBEL_HEADER_REQUEST_ID` its header `request-id`, `UMBEL_REDACT` the
+/// names of those of its headers that are never shown, separated by commas, `UMBEL_PARENT_ID` and
 /// `UMBEL_ROOT_ID` from within which tasks it was submitted, and `TRACEPARENT` and `TRACESTATE` the span
 /// that this run is of a trace. The rest of the environment is the node's own, without anything else
 /// called so, or `UMBEL_`.
@@ -287,7 +289,7 @@ fn start(
         return Err(bad("the command line is empty".to_owned()));
     };
     // The program may be named by an argument.
-    let named = if context.redacts { "its program".to_owned() } else { format!("{program:?}") };
+    let named = if context.redacts() { "its program".to_owned() } else { format!("{program:?}") };
     let added = (spec.environment)(&value).map_err(bad)?;
     let argv = match spec.memory_bytes {
         Some(bytes) => {
@@ -379,6 +381,9 @@ fn said(context: &Context) -> Vec<(String, String)> {
         let name = name.to_ascii_uppercase().replace('-', "_");
         add(&format!("UMBEL_HEADER_{name}"), Some(value.to_owned()));
     }
+    // So that what the program submits hides them as well.
+    let redact = PassedOn::of(context.id, Some(metadata), None, &context.redact).redact;
+    add("UMBEL_REDACT", (!redact.is_empty()).then(|| redact.join(",")));
     said
 }
 

@@ -48,8 +48,8 @@ pub struct Context {
     pub(super) cancel: CancellationToken,
     /// What is said of the task, if anything.
     pub(super) said: Option<Arc<Said>>,
-    /// Whether arguments of it are never shown.
-    pub(super) redacts: bool,
+    /// The names of what is never shown of it.
+    pub(super) redact: Arc<[Box<str>]>,
     /// The client that its children are submitted by, once there is one.
     pub(super) client: OnceLock<Client>,
     /// What it says, once it has said something.
@@ -57,6 +57,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// Whether some of its arguments are never shown.
+    pub(super) fn redacts(&self) -> bool {
+        !self.redact.is_empty()
+    }
+
     /// The task.
     #[must_use]
     pub const fn id(&self) -> TaskId {

@@ -168,7 +168,7 @@ impl<'de> Visitor<'de> for NothingVisitor {
 }
 
 fn decode<T: DeserializeOwned>(context: &Context, args: &[u8]) -> Result<T, Outcome> {
-    read(context.redacts, args)
+    read(context.redacts(), args)
 }
 
 fn read<T: DeserializeOwned>(redacts: bool, args: &[u8]) -> Result<T, Outcome> {

@@ -69,9 +69,8 @@ pub struct RunRequest {
     pub time_left: Option<Duration>,
     /// What is said of the task besides how it is treated.
     pub metadata: Option<Arc<Metadata>>,
-    /// Whether its submission names arguments that are never shown; those that the definition names are
-    /// not in any case.
-    pub redacts: bool,
+    /// The names of what its submission never shows; what the definition names is not shown in any case.
+    pub redact: Vec<Box<str>>,
 }
 
 #[cfg(test)]
@@ -87,7 +86,7 @@ impl RunRequest {
             soft_limit: None,
             time_left: None,
             metadata: None,
-            redacts: false,
+            redact: Vec::new(),
         }
     }
 }
@@ -227,7 +226,7 @@ impl Runner {
             warning: limit.warning(now),
             cancel,
             said: request.metadata.map(|metadata| Arc::new(Said::new(metadata))),
-            redacts: request.redacts || definition.template().options.redact.is_some(),
+            redact: hidden(request.redact, definition),
             client: OnceLock::new(),
             voice: OnceLock::new(),
         };
@@ -346,6 +345,12 @@ fn span(context: &Context) -> Span {
         span.record("trace_id", trace.trace_id()).record("span_id", trace.span_id());
     }
     span
+}
+
+/// The names of what is never shown of a run whose submission hides what is called by one of `said`.
+fn hidden(mut said: Vec<Box<str>>, definition: &Definition) -> Arc<[Box<str>]> {
+    said.extend_from_slice(definition.template().options.redact());
+    if said.is_empty() { Arc::default() } else { said.into() }
 }
 
 /// The future of an async handler.

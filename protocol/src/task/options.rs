@@ -66,7 +66,7 @@ pub struct Options {
     /// [exclusive](Options::exclusive) task is ended by its executor when it has not been heard for so long,
     /// [`EXCLUSIVE_LOST_AFTER`] unless said, and no other of its key begins before that.
     pub lost_after: Option<Span>,
-    /// The names of arguments that are [never shown](super::redacted); 1 to [`REDACT_MAX`] of at most
+    /// The names of arguments and headers that are [never shown](super::redacted); 1 to [`REDACT_MAX`] of at most
     /// [`REDACT_NAME_BYTES_MAX`] bytes. What the task's declaration hides is hidden as well, whatever is
     /// said here. They reach the handler as they are.
     ///
@@ -175,10 +175,15 @@ impl Options {
         self.ignore_result.unwrap_or(false)
     }
 
-    /// The names of arguments that are never shown.
+    /// The names of arguments and headers that are never shown.
     #[must_use]
     pub fn redact(&self) -> &[Box<str>] {
         self.redact.as_deref().unwrap_or_default()
+    }
+
+    /// Hides what is called by one of `names` as well; everything, if those are too many then.
+    pub fn hide(&mut self, names: &[Box<str>]) {
+        redact::add(&mut self.redact, names);
     }
 
     /// Pause before the first retry.

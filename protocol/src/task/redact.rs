@@ -8,14 +8,14 @@ use bytes::Bytes;
 use super::InvalidBatch;
 use crate::limits::{REDACT_MAX, REDACT_NAME_BYTES_MAX};
 
-/// The name that stands for all arguments together.
+/// The name that stands for all arguments and headers together.
 pub const REDACT_ALL: &str = "*";
 /// What is shown in place of a value.
 pub const REDACTED: &str = "[redacted]";
 
 /// `args`, JSON, as they may be shown: without the value of any field called by one of `names`, however
-/// deep it lies, and without any value at all if one of them is [`REDACT_ALL`]. What is no JSON is not
-/// shown at all then.
+/// deep it lies, and without any value at all if one of them is [`REDACT_ALL`]. What is no object of JSON
+/// is not shown at all then: an argument that travels alone has no name there, nor have those of a list.
 #[must_use]
 pub fn redacted(args: &Bytes, names: &[Box<str>]) -> Bytes {
     if names.is_empty() {
@@ -25,8 +25,16 @@ pub fn redacted(args: &Bytes, names: &[Box<str>]) -> Bytes {
     if names.iter().any(|name| &**name == REDACT_ALL) {
         return hidden();
     }
-    let shown = std::str::from_utf8(args).ok().and_then(|text| without(text, names));
+    let object = |text: &&str| text.trim_start_matches(BLANK).starts_with('{');
+    let text = std::str::from_utf8(args).ok().filter(object);
+    let shown = text.and_then(|text| without(text, names));
     shown.map_or_else(hidden, Bytes::from)
+}
+
+/// Whether the header called `header` is never shown of a task that hides what is called by one of `names`.
+#[must_use]
+pub fn hides_header(names: &[Box<str>], header: &str) -> bool {
+    names.iter().any(|name| **name == *header || **name == *REDACT_ALL)
 }
 
 /// Refuses names that hide nothing, and too many of them.
@@ -206,15 +214,14 @@ mod tests {
     fn what_is_called_so_is_hidden_and_the_rest_shown_as_it_is() {
         let hide = ["password", "a\"b"];
         for (args, expected) in [
-            ("null", "null"),
             (r#"{"user":"x","password":"p\"w"}"#, r#"{"user":"x","password":"[redacted]"}"#),
             (
                 r#"{ "password" : { "a": [1, "]"], "b": {} } , "n": 1.10 }"#,
                 r#"{ "password":"[redacted]" , "n": 1.10 }"#,
             ),
             (
-                r#"[{"password":[[1],2]},{"password":-1e400}]"#,
-                r#"[{"password":"[redacted]"},{"password":"[redacted]"}]"#,
+                r#" {"all":[{"password":[[1],2]},{"password":-1e400}]}"#,
+                r#" {"all":[{"password":"[redacted]"},{"password":"[redacted]"}]}"#,
             ),
             (r#"{"a\"b":true,"c":["password"]}"#, r#"{"a\"b":"[redacted]","c":["password"]}"#),
             (r#"{"p\u0061ssword":null}"#, r#"{"p\u0061ssword":"[redacted]"}"#),
@@ -227,6 +234,15 @@ mod tests {
         }
         assert_eq!(shown(r#"{"a":"b"}"#, &[]), r#"{"a":"b"}"#);
         assert_eq!(shown(r#"{"a":"b"}"#, &["x", REDACT_ALL]), "\"[redacted]\"");
+    }
+
+    #[test]
+    fn what_has_no_names_is_not_shown() {
+        for args in ["null", "\"hunter2\"", " 4711", r#"["x","hunter2"]"#, r#"[{"user":"x"}]"#, ""]
+        {
+            assert_eq!(shown(args, &["password"]), "\"[redacted]\"", "{args}");
+            assert_eq!(shown(args, &[]), args);
+        }
     }
 
     #[test]
@@ -248,6 +264,13 @@ mod tests {
         assert_eq!(shown, "\"[redacted]\"");
         // A name that is half a character is none that anybody could have given.
         assert!(is_hidden(r#""\ud800""#, &names(&["x"])) && is_hidden(r#""\x""#, &names(&["x"])));
+    }
+
+    #[test]
+    fn headers_are_hidden_by_their_names_or_all() {
+        assert!(hides_header(&names(&["a", "token"]), "token"));
+        assert!(hides_header(&names(&["a", REDACT_ALL]), "token"));
+        assert!(!hides_header(&names(&["a"]), "token") && !hides_header(&[], "token"));
     }
 
     #[test]

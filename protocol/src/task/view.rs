@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Failure, History, Metadata, Obstacle, Phase, REDACTED, Record, RunEnd, State, Treatment,
-    redacted,
+    hides_header, redacted,
 };
 use crate::id::{NodeId, TaskGroupId, TaskId};
 use crate::job::Labels;
@@ -175,7 +175,7 @@ impl View {
 
 /// What is said of a task as it may be shown.
 fn shown(said: &Arc<Metadata>, names: &[Box<str>]) -> Arc<Metadata> {
-    let is_hidden = |header: &str| names.iter().any(|name| **name == *header);
+    let is_hidden = |header: &str| hides_header(names, header);
     if !said.headers.iter().any(|(name, _)| is_hidden(name)) {
         return Arc::clone(said);
     }

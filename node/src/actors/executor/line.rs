@@ -133,7 +133,7 @@ fn try_begin(
         soft_limit: options.soft_limit.map(duration),
         time_left: start.time_left.map(duration),
         metadata: start.metadata.clone(),
-        redacts: options.redact.is_some(),
+        redact: options.redact().to_vec(),
     };
     runner.start(definition, request, cancel)
 }

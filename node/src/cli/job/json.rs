@@ -11,7 +11,7 @@ use umbel_protocol::job::{
     Alert, Declared, Job, JobCounts, JobLine, JobName, JobView, Misfire, Schedule, SentAlert,
     Source, TickEnd, TickEnds, TickRecord, TickRun,
 };
-use umbel_protocol::task::{REDACTED, Template};
+use umbel_protocol::task::{REDACTED, Template, hides_header};
 use umbel_protocol::time::{Span, Wall};
 
 use super::nobody::Places;
@@ -233,7 +233,7 @@ impl<'a> JobJson<'a> {
         };
         let delay = words::delay(name, job);
         let said = job.metadata.as_deref();
-        let is_hidden = |name: &str| view.redact.iter().any(|hidden| **hidden == *name);
+        let is_hidden = |name: &str| hides_header(&view.redact, name);
         let shown = |(name, value)| if is_hidden(name) { (name, REDACTED) } else { (name, value) };
         Self {
             command: job.command.as_deref(),

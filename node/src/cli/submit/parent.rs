@@ -7,18 +7,20 @@ use anyhow::{Context, anyhow};
 use umbel_protocol::id::TaskId;
 use umbel_protocol::task::{Metadata, Trace};
 
+use crate::client::PassedOn;
+
 /// What the task passes on that this program is run by, if it is.
 ///
 /// # Errors
 /// What its variables say is not what umbel says.
-pub(super) fn passed_on_here() -> anyhow::Result<Option<Metadata>> {
+pub(super) fn passed_on_here() -> anyhow::Result<Option<PassedOn>> {
     // What is no text is not of umbel.
     let vars = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     passed_on(&vars.collect())
 }
 
-fn passed_on(vars: &BTreeMap<String, String>) -> anyhow::Result<Option<Metadata>> {
+fn passed_on(vars: &BTreeMap<String, String>) -> anyhow::Result<Option<PassedOn>> {
     let Some(parent) = vars.get("UMBEL_TASK_ID") else { return Ok(None) };
     let wrong = |name: &str| {
         format!("{name} is not what a task is told; say --no-parent, or unset UMBEL_TASK_ID")
@@ -45,7 +47,9 @@ fn passed_on(vars: &BTreeMap<String, String>) -> anyhow::Result<Option<Metadata>
     let (trace, state) = (var("TRACEPARENT"), var("TRACESTATE"));
     let trace = Trace::parse_some(trace, state).or_else(|_| Trace::parse_some(trace, None));
     let trace = trace.ok().flatten();
-    Ok(Some(Metadata::passed_on(id("UMBEL_TASK_ID", parent)?, Some(&said), trace)))
+    let redact = var("UMBEL_REDACT").into_iter().flat_map(|names| names.split(','));
+    let redact: Vec<_> = redact.map(Box::from).collect();
+    Ok(Some(PassedOn::of(id("UMBEL_TASK_ID", parent)?, Some(&said), trace, &redact)))
 }
 
 #[cfg(test)]
@@ -55,7 +59,7 @@ mod tests {
     const TASK: &str = "018bcfe5-6800-7003-8000-000000000007";
     const ROOT: &str = "018bcfe5-6800-7003-8000-000000000001";
 
-    fn told(vars: &[(&str, &str)]) -> anyhow::Result<Option<Metadata>> {
+    fn told(vars: &[(&str, &str)]) -> anyhow::Result<Option<PassedOn>> {
         passed_on(&vars.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
     }
 
@@ -66,11 +70,14 @@ mod tests {
             ("PATH", "/bin"),
             ("TRACEPARENT", parent),
             ("UMBEL_HEADER_REQUEST_ID", "r7"),
+            ("UMBEL_REDACT", "request-id,other"),
             ("UMBEL_ROOT_ID", ROOT),
             ("UMBEL_TASK_ID", TASK),
             ("UMBEL_TASK_LABELS", "step=1,tenant=acme"),
         ]);
         let said = said.expect("it is what a task is told").expect("there is a parent");
+        assert_eq!(said.redact, ["request-id".into()], "of what it takes over");
+        let said = said.metadata;
         let id = |text: &str| Some(text.parse().expect("it is one"));
         assert_eq!((said.parent, said.root), (id(TASK), id(ROOT)));
         assert_eq!(said.labels.get("tenant"), Some("acme"));
@@ -78,7 +85,7 @@ mod tests {
         assert_eq!(said.trace.as_ref().map(Trace::traceparent).as_deref(), Some(parent));
         let alone =
             told(&[("UMBEL_TASK_ID", TASK)]).expect("it may have nothing").expect("a parent");
-        assert_eq!(alone.root, id(TASK), "the first is the root of all");
+        assert_eq!(alone.metadata.root, id(TASK), "the first is the root of all");
     }
 
     #[test]
@@ -87,10 +94,10 @@ mod tests {
         let wrong = told(&[("UMBEL_TASK_ID", "7")]).expect_err("it is no id").to_string();
         assert!(wrong.contains("unset UMBEL_TASK_ID"), "{wrong}");
         let untraced = told(&[("UMBEL_TASK_ID", TASK), ("TRACEPARENT", ""), ("TRACESTATE", "a=b")]);
-        assert_eq!(untraced.expect("it is told").expect("there is a parent").trace, None);
+        assert_eq!(untraced.expect("it is told").expect("there is a parent").metadata.trace, None);
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let odd = told(&[("UMBEL_TASK_ID", TASK), ("TRACEPARENT", parent), ("TRACESTATE", "odd")]);
-        let trace = odd.expect("it is told").expect("there is a parent").trace;
+        let trace = odd.expect("it is told").expect("there is a parent").metadata.trace;
         assert_eq!(trace.map(|trace| trace.traceparent()).as_deref(), Some(parent));
     }
 }

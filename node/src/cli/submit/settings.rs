@@ -15,7 +15,7 @@ use super::parent;
 use super::said::{Said, Traced, labels};
 use crate::cli::out::note;
 use crate::cli::time::{parse, parse_some, parse_stamp, span_of};
-use crate::client::Client;
+use crate::client::{Client, PassedOn};
 
 /// How a task is to be treated, as far as the submission says so.
 #[derive(Args, Clone, Debug, Default)]
@@ -139,7 +139,7 @@ pub(super) struct Settings {
     pub(super) metadata: Metadata,
     /// What it takes over.
     #[arg(skip)]
-    pub(super) parent: Option<Metadata>,
+    pub(super) parent: Option<PassedOn>,
 }
 
 /// A group of tasks.
@@ -298,6 +298,9 @@ impl Settings {
         options.ignore_result = self.ignore_result.then_some(true);
         options.at_most_once = self.at_most_once.then_some(true);
         options.redact = (!self.redact.is_empty()).then(|| self.redact.clone());
+        if let Some(parent) = &self.parent {
+            options.hide(&parent.redact);
+        }
         template
     }
 
@@ -305,7 +308,7 @@ impl Settings {
     pub(super) fn particulars(&self) -> Option<Box<Particulars>> {
         let own = self.metadata.clone();
         let metadata = match &self.parent {
-            Some(parent) => own.or(parent),
+            Some(parent) => own.or(&parent.metadata),
             None => own,
         };
         let key = |key: &Option<String>| key.as_deref().map(Into::into);

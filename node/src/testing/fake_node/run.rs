@@ -113,7 +113,7 @@ impl FakeNode {
             soft_limit: options.soft_limit.map(duration),
             time_left: record.deadline().map(|deadline| duration(deadline.since(now))),
             metadata: record.metadata().cloned(),
-            redacts: options.redact.is_some(),
+            redact: options.redact().to_vec(),
         };
         let definition = kitchen.registry.get(&record.template.name);
         let definition = Arc::clone(definition.expect("others are refused"));

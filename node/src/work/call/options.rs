@@ -319,9 +319,10 @@ impl<R, By> Call<R, By> {
         self
     }
 
-    /// Never shows the arguments of these names, be they fields of others: not when the task is shown, nor
-    /// in errors. `"*"` stands for all. They reach the handler as they are, and lie so in logs and on disks.
-    /// What the task's declaration hides is hidden as well. At most
+    /// Never shows the arguments and the headers of these names, be they fields of others: not when the task
+    /// is shown, nor in errors. `"*"` stands for all. Arguments that are no object, as a text that travels
+    /// alone or a list, have no names: whatever is named, none of them is shown. They reach the handler as they are,
+    /// and lie so in logs and on disks. What the task's declaration hides is hidden as well. At most
     /// [16](umbel_protocol::limits::REDACT_MAX) names.
     pub fn redact<N: Into<Box<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         let all = self.template.options.redact.get_or_insert_default();

@@ -6,7 +6,7 @@ use umbel_protocol::id::TaskId;
 use umbel_protocol::task::{Metadata, Trace};
 
 use super::Context;
-use crate::client::Client;
+use crate::client::{Client, PassedOn};
 
 /// What is said of a task, and the span that this run of it is.
 #[derive(Debug)]
@@ -74,8 +74,9 @@ impl Context {
 
     /// The client to submit further tasks with from within this run. They are its children: they have this
     /// task for their [parent](Self::parent), and take over its [labels](Self::labels) and its
-    /// [headers](Self::headers), unless their own call says otherwise, and its [trace](Self::trace). Any
-    /// other client submits tasks that stand for themselves.
+    /// [headers](Self::headers), unless their own call says otherwise, and its [trace](Self::trace). Headers
+    /// that it never [shows](crate::Call::redact) they never show either. Any other client submits tasks that
+    /// stand for themselves.
     ///
     /// A context does for a client wherever a task is submitted:
     ///
@@ -83,15 +84,15 @@ impl Context {
     /// use umbel::{Context, TaskError};
     ///
     /// #[umbel::task(name = "example/send-mail")]
-    /// async fn send_mail(to: String, #[redact] password: String) -> Result<(), TaskError> {
-    ///     # drop((to, password));
+    /// async fn send_mail(to: String, locale: String) -> Result<(), TaskError> {
+    ///     # drop((to, locale));
     ///     Ok(())
     /// }
     ///
     /// #[umbel::task(name = "example/welcome")]
     /// async fn welcome(ctx: Context, user: String) -> Result<(), TaskError> {
-    ///     let password = ctx.header("first-password").unwrap_or_default().to_owned();
-    ///     send_mail::submit(&ctx, user, password).label("step", "mail").await?;
+    ///     let locale = ctx.header("locale").unwrap_or("en").to_owned();
+    ///     send_mail::submit(&ctx, user, locale).label("step", "mail").await?;
     ///     Ok(())
     /// }
     /// ```
@@ -102,7 +103,8 @@ impl Context {
     #[must_use]
     pub fn client(&self) -> &Client {
         self.client.get_or_init(|| {
-            let passed_on = Metadata::passed_on(self.id, self.metadata(), self.trace().cloned());
+            let (said, trace) = (self.metadata(), self.trace().cloned());
+            let passed_on = PassedOn::of(self.id, said, trace, &self.redact);
             self.host.client().passing_on(passed_on)
         })
     }
