@@ -140,6 +140,29 @@ async fn unlock(pin: String) -> Result<usize, TaskError> {
     Ok(pin.len())
 }
 
+/// A type of the program's own may be called as anything.
+#[derive(Debug, Serialize, Deserialize)]
+struct Args {
+    words: Vec<String>,
+}
+
+#[umbel::task]
+async fn speak(args: Args, count: usize) -> Result<String, TaskError> {
+    Ok(args.words.join(" ").repeat(count))
+}
+
+#[umbel::task(name = "configured")]
+#[cfg(not(test))]
+async fn configured(_away: NoSuchType, _with: NoSuchType) -> Result<bool, NoSuchType> {
+    unreachable!("it is not there")
+}
+
+#[umbel::task(name = "configured")]
+#[cfg(test)]
+async fn configured() -> Result<bool, TaskError> {
+    Ok(true)
+}
+
 fn submission<R>(call: Call<R>) -> Submission {
     call.into_submission().expect("its arguments fit JSON")
 }
@@ -310,6 +333,9 @@ async fn declared_tasks_run() {
     assert_eq!(run("rated", r#"{"n":2,"m":1}"#).await, succeeded("52"));
     assert_eq!(run("rated_slowly", "").await, succeeded("20"));
     assert_eq!(run("inner.concat", r#"{"type":"x"}"#).await, succeeded("\"x\""));
+    let twice = r#"{"args":{"words":["a","b"]},"count":2}"#;
+    assert_eq!(run("speak", twice).await, succeeded("\"a ba b\""));
+    assert_eq!(run("configured", "").await, succeeded("true"));
 }
 
 #[tokio::test]

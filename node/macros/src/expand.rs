@@ -71,11 +71,15 @@ fn declare(
     let handler = handler(function, signature, &kind, &take);
     let from = if options.blocking { "from_blocking" } else { "from_async" };
     let from = Ident::new(from, Span::call_site());
+    // Where there is no function there is no task.
+    let cfgs: Vec<_> = function.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
     quote! {
+        #(#cfgs)*
         #[doc = #about]
         #[allow(non_camel_case_types)]
         #vis enum #ident {}
 
+        #(#cfgs)*
         const _: () = {
             #item
             #(#takes)*
@@ -164,16 +168,17 @@ fn travel(names: &[&Ident], kinds: &[&Type]) -> Travel {
             take: quote! { args },
         },
         _ => Travel {
+            // The types of users are called otherwise.
             item: quote! {
                 #[derive(
                     ::umbel::work::declare::serde::Serialize,
                     ::umbel::work::declare::serde::Deserialize,
                 )]
                 #[serde(crate = "::umbel::work::declare::serde", deny_unknown_fields)]
-                struct Args { #(#names: #kinds),* }
+                struct __UmbelArgs { #(#names: #kinds),* }
             },
-            kind: quote! { Args },
-            value: quote! { Args { #(#names),* } },
+            kind: quote! { __UmbelArgs },
+            value: quote! { __UmbelArgs { #(#names),* } },
             take: quote! { #(args.#names),* },
         },
     }
