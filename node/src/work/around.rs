@@ -18,7 +18,7 @@ use std::time::Duration;
 use futures_util::future::maybe_done;
 use tokio::sync::oneshot;
 use umbel_protocol::limits::ERROR_BYTES_MAX;
-use umbel_protocol::task::{Failure, Outcome};
+use umbel_protocol::task::{Failure, FailureKind, Outcome};
 
 use super::context::Context;
 use super::handler::Work;
@@ -93,6 +93,11 @@ pub(super) fn around(
         let outcome = Pin::new(&mut middleware).take_output().map(bounded);
         told.disarm();
         match outcome {
+            Some(Outcome::Cancelled) if is_late => Outcome::Failed(limit.exceeded()),
+            // Nobody has cancelled it: as a cancelled run it would be begun again at once, for ever.
+            Some(Outcome::Cancelled) if !cancel.is_cancelled() => {
+                Outcome::Dropped(Failure::new(FailureKind::Dropped, "its middleware gave it up"))
+            }
             Some(outcome) if is_late => outcome,
             Some(outcome) => ended(outcome, cancel),
             None if is_late => Outcome::Failed(limit.exceeded()),

@@ -32,6 +32,9 @@
 //!   then does not begin: [`Next::run`] answers [`Outcome::Cancelled`].
 //! - Middleware that drops what [`Next::run`] returned, after a time limit of its own for example, ends
 //!   the work inside as a cancel would. The run is not over before that is.
+//! - Middleware that returns [`Outcome::Cancelled`] though nobody has cancelled the run gives up its task,
+//!   which ends as one that is [dropped](crate::TaskError::dropped). If its time is over it has
+//!   [taken too long](umbel_protocol::task::FailureKind::TimedOut) nevertheless.
 //!
 //! [`FailureKind::TimedOut`]: umbel_protocol::task::FailureKind::TimedOut
 

@@ -226,6 +226,13 @@ async fn it_may_take_another_outcome_for_the_right_one() {
     }
     let outcome = Bench::new().middleware(Says(succeeded("1"))).run(double(), "4").await;
     assert_eq!(outcome, succeeded("1"));
+    // That it was cancelled is for others to say.
+    let outcome = Bench::new().middleware(Says(Outcome::Cancelled)).run(double(), "4").await;
+    let given_up = Failure::new(FailureKind::Dropped, "its middleware gave it up");
+    assert_eq!(outcome, Outcome::Dropped(given_up));
+    let bench = Bench::new().middleware(Says(Outcome::Cancelled));
+    let outcome = bench.run(hangs().time_limit(SOON), "null").await;
+    assert_eq!(failure(outcome).kind, FailureKind::TimedOut);
     // It keeps to the limits that a handler has.
     let large = Outcome::Succeeded(vec![b'1'; RESULT_BYTES_MAX + 1].into());
     let outcome = Bench::new().middleware(Says(large)).run(double(), "4").await;
