@@ -84,4 +84,4 @@ pub use self::run::{RunRequest, Runner, Started};
 pub use self::state::{Needs, NotGiven, State};
 pub(crate) use self::threads::Lingering;
 pub use self::webhook::WebhookSpec;
-pub(crate) use self::webhook::reach;
+pub(crate) use self::webhook::{is_ours, reach};

@@ -15,6 +15,22 @@ pub enum InvalidTask {
     /// It has a name that is taken, or the like.
     #[error(transparent)]
     Register(#[from] RegisterError),
+    /// The variable with the secret of a webhook is empty.
+    #[error("the webhook {task} takes its secret from the variable {variable}, which is empty")]
+    EmptyVariable {
+        /// The task.
+        task: String,
+        /// The variable.
+        variable: String,
+    },
+    /// The first line of the file with the secret of a webhook is empty.
+    #[error("the webhook {task} takes its secret from the first line of {}, which is empty", path.display())]
+    EmptyFile {
+        /// The task.
+        task: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// The variable with the secret of a webhook is not set.
     #[error("the webhook {task} takes its secret from the variable {variable}, which is not set")]
     NoVariable {
@@ -42,7 +58,8 @@ pub(super) fn add_configured(registry: &mut Registry, config: &Config) -> Result
         let definition = match &task.work {
             Work::Command(command) => Definition::command(name.as_str(), command_spec(command)),
             Work::Webhook(webhook) => {
-                let secret = secret(&name, webhook.secret.as_ref())?;
+                let var = |name: &str| std::env::var(name).ok();
+                let secret = secret(&name, webhook.secret.as_ref(), var)?;
                 let url = webhook.url.to_string();
                 let headers = webhook.headers.clone();
                 let allow_private = webhook.allow_private;
@@ -81,22 +98,85 @@ fn command_spec(command: &config::Command) -> CommandSpec {
     spec
 }
 
-fn secret(task: &str, secret: Option<&Secret>) -> Result<Option<Vec<u8>>, InvalidTask> {
-    match secret {
-        None => Ok(None),
-        Some(Secret::Env(variable)) => match std::env::var(variable) {
-            Ok(value) => Ok(Some(value.into_bytes())),
-            Err(_) => {
-                Err(InvalidTask::NoVariable { task: task.to_owned(), variable: variable.clone() })
+fn secret(
+    task: &str,
+    secret: Option<&Secret>,
+    var: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Vec<u8>>, InvalidTask> {
+    let task = || task.to_owned();
+    let text = match secret {
+        None => return Ok(None),
+        Some(Secret::Env(variable)) => {
+            let variable = || variable.clone();
+            match var(&variable()) {
+                Some(text) if text.is_empty() => {
+                    return Err(InvalidTask::EmptyVariable { task: task(), variable: variable() });
+                }
+                Some(text) => text,
+                None => {
+                    return Err(InvalidTask::NoVariable { task: task(), variable: variable() });
+                }
             }
-        },
+        }
         Some(Secret::File(path)) => {
-            let text = std::fs::read_to_string(path).map_err(|source| InvalidTask::NoFile {
-                task: task.to_owned(),
-                path: path.clone(),
+            let path = || path.clone();
+            let text = std::fs::read_to_string(path()).map_err(|source| InvalidTask::NoFile {
+                task: task(),
+                path: path(),
                 source,
             })?;
-            Ok(Some(text.lines().next().unwrap_or_default().as_bytes().to_vec()))
+            match text.lines().next() {
+                Some(line) if !line.is_empty() => line.to_owned(),
+                Some(_) | None => {
+                    return Err(InvalidTask::EmptyFile { task: task(), path: path() });
+                }
+            }
         }
+    };
+    Ok(Some(text.into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_is_empty_is_none() {
+        let var = |name: &str| match name {
+            "SET" => Some("s3cret".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let of = |place: Secret| secret("hook", Some(&place), var);
+        let told = |place| of(place).unwrap_err().to_string();
+        assert_eq!(of(Secret::Env("SET".to_owned())).unwrap().as_deref(), Some(&b"s3cret"[..]));
+        assert_eq!(
+            told(Secret::Env("EMPTY".to_owned())),
+            "the webhook hook takes its secret from the variable EMPTY, which is empty"
+        );
+        assert!(told(Secret::Env("UNSET".to_owned())).ends_with("UNSET, which is not set"));
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        for (text, expected) in [("s3cret\r\nx", Some("s3cret")), ("", None), ("\ns3cret", None)] {
+            std::fs::write(&path, text).unwrap();
+            match (of(Secret::File(path.clone())), expected) {
+                (Ok(read), Some(expected)) => {
+                    assert_eq!(read.as_deref(), Some(expected.as_bytes()))
+                }
+                (Err(why), None) => {
+                    let place =
+                        format!("from the first line of {}, which is empty", path.display());
+                    assert!(why.to_string().ends_with(&place), "{why}");
+                }
+                (read, _) => panic!("{text:?}: {read:?}"),
+            }
+        }
+
+        // So it is when the tasks of a file are taken over.
+        let task = format!("[tasks.hook]\nwebhook = \"https://h/\"\nsecret_file = {path:?}\n");
+        let config = Config::parse("cluster.toml", &task).unwrap();
+        let error = add_configured(&mut Registry::new(), &config).unwrap_err();
+        assert!(matches!(error, InvalidTask::EmptyFile { .. }), "{error}");
     }
 }

@@ -6,6 +6,7 @@ use std::any::TypeId;
 use std::fmt;
 use std::time::Duration;
 
+use umbel_protocol::limits::CAPTURE_BYTES_MAX;
 use umbel_protocol::task::{Outcome, Template};
 use umbel_protocol::time::Span;
 
@@ -121,7 +122,8 @@ impl Definition {
     /// is set: a server that never answers would hold its slot for ever.
     ///
     /// # Errors
-    /// [`RegisterError::Url`] and [`RegisterError::Header`] for what no request can carry.
+    /// [`RegisterError::Url`], [`RegisterError::Header`] and [`RegisterError::OurHeader`] for what no request
+    /// can carry, and [`RegisterError::EmptySecret`].
     pub fn webhook(name: impl Into<String>, spec: WebhookSpec) -> Result<Self, RegisterError> {
         let name = name.into();
         let body = Body::Webhook(Box::new(Webhook::new(&name, spec)?));
@@ -207,6 +209,20 @@ impl Definition {
     pub(crate) fn grace(&self) -> Option<Duration> {
         let Body::Command(spec) = &self.body else { return None };
         spec.grace.map(|grace| grace.min(CommandSpec::GRACE_MAX))
+    }
+
+    /// Refuses what it says of itself and could not have.
+    pub(super) fn check_limits(&self) -> Result<(), RegisterError> {
+        let Body::Command(spec) = &self.body else { return Ok(()) };
+        let refused =
+            |what, range| Err(RegisterError::Limit { name: self.name().to_owned(), what, range });
+        if spec.grace.is_some_and(|grace| grace > CommandSpec::GRACE_MAX) {
+            return refused("grace", format!("at most {:?}", CommandSpec::GRACE_MAX));
+        }
+        if spec.capture_bytes > CAPTURE_BYTES_MAX {
+            return refused("capture_bytes", format!("at most {CAPTURE_BYTES_MAX}"));
+        }
+        Ok(())
     }
 
     /// After how long a run is told that does not say so itself.

@@ -96,7 +96,8 @@ impl Registry {
     /// Adds a definition.
     ///
     /// # Errors
-    /// [`RegisterError::Duplicate`] or [`RegisterError::Invalid`]; the registry is unchanged then.
+    /// [`RegisterError::Duplicate`], [`RegisterError::Invalid`], [`RegisterError::Limit`] or
+    /// [`RegisterError::Reserved`]; the registry is unchanged then.
     pub fn add(&mut self, definition: Definition) -> Result<&mut Self, RegisterError> {
         let template = definition.template();
         // What submissions are checked by, so that no definition promises what they cannot keep.
@@ -107,6 +108,7 @@ impl Registry {
                 why: "a request cannot be told anything; leave it out".to_owned(),
             }));
         }
+        definition.check_limits()?;
         if template.name.starts_with(Self::OURS) {
             return Err(RegisterError::Reserved { name: template.name.clone() });
         }
@@ -159,6 +161,14 @@ pub enum RegisterError {
         /// Kind of the definition that is refused.
         second: &'static str,
     },
+    /// The secret of a webhook is empty: what is signed with it anybody can sign.
+    #[error(
+        "the secret of webhook {name:?} is empty: give it one, or none to leave requests unsigned"
+    )]
+    EmptySecret {
+        /// The task.
+        name: String,
+    },
     /// A header of a webhook cannot be sent.
     #[error("header {header:?} of webhook {name:?} is not a legal HTTP header")]
     Header {
@@ -170,6 +180,24 @@ pub enum RegisterError {
     /// The name or an option breaks a limit.
     #[error(transparent)]
     Invalid(#[from] InvalidBatch),
+    /// What is said of a command breaks a limit.
+    #[error("{what} of command {name:?} must be {range}")]
+    Limit {
+        /// The task.
+        name: String,
+        /// The field of its [`CommandSpec`](super::CommandSpec).
+        what: &'static str,
+        /// What it may be.
+        range: String,
+    },
+    /// A header of a webhook is one that umbel sets.
+    #[error("header {header:?} of webhook {name:?} is set by umbel: leave it out")]
+    OurHeader {
+        /// The task.
+        name: String,
+        /// The header's name.
+        header: String,
+    },
     /// The name is kept for umbel's own tasks.
     #[error("task {name:?} cannot be called that: names that begin with `umbel.` are umbel's own")]
     Reserved {
@@ -181,13 +209,18 @@ pub enum RegisterError {
     Url {
         /// The task.
         name: String,
-        /// What was given.
+        /// What was given, without a user and a password in it.
         url: String,
     },
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use umbel_protocol::limits::CAPTURE_BYTES_MAX;
+
+    use super::super::command::{CommandSpec, Program};
     use super::super::definition::Kind;
     use super::*;
 
@@ -232,5 +265,28 @@ mod tests {
         assert!(registry.get("a").is_none());
         let error = registry.register("umbel.mine", double).unwrap_err();
         assert!(matches!(error, RegisterError::Reserved { .. }), "{error}");
+    }
+
+    #[test]
+    fn refuses_commands_that_could_not_have_what_they_ask_for() {
+        let command = |change: fn(&mut CommandSpec)| {
+            let mut spec = CommandSpec::new(Program::Shell("true".to_owned()));
+            change(&mut spec);
+            Registry::new().add(Definition::command("a", spec)).map(|_| ())
+        };
+        let told = |change| command(change).unwrap_err().to_string();
+        assert_eq!(
+            told(|spec| spec.grace = Some(CommandSpec::GRACE_MAX + Duration::from_nanos(1))),
+            "grace of command \"a\" must be at most 300s"
+        );
+        assert_eq!(
+            told(|spec| spec.capture_bytes = CAPTURE_BYTES_MAX + 1),
+            "capture_bytes of command \"a\" must be at most 262144"
+        );
+        command(|spec| {
+            spec.grace = Some(CommandSpec::GRACE_MAX);
+            spec.capture_bytes = CAPTURE_BYTES_MAX;
+        })
+        .unwrap();
     }
 }

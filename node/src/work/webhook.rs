@@ -63,9 +63,9 @@ const QUOTED_BYTES_MAX: usize = 1024;
 pub struct WebhookSpec {
     /// Where it is posted: `http://` or `https://`.
     pub url: String,
-    /// Headers to send along.
+    /// Headers to send along, but for those that umbel sets.
     pub headers: BTreeMap<String, String>,
-    /// What the request is signed with; nothing means not at all.
+    /// What the request is signed with, at least one byte; nothing means not at all.
     pub secret: Option<Vec<u8>>,
     /// Whether it may be posted to addresses that are none of the internet: those of the host itself and
     /// of private networks. Otherwise a run whose URL has, or whose name means, only such addresses
@@ -82,7 +82,7 @@ impl WebhookSpec {
 impl std::fmt::Debug for WebhookSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Neither the secret nor the values of headers, which often are one.
-        f.debug_struct("WebhookSpec").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("WebhookSpec").field("url", &shown(&self.url)).finish_non_exhaustive()
     }
 }
 
@@ -108,7 +108,7 @@ impl Webhook {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let Some(url) = url else {
-            return Err(RegisterError::Url { name: name.to_owned(), url: spec.url });
+            return Err(RegisterError::Url { name: name.to_owned(), url: shown(&spec.url) });
         };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -117,7 +117,13 @@ impl Webhook {
             let (Some(key), Some(value)) = pair else {
                 return Err(RegisterError::Header { name: name.to_owned(), header });
             };
+            if is_ours(key.as_str()) {
+                return Err(RegisterError::OurHeader { name: name.to_owned(), header });
+            }
             headers.insert(key, value);
+        }
+        if spec.secret.as_ref().is_some_and(Vec::is_empty) {
+            return Err(RegisterError::EmptySecret { name: name.to_owned() });
         }
         let key = spec.secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, &secret));
         Ok(Self { url, headers, key, allow_private: spec.allow_private })
@@ -222,6 +228,39 @@ impl Webhook {
         let told = |limit| told(status, &text.text(limit));
         Ok(Outcome::of_result(fit(RESULT_BYTES_MAX, CAPTURE_BYTES_MAX, told)))
     }
+}
+
+/// Whether the header `name`, in lower case, is set by umbel, so that no webhook can have it for its own.
+pub(crate) fn is_ours(name: &str) -> bool {
+    HEADERS_OF_OURS.contains(&name) || name.starts_with(HEADER_PREFIX_OF_OURS)
+}
+
+const HEADERS_OF_OURS: [&str; 7] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "traceparent",
+    "tracestate",
+    "transfer-encoding",
+];
+const HEADER_PREFIX_OF_OURS: &str = "x-umbel-";
+
+/// `url` as it may be shown: without the user and the password that may stand in it, be it an address or not.
+fn shown(url: &str) -> String {
+    if let Ok(mut parsed) = Url::parse(url)
+        && parsed.has_host()
+    {
+        if parsed.username().is_empty() && parsed.password().is_none() {
+            return url.to_owned();
+        }
+        if parsed.set_username("").is_ok() && parsed.set_password(None).is_ok() {
+            return parsed.into();
+        }
+    }
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + "://".len()));
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}{rest}")
 }
 
 /// An answer as data.

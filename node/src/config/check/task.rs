@@ -13,7 +13,7 @@ use super::super::task::{Secret, Task, Webhook, Work};
 use super::command::command;
 use super::options::{Treatment, Unsaid};
 use super::{VARIABLE_HELP, is_variable, path};
-use crate::work::reach;
+use crate::work::{is_ours, reach};
 
 /// The task that `raw` stands for; nothing if it is not even clear what it does.
 pub(super) fn task(
@@ -153,20 +153,10 @@ fn header_problem(name: &str) -> Option<(String, &'static str)> {
     if name.is_empty() || !name.chars().all(legal) {
         return Some((format!("{name:?} cannot be a header"), "use letters, digits and -"));
     }
-    if HEADERS_OF_OURS.contains(&name) || name.starts_with(HEADER_PREFIX_OF_OURS) {
+    if is_ours(name) {
         return Some((format!("header `{name}` is set by umbel"), "remove it"));
     }
     None
 }
 
-const HEADERS_OF_OURS: [&str; 7] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "traceparent",
-    "tracestate",
-    "transfer-encoding",
-];
-const HEADER_PREFIX_OF_OURS: &str = "x-umbel-";
 const URL_HELP: &str = "write https://HOST/PATH";

@@ -97,10 +97,9 @@ fn failure(outcome: Outcome) -> (FailureKind, String) {
 }
 
 #[tokio::test]
-async fn what_is_said_of_the_task_wins_over_headers_of_the_same_name() {
+async fn what_is_said_of_the_task_goes_along_with_its_own_headers() {
     let (listener, url) = listener().await;
-    let headers = ["traceparent", "x-umbel-header-locale", "x-team"];
-    let headers = headers.map(|name| (name.to_owned(), "fixed".to_owned())).into();
+    let headers = BTreeMap::from([("x-team".to_owned(), "fixed".to_owned())]);
     let spec = WebhookSpec { headers, ..spec(&url) };
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let mut said = Metadata { trace: Trace::parse(parent, None).ok(), ..Metadata::default() };
@@ -322,6 +321,37 @@ fn refuses_what_no_request_can_carry() {
     let error =
         Definition::webhook("hook", WebhookSpec { headers, ..spec("https://h/") }).unwrap_err();
     assert_eq!(error.to_string(), "header \"X-A\" of webhook \"hook\" is not a legal HTTP header");
+    for header in ["Traceparent", "X-Umbel-Token", "x-umbel-anything", "Content-Length", "Host"] {
+        let headers = BTreeMap::from([(header.to_owned(), "a".to_owned())]);
+        let spec = WebhookSpec { headers, ..spec("https://h/") };
+        let error = Definition::webhook("hook", spec).unwrap_err();
+        let told = format!("header {header:?} of webhook \"hook\" is set by umbel: leave it out");
+        assert_eq!(error.to_string(), told);
+    }
+    let spec = WebhookSpec { secret: Some(Vec::new()), ..spec("https://h/") };
+    let error = Definition::webhook("hook", spec).unwrap_err();
+    assert!(matches!(&error, RegisterError::EmptySecret { name } if name == "hook"), "{error}");
+}
+
+#[test]
+fn an_address_is_shown_without_its_password() {
+    for (url, expected) in [
+        ("https://eve:hunter2@h/a?b=c@d", "https://h/a?b=c@d"),
+        ("https://hunter2@h/", "https://h/"),
+        ("https://h/a?b=c@d", "https://h/a?b=c@d"),
+        ("ftp://eve:hunter2@h/", "ftp://h/"),
+        ("https://eve:hunter2/@h", "https://h"),
+        ("eve:hunter2@h", "h"),
+        ("https://h:port/", "https://h:port/"),
+    ] {
+        let debug = format!("{:?}", spec(url));
+        assert!(debug.contains(&format!("{expected:?}")), "{debug}");
+        if let Err(error) = Definition::webhook("hook", spec(url)) {
+            let told =
+                format!("{expected:?} of webhook \"hook\" is not an http:// or https:// address");
+            assert_eq!(error.to_string(), told);
+        }
+    }
 }
 
 /// How long the task waits that was answered so.
