@@ -174,6 +174,16 @@ impl Config {
         tasks.chain(commands)
     }
 
+    /// The variables that hold the secrets of its webhooks.
+    pub(crate) fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        self.tasks.values().filter_map(|task| match &task.work {
+            Work::Webhook(Webhook { secret: Some(Secret::Env(variable)), .. }) => {
+                Some(variable.as_str())
+            }
+            Work::Webhook(_) | Work::Command(_) => None,
+        })
+    }
+
     /// Whether tasks may be submitted to `queue`.
     #[must_use]
     pub fn has_queue(&self, queue: &str) -> bool {

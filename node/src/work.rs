@@ -73,7 +73,7 @@ pub use self::error::TaskError;
 pub(crate) use self::error::{chain, panicked};
 pub use self::from_context::FromContext;
 pub use self::handler::{AsyncHandler, BlockingHandler, NoArgs};
-pub(crate) use self::host::Host;
+pub(crate) use self::host::{Host, Withheld};
 #[cfg(feature = "testing")]
 pub(crate) use self::journals::Voice;
 pub use self::ledger::{Ledger, LedgerError};

@@ -22,7 +22,7 @@ use super::profile::{OwnPools, profile};
 use crate::actors::{Handles, Learned, Reload, Repertoire};
 use crate::client::{Client, ClientError};
 use crate::config::{Config, ConfigError, ConfiguredJob, Node};
-use crate::work::{Registry, chain};
+use crate::work::{Registry, Withheld, chain};
 
 /// How long a request to read the file again waits until the cluster has its jobs: less than a client
 /// waits for the answer, so that it hears why.
@@ -72,6 +72,7 @@ pub(super) struct Reloader {
     pub(super) labels: Labels,
     pub(super) handles: Handles,
     pub(super) client: Client,
+    pub(super) withheld: Withheld,
     pub(super) requests: mpsc::Receiver<Reload>,
 }
 
@@ -119,6 +120,7 @@ impl Reloader {
         let config = read.map_err(|_| ReloadError::Stopping)??;
         let mut registry = self.handlers.clone();
         add_configured(&mut registry, &config)?;
+        self.withheld.add(config.secret_variables());
 
         let mut notes: Vec<String> = tasks_changed(&self.config, &config).into_iter().collect();
         notes.extend(not_taken(&self.config, &config));

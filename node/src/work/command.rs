@@ -76,7 +76,7 @@ pub enum Program {
 /// names of those of its headers that are never shown, separated by commas, `UMBEL_PARENT_ID` and
 /// `UMBEL_ROOT_ID` from within which tasks it was submitted, and `TRACEPARENT` and `TRACESTATE` the span
 /// that this run is of a trace. The rest of the environment is the node's own, without anything else
-/// called so, or `UMBEL_`.
+/// called so, or `UMBEL_`, and without the secrets of webhooks that its configuration finds there.
 ///
 /// Each line that it prints is told to whoever watches the task, as it is printed. One like
 /// `::umbel progress 3/10 thumbnails` says how far it is instead: so much is done, of how much and of what
@@ -343,6 +343,9 @@ fn set_environment(
         if is_traced || name.as_encoded_bytes().starts_with(b"UMBEL_") {
             command.env_remove(name);
         }
+    }
+    for name in context.host.withheld.all() {
+        command.env_remove(name);
     }
     command.envs(added);
     for (name, value) in said(context) {

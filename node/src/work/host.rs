@@ -1,8 +1,9 @@
 //! What a node has for all of its runs: its name, its clock, the values that they share and the
 //! middleware around them.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::journals::Journals;
 use super::middleware::{Layer, Middleware};
@@ -11,7 +12,7 @@ use super::state::{Needs, NotGiven, States};
 use crate::client::Client;
 use crate::clock::Clock;
 
-/// What a node has for all of its runs. Nothing of it changes once the first has begun.
+/// What a node has for all of its runs. Nothing of it changes once the first has begun, but for what is withheld.
 #[derive(Clone, Default)]
 pub(crate) struct Host {
     pub(super) node: String,
@@ -24,6 +25,25 @@ pub(crate) struct Host {
     client: OnceLock<Client>,
     /// What runs say.
     pub(super) journals: Arc<Journals>,
+    pub(crate) withheld: Withheld,
+}
+
+/// The variables of the node that its programs are not given, as they hold secrets of others. Clones share them.
+/// What is one once stays one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Withheld(Arc<Mutex<BTreeSet<String>>>);
+
+impl Withheld {
+    /// Withholds `variables` as well.
+    pub(crate) fn add<'v>(&self, variables: impl IntoIterator<Item = &'v str>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(variables.into_iter().map(str::to_owned));
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> BTreeSet<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Host {

@@ -123,6 +123,35 @@ fn the_receiver_takes_what_a_node_signs() {
 }
 
 #[test]
+fn programs_are_not_told_the_secrets_of_webhooks() {
+    let program = Program::new();
+    let file = program.path("cluster.toml");
+    let tasks = "[tasks.env]\ncommand = [\"env\"]\n";
+    fs::write(&file, tasks).unwrap();
+    let words =
+        ["node", "-c", "cluster.toml", "--name", "a", "--listen", "127.0.0.1:0", "--tethered"];
+    let log = fs::File::create(program.path("log")).unwrap();
+    let node = Process::start(program.command(&words).stderr(log));
+    assert!(node.first.starts_with("node a is ready on "), "{}", node.first);
+    let is_told = || {
+        let ran = program.run(&["submit", "env", "--wait", "--json"]);
+        let [line] = &ran.json()[..] else { panic!("{ran:?}") };
+        line["result"]["stdout"].as_str().unwrap().contains(SECRET)
+    };
+    assert!(is_told(), "nobody says that it is a secret");
+    let hook = "[tasks.hook]\nwebhook = \"https://example.com/\"\nsecret_env = \"HOOK_SECRET\"\n";
+    fs::write(&file, format!("{tasks}{hook}")).unwrap();
+    let ran = program.run(&["config", "reload"]);
+    assert!(ran.ok, "{ran:?}");
+    assert!(!is_told());
+    drop(node);
+    let log = fs::File::create(program.path("log")).unwrap();
+    let node = Process::start(program.command(&words).stderr(log));
+    assert!(node.first.starts_with("node a is ready on "), "{}", node.first);
+    assert!(!is_told(), "nor when the node starts with it");
+}
+
+#[test]
 fn the_receiver_refuses_what_is_forged_old_or_late() {
     let receiver = Process::receiver(&[]);
     let place = receiver.place();

@@ -83,6 +83,8 @@ impl NodeBuilder {
         host.check(&handlers)?;
         let mut registry = handlers.clone();
         add_configured(&mut registry, &config)?;
+        let withheld = host.withheld.clone();
+        withheld.add(config.secret_variables());
         warn_of(&config, &registry);
 
         let name = name.unwrap_or_else(host_name);
@@ -214,6 +216,7 @@ impl NodeBuilder {
             labels: config.node.labels.clone(),
             handles: handles.clone(),
             client: node.client(),
+            withheld,
             requests: reload_requests,
         };
         handles.spawn(reloader.run());

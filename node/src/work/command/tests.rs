@@ -86,6 +86,25 @@ fn argv(argv: &[&str]) -> CommandSpec {
     CommandSpec::new(Program::Argv(Box::new(move |_| Ok(argv.clone()))))
 }
 
+#[tokio::test]
+async fn a_program_is_not_given_what_is_withheld() {
+    let bench = Bench::new();
+    let printed = async || output(bench.run(bench.shell("env"), "null").await).0;
+    // Whatever this test was given itself.
+    let mut inherited = std::env::vars().filter(|(name, _)| !name.starts_with("UMBEL_"));
+    let (name, _) = inherited.find(|(name, _)| name != "PATH").expect("there is one");
+    let has_it = |printed: &str| printed.lines().any(|line| line.starts_with(&format!("{name}=")));
+    assert!(has_it(&printed().await), "{name}");
+    bench.runner.host.withheld.add([name.as_str()]);
+    assert!(!has_it(&printed().await), "{name}");
+    // Unless somebody gives it that.
+    let mut spec = CommandSpec::new(Program::Shell("env".to_owned()));
+    let given = name.clone();
+    spec.environment = Box::new(move |_| Ok(vec![(given.clone(), "given".to_owned())]));
+    let (stdout, _) = output(bench.run(Definition::command("job", spec), "null").await);
+    assert!(stdout.lines().any(|line| line == format!("{name}=given")), "{stdout}");
+}
+
 fn output(outcome: Outcome) -> (String, String) {
     let Outcome::Succeeded(json) = outcome else { panic!("it did not succeed: {outcome:?}") };
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
