@@ -196,9 +196,14 @@ pub(super) async fn run(
         match ended {
             Ok(End::Exited(_)) => {
                 let rest = async { tokio::join!(&mut pipes, process_group::gone(group.id)) };
-                if tokio::time::timeout(LINGER, rest).await.is_err()
-                    && !process_group::is_gone(group.id)
-                {
+                let over = async {
+                    tokio::select! {
+                        () = context.time_over() => {}
+                        () = context.cancel.cancelled() => {}
+                    }
+                };
+                linger(rest, over).await;
+                if !process_group::is_gone(group.id) {
                     alongside(&mut pipes, group.stop(&mut child, grace)).await;
                 }
             }
@@ -228,6 +233,16 @@ pub(super) async fn run(
             FailureKind::Error,
             format!("cannot wait for the program: {error}"),
         )),
+    }
+}
+
+/// Waits for what a program has left behind: not for long, and not when its run is `over`.
+async fn linger<T>(rest: impl Future<Output = T>, over: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        _ = rest => {}
+        () = over => {}
+        () = tokio::time::sleep(LINGER) => {}
     }
 }
 

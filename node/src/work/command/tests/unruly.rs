@@ -1,5 +1,7 @@
 //! Programs that do several things at once which they should not.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 
 #[tokio::test]
@@ -27,6 +29,17 @@ async fn a_child_that_outlives_its_program_and_does_not_listen_is_killed() {
     for name in ["child", "silent"] {
         assert!(!lives(bench.pid(name).await), "{name}");
     }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_what_is_left_behind_when_the_run_is_over() {
+    use std::future::{pending, ready};
+    let waited = |rest_is_gone: bool, is_over: bool| {
+        let until = async |met: bool| if met { ready(()).await } else { pending().await };
+        linger(until(rest_is_gone), until(is_over)).now_or_never()
+    };
+    assert_eq!((waited(true, false), waited(false, true)), (Some(()), Some(())));
+    assert_eq!(waited(false, false), None);
 }
 
 #[tokio::test]
