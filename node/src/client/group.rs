@@ -111,8 +111,9 @@ impl<R> fmt::Debug for Group<R> {
 
 impl Client {
     /// Submits many tasks as a group, with few requests. As of [`submit_batch`](Self::submit_batch) each has an
-    /// answer of its own; those of one partition are taken in together or not at all. A call of which another task
-    /// has the [unique key](Call::unique) gets the handle of that, which is not of the group and not counted in it.
+    /// answer of its own: one request of one partition is durable as a whole, and there is room for all of it or
+    /// none, but single tasks of it may be refused, and the tasks of many requests are not taken in together. A call of
+    /// which another task has the [unique key](Call::unique) gets the handle of that, which is not of the group and not counted in it.
     ///
     /// ```
     /// # use umbel::testing::Inline;
