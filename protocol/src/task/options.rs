@@ -382,7 +382,7 @@ impl Options {
         }
         if self.is_at_most_once() && self.crashes_max.is_some() {
             return Err(InvalidBatch::conflicting(
-                "`at_most_once` and `crashes_max`",
+                "`at_most_once` and `crashes`",
                 "what is never started twice takes one node with it at most; give one of them",
             ));
         }

@@ -156,7 +156,7 @@ impl Particulars {
             ));
         }
         let keys = [
-            ("unique_key", &self.unique_key),
+            ("unique", &self.unique_key),
             ("fairness_key", &self.fairness_key),
             ("limit_key", &self.limit_key),
         ];
@@ -227,3 +227,20 @@ const PARTICULARS_WEIGHT: usize = 128;
 pub(crate) const GROUP_WEIGHT: usize = 256;
 /// The place of a key among others.
 pub(crate) const UNIQUE_WEIGHT: usize = 96;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_none_is_refused_by_the_name_that_it_is_given_by() {
+        let key = || Some("".into());
+        for (said, what) in [
+            (Particulars { unique_key: key(), ..Particulars::NONE }, "unique"),
+            (Particulars { fairness_key: key(), ..Particulars::NONE }, "fairness_key"),
+        ] {
+            let told = said.check(&Template::new("a")).unwrap_err().to_string();
+            assert_eq!(told, format!("{what} must be 1 to 256 bytes long"));
+        }
+    }
+}

@@ -84,7 +84,7 @@ pub(super) fn said(treatment: &Treatment, names: &Names) -> Map<String, Value> {
     match target {
         Target::Anywhere => {}
         Target::Labels(labels) => say("select", Some(json!(Labels::to_string(labels)))),
-        Target::Node(node) => say("node", Some(json!(names.name(*node)))),
+        Target::Node(node) => say("on_node", Some(json!(names.name(*node)))),
     }
     said
 }
@@ -141,7 +141,7 @@ mod tests {
             told,
             json!({
                 "attempts": 5, "backoff_list": ["1s", "1m"], "unique_until": "1h", "rate": "10/min",
-                "limit_key": "account 7", "node": "00000000000000000000000000000002",
+                "limit_key": "account 7", "on_node": "00000000000000000000000000000002",
             })
         );
         let shown = lines(&treatment, &Names::default()).expect("something was said");

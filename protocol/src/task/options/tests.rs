@@ -76,7 +76,7 @@ fn options_that_contradict_each_other_are_refused() {
         refused(Options { at_most_once: Some(true), ..pauses });
     }
     let told = refused(Options { at_most_once: Some(true), crashes_max: Some(2), ..none() });
-    assert!(told.starts_with("`at_most_once` and `crashes_max`: "), "{told}");
+    assert!(told.starts_with("`at_most_once` and `crashes`: "), "{told}");
     let once = Options { at_most_once: Some(true), attempts_max: Some(1), ..none() };
     assert_eq!(once.check(), Ok(()));
     let limits = |soft, hard| Options {
