@@ -4,6 +4,7 @@ mod book;
 mod each_node;
 mod file;
 mod line;
+mod nodes;
 mod parent;
 mod read;
 pub(super) mod said;
@@ -45,9 +46,11 @@ pub(super) struct SubmitArgs {
     /// Submit a task for each line of a file; - is stdin
     ///
     /// A line is {"task": NAME, "args": JSON} and, as wished, "id", which makes it harmless to submit it
-    /// again, and what may be said of how it is treated, by the names below with "_" in place of "-":
-    /// "delay", "time_limit" and so on; "backoff_list" and "redact" are lists, "at_most_once" true or
-    /// false. "labels" and "headers" are objects.
+    /// again, and what may be said of how it is treated and besides, by the names below with "_" in place of
+    /// "-": "delay", "time_limit" and so on. Others are only the names of "labels" and "headers", objects as
+    /// "select" is, in place of --label and --header; --no-parent and a group that is "new" are for all lines.
+    /// "backoff_list" and "redact" are lists; "exclusive", "ignore_result" and "at_most_once" are true or
+    /// false: false holds for the line, whatever is typed or declared.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Submit a task for each node that is there, or for each that --select selects

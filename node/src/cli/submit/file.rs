@@ -12,12 +12,14 @@ use anyhow::Context;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::task::{State, View};
 use umbel_protocol::wire::RequestError;
 
 use super::book::Book;
+use super::nodes::Nodes;
 use super::read::{PIECE_TASKS, Piece, open, read, tasks_of};
 use super::settings::Settings;
 use super::tally::{Fate, Report, Row, Tally, concerns_one_task, count_tasks};
@@ -43,8 +45,11 @@ pub(super) async fn run(
     let (pieces, arriving) = mpsc::channel(2);
     // Ends by itself when nobody takes what it reads.
     let reading = tokio::task::spawn_blocking({
-        let name = name.clone();
-        move || read(input, &name, &settings, &pieces)
+        let (name, mut nodes) = (name.clone(), Nodes::of(&client));
+        let runtime = Handle::current();
+        let mut node =
+            move |name: &str| runtime.block_on(nodes.find(name)).map_err(|why| format!("{why:#}"));
+        move || read(input, &name, &settings, &mut node, &pieces)
     });
     let bar = progress(None);
     if !bar.is_hidden() {

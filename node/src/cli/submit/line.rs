@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use umbel_protocol::id::TaskId;
+use umbel_protocol::id::{NodeId, TaskId};
 use umbel_protocol::job::Labels;
 use umbel_protocol::task::Rate;
 
@@ -30,6 +30,7 @@ struct Line<'a> {
     delay: Option<String>,
     at: Option<String>,
     expires: Option<String>,
+    expires_at: Option<String>,
     deadline: Option<String>,
     #[serde(alias = "timeout")]
     time_limit: Option<String>,
@@ -44,20 +45,18 @@ struct Line<'a> {
     fairness_weight: Option<u16>,
     #[serde(default)]
     select: BTreeMap<String, String>,
+    on_node: Option<String>,
     unique: Option<String>,
     unique_until: Option<String>,
     if_exists: Option<String>,
     limit_key: Option<String>,
     concurrency: Option<u16>,
     rate: Option<String>,
-    #[serde(default)]
-    exclusive: bool,
+    exclusive: Option<bool>,
     lost_after: Option<String>,
     retention: Option<String>,
-    #[serde(default)]
-    ignore_result: bool,
-    #[serde(default)]
-    at_most_once: bool,
+    ignore_result: Option<bool>,
+    at_most_once: Option<bool>,
     #[serde(default)]
     redact: Vec<Box<str>>,
     #[serde(default)]
@@ -70,8 +69,15 @@ struct Line<'a> {
     tracestate: Option<String>,
 }
 
-/// The task that a line asks for; where it says nothing, `settings` do.
-pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLine> {
+/// Finds a node by its name, or says why it cannot.
+pub(super) type FindNode<'f> = dyn FnMut(&str) -> Result<NodeId, String> + 'f;
+
+/// The task that a line asks for, on the node that it names; where it says nothing, `settings` do.
+pub(super) fn parse(
+    text: &str,
+    settings: &Settings,
+    node: &mut FindNode<'_>,
+) -> Result<Submission, BadLine> {
     if !text.trim_start().starts_with('{') {
         // Lists would be taken for objects without their keys.
         let what = r#"a line is an object: {"task": NAME, "args": JSON}"#.to_owned();
@@ -107,7 +113,9 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
     let policy = policy.map(|text| settings::policy(&text).map_err(|why| bad("if_exists", why)));
     let rate =
         line.rate.map(|text| text.parse::<Rate>().map_err(|why| bad("rate", why.to_string())));
-    let at = line.at.map(|text| time::parse_stamp(&text).map_err(|why| bad("at", why)));
+    let time = |key: &str, text: Option<String>| {
+        text.map(|text| time::parse_stamp(&text).map_err(|why| bad(key, why))).transpose()
+    };
     let id = match &line.id {
         Some(id) => Some(id.parse::<TaskId>().map_err(|error| bad("id", error.to_string()))?),
         None => None,
@@ -134,14 +142,20 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         let added = select.insert(key, value);
         added.map_err(|error| bad("select", error.to_string()))?;
     }
+    if line.on_node.is_some() && !select.is_empty() {
+        let why = "that is one node, and `select` means others; give one of them";
+        return Err(bad("on_node", why.to_owned()));
+    }
+    let node = line.on_node.as_deref().map(|name| node(name).map_err(|why| bad("on_node", why)));
     let traced = Traced { traceparent: line.traceparent, tracestate: line.tracestate };
     metadata.trace = traced.trace().map_err(|why| bad(key_of(&why, &TRACE_KEYS), why))?;
     let own = Settings {
         queue: line.queue,
         priority: line.priority,
         delay: length("delay", line.delay)?,
-        at: at.transpose()?,
+        at: time("at", line.at)?,
         expires: some_length("expires", line.expires)?,
+        expires_at: time("expires_at", line.expires_at)?,
         deadline: some_length("deadline", line.deadline)?,
         time_limit: some_length("time_limit", line.time_limit)?,
         soft_limit: some_length("soft_limit", line.soft_limit)?,
@@ -153,6 +167,7 @@ pub(super) fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLi
         fairness_key: line.fairness_key,
         fairness_weight: line.fairness_weight,
         select: (!select.is_empty()).then_some(select),
+        node: node.transpose()?,
         unique: line.unique,
         unique_until: scope.transpose()?,
         if_exists: policy.transpose()?,
@@ -200,12 +215,21 @@ pub(super) struct BadLine {
 
 #[cfg(test)]
 mod tests {
+    use umbel_protocol::job::Target;
     use umbel_protocol::time::{Span, Wall};
 
     use super::*;
 
     fn read(text: &str) -> Result<Submission, BadLine> {
         parse(text, &Settings { priority: Some(4), ..Settings::default() })
+    }
+
+    /// The same, in a cluster of one node.
+    fn parse(text: &str, settings: &Settings) -> Result<Submission, BadLine> {
+        super::parse(text, settings, &mut |name| match name {
+            "a" => Ok(NodeId(7)),
+            _ => Err(format!("no node is called {name:?}")),
+        })
     }
 
     #[test]
@@ -231,10 +255,13 @@ mod tests {
     #[test]
     fn a_line_may_say_all_that_can_be_typed() {
         let text = r#"{"task":"a","at":"2030-03-01T02:30:00Z","expires":"1m","deadline":"2m",
-            "soft_limit":"3s","backoff_list":["0s","5s"],"crashes":2}"#;
+            "soft_limit":"3s","backoff_list":["0s","5s"],"crashes":2,
+            "expires_at":"2030-03-01T02:30:00Z","on_node":"a"}"#;
         let submission = read(text).unwrap();
         let at = Wall::from_millis(1_898_562_600_000);
-        assert_eq!(submission.particulars.unwrap().not_before, Some(at));
+        let said = submission.particulars.unwrap();
+        assert_eq!((said.not_before, said.target), (Some(at), Target::Node(NodeId(7))));
+        assert_eq!(submission.template.options.expires_at, Some(at));
         let options = submission.template.options;
         assert_eq!(options.backoff_list, Some(vec![Span::ZERO, Span::from_millis(5_000)]));
         assert_eq!(options.crashes_max, Some(2));
@@ -260,6 +287,49 @@ mod tests {
         let timed = parsed(r#"{"task":"a","at":"2030-03-01T02:30:00Z"}"#);
         assert_eq!(timed.template.options.delay, Span::ZERO);
         assert!(timed.particulars.is_some());
+    }
+
+    #[test]
+    fn what_a_line_says_no_to_is_not_said_for_it() {
+        let typed = Settings {
+            exclusive: Some(true),
+            ignore_result: Some(true),
+            at_most_once: Some(true),
+            limit_key: Some("disk".to_owned()),
+            ..Settings::default()
+        };
+        let said = |text| {
+            let options = parse(text, &typed).unwrap().template.options;
+            (options.exclusive, options.ignore_result, options.at_most_once)
+        };
+        assert_eq!(said(r#"{"task":"a"}"#), (Some(true), Some(true), Some(true)));
+        let no = r#"{"task":"a","exclusive":false,"ignore_result":false,"at_most_once":false}"#;
+        assert_eq!(said(no), (Some(false), Some(false), Some(false)));
+        let limited = r#"{"task":"a","concurrency":2,"attempts":5}"#;
+        assert_eq!(said(limited), (None, Some(true), None));
+        // What nobody says at all is for the declaration of the task to say.
+        let options = read(r#"{"task":"a"}"#).unwrap().template.options;
+        assert_eq!(
+            (options.exclusive, options.ignore_result, options.at_most_once),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn a_line_names_its_own_node_or_others() {
+        let select = "role=db".parse::<Labels>().unwrap();
+        let on_node = Settings { node: Some(NodeId(9)), ..Settings::default() };
+        let selected = Settings { select: Some(select.clone()), ..Settings::default() };
+        let target = |text, typed| parse(text, typed).unwrap().particulars.unwrap().target;
+        for typed in [&on_node, &selected] {
+            assert_eq!(target(r#"{"task":"a","on_node":"a"}"#, typed), Target::Node(NodeId(7)));
+            let labels = target(r#"{"task":"a","select":{"role":"db"}}"#, typed);
+            assert_eq!(labels, Target::Labels(select.clone()));
+        }
+        let error = read(r#"{"task":"a","on_node":"b"}"#).unwrap_err();
+        assert_eq!((error.column, &*error.what), (13, r#"on_node: no node is called "b""#));
+        let error = read(r#"{"task":"a","on_node":"a","select":{"role":"db"}}"#).unwrap_err();
+        assert!(error.what.starts_with("on_node: that is one node"), "{error:?}");
     }
 
     #[test]

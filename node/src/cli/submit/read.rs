@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use tokio::sync::mpsc;
 use umbel_protocol::limits::ARGS_BYTES_MAX;
 
-use super::line;
+use super::line::{self, FindNode};
 use super::settings::Settings;
 use crate::work::Submission;
 
@@ -36,6 +36,7 @@ pub(super) fn read(
     input: Box<dyn Read + Send>,
     name: &str,
     settings: &Settings,
+    node: &mut FindNode<'_>,
     pieces: &mpsc::Sender<Piece>,
 ) -> anyhow::Result<()> {
     let mut input = BufReader::with_capacity(READ_BYTES, input);
@@ -62,7 +63,7 @@ pub(super) fn read(
             let line = text.strip_prefix(mark).unwrap_or(&text);
             match std::str::from_utf8(line.trim_ascii_end()) {
                 Ok("") => continue,
-                Ok(text) => line::parse(text, settings)
+                Ok(text) => line::parse(text, settings, node)
                     .map_err(|bad| anyhow!("{name}:{number}:{}: {}", bad.column, bad.what)),
                 Err(_) => Err(anyhow!("{name}:{number}: the line is not UTF-8 text")),
             }

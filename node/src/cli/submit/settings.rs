@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{ArgAction, Args};
 use umbel_protocol::id::{NodeId, TaskGroupId};
 use umbel_protocol::job::{Labels, Target};
 use umbel_protocol::task::{
@@ -11,6 +11,7 @@ use umbel_protocol::task::{
 };
 use umbel_protocol::time::Wall;
 
+use super::nodes::Nodes;
 use super::parent;
 use super::said::{Said, Traced, labels};
 use crate::cli::out::note;
@@ -36,6 +37,9 @@ pub(super) struct Settings {
     /// Give it up so long after it may start, if it does not run then
     #[arg(long, value_name = "TIME", value_parser = parse_some, allow_hyphen_values = true)]
     pub(super) expires: Option<Duration>,
+    /// Give it up at this time, if it does not run then: 2030-03-01T02:30:00+01:00
+    #[arg(long = "expires-at", value_name = "WHEN", value_parser = parse_stamp)]
+    pub(super) expires_at: Option<Wall>,
     /// It must have ended so long after it may start, with all its retries
     #[arg(long, value_name = "TIME", value_parser = parse_some, allow_hyphen_values = true)]
     pub(super) deadline: Option<Duration>,
@@ -103,8 +107,8 @@ pub(super) struct Settings {
     pub(super) rate: Option<Rate>,
     /// Start no other task with its limit key beside it; of several that are exclusive one runs at a time even if
     /// nodes are cut off from each other
-    #[arg(long, conflicts_with = "concurrency")]
-    pub(super) exclusive: bool,
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "concurrency")]
+    pub(super) exclusive: Option<bool>,
     /// How long the node that runs it must be silent before the run is taken to be lost
     #[arg(long = "lost-after", value_name = "TIME", value_parser = parse_some)]
     pub(super) lost_after: Option<Duration>,
@@ -112,12 +116,12 @@ pub(super) struct Settings {
     #[arg(long, value_name = "TIME", value_parser = parse_some)]
     pub(super) retention: Option<Duration>,
     /// Drop what it returns
-    #[arg(long = "ignore-result")]
-    pub(super) ignore_result: bool,
+    #[arg(long = "ignore-result", action = ArgAction::SetTrue)]
+    pub(super) ignore_result: Option<bool>,
     /// Never start it twice, whatever happens
-    #[arg(long = "at-most-once", conflicts_with_all = ["attempts", "backoff_first",
-        "backoff_max", "backoff_list", "crashes"])]
-    pub(super) at_most_once: bool,
+    #[arg(long = "at-most-once", action = ArgAction::SetTrue, conflicts_with_all = ["attempts",
+        "backoff_first", "backoff_max", "backoff_list", "crashes"])]
+    pub(super) at_most_once: Option<bool>,
     /// Never show arguments, or fields of them, of these names; "*" stands for all
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub(super) redact: Vec<Box<str>>,
@@ -167,6 +171,10 @@ impl Settings {
     pub(super) fn checked(mut self) -> Result<Self, String> {
         self.metadata = self.said.metadata()?;
         self.metadata.trace = self.traced.trace()?;
+        // Who does not type it says nothing of it.
+        for typed in [&mut self.exclusive, &mut self.ignore_result, &mut self.at_most_once] {
+            typed.take_if(|is| !*is);
+        }
         if !self.no_parent {
             self.parent = parent::passed_on_here().map_err(|why| format!("{why:#}"))?;
         }
@@ -179,12 +187,7 @@ impl Settings {
     /// There is none of that name, or nobody answers.
     pub(super) async fn placed(mut self, client: &Client) -> anyhow::Result<Self> {
         if let Some(name) = &self.on_node {
-            let members = client.members().await.context("cannot find the node")?;
-            let found = members.iter().find(|member| member.name == *name);
-            let found = found.with_context(|| {
-                format!("no node is called {name:?}; see `umbel cluster status`")
-            })?;
-            self.node = Some(found.node);
+            self.node = Some(Nodes::of(client).find(name).await?);
         }
         if self.group == Some(WhichGroup::New) {
             let id = client.new_group().await.context("cannot make a group")?;
@@ -207,7 +210,7 @@ impl Settings {
         if self.backoff_first.is_some() || self.backoff_max.is_some() {
             others.backoff_list = None;
         }
-        if self.at_most_once {
+        if self.at_most_once == Some(true) {
             (others.attempts, others.crashes, others.backoff_list) = (None, None, None);
             (others.backoff_first, others.backoff_max) = (None, None);
         }
@@ -215,7 +218,7 @@ impl Settings {
             || self.backoff_first.is_some()
             || self.backoff_max.is_some();
         if self.attempts.is_some() || self.crashes.is_some() || pauses {
-            others.at_most_once = false;
+            others.at_most_once = None;
         }
         if self.select.is_some() {
             others.node = None;
@@ -223,11 +226,11 @@ impl Settings {
         if self.node.is_some() {
             others.select = None;
         }
-        if self.exclusive {
+        if self.exclusive == Some(true) {
             others.concurrency = None;
         }
         if self.concurrency.is_some() {
-            others.exclusive = false;
+            others.exclusive = None;
         }
         Self {
             queue: self.queue.or(others.queue),
@@ -235,6 +238,7 @@ impl Settings {
             delay: self.delay.or(others.delay),
             at: self.at.or(others.at),
             expires: self.expires.or(others.expires),
+            expires_at: self.expires_at.or(others.expires_at),
             deadline: self.deadline.or(others.deadline),
             time_limit: self.time_limit.or(others.time_limit),
             soft_limit: self.soft_limit.or(others.soft_limit),
@@ -254,11 +258,11 @@ impl Settings {
             limit_key: self.limit_key.or(others.limit_key),
             concurrency: self.concurrency.or(others.concurrency),
             rate: self.rate.or(others.rate),
-            exclusive: self.exclusive || others.exclusive,
+            exclusive: self.exclusive.or(others.exclusive),
             lost_after: self.lost_after.or(others.lost_after),
             retention: self.retention.or(others.retention),
-            ignore_result: self.ignore_result || others.ignore_result,
-            at_most_once: self.at_most_once || others.at_most_once,
+            ignore_result: self.ignore_result.or(others.ignore_result),
+            at_most_once: self.at_most_once.or(others.at_most_once),
             // What is hidden in all is hidden in each.
             redact: hidden(self.redact, others.redact),
             group: self.group.or(others.group),
@@ -279,6 +283,7 @@ impl Settings {
         options.priority = self.priority;
         options.delay = self.delay.map_or(options.delay, span_of);
         options.expires = self.expires.map(span_of);
+        options.expires_at = self.expires_at;
         options.deadline = self.deadline.map(span_of);
         options.time_limit = self.time_limit.map(span_of);
         options.soft_limit = self.soft_limit.map(span_of);
@@ -292,11 +297,11 @@ impl Settings {
         options.unique_policy = self.if_exists;
         options.concurrency = self.concurrency;
         options.rate = self.rate;
-        options.exclusive = self.exclusive.then_some(true);
+        options.exclusive = self.exclusive;
         options.lost_after = self.lost_after.map(span_of);
         options.retention = self.retention.map(span_of);
-        options.ignore_result = self.ignore_result.then_some(true);
-        options.at_most_once = self.at_most_once.then_some(true);
+        options.ignore_result = self.ignore_result;
+        options.at_most_once = self.at_most_once;
         options.redact = (!self.redact.is_empty()).then(|| self.redact.clone());
         if let Some(parent) = &self.parent {
             options.hide(&parent.redact);
