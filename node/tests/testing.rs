@@ -84,7 +84,7 @@ async fn what_is_wrong_with_a_submission_is_told_as_by_a_node() {
     let client = recorder.client();
     let error = client.submit(Call::<()>::named("two words", &())).await.expect_err("no name");
     assert!(matches!(error, ClientError::Request(RequestError::Invalid(_))), "{error}");
-    let call = || Call::<()>::named("once", &()).unique("a").unique_policy(UniquePolicy::Refuse);
+    let call = || Call::<()>::named("once", &()).unique("a").if_exists(UniquePolicy::Refuse);
     let first = client.submit(call()).await.expect("it is the first");
     let error = client.submit(call()).await.expect_err("there is one");
     let ClientError::Refused { refusal, .. } = error else { panic!("{error}") };
@@ -104,7 +104,7 @@ async fn what_is_wrong_with_a_submission_is_told_as_by_a_node() {
     let error = client.submit(Call::<()>::named("count", &()).limit_key("a")).await;
     let error = error.expect_err("a key without a limit is refused as in production");
     assert!(error.to_string().contains("`limit_key` without a limit"), "{error}");
-    let call = Call::<()>::named("count", &()).unique_policy(UniquePolicy::Refuse);
+    let call = Call::<()>::named("count", &()).if_exists(UniquePolicy::Refuse);
     let error = client.submit(call).await.expect_err("it has no key");
     assert!(error.to_string().contains("without a unique key"), "{error}");
     let error = client.jobs("").await.expect_err("there are none");

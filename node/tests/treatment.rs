@@ -149,11 +149,11 @@ async fn of_a_key_there_is_one_task_at_a_time() {
     for handle in client.submit_batch(many).await {
         assert_eq!(handle.expect("it is that one").id(), first.id());
     }
-    let refused = later(Call::<u16>::named("attempt", &())).unique_policy(UniquePolicy::Refuse);
+    let refused = later(Call::<u16>::named("attempt", &())).if_exists(UniquePolicy::Refuse);
     let error = client.submit(refused).await.expect_err("it is not the only one");
     assert!(error.to_string().contains(&first.id().to_string()), "{error}");
 
-    let replaces = |call: Call<u16>| later(call).unique_policy(UniquePolicy::Replace);
+    let replaces = |call: Call<u16>| later(call).if_exists(UniquePolicy::Replace);
     let second = submit(&client, "attempt", replaces).await;
     assert_ne!(second.id(), first.id());
     let error = result(&first).await.expect_err("it was replaced");

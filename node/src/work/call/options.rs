@@ -148,8 +148,8 @@ impl<R, By> Call<R, By> {
     }
 
     /// Of all tasks of its name with this key, 1 to 256 bytes, there is one at a time: while one has not
-    /// ended, whoever submits another gets the handle of that one. See [`unique_scope`](Self::unique_scope)
-    /// and [`unique_policy`](Self::unique_policy) for other ways. `#[umbel::task(unique_by = "...")]` makes
+    /// ended, whoever submits another gets the handle of that one. See [`unique_until`](Self::unique_until)
+    /// and [`if_exists`](Self::if_exists) for other ways. `#[umbel::task(unique_by = "...")]` makes
     /// one of arguments for all calls that say none. Of tasks with a [limit key](Self::limit_key) there is one for
     /// each of those.
     ///
@@ -163,14 +163,14 @@ impl<R, By> Call<R, By> {
     }
 
     /// For how long it keeps others with its unique key out: until it has ended, unless said.
-    pub fn unique_scope(mut self, scope: UniqueScope) -> Self {
+    pub fn unique_until(mut self, scope: UniqueScope) -> Self {
         self.template.options.unique_scope = Some(scope);
         self
     }
 
     /// What becomes of it while another with its unique key is there: its caller gets that one, unless
     /// said.
-    pub fn unique_policy(mut self, policy: UniquePolicy) -> Self {
+    pub fn if_exists(mut self, policy: UniquePolicy) -> Self {
         self.template.options.unique_policy = Some(policy);
         self
     }

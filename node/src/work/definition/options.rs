@@ -120,14 +120,14 @@ impl Definition {
 
     /// For how long one keeps others with its unique key out: until it has ended, unless said.
     #[must_use]
-    pub const fn unique_scope(mut self, scope: UniqueScope) -> Self {
+    pub const fn unique_until(mut self, scope: UniqueScope) -> Self {
         self.template.options.unique_scope = Some(scope);
         self
     }
 
     /// What becomes of one while another with its unique key is there: its caller gets that one, unless said.
     #[must_use]
-    pub const fn unique_policy(mut self, policy: UniquePolicy) -> Self {
+    pub const fn if_exists(mut self, policy: UniquePolicy) -> Self {
         self.template.options.unique_policy = Some(policy);
         self
     }
