@@ -118,12 +118,17 @@ fn try_begin(
     runner: &Runner,
     cancel: CancellationToken,
 ) -> Started {
+    let options = &start.template.options;
     let Some(definition) = registry.get(&start.template.name) else {
+        // A file that was read again has it no more, since the run was taken on. It is given back, for a node
+        // that knows it.
+        if !options.is_at_most_once() {
+            return Started::Ready(Outcome::Cancelled);
+        }
         let message = format!("this node does not know the task {:?}", start.template.name);
         let failure = Failure::new(FailureKind::Permanent, message);
         return Started::Ready(Outcome::Failed(failure));
     };
-    let options = &start.template.options;
     let request = RunRequest {
         id: start.task,
         token: start.token,
@@ -157,21 +162,41 @@ mod tests {
     use super::*;
     use crate::work::Ledger;
 
+    fn start(template: Template) -> Start {
+        Start {
+            task: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
+            token: Token { term: 1, index: 2, position: 3 },
+            attempt: 1,
+            template: Arc::new(template),
+            args: "null".into(),
+            time_left: None,
+            metadata: None,
+        }
+    }
+
+    #[test]
+    fn a_run_that_its_node_knows_no_more_is_for_another_to_begin() {
+        let dir = tempfile::tempdir().unwrap();
+        let runner = Runner::new("a", Ledger::open(dir.path()).unwrap());
+        let mut template = Template::new("gone");
+        let begin = |template: &Template| {
+            begin(&start(template.clone()), &Registry::new(), &runner, CancellationToken::new())
+        };
+        let started = begin(&template);
+        assert!(matches!(started, Started::Ready(Outcome::Cancelled)), "{started:?}");
+        // Of one that is never started twice nobody would begin another.
+        template.options.at_most_once = Some(true);
+        let Started::Ready(Outcome::Failed(failure)) = begin(&template) else { panic!("it began") };
+        assert_eq!(failure.message, "this node does not know the task \"gone\"");
+    }
+
     #[test]
     fn a_run_that_cannot_be_begun_has_failed() {
         let dir = tempfile::tempdir().unwrap();
         let runner = Runner::new("a", Ledger::open(dir.path()).unwrap());
         let mut registry = Registry::declared().unwrap();
         registry.register_blocking("block", |(): ()| Ok::<_, std::io::Error>(())).unwrap();
-        let start = Start {
-            task: "018bcfe5-687b-7003-8000-000000000001".parse().unwrap(),
-            token: Token { term: 1, index: 2, position: 3 },
-            attempt: 1,
-            template: Arc::new(Template::new("block")),
-            args: "null".into(),
-            time_left: None,
-            metadata: None,
-        };
+        let start = start(Template::new("block"));
         // There is no runtime that could have a thread for it.
         let started = begin(&start, &registry, &runner, CancellationToken::new());
         let Started::Ready(Outcome::Failed(failure)) = started else { panic!("{started:?}") };
