@@ -34,6 +34,11 @@ async fn welcome(mail: State<Mail>, user: u64, lang: String) -> Result<String, S
 #[derive(Default)]
 struct Mail(AtomicU32);
 
+#[umbel::task(unique_by = "password")]
+async fn login(user: String, #[redact] password: String) -> Result<usize, String> {
+    Ok(user.len() + password.len())
+}
+
 /// What is tested in production is what is tested here: it takes a client.
 async fn sign_up(client: &Client, user: u64) -> Result<(), ClientError> {
     welcome::submit(client, user, "en".to_owned()).delay(HOUR).priority(3).await?;
@@ -45,6 +50,23 @@ async fn sign_up(client: &Client, user: u64) -> Result<(), ClientError> {
 fn failure(assertion: impl FnOnce()) -> String {
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(assertion));
     *failed.expect_err("it fails").downcast::<String>().expect("a text")
+}
+
+#[tokio::test]
+async fn what_is_recorded_is_told_without_what_is_hidden() {
+    let recorder = Recorder::new();
+    let client = recorder.client();
+    let call = login::submit(&client, "eve".to_owned(), "hunter2".to_owned());
+    call.await.expect("it is taken in");
+    let [login] = recorder.all().try_into().expect("there is one");
+    for told in [login.to_string(), format!("{login:?}"), format!("{recorder:?}")] {
+        assert!(told.contains("eve") && !told.contains("hunter2"), "{told}");
+    }
+    let told = failure(|| recorder.assert_nothing_submitted());
+    assert!(told.contains("eve") && !told.contains("hunter2"), "{told}");
+    // A test can ask for all of it.
+    assert_eq!(login.args::<Value>().expect("it is JSON")["password"], "hunter2");
+    assert_eq!(login.unique_key(), Some("hunter2"));
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use self::slots::Slots;
 use crate::id::{Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::journal::Place;
 use crate::limits::CROSSING_MAX;
-use crate::task::{Metadata, Outcome, Template};
+use crate::task::{Metadata, Outcome, Template, discreet};
 use crate::time::{Span, Tick};
 use crate::wire::{ExecutorSays, OwnerSays, Profile};
 
@@ -190,7 +190,7 @@ pub enum Effect {
 }
 
 /// A run to be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Start {
     /// The task.
     pub task: TaskId,
@@ -207,6 +207,8 @@ pub struct Start {
     /// What is said of it besides how it is treated.
     pub metadata: Option<std::sync::Arc<Metadata>>,
 }
+
+discreet!(Start { task, token, attempt, template, time_left, metadata } hides { args });
 
 impl Executor {
     /// An executor without runs; `me` must be new. It introduces itself to its own node when told

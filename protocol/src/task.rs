@@ -1,5 +1,6 @@
 //! What a task is: its immutable [`Spec`](spec), the [`Record`] of its life, and how it may change.
 
+mod discreet;
 mod filter;
 mod headers;
 mod invalid;
@@ -21,6 +22,7 @@ mod treatment;
 mod unique;
 mod view;
 
+pub(crate) use self::discreet::{Unshown, discreet};
 pub use self::filter::Filter;
 pub use self::headers::Headers;
 pub use self::invalid::InvalidBatch;

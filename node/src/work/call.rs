@@ -253,6 +253,7 @@ mod tests {
     fn what_is_never_shown_is_not_in_what_is_written_for_debugging() {
         let args = std::collections::BTreeMap::from([("user", "x"), ("password", "hunter2")]);
         let call = Call::<()>::named("login", &args).redact(["password"]);
+        let call = call.unique("hunter2").fairness_key("hunter2").limit_key("hunter2");
         assert!(!format!("{call:?}").contains("hunter2"), "{call:?}");
         let submission = call.into_submission().unwrap();
         assert!(!format!("{submission:?}").contains("hunter2"), "{submission:?}");

@@ -10,12 +10,12 @@ use super::labels::{InvalidLabel, Labels};
 use super::plan::Plan;
 use super::zone::{UnknownZone, Zones};
 use crate::limits::{DELAY_MAX, JOB_ARGS_BYTES_MAX, JOB_COMMAND_BYTES_MAX, MISFIRES_MAX};
-use crate::task::{InvalidBatch, Metadata, Options, Template};
+use crate::task::{InvalidBatch, Metadata, Options, Template, discreet};
 use crate::time::{Span, Wall};
 use crate::wire::since_3;
 
 /// The definition of a job. It never changes by itself; whoever edits a job replaces it as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// When its ticks are.
     pub schedule: Schedule,
@@ -62,6 +62,11 @@ pub struct Job {
     #[serde(with = "since_3")]
     pub metadata: Option<Arc<Metadata>>,
 }
+
+discreet!(Job {
+    schedule, timezone, template, command, expires, on, select, misfire, misfire_grace, overlap, jitter,
+    start, end, enabled, max_runs, report_within, alert, metadata,
+} hides { args });
 
 /// When ticks are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

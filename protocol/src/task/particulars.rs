@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{InvalidBatch, Metadata, TaskGroup, Template};
+use super::{InvalidBatch, Metadata, TaskGroup, Template, discreet};
 use crate::id::{PartitionId, TaskId};
 use crate::job::Target;
 use crate::limits::{KEY_BYTES_MAX, WEIGHT_MAX};
 use crate::time::Wall;
 
 /// What is said of one task alone. Most tasks have nothing of the kind. Since version 3.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Particulars {
     /// When it may start at the earliest, in partition time; in place of a
     /// [delay](super::Options::delay).
@@ -41,6 +41,10 @@ pub struct Particulars {
     /// The group that it belongs to.
     pub group: Option<TaskGroup>,
 }
+
+discreet!(Particulars {
+    not_before, metadata, target, fairness_weight, retry_of, group,
+} hides { unique_key, fairness_key, limit_key });
 
 impl Particulars {
     /// Nothing at all.

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Failure, FailureKind, IllegalTransition, Lease, Metadata, Particulars, Phase, State, Template,
-    Transition,
+    Transition, discreet,
 };
 use crate::id::{Lessee, Token};
 use crate::time::Wall;
 use crate::wire::{grown, grown_enum};
 
 /// A task. Queues, running sets and timers are indexes over records, never a second truth.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// What it has in common with others of its kind, shared between their records.
     pub template: Arc<Template>,
@@ -31,6 +31,8 @@ pub struct Record {
     /// What happened so far; absent while nothing has.
     pub history: Option<Box<History>>,
 }
+
+discreet!(Record { template, particulars, accepted_at, order, phase, history } hides { args });
 
 /// What happened to a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

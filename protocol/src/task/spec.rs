@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidBatch, Particulars, Template};
+use super::{InvalidBatch, Particulars, Template, discreet};
 use crate::id::TaskId;
 use crate::limits::{ARGS_BYTES_MAX, BATCH_BYTES_MAX, BATCH_TASKS_MAX};
 use crate::wire::grown;
@@ -18,7 +18,7 @@ pub struct Batch {
 }
 
 /// One task of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Row {
     /// Its id, made before the first try: the idempotency key.
     pub id: TaskId,
@@ -31,6 +31,7 @@ pub struct Row {
 }
 
 grown!(Row { id, template, args } since 3 { particulars = None });
+discreet!(Row { id, template, particulars } hides { args });
 
 impl Batch {
     /// One task.

@@ -10,7 +10,7 @@ use crate::group::GroupMessage;
 use crate::id::{ClusterId, Lessee, NodeId, PartitionId, TaskId, Token};
 use crate::journal::{Follow, Words};
 use crate::meta::{Join, JoinRefusal, Meta, Subject};
-use crate::task::{Metadata, Options, Outcome, Template};
+use crate::task::{Metadata, Options, Outcome, Template, discreet};
 use crate::time::{Span, Wall};
 use crate::wire::{grown, since_3};
 
@@ -203,7 +203,7 @@ pub enum OwnerSays {
 }
 
 /// One run to be started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Dispatch {
     /// The task.
     pub task: TaskId,
@@ -227,6 +227,7 @@ grown!(Dispatch { task, token, attempt, template, args, term } since 3 {
     time_left = None,
     metadata = None,
 });
+discreet!(Dispatch { task, token, attempt, template, term, time_left, metadata } hides { args });
 
 /// What an executor says to an owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

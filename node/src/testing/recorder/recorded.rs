@@ -7,13 +7,13 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use umbel_protocol::id::TaskId;
 use umbel_protocol::job::Target;
-use umbel_protocol::task::{Metadata, Options, Particulars, Row, Template};
+use umbel_protocol::task::{Metadata, Options, Particulars, Row, Template, redacted};
 
 use crate::work::{Submission, duration};
 
 /// A task that was submitted, and all that was said of it: by its caller, and for what that left out by
 /// its declaration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Recorded {
     id: Option<TaskId>,
     template: Template,
@@ -39,6 +39,11 @@ impl Recorded {
             args: submission.args.clone(),
             particulars: submission.particulars.as_deref().cloned().unwrap_or_default(),
         }
+    }
+
+    /// Its arguments, as far as they may be shown.
+    fn shown(&self) -> Bytes {
+        redacted(&self.args, self.template.options.redact())
     }
 
     /// Its id.
@@ -144,8 +149,22 @@ impl Recorded {
     }
 }
 
+/// Without the arguments that it never shows, and without its keys, which may be made of them.
+impl fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, template, args: _, particulars } = self;
+        f.debug_struct("Recorded")
+            .field("id", id)
+            .field("template", template)
+            .field("args", &self.shown())
+            .field("particulars", particulars)
+            .finish()
+    }
+}
+
+/// Without the arguments that it never shows.
 impl fmt::Display for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name(), String::from_utf8_lossy(&self.args))
+        write!(f, "{} {}", self.name(), String::from_utf8_lossy(&self.shown()))
     }
 }
