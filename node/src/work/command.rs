@@ -47,6 +47,9 @@ const ENV_BYTES_MAX: usize = 128 * 1024;
 /// How long the rest of a group may go on, and output be read, after the program itself has ended:
 /// the last member of a pipeline needs a moment, a daemon that was left behind does not get more.
 const LINGER: Duration = Duration::from_secs(1);
+/// How often its outputs are read before all else that goes on around it has a turn: tokio grants a task 128
+/// such steps together, and there are two of them.
+const READS_AT_ONCE: usize = 16;
 /// How much of the end of its output the message of a failure quotes; its detail has more.
 const QUOTED_BYTES_MAX: usize = 1024;
 
@@ -280,9 +283,15 @@ async fn until_ended(child: &mut Child, group: Pid, context: &Context) -> std::i
 async fn capture(pipe: Option<impl AsyncRead + Unpin>, into: &mut Excerpt, mut lines: Lines<'_>) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = vec![0; 16 * 1024];
+    let mut reads = 0_usize;
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
         into.push(&buffer[..read]);
         lines.push(&buffer[..read]);
+        reads += 1;
+        // One that prints faster than this reads would leave its time limit no turn.
+        if reads.is_multiple_of(READS_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
     }
     lines.end();
 }

@@ -369,3 +369,37 @@ pub(super) fn policy(text: &str) -> Result<UniquePolicy, String> {
         _ => Err("say existing, replace or refuse".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use umbel_protocol::task::Options;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn typed(flags: &[&str]) -> Options {
+        let words = ["submit", "--no-parent"].iter().chain(flags);
+        let settings = Typed::try_parse_from(words).unwrap().settings;
+        settings.checked().unwrap().template("a").options
+    }
+
+    #[test]
+    fn what_is_not_typed_is_for_the_declaration_to_say() {
+        assert_eq!(typed(&[]), Options::default());
+        let flags = ["--exclusive", "--ignore-result", "--at-most-once"];
+        let yes = Some(true);
+        let all = Options { exclusive: yes, ignore_result: yes, at_most_once: yes, ..typed(&[]) };
+        assert_eq!(typed(&flags), all);
+        let refused = ["submit", "--exclusive", "--concurrency", "2"];
+        assert!(Typed::try_parse_from(refused).is_err());
+        let at = "2030-03-01T02:30:00Z";
+        let expires_at = Some(parse_stamp(at).unwrap());
+        assert_eq!(typed(&["--expires-at", at]), Options { expires_at, ..Options::default() });
+    }
+}

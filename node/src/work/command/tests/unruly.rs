@@ -19,6 +19,22 @@ async fn a_program_that_never_stops_talking_is_ended_at_its_time_limit() {
 }
 
 #[tokio::test]
+async fn output_that_comes_faster_than_it_is_read_leaves_all_else_a_turn() {
+    let run = tokio::spawn(async {
+        let mut excerpt = Excerpt::new(0);
+        let endless = capture(Some(tokio::io::repeat(b'y')), &mut excerpt, Lines::new(None, false));
+        let (tell, told) = tokio::sync::oneshot::channel();
+        tell.send(()).unwrap();
+        let end = async {
+            tokio::task::yield_now().await;
+            told.await.unwrap();
+        };
+        alongside(&mut pin!(endless), end).await;
+    });
+    tokio::time::timeout(NEVER, run).await.expect("its end has a turn").unwrap();
+}
+
+#[tokio::test]
 async fn a_child_that_outlives_its_program_and_does_not_listen_is_killed() {
     let bench = Bench::new().grace(Duration::from_millis(50));
     // The second one has closed all that could tell of it.
