@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use umbel_protocol::id::{PartitionId, TaskGroupId, TaskId};
+use umbel_protocol::job::Target;
 use umbel_protocol::journal::Seen;
 use umbel_protocol::scheduler::{Caller, Event};
-use umbel_protocol::task::{Batch, Filter, Metadata, Particulars, Row, TaskGroup};
+use umbel_protocol::task::{Batch, Filter, Metadata, Particulars, Row, TaskGroup, Template};
 use umbel_protocol::time::Span;
 use umbel_protocol::wire::{Ask, Request};
 
@@ -174,8 +175,9 @@ impl World {
             let sort = if self.flip(0.03) { Sort::Early } else { Sort::New };
             let ahead = if sort == Sort::Early { TOO_FAR_AHEAD } else { 0 };
             let (wall, work) = (true_wall(at + ahead), self.plan.work);
-            let templates =
+            let mut templates: Vec<_> =
                 (0..self.between(1, 2)).map(|_| draw_template(wall, work, &mut self.rng)).collect();
+            let target = self.target_of_limited(&mut templates);
             let mut batch = Batch { templates, rows: Vec::new() };
             let mut marks = Vec::new();
             for _ in 0..rows {
@@ -197,7 +199,8 @@ impl World {
                 let is_unique = options.unique_scope.is_some();
                 let is_exclusive = options.is_exclusive();
                 let key = is_unique.then(|| self.unique_key_in(name, partition));
-                let limit_key = options.is_limited().then(|| self.limit_key_in(partition));
+                let is_limited = options.is_limited();
+                let limit_key = is_limited.then(|| self.limit_key_in(partition));
                 let log = self.ledger.tasks.entry(script.mark).or_default();
                 // One with a key may be replaced while it waits.
                 log.expires = may_be_given_up(options) || is_unique;
@@ -212,6 +215,7 @@ impl World {
                     unique_key: key,
                     fairness_key,
                     limit_key,
+                    target: target.clone().filter(|_| is_limited).unwrap_or_default(),
                     metadata,
                     ..Particulars::NONE
                 };
@@ -228,6 +232,22 @@ impl World {
             let batch = Arc::new(batch);
             self.begin(at, Kind::Submit(Submission { batch, marks, wait, sort }));
         }
+    }
+
+    /// The host that alone may run those of a batch that have a limit key, in some batches. It may be gone for good:
+    /// they are given up some time.
+    fn target_of_limited(&mut self, templates: &mut [Template]) -> Option<Target> {
+        if !self.flip(0.3) {
+            return None;
+        }
+        let host = self.between(0, self.hosts.len() as u64 - 1);
+        let host = usize::try_from(host).expect("few hosts");
+        for options in templates.iter_mut().map(|template| &mut template.options) {
+            if options.is_limited() {
+                options.deadline = Some(Span::from_millis(self.between(5_000, 20_000)));
+            }
+        }
+        Some(Target::Node(self.hosts[host].node))
     }
 
     /// One of two unique keys whose tasks live in `partition`.

@@ -77,6 +77,7 @@ impl World {
     /// A scheduler starts on `host`: of the time before it remembers what is in its logs.
     pub(crate) fn note_start(&mut self, host: usize) {
         self.slack.was_believed |= self.slack.was_wild && self.hosts[host].step != 0;
+        self.note_clocks();
     }
 
     /// So many clocks may be wild that no group has a majority of them.

@@ -40,7 +40,16 @@ pub fn on_start(world: &World, host: usize, mark: u64, start: &Start) -> Result<
         world.now + off < *earliest
     });
     match early {
-        Some(earliest) => Err(format!("#{mark} starts {} us too early", earliest - world.now)),
+        Some(earliest) => Err(format!(
+            "attempt {} of #{mark} starts {} us too early: it was tried at {:?}, with a delay of {:?} \
+             or not before {:?}, and has started before: {:?}",
+            start.attempt,
+            earliest - world.now,
+            log.first_try,
+            start.template.options.delay,
+            log.not_before,
+            log.starts
+        )),
         None => Ok(()),
     }
 }
