@@ -22,6 +22,8 @@ const BEGINS_WITHIN: Span = EXCLUSIVE_LOST_AFTER;
 
 /// For so long a question is remembered: no answer that is still of use takes longer.
 const ANSWERED_WITHIN: Span = Span::from_millis(60_000);
+/// And so many at the most: far more than are asked in the time that an answer takes.
+const ASKED_MAX: usize = 65_536;
 
 /// What a run that must not overlap with others goes on by.
 #[derive(Clone, Debug)]
@@ -72,7 +74,8 @@ impl Questions {
     fn ask(&mut self, now: Tick) -> u64 {
         self.last += 1;
         self.asked_at.push_back((self.last, now));
-        while self.asked_at.front().is_some_and(|(_, at)| *at + ANSWERED_WITHIN < now) {
+        let is_old = |(_, at): &(u64, Tick)| *at + ANSWERED_WITHIN < now;
+        while self.asked_at.len() > ASKED_MAX || self.asked_at.front().is_some_and(is_old) {
             self.asked_at.pop_front();
         }
         self.last

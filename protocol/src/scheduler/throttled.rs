@@ -60,13 +60,10 @@ impl Scheduler {
         };
         let now = self.now.tick;
         if matches!(room, KeyRoom::For(room) if room > self.throttled.promised(&key)) {
-            if self.throttled.promise(&key, &record, task) {
-                // It may have kept others back.
-                self.throttled.look_again_within(&key, now, Span::ZERO);
-            }
+            self.throttled.promise(&key, &record, task);
             return true;
         }
-        self.throttled.set_aside(&key, &record, task, true);
+        self.throttled.set_aside(&key, &record, task);
         drop(record);
         if let Some(pause) = self.pause(task, room) {
             self.throttled.look_again_within(&key, now, pause);
@@ -90,7 +87,7 @@ impl Scheduler {
             self.throttled.let_by(&key, &record, task);
             return false;
         }
-        self.throttled.set_aside(&key, &record, task, false);
+        self.throttled.set_aside(&key, &record, task);
         drop(record);
         self.free_key(&key);
         true
@@ -131,7 +128,8 @@ impl Scheduler {
         self.throttled.tidy(key);
     }
 
-    /// The most urgent of those that wait for room in vain and that some executor could run.
+    /// The most urgent of those that wait until others have ended and that some executor could run. One for which
+    /// there is room, and no slot, keeps nobody back: it might for ever.
     fn elder(&mut self, key: &str, kinds: &[Arc<Kind>]) -> Option<Elder> {
         if kinds.len() < 2 {
             return None;
@@ -146,10 +144,8 @@ impl Scheduler {
             let is_stuck = |place: &Place| {
                 let room = self.room_for(place.task());
                 matches!(room, Some((_, KeyRoom::AfterAnother)))
-                    || self.throttled.was_in_vain(key, place.task())
             };
-            let place = [aside.filter(is_stuck), self.throttled.in_vain(key, kind)];
-            if let Some(place) = place.into_iter().flatten().min() {
+            if let Some(place) = aside.filter(is_stuck) {
                 elders.push((place, kind));
             }
         }

@@ -36,8 +36,6 @@ struct Key {
     turns: BTreeMap<u8, Tenants>,
     /// About to be leased.
     promised: BTreeSet<TaskId>,
-    /// Those that wait and have come to the head of their line in vain.
-    in_vain: BTreeSet<TaskId>,
     due: Option<Tick>,
 }
 
@@ -122,7 +120,6 @@ impl Key {
             kinds: BTreeMap::new(),
             turns: BTreeMap::new(),
             promised: BTreeSet::new(),
-            in_vain: BTreeSet::new(),
             due: None,
         }
     }
@@ -163,7 +160,6 @@ impl Key {
     fn tidy(&mut self) -> bool {
         self.kinds.retain(|_, waiting| !waiting.is_empty());
         if self.kinds.is_empty() {
-            self.in_vain.clear();
             self.turns.clear();
         }
         self.kinds.is_empty() && self.promised.is_empty()
@@ -226,8 +222,8 @@ impl Throttled {
         (name, at, kind)
     }
 
-    /// Sets a task aside: one that has just come, or one that has come to the head of its line `in_vain`.
-    pub(super) fn set_aside(&mut self, key: &str, record: &Record, task: TaskId, in_vain: bool) {
+    /// Sets a task aside: one that has just come, or one that has come to the head of its line in vain.
+    pub(super) fn set_aside(&mut self, key: &str, record: &Record, task: TaskId) {
         self.take_back(task);
         let (_, at, kind) = self.open(key, record, task);
         let priority = record.template.options.priority();
@@ -237,9 +233,6 @@ impl Throttled {
         let turns = at.turns.entry(priority).or_default();
         let line = at.kinds.entry(kind).or_default().aside.entry(priority).or_default();
         line.push(tenant, Arrival::of(record, task), Some(turns));
-        if in_vain {
-            at.in_vain.insert(task);
-        }
         self.len += 1;
     }
 
@@ -251,23 +244,18 @@ impl Throttled {
         self.going.insert(task, Going { key, kind, place });
     }
 
-    /// A task is about to be leased; whether it had come to the head of its line in vain before.
-    pub(super) fn promise(&mut self, key: &str, record: &Record, task: TaskId) -> bool {
+    /// A task is about to be leased.
+    pub(super) fn promise(&mut self, key: &str, record: &Record, task: TaskId) {
         self.take_back(task);
         let place = Place::of(record, task);
         let (key, at, kind) = self.open(key, record, task);
         at.promised.insert(task);
-        let was_in_vain = at.in_vain.remove(&task);
         self.going.insert(task, Going { key, kind, place });
-        was_in_vain
     }
 
     /// A task is in line or about to be leased no more; its key, if it was.
     pub(super) fn settle(&mut self, task: TaskId) -> Option<Arc<str>> {
         let key = self.take_back(task)?;
-        if let Some(at) = self.keys.get_mut(&key) {
-            at.in_vain.remove(&task);
-        }
         self.tidy(&key);
         Some(key)
     }
@@ -305,21 +293,8 @@ impl Throttled {
                 return Some(Place::at(priority, first));
             }
             at.take_first(kind, priority, false);
-            at.in_vain.remove(&first.task);
             self.len -= 1;
         }
-    }
-
-    /// The first of a kind that was let go and is in line, if it has come to the head there in vain before.
-    pub(super) fn in_vain(&self, key: &str, kind: &Kind) -> Option<Place> {
-        let at = self.keys.get(key)?;
-        let first = at.kinds.get(kind)?.released.first()?;
-        at.in_vain.contains(&first.task()).then_some(*first)
-    }
-
-    /// Whether this task has come to the head of its line in vain.
-    pub(super) fn was_in_vain(&self, key: &str, task: TaskId) -> bool {
-        self.keys.get(key).is_some_and(|at| at.in_vain.contains(&task))
     }
 
     /// Whether one of a kind may join the line when there is room for so many: those in line may be more only by
@@ -348,8 +323,10 @@ impl Throttled {
         };
         at.take_first(kind, priority, true);
         self.len -= 1;
+        // It may have been set aside twice, at another place each time.
+        self.take_back(first.task);
         let place = Place::at(priority, first);
-        if let Some(waiting) = at.kinds.get_mut(kind) {
+        if let Some(waiting) = self.keys.get_mut(key).and_then(|at| at.kinds.get_mut(kind)) {
             waiting.released.insert(place);
         }
         self.going.insert(first.task, Going { key: name, kind: Arc::clone(kind), place });
@@ -403,7 +380,6 @@ impl Throttled {
                     !line.is_empty()
                 });
             }
-            key.in_vain.retain(|task| waits(*task));
             !key.tidy()
         });
         self.recount();

@@ -16,6 +16,14 @@ fn alone() -> Options {
     Options { exclusive: Some(true), ..Options::default() }
 }
 
+/// One whose executor has slots, and has given it none yet.
+fn without_slots() -> LoneOwner {
+    let mut owner = LoneOwner::one_of(1, &Partition::new(PARTITION), Limits::default());
+    let lessee = owner.lessee();
+    owner.executor(ExecutorSays::Introduce { lessee, profile: profile(4) });
+    owner
+}
+
 impl LoneOwner {
     /// Those that run, each ended as soon as it does, until nobody is left.
     fn served(&mut self) -> Vec<TaskId> {
@@ -123,6 +131,36 @@ fn one_that_must_run_alone_comes_to_its_turn_among_others_of_its_key() {
     assert_eq!(owner.running(), [5, 6].map(task));
     owner.served();
     owner.leaves_nothing();
+}
+
+#[test]
+fn one_for_which_there_is_room_and_no_slot_keeps_nobody_back() {
+    let mut owner = without_slots();
+    let urgent = || Options { priority: Some(9), ..at_once(3) };
+    owner.submit(other_kind(alone(), "a", [1]));
+    owner.submit(limited(urgent(), "a", [2]));
+    owner.grant(2);
+    owner.submit(batch(template("add"), [task(3)]));
+    assert_eq!(owner.running(), [2, 3].map(task));
+    owner.pass(AGING.times(12));
+    owner.submit(limited(urgent(), "a", [4]));
+    assert_eq!(owner.scheduler.throttled(), 2, "the urgent one is kept back for the other");
+    // There is room, and no slot yet.
+    let outcomes = vec![(task(2), owner.token(task(2)), Outcome::Succeeded("1".into()))];
+    owner.executor(ExecutorSays::Outcomes { lessee: owner.lessee(), outcomes });
+    assert_eq!((owner.scheduler.throttled(), owner.scheduler.backlog()), (0, 2));
+}
+
+#[test]
+fn a_rate_keeps_none_back_that_it_does_not_concern() {
+    let mut owner = without_slots();
+    owner.submit(limited(rated("1/h"), "a", [1]));
+    owner.submit(other_kind(rated("1/h"), "a", [2]));
+    owner.grant(3);
+    assert_eq!(owner.running(), [task(1)]);
+    owner.pass(AGING.times(3));
+    owner.submit(limited(at_once(5), "a", [3]));
+    assert_eq!(owner.running(), [1, 3].map(task));
 }
 
 #[test]
